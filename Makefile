@@ -1,0 +1,45 @@
+# Every target sets itself up: .venv is made from pyproject.toml and remade when that changes.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PROTOS := $(shell find protos -name '*.proto' | sort)
+
+.PHONY: help demo test format lint types protos protos-check clean
+
+help:  ## What there is to make
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[train,dev]'
+	touch $@
+
+demo: $(VENV)/.ready  ## Train on MovieLens-100K, serve it, ask for recommendations
+	$(BIN)/python -m demo
+
+test: $(VENV)/.ready  ## The tests
+	$(BIN)/python -m pytest
+
+format: $(VENV)/.ready  ## Rewrite the code in the house style
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lint: $(VENV)/.ready  ## Formatting, lint and the protos' lint, changing nothing
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/buf lint
+
+types: $(VENV)/.ready  ## Strict types
+	$(BIN)/mypy
+
+protos: $(VENV)/.ready  ## Generate the stubs
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc --proto_path=protos \
+		--python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)
+
+protos-check: protos  ## Prove that the committed stubs are what the protos generate
+	git diff --exit-code -- shortlist
+	test -z "$$(git status --porcelain -- shortlist)"
+
+clean:  ## Remove what make made
+	rm -rf $(VENV) build *.egg-info
