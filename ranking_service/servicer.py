@@ -1,0 +1,110 @@
+"""RankingService: messages in, messages out."""
+
+import time
+
+import grpc
+
+from ranking_service.recommender import Ranked, Recommender, RecommendQuery
+from shortlist.ranking.v1 import ranking_service_pb2 as pb
+from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer
+from shortlist.requests import MAX_EXCLUDED, MAX_LIMIT, RequestCheck, bundle_message
+from shortlist.serving import Served
+from shortlist.type.v1.source_pb2 import SOURCE_FALLBACK, SOURCE_MODEL
+
+# A call without a deadline gets one: nobody waits for a list any longer.
+_DEFAULT_DEADLINE_SECONDS = 1.0
+
+
+class RankingServicer(RankingServiceServicer):
+    """Translates between the wire and the recommender."""
+
+    def __init__(self, served: Served[Recommender]) -> None:
+        self._served = served
+
+    def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.RecommendResponse:  # noqa: N802
+        """Retrieves candidates, ranks them, answers with the best."""
+        _check_recommend(request)
+        recommender = self._served.get()
+        ranked = recommender.recommend(
+            RecommendQuery(
+                user=request.user,
+                limit=request.limit,
+                exclude=tuple(request.exclude_item_ids),
+                candidates=request.candidate_count,
+                keep_seen=request.keep_seen,
+                deadline=_deadline(context),
+            )
+        )
+        return pb.RecommendResponse(
+            bundle_id=recommender.bundle.bundle_id,
+            items=_items(recommender, ranked),
+            asked_count=request.limit,
+            found_count=len(ranked.rows),
+            unknown_item_count=ranked.unknown_items,
+            degraded=ranked.degraded != pb.DEGRADED_REASON_UNSPECIFIED,
+            degraded_reason=ranked.degraded,
+        )
+
+    def Rank(self, request: pb.RankRequest, context: grpc.ServicerContext) -> pb.RankResponse:  # noqa: N802
+        """Ranks the caller's own candidates."""
+        _check_rank(request)
+        recommender = self._served.get()
+        ranked = recommender.rank(request.user, tuple(request.item_ids), request.limit)
+        return pb.RankResponse(
+            bundle_id=recommender.bundle.bundle_id,
+            items=_items(recommender, ranked),
+            asked_count=request.limit,
+            found_count=len(ranked.rows),
+            unknown_item_count=ranked.unknown_items,
+        )
+
+    def GetBundle(self, request: pb.GetBundleRequest, context: grpc.ServicerContext) -> pb.GetBundleResponse:  # noqa: N802
+        """The bundle that is being served."""
+        return pb.GetBundleResponse(bundle=bundle_message(self._served.get().bundle))
+
+
+def _check_recommend(request: pb.RecommendRequest) -> None:
+    check = RequestCheck()
+    check.limit(request.limit)
+    count = request.candidate_count
+    check.require(0 <= count <= MAX_LIMIT, "candidate_count", f"is {count}; has to be 0 (default) to {MAX_LIMIT}")
+    check.user(request.user)
+    check.ids(request.exclude_item_ids, "exclude_item_ids", MAX_EXCLUDED)
+    check.done()
+
+
+def _check_rank(request: pb.RankRequest) -> None:
+    check = RequestCheck()
+    check.limit(request.limit)
+    check.user(request.user)
+    check.require(bool(request.item_ids), "item_ids", "is empty; name the candidates to rank")
+    check.ids(request.item_ids, "item_ids", MAX_LIMIT)
+    check.done()
+
+
+def _deadline(context: grpc.ServicerContext) -> float:
+    left = context.time_remaining()
+    return time.monotonic() + (_DEFAULT_DEADLINE_SECONDS if left is None else left)
+
+
+def _items(recommender: Recommender, ranked: Ranked) -> list[pb.ScoredItem]:
+    ids = [recommender.bundle.items.id_of(int(row)) for row in ranked.rows]
+    chosen = [_scored(recommender, ranked, place, item_id) for place, item_id in enumerate(ids[: _chosen(ranked)])]
+    return chosen + [pb.ScoredItem(item_id=item_id, source=SOURCE_FALLBACK) for item_id in ids[_chosen(ranked) :]]
+
+
+def _chosen(ranked: Ranked) -> int:
+    return len(ranked.retrieval_scores)
+
+
+def _scored(recommender: Recommender, ranked: Ranked, place: int, item_id: str) -> pb.ScoredItem:
+    retrieval_score = float(ranked.retrieval_scores[place])
+    names = recommender.bundle.manifest.heads
+    heads = dict(zip(names, ranked.heads[place].tolist(), strict=True)) if len(ranked.heads) else {}
+    return pb.ScoredItem(
+        item_id=item_id,
+        score=heads.get(names[0], retrieval_score),
+        head_scores=heads,
+        retrieval_score=retrieval_score,
+        source=SOURCE_MODEL,
+    )

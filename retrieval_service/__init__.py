@@ -1,0 +1,1 @@
+"""Stage one: history → user vector → index → filters → candidates."""

@@ -1,0 +1,26 @@
+"""Ids as the bundle holds them: a sorted array of bytes, so that an id's row is found by binary search.
+
+A dictionary of ten million ids would cost each worker a gigabyte; the array is memory-mapped and shared.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+MAX_ID_BYTES = 256
+
+
+def sorted_ids(ids: Sequence[str]) -> NDArray[np.bytes_]:
+    """The distinct ids as a sorted array of bytes ``[n]``; the row of an id is its place in it."""
+    return np.unique(np.array([item.encode() for item in ids], dtype=np.bytes_))
+
+
+def rows_of(ids: NDArray[np.bytes_], wanted: Sequence[str]) -> NDArray[np.int64]:
+    """The row of each wanted id ``[n]``, or -1 where the array does not have it."""
+    if not wanted or not len(ids):
+        return np.full(len(wanted), -1, dtype=np.int64)
+    # A numpy byte string ends at its trailing NULs, so that "a" and "a\0" would be the same item.
+    keys = np.array([key.encode() if "\0" not in key else b"" for key in wanted], dtype=np.bytes_)
+    places = np.minimum(np.searchsorted(ids, keys), len(ids) - 1)
+    return np.where(ids[places] == keys, places, -1)

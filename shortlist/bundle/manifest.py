@@ -1,0 +1,135 @@
+"""What a bundle says of itself, and the proof that its files are the ones that were written."""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from shortlist.errors import BundleError
+
+FORMAT_VERSION = 1
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileDigest:
+    """What a file of the bundle has to be.
+
+    Neither FAISS nor ONNX Runtime notices a flipped bit, so the digest is checked before anything is loaded.
+    """
+
+    sha256: str
+    size: int
+
+    @classmethod
+    def of(cls, path: Path) -> Self:
+        """The digest of a file as it is now."""
+        with path.open("rb") as file:
+            digest = hashlib.file_digest(file, "sha256").hexdigest()
+        return cls(sha256=digest, size=path.stat().st_size)
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexInfo:
+    """How the index was built, and what it finds.
+
+    ``recall`` is measured on real user vectors: the share of the exact ``recall_at`` nearest items that it returns.
+    """
+
+    spec: str
+    nprobe: int | None
+    recall: float
+    recall_at: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Everything a service has to know before it opens the other files.
+
+    ``encoder_history`` and ``ranker_history`` are how many of the latest interactions each model looks at; ``value_mean``
+    and ``value_std`` are in the unit of the interactions' values; ``heads`` are the columns of the ranker's output, and
+    the first of them makes the order.
+    """
+
+    format_version: int
+    bundle_id: str
+    create_time: str
+    libraries: Mapping[str, str]
+    dimension: int
+    metric: str
+    item_count: int
+    user_count: int
+    item_features: tuple[str, ...]
+    user_features: tuple[str, ...]
+    event_names: tuple[str, ...]
+    encoder_history: int
+    ranker_history: int
+    value_mean: float
+    value_std: float
+    heads: tuple[str, ...]
+    candidate_count: int
+    index: IndexInfo
+    metrics: Mapping[str, float]
+    recipe: Mapping[str, Any]
+    files: Mapping[str, FileDigest]
+
+    @classmethod
+    def read(cls, directory: Path) -> Self:
+        """The manifest of a bundle directory.
+
+        Raises:
+            BundleError: it is missing, not JSON, of another format version, or names a file outside the bundle.
+        """
+        path = directory / MANIFEST
+        try:
+            raw = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise BundleError(path, f"cannot be read: {error}") from error
+        if not isinstance(raw, dict) or raw.get("format_version") != FORMAT_VERSION:
+            found = raw.get("format_version") if isinstance(raw, dict) else None
+            raise BundleError(path, f"format version {found}; this release reads version {FORMAT_VERSION}")
+        try:
+            manifest = cls._from_json(raw)
+        except (TypeError, KeyError, AttributeError, ValueError) as error:
+            raise BundleError(path, f"is not a manifest: {error}") from error
+        for name in manifest.files:
+            _refuse_outside(path, name)
+        return manifest
+
+    @classmethod
+    def _from_json(cls, raw: dict[str, Any]) -> Self:
+        lists = {field: tuple(raw[field]) for field in ("item_features", "user_features", "event_names", "heads")}
+        files = {name: FileDigest(**digest) for name, digest in raw["files"].items()}
+        return cls(**{**raw, **lists, "index": IndexInfo(**raw["index"]), "files": files})
+
+    def write(self, directory: Path) -> None:
+        """Writes the manifest into a bundle directory that is not published yet."""
+        text = json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True)
+        (directory / MANIFEST).write_text(text + "\n", encoding="utf-8")
+
+    def verify(self, directory: Path) -> None:
+        """Compares size and sha256 of every file with the manifest.
+
+        Raises:
+            BundleError: names the first file that is missing or differs.
+        """
+        for name, expected in self.files.items():
+            path = directory / name
+            if not path.is_file():
+                raise BundleError(path, "is missing")
+            size = path.stat().st_size
+            if size != expected.size:
+                raise BundleError(path, f"has {size} bytes, the manifest says {expected.size}")
+            if FileDigest.of(path) != expected:
+                raise BundleError(path, "sha256 differs from the manifest: the file was changed or damaged")
+
+
+def _refuse_outside(manifest: Path, name: str) -> None:
+    # Bundles are flat, so a name with a separator can only be an attempt to read something else.
+    if name in {"", ".", ".."} or "/" in name or "\\" in name or "\0" in name:
+        raise BundleError(manifest, f"names {name!r}, which is not a file inside the bundle")
+    if (manifest.parent / name).is_symlink():
+        raise BundleError(manifest.parent / name, "is a symbolic link, and may lead outside the bundle")

@@ -1,0 +1,65 @@
+"""The tables of a bundle, row by row what the models are given."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.bundle.ids import rows_of
+from shortlist.bundle.transitions import TransitionTable
+from shortlist.history import History
+
+
+@dataclass(frozen=True, kw_only=True)
+class ItemTables:
+    """What is known of the items; the row of an item is its place in ``ids`` and in the index.
+
+    Shapes: ids ``[items]`` sorted bytes, vectors ``[items, dimension]``, features ``[items, features]``, popular
+    ``[items]`` rows by popularity. ``value_mean`` and ``value_std`` standardise the values of interactions.
+    """
+
+    ids: NDArray[np.bytes_]
+    vectors: NDArray[np.float32]
+    features: NDArray[np.float32]
+    popular: NDArray[np.int32]
+    transitions: TransitionTable
+    value_mean: float
+    value_std: float
+
+    def standardised(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Values in standard deviations from their mean, 0 where unknown (NaN)."""
+        return np.nan_to_num((values - np.float32(self.value_mean)) / np.float32(self.value_std), nan=0.0)
+
+    def id_of(self, row: int) -> str:
+        """The id of a row, as it is written on the wire."""
+        return bytes(self.ids[row]).decode()
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserTables:
+    """What is known of the users: features ``[users, features]`` and histories in compressed rows.
+
+    Of user ``u``, the interactions ``offsets[u]:offsets[u + 1]``, oldest first: item rows, values (NaN where unknown)
+    and events (1-based places in the manifest's ``event_names``, 0 where unknown).
+    """
+
+    ids: NDArray[np.bytes_]
+    features: NDArray[np.float32]
+    offsets: NDArray[np.int64]
+    rows: NDArray[np.int32]
+    values: NDArray[np.float32]
+    events: NDArray[np.uint8]
+
+    def row_of(self, user_id: str) -> int | None:
+        """The row of a user, or None when the bundle does not know them."""
+        row = int(rows_of(self.ids, [user_id])[0])
+        return None if row < 0 else row
+
+    def history_of(self, row: int) -> History:
+        """Everything that a user did up to the training."""
+        span = slice(int(self.offsets[row]), int(self.offsets[row + 1]))
+        return History(
+            rows=np.asarray(self.rows[span]),
+            values=np.asarray(self.values[span]),
+            events=np.asarray(self.events[span]).astype(np.int64),
+        )

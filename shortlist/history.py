@@ -1,0 +1,32 @@
+"""A user's interactions, as the models see them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True, kw_only=True)
+class History:
+    """Interactions, oldest first.
+
+    Shapes, all ``[length]``: rows of the items, values (NaN where unknown), events (1-based places among the bundle's
+    event names, 0 where unknown).
+    """
+
+    rows: NDArray[np.int32]
+    values: NDArray[np.float32]
+    events: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def last(self, count: int) -> "History":
+        """The latest ``count`` interactions."""
+        start = max(0, len(self) - count)
+        return History(rows=self.rows[start:], values=self.values[start:], events=self.events[start:])
+
+
+EMPTY_HISTORY = History(
+    rows=np.zeros(0, dtype=np.int32), values=np.zeros(0, dtype=np.float32), events=np.zeros(0, dtype=np.int64)
+)

@@ -1,0 +1,97 @@
+"""What the two models are given: gathered here for the trainer and the services alike, so that they cannot differ.
+
+Legend of shapes: B users, L interactions of a history, C candidates, D vector components, F item features,
+X transition features.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.bundle.tables import ItemTables
+from shortlist.history import History
+
+Inputs = dict[str, NDArray[np.generic]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CandidateLists:
+    """Candidates of several users, as many for each.
+
+    Shapes: rows ``[B, C]``, scores ``[B, C]`` inner products with the user vector, transitions ``[B, C, X]``. The
+    columns are in the order of retrieval: the place is a feature.
+    """
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    transitions: NDArray[np.float32]
+
+
+def encoder_inputs(vectors: NDArray[np.float32], histories: Sequence[History], length: int) -> Inputs:
+    """Inputs of the user encoder, given the item vectors ``[items, D]``: the last ``length`` interactions, oldest first, padded on the left.
+
+    Raises:
+        ValueError: a history is empty; there is nothing to encode.
+    """
+    recent = [history.last(length) for history in histories]
+    if not all(len(history) for history in recent):
+        raise ValueError("an empty history has no vector")
+    rows, values, events, mask = _padded(recent)
+    return {
+        "history_vectors": vectors[rows] * mask[..., None],
+        "history_values": values,
+        "history_events": events,
+        "history_mask": mask,
+    }
+
+
+def ranker_inputs(
+    items: ItemTables,
+    histories: Sequence[History],
+    length: int,
+    user_vectors: NDArray[np.float32],
+    user_features: NDArray[np.float32],
+    candidates: CandidateLists,
+) -> Inputs:
+    """Inputs of the ranker: the last ``length`` interactions, latest first, and everything gathered by candidate."""
+    rows, values, _, mask = (part[:, ::-1] for part in _padded([history.last(length) for history in histories]))
+    places = np.arange(candidates.rows.shape[1], dtype=np.float32)
+    return {
+        "user_vectors": user_vectors,
+        "user_features": user_features,
+        "history_vectors": items.vectors[rows] * mask[..., None],
+        "history_features": items.features[rows] * mask[..., None],
+        "history_values": np.ascontiguousarray(values),
+        "history_mask": np.ascontiguousarray(mask),
+        "candidate_vectors": items.vectors[candidates.rows],
+        "candidate_features": items.features[candidates.rows],
+        "candidate_transitions": candidates.transitions,
+        "candidate_scores": candidates.scores,
+        "candidate_places": np.broadcast_to(places, candidates.rows.shape).copy(),
+    }
+
+
+def transition_features(
+    items: ItemTables, history: History, candidates: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """How well each candidate continues the history, ``[C, X]``."""
+    return items.transitions.features(history.rows, items.standardised(history.values), candidates)
+
+
+def _padded(
+    histories: Sequence[History],
+) -> tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
+    """Rows, values, events and mask ``[B, L]``, right-aligned; padding is row 0, value NaN, event 0, mask 0."""
+    length = max([1, *map(len, histories)])
+    shape = (len(histories), length)
+    rows, events = np.zeros(shape, dtype=np.int64), np.zeros(shape, dtype=np.int64)
+    values, mask = np.full(shape, np.nan, dtype=np.float32), np.zeros(shape, dtype=np.float32)
+    for line, history in enumerate(histories):
+        if len(history):
+            rows[line, -len(history) :] = history.rows
+            values[line, -len(history) :] = history.values
+            events[line, -len(history) :] = history.events
+            mask[line, -len(history) :] = 1.0
+    return rows, values, events, mask

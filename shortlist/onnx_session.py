@@ -1,0 +1,36 @@
+"""ONNX Runtime as a server wants it."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from shortlist.errors import BundleError
+
+
+class OnnxSession:
+    """A model that is run by many request threads, each on its own core."""
+
+    def __init__(self, path: Path) -> None:
+        options = onnxruntime.SessionOptions()
+        # Left alone, every session takes every core and spins on them between requests.
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        options.log_severity_level = 3
+        try:
+            # From bytes, so that a graph cannot make the runtime read external data from another place.
+            self._session = onnxruntime.InferenceSession(
+                path.read_bytes(), options, providers=["CPUExecutionProvider"]
+            )
+        except Exception as error:
+            raise BundleError(path, f"ONNX Runtime cannot load it: {error}") from error
+        self._output = [self._session.get_outputs()[0].name]
+        self._inputs = {item.name for item in self._session.get_inputs()}
+
+    def run(self, inputs: dict[str, NDArray[np.generic]]) -> NDArray[np.float32]:
+        """The model's only output. Inputs that the graph does not use are left out."""
+        known = {name: array for name, array in inputs.items() if name in self._inputs}
+        output: NDArray[np.float32] = self._session.run(self._output, known)[0]
+        return output

@@ -1,0 +1,91 @@
+"""The edge: what both services check of a request, and how messages become domain objects."""
+
+import math
+from collections.abc import Sequence
+from datetime import UTC, datetime
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from shortlist.bundle.bundle import Bundle
+from shortlist.bundle.ids import MAX_ID_BYTES
+from shortlist.errors import FieldViolation, InvalidRequest
+from shortlist.type.v1.bundle_pb2 import Bundle as BundleMessage
+from shortlist.type.v1.user_pb2 import HistoryItem, User
+from shortlist.users import UserQuery
+
+MAX_LIMIT = 1000
+MAX_HISTORY = 5000
+MAX_EXCLUDED = 5000
+MAX_BATCH = 100
+
+
+class RequestCheck:
+    """Collects what is wrong with a request, so that the caller learns of everything at once."""
+
+    def __init__(self, prefix: str = "") -> None:
+        self._prefix = prefix
+        self._violations: list[FieldViolation] = []
+
+    def require(self, holds: bool, field: str, description: str) -> None:
+        """Notes a violation of ``field`` unless the condition holds."""
+        if not holds:
+            self._violations.append(FieldViolation(self._prefix + field, description))
+
+    def limit(self, value: int, field: str = "limit") -> None:
+        """Requires 1 to ``MAX_LIMIT``."""
+        self.require(1 <= value <= MAX_LIMIT, field, f"is {value}; has to be 1 to {MAX_LIMIT}")
+
+    def ids(self, values: Sequence[str], field: str, maximum: int) -> None:
+        """Requires at most ``maximum`` ids, each of 1 to ``MAX_ID_BYTES`` bytes."""
+        self.require(len(values) <= maximum, field, f"has {len(values)} ids; at most {maximum} are accepted")
+        for place, value in enumerate(values[:maximum]):
+            size = len(value.encode())
+            self.require(
+                1 <= size <= MAX_ID_BYTES, f"{field}[{place}]", f"has {size} bytes; has to have 1 to {MAX_ID_BYTES}"
+            )
+
+    def user(self, user: User, field: str = "user") -> None:
+        """Checks the ids, times and values of a user."""
+        size = len(user.user_id.encode())
+        self.require(size <= MAX_ID_BYTES, f"{field}.user_id", f"has {size} bytes; at most {MAX_ID_BYTES} are accepted")
+        self.ids([item.item_id for item in user.history], f"{field}.history", MAX_HISTORY)
+        for place, item in enumerate(user.history[:MAX_HISTORY]):
+            finite = not item.HasField("value") or math.isfinite(item.value)
+            self.require(finite, f"{field}.history[{place}].value", "is not a finite number")
+            valid = 0 <= item.time.nanos < 1_000_000_000
+            self.require(valid, f"{field}.history[{place}].time.nanos", "has to be 0 to 999,999,999")
+
+    def done(self) -> None:
+        """Raises :class:`InvalidRequest` with everything found."""
+        if self._violations:
+            raise InvalidRequest(tuple(self._violations))
+
+
+def read_user(user: User) -> UserQuery:
+    """The domain object of a checked message, its history in the order of time."""
+    history: Sequence[HistoryItem] = user.history
+    if all(item.HasField("time") for item in history):
+        history = sorted(history, key=lambda item: (item.time.seconds, item.time.nanos))
+    return UserQuery(
+        user_id=user.user_id,
+        item_ids=tuple(item.item_id for item in history),
+        values=tuple(item.value if item.HasField("value") else math.nan for item in history),
+        events=tuple(item.event for item in history),
+    )
+
+
+def bundle_message(bundle: Bundle) -> BundleMessage:
+    """What both services answer to GetBundle."""
+    manifest = bundle.manifest
+    created = Timestamp()
+    created.FromDatetime(datetime.fromisoformat(manifest.create_time).astimezone(UTC))
+    return BundleMessage(
+        bundle_id=manifest.bundle_id,
+        create_time=created,
+        item_count=manifest.item_count,
+        user_count=manifest.user_count,
+        dimension=manifest.dimension,
+        heads=manifest.heads,
+        candidate_count=manifest.candidate_count,
+        metrics=dict(manifest.metrics),
+    )

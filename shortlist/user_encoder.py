@@ -1,0 +1,22 @@
+"""The user encoder at serving time."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.bundle.bundle import USER_ENCODER, Bundle
+from shortlist.history import History
+from shortlist.model_inputs import encoder_inputs
+from shortlist.onnx_session import OnnxSession
+
+
+class UserEncoder:
+    """History → user vector."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._vectors = bundle.items.vectors
+        self._length = bundle.manifest.encoder_history
+        self._session = OnnxSession(bundle.directory / USER_ENCODER)
+
+    def encode(self, history: History) -> NDArray[np.float32]:
+        """The vector ``[dimension]`` of a user with at least one interaction."""
+        return self._session.run(encoder_inputs(self._vectors, [history], self._length))[0]

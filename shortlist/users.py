@@ -1,0 +1,66 @@
+"""From what a caller says of a person to what the models need to know."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.bundle.bundle import Bundle
+from shortlist.bundle.ids import rows_of
+from shortlist.history import EMPTY_HISTORY, History
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserQuery:
+    """A person in the caller's words. ``values`` are NaN where not given; all three sequences have the same length."""
+
+    user_id: str = ""
+    item_ids: tuple[str, ...] = ()
+    values: tuple[float, ...] = ()
+    events: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class ResolvedUser:
+    """A person in the bundle's rows.
+
+    ``history`` is what the models see, and is empty when nobody is known; ``seen`` are the rows of all that they are
+    known to have done; ``features`` ``[1, user features]`` are zeros for a stranger; ``unknown_items`` counts the
+    history's ids that the bundle does not have.
+    """
+
+    history: History
+    seen: NDArray[np.int64]
+    features: NDArray[np.float32]
+    unknown_items: int
+
+
+def resolve_user(bundle: Bundle, query: UserQuery) -> ResolvedUser:
+    """The history sent in the call, else the stored one, else nobody."""
+    row = bundle.users.row_of(query.user_id) if query.user_id else None
+    stored = EMPTY_HISTORY if row is None else bundle.users.history_of(row)
+    sent, unknown = _known_history(bundle, query)
+    return ResolvedUser(
+        history=sent if len(sent) else stored,
+        seen=np.union1d(sent.rows, stored.rows).astype(np.int64),
+        features=_features(bundle, row),
+        unknown_items=unknown,
+    )
+
+
+def _known_history(bundle: Bundle, query: UserQuery) -> tuple[History, int]:
+    rows = rows_of(bundle.items.ids, query.item_ids)
+    known = rows >= 0
+    places = {name: place + 1 for place, name in enumerate(bundle.manifest.event_names)}
+    history = History(
+        rows=rows[known].astype(np.int32),
+        values=np.array(query.values, dtype=np.float32)[known],
+        events=np.array([places.get(event, 0) for event in query.events], dtype=np.int64)[known],
+    )
+    return history, int(np.count_nonzero(~known))
+
+
+def _features(bundle: Bundle, row: int | None) -> NDArray[np.float32]:
+    if row is None:
+        return np.zeros((1, bundle.users.features.shape[1]), dtype=np.float32)
+    return np.asarray(bundle.users.features[row : row + 1])

@@ -1,0 +1,112 @@
+"""Feature columns: planted tables whose features are known."""
+
+import numpy as np
+import polars as pl
+import pytest
+
+from trainer.data.columns import features, multi_hot, numeric, parsed, text
+from trainer.data.tables import Table
+from trainer.errors import DataError
+from trainer.recipe import Items
+
+
+def table(**columns: object) -> Table:
+    """An item table of these columns."""
+    return Table(name="items.csv", frame=pl.DataFrame(columns))
+
+
+def test_lists_become_ones_under_their_names() -> None:
+    """Proves that each value has one column, sorted by name, and that repeats, blanks and nulls add nothing."""
+    block = multi_hot("tags", pl.Series([["b", " a ", "b"], [], None, ["a", "", None]]))
+    assert block.names == ["tags=a", "tags=b"]
+    assert block.matrix.tolist() == [[1, 1], [0, 0], [0, 0], [1, 0]]
+
+
+def test_the_most_frequent_256_categories_are_kept_and_ties_go_by_name() -> None:
+    """Proves the cap: of 300 categories, the one seen twice and the first 255 by name have columns."""
+    names = [f"c{number:03}" for number in range(300)]
+    block = multi_hot("kind", pl.Series([[name] for name in [*names, "c299"]]))
+    assert block.names == [f"kind={name}" for name in [*names[:255], "c299"]]
+    assert block.matrix.sum() == 257
+
+
+def test_numbers_are_standardised_and_binned_and_zero_where_missing() -> None:
+    """Proves mean 0 and deviation 1 of what is there, one bin each, rising with the number, and a zero row for null."""
+    block = numeric("year", pl.Series([*range(16), None], dtype=pl.Float32))
+    assert block.names == ["year", *(f"year[{position}]" for position in range(8))]
+    assert block.matrix[:16, 0].mean() == pytest.approx(0, abs=1e-6)
+    assert block.matrix[:16, 0].std() == pytest.approx(1)
+    assert block.matrix[:16, 1:].argmax(axis=1).tolist() == sorted([*range(8), *range(8)])
+    assert not block.matrix[16].any()
+
+
+def test_fewer_distinct_numbers_have_fewer_bins() -> None:
+    """Proves that no bin is empty: two numbers have two bins, one number has one and no deviation."""
+    assert numeric("x", pl.Series([1.0, 1.0, 5.0])).names == ["x", "x[0]", "x[1]"]
+    assert numeric("x", pl.Series([0.1] * 3)).matrix.round(6).tolist() == [[0, 1]] * 3
+    assert numeric("x", pl.Series([None, None], dtype=pl.Float32)).matrix.shape == (2, 0)
+
+
+def test_texts_that_share_tokens_are_close_and_others_are_not() -> None:
+    """Proves that the text columns carry the tokens in common, whatever their case, and that no token gives zeros."""
+    block = text("title", pl.Series(["Star Wars", "STAR wars!", "Blue Sky", "blue sky", "alone", None]))
+    likeness = block.matrix @ block.matrix.T
+    assert likeness[0, 1] == pytest.approx(1, abs=1e-5)
+    assert likeness[2, 3] == pytest.approx(1, abs=1e-5)
+    assert likeness[0, 2] == pytest.approx(0, abs=1e-5)
+    assert not block.matrix[4:].any()
+    assert block.names == [f"title~{position}" for position in range(block.matrix.shape[1])]
+
+
+def test_text_columns_are_the_same_every_time() -> None:
+    """Proves equality to the bit, and signs that do not depend on the order of the rows."""
+    rng = np.random.default_rng(3)
+    titles = pl.Series([" ".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), 4)) for _ in range(200)])
+    first, second, turned = text("title", titles), text("title", titles), text("title", titles.reverse())
+    assert first.matrix.shape == (200, 16)
+    assert np.array_equal(first.matrix, second.matrix)
+    assert np.allclose(first.matrix, turned.matrix[::-1], atol=1e-4)
+
+
+@pytest.mark.parametrize("titles", [["one", "two"], ["same", "same"], [None, None]])
+def test_too_few_tokens_give_no_columns(titles: list[str | None]) -> None:
+    """Proves that texts with fewer than two tokens in two rows are left out rather than decomposed."""
+    assert text("title", pl.Series(titles, dtype=pl.String)).matrix.shape == (2, 0)
+
+
+def test_content_columns_are_the_categories() -> None:
+    """Proves which columns can match what a user has liked, and that kinds stand beside names."""
+    columns = Items(categorical=("kind",), multi_valued=("tags",), numeric=("year",))
+    given = table(item_id=["1", "2"], kind=["x", None], tags=["a|b", "b"], year=["1990", None])
+    built = features(parsed(given, columns))
+    assert built.names == ("kind=x", "tags=a", "tags=b", "year", "year[0]")
+    assert built.is_content.tolist() == [True, True, True, False, False]
+    assert built.matrix.tolist() == [[1, 1, 1, 0, 1], [0, 0, 1, 0, 0]]
+
+
+def test_a_table_without_feature_columns_has_none() -> None:
+    """Proves that the matrix keeps its rows when there is nothing to describe them."""
+    assert features(parsed(table(item_id=[1, 2]), Items())).matrix.shape == (2, 0)
+
+
+def test_text_in_a_numeric_column_is_refused() -> None:
+    """Proves that what is no number is reported by row, where an empty cell is only missing."""
+    with pytest.raises(
+        DataError, match=r"items.csv, column 'year': no finite number in 2 of 4 rows; first row 3: 'new'"
+    ):
+        parsed(table(item_id=[1, 2, 3, 4], year=["1990", None, "new", "inf"]), Items(numeric=("year",)))
+
+
+def test_an_item_that_is_there_twice_is_refused() -> None:
+    """Proves that a row of the dataset never has two descriptions."""
+    with pytest.raises(
+        DataError, match=r"'item_id': an id that is there more than once in 2 of 3 rows; first row 1: 'a'"
+    ):
+        parsed(table(item_id=["a", "b", "a"]), Items())
+
+
+def test_columns_of_another_type_are_refused() -> None:
+    """Proves that nested and odd columns are named, not handed to polars."""
+    for columns in (Items(categorical=("odd",)), Items(text=("odd",)), Items(numeric=("odd",))):
+        with pytest.raises(DataError, match=r"items.csv, column 'odd'"):
+            parsed(table(item_id=[1], odd=[[1]]), columns)

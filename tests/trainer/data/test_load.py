@@ -1,0 +1,242 @@
+"""Loading someone's own tables: what the dataset holds, and every kind of bad data that is refused."""
+
+import io
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import date, datetime
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from trainer.data import Dataset, load
+from trainer.errors import DataError
+from trainer.recipe import Interactions, Items, Recipe, Users
+
+COLUMNS = Interactions(file="plays.csv")
+GOOD = {"user_id": ["u2", "u1", "u2"], "item_id": ["b", "a", "a"], "timestamp": [30, 10, 20]}
+
+
+def loaded(folder: Path, columns: Mapping[str, object], interactions: Interactions = COLUMNS) -> Dataset:
+    """The dataset of these columns, written in the format that the file's ending says."""
+    frame, path = pl.DataFrame(columns), folder / interactions.file
+    if path.suffix == ".parquet":
+        frame.write_parquet(path)
+    else:
+        frame.write_csv(path, separator="\t" if path.suffix == ".tsv" else ",")
+    return load(folder, Recipe(interactions=interactions))
+
+
+@pytest.mark.parametrize("file", ["plays.csv", "plays.tsv", "plays.parquet"])
+def test_events_are_in_time_order_and_rows_in_id_order(tmp_path: Path, file: str) -> None:
+    """Proves the shape of a dataset, the same from every format."""
+    data = loaded(tmp_path, GOOD, Interactions(file=file))
+    assert data.user_ids.tolist() == [b"u1", b"u2"]
+    assert data.item_ids.tolist() == [b"a", b"b"]
+    assert data.times.tolist() == [10, 20, 30]
+    assert data.user_rows.tolist() == [0, 1, 1]
+    assert data.item_rows.tolist() == [0, 0, 1]
+    assert data.likes.all()
+    assert np.isnan(data.values).all()
+    assert data.events.tolist() == [0, 0, 0]
+    assert data.item_features.matrix.shape == (2, 0)
+
+
+def test_events_of_one_second_keep_the_order_of_the_file(tmp_path: Path) -> None:
+    """Proves that the sort is stable, on enough rows for an unstable one to show."""
+    items = [f"i{number}" for number in np.random.default_rng(0).permutation(500)]
+    data = loaded(tmp_path, {"user_id": ["u", "v"] * 250, "item_id": items, "timestamp": [7] * 500})
+    assert [data.item_ids[row].decode() for row in data.item_rows] == items
+
+
+def test_each_users_events_and_positions_follow_time(tmp_path: Path) -> None:
+    """Proves the grouping: user u's events are all and only theirs, oldest first, numbered from zero."""
+    rng = np.random.default_rng(1)
+    users, stamps = rng.integers(0, 9, 200), rng.permutation(200)
+    data = loaded(tmp_path, {"user_id": users, "item_id": rng.integers(0, 50, 200), "timestamp": stamps})
+    for row in range(len(data.user_ids)):
+        events = data.rows_of_user(row)
+        assert events.tolist() == np.flatnonzero(data.user_rows == row).tolist()
+        assert data.position[events].tolist() == list(range(len(events)))
+
+
+def test_ids_sort_by_their_bytes(tmp_path: Path) -> None:
+    """Proves that binary search over UTF-8 bytes finds every row, numbers and other scripts included."""
+    items = ["10", "9", "Z", "a", "é", "ß", "日本", "😀"]
+    data = loaded(tmp_path, {"user_id": ["u", "v"] * 4, "item_id": items, "timestamp": range(8)})
+    assert data.item_ids.tolist() == sorted(item.encode() for item in items)
+    assert data.item_ids[data.item_rows].tolist() == [item.encode() for item in items]
+
+
+def test_the_first_of_the_same_user_item_and_time_is_kept(tmp_path: Path) -> None:
+    """Proves that duplicates are dropped and counted, and that the first row's value stands."""
+    columns = {"user_id": [1, 1, 2, 1], "item_id": [5, 5, 5, 5], "timestamp": [3, 3, 3, 4], "stars": [1, 2, 3, 4]}
+    data = loaded(tmp_path, columns, replace(COLUMNS, value="stars"))
+    assert data.values.tolist() == [1, 3, 4]
+    assert (data.counts.interactions, data.counts.duplicates_dropped) == (3, 1)
+
+
+def test_a_like_is_a_high_value_or_a_positive_event(tmp_path: Path) -> None:
+    """Proves both rules, together and alone, and that event names are numbered from one in their order."""
+    columns = {**GOOD, "stars": [5, 1, 1], "kind": ["view", "view", "buy"]}
+    by_value = replace(COLUMNS, value="stars", positive_value=4)
+    by_event = replace(COLUMNS, event="kind", positive_events=("buy",))
+    both = replace(by_value, event="kind", positive_events=("buy",))
+    assert loaded(tmp_path, columns, by_value).likes.tolist() == [False, False, True]
+    assert loaded(tmp_path, columns, both).likes.tolist() == [False, True, True]
+    data = loaded(tmp_path, columns, by_event)
+    assert data.likes.tolist() == [False, True, False]
+    assert data.event_names == ("buy", "view")
+    assert data.events.tolist() == [2, 1, 2]
+
+
+def test_items_and_users_of_the_tables_alone_are_kept(tmp_path: Path) -> None:
+    """Proves the union: an item without events has a row and features, one without a table row has zeros."""
+    pl.DataFrame({"item_id": ["new", "a"], "tags": [["x"], ["x", "y"]]}).write_parquet(tmp_path / "items.parquet")
+    pl.DataFrame({"user_id": ["u3", "u1"], "land": ["NL", "DE"]}).write_parquet(tmp_path / "users.parquet")
+    pl.DataFrame(GOOD).write_csv(tmp_path / "plays.csv")
+    recipe = Recipe(interactions=COLUMNS, items=Items(multi_valued=("tags",)), users=Users(categorical=("land",)))
+    data = load(tmp_path, recipe)
+    assert data.item_ids.tolist() == [b"a", b"b", b"new"]
+    assert data.item_features.matrix.tolist() == [[1, 1], [0, 0], [1, 0]]
+    assert data.item_table.to_dict(as_series=False) == {"item_id": ["a", "b", "new"], "tags": [["x", "y"], None, ["x"]]}
+    assert data.user_features.matrix.tolist() == [[1, 0], [0, 0], [0, 1]]
+    assert (data.counts.items, data.counts.items_without_interactions, data.counts.users) == (3, 1, 3)
+
+
+@pytest.mark.parametrize(
+    "stamps",
+    [
+        [86400, 0, 86401],
+        [86400.0, 0.5, 86401.9],
+        [datetime(1970, 1, 2), datetime(1970, 1, 1), datetime(1970, 1, 2, 0, 0, 1)],
+        ["1970-01-02", "1970-01-01T00:00:00Z", "1970-01-02 02:00:01+02:00"],
+        ["86400", "1970-01-01", " 86401.0 "],
+    ],
+)
+def test_times_are_read_however_they_are_written(tmp_path: Path, stamps: list[object]) -> None:
+    """Proves that seconds, dates and ISO 8601, zones and mixtures included, come to the same seconds."""
+    data = loaded(tmp_path, {**GOOD, "timestamp": stamps}, Interactions())
+    assert data.times.tolist() == [0, 86400, 86401]
+
+
+def test_dates_are_their_midnight(tmp_path: Path) -> None:
+    """Proves that a column of dates is read as UTC."""
+    days = [date(1970, 1, 3), date(1970, 1, 1), date(1970, 1, 2)]
+    assert loaded(tmp_path, {**GOOD, "timestamp": days}, Interactions()).times.tolist() == [0, 86400, 172800]
+
+
+def test_arrays_can_be_written_to(tmp_path: Path) -> None:
+    """Proves that torch can take them without a warning: it wants memory that is not read-only."""
+    data = loaded(tmp_path, GOOD)
+    arrays = (data.user_rows, data.item_rows, data.times, data.values, data.events, data.likes, data.user_events)
+    assert all(array.flags.writeable for array in arrays)
+
+
+BAD: list[tuple[str, dict[str, object], str]] = [
+    ("a null id", {"user_id": ["u", None, "v"]}, r"'user_id': no id .* in 1 of 3 rows; first row 2: None"),
+    ("an empty id", {"item_id": ["a", "", "b"]}, r"'item_id': no id .* in 1 of 3 rows; first row 2: ''"),
+    ("an id with NUL", {"item_id": ["a", "b\0", "b"]}, r"'item_id': no id of 1 to 256 bytes without NUL in 1 of 3"),
+    ("an id over 256 bytes", {"item_id": ["a", "b", "é" * 129]}, r"'item_id': no id .* in 1 of 3 rows; first row 3"),
+    (
+        "an id that is a fraction",
+        {"user_id": [1.0, 2.5, 3.0]},
+        r"'user_id': ids are whole numbers or text, not Float64",
+    ),
+    ("a null time", {"timestamp": [1, None, 2]}, r"'timestamp': not unix .* in 1 of 3 rows; first row 2: None"),
+    (
+        "a time that is none",
+        {"timestamp": ["1", "soon", "1970-13-01"]},
+        r"2 of 3 rows; first row 2: 'soon', row 3: '1970",
+    ),
+    (
+        "milliseconds",
+        {"timestamp": [1, 1_700_000_000_000, 2]},
+        r"from 1970 to 2199, in 1 of 3 rows; first row 2: 1700000",
+    ),
+    ("a time before 1970", {"timestamp": [1, -1, 2]}, r"'timestamp': .* in 1 of 3 rows; first row 2: -1"),
+    ("an infinite time", {"timestamp": [1.0, float("inf"), 2.0]}, r"'timestamp': .* in 1 of 3 rows; first row 2: inf"),
+    ("a time that is a truth", {"timestamp": [True, False, True]}, r"'timestamp': must be unix seconds.*, not Boolean"),
+    ("a null value", {"stars": [1.0, None, 2.0]}, r"'stars': no finite number in 1 of 3 rows; first row 2: None"),
+    ("NaN", {"stars": [1.0, float("nan"), 2.0]}, r"'stars': no finite number in 1 of 3 rows; first row 2: nan"),
+    (
+        "an infinity",
+        {"stars": [1.0, 2.0, float("-inf")]},
+        r"'stars': no finite number in 1 of 3 rows; first row 3: -inf",
+    ),
+    ("a value over float32", {"stars": [1.0, 2.0, 1e300]}, r"'stars': no finite number in 1 of 3 rows; first row 3"),
+    (
+        "text for a value",
+        {"stars": ["1", "good", "2"]},
+        r"'stars': no finite number in 1 of 3 rows; first row 2: 'good'",
+    ),
+    ("a truth for a value", {"stars": [True, False, True]}, r"'stars': Boolean is not a number"),
+    ("one user", {"user_id": ["u", "u", "u"]}, r"'user_id': has one user"),
+    ("no like", {"stars": [1, 2, 3]}, r"no row is a like"),
+]
+
+
+@pytest.mark.parametrize(("columns", "said"), [case[1:] for case in BAD], ids=[case[0] for case in BAD])
+def test_bad_cells_are_refused_by_column_count_and_row(tmp_path: Path, columns: dict[str, object], said: str) -> None:
+    """Proves that each kind of bad cell stops the run with its file, its column, its count and the first rows."""
+    interactions = Interactions(value="stars", positive_value=4)
+    with pytest.raises(DataError, match=f"^interactions.parquet.*{said}"):
+        loaded(tmp_path, {**GOOD, "stars": [5, 5, 5], **columns}, interactions)
+
+
+def test_only_the_first_three_bad_rows_are_shown(tmp_path: Path) -> None:
+    """Proves that a file of bad rows makes a short message with the whole count, from CSV as from Parquet."""
+    columns = {"user_id": ["u", "v"] * 50, "item_id": ["i"] * 100, "timestamp": ["x"] * 100}
+    with pytest.raises(DataError, match=r"in 100 of 100 rows; first row 1: 'x', row 2: 'x', row 3: 'x'$"):
+        loaded(tmp_path, columns)
+
+
+def test_a_missing_column_is_refused_with_those_there_are(tmp_path: Path) -> None:
+    """Proves that a misnamed column can be put right from the message."""
+    with pytest.raises(DataError, match=r"plays.csv: no column 'stars'; columns are user_id, item_id, timestamp"):
+        loaded(tmp_path, GOOD, replace(COLUMNS, value="stars"))
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "said"),
+    [
+        ("plays.csv", b"", "plays.csv: cannot be read as a table"),
+        ("plays.csv", b"user_id,item_id,timestamp\n", "plays.csv: has no rows"),
+        ("plays.csv", b"user_id,item_id,timestamp\nu,i\xff,1\nv,i,1\n", "plays.csv"),
+        ("plays.csv", b"user_id,item_id,timestamp\nu,i,1,extra\nv,i,1\n", "plays.csv: cannot be read as a table"),
+        ("plays.csv", b'user_id,item_id,timestamp\nu,"i,1\nv,i,1\n', "plays.csv"),
+        ("plays.parquet", b"PAR1 but not really PAR1", "plays.parquet: cannot be read as Parquet"),
+        ("plays.parquet", b"", "plays.parquet: cannot be read as Parquet"),
+        ("plays.xlsx", b"PK", "plays.xlsx: not a table; read are .parquet, .pq, .csv, .tsv"),
+    ],
+)
+def test_files_that_are_no_tables_are_refused(tmp_path: Path, file: str, text: bytes, said: str) -> None:
+    """Proves that no error of the parser reaches the person who ran the trainer."""
+    (tmp_path / file).write_bytes(text)
+    with pytest.raises(DataError, match=said):
+        load(tmp_path, Recipe(interactions=Interactions(file=file)))
+
+
+def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
+    """Proves that bytes lost anywhere in a Parquet file are a DataError or harmless: no other exception leaves."""
+    written = io.BytesIO()
+    pl.DataFrame(GOOD).write_parquet(written)
+    whole, refused = written.getvalue(), 0
+    cuts = range(0, len(whole), 16)
+    for cut in cuts:
+        (tmp_path / "plays.parquet").write_bytes(whole[:cut] + whole[cut + 4 :])
+        try:
+            load(tmp_path, Recipe(interactions=Interactions(file="plays.parquet")))
+        except DataError:
+            refused += 1
+    assert refused > len(cuts) / 2
+
+
+def test_missing_files_are_refused(tmp_path: Path) -> None:
+    """Proves that both a missing interactions file and a missing item table are named."""
+    with pytest.raises(DataError, match=r"plays.csv: no such file; nor is .* a MovieLens folder"):
+        load(tmp_path, Recipe(interactions=COLUMNS))
+    pl.DataFrame(GOOD).write_csv(tmp_path / "plays.csv")
+    with pytest.raises(DataError, match=r"items.parquet: cannot be read: No such file"):
+        load(tmp_path, Recipe(interactions=COLUMNS, items=Items()))

@@ -1,0 +1,92 @@
+"""Recipes: what they default to and what they refuse."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+from trainer.errors import RecipeError
+from trainer.recipe import Recipe
+
+MINIMAL = """
+[interactions]
+file = "plays.csv"
+user = "listener"
+item = "song"
+time = "played_at"
+
+[items]
+file = "songs.csv"
+id = "song"
+multi_valued = ["tags"]
+"""
+
+
+def read(folder: Path, text: str) -> Recipe:
+    """The recipe that a file with this text gives."""
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return Recipe.read(path)
+
+
+def test_ten_lines_are_a_recipe_and_the_rest_has_defaults(tmp_path: Path) -> None:
+    """Proves that someone's own data needs only the names of its files and columns."""
+    recipe = read(tmp_path, MINIMAL)
+    assert recipe.interactions.user == "listener"
+    assert recipe.items is not None
+    assert recipe.items.multi_valued == ("tags",)
+    assert recipe.users is None
+    assert (recipe.encoder.name, recipe.ranker.name, recipe.index.nprobe) == ("transformer", "ntn_mlp", None)
+
+
+def test_an_empty_file_is_the_default_recipe(tmp_path: Path) -> None:
+    """Proves that every section and every key has a default."""
+    assert read(tmp_path, "") == Recipe()
+
+
+def test_a_recipe_becomes_plain_values(tmp_path: Path) -> None:
+    """Proves that what a run was told can be written down, section by section."""
+    plain = asdict(read(tmp_path, "[index]\nspec = 'IVF64,Flat'\nnprobe = 8"))
+    assert plain["index"] == {"spec": "IVF64,Flat", "nprobe": 8}
+    assert plain["split"] == {"ranker": 0.1, "test": 0.1, "refit": True}
+
+
+def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
+    """Proves that `positive_value = 4` need not be written 4.0."""
+    recipe = read(tmp_path, "[interactions]\nvalue = 'rating'\npositive_value = 4")
+    assert recipe.interactions.positive_value == 4.0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[encodr]\nlayers = 2", r"\[encodr\]: no such section; sections are interactions, items, .*statistics"),
+        ("encoder = 3", r"\[encoder\]: must be a section"),
+        ("[split]\ntrain = 0.8", r"\[split\] train: no such key; keys are ranker, test, refit"),
+        ("[encoder]\nlayers = '2'", r"\[encoder\] layers: must be a whole number from 1 to 64, not '2'"),
+        ("[encoder]\nlayers = true", r"\[encoder\] layers: must be a whole number"),
+        ("[encoder]\nlayers = 2.0", r"\[encoder\] layers: must be a whole number"),
+        ("[encoder]\nlayers = 0", r"\[encoder\] layers: must be a whole number from 1 to 64, not 0"),
+        ("[ranker]\ndropout = 1.5", r"\[ranker\] dropout: must be a number from 0 to 0.95, not 1.5"),
+        ("[ranker]\ndropout = nan", r"\[ranker\] dropout: must be a number"),
+        ("[split]\nrefit = 1", r"\[split\] refit: must be true or false, not 1"),
+        ("[index]\nspec = ''", r"\[index\] spec: must be a text that is not empty"),
+        ("[items]\ntext = 'title'", r"\[items\] text: must be a list of different texts"),
+        ("[items]\ntext = ['title', 3]", r"\[items\] text: must be a list of different texts"),
+        ("[items]\ntext = ['title', 'title']", r"\[items\] text: must be a list of different texts"),
+        ("[encoder]\ndimension = 64\nheads = 5", r"\[encoder\] heads: must divide dimension"),
+        ("[interactions]\npositive_value = 4", r"\[interactions\] positive_value: needs value"),
+        ("[interactions]\npositive_events = ['buy']", r"\[interactions\] positive_events: needs event"),
+        ("[interactions", r"mine.toml: not TOML"),
+    ],
+)
+def test_a_bad_recipe_is_refused_by_file_section_and_key(tmp_path: Path, text: str, said: str) -> None:
+    """Proves that a mistake is named with what would be accepted, and does not become a default."""
+    with pytest.raises(RecipeError, match=f"mine.toml.*{said}" if "mine.toml" not in said else said):
+        read(tmp_path, text)
+
+
+def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """Proves that a wrong path is a message and not a traceback."""
+    with pytest.raises(RecipeError, match=r"none.toml: cannot be read"):
+        Recipe.read(tmp_path / "none.toml")

@@ -1,0 +1,72 @@
+"""What any recommender has to beat, on the same events by the same code: histories → scores of every item."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.history import History
+from trainer.data import Dataset
+from trainer.evaluation import Scorer
+from trainer.recipe import Statistics
+from trainer.statistics import follow_counts, interaction_matrix
+
+_EASE_LAMBDA = 500.0
+_SEQUENTIAL_DECAY = 0.8
+# EASE inverts a dense matrix of the items, and the others hold one: beyond this they are left out of the report.
+MAX_DENSE_ITEMS = 20_000
+
+
+def popularity(dataset: Dataset, end: int) -> Scorer:
+    """The number of events of each item."""
+    count = np.bincount(dataset.item_rows[:end], minlength=len(dataset.item_ids)).astype(np.float64)
+    return lambda histories: np.tile(count, (len(histories), 1))
+
+
+def item_knn(dataset: Dataset, end: int) -> Scorer:
+    """Sum over the history of the cosine of the items' users (Sarwar et al., 2001)."""
+    matrix = interaction_matrix(dataset, end)
+    together = (matrix.T @ matrix).toarray()
+    norms = np.sqrt(np.maximum(together.diagonal(), 1.0))
+    return _linear(together / np.outer(norms, norms))
+
+
+def ease(dataset: Dataset, end: int) -> Scorer:
+    """EASE (Steck, 2019, arXiv:1905.03375): B = I − P diag(1 / diag P), with P = (XᵀX + λI)⁻¹."""
+    matrix = interaction_matrix(dataset, end)
+    gram = (matrix.T @ matrix).toarray()
+    gram[np.diag_indices_from(gram)] += _EASE_LAMBDA
+    precision = np.linalg.inv(gram)
+    weights = precision / -np.diag(precision)
+    np.fill_diagonal(weights, 0.0)
+    return _linear(weights)
+
+
+def cooccurrence(dataset: Dataset, end: int) -> Scorer:
+    """What followed the items of the history, the latest of them counting most."""
+    follows = follow_counts(dataset, end, Statistics(), liked_only=False).toarray()
+    follows /= follows.sum(axis=1, keepdims=True) + 10.0
+
+    def score(histories: Sequence[History]) -> NDArray[np.floating]:
+        return np.stack([_decayed(len(history)) @ follows[history.rows] for history in histories])
+
+    return score
+
+
+def _decayed(length: int) -> NDArray[np.float64]:
+    return np.asarray(_SEQUENTIAL_DECAY ** np.arange(length)[::-1])
+
+
+def _linear(weights: NDArray[np.float64]) -> Scorer:
+    def score(histories: Sequence[History]) -> NDArray[np.floating]:
+        return np.stack([weights[np.unique(history.rows)].sum(axis=0) for history in histories])
+
+    return score
+
+
+BASELINES: dict[str, Callable[[Dataset, int], Scorer]] = {
+    "popularity": popularity,
+    "itemknn": item_knn,
+    "ease": ease,
+    "cooccurrence": cooccurrence,
+}

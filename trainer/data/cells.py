@@ -1,0 +1,111 @@
+"""Columns of a table as ids, times and numbers; each refuses what it cannot read, with the rows that are bad."""
+
+from datetime import UTC, datetime
+
+import polars as pl
+
+from trainer.data.tables import Table
+from trainer.errors import DataError
+
+_LONGEST_ID = 256
+_LATEST = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp())
+_TIMES = "unix seconds, or an ISO 8601 date or time, from 1970 to 2199"
+
+
+def ids(table: Table, column: str) -> pl.Series:
+    """Ids as text [n]. Raises DataError for one that is null, empty, holds NUL or is over 256 bytes of UTF-8."""
+    text = _labels(table, column)
+    bad = text.is_null() | (text == "") | text.str.contains("\0", literal=True) | (text.str.len_bytes() > _LONGEST_ID)
+    table.refuse(column, bad.fill_null(True), f"no id of 1 to {_LONGEST_ID} bytes without NUL")
+    return text
+
+
+def unique_ids(table: Table, column: str) -> pl.Series:
+    """Ids as `ids` reads them. Raises DataError for one that stands twice, too."""
+    text = ids(table, column)
+    table.refuse(column, text.is_duplicated(), "an id that is there more than once")
+    return text
+
+
+def times(table: Table, column: str) -> pl.Series:
+    """Times as unix seconds [n], int64; without a zone they are UTC, digits alone are seconds. Raises DataError."""
+    series = table.column(column)
+    if series.dtype.is_integer() or series.dtype.is_float():
+        seconds = _whole_seconds(series)
+    elif isinstance(series.dtype, pl.Datetime | pl.Date):
+        seconds = series.dt.epoch("s").cast(pl.Int64)
+    elif series.dtype == pl.String:
+        seconds = _seconds_of_text(series)
+    else:
+        raise DataError(f"{table.name}, column {column!r}: must be {_TIMES}, not {series.dtype}")
+    bad = ~seconds.is_between(0, _LATEST, closed="left")
+    table.refuse(column, bad.fill_null(True), f"not {_TIMES},")
+    return seconds
+
+
+def _whole_seconds(series: pl.Series) -> pl.Series:
+    whole = series.floor() if series.dtype.is_float() else series
+    return whole.cast(pl.Int64, strict=False)
+
+
+def _seconds_of_text(text: pl.Series) -> pl.Series:
+    number = _whole_seconds(text.str.strip_chars().cast(pl.Float64, strict=False))
+    if number.null_count() == 0:
+        return number
+    read = [_iso_seconds(one) if seconds is None else seconds for one, seconds in zip(text, number, strict=True)]
+    return pl.Series(text.name, read, dtype=pl.Int64)
+
+
+def _iso_seconds(text: str | None) -> int | None:
+    try:
+        time = datetime.fromisoformat((text or "").strip())
+    except ValueError:
+        return None
+    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
+
+
+def values(table: Table, column: str) -> pl.Series:
+    """Numbers [n], float32. Raises DataError for one that is missing or not finite."""
+    numbers = _numbers(table, column)
+    table.refuse(column, ~numbers.is_finite().fill_null(False), "no finite number")
+    return numbers
+
+
+def measures(table: Table, column: str) -> pl.Series:
+    """Numbers [n], float32, null where missing (NaN, too). Raises DataError for text and infinities."""
+    numbers = _numbers(table, column)
+    unread = numbers.is_null() & table.column(column).is_not_null()
+    table.refuse(column, unread | numbers.is_infinite().fill_null(False), "no finite number")
+    return numbers.fill_nan(None)
+
+
+def _numbers(table: Table, column: str) -> pl.Series:
+    series = table.column(column)
+    if series.dtype == pl.String:
+        series = series.str.strip_chars()
+    elif not series.dtype.is_numeric():
+        raise DataError(f"{table.name}, column {column!r}: {series.dtype} is not a number")
+    return series.cast(pl.Float64, strict=False).cast(pl.Float32, strict=False)
+
+
+def words(table: Table, column: str) -> pl.Series:
+    """Text [n] of any column that is not nested, null where missing. Raises DataError."""
+    series = table.column(column)
+    if series.dtype.is_nested():
+        raise DataError(f"{table.name}, column {column!r}: {series.dtype} is not a single value")
+    return series.cast(pl.String)
+
+
+def word_lists(table: Table, column: str, separator: str) -> pl.Series:
+    """Lists of text [n] of a list column, or of text split at `separator`. Raises DataError."""
+    series = table.column(column)
+    if isinstance(series.dtype, pl.List) and not series.dtype.inner.is_nested():
+        return series.cast(pl.List(pl.String))
+    return words(table, column).str.split(separator)
+
+
+def _labels(table: Table, column: str) -> pl.Series:
+    series = table.column(column)
+    if not (series.dtype.is_integer() or series.dtype in (pl.String, pl.Categorical, pl.Enum)):
+        raise DataError(f"{table.name}, column {column!r}: ids are whole numbers or text, not {series.dtype}")
+    return series.cast(pl.String)

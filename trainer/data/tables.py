@@ -1,0 +1,97 @@
+"""Tables as files: read, or refused in our own words.
+
+Rows in messages count from 1 and leave the header out.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+from polars.exceptions import PanicException, PolarsError
+
+from trainer.errors import DataError
+
+_SEPARATORS = {".csv": ",", ".tsv": "\t"}
+_PARQUET = (".parquet", ".pq")
+_SHOWN = 3
+_SHOWN_WIDTH = 60
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Table:
+    """A table and the name of the file that messages give it."""
+
+    name: str
+    frame: pl.DataFrame
+
+    def column(self, column: str) -> pl.Series:
+        """A column by name. Raises DataError, listing the columns there are."""
+        if column not in self.frame.columns:
+            raise DataError(f"{self.name}: no column {column!r}; columns are {', '.join(self.frame.columns)}")
+        return self.frame[column]
+
+    def refuse(self, column: str, bad: pl.Series, why: str) -> None:
+        """Raise DataError if any row of `bad` [n] is true, with their count and the first of them."""
+        rows = bad.arg_true()
+        if rows.is_empty():
+            return
+        shown = ", ".join(f"row {row + 1}: {self.frame[column][row]!r:.{_SHOWN_WIDTH}}" for row in rows.head(_SHOWN))
+        counted = f"{len(rows)} of {len(bad)} rows"
+        raise DataError(f"{self.name}, column {column!r}: {why} in {counted}; first {shown}")
+
+
+def read_table(path: Path) -> Table:
+    """Read Parquet (.parquet, .pq) as it is typed, CSV (.csv, .tsv) as text with empty cells null.
+
+    Raises DataError for a file that is missing, of another kind, unreadable or without rows.
+    """
+    suffix = path.suffix.lower()
+    if suffix in _PARQUET:
+        return parquet(path)
+    if suffix in _SEPARATORS:
+        return delimited(path.name, contents(path), separator=_SEPARATORS[suffix], quote='"')
+    raise DataError(f"{path}: not a table; read are {', '.join((*_PARQUET, *_SEPARATORS))}")
+
+
+def contents(path: Path) -> bytes:
+    """Read a file. Raises DataError for one that is missing or unreadable."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path}: cannot be read: {error.strerror}") from error
+
+
+def parquet(path: Path) -> Table:
+    """Read a Parquet file. Raises DataError as `read_table` does."""
+    try:
+        frame = pl.read_parquet(contents(path))
+    except (PolarsError, PanicException) as error:
+        raise DataError(f"{path.name}: cannot be read as Parquet: {error}") from error
+    return _with_rows(Table(name=path.name, frame=frame))
+
+
+def delimited(
+    name: str, text: bytes, *, separator: str, quote: str | None = None, columns: tuple[str, ...] | None = None
+) -> Table:
+    """Read UTF-8 text, every column as text, so that a bad cell is reported by us and not by the parser.
+
+    The first line is the header unless `columns` names the columns. Raises DataError as `read_table` does.
+    """
+    try:
+        frame = pl.read_csv(
+            text,
+            has_header=columns is None,
+            new_columns=columns,
+            separator=separator,
+            quote_char=quote,
+            infer_schema=False,
+        )
+    except (PolarsError, PanicException) as error:
+        raise DataError(f"{name}: cannot be read as a table: {error}") from error
+    return _with_rows(Table(name=name, frame=frame))
+
+
+def _with_rows(table: Table) -> Table:
+    if table.frame.is_empty():
+        raise DataError(f"{table.name}: has no rows")
+    return table

@@ -1,0 +1,40 @@
+"""The trained encoder over the data set's rows, in PyTorch: the offline twin of retrieval."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from shortlist.history import History
+from shortlist.model_inputs import encoder_inputs
+from trainer.encoders import Encoder
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Encoded:
+    """An encoder in evaluation mode, and the item vectors ``[items, dimension]`` that it gave."""
+
+    encoder: Encoder
+    length: int
+    vectors: NDArray[np.float32]
+
+    @classmethod
+    @torch.no_grad()
+    def of(cls, encoder: Encoder, length: int) -> Self:
+        """Computes the item vectors once."""
+        return cls(encoder=encoder, length=length, vectors=encoder.item_vectors().numpy())
+
+    @torch.no_grad()
+    def user_vectors(self, histories: Sequence[History]) -> NDArray[np.float32]:
+        """One vector for each history, ``[histories, dimension]``."""
+        inputs = encoder_inputs(self.vectors, histories, self.length)
+        tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.items()}
+        vectors: NDArray[np.float32] = self.encoder(**tensors).numpy()
+        return vectors
+
+    def scores(self, histories: Sequence[History]) -> NDArray[np.float32]:
+        """Inner products with every item, ``[histories, items]``."""
+        return self.user_vectors(histories) @ self.vectors.T

@@ -1,0 +1,24 @@
+"""Encoders: history → user vector, item → vector. A new one is a file here, a line below and a recipe."""
+
+from collections.abc import Callable
+
+from trainer.encoders.base import Encoder, EncoderSizes
+from trainer.encoders.transformer import TransformerEncoder
+from trainer.errors import RecipeError
+from trainer.recipe import Encoder as EncoderRecipe
+
+ENCODERS: dict[str, Callable[[EncoderRecipe, EncoderSizes], Encoder]] = {"transformer": TransformerEncoder}
+
+
+def build_encoder(recipe: EncoderRecipe, sizes: EncoderSizes) -> Encoder:
+    """The encoder that a recipe names.
+
+    Raises:
+        RecipeError: there is none of that name.
+    """
+    if recipe.name not in ENCODERS:
+        raise RecipeError(f"[encoder] name: no encoder {recipe.name!r}; there are {', '.join(sorted(ENCODERS))}")
+    return ENCODERS[recipe.name](recipe, sizes)
+
+
+__all__ = ["ENCODERS", "Encoder", "EncoderSizes", "build_encoder"]

@@ -1,0 +1,48 @@
+"""The one shape that every encoder has."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EncoderSizes:
+    """What an encoder has to know of the data.
+
+    ``item_features`` ``[N, F]`` describe the items; ``value_edges`` ascend and cut values into buckets; ``events`` is how
+    many kinds of event there are.
+    """
+
+    items: int
+    item_features: NDArray[np.float32]
+    value_edges: NDArray[np.float32]
+    events: int
+
+
+class Encoder(nn.Module, ABC):
+    """History → user vector, item → vector, such that their inner product is high for what comes next.
+
+    Legend of shapes: B users, L interactions (oldest first, padded on the left), D components, N items.
+    """
+
+    @abstractmethod
+    def item_vectors(self) -> Tensor:
+        """All items, ``[N, D]``."""
+
+    @abstractmethod
+    def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
+        """What is known of the user after each interaction, ``[B, L, D]``; a place never looks to its right."""
+
+    @abstractmethod
+    def queries(self, states: Tensor, liked: Tensor) -> Tensor:
+        """From states ``[..., D]`` to vectors for the next item, given whether it will be liked (bool ``[...]``)."""
+
+    def forward(
+        self, history_vectors: Tensor, history_values: Tensor, history_events: Tensor, history_mask: Tensor
+    ) -> Tensor:
+        """The user vector ``[B, D]`` that serving searches with: for the next item that will be liked."""
+        last_BD = self.states(history_vectors, history_values, history_events, history_mask)[:, -1]
+        return self.queries(last_BD, last_BD.new_ones(last_BD.shape[:-1]).bool())

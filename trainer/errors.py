@@ -1,0 +1,13 @@
+"""What the trainer refuses, in words for the person who ran it."""
+
+
+class TrainerError(ValueError):
+    """The data, the recipe or the request is wrong; the message says what to change."""
+
+
+class DataError(TrainerError):
+    """Bad data; the message names the file, the column, the number of bad rows and the first of them."""
+
+
+class RecipeError(TrainerError):
+    """A bad recipe; the message names the file, the section, the key and what is accepted."""

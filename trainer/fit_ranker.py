@@ -1,0 +1,214 @@
+"""Training stage two, on what stage one retrieves."""
+
+import copy
+import math
+import time
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shortlist.bundle.tables import ItemTables
+from shortlist.history import History
+from shortlist.model_inputs import CandidateLists, ranker_inputs
+from trainer import losses
+from trainer.data import Dataset
+from trainer.encode import Encoded
+from trainer.evaluation import batches
+from trainer.histories import histories_before
+from trainer.metrics import ndcg
+from trainer.progress import Reporter
+from trainer.rankers import Ranker, RankerSizes, build_ranker
+from trainer.recipe import Ranker as RankerRecipe
+from trainer.statistics import STATISTICS
+from trainer.two_stage import known_user_features, retrieve, tensors
+
+LIKE, VALUE = "like", "value"
+_WARMUP_STEPS = 50
+_PATIENCE = 2
+_VALIDATION_SHARE = 0.2
+_CALIBRATION_EVENTS = 500
+# How often a known user is shown to the ranker as a stranger, so that it learns a default for those it never met.
+_STRANGERS = 0.2
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RankingExamples:
+    """Events and the candidates that retrieval would have offered just before them.
+
+    ``chosen`` ``[n]`` is the place of the event's item among its candidates, -1 where retrieval missed it; ``likes``
+    ``[n]`` and ``values`` ``[n]`` are what came of it.
+    """
+
+    histories: list[History]
+    user_vectors: NDArray[np.float32]
+    user_features: NDArray[np.float32]
+    candidates: CandidateLists
+    chosen: NDArray[np.int64]
+    likes: NDArray[np.bool_]
+    values: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, dataset: Dataset, encoded: Encoded, items: ItemTables, events: NDArray[np.int64], count: int) -> Self:
+        """Examples of the events; ``items`` must not know of anything after the first of them."""
+        histories, found = [], []
+        for batch in batches(events):
+            histories.append(histories_before(dataset, batch))
+            found.append(retrieve(encoded, items, histories[-1], count))
+        rows = np.concatenate([one.candidates.rows for one in found])
+        hit = rows == dataset.item_rows[events][:, None]
+        return cls(
+            histories=[history for part in histories for history in part],
+            user_vectors=np.concatenate([one.user_vectors for one in found]),
+            user_features=known_user_features(dataset)[dataset.user_rows[events]],
+            candidates=CandidateLists(
+                rows=rows,
+                scores=_finite(np.concatenate([one.candidates.scores for one in found])),
+                transitions=np.concatenate([one.candidates.transitions for one in found]),
+            ),
+            chosen=np.where(hit.any(axis=1), hit.argmax(axis=1), -1),
+            likes=dataset.likes[events],
+            values=dataset.values[events],
+        )
+
+    def inputs(self, items: ItemTables, length: int, places: NDArray[np.int64], known: NDArray[np.bool_]) -> dict[str, Tensor]:
+        """The ranker's inputs of some examples, of which only the ``known`` keep their user's features."""
+        part = CandidateLists(
+            rows=self.candidates.rows[places],
+            scores=self.candidates.scores[places],
+            transitions=self.candidates.transitions[places],
+        )
+        features = self.user_features[places] * known[:, None].astype(np.float32)
+        histories = [self.histories[place] for place in places]
+        return tensors(ranker_inputs(items, histories, length, self.user_vectors[places], features, part))
+
+
+class RankerTraining:
+    """One run over examples in the order of time."""
+
+    def __init__(
+        self, examples: RankingExamples, items: ItemTables, sizes: RankerSizes, recipe: RankerRecipe, seed: int
+    ) -> None:
+        self._examples, self._items, self._sizes, self._recipe, self._seed = examples, items, sizes, recipe, seed
+        usable = np.flatnonzero(examples.chosen >= 0)
+        start = int(len(usable) * (1 - _VALIDATION_SHARE))
+        self._usable, self._early, late = usable, usable[:start], usable[start:]
+        self._late_likes = late[examples.likes[late]]
+
+    def run(self, reporter: Reporter) -> Ranker:
+        """Finds the number of epochs on the latest fifth of the examples, then trains anew on all of them."""
+        epochs = self._best_epoch(reporter)
+        reporter.say(f"ranker: best after {epochs} epochs; training on the whole slice")
+        fit = _Fit(self, self._usable)
+        for epoch in range(1, epochs + 1):
+            fit.epoch(reporter, f"ranker epoch {epoch}/{epochs}")
+        return fit.ranker.eval()
+
+    def _best_epoch(self, reporter: Reporter) -> int:
+        fit = _Fit(self, self._early)
+        best, best_epoch = -1.0, 1
+        for epoch in range(1, self._recipe.epochs + 1):
+            started = time.monotonic()
+            loss = fit.epoch(reporter, f"ranker epoch {epoch}/{self._recipe.epochs}")
+            figure = self._validate(fit.ranker)
+            reporter.say(
+                f"ranker epoch {epoch}/{self._recipe.epochs}  loss {loss:.4f}  validation nDCG@10 of the retrieved "
+                f"{figure:.4f}  {time.monotonic() - started:.1f} s"
+            )
+            if figure > best:
+                best, best_epoch = figure, epoch
+            if epoch - best_epoch == _PATIENCE:
+                break
+        return best_epoch
+
+    @torch.no_grad()
+    def _validate(self, ranker: Ranker) -> float:
+        if not len(self._late_likes):
+            return 0.0
+        ranker.eval()
+        places = []
+        for batch in batches(self._late_likes):
+            scores = ranker(**self.inputs(batch))[..., 0].numpy()
+            chosen = np.take_along_axis(scores, self._examples.chosen[batch][:, None], axis=1)
+            places.append((scores > chosen).sum(axis=1))
+        return ndcg(np.concatenate(places), 10)
+
+    def inputs(self, places: NDArray[np.int64], known: NDArray[np.bool_] | None = None) -> dict[str, Tensor]:
+        """The ranker's inputs of some examples."""
+        everybody = np.ones(len(places), dtype=np.bool_)
+        return self._examples.inputs(self._items, self._recipe.history, places, everybody if known is None else known)
+
+
+class _Fit:
+    """One ranker, from its first step on some of the examples."""
+
+    def __init__(self, training: RankerTraining, places: NDArray[np.int64]) -> None:
+        self._training, self._places = training, places
+        recipe = training._recipe
+        torch.manual_seed(training._seed)
+        self._random = np.random.default_rng(training._seed)
+        self.ranker = build_ranker(recipe, training._sizes)
+        self.ranker.calibrate(training.inputs(places[:: max(1, len(places) // _CALIBRATION_EVENTS)]))
+        self._optimiser = torch.optim.AdamW(
+            self.ranker.parameters(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
+        self._steps = recipe.epochs * math.ceil(len(places) / recipe.batch_size)
+        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimiser, self._rate)
+
+    def epoch(self, reporter: Reporter, name: str) -> float:
+        """One pass; returns the mean loss."""
+        self.ranker.train()
+        size = self._training._recipe.batch_size
+        order = self._random.permutation(self._places)
+        total = 0.0
+        for start in reporter.track(range(0, len(order), size), name):
+            places = order[start : start + size]
+            loss = self._loss(places)
+            self._optimiser.zero_grad()
+            loss.backward()  # type: ignore[no-untyped-call]
+            self._optimiser.step()
+            self._schedule.step()
+            total += loss.item() * len(places)
+        return total / len(order)
+
+    def _loss(self, places: NDArray[np.int64]) -> Tensor:
+        examples, sizes = self._training._examples, self._training._sizes
+        known = self._random.random(len(places)) >= _STRANGERS
+        scores = self.ranker(**self._training.inputs(places, known))
+        chosen = torch.from_numpy(examples.chosen[places])
+        likes = torch.from_numpy(examples.likes[places]).float()
+        loss = losses.weighted_mean(losses.listwise_softmax(scores[..., 0], chosen), likes)
+        if VALUE in sizes.heads:
+            predicted = (scores[..., sizes.heads.index(VALUE)] - sizes.value_mean) / sizes.value_std
+            wanted = (torch.from_numpy(examples.values[places]) - sizes.value_mean) / sizes.value_std
+            loss = loss + self._training._recipe.value_weight * losses.squared_error(predicted, chosen, wanted).mean()
+        return loss
+
+    def _rate(self, step: int) -> float:
+        warm = min(1.0, (step + 1) / _WARMUP_STEPS)
+        return warm * 0.5 * (1.0 + math.cos(math.pi * min(step, self._steps) / self._steps))
+
+
+def ranker_sizes(dataset: Dataset, items: ItemTables) -> RankerSizes:
+    """What a ranker of this data looks like."""
+    statistics = np.zeros(items.features.shape[1], dtype=np.bool_)
+    statistics[: len(STATISTICS)] = True
+    content = np.concatenate([np.zeros(len(STATISTICS), dtype=np.bool_), dataset.item_features.is_content])
+    return RankerSizes(
+        dimension=items.vectors.shape[1],
+        user_features=dataset.user_features.matrix.shape[1] + 1,
+        statistics=statistics,
+        content=content,
+        vector_scale=float(np.linalg.norm(items.vectors, axis=1).mean()),
+        value_mean=items.value_mean,
+        value_std=items.value_std,
+        heads=(LIKE, VALUE) if np.isfinite(dataset.values).any() else (LIKE,),
+    )
+
+
+def _finite(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Filler of a short list gets a score far below the others instead of none, so that no gradient is NaN."""
+    return np.where(np.isfinite(scores), scores, np.float32(-100.0))

@@ -1,0 +1,247 @@
+"""A recipe: everything a training run is told, read from one TOML file and checked once."""
+
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any, Self, get_type_hints
+
+from trainer.errors import RecipeError
+
+_LARGEST = 1e300  # shuts out inf, nan and whole numbers that no float holds
+
+
+def _within(default: float | None, low: float, high: float) -> Any:  # noqa: ANN401 - as dataclasses.field
+    """A number whose accepted range, both ends included, stands beside its default."""
+    return field(default=default, metadata={"range": (low, high)})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interactions:
+    """Where the interactions are, relative to the data directory, and what their columns are called.
+
+    An interaction is a like when its value is at least `positive_value` or its event is among `positive_events`; with
+    neither given, every interaction is a like.
+    """
+
+    file: str = "interactions.parquet"
+    user: str = "user_id"
+    item: str = "item_id"
+    time: str = "timestamp"
+    event: str | None = None
+    value: str | None = None
+    positive_value: float | None = None
+    positive_events: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeatureColumns:
+    """A table of items or users: its file, its id column and how each column becomes features."""
+
+    file: str
+    id: str
+    categorical: tuple[str, ...] = ()
+    multi_valued: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
+    separator: str = "|"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Items(FeatureColumns):
+    """The item table."""
+
+    file: str = "items.parquet"
+    id: str = "item_id"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Users(FeatureColumns):
+    """The user table."""
+
+    file: str = "users.parquet"
+    id: str = "user_id"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Fractions of the events, in time order: the encoder's, then the ranker's, then the test's."""
+
+    ranker: float = _within(0.1, 0.01, 0.4)
+    test: float = _within(0.1, 0.01, 0.4)
+    refit: bool = True
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encoder:
+    """The first stage. `history` is in events; up to `softmax_limit` items the softmax is full, above it sampled."""
+
+    name: str = "transformer"
+    dimension: int = _within(64, 1, 4096)
+    layers: int = _within(1, 1, 64)
+    heads: int = _within(1, 1, 64)
+    history: int = _within(128, 1, 10_000)
+    dropout: float = _within(0.2, 0, 0.95)
+    epochs: int = _within(7, 1, 10_000)
+    learning_rate: float = _within(0.004, 1e-8, 10)
+    weight_decay: float = _within(0.01, 0, 10)
+    batch_size: int = _within(16, 1, 1_000_000)
+    softmax_limit: int = _within(10_000, 0, 100_000_000)
+    negatives: int = _within(2048, 1, 10_000_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ranker:
+    """The second stage. `history` is in events, `candidates` in items a user."""
+
+    name: str = "ntn_mlp"
+    candidates: int = _within(200, 1, 100_000)
+    history: int = _within(50, 1, 10_000)
+    slices: int = _within(8, 1, 1024)
+    hidden: int = _within(64, 1, 65_536)
+    dropout: float = _within(0.2, 0, 0.95)
+    user_dropout: float = _within(0.3, 0, 0.95)
+    epochs: int = _within(6, 1, 10_000)
+    learning_rate: float = _within(0.001, 1e-8, 10)
+    weight_decay: float = _within(0.05, 0, 10)
+    batch_size: int = _within(64, 1, 1_000_000)
+    value_weight: float = _within(0.1, 0, 1000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Index:
+    """A FAISS factory string and, for an inverted-file index, how many lists a search visits."""
+
+    spec: str = "Flat"
+    nprobe: int | None = _within(None, 1, 1_000_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statistics:
+    """Co-occurrence within `window` events, `decay` for each event further away, `neighbours` kept for an item."""
+
+    window: int = _within(20, 1, 10_000)
+    decay: float = _within(0.85, 0, 1)
+    neighbours: int = _within(100, 1, 100_000)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """One training run. Without `items` or `users` there is no such table and there are no such features."""
+
+    interactions: Interactions = field(default_factory=Interactions)
+    items: Items | None = None
+    users: Users | None = None
+    split: Split = field(default_factory=Split)
+    encoder: Encoder = field(default_factory=Encoder)
+    ranker: Ranker = field(default_factory=Ranker)
+    index: Index = field(default_factory=Index)
+    statistics: Statistics = field(default_factory=Statistics)
+
+    @classmethod
+    def read(cls, path: Path) -> Self:
+        """Read a TOML file. Raises RecipeError, which names the file, the section, the key and what is accepted."""
+        try:
+            raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        except OSError as error:
+            raise RecipeError(f"{path}: cannot be read: {error.strerror}") from error
+        except ValueError as error:
+            raise RecipeError(f"{path}: not TOML: {error}") from error
+        try:
+            return cls(**_sections(raw))
+        except RecipeError as error:
+            raise RecipeError(f"{path}, {error}") from error
+
+
+_SECTIONS: Mapping[str, type[Any]] = {
+    "interactions": Interactions,
+    "items": Items,
+    "users": Users,
+    "split": Split,
+    "encoder": Encoder,
+    "ranker": Ranker,
+    "index": Index,
+    "statistics": Statistics,
+}
+
+
+def _sections(raw: Mapping[str, object]) -> dict[str, Any]:
+    read: dict[str, Any] = {}
+    for name, section in raw.items():
+        if name not in _SECTIONS:
+            raise RecipeError(f"[{name}]: no such section; sections are {', '.join(_SECTIONS)}")
+        if not isinstance(section, dict):
+            raise RecipeError(f"[{name}]: must be a section, not {section!r}")
+        read[name] = _section(name, _SECTIONS[name], section)
+    if "interactions" in read:
+        _check_likes(read["interactions"])
+    if "encoder" in read and read["encoder"].dimension % read["encoder"].heads:
+        raise RecipeError("[encoder] heads: must divide dimension")
+    return read
+
+
+def _section(name: str, kind: type[Any], raw: Mapping[str, object]) -> Any:  # noqa: ANN401 - an instance of kind
+    hints = get_type_hints(kind)
+    ranges = {key.name: key.metadata.get("range") for key in fields(kind)}
+    values: dict[str, object] = {}
+    for key, value in raw.items():
+        if key not in hints:
+            raise RecipeError(f"[{name}] {key}: no such key; keys are {', '.join(hints)}")
+        accepted, read = _READERS[hints[key]]
+        values[key] = read(value)
+        bounds = ranges[key]
+        if bounds is not None:
+            low, high = bounds
+            accepted = f"{accepted} from {low} to {high}"
+            values[key] = _inside(values[key], low, high)
+        if values[key] is None:
+            raise RecipeError(f"[{name}] {key}: must be {accepted}, not {value!r}")
+    return kind(**values)
+
+
+def _inside(value: Any, low: float, high: float) -> Any:  # noqa: ANN401 - the value given, or None
+    return value if value is not None and low <= value <= high else None
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) and value else None
+
+
+def _flag(value: object) -> bool | None:
+    return value if isinstance(value, bool) else None
+
+
+def _whole(value: object) -> int | None:
+    return value if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def _number(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not -_LARGEST <= value <= _LARGEST:
+        return None
+    return float(value)
+
+
+def _texts(value: object) -> tuple[str, ...] | None:
+    if not isinstance(value, list) or not all(_text(one) for one in value) or len(set(value)) < len(value):
+        return None
+    return tuple(value)
+
+
+# What a key of each type accepts, in words, and the function that reads it: None for what it does not accept.
+_READERS: Mapping[object, tuple[str, Callable[[object], object]]] = {
+    str: ("a text that is not empty", _text),
+    str | None: ("a text that is not empty", _text),
+    bool: ("true or false", _flag),
+    int: ("a whole number", _whole),
+    int | None: ("a whole number", _whole),
+    float: ("a number", _number),
+    float | None: ("a number", _number),
+    tuple[str, ...]: ("a list of different texts, none empty", _texts),
+}
+
+
+def _check_likes(interactions: Interactions) -> None:
+    if interactions.positive_value is not None and interactions.value is None:
+        raise RecipeError("[interactions] positive_value: needs value, the name of the column it is compared with")
+    if interactions.positive_events and interactions.event is None:
+        raise RecipeError("[interactions] positive_events: needs event, the name of the column they are found in")

@@ -1,0 +1,63 @@
+"""Which events train what: slices of time, so that nothing learns from what comes after."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data import Dataset
+from trainer.errors import DataError
+from trainer.recipe import Split as SplitRecipe
+
+
+@dataclass(frozen=True, kw_only=True)
+class Split:
+    """Ends of the slices, as positions in the events in time order.
+
+    The encoder learns from ``[0, encoder_end)``, the ranker from ``[encoder_end, ranker_end)``, the rest tests both.
+    """
+
+    encoder_end: int
+    ranker_end: int
+    end: int
+
+
+def evaluation_split(dataset: Dataset, recipe: SplitRecipe) -> Split:
+    """The split that the offline figures are measured on."""
+    end = dataset.counts.interactions
+    split = Split(
+        encoder_end=round(end * (1 - recipe.test - recipe.ranker)), ranker_end=round(end * (1 - recipe.test)), end=end
+    )
+    slices = {"ranker": targets(dataset, split.encoder_end, split.ranker_end), "test": test_events(dataset, split)}
+    for name, events in slices.items():
+        if not len(events):
+            raise DataError(
+                f"the {name} slice has no liked item that is new to a user with a history; "
+                f"the data has {end} interactions, which is too few, or too few of them are likes"
+            )
+    return split
+
+
+def final_split(dataset: Dataset, recipe: SplitRecipe) -> Split:
+    """The same slices moved to the end of the data: the test's events train the ranker, the ranker's the encoder."""
+    end = dataset.counts.interactions
+    return Split(encoder_end=round(end * (1 - recipe.ranker)), ranker_end=end, end=end)
+
+
+def targets(dataset: Dataset, start: int, end: int) -> NDArray[np.int64]:
+    """Events of a slice that a recommender should have foreseen: liked, new to the user, with a history before."""
+    events = np.arange(start, end)
+    return events[dataset.likes[start:end] & (dataset.position[start:end] >= 1) & _is_first(dataset)[start:end]]
+
+
+def test_events(dataset: Dataset, split: Split) -> NDArray[np.int64]:
+    """The events that measure both stages."""
+    return targets(dataset, split.ranker_end, split.end)
+
+
+def _is_first(dataset: Dataset) -> NDArray[np.bool_]:
+    """Which events are the first of their user with their item; only those can be foreseen, as the seen is left out."""
+    pair = dataset.user_rows * len(dataset.item_ids) + dataset.item_rows
+    first = np.zeros(len(pair), dtype=np.bool_)
+    first[np.unique(pair, return_index=True)[1]] = True
+    return first

@@ -1,0 +1,131 @@
+"""What is counted rather than learnt, as of a moment: nothing here looks at an event at or after ``end``."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from shortlist.bundle.tables import ItemTables
+from shortlist.bundle.transitions import TransitionTable
+from trainer.data import Dataset
+from trainer.recipe import Statistics
+
+STATISTICS = ("count", "likes", "mean_value", "age", "unseen")
+_PRIOR_EVENTS = 5.0
+_PRIOR_FOLLOWERS = 10.0
+_COSINE_CHUNK = 1000
+
+
+def item_tables(dataset: Dataset, end: int, recipe: Statistics, vectors: NDArray[np.float32]) -> ItemTables:
+    """The item tables of a bundle whose data ends before event ``end``."""
+    known = dataset.values[:end][np.isfinite(dataset.values[:end])]
+    return ItemTables(
+        ids=dataset.item_ids,
+        vectors=vectors,
+        features=np.hstack([item_statistics(dataset, end), dataset.item_features.matrix]),
+        popular=popularity_order(dataset, end),
+        transitions=transition_table(dataset, end, recipe),
+        value_mean=float(known.mean()) if len(known) else 0.0,
+        value_std=max(float(known.std()), 1e-3) if len(known) else 1.0,
+    )
+
+
+def item_statistics(dataset: Dataset, end: int) -> NDArray[np.float32]:
+    """One standardised column for each of ``STATISTICS``, ``[items, 5]``.
+
+    The mean value is drawn to the mean of all by a few events' worth; the age is the time since the first event.
+    """
+    rows, items = dataset.item_rows[:end], len(dataset.item_ids)
+    count = np.bincount(rows, minlength=items)
+    likes = np.bincount(rows, weights=dataset.likes[:end], minlength=items)
+    first = np.full(items, dataset.times[end - 1])
+    np.minimum.at(first, rows, dataset.times[:end])
+    age = np.log1p(dataset.times[end - 1] - first)
+    columns = [np.log1p(count), np.log1p(likes), _mean_value(dataset, end, count), age]
+    standardised = [(column - column.mean()) / (column.std() + 1e-6) for column in columns]
+    return np.stack([*standardised, count == 0], axis=1).astype(np.float32)
+
+
+def popularity_order(dataset: Dataset, end: int) -> NDArray[np.int32]:
+    """Item rows by number of likes, then of events, ``[items]``."""
+    rows, items = dataset.item_rows[:end], len(dataset.item_ids)
+    count = np.bincount(rows, minlength=items)
+    likes = np.bincount(rows, weights=dataset.likes[:end], minlength=items)
+    return np.lexsort((np.arange(items), -count, -likes)).astype(np.int32)
+
+
+def transition_table(dataset: Dataset, end: int, recipe: Statistics) -> TransitionTable:
+    """For each item the ``neighbours`` that follow it most, with what the ranker wants to know of each pair."""
+    follows = follow_counts(dataset, end, recipe, liked_only=False)
+    liked = _as_probability(follow_counts(dataset, end, recipe, liked_only=True))
+    follows = _as_probability(follows)
+    offsets, pairs = _strongest(follows, recipe.neighbours)
+    earlier, later = follows.row[pairs], follows.col[pairs]
+    weights = [follows.data[pairs], _values_at(liked, earlier, later), _cosines(dataset, end, earlier, later)]
+    return TransitionTable(
+        offsets=offsets, rows=later.astype(np.int32), weights=np.stack(weights, axis=1).astype(np.float32)
+    )
+
+
+def follow_counts(dataset: Dataset, end: int, recipe: Statistics, *, liked_only: bool) -> sparse.coo_array:
+    """How often an item comes after another within the window, less for each step in between, ``[items, items]``."""
+    events = dataset.user_events[dataset.user_events < end]
+    users, items = dataset.user_rows[events], dataset.item_rows[events]
+    size = len(dataset.item_ids)
+    total = sparse.csr_array((size, size), dtype=np.float64)
+    for step in range(1, min(recipe.window, len(events) - 1) + 1):
+        pairs = users[:-step] == users[step:]
+        if liked_only:
+            pairs &= dataset.likes[events[step:]]
+        weight = np.full(int(pairs.sum()), recipe.decay ** (step - 1))
+        total = total + sparse.coo_array((weight, (items[:-step][pairs], items[step:][pairs])), (size, size)).tocsr()
+    return total.tocoo()
+
+
+def interaction_matrix(dataset: Dataset, end: int) -> sparse.csr_array:
+    """Who did anything with what, ``[users, items]`` of ones."""
+    shape = (len(dataset.user_ids), len(dataset.item_ids))
+    pairs = (dataset.user_rows[:end], dataset.item_rows[:end])
+    matrix = sparse.coo_array((np.ones(end), pairs), shape).tocsr()
+    matrix.data[:] = 1.0
+    return matrix
+
+
+def _mean_value(dataset: Dataset, end: int, count: NDArray[np.int64]) -> NDArray[np.float64]:
+    values = dataset.values[:end]
+    if not np.isfinite(values).any():
+        return np.zeros(len(count))
+    mean = values.mean()
+    total = np.bincount(dataset.item_rows[:end], weights=values, minlength=len(count))
+    return np.asarray((total + _PRIOR_EVENTS * mean) / (count + _PRIOR_EVENTS))
+
+
+def _as_probability(counts: sparse.coo_array) -> sparse.coo_array:
+    total = np.asarray(counts.sum(axis=1)).ravel()
+    return sparse.coo_array((counts.data / (total[counts.row] + _PRIOR_FOLLOWERS), (counts.row, counts.col)), counts.shape)
+
+
+def _strongest(matrix: sparse.coo_array, keep: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Places of the ``keep`` largest entries of each row, row by row, and where each row starts among them."""
+    order = np.lexsort((matrix.col, -matrix.data, matrix.row))
+    counts = np.bincount(matrix.row, minlength=matrix.shape[0])
+    place = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
+    offsets = np.concatenate([[0], np.cumsum(np.minimum(counts, keep))])
+    return offsets.astype(np.int64), order[place < keep]
+
+
+def _values_at(matrix: sparse.coo_array, rows: NDArray[np.int32], columns: NDArray[np.int32]) -> NDArray[np.float64]:
+    return np.asarray(matrix.tocsr()[rows, columns]).ravel()
+
+
+def _cosines(dataset: Dataset, end: int, rows: NDArray[np.int32], columns: NDArray[np.int32]) -> NDArray[np.float64]:
+    """Cosine of the two items' users for each pair; ``rows`` ascend. In chunks, since all pairs may not fit."""
+    matrix = interaction_matrix(dataset, end).tocsc()
+    norms = np.sqrt(np.maximum(np.asarray(matrix.sum(axis=0)).ravel(), 1.0))
+    together = np.zeros(len(rows))
+    for start in range(0, matrix.shape[1], _COSINE_CHUNK):
+        chunk = slice(*np.searchsorted(rows, [start, start + _COSINE_CHUNK]))
+        if chunk.start < chunk.stop:
+            counts = (matrix[:, start : start + _COSINE_CHUNK].T @ matrix).tocsr()
+            together[chunk] = np.asarray(counts[rows[chunk] - start, columns[chunk]]).ravel()
+    cosines = together / (norms[rows] * norms[columns])
+    return np.where(rows == columns, 0.0, cosines)

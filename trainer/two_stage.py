@@ -1,0 +1,111 @@
+"""Both trained stages over the data set's rows, in PyTorch: the offline twin of what the services do."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shortlist.bundle.tables import ItemTables
+from shortlist.history import History
+from shortlist.model_inputs import CandidateLists, Inputs, ranker_inputs, transition_features
+from trainer.data import Dataset
+from trainer.encode import Encoded
+from trainer.evaluation import batches, hide_seen
+from trainer.histories import histories_before
+from trainer.metrics import places_of
+from trainer.rankers import Ranker
+from trainer.recipe import Recipe
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Retrieval:
+    """Candidates of several users, and all scores they were taken from.
+
+    ``user_vectors`` ``[users, dimension]``, ``scores`` ``[users, items]`` with ``-inf`` for what the user has.
+    """
+
+    user_vectors: NDArray[np.float32]
+    scores: NDArray[np.float32]
+    candidates: CandidateLists
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class TwoStage:
+    """An encoder, the tables and a ranker, ready to recommend."""
+
+    recipe: Recipe
+    encoded: Encoded
+    items: ItemTables
+    ranker: Ranker
+    heads: tuple[str, ...]
+
+    @torch.no_grad()
+    def rank(
+        self, histories: Sequence[History], user_features: NDArray[np.float32]
+    ) -> tuple[Retrieval, NDArray[np.int64]]:
+        """Each user's candidates, and the places ``[users, candidates]`` that put them into the ranker's order."""
+        found = retrieve(self.encoded, self.items, histories, self.recipe.ranker.candidates)
+        inputs = ranker_inputs(
+            self.items, histories, self.recipe.ranker.history, found.user_vectors, user_features, found.candidates
+        )
+        scores = self.ranker(**tensors(inputs))[..., 0].numpy()
+        # A user who has nearly everything has fewer candidates than the others: what fills the row comes last.
+        scores = np.where(np.isfinite(found.candidates.scores), scores, -np.inf)
+        return found, np.argsort(-scores, axis=1, kind="stable")
+
+    def recommend(
+        self, histories: Sequence[History], user_features: NDArray[np.float32], limit: int
+    ) -> NDArray[np.int64]:
+        """The rows of each user's best items, ``[users, limit]``."""
+        found, order = self.rank(histories, user_features)
+        return np.take_along_axis(found.candidates.rows, order, axis=1)[:, :limit]
+
+
+def retrieve(encoded: Encoded, items: ItemTables, histories: Sequence[History], count: int) -> Retrieval:
+    """The ``count`` nearest items that each user does not have yet."""
+    vectors = encoded.user_vectors(histories)
+    scores = vectors @ encoded.vectors.T
+    hide_seen(scores, histories)
+    rows = np.argsort(-scores, axis=1, kind="stable")[:, :count]
+    transitions = [transition_features(items, history, row) for history, row in zip(histories, rows, strict=True)]
+    candidates = CandidateLists(
+        rows=rows, scores=np.take_along_axis(scores, rows, axis=1), transitions=np.stack(transitions)
+    )
+    return Retrieval(user_vectors=vectors, scores=scores, candidates=candidates)
+
+
+def places_of_both(
+    model: TwoStage, dataset: Dataset, events: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """0-based place of each event's item after retrieval and after ranking, each ``[events]``.
+
+    What is not among the candidates stays where retrieval put it, behind them.
+    """
+    features = known_user_features(dataset)
+    after_retrieval, after_ranking = [], []
+    for batch in batches(events):
+        target = dataset.item_rows[batch]
+        found, order = model.rank(histories_before(dataset, batch), features[dataset.user_rows[batch]])
+        place = places_of(found.scores, target)
+        hit = np.take_along_axis(found.candidates.rows, order, axis=1) == target[:, None]
+        after_retrieval.append(place)
+        after_ranking.append(np.where(hit.any(axis=1), hit.argmax(axis=1), place))
+    return np.concatenate(after_retrieval), np.concatenate(after_ranking)
+
+
+def known_user_features(dataset: Dataset) -> NDArray[np.float32]:
+    """The users' features and a one, ``[users, features + 1]``; a stranger has zeros throughout."""
+    return np.hstack([dataset.user_features.matrix, np.ones((len(dataset.user_ids), 1), dtype=np.float32)])
+
+
+def with_tables(model: TwoStage, items: ItemTables) -> TwoStage:
+    """The same models over newer tables."""
+    return replace(model, items=items)
+
+
+def tensors(inputs: Inputs) -> dict[str, Tensor]:
+    """The arrays as PyTorch sees them."""
+    return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.items()}
