@@ -39,6 +39,8 @@ class FaissIndex:
 
     def search(self, vector: NDArray[np.float32], count: int) -> Neighbours:
         """At most ``count`` nearest items to a vector ``[dimension]``."""
+        # Of this thread only, hence at each call: requests share the cores, a search is not to take them all.
+        faiss.omp_set_num_threads(1)
         scores, rows = self._index.search(vector[None, :], min(count, self._index.ntotal))
         return Neighbours(rows=rows[0], scores=scores[0]).keep(rows[0] >= 0)
 

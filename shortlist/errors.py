@@ -1,7 +1,10 @@
-"""The one exception tree of Shortlist."""
+"""The one exception tree of Shortlist, and the one table of what its members are on the wire."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+
+import grpc
 
 
 class ShortlistError(Exception):
@@ -25,7 +28,7 @@ class InvalidRequest(ShortlistError):  # noqa: N818 - the field's own word
 
 
 class BundleError(ShortlistError):
-    """A bundle cannot be used."""
+    """A bundle cannot be used: ``reason`` says what is wrong with the file at ``path``."""
 
     def __init__(self, path: Path, reason: str) -> None:
         super().__init__(f"{path}: {reason}")
@@ -37,4 +40,18 @@ class BundleNotServed(ShortlistError):  # noqa: N818
 
 
 class Unavailable(ShortlistError):  # noqa: N818
-    """The service cannot answer now."""
+    """The service cannot be reached, or cannot answer now."""
+
+
+class DeadlineExceeded(ShortlistError):  # noqa: N818
+    """The answer did not come in time."""
+
+
+# Read by the server from left to right and by the client from right to left. What is not here is nobody's contract:
+# the server answers INTERNAL, and the client raises a plain ShortlistError.
+STATUS_CODES: Mapping[type[ShortlistError], grpc.StatusCode] = {
+    InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
+    BundleNotServed: grpc.StatusCode.FAILED_PRECONDITION,
+    Unavailable: grpc.StatusCode.UNAVAILABLE,
+    DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
+}

@@ -1,5 +1,7 @@
 """Both stages, one after the other."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from trainer.baselines import BASELINES, MAX_DENSE_ITEMS
@@ -13,7 +15,7 @@ from trainer.progress import Reporter
 from trainer.recipe import Recipe
 from trainer.split import Split, test_events
 from trainer.statistics import item_tables
-from trainer.two_stage import TwoStage, places_of_both, with_tables
+from trainer.two_stage import TwoStage, places_of_both
 
 Figures = dict[str, dict[str, float]]
 
@@ -34,8 +36,9 @@ def fit_two_stage(dataset: Dataset, split: Split, recipe: Recipe, seed: int, rep
     sizes = ranker_sizes(dataset, before)
     ranker = RankerTraining(examples, before, sizes, recipe.ranker, seed).run(reporter)
     after = item_tables(dataset, split.ranker_end, recipe.statistics, encoded.vectors)
-    model = TwoStage(recipe=recipe, encoded=encoded, items=before, ranker=ranker, heads=sizes.heads)
-    return with_tables(model, after)
+    # The scale of the values is what the ranker has learnt with.
+    after = replace(after, value_mean=before.value_mean, value_std=before.value_std)
+    return TwoStage(recipe=recipe, encoded=encoded, items=after, ranker=ranker)
 
 
 def evaluate_two_stage(model: TwoStage, dataset: Dataset, split: Split) -> Figures:

@@ -152,6 +152,14 @@ class Recipe:
         except RecipeError as error:
             raise RecipeError(f"{path}, {error}") from error
 
+    @classmethod
+    def of(cls, raw: Mapping[str, Any]) -> Self:
+        """The recipe that `dataclasses.asdict` gave, read back from JSON."""
+        given = {name: section for name, section in raw.items() if section is not None}
+        return cls(
+            **_sections({name: {k: v for k, v in part.items() if v is not None} for name, part in given.items()})
+        )
+
 
 _SECTIONS: Mapping[str, type[Any]] = {
     "interactions": Interactions,

@@ -1,7 +1,7 @@
 """Both trained stages over the data set's rows, in PyTorch: the offline twin of what the services do."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -40,7 +40,6 @@ class TwoStage:
     encoded: Encoded
     items: ItemTables
     ranker: Ranker
-    heads: tuple[str, ...]
 
     @torch.no_grad()
     def rank(
@@ -99,11 +98,6 @@ def places_of_both(
 def known_user_features(dataset: Dataset) -> NDArray[np.float32]:
     """The users' features and a one, ``[users, features + 1]``; a stranger has zeros throughout."""
     return np.hstack([dataset.user_features.matrix, np.ones((len(dataset.user_ids), 1), dtype=np.float32)])
-
-
-def with_tables(model: TwoStage, items: ItemTables) -> TwoStage:
-    """The same models over newer tables."""
-    return replace(model, items=items)
 
 
 def tensors(inputs: Inputs) -> dict[str, Tensor]:

@@ -33,6 +33,8 @@ class Ranker(nn.Module, ABC):
     padded at the end), C candidates, D vector components, F item features, U user features, X transition features.
     """
 
+    sizes: RankerSizes
+
     @abstractmethod
     def forward(
         self,

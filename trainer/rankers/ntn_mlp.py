@@ -26,6 +26,8 @@ from trainer.recipe import Ranker as RankerRecipe
 
 _PROBABILITIES = 4
 _LEAST_PROBABILITY = 1e-4
+_LEAST_SPREAD = 1e-3
+_MOST_DEVIATIONS = 8.0
 _LAST_HIDDEN = 32
 _OWN_FEATURES = 2
 _HISTORY_FEATURES = 2
@@ -92,7 +94,7 @@ class NtnMlpRanker(Ranker):
             candidate_scores,
             candidate_places,
         )
-        features_BCX = (raw_BCX - self.mean_X) / self.std_X
+        features_BCX = ((raw_BCX - self.mean_X) / self.std_X).clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS)
         first_BCM = self._interact(user_vectors, candidate_vectors) + self.from_features(features_BCX)
         first_BCM = first_BCM + self.from_user_features(user_features)[:, None]
         outputs = self.heads(self.dropout(F.relu(self.second(self.dropout(F.relu(first_BCM))))))
@@ -107,7 +109,9 @@ class NtnMlpRanker(Ranker):
         features_BCX = self._features(**{name: tensor for name, tensor in inputs.items() if name not in own})
         flat = features_BCX.flatten(0, 1)
         self.mean_X.copy_(flat.mean(0))
-        self.std_X.copy_(flat.std(0) + 1e-6)
+        # A column that hardly varies in the sample may vary later: left unscaled, it cannot explode then.
+        spread = flat.std(0)
+        self.std_X.copy_(torch.where(spread > _LEAST_SPREAD, spread, 1.0))
         self.user_scale.copy_(inputs["user_vectors"].abs().mean())
 
     def _interact(self, user_vectors: Tensor, candidate_vectors: Tensor) -> Tensor:

@@ -1,0 +1,1 @@
+"""The whole of Shortlist on MovieLens-100K, in one command."""

@@ -1,0 +1,79 @@
+"""``python -m demo``: trains on MovieLens-100K, serves it, asks for recommendations, prints what came back."""
+
+import contextlib
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from rich.console import Console
+
+from demo.movielens import get_movielens, titles
+from demo.services import Service
+from demo.showcase import print_figures, print_grpcurl, show_people
+
+BUILD = Path("build") / "demo"
+RECIPE = Path("trainer") / "recipes" / "movielens.toml"
+REPORT = BUILD / "report.json"
+
+
+def main() -> int:
+    """Runs the demo; returns the exit code of the first step that fails, else 0."""
+    console = Console()
+    BUILD.mkdir(parents=True, exist_ok=True)
+    console.rule("MovieLens-100K")
+    folder = get_movielens(BUILD / "movielens")
+    started = time.monotonic()
+    console.rule("Training")
+    bundles = BUILD / "bundles"
+    command = [sys.executable, "-m", "trainer", "fit", "--recipe", str(RECIPE), "--data", str(folder)]
+    code = subprocess.run([*command, "--out", str(bundles), "--report", str(REPORT)], check=False).returncode
+    if code:
+        return code
+    with _services(bundles) as (retrieval, ranking):
+        console.rule("Recommendations, over gRPC")
+        show_people(console, ranking.address, folder, titles(folder))
+        report = _complete_report(started)
+        console.rule("Offline figures, on the last tenth of the events")
+        print_figures(console, report)
+        console.rule("Try it")
+        print_grpcurl(console, retrieval.address, ranking.address)
+        if _keeps_serving():
+            console.print("Serving until Ctrl-C.")
+            with contextlib.suppress(KeyboardInterrupt):
+                signal.pause()
+    return 0
+
+
+@contextlib.contextmanager
+def _services(bundles: Path) -> Iterator[tuple[Service, Service]]:
+    arguments = ["--bundles", str(bundles)]
+    with Service.start("retrieval_service", arguments, BUILD / "retrieval.log") as retrieval:
+        target = ["--retrieval", f"dns:///{retrieval.address}"]
+        with Service.start("ranking_service", [*arguments, *target], BUILD / "ranking.log") as ranking:
+            yield retrieval, ranking
+
+
+def _complete_report(started: float) -> dict[str, object]:
+    """Adds what the demo took as a whole, downloads aside: seconds, and the memory of its largest process."""
+    report: dict[str, object] = json.loads(REPORT.read_text())
+    largest = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    report |= {"seconds": round(time.monotonic() - started, 1), "peak_rss_mb": round(largest / 1024)}
+    REPORT.write_text(json.dumps(report, indent=2) + "\n")
+    return report
+
+
+def _keeps_serving() -> bool:
+    return sys.stdin.isatty() and sys.stdout.isatty() and os.environ.get("KEEP") != "0"
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        sys.exit(130)

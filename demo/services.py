@@ -1,0 +1,85 @@
+"""Starts the services as the processes that they are in production."""
+
+import subprocess
+import sys
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from types import TracebackType
+from typing import Self
+
+_START_SECONDS = 60.0
+_STOP_SECONDS = 15.0
+
+
+class ServiceFailed(RuntimeError):  # noqa: N818
+    """A service ended, or was silent, before it served; carries its exit code and what it logged."""
+
+    def __init__(self, module: str, exit_code: int | None, log: str) -> None:
+        super().__init__(f"{module} did not start (exit code {exit_code}):\n{log}")
+        self.exit_code, self.log = exit_code, log
+
+
+@dataclass(kw_only=True)
+class Service:
+    """A running service; leaving the ``with`` block stops it."""
+
+    module: str
+    process: subprocess.Popen[str]
+    address: str
+    log_path: Path
+
+    @classmethod
+    def start(cls, module: str, arguments: Sequence[str], log_path: Path) -> Self:
+        """Starts ``python -m module`` on a free port of this machine and waits until it serves.
+
+        Raises:
+            ServiceFailed: it ended instead, or was silent for a minute.
+        """
+        command = [sys.executable, "-m", module, "--listen", "127.0.0.1:0", *arguments]
+        with log_path.open("w") as log:
+            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+        lines: SimpleQueue[str] = SimpleQueue()
+        threading.Thread(target=_read, args=(process, lines), daemon=True).start()
+        try:
+            listening, serving = lines.get(timeout=_START_SECONDS), lines.get(timeout=_START_SECONDS)
+        except Empty:
+            listening = serving = ""
+        if serving != "serving":
+            exit_code = _end(process)
+            raise ServiceFailed(module, exit_code, log_path.read_text())
+        address = listening.removeprefix("listening on ")
+        return cls(module=module, process=process, address=address, log_path=log_path)
+
+    def stop(self) -> int:
+        """Sends SIGTERM and waits; returns the exit code."""
+        self.process.terminate()
+        return self.process.wait(timeout=_STOP_SECONDS)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        _end(self.process)
+
+
+def _read(process: subprocess.Popen[str], lines: SimpleQueue[str]) -> None:
+    assert process.stdout is not None
+    with process.stdout as output:
+        for line in output:
+            lines.put(line.rstrip("\n"))
+    # Whoever still waits learns that nothing more will come.
+    lines.put("")
+    lines.put("")
+
+
+def _end(process: subprocess.Popen[str]) -> int:
+    if process.poll() is None:
+        process.terminate()
+        try:
+            process.wait(timeout=_STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return process.wait()

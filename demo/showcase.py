@@ -1,0 +1,72 @@
+"""What the demo prints."""
+
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from demo.movielens import liked
+from shortlist import HistoryItem, Recommendations, Recommender
+
+KNOWN_USER = "196"
+# Star Wars, The Empire Strikes Back, Raiders of the Lost Ark, Return of the Jedi, Blade Runner.
+NEWCOMER = ("50", "172", "174", "181", "89")
+_FIGURES = ("hr@10", "ndcg@10", "recall@200")
+_TIMEOUT_SECONDS = 5.0
+
+
+def show_people(console: Console, address: str, folder: Path, titles: dict[str, str]) -> None:
+    """Three people: one whom the data knows, one with five films to their name, one about whom nothing is known."""
+    with Recommender(f"dns:///{address}", timeout=_TIMEOUT_SECONDS) as recommender:
+        known = recommender.recommend(user_id=KNOWN_USER, limit=10)
+        _print_list(console, f"User {KNOWN_USER}, known by id", liked(folder, KNOWN_USER, 5), known, titles)
+        history = [HistoryItem(item_id=item_id, value=5.0) for item_id in NEWCOMER]
+        new = recommender.recommend(history=history, limit=10)
+        _print_list(console, "Somebody new, who rated five films", list(NEWCOMER), new, titles)
+        nobody = recommender.recommend(limit=10)
+        _print_list(console, "Nobody known", [], nobody, titles)
+
+
+def _print_list(
+    console: Console, who: str, liked_ids: list[str], answer: Recommendations, titles: dict[str, str]
+) -> None:
+    console.print(f"\n[bold]{who}[/bold]")
+    likes = "; ".join(titles[item_id] for item_id in liked_ids)
+    console.print(f"liked: {likes or 'nothing that we know of'}", highlight=False)
+    table = Table("", "recommended", "score", "value expected", "from", box=None, header_style="dim")
+    for place, item in enumerate(answer.items, start=1):
+        value = f"{item.heads['value']:.1f}" if "value" in item.heads else ""
+        score = f"{item.score:.2f}" if item.source == "model" else ""
+        table.add_row(str(place), titles[item.item_id], score, value, item.source)
+    console.print(table)
+    degraded = f", degraded: {answer.degraded}" if answer.degraded else ""
+    console.print(f"bundle {answer.bundle_id}, {answer.found} of {answer.asked} found{degraded}", style="dim")
+
+
+def print_figures(console: Console, report: dict[str, Any]) -> None:
+    """The figures of the report, one line for each model."""
+    table = Table("", *_FIGURES, box=None, header_style="dim")
+    for name, figures in report.items():
+        if isinstance(figures, dict):
+            table.add_row(name, *(f"{figures[key]:.3f}" for key in _FIGURES))
+    console.print(table)
+    console.print(f"{report['seconds']} s, {report['peak_rss_mb']} MB at most", style="dim")
+
+
+def print_grpcurl(console: Console, retrieval: str, ranking: str) -> None:
+    """Lines to paste; grpcurl is in the demo's own environment."""
+    grpcurl = ".venv/bin/grpcurl -plaintext"
+    recommend = "shortlist.ranking.v1.RankingService/Recommend"
+    retrieve = "shortlist.retrieval.v1.RetrievalService/Retrieve"
+    newcomer = ", ".join(f'{{"item_id": "{item_id}", "value": 5}}' for item_id in NEWCOMER[:2])
+    lines = [
+        f"{grpcurl} {ranking} list",
+        f"{grpcurl} {ranking} describe {recommend}",
+        f'{grpcurl} -d \'{{"user": {{"user_id": "{KNOWN_USER}"}}, "limit": 5}}\' {ranking} {recommend}',
+        f"{grpcurl} -d '{{\"user\": {{\"history\": [{newcomer}]}}, \"limit\": 5}}' {ranking} {recommend}",
+        f'{grpcurl} -d \'{{"similar_to": {{"item_ids": ["50"]}}, "limit": 5}}\' {retrieval} {retrieve}',
+        f".venv/bin/shortlist recommend --target dns:///{ranking} --user {KNOWN_USER}",
+    ]
+    for line in lines:
+        console.print(line, highlight=False, markup=False, soft_wrap=True)

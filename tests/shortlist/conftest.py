@@ -1,0 +1,25 @@
+"""A ranking service that each test writes for itself, on a real socket."""
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+import pytest
+
+from shortlist.interceptor import ErrorInterceptor
+from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer, add_RankingServiceServicer_to_server
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[[RankingServiceServicer], str]]:
+    """Starts a server for a servicer, and gives its target."""
+    server = grpc.server(ThreadPoolExecutor(4), interceptors=[ErrorInterceptor()])
+
+    def start(servicer: RankingServiceServicer) -> str:
+        add_RankingServiceServicer_to_server(servicer, server)
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        return f"dns:///127.0.0.1:{port}"
+
+    yield start
+    server.stop(None)

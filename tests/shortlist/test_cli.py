@@ -1,0 +1,134 @@
+"""The command line, against a ranking service that each test writes for itself."""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Callable
+
+import grpc
+import pytest
+
+from shortlist.cli import main
+from shortlist.errors import FieldViolation, InvalidRequest, Unavailable
+from shortlist.ranking.v1 import ranking_service_pb2 as pb
+from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer
+from shortlist.type.v1.source_pb2 import SOURCE_FALLBACK, SOURCE_MODEL
+
+Start = Callable[[RankingServiceServicer], str]
+
+
+class Answering(RankingServiceServicer):
+    """Answers with two items, or with the given error; keeps the last request."""
+
+    def __init__(self, error: Exception | None = None) -> None:
+        self._error = error
+        self.request = pb.RecommendRequest()
+
+    def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.RecommendResponse:  # noqa: N802
+        self.request = request
+        if self._error:
+            raise self._error
+        items = [
+            pb.ScoredItem(item_id="[red]7", score=0.75, head_scores={"like": 0.75}, source=SOURCE_MODEL),
+            pb.ScoredItem(item_id="8", source=SOURCE_FALLBACK),
+        ]
+        return pb.RecommendResponse(
+            bundle_id="20261124T101500-3f9c",
+            items=items,
+            asked_count=request.limit,
+            found_count=2,
+            degraded=True,
+            degraded_reason=pb.DEGRADED_REASON_DEADLINE,
+        )
+
+    def Rank(self, request: pb.RankRequest, context: grpc.ServicerContext) -> pb.RankResponse:  # noqa: N802
+        raise NotImplementedError
+
+    def GetBundle(self, request: pb.GetBundleRequest, context: grpc.ServicerContext) -> pb.GetBundleResponse:  # noqa: N802
+        raise NotImplementedError
+
+
+def recommend(target: str, *more: str) -> int:
+    return main(["recommend", "--target", target, "--timeout", "5", *more])
+
+
+def test_the_list_is_printed_as_a_table(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+    """Proves that the arguments are sent, and rank, item, score, heads, source, bundle and reason shown.
+
+    An item id that looks like markup is shown as it is.
+    """
+    servicer = Answering()
+    assert recommend(start(servicer), "--user", "196", "--history", "1", "2", "--limit", "3") == 0
+    printed = capsys.readouterr().out
+    rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if "│" in line]
+    assert rows == [["1", "[red]7", "0.7500", "like 0.7500", "model"], ["2", "8", "0.0000", "", "fallback"]]
+    assert "2 of 3 items from bundle 20261124T101500-3f9c" in printed
+    assert "degraded: deadline" in printed
+    expected = pb.RecommendRequest(limit=3)
+    expected.user.user_id = "196"
+    expected.user.history.add(item_id="1")
+    expected.user.history.add(item_id="2")
+    assert servicer.request == expected
+
+
+def test_the_target_may_come_from_the_environment(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves that SHORTLIST_TARGET stands in for --target."""
+    monkeypatch.setenv("SHORTLIST_TARGET", start(Answering()))
+    assert main(["recommend", "--timeout", "5"]) == 0
+
+
+def test_a_refused_connection_says_what_to_start(capsys: pytest.CaptureFixture[str]) -> None:
+    """Proves that whoever forgot to start the service learns how to, without a traceback."""
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        target = f"127.0.0.1:{gone.getsockname()[1]}"
+    assert recommend(target) == 1
+    complaint = capsys.readouterr().err
+    assert f"nothing answers at {target}" in complaint
+    assert "python -m ranking_service" in complaint
+
+
+@pytest.mark.parametrize(
+    ("error", "advice"),
+    [
+        (Unavailable("the bundle is still being loaded"), "the bundle is still being loaded; try again"),
+        (InvalidRequest((FieldViolation("limit", "is 0"),)), "refuses the request: limit is 0"),
+        (KeyError("bug"), "INTERNAL: internal error; its log says more"),
+    ],
+)
+def test_a_failure_says_what_to_do(
+    start: Start, error: Exception, advice: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Proves that each kind of failure ends with 1 and with advice of its own on stderr."""
+    assert recommend(start(Answering(error))) == 1
+    assert advice in capsys.readouterr().err
+
+
+def test_a_late_answer_says_how_long_was_waited(capsys: pytest.CaptureFixture[str]) -> None:
+    """Proves that the deadline of --timeout holds, and that its message names the flag."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert recommend(f"127.0.0.1:{silent.getsockname()[1]}", "--timeout", "0.2") == 1
+    assert "within 0.2 s; give it longer with --timeout" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("argv", [[], ["recommend", "--limit", "many"], ["recomend"]])
+def test_a_wrong_usage_ends_with_2(argv: list[str]) -> None:
+    """Proves that a script can tell a typing error from a failure."""
+    with pytest.raises(SystemExit) as exit_info:
+        main(argv)
+    assert exit_info.value.code == 2
+
+
+def test_ctrl_c_ends_quietly_with_130() -> None:
+    """Proves that an interrupted wait leaves no traceback, in a process of its own."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        target = f"127.0.0.1:{silent.getsockname()[1]}"
+        code = f"import sys; from shortlist.cli import main; sys.exit(main(['recommend', '--target', '{target}',"
+        command = [sys.executable, "-c", code + " '--timeout', '60']))"]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            # Once it is connected, it waits for the answer.
+            connection, _ = silent.accept()
+            with connection:
+                process.send_signal(signal.SIGINT)
+                assert process.communicate(timeout=20)[1] == ""
+    assert process.returncode == 130

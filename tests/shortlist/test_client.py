@@ -1,0 +1,225 @@
+"""The clients, against a ranking service that each test writes for itself."""
+
+import asyncio
+import socket
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+import grpc
+import pytest
+
+from shortlist.client import AsyncRecommender, Recommender
+from shortlist.errors import (
+    BundleNotServed,
+    DeadlineExceeded,
+    FieldViolation,
+    InvalidRequest,
+    ShortlistError,
+    Unavailable,
+)
+from shortlist.messages import HistoryItem, Recommendation, Recommendations
+from shortlist.ranking.v1 import ranking_service_pb2 as pb
+from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer
+from shortlist.type.v1.source_pb2 import SOURCE_FALLBACK, SOURCE_MODEL
+
+Start = Callable[[RankingServiceServicer], str]
+# Each test of behaviour runs on both clients.
+Ask = Callable[..., Recommendations]
+
+
+class Recording(RankingServiceServicer):
+    """Notes its calls; fails with the given errors, one a call, then answers."""
+
+    def __init__(self, *errors: Exception) -> None:
+        self._errors = list(errors)
+        self.requests: list[pb.RecommendRequest | pb.RankRequest] = []
+        self.seconds_left: list[float | None] = []
+
+    def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.RecommendResponse:  # noqa: N802
+        self._note(request, context)
+        items = [
+            pb.ScoredItem(
+                item_id="7", score=0.75, head_scores={"like": 0.75}, retrieval_score=0.5, source=SOURCE_MODEL
+            ),
+            pb.ScoredItem(item_id="8", source=SOURCE_FALLBACK),
+        ]
+        return pb.RecommendResponse(
+            bundle_id="b",
+            items=items,
+            asked_count=request.limit,
+            found_count=2,
+            unknown_item_count=1,
+            degraded=True,
+            degraded_reason=pb.DEGRADED_REASON_RETRIEVAL_TIMEOUT,
+        )
+
+    def Rank(self, request: pb.RankRequest, context: grpc.ServicerContext) -> pb.RankResponse:  # noqa: N802
+        self._note(request, context)
+        return pb.RankResponse(bundle_id="b", asked_count=request.limit, found_count=len(request.item_ids))
+
+    def GetBundle(self, request: pb.GetBundleRequest, context: grpc.ServicerContext) -> pb.GetBundleResponse:  # noqa: N802
+        raise NotImplementedError
+
+    def _note(self, request: pb.RecommendRequest | pb.RankRequest, context: grpc.ServicerContext) -> None:
+        self.requests.append(request)
+        self.seconds_left.append(context.time_remaining())
+        if self._errors:
+            raise self._errors.pop(0)
+
+
+def ask(target: str, method: str = "recommend", client_timeout: float = 5.0, **arguments: object) -> Recommendations:
+    with Recommender(target, timeout=client_timeout) as recommender:
+        answer: Recommendations = getattr(recommender, method)(**arguments)
+        return answer
+
+
+def ask_async(
+    target: str, method: str = "recommend", client_timeout: float = 5.0, **arguments: object
+) -> Recommendations:
+    async def run() -> Recommendations:
+        async with AsyncRecommender(target, timeout=client_timeout) as recommender:
+            answer: Recommendations = await getattr(recommender, method)(**arguments)
+            return answer
+
+    return asyncio.run(run())
+
+
+both = pytest.mark.parametrize("ask", [ask, ask_async], ids=["sync", "asyncio"])
+
+
+@both
+def test_every_argument_reaches_the_service(start: Start, ask: Ask) -> None:
+    """Proves that the request on the wire says what the caller said, plain ids and full history items alike."""
+    servicer = Recording()
+    rated = HistoryItem(item_id="2", time=datetime(2026, 1, 2, tzinfo=UTC), event="rate", value=0.0)
+    ask(
+        start(servicer),
+        user_id="196",
+        history=["1", rated],
+        limit=3,
+        exclude=["9"],
+        candidates=50,
+        keep_seen=True,
+    )
+    expected = pb.RecommendRequest(limit=3, exclude_item_ids=["9"], candidate_count=50, keep_seen=True)
+    expected.user.user_id = "196"
+    expected.user.history.add(item_id="1")
+    expected.user.history.add(item_id="2", event="rate", value=0.0).time.FromJsonString("2026-01-02T00:00:00Z")
+    assert servicer.requests == [expected]
+
+
+@both
+def test_the_whole_answer_reaches_the_caller(start: Start, ask: Ask) -> None:
+    """Proves that order, scores, heads, sources, counts and the reason of a degraded answer survive."""
+    assert ask(start(Recording()), limit=3) == Recommendations(
+        bundle_id="b",
+        items=(
+            Recommendation(item_id="7", score=0.75, heads={"like": 0.75}, retrieval_score=0.5, source="model"),
+            Recommendation(item_id="8", score=0.0, heads={}, retrieval_score=0.0, source="fallback"),
+        ),
+        asked=3,
+        found=2,
+        unknown_items=1,
+        degraded="retrieval_timeout",
+    )
+
+
+@both
+def test_rank_sends_the_candidates_in_the_order_given(start: Start, ask: Ask) -> None:
+    """Proves that Rank is called with the caller's candidates, and that its answer is never degraded."""
+    servicer = Recording()
+    answer = ask(start(servicer), "rank", item_ids=["3", "1"], user_id="196", limit=2)
+    expected = pb.RankRequest(item_ids=["3", "1"], limit=2)
+    expected.user.user_id = "196"
+    assert servicer.requests == [expected]
+    assert (answer.found, answer.degraded) == (2, None)
+
+
+@both
+def test_a_call_has_the_clients_deadline_unless_it_brings_its_own(start: Start, ask: Ask) -> None:
+    """Proves that no call is without a deadline, from the time that the server says is left."""
+    servicer = Recording()
+    target = start(servicer)
+    ask(target, client_timeout=20.0)
+    ask(target, client_timeout=20.0, timeout=7.0)
+    client_own, call_own = (left or 0.0 for left in servicer.seconds_left)
+    assert 7 < client_own <= 20
+    assert 0 < call_own <= 7
+
+
+@both
+def test_unavailable_is_tried_again_until_it_answers(start: Start, ask: Ask) -> None:
+    """Proves that three failures are survived: the fourth attempt is answered, and nobody notices."""
+    servicer = Recording(*[Unavailable("loading")] * 3)
+    assert ask(start(servicer)).bundle_id == "b"
+    assert len(servicer.requests) == 4
+
+
+@both
+def test_four_attempts_are_the_most(start: Start, ask: Ask) -> None:
+    """Proves that a service that stays unavailable is not called for ever, and what the caller gets in the end."""
+    servicer = Recording(*[Unavailable("loading")] * 9)
+    with pytest.raises(Unavailable, match="loading"):
+        ask(start(servicer))
+    assert len(servicer.requests) == 4
+
+
+@both
+@pytest.mark.parametrize("error", [BundleNotServed("b2 is"), DeadlineExceeded("late"), RuntimeError("bug")], ids=type)
+def test_nothing_else_is_tried_again(start: Start, ask: Ask, error: Exception) -> None:
+    """Proves that only UNAVAILABLE is retried, and that the other codes come back as the exceptions they were."""
+    servicer = Recording(error)
+    with pytest.raises(ShortlistError) as caught:
+        ask(start(servicer))
+    known = isinstance(error, ShortlistError)
+    assert type(caught.value) is (type(error) if known else ShortlistError)
+    assert str(caught.value) == (str(error) if known else "INTERNAL: internal error")
+    assert isinstance(caught.value.__cause__, grpc.RpcError)
+    assert len(servicer.requests) == 1
+
+
+@both
+def test_an_invalid_request_says_which_fields_are_wrong(start: Start, ask: Ask) -> None:
+    """Proves that the violations of the server's exception are those of the client's."""
+    violations = (FieldViolation("limit", "is 0; has to be 1 to 1000"), FieldViolation("user", "is odd"))
+    with pytest.raises(InvalidRequest) as caught:
+        ask(start(Recording(InvalidRequest(violations))), limit=0)
+    assert caught.value.violations == violations
+
+
+@both
+def test_a_service_that_does_not_answer_ends_in_deadline_exceeded(ask: Ask) -> None:
+    """Proves that the deadline holds even when the other side takes the connection and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(DeadlineExceeded):
+        ask(f"127.0.0.1:{silent.getsockname()[1]}", timeout=0.2)
+
+
+@both
+def test_a_port_that_nobody_listens_on_is_unavailable(ask: Ask) -> None:
+    """Proves that a refused connection is the exception of the tree, not of grpc."""
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    with pytest.raises(Unavailable, match="Connection refused"):
+        ask(f"127.0.0.1:{port}")
+
+
+def test_a_closed_client_says_so(start: Start) -> None:
+    """Proves that a call after close is told what is wrong."""
+    target = start(Recording())
+    with Recommender(target) as recommender:
+        pass
+    with pytest.raises(ShortlistError, match="closed"):
+        recommender.recommend()
+
+
+def test_a_closed_asyncio_client_says_so(start: Start) -> None:
+    """Proves the same of the asyncio client."""
+    target = start(Recording())
+
+    async def use_after_close() -> None:
+        async with AsyncRecommender(target) as recommender:
+            pass
+        await recommender.rank(item_ids=["1"])
+
+    with pytest.raises(ShortlistError, match="closed"):
+        asyncio.run(use_after_close())

@@ -1,0 +1,107 @@
+"""What a caller is told when a handler raises."""
+
+import logging
+from collections.abc import Callable
+from pathlib import Path
+
+import grpc
+import pytest
+from google.rpc.error_details_pb2 import BadRequest
+from grpc_status import rpc_status
+
+from shortlist.errors import (
+    BundleError,
+    BundleNotServed,
+    DeadlineExceeded,
+    FieldViolation,
+    InvalidRequest,
+    ShortlistError,
+    Unavailable,
+)
+from shortlist.ranking.v1 import ranking_service_pb2 as pb
+from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer, RankingServiceStub
+
+Start = Callable[[RankingServiceServicer], str]
+
+
+class Failing(RankingServiceServicer):
+    """Raises the given exception; aborts when there is none."""
+
+    def __init__(self, error: Exception | None) -> None:
+        self._error = error
+
+    def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.RecommendResponse:  # noqa: N802
+        if self._error is None:
+            context.abort(grpc.StatusCode.OUT_OF_RANGE, "too far")
+        raise self._error
+
+    def Rank(self, request: pb.RankRequest, context: grpc.ServicerContext) -> pb.RankResponse:  # noqa: N802
+        raise NotImplementedError
+
+    def GetBundle(self, request: pb.GetBundleRequest, context: grpc.ServicerContext) -> pb.GetBundleResponse:  # noqa: N802
+        raise NotImplementedError
+
+
+def failure(start: Start, error: Exception | None) -> grpc.RpcError:
+    with (
+        grpc.insecure_channel(start(Failing(error))) as channel,
+        pytest.raises(grpc.RpcError) as caught,
+    ):
+        RankingServiceStub(channel).Recommend(pb.RecommendRequest(), timeout=5)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("error", "code"),
+    [
+        (BundleNotServed("another is"), grpc.StatusCode.FAILED_PRECONDITION),
+        (Unavailable("loading"), grpc.StatusCode.UNAVAILABLE),
+        (DeadlineExceeded("too late"), grpc.StatusCode.DEADLINE_EXCEEDED),
+    ],
+)
+def test_our_errors_reach_the_caller_as_code_and_message(
+    start: Start, error: ShortlistError, code: grpc.StatusCode
+) -> None:
+    """Proves that the table from exception to status code is applied, and the message sent."""
+    found = failure(start, error)
+    assert (found.code(), found.details()) == (code, str(error))
+
+
+def test_an_invalid_request_comes_back_with_its_violations(start: Start) -> None:
+    """Proves that a caller's library can read which fields are wrong, by google.rpc.BadRequest."""
+    found = failure(start, InvalidRequest((FieldViolation("limit", "is 0"), FieldViolation("user", "is odd"))))
+    request = BadRequest()
+    assert rpc_status.from_call(found).details[0].Unpack(request)
+    assert [(violation.field, violation.description) for violation in request.field_violations] == [
+        ("limit", "is 0"),
+        ("user", "is odd"),
+    ]
+    assert (found.code(), found.details()) == (grpc.StatusCode.INVALID_ARGUMENT, "limit is 0; user is odd")
+
+
+def test_thousands_of_violations_fit_into_the_status(start: Start) -> None:
+    """Proves that the status stays below gRPC's limit of metadata, which would replace it by RESOURCE_EXHAUSTED."""
+    violation = FieldViolation("exclude_item_ids[4711]", "has 0 bytes; has to have 1 to 128")
+    assert failure(start, InvalidRequest((violation,) * 5000)).code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    "error", [KeyError("secret"), BundleError(Path("secret"), "is gone"), ShortlistError("secret")]
+)
+def test_an_unexpected_exception_is_told_to_the_log_and_not_to_the_caller(
+    start: Start, error: Exception, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Proves that nothing of the exception's text leaves the process, and that its traceback is logged."""
+    with caplog.at_level(logging.ERROR):
+        found = failure(start, error)
+    assert (found.code(), found.details()) == (grpc.StatusCode.INTERNAL, "internal error")
+    assert "secret" not in str(found.trailing_metadata())
+    assert "raise self._error" in caplog.text
+    assert "/shortlist.ranking.v1.RankingService/Recommend failed" in caplog.text
+
+
+def test_an_abort_passes_through(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    """Proves that the exception by which grpc leaves an aborted handler is not taken for a failure."""
+    found = failure(start, None)
+    assert (found.code(), found.details()) == (grpc.StatusCode.OUT_OF_RANGE, "too far")
+    assert not caplog.records

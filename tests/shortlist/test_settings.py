@@ -1,0 +1,72 @@
+"""Flags, their environment twins, and the server's settings."""
+
+import argparse
+
+import pytest
+
+from shortlist.settings import ServerSettings, add_server_settings, read_server_settings
+
+
+def parse(*argv: str) -> ServerSettings:
+    parser = argparse.ArgumentParser()
+    add_server_settings(parser, listen="127.0.0.1:50051")
+    return read_server_settings(parser, parser.parse_args(argv))
+
+
+def test_a_flag_wins_over_its_twin_and_the_twin_over_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves the order of precedence, and that the twin of --drain-seconds is SHORTLIST_DRAIN_SECONDS."""
+    monkeypatch.setenv("SHORTLIST_THREADS", "3")
+    monkeypatch.setenv("SHORTLIST_DRAIN_SECONDS", "1.5")
+    assert parse("--threads", "4") == ServerSettings(listen="127.0.0.1:50051", threads=4, drain_seconds=1.5)
+
+
+def test_an_empty_twin_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves that a variable that a template left empty does not replace the default."""
+    monkeypatch.setenv("SHORTLIST_LISTEN", "")
+    assert parse().listen == "127.0.0.1:50051"
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("SHORTLIST_THREADS", "many"),
+        ("SHORTLIST_THREADS", "0"),
+        ("SHORTLIST_THREADS", "1025"),
+        ("SHORTLIST_DRAIN_SECONDS", "-1"),
+        ("SHORTLIST_DRAIN_SECONDS", "nan"),
+        ("SHORTLIST_LISTEN", "127.0.0.1"),
+        ("SHORTLIST_LISTEN", "127.0.0.1:65536"),
+    ],
+)
+def test_a_bad_twin_is_a_usage_error_that_names_it(
+    variable: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Proves that what cannot be read or is out of range ends with exit code 2 and the variable's name."""
+    monkeypatch.setenv(variable, value)
+    with pytest.raises(SystemExit) as exit_info:
+        parse()
+    assert exit_info.value.code == 2
+    complaint = capsys.readouterr().err
+    assert variable in complaint
+    assert value in complaint
+
+
+def test_a_bad_flag_is_not_blamed_on_its_twin(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Proves that the complaint names the variable only when the value came from it."""
+    monkeypatch.setenv("SHORTLIST_THREADS", "3")
+    with pytest.raises(SystemExit):
+        parse("--threads", "many")
+    complaint = capsys.readouterr().err.splitlines()[-1]
+    assert "--threads" in complaint
+    assert "SHORTLIST_THREADS" not in complaint
+
+
+def test_the_help_shows_default_and_twin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    """Proves that a reader of --help learns what to set, even while the environment is wrong."""
+    monkeypatch.setenv("SHORTLIST_THREADS", "many")
+    with pytest.raises(SystemExit) as exit_info:
+        parse("--help")
+    assert exit_info.value.code == 0
+    assert "(default 16; environment SHORTLIST_THREADS)" in " ".join(capsys.readouterr().out.split())

@@ -1,0 +1,77 @@
+"""``python -m trainer``: fit, evaluate, export."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from shortlist.errors import ShortlistError
+from trainer.commands import evaluate, export, fit
+from trainer.errors import TrainerError
+from trainer.progress import ConsoleReporter
+
+_EXIT_BAD_INPUT = 2
+_EXIT_INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs one command; returns the exit code: 0, 2 for bad data or a bad recipe, 130 after Ctrl-C."""
+    options = _parser().parse_args(arguments)
+    console = Console(stderr=True)
+    try:
+        options.run(options, ConsoleReporter(console))
+    except (TrainerError, ShortlistError) as error:
+        console.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        return _EXIT_BAD_INPUT
+    except KeyboardInterrupt:
+        console.print("stopped; no bundle was written", highlight=False)
+        return _EXIT_INTERRUPTED
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m trainer", description="Trains both stages and writes bundles.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_fit(commands.add_parser("fit", help="train, evaluate, write a bundle and make it the current one"))
+    _add_evaluate(commands.add_parser("evaluate", help="train and evaluate for several seeds; writes no bundle"))
+    _add_export(commands.add_parser("export", help="write a bundle's models again, with newer histories and counts"))
+    return parser
+
+
+def _add_fit(parser: argparse.ArgumentParser) -> None:
+    _add_inputs(parser)
+    parser.add_argument("--out", type=Path, required=True, metavar="BUNDLES", help="the directory of bundles")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same models (default: 0)")
+    parser.set_defaults(run=fit)
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    _add_inputs(parser)
+    parser.add_argument("--seeds", type=_positive, default=3, help="how many seeds, from 0 (default: 3)")
+    parser.set_defaults(run=evaluate)
+
+
+def _add_export(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--bundle", type=Path, required=True, help="the bundle's directory, such as BUNDLES/<id>")
+    parser.add_argument("--data", type=Path, required=True, help="the folder that the bundle's recipe reads")
+    parser.add_argument("--out", type=Path, required=True, metavar="BUNDLES", help="the directory of bundles")
+    parser.set_defaults(run=export)
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--recipe", type=Path, required=True, help="a TOML file, such as trainer/recipes/movielens.toml")
+    parser.add_argument("--data", type=Path, required=True, help="the folder with the tables that the recipe names")
+    parser.add_argument("--report", type=Path, metavar="FILE", help="also write the figures to this JSON file")
+
+
+def _positive(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("has to be at least 1")
+    return value
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,67 @@
+"""The weights inside a bundle, so that it can be written again with newer histories and counts, without training."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from shortlist.bundle.manifest import Manifest
+from trainer.data import Dataset
+from trainer.encode import Encoded
+from trainer.encoders import build_encoder
+from trainer.errors import DataError
+from trainer.fit_encoder import encoder_sizes
+from trainer.fit_ranker import ranker_sizes
+from trainer.rankers import build_ranker
+from trainer.recipe import Recipe
+from trainer.statistics import item_tables
+from trainer.two_stage import TwoStage
+
+CHECKPOINT = "weights.npz"
+
+
+def save_checkpoint(model: TwoStage, directory: Path) -> None:
+    """Writes the weights of both stages as plain arrays: reading them can run no code."""
+    modules = {"encoder": model.encoded.encoder, "ranker": model.ranker}
+    arrays = {f"{name}.{key}": value.numpy() for name, one in modules.items() for key, value in one.state_dict().items()}
+    np.savez(directory / CHECKPOINT, **arrays)
+
+
+def load_two_stage(directory: Path, dataset: Dataset) -> TwoStage:
+    """The models of a bundle, over tables counted from all of a data set.
+
+    Raises:
+        DataError: the data has other items or features than the bundle was trained on.
+    """
+    manifest = Manifest.read(directory)
+    manifest.verify(directory)
+    recipe = Recipe.of(manifest.recipe)
+    _check_same_items(directory, manifest, dataset)
+    with np.load(directory / CHECKPOINT, allow_pickle=False) as weights:
+        encoder = build_encoder(
+            recipe.encoder,
+            replace(encoder_sizes(dataset, len(dataset.times)), value_edges=weights["encoder.value_edges"]),
+        )
+        _load(encoder, "encoder", weights)
+        encoded = Encoded.of(encoder.eval(), recipe.encoder.history)
+        items = item_tables(dataset, len(dataset.times), recipe.statistics, encoded.vectors)
+        items = replace(items, value_mean=manifest.value_mean, value_std=manifest.value_std)
+        ranker = build_ranker(recipe.ranker, ranker_sizes(dataset, items))
+        _load(ranker, "ranker", weights)
+    return TwoStage(recipe=recipe, encoded=encoded, items=items, ranker=ranker.eval())
+
+
+def _load(module: nn.Module, name: str, weights: np.lib.npyio.NpzFile) -> None:
+    module.load_state_dict({key: torch.from_numpy(weights[f"{name}.{key}"]) for key in module.state_dict()})
+
+
+def _check_same_items(directory: Path, manifest: Manifest, dataset: Dataset) -> None:
+    ids = np.load(directory / "item_ids.npy", allow_pickle=False)
+    names = manifest.item_features[-len(dataset.item_features.names) :] if dataset.item_features.names else ()
+    users = manifest.user_features[:-1]
+    if not np.array_equal(ids, dataset.item_ids):
+        raise DataError(f"the data has {len(dataset.item_ids)} items, not the {len(ids)} of {directory.name}; fit again")
+    if names != dataset.item_features.names or users != dataset.user_features.names:
+        raise DataError(f"the tables give other features than those of {directory.name}; fit again")

@@ -1,0 +1,92 @@
+"""What the commands of the trainer do."""
+
+import argparse
+import json
+import resource
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from shortlist.bundle.manifest import Manifest
+from trainer.checkpoint import load_two_stage
+from trainer.data import Dataset, load
+from trainer.export import export_bundle
+from trainer.fit import Figures, evaluate_baselines, evaluate_two_stage, fit_two_stage
+from trainer.progress import Reporter
+from trainer.recipe import Recipe
+from trainer.split import evaluation_split, final_split
+from trainer.tables import figures_table, mean_and_spread
+
+
+def fit(options: argparse.Namespace, reporter: Reporter) -> None:
+    """Trains on the evaluation's slices, measures on the test, trains again on all of the data, writes a bundle."""
+    started = time.monotonic()
+    recipe, dataset = _read(options.recipe, options.data, reporter)
+    split = evaluation_split(dataset, recipe.split)
+    model = fit_two_stage(dataset, split, recipe, options.seed, reporter)
+    figures = evaluate_baselines(dataset, split) | evaluate_two_stage(model, dataset, split)
+    if recipe.split.refit:
+        reporter.say("training again on all of the data, for serving")
+        model = fit_two_stage(dataset, final_split(dataset, recipe.split), recipe, options.seed, reporter)
+    directory = export_bundle(model, dataset, figures, options.out)
+    reporter.say(f"wrote {directory}")
+    reporter.say(figures_table({name: {key: (value, 0.0) for key, value in row.items()} for name, row in figures.items()}))
+    _write_report(options.report, {**figures, **_cost(started)})
+
+
+def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
+    """Trains and measures for several seeds; the baselines do not depend on the seed."""
+    started = time.monotonic()
+    recipe, dataset = _read(options.recipe, options.data, reporter)
+    split = evaluation_split(dataset, recipe.split)
+    baselines = evaluate_baselines(dataset, split)
+    runs: list[Figures] = []
+    for seed in range(options.seeds):
+        reporter.say(f"seed {seed}")
+        model = fit_two_stage(dataset, split, recipe, seed, reporter)
+        runs.append(baselines | evaluate_two_stage(model, dataset, split))
+    figures = mean_and_spread(runs)
+    reporter.say(figures_table(figures))
+    described = {name: {key: {"mean": m, "std": s} for key, (m, s) in row.items()} for name, row in figures.items()}
+    _write_report(options.report, {**described, "seeds": options.seeds, "runs": runs, **_cost(started)})
+
+
+def export(options: argparse.Namespace, reporter: Reporter) -> None:
+    """Writes the models of a bundle into a new one, with the histories and counts of the data as it is now."""
+    manifest = Manifest.read(options.bundle)
+    dataset = _load(options.data, Recipe.of(manifest.recipe), reporter)
+    model = load_two_stage(options.bundle, dataset)
+    figures: Figures = {}
+    for key, value in manifest.metrics.items():
+        name, metric = key.split("/")
+        figures.setdefault(name, {})[metric] = value
+    reporter.say(f"wrote {export_bundle(model, dataset, figures, options.out)}")
+
+
+def _read(recipe_path: Path, data: Path, reporter: Reporter) -> tuple[Recipe, Dataset]:
+    torch.use_deterministic_algorithms(True)
+    recipe = Recipe.read(recipe_path)
+    return recipe, _load(data, recipe, reporter)
+
+
+def _load(data: Path, recipe: Recipe, reporter: Reporter) -> Dataset:
+    dataset = load(data, recipe)
+    counts = dataset.counts
+    reporter.say(
+        f"read {counts.interactions:,} interactions of {counts.users:,} users with {counts.items:,} items; "
+        f"{counts.duplicates_dropped:,} duplicates dropped, {counts.items_without_interactions:,} items without any"
+    )
+    return dataset
+
+
+def _cost(started: float) -> dict[str, float]:
+    peak_kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return {"seconds": round(time.monotonic() - started, 1), "peak_rss_mb": round(peak_kilobytes / 1024)}
+
+
+def _write_report(path: Path | None, report: dict[str, Any]) -> None:
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")

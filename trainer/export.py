@@ -1,0 +1,91 @@
+"""From trained models to a bundle: all of it, or nothing."""
+
+import dataclasses
+import importlib.metadata
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from shortlist.bundle.bundle import ITEM_TABLE, RANKER, USER_ENCODER, save_tables
+from shortlist.bundle.manifest import FORMAT_VERSION, FileDigest, IndexInfo, Manifest
+from shortlist.bundle.store import BundleStore, new_bundle_id
+from shortlist.bundle.tables import UserTables
+from trainer.checkpoint import save_checkpoint
+from trainer.data import Dataset
+from trainer.errors import TrainerError
+from trainer.export_onnx import export_encoder, export_ranker
+from trainer.fit import Figures
+from trainer.index import build_index
+from trainer.statistics import STATISTICS
+from trainer.two_stage import TwoStage, known_user_features
+
+_LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime", "faiss-cpu", "numpy")
+
+
+def export_bundle(model: TwoStage, dataset: Dataset, figures: Figures, root: Path) -> Path:
+    """Writes a bundle and makes it the current one; returns its directory.
+
+    Raises:
+        TrainerError: a vector is not finite, or an exported model differs from PyTorch; nothing is written.
+    """
+    if not np.isfinite(model.encoded.vectors).all():
+        raise TrainerError("the encoder gave item vectors that are not finite; nothing is exported")
+    bundle_id = new_bundle_id()
+    users = user_tables(dataset)
+    with BundleStore(root).publishing(bundle_id) as directory:
+        save_tables(directory, model.items, users)
+        dataset.item_table.write_parquet(directory / ITEM_TABLE)
+        export_encoder(model, directory / USER_ENCODER)
+        export_ranker(model, directory / RANKER)
+        save_checkpoint(model, directory)
+        index = build_index(model, dataset, directory)
+        _manifest(model, dataset, figures, bundle_id, index, directory).write(directory)
+    return root / bundle_id
+
+
+def user_tables(dataset: Dataset) -> UserTables:
+    """Everybody's features and whole history."""
+    events = dataset.user_events
+    return UserTables(
+        ids=dataset.user_ids,
+        features=known_user_features(dataset),
+        offsets=dataset.user_offsets,
+        rows=dataset.item_rows[events].astype(np.int32),
+        values=dataset.values[events],
+        events=dataset.events[events].astype(np.uint8),
+    )
+
+
+def _manifest(
+    model: TwoStage, dataset: Dataset, figures: Figures, bundle_id: str, index: IndexInfo, directory: Path
+) -> Manifest:
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        bundle_id=bundle_id,
+        create_time=datetime.now(UTC).isoformat(timespec="seconds"),
+        libraries={name: importlib.metadata.version(name) for name in _LIBRARIES},
+        dimension=model.encoded.vectors.shape[1],
+        metric="inner_product",
+        item_count=len(dataset.item_ids),
+        user_count=len(dataset.user_ids),
+        item_features=(*STATISTICS, *dataset.item_features.names),
+        user_features=(*dataset.user_features.names, "known"),
+        event_names=dataset.event_names,
+        encoder_history=model.recipe.encoder.history,
+        ranker_history=model.recipe.ranker.history,
+        value_mean=model.items.value_mean,
+        value_std=model.items.value_std,
+        heads=model.ranker.sizes.heads,
+        candidate_count=model.recipe.ranker.candidates,
+        index=index,
+        metrics=flat(figures),
+        recipe=dataclasses.asdict(model.recipe),
+        files={path.name: FileDigest.of(path) for path in sorted(directory.iterdir())},
+    )
+
+
+def flat(figures: Figures) -> Mapping[str, float]:
+    """``{"two_stage": {"hr@10": …}}`` → ``{"two_stage/hr@10": …}``."""
+    return {f"{name}/{metric}": value for name, values in figures.items() for metric, value in values.items()}
