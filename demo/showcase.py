@@ -64,7 +64,7 @@ def print_grpcurl(console: Console, retrieval: str, ranking: str) -> None:
         f"{grpcurl} {ranking} list",
         f"{grpcurl} {ranking} describe {recommend}",
         f'{grpcurl} -d \'{{"user": {{"user_id": "{KNOWN_USER}"}}, "limit": 5}}\' {ranking} {recommend}',
-        f"{grpcurl} -d '{{\"user\": {{\"history\": [{newcomer}]}}, \"limit\": 5}}' {ranking} {recommend}",
+        f'{grpcurl} -d \'{{"user": {{"history": [{newcomer}]}}, "limit": 5}}\' {ranking} {recommend}',
         f'{grpcurl} -d \'{{"similar_to": {{"item_ids": ["50"]}}, "limit": 5}}\' {retrieval} {retrieve}',
         f".venv/bin/shortlist recommend --target dns:///{ranking} --user {KNOWN_USER}",
     ]

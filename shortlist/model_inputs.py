@@ -73,9 +73,7 @@ def ranker_inputs(
     }
 
 
-def transition_features(
-    items: ItemTables, history: History, candidates: NDArray[np.int64]
-) -> NDArray[np.float32]:
+def transition_features(items: ItemTables, history: History, candidates: NDArray[np.int64]) -> NDArray[np.float32]:
     """How well each candidate continues the history, ``[C, X]``."""
     return items.transitions.features(history.rows, items.standardised(history.values), candidates)
 

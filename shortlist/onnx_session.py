@@ -21,9 +21,7 @@ class OnnxSession:
         options.log_severity_level = 3
         try:
             # From bytes, so that a graph cannot make the runtime read external data from another place.
-            self._session = onnxruntime.InferenceSession(
-                path.read_bytes(), options, providers=["CPUExecutionProvider"]
-            )
+            self._session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise BundleError(path, f"ONNX Runtime cannot load it: {error}") from error
         self._output = [self._session.get_outputs()[0].name]

@@ -61,7 +61,9 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--recipe", type=Path, required=True, help="a TOML file, such as trainer/recipes/movielens.toml")
+    parser.add_argument(
+        "--recipe", type=Path, required=True, help="a TOML file, such as trainer/recipes/movielens.toml"
+    )
     parser.add_argument("--data", type=Path, required=True, help="the folder with the tables that the recipe names")
     parser.add_argument("--report", type=Path, metavar="FILE", help="also write the figures to this JSON file")
 

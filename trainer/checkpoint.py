@@ -25,7 +25,9 @@ CHECKPOINT = "weights.npz"
 def save_checkpoint(model: TwoStage, directory: Path) -> None:
     """Writes the weights of both stages as plain arrays: reading them can run no code."""
     modules = {"encoder": model.encoded.encoder, "ranker": model.ranker}
-    arrays = {f"{name}.{key}": value.numpy() for name, one in modules.items() for key, value in one.state_dict().items()}
+    arrays = {
+        f"{name}.{key}": value.numpy() for name, one in modules.items() for key, value in one.state_dict().items()
+    }
     np.savez(directory / CHECKPOINT, **arrays)
 
 
@@ -62,6 +64,8 @@ def _check_same_items(directory: Path, manifest: Manifest, dataset: Dataset) -> 
     names = manifest.item_features[-len(dataset.item_features.names) :] if dataset.item_features.names else ()
     users = manifest.user_features[:-1]
     if not np.array_equal(ids, dataset.item_ids):
-        raise DataError(f"the data has {len(dataset.item_ids)} items, not the {len(ids)} of {directory.name}; fit again")
+        raise DataError(
+            f"the data has {len(dataset.item_ids)} items, not the {len(ids)} of {directory.name}; fit again"
+        )
     if names != dataset.item_features.names or users != dataset.user_features.names:
         raise DataError(f"the tables give other features than those of {directory.name}; fit again")

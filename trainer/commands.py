@@ -32,7 +32,9 @@ def fit(options: argparse.Namespace, reporter: Reporter) -> None:
         model = fit_two_stage(dataset, final_split(dataset, recipe.split), recipe, options.seed, reporter)
     directory = export_bundle(model, dataset, figures, options.out)
     reporter.say(f"wrote {directory}")
-    reporter.say(figures_table({name: {key: (value, 0.0) for key, value in row.items()} for name, row in figures.items()}))
+    reporter.say(
+        figures_table({name: {key: (value, 0.0) for key, value in row.items()} for name, row in figures.items()})
+    )
     _write_report(options.report, {**figures, **_cost(started)})
 
 

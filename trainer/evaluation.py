@@ -12,7 +12,7 @@ from trainer.metrics import places_of
 
 # Histories → scores of every item, [histories, items].
 Scorer = Callable[[Sequence[History]], NDArray[np.floating]]
-BATCH = 256
+BATCH = 64
 
 
 def batches(events: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:

@@ -1,6 +1,5 @@
 """Training stage two, on what stage one retrieves."""
 
-import copy
 import math
 import time
 from dataclasses import dataclass
@@ -54,27 +53,34 @@ class RankingExamples:
     @classmethod
     def of(cls, dataset: Dataset, encoded: Encoded, items: ItemTables, events: NDArray[np.int64], count: int) -> Self:
         """Examples of the events; ``items`` must not know of anything after the first of them."""
-        histories, found = [], []
+        histories: list[History] = []
+        found: list[CandidateLists] = []
+        vectors = []
         for batch in batches(events):
-            histories.append(histories_before(dataset, batch))
-            found.append(retrieve(encoded, items, histories[-1], count))
-        rows = np.concatenate([one.candidates.rows for one in found])
+            of_batch = histories_before(dataset, batch)
+            retrieval = retrieve(encoded, items, of_batch, count)
+            histories += of_batch
+            found.append(retrieval.candidates)
+            vectors.append(retrieval.user_vectors)
+        rows = np.concatenate([one.rows for one in found])
         hit = rows == dataset.item_rows[events][:, None]
         return cls(
-            histories=[history for part in histories for history in part],
-            user_vectors=np.concatenate([one.user_vectors for one in found]),
+            histories=histories,
+            user_vectors=np.concatenate(vectors),
             user_features=known_user_features(dataset)[dataset.user_rows[events]],
             candidates=CandidateLists(
                 rows=rows,
-                scores=_finite(np.concatenate([one.candidates.scores for one in found])),
-                transitions=np.concatenate([one.candidates.transitions for one in found]),
+                scores=_finite(np.concatenate([one.scores for one in found])),
+                transitions=np.concatenate([one.transitions for one in found]),
             ),
             chosen=np.where(hit.any(axis=1), hit.argmax(axis=1), -1),
             likes=dataset.likes[events],
             values=dataset.values[events],
         )
 
-    def inputs(self, items: ItemTables, length: int, places: NDArray[np.int64], known: NDArray[np.bool_]) -> dict[str, Tensor]:
+    def inputs(
+        self, items: ItemTables, length: int, places: NDArray[np.int64], known: NDArray[np.bool_]
+    ) -> dict[str, Tensor]:
         """The ranker's inputs of some examples, of which only the ``known`` keep their user's features."""
         part = CandidateLists(
             rows=self.candidates.rows[places],

@@ -101,7 +101,9 @@ def _mean_value(dataset: Dataset, end: int, count: NDArray[np.int64]) -> NDArray
 
 def _as_probability(counts: sparse.coo_array) -> sparse.coo_array:
     total = np.asarray(counts.sum(axis=1)).ravel()
-    return sparse.coo_array((counts.data / (total[counts.row] + _PRIOR_FOLLOWERS), (counts.row, counts.col)), counts.shape)
+    return sparse.coo_array(
+        (counts.data / (total[counts.row] + _PRIOR_FOLLOWERS), (counts.row, counts.col)), counts.shape
+    )
 
 
 def _strongest(matrix: sparse.coo_array, keep: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:

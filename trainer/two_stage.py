@@ -68,7 +68,8 @@ def retrieve(encoded: Encoded, items: ItemTables, histories: Sequence[History], 
     vectors = encoded.user_vectors(histories)
     scores = vectors @ encoded.vectors.T
     hide_seen(scores, histories)
-    rows = np.argsort(-scores, axis=1, kind="stable")[:, :count]
+    # A copy, for a slice would keep the order of the whole catalogue alive.
+    rows = np.argsort(-scores, axis=1, kind="stable")[:, :count].copy()
     transitions = [transition_features(items, history, row) for history, row in zip(histories, rows, strict=True)]
     candidates = CandidateLists(
         rows=rows, scores=np.take_along_axis(scores, rows, axis=1), transitions=np.stack(transitions)

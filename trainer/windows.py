@@ -50,9 +50,7 @@ def windows_of(dataset: Dataset, end: int, length: int) -> list[Window]:
     return windows
 
 
-def batch_by_length(
-    windows: list[Window], size: int, generator: np.random.Generator
-) -> list[tuple[Window, ...]]:
+def batch_by_length(windows: list[Window], size: int, generator: np.random.Generator) -> list[tuple[Window, ...]]:
     """Batches of windows of like length, so that little padding is computed, in random order."""
     tie = generator.random(len(windows))
     order = np.lexsort((tie, [len(window.events) for window in windows]))
