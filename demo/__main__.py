@@ -8,13 +8,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 from rich.console import Console
 
 from demo.movielens import get_movielens, titles
-from demo.services import Service
+from demo.services import start_both
 from demo.showcase import print_figures, print_grpcurl, show_people
 
 BUILD = Path("build") / "demo"
@@ -35,28 +34,19 @@ def main() -> int:
     code = subprocess.run([*command, "--out", str(bundles), "--report", str(REPORT)], check=False).returncode
     if code:
         return code
-    with _services(bundles) as (retrieval, ranking):
+    with start_both(bundles, BUILD) as services:
         console.rule("Recommendations, over gRPC")
-        show_people(console, ranking.address, folder, titles(folder))
+        show_people(console, services.ranking.address, folder, titles(folder))
         report = _complete_report(started)
         console.rule("Offline figures, on the last tenth of the events")
         print_figures(console, report)
         console.rule("Try it")
-        print_grpcurl(console, retrieval.address, ranking.address)
+        print_grpcurl(console, services.retrieval.address, services.ranking.address)
         if _keeps_serving():
             console.print("Serving until Ctrl-C.")
             with contextlib.suppress(KeyboardInterrupt):
                 signal.pause()
     return 0
-
-
-@contextlib.contextmanager
-def _services(bundles: Path) -> Iterator[tuple[Service, Service]]:
-    arguments = ["--bundles", str(bundles)]
-    with Service.start("retrieval_service", arguments, BUILD / "retrieval.log") as retrieval:
-        target = ["--retrieval", f"dns:///{retrieval.address}"]
-        with Service.start("ranking_service", [*arguments, *target], BUILD / "ranking.log") as ranking:
-            yield retrieval, ranking
 
 
 def _complete_report(started: float) -> dict[str, object]:

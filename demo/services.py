@@ -1,9 +1,10 @@
 """Starts the services as the processes that they are in production."""
 
+import contextlib
 import subprocess
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from queue import Empty, SimpleQueue
@@ -63,6 +64,24 @@ class Service:
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         _end(self.process)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Running:
+    """Both services."""
+
+    retrieval: Service
+    ranking: Service
+
+
+@contextlib.contextmanager
+def start_both(bundles: Path, logs: Path) -> Iterator[Running]:
+    """Both services over a directory of bundles, stopped when the block ends."""
+    arguments = ["--bundles", str(bundles)]
+    with Service.start("retrieval_service", arguments, logs / "retrieval.log") as retrieval:
+        target = ["--retrieval", f"dns:///{retrieval.address}"]
+        with Service.start("ranking_service", [*arguments, *target], logs / "ranking.log") as ranking:
+            yield Running(retrieval=retrieval, ranking=ranking)
 
 
 def _read(process: subprocess.Popen[str], lines: SimpleQueue[str]) -> None:

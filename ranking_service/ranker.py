@@ -33,4 +33,5 @@ class OnnxRanker:
         inputs = ranker_inputs(
             self._items, [user.history], self._length, user_vector[None, :], user.features, candidates
         )
-        return self._session.run(inputs)[0]
+        scores: NDArray[np.float32] = self._session.run(inputs)[0]
+        return scores

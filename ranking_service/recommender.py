@@ -3,6 +3,7 @@
 import logging
 import time
 from dataclasses import dataclass, replace
+from enum import Enum, auto
 
 import grpc
 import numpy as np
@@ -14,7 +15,6 @@ from ranking_service.selection import best_first
 from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.ids import rows_of
 from shortlist.popular import popular_rows
-from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.requests import MAX_LIMIT, read_user
 from shortlist.type.v1.user_pb2 import User
 from shortlist.user_encoder import UserEncoder
@@ -25,9 +25,21 @@ _LOG = logging.getLogger(__name__)
 _RESERVED_SHARE = 0.25
 # Less than this left and ranking would answer too late.
 _RANKING_SECONDS = 0.003
+
+
+class Degraded(Enum):
+    """Why an answer is not what both stages together would have given."""
+
+    RETRIEVAL_UNAVAILABLE = auto()
+    RETRIEVAL_TIMEOUT = auto()
+    BUNDLE_MISMATCH = auto()
+    RANKER_FAILED = auto()
+    DEADLINE = auto()
+
+
 _REASONS = {
-    grpc.StatusCode.DEADLINE_EXCEEDED: pb.DEGRADED_REASON_RETRIEVAL_TIMEOUT,
-    grpc.StatusCode.FAILED_PRECONDITION: pb.DEGRADED_REASON_BUNDLE_MISMATCH,
+    grpc.StatusCode.DEADLINE_EXCEEDED: Degraded.RETRIEVAL_TIMEOUT,
+    grpc.StatusCode.FAILED_PRECONDITION: Degraded.BUNDLE_MISMATCH,
 }
 
 
@@ -54,7 +66,7 @@ class Ranked:
     retrieval_scores: NDArray[np.float32]
     heads: NDArray[np.float32]
     unknown_items: int
-    degraded: pb.DegradedReason = pb.DEGRADED_REASON_UNSPECIFIED
+    degraded: Degraded | None = None
 
 
 class Recommender:
@@ -78,7 +90,7 @@ class Recommender:
             candidates = self._retrieve(query)
         except RetrievalFailed as failure:
             _LOG.warning("retrieval failed, answering with popular items: %s", failure)
-            reason = _REASONS.get(failure.code, pb.DEGRADED_REASON_RETRIEVAL_UNAVAILABLE)
+            reason = _REASONS.get(failure.code, Degraded.RETRIEVAL_UNAVAILABLE)
             return replace(self._popular(hidden, query.limit, unknown), degraded=reason)
         return self._rank_or_keep(user, candidates, query, unknown)
 
@@ -111,12 +123,12 @@ class Recommender:
         if not len(candidates.scores):
             return in_order
         if query.deadline - time.monotonic() < _RANKING_SECONDS:
-            return replace(in_order, degraded=pb.DEGRADED_REASON_DEADLINE)
+            return replace(in_order, degraded=Degraded.DEADLINE)
         try:
             return self._order(user, candidates, query.limit, unknown)
         except Exception:
             _LOG.exception("ranking failed, answering in the order of retrieval")
-            return replace(in_order, degraded=pb.DEGRADED_REASON_RANKER_FAILED)
+            return replace(in_order, degraded=Degraded.RANKER_FAILED)
 
     def _order(self, user: ResolvedUser, candidates: Candidates, limit: int, unknown: int) -> Ranked:
         chosen = len(candidates.scores)

@@ -41,8 +41,8 @@ class RankingServicer(RankingServiceServicer):
             asked_count=request.limit,
             found_count=len(ranked.rows),
             unknown_item_count=ranked.unknown_items,
-            degraded=ranked.degraded != pb.DEGRADED_REASON_UNSPECIFIED,
-            degraded_reason=ranked.degraded,
+            degraded=ranked.degraded is not None,
+            degraded_reason=_reason(ranked),
         )
 
     def Rank(self, request: pb.RankRequest, context: grpc.ServicerContext) -> pb.RankResponse:  # noqa: N802
@@ -85,6 +85,11 @@ def _check_rank(request: pb.RankRequest) -> None:
 def _deadline(context: grpc.ServicerContext) -> float:
     left = context.time_remaining()
     return time.monotonic() + (_DEFAULT_DEADLINE_SECONDS if left is None else left)
+
+
+def _reason(ranked: Ranked) -> pb.DegradedReason.ValueType:
+    name = "UNSPECIFIED" if ranked.degraded is None else ranked.degraded.name
+    return pb.DegradedReason.Value(f"DEGRADED_REASON_{name}")
 
 
 def _items(recommender: Recommender, ranked: Ranked) -> list[pb.ScoredItem]:

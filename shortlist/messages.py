@@ -135,7 +135,7 @@ def _recommendation(item: pb.ScoredItem) -> Recommendation:
     )
 
 
-def _violations(error: grpc.RpcError) -> tuple[FieldViolation, ...]:
+def _violations(error: grpc.Call) -> tuple[FieldViolation, ...]:
     status = rpc_status.from_call(error)
     request = BadRequest()
     if status is None or not any(detail.Unpack(request) for detail in status.details):

@@ -30,7 +30,9 @@ class CandidateLists:
 
 
 def encoder_inputs(vectors: NDArray[np.float32], histories: Sequence[History], length: int) -> Inputs:
-    """Inputs of the user encoder, given the item vectors ``[items, D]``: the last ``length`` interactions, oldest first, padded on the left.
+    """Inputs of the user encoder, the last ``length`` interactions, oldest first, padded on the left.
+
+    ``vectors`` ``[items, D]`` are the items'.
 
     Raises:
         ValueError: a history is empty; there is nothing to encode.

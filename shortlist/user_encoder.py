@@ -19,4 +19,5 @@ class UserEncoder:
 
     def encode(self, history: History) -> NDArray[np.float32]:
         """The vector ``[dimension]`` of a user with at least one interaction."""
-        return self._session.run(encoder_inputs(self._vectors, [history], self._length))[0]
+        vector: NDArray[np.float32] = self._session.run(encoder_inputs(self._vectors, [history], self._length))[0]
+        return vector

@@ -4,12 +4,13 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shortlist.bundle.transitions import FEATURE_COUNT
@@ -53,7 +54,7 @@ def export_ranker(model: TwoStage, path: Path) -> None:
         _check(model.ranker, path, _ranker_sample(model, size, 3, 5), f"batch of {size}")
 
 
-def _export(module: nn.Module, sample: dict[str, Tensor], shapes: dict[str, dict[int, object]], path: Path) -> None:
+def _export(module: nn.Module, sample: dict[str, Tensor], shapes: dict[str, Mapping[int, object]], path: Path) -> None:
     with _quiet():
         program = torch.onnx.export(
             module, kwargs=sample, dynamic_shapes=shapes, dynamo=True, output_names=["output"], verbose=False
@@ -89,7 +90,7 @@ def _ranker_sample(model: TwoStage, users: int, length: int, count: int) -> dict
     rows = random.integers(len(vectors), size=(users, count))
     features = random.random((users, model.ranker.sizes.user_features))
     history = _history_sample(model, users, length)
-    arrays = {
+    arrays: dict[str, NDArray[np.generic]] = {
         "user_vectors": vectors[random.integers(len(vectors), size=users)],
         "user_features": features,
         "candidate_vectors": vectors[rows],
@@ -98,7 +99,7 @@ def _ranker_sample(model: TwoStage, users: int, length: int, count: int) -> dict
         "candidate_scores": random.normal(size=(users, count)),
         "candidate_places": np.tile(np.arange(count), (users, 1)),
     }
-    return history | {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
+    return history | _as_tensors(arrays)
 
 
 def _history_sample(model: TwoStage, users: int, length: int) -> dict[str, Tensor]:
@@ -106,12 +107,16 @@ def _history_sample(model: TwoStage, users: int, length: int) -> dict[str, Tenso
     rows = random.integers(len(model.items.vectors), size=(users, length))
     values = random.normal(model.items.value_mean, model.items.value_std, size=rows.shape)
     values[0, 0] = np.nan
-    arrays = {
+    arrays: dict[str, NDArray[np.generic]] = {
         "history_vectors": model.items.vectors[rows],
         "history_features": model.items.features[rows],
         "history_values": values,
         "history_mask": np.ones(rows.shape),
     }
+    return _as_tensors(arrays)
+
+
+def _as_tensors(arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, Tensor]:
     return {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
 
 

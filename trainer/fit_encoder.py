@@ -112,12 +112,13 @@ class EncoderTraining:
 def encoder_sizes(dataset: Dataset, end: int) -> EncoderSizes:
     """What an encoder of this data looks like; values are cut at their quantiles before event ``end``."""
     values = dataset.values[:end][np.isfinite(dataset.values[:end])]
-    edges = np.unique(np.quantile(values, np.linspace(0, 1, _VALUE_BUCKETS + 1)[:-1])) if len(values) else []
+    quantiles = np.linspace(0, 1, _VALUE_BUCKETS + 1)[:-1]
+    edges = np.unique(np.quantile(values, quantiles)) if len(values) else np.zeros(0)
     features = dataset.item_features.matrix
     return EncoderSizes(
         items=len(dataset.item_ids),
         # Without a column there is nothing to multiply: one of zeros stands in.
         item_features=features if features.shape[1] else np.zeros((len(features), 1), dtype=np.float32),
-        value_edges=np.asarray(edges, dtype=np.float32),
+        value_edges=edges.astype(np.float32),
         events=len(dataset.event_names),
     )

@@ -26,9 +26,9 @@ def sampled_softmax(
 ) -> Tensor:
     """Cross-entropy over the target and sampled negatives, ``[P]``.
 
-    ``log_q_S`` is the logarithm of how often each negative is expected in the sample. Taken off the negatives' logits it
-    makes their sum an unbiased estimate of the softmax's (Bengio and Senécal, 2008); the target's is exact already and
-    left uncorrected. A negative that is the target counts once.
+    ``log_q_S`` is the logarithm of how often each negative is expected in the sample. Taken off the negatives' logits
+    it makes their sum an unbiased estimate of the softmax's (Bengio and Senécal, 2008); the target's is exact already
+    and left uncorrected. A negative that is the target counts once.
     """
     positive_P = (queries_PD * items_ND[targets_P]).sum(-1)
     negative_PS = queries_PD @ items_ND[negatives_S].T - log_q_S

@@ -1,7 +1,7 @@
 """Ranking metrics of queries with one right item each.
 
-With one right item at 0-based place r of the whole ranking: HR@k = recall@k = [r < k], and nDCG@k = [r < k] / log2(r + 2),
-since the ideal gain is 1 (Järvelin and Kekäläinen, 2002).
+With one right item at 0-based place r of the whole ranking: HR@k = recall@k = [r < k], and nDCG@k = [r < k] /
+log2(r + 2), since the ideal gain is 1 (Järvelin and Kekäläinen, 2002).
 """
 
 import numpy as np

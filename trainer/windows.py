@@ -12,8 +12,8 @@ from trainer.data import Dataset
 class Window:
     """Events of one user to learn from: each but the first is predicted from those before it.
 
-    ``events`` ``[length + 1]`` are positions in the data set, oldest first; ``before`` are the user's earlier ones, which
-    are seen and not looked at; the first ``known`` predictions belong to the window before this one.
+    ``events`` ``[length + 1]`` are positions in the data set, oldest first; ``before`` are the user's earlier ones,
+    which are seen and not looked at; the first ``known`` predictions belong to the window before this one.
     """
 
     events: NDArray[np.int64]
@@ -53,7 +53,7 @@ def windows_of(dataset: Dataset, end: int, length: int) -> list[Window]:
 def batch_by_length(windows: list[Window], size: int, generator: np.random.Generator) -> list[tuple[Window, ...]]:
     """Batches of windows of like length, so that little padding is computed, in random order."""
     tie = generator.random(len(windows))
-    order = np.lexsort((tie, [len(window.events) for window in windows]))
+    order = np.lexsort((tie, np.array([len(window.events) for window in windows])))
     batches = [tuple(windows[place] for place in order[start : start + size]) for start in range(0, len(order), size)]
     return [batches[place] for place in generator.permutation(len(batches))]
 

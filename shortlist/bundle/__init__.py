@@ -1,4 +1,4 @@
-"""The bundle: one immutable version of everything that a training run made, and the trainer's contract with the services."""
+"""The bundle: one immutable version of everything that a training run made."""
 
 from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.manifest import FORMAT_VERSION, IndexInfo, Manifest

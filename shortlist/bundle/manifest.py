@@ -49,9 +49,9 @@ class IndexInfo:
 class Manifest:
     """Everything a service has to know before it opens the other files.
 
-    ``encoder_history`` and ``ranker_history`` are how many of the latest interactions each model looks at; ``value_mean``
-    and ``value_std`` are in the unit of the interactions' values; ``heads`` are the columns of the ranker's output, and
-    the first of them makes the order.
+    ``encoder_history`` and ``ranker_history`` are how many of the latest interactions each model looks at;
+    ``value_mean`` and ``value_std`` are in the unit of the interactions' values; ``heads`` are the columns of the
+    ranker's output, and the first of them makes the order.
     """
 
     format_version: int

@@ -28,7 +28,8 @@ class ItemTables:
 
     def standardised(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Values in standard deviations from their mean, 0 where unknown (NaN)."""
-        return np.nan_to_num((values - np.float32(self.value_mean)) / np.float32(self.value_std), nan=0.0)
+        deviations = (values - np.float32(self.value_mean)) / np.float32(self.value_std)
+        return np.where(np.isnan(deviations), np.float32(0), deviations)
 
     def id_of(self, row: int) -> str:
         """The id of a row, as it is written on the wire."""

@@ -71,7 +71,10 @@ def test_an_invalid_request_comes_back_with_its_violations(start: Start) -> None
     """Proves that a caller's library can read which fields are wrong, by google.rpc.BadRequest."""
     found = failure(start, InvalidRequest((FieldViolation("limit", "is 0"), FieldViolation("user", "is odd"))))
     request = BadRequest()
-    assert rpc_status.from_call(found).details[0].Unpack(request)
+    assert isinstance(found, grpc.Call)
+    status = rpc_status.from_call(found)
+    assert status is not None
+    assert status.details[0].Unpack(request)
     assert [(violation.field, violation.description) for violation in request.field_violations] == [
         ("limit", "is 0"),
         ("user", "is odd"),

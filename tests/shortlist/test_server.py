@@ -69,7 +69,13 @@ class Process:
         assert self.stdout.readline().strip() == line
 
     def health(self, service: str) -> int:
-        status: int = HealthStub(self.channel).Check(HealthCheckRequest(service=service), timeout=5).status
+        status: int = (
+            HealthStub(self.channel)
+            .Check(  # type: ignore[attr-defined]  # its stubs leave the methods out
+                HealthCheckRequest(service=service), timeout=5
+            )
+            .status
+        )
         return status
 
     def call(self, limit: int) -> grpc.Future[pb.RecommendResponse]:

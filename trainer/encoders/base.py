@@ -12,8 +12,8 @@ from torch import Tensor, nn
 class EncoderSizes:
     """What an encoder has to know of the data.
 
-    ``item_features`` ``[N, F]`` describe the items; ``value_edges`` ascend and cut values into buckets; ``events`` is how
-    many kinds of event there are.
+    ``item_features`` ``[N, F]`` describe the items; ``value_edges`` ascend and cut values into buckets; ``events``
+    is how many kinds of event there are.
     """
 
     items: int

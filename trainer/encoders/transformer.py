@@ -1,8 +1,8 @@
 """A causal self-attention encoder (SASRec: Kang and McAuley, 2018, arXiv:1808.09781) that also sees what items are.
 
-Unlike SASRec's, positions are relative, as a learnt bias for each distance (T5: Raffel et al., 2020, arXiv:1910.10683): a
-history cut to its last events then looks the same as in training. The item vectors serve as input and as output, so that
-the exported graph holds no item table: serving gathers the history's vectors from the bundle.
+Unlike SASRec's, positions are relative, as a learnt bias for each distance (T5: Raffel et al., 2020,
+arXiv:1910.10683): a history cut to its last events then looks the same as in training. The item vectors serve as input
+and as output, so that the exported graph holds no item table: serving gathers the history's vectors from the bundle.
 """
 
 import math

@@ -12,8 +12,8 @@ from torch import Tensor, nn
 class RankerSizes:
     """What a ranker has to know of the data.
 
-    ``statistics`` ``[F]`` and ``content`` ``[F]`` say which item features are counts and the like, and which are categories.
-    ``vector_scale`` is the mean length of an item vector. ``heads`` are the columns of the output.
+    ``statistics`` ``[F]`` and ``content`` ``[F]`` say which item features are counts and the like, and which are
+    categories. ``vector_scale`` is the mean length of an item vector. ``heads`` are the columns of the output.
     """
 
     dimension: int

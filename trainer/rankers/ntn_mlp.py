@@ -3,8 +3,8 @@
 h_k = e_uᵀ T_k e_i for K slices, then an MLP over [e_u, e_i, h] and the features, on top of the dot product and a linear
 part: the network learns what those two leave unsaid.
 
-The first layer W_u e_u + W_i e_i + W_h h equals (W_i + W_h (e_uᵀT)) e_i + W_u e_u: one matrix for each user, then one product
-with the candidates, which costs a candidate no more than a layer without the tensor.
+The first layer W_u e_u + W_i e_i + W_h h equals (W_i + W_h (e_uᵀT)) e_i + W_u e_u: one matrix for each user, then one
+product with the candidates, which costs a candidate no more than a layer without the tensor.
 
 Legend of shapes: B users, H interactions, C candidates, D components, K slices, M hidden units, X features.
 """
