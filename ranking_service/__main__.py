@@ -44,16 +44,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def load(root: Path, retrieval: str) -> Recommender:
-    """The current bundle: verified, loaded, and warmed by one list of the size that will be ranked.
+    """The current bundle: verified, loaded, and warmed by one list of the size that will be ranked, and connected.
 
     Raises:
         BundleError: it cannot be used.
     """
     bundle = Bundle.open(BundleStore(root).current())
-    recommender = Recommender(bundle, RetrievalClient(retrieval, bundle))
+    client = RetrievalClient(retrieval, bundle)
+    recommender = Recommender(bundle, client)
     popular = [bundle.items.id_of(int(row)) for row in bundle.items.popular[: bundle.manifest.candidate_count]]
     someone = User(history=[HistoryItem(item_id=popular[0])])
     recommender.rank(someone, tuple(popular), limit=1)
+    client.connect()
     return recommender
 
 

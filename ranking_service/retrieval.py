@@ -1,6 +1,7 @@
 """Stage one, as the ranking service calls it."""
 
 import json
+import logging
 from dataclasses import dataclass
 
 import grpc
@@ -12,6 +13,8 @@ from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 from shortlist.type.v1.user_pb2 import User
 
+_LOG = logging.getLogger(__name__)
+_CONNECT_SECONDS = 2.0
 _SERVICE_CONFIG = {
     "methodConfig": [
         {
@@ -82,6 +85,13 @@ class RetrievalClient:
         except grpc.RpcError as error:
             raise RetrievalFailed(error.code(), error.details() or "") from error
         return self._read(response)
+
+    def connect(self) -> None:
+        """Opens the connection ahead of the first call; that retrieval is not there yet is no error."""
+        try:
+            self.retrieve(User(), 1, [], keep_seen=False, timeout=_CONNECT_SECONDS)
+        except RetrievalFailed as failure:
+            _LOG.warning("retrieval does not answer yet, until it does the answers are popular items: %s", failure)
 
     def close(self) -> None:
         """Closes the channel."""

@@ -135,7 +135,9 @@ def _recommendation(item: pb.ScoredItem) -> Recommendation:
     )
 
 
-def _violations(error: grpc.Call) -> tuple[FieldViolation, ...]:
+def _violations(error: object) -> tuple[FieldViolation, ...]:
+    if not isinstance(error, grpc.Call):
+        return ()
     status = rpc_status.from_call(error)
     request = BadRequest()
     if status is None or not any(detail.Unpack(request) for detail in status.details):

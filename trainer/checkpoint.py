@@ -31,8 +31,8 @@ def save_checkpoint(model: TwoStage, directory: Path) -> None:
     np.savez(directory / CHECKPOINT, **arrays)
 
 
-def load_two_stage(directory: Path, dataset: Dataset) -> TwoStage:
-    """The models of a bundle, over tables counted from all of a data set.
+def load_two_stage(directory: Path, dataset: Dataset, end: int) -> TwoStage:
+    """The models of a bundle, over tables counted from the events before ``end``.
 
     Raises:
         DataError: the data has other items or features than the bundle was trained on.
@@ -44,11 +44,11 @@ def load_two_stage(directory: Path, dataset: Dataset) -> TwoStage:
     with np.load(directory / CHECKPOINT, allow_pickle=False) as weights:
         encoder = build_encoder(
             recipe.encoder,
-            replace(encoder_sizes(dataset, len(dataset.times)), value_edges=weights["encoder.value_edges"]),
+            replace(encoder_sizes(dataset, end), value_edges=weights["encoder.value_edges"]),
         )
         _load(encoder, "encoder", weights)
         encoded = Encoded.of(encoder.eval(), recipe.encoder.history)
-        items = item_tables(dataset, len(dataset.times), recipe.statistics, encoded.vectors)
+        items = item_tables(dataset, end, recipe.statistics, encoded.vectors)
         items = replace(items, value_mean=manifest.value_mean, value_std=manifest.value_std)
         ranker = build_ranker(recipe.ranker, ranker_sizes(dataset, items))
         _load(ranker, "ranker", weights)

@@ -59,7 +59,7 @@ def export(options: argparse.Namespace, reporter: Reporter) -> None:
     """Writes the models of a bundle into a new one, with the histories and counts of the data as it is now."""
     manifest = Manifest.read(options.bundle)
     dataset = _load(options.data, Recipe.of(manifest.recipe), reporter)
-    model = load_two_stage(options.bundle, dataset)
+    model = load_two_stage(options.bundle, dataset, end=dataset.counts.interactions)
     figures: Figures = {}
     for key, value in manifest.metrics.items():
         name, metric = key.split("/")

@@ -6,6 +6,7 @@ import logging
 import warnings
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
@@ -54,7 +55,7 @@ def export_ranker(model: TwoStage, path: Path) -> None:
         _check(model.ranker, path, _ranker_sample(model, size, 3, 5), f"batch of {size}")
 
 
-def _export(module: nn.Module, sample: dict[str, Tensor], shapes: dict[str, Mapping[int, object]], path: Path) -> None:
+def _export(module: nn.Module, sample: dict[str, Tensor], shapes: dict[str, Any], path: Path) -> None:
     with _quiet():
         program = torch.onnx.export(
             module, kwargs=sample, dynamic_shapes=shapes, dynamo=True, output_names=["output"], verbose=False

@@ -6,6 +6,8 @@ import numpy as np
 
 from trainer.fit import Figures
 
+_LEAST_SPREAD = 5e-5
+
 Spread = dict[str, dict[str, tuple[float, float]]]
 
 
@@ -30,4 +32,4 @@ def figures_table(figures: Spread) -> str:
 
 
 def _cell(mean: float, spread: float) -> str:
-    return f"{mean:.4f} ± {spread:.4f}" if spread else f"{mean:.4f}"
+    return f"{mean:.4f} ± {spread:.4f}" if spread >= _LEAST_SPREAD else f"{mean:.4f}"

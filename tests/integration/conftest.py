@@ -1,4 +1,4 @@
-"""Real services over a bundle that was really trained, on planted data: each in a process of its own, on a free port."""
+"""Real services over a bundle that was really trained, on planted data."""
 
 import subprocess
 import sys
@@ -64,6 +64,12 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
     command = [sys.executable, "-m", "trainer", "fit", "--recipe", str(recipe), "--data", str(folder)]
     subprocess.run([*command, "--out", str(bundles)], check=True)
     return Trained(data=folder, recipe=recipe, bundles=bundles)
+
+
+@pytest.fixture(scope="session")
+def bundle(trained: Trained) -> Path:
+    """The directory of the trained bundle, for tests that look into it."""
+    return trained.bundle
 
 
 @pytest.fixture(scope="session")

@@ -1,0 +1,131 @@
+"""What happens when something is wrong: a bundle that is refused, a retrieval that is gone, a signal."""
+
+import json
+import shutil
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from demo.services import Service, ServiceFailed
+from shortlist import Recommendations, Recommender
+
+pytestmark = pytest.mark.integration
+
+
+@pytest.fixture
+def copied(bundle: Path, tmp_path: Path) -> Path:
+    """A bundle of one's own to damage; its parent is the directory of bundles."""
+    bundles = tmp_path / "bundles"
+    shutil.copytree(bundle, bundles / bundle.name)
+    (bundles / "CURRENT").write_text(bundle.name + "\n")
+    return bundles / bundle.name
+
+
+def _remove(bundle: Path) -> None:
+    (bundle / "ranker.onnx").unlink()
+
+
+def _truncate(bundle: Path) -> None:
+    path = bundle / "index.faiss"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def _flip_a_bit(bundle: Path) -> None:
+    path = bundle / "item_vectors.npy"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def _edit_manifest(bundle: Path, **changes: Any) -> None:  # noqa: ANN401 - JSON
+    path = bundle / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def _other_format(bundle: Path) -> None:
+    _edit_manifest(bundle, format_version=99)
+
+
+def _outside(bundle: Path) -> None:
+    files = json.loads((bundle / "manifest.json").read_text())["files"]
+    _edit_manifest(bundle, files=files | {"../secret": {"sha256": "0", "size": 1}})
+
+
+def _not_json(bundle: Path) -> None:
+    (bundle / "manifest.json").write_text("{")
+
+
+def _no_pointer(bundle: Path) -> None:
+    (bundle.parent / "CURRENT").unlink()
+
+
+@pytest.mark.parametrize("module", ["retrieval_service", "ranking_service"])
+@pytest.mark.parametrize(
+    ("damage", "file", "reason"),
+    [
+        (_remove, "ranker.onnx", "is missing"),
+        (_truncate, "index.faiss", "bytes, the manifest says"),
+        (_flip_a_bit, "item_vectors.npy", "sha256 differs"),
+        (_other_format, "manifest.json", "format version 99"),
+        (_outside, "manifest.json", "'../secret', which is not a file inside the bundle"),
+        (_not_json, "manifest.json", "cannot be read"),
+        (_no_pointer, "CURRENT", "cannot be read"),
+    ],
+)
+def test_a_damaged_bundle_is_refused_with_the_file_and_the_reason(
+    copied: Path, tmp_path: Path, module: str, damage: Callable[[Path], None], file: str, reason: str
+) -> None:
+    """Exit code 3 at start, and a log line that says what to look at; FAISS and ONNX Runtime notice none of this."""
+    damage(copied)
+    with pytest.raises(ServiceFailed) as caught:
+        Service.start(module, ["--bundles", str(copied.parent)], tmp_path / "log")
+    assert caught.value.exit_code == 3
+    assert file in caught.value.log
+    assert reason in caught.value.log
+
+
+def test_without_retrieval_the_answer_is_popular_items_marked_as_degraded(bundle: Path, tmp_path: Path) -> None:
+    """Nothing listens at the target: ranking answers from its own bundle, at once."""
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{unused.getsockname()[1]}"
+        answer, seconds = _ask_ranking(bundle, f"dns:///{address}", tmp_path)
+    assert answer.degraded is not None
+    assert "unavailable" in answer.degraded.lower()
+    assert {item.source for item in answer.items} == {"fallback"}
+    assert seconds < 1.0
+
+
+def test_a_retrieval_that_never_answers_costs_no_more_than_the_deadline(bundle: Path, tmp_path: Path) -> None:
+    """The target accepts connections and is silent: the popular items still come before the caller gives up."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        answer, seconds = _ask_ranking(bundle, f"dns:///127.0.0.1:{silent.getsockname()[1]}", tmp_path)
+    assert answer.degraded is not None
+    assert {item.source for item in answer.items} == {"fallback"}
+    assert seconds < 1.0
+
+
+def test_a_service_that_is_told_to_stop_exits_with_0(bundle: Path, tmp_path: Path) -> None:
+    """SIGTERM is how Kubernetes stops a pod; it is not a failure."""
+    for module in ("retrieval_service", "ranking_service"):
+        with Service.start(module, ["--bundles", str(bundle.parent)], tmp_path / "log") as service:
+            assert service.stop() == 0
+
+
+def _ask_ranking(bundle: Path, retrieval: str, logs: Path) -> tuple[Recommendations, float]:
+    arguments = ["--bundles", str(bundle.parent), "--retrieval", retrieval]
+    with (
+        Service.start("ranking_service", arguments, logs / "ranking.log") as ranking,
+        Recommender(f"dns:///{ranking.address}", timeout=1.0) as client,
+    ):
+        # The client's own connection is not what is measured.
+        client.recommend(limit=1, timeout=10)
+        started = time.monotonic()
+        answer = client.recommend(user_id="u5", limit=5)
+        return answer, time.monotonic() - started

@@ -1,0 +1,77 @@
+"""What is served is what was measured."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from demo.services import start_both
+from shortlist import HistoryItem, Recommender
+from shortlist.history import History
+from trainer.checkpoint import load_two_stage
+from trainer.data import Dataset, load
+from trainer.histories import histories_before
+from trainer.recipe import Recipe
+from trainer.split import evaluation_split, tested_events
+from trainer.two_stage import known_user_features
+
+pytestmark = pytest.mark.integration
+
+_MOVIELENS = Path(__file__).parents[3] / "shared" / "data" / "ml-100k"
+_RECIPES = Path(__file__).parents[2] / "trainer" / "recipes"
+_USERS = 50
+
+
+def test_fifty_test_users_are_served_the_ten_items_that_the_evaluation_ranks_first(tmp_path: Path) -> None:
+    """The whole chain (ONNX, FAISS, memory maps, two hops) gives PyTorch's own lists, in the same order."""
+    if not _MOVIELENS.is_dir():
+        pytest.skip("MovieLens-100K is not beside the project, as ../shared/data/ml-100k")
+    text = (_RECIPES / "movielens.toml").read_text()
+    recipe_path = tmp_path / "recipe.toml"
+    # Short, and without the final training: the bundle then holds the very models that were evaluated.
+    recipe_path.write_text(text + "\n[split]\nrefit = false\n[encoder]\nepochs = 2\n[ranker]\nepochs = 1\n")
+    bundles = tmp_path / "bundles"
+    command = [sys.executable, "-m", "trainer", "fit", "--recipe", str(recipe_path), "--data", str(_MOVIELENS)]
+    subprocess.run([*command, "--out", str(bundles)], check=True)
+
+    recipe = Recipe.read(recipe_path)
+    dataset = load(_MOVIELENS, recipe)
+    split = evaluation_split(dataset, recipe.split)
+    events = _one_event_a_user(dataset, tested_events(dataset, split))[:_USERS]
+    histories = histories_before(dataset, events)
+    bundle = bundles / (bundles / "CURRENT").read_text().strip()
+    model = load_two_stage(bundle, dataset, end=split.ranker_end)
+    users = dataset.user_rows[events]
+    offline = model.recommend(histories, known_user_features(dataset)[users], 10)
+
+    with (
+        start_both(bundles, tmp_path) as services,
+        Recommender(f"dns:///{services.ranking.address}", timeout=30) as client,
+    ):
+        for user, history, rows in zip(users, histories, offline, strict=True):
+            # A known user's later interactions are in the bundle as seen; kept, so that the history alone decides, as
+            # it does offline.
+            user_id = dataset.user_ids[user].decode()
+            served = client.recommend(
+                user_id=user_id,
+                history=_messages(dataset, history),
+                limit=10,
+                exclude=_ids(dataset, history.rows),
+                keep_seen=True,
+            )
+            assert [item.item_id for item in served.items] == _ids(dataset, rows)
+
+
+def _one_event_a_user(dataset: Dataset, events: np.ndarray) -> np.ndarray:
+    return events[np.unique(dataset.user_rows[events], return_index=True)[1]]
+
+
+def _ids(dataset: Dataset, rows: np.ndarray) -> list[str]:
+    return [dataset.item_ids[row].decode() for row in rows]
+
+
+def _messages(dataset: Dataset, history: History) -> list[HistoryItem]:
+    ids = _ids(dataset, history.rows)
+    return [HistoryItem(item_id=one, value=float(value)) for one, value in zip(ids, history.values, strict=True)]
