@@ -1,0 +1,23 @@
+"""Rows of ids by binary search."""
+
+from shortlist.bundle.ids import rows_of, sorted_ids
+
+
+def test_every_id_finds_its_row_and_an_unknown_one_finds_none() -> None:
+    """Including ids that sort before the first and after the last, prefixes, and letters beyond ASCII."""
+    ids = sorted_ids(["b", "ä", "ab", "10", "9", "b"])
+    known = [item.decode() for item in ids]
+    assert known == ["10", "9", "ab", "b", "ä"]
+    assert rows_of(ids, known).tolist() == [0, 1, 2, 3, 4]
+    assert rows_of(ids, ["", "a", "abc", "zz", "1", "ö"]).tolist() == [-1] * 6
+
+
+def test_an_id_with_a_trailing_null_is_another_id() -> None:
+    """numpy drops trailing NULs of byte strings; a caller must not reach an item that way."""
+    assert rows_of(sorted_ids(["a"]), ["a\0"]).tolist() == [-1]
+
+
+def test_nothing_wanted_or_nothing_there_finds_nothing() -> None:
+    """A bundle may have no users."""
+    assert rows_of(sorted_ids(["a"]), []).tolist() == []
+    assert rows_of(sorted_ids([]), ["a"]).tolist() == [-1]
