@@ -13,7 +13,7 @@ from trainer.fit_ranker import RankerTraining, RankingExamples, ranker_sizes
 from trainer.metrics import report
 from trainer.progress import Reporter
 from trainer.recipe import Recipe
-from trainer.split import Split, tested_events
+from trainer.split import Split, held_out_events
 from trainer.statistics import item_tables
 from trainer.two_stage import TwoStage, places_of_both
 
@@ -43,13 +43,13 @@ def fit_two_stage(dataset: Dataset, split: Split, recipe: Recipe, seed: int, rep
 
 def evaluate_two_stage(model: TwoStage, dataset: Dataset, split: Split) -> Figures:
     """The figures of both stages on the test's events."""
-    after_retrieval, after_ranking = places_of_both(model, dataset, tested_events(dataset, split))
+    after_retrieval, after_ranking = places_of_both(model, dataset, held_out_events(dataset, split))
     return {"retrieval": report(after_retrieval), "two_stage": report(after_ranking)}
 
 
 def evaluate_baselines(dataset: Dataset, split: Split) -> Figures:
     """The figures of the baselines on the same events; they learn from everything before the test."""
-    events = tested_events(dataset, split)
+    events = held_out_events(dataset, split)
     chosen = BASELINES if len(dataset.item_ids) <= MAX_DENSE_ITEMS else {"popularity": BASELINES["popularity"]}
     return {
         name: report(places_of_targets(dataset, events, fit(dataset, split.ranker_end))) for name, fit in chosen.items()

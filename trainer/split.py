@@ -28,7 +28,7 @@ def evaluation_split(dataset: Dataset, recipe: SplitRecipe) -> Split:
     split = Split(
         encoder_end=round(end * (1 - recipe.test - recipe.ranker)), ranker_end=round(end * (1 - recipe.test)), end=end
     )
-    slices = {"ranker": targets(dataset, split.encoder_end, split.ranker_end), "test": tested_events(dataset, split)}
+    slices = {"ranker": targets(dataset, split.encoder_end, split.ranker_end), "test": held_out_events(dataset, split)}
     for name, events in slices.items():
         if not len(events):
             raise DataError(
@@ -50,7 +50,7 @@ def targets(dataset: Dataset, start: int, end: int) -> NDArray[np.int64]:
     return events[dataset.likes[start:end] & (dataset.position[start:end] >= 1) & _is_first(dataset)[start:end]]
 
 
-def tested_events(dataset: Dataset, split: Split) -> NDArray[np.int64]:
+def held_out_events(dataset: Dataset, split: Split) -> NDArray[np.int64]:
     """The events that measure both stages."""
     return targets(dataset, split.ranker_end, split.end)
 

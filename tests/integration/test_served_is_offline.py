@@ -14,7 +14,7 @@ from trainer.checkpoint import load_two_stage
 from trainer.data import Dataset, load
 from trainer.histories import histories_before
 from trainer.recipe import Recipe
-from trainer.split import evaluation_split, tested_events
+from trainer.split import evaluation_split, held_out_events
 from trainer.two_stage import known_user_features
 
 pytestmark = pytest.mark.integration
@@ -39,7 +39,7 @@ def test_fifty_test_users_are_served_the_ten_items_that_the_evaluation_ranks_fir
     recipe = Recipe.read(recipe_path)
     dataset = load(_MOVIELENS, recipe)
     split = evaluation_split(dataset, recipe.split)
-    events = _one_event_a_user(dataset, tested_events(dataset, split))[:_USERS]
+    events = _one_event_a_user(dataset, held_out_events(dataset, split))[:_USERS]
     histories = histories_before(dataset, events)
     bundle = bundles / (bundles / "CURRENT").read_text().strip()
     model = load_two_stage(bundle, dataset, end=split.ranker_end)
