@@ -116,6 +116,8 @@ def _strongest(matrix: sparse.coo_array, keep: int) -> tuple[NDArray[np.int64], 
 
 
 def _values_at(matrix: sparse.coo_array, rows: NDArray[np.int32], columns: NDArray[np.int32]) -> NDArray[np.float64]:
+    if not len(rows):  # which scipy answers with a sparse array, and not with values
+        return np.zeros(0)
     return np.asarray(matrix.tocsr()[rows, columns]).ravel()
 
 
