@@ -1,0 +1,139 @@
+"""The commands as they are run."""
+
+import json
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from shortlist.bundle import Bundle, BundleStore
+from trainer.__main__ import main
+from trainer.data import Dataset
+from trainer.fit import Figures
+from trainer.two_stage import TwoStage
+
+Command = list[str]
+DEADLINE_SECONDS = 120.0
+
+
+@pytest.fixture(autouse=True)
+def determinism() -> Iterator[None]:
+    """The commands ask PyTorch for it; no other test shall depend on that."""
+    before = torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.use_deterministic_algorithms(before)
+
+
+@pytest.fixture
+def quick(planted_folder: Path, tmp_path: Path) -> Path:
+    """A recipe of one epoch a stage."""
+    text = (planted_folder / "recipe.toml").read_text()
+    path = tmp_path / "quick.toml"
+    path.write_text(text.replace("epochs = 8", "epochs = 1").replace("epochs = 6", "epochs = 1"))
+    return path
+
+
+@pytest.fixture
+def fit(quick: Path, planted_folder: Path, tmp_path: Path) -> Command:
+    """The arguments of a fit of the planted data into `bundles`."""
+    inputs = ["--recipe", str(quick), "--data", str(planted_folder)]
+    return ["fit", *inputs, "--out", str(tmp_path / "bundles")]
+
+
+def run(arguments: Command) -> subprocess.CompletedProcess[str]:
+    """The trainer, to its end."""
+    return subprocess.run([sys.executable, "-m", "trainer", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_a_missing_column_is_named_and_nothing_is_written(
+    fit: Command, quick: Path, planted_folder: Path, tmp_path: Path
+) -> None:
+    """Proves that bad data ends with 2 and one line that names the file and the column, not with a traceback."""
+    data = tmp_path / "data"
+    shutil.copytree(planted_folder, data)
+    table = data / "interactions.csv"
+    table.write_text(table.read_text().replace("rating", "stars", 1))
+    done = run(["fit", "--recipe", str(quick), "--data", str(data), "--out", str(tmp_path / "bundles")])
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: interactions.csv: no column 'rating'")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "bundles").exists()
+
+
+@pytest.mark.parametrize(("arguments", "told"), [(["--help"], "evaluate"), (["fit", "--help"], "--recipe")])
+def test_help_is_given(arguments: Command, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Proves that help goes to standard output and is no failure."""
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 0
+    assert told in capsys.readouterr().out
+
+
+def test_the_module_runs_as_a_command() -> None:
+    """Proves that `python -m trainer` finds its commands."""
+    done = run(["--help"])
+    assert done.returncode == 0
+    assert "python -m trainer" in done.stdout
+
+
+def test_a_bad_recipe_ends_with_two(
+    fit: Command, quick: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Proves that the message names the file, the section and the key."""
+    quick.write_text(quick.read_text() + "colour = 1\n")
+    assert main(fit) == 2
+    assert "quick.toml, [ranker] colour: no such key" in capsys.readouterr().err
+    assert not (tmp_path / "bundles").exists()
+
+
+def test_a_fit_killed_while_it_writes_leaves_the_former_bundle(fit: Command, exported: Path, tmp_path: Path) -> None:
+    """Proves that whenever the trainer dies, CURRENT names a whole bundle, and the next fit clears up after it."""
+    out, report = tmp_path / "bundles", tmp_path / "report.json"
+    shutil.copytree(exported.parent, out)
+    kill_when(lambda: any(path.suffix == ".onnx" for path in out.glob(".staging-*/*")), fit)
+    assert any(out.glob(".staging-*"))
+    assert Bundle.open(BundleStore(out).current()).bundle_id == exported.name
+    assert main([*fit, "--report", str(report)]) == 0
+    assert not any(out.glob(".staging-*"))
+    latest = Bundle.open(BundleStore(out).current())
+    assert latest.bundle_id != exported.name
+    figures = json.loads(report.read_text())
+    assert {"popularity", "retrieval", "two_stage", "seconds"} <= figures.keys()
+    assert latest.manifest.metrics["two_stage/ndcg@10"] == figures["two_stage"]["ndcg@10"]
+
+
+def test_export_writes_a_bundles_models_over_the_data_as_it_is_now(
+    exported: Path, planted_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proves that the weights and figures are the bundle's own, and that the tables are counted to the data's end."""
+    written: list[tuple[TwoStage, Figures]] = []
+
+    def spy(model: TwoStage, dataset: Dataset, figures: Figures, root: Path) -> Path:
+        written.append((model, figures))
+        return root
+
+    monkeypatch.setattr("trainer.commands.export_bundle", spy)
+    bundle = Bundle.open(exported)
+    assert main(["export", "--bundle", str(exported), "--data", str(planted_folder), "--out", str(tmp_path)]) == 0
+    [(model, figures)] = written
+    assert figures == {"two_stage": {"ndcg@10": 0.5}}
+    np.testing.assert_array_equal(model.encoded.vectors, bundle.items.vectors)
+    np.testing.assert_array_equal(model.items.features, bundle.items.features)
+
+
+def kill_when(reached: Callable[[], bool], arguments: Command) -> None:
+    """Runs the trainer and kills it in the moment that something is so."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    with subprocess.Popen([sys.executable, "-m", "trainer", *arguments], stderr=subprocess.DEVNULL) as process:
+        while not reached():
+            assert process.poll() is None, "ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)

@@ -1,0 +1,151 @@
+"""From models to a bundle: all of it, or nothing."""
+
+import copy
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from shortlist.bundle import Bundle, BundleStore
+from shortlist.bundle.bundle import RANKER, USER_ENCODER
+from shortlist.model_inputs import encoder_inputs, ranker_inputs
+from shortlist.onnx_session import OnnxSession
+from trainer.checkpoint import load_two_stage
+from trainer.data import Dataset
+from trainer.errors import DataError, TrainerError
+from trainer.export import export_bundle
+from trainer.histories import histories_before
+from trainer.recipe import Index
+from trainer.split import Split, held_out_events
+from trainer.two_stage import TwoStage, known_user_features
+
+FIGURES = {"two_stage": {"ndcg@10": 0.5}}
+
+
+class Drifting(nn.Module):
+    """A layer that the exporter sees otherwise than PyTorch runs it."""
+
+    def __init__(self, inner: nn.Module) -> None:
+        super().__init__()
+        self.inner = inner
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The inner layer's output, a little off while it is exported."""
+        out: Tensor = self.inner(x)
+        return out + 0.01 if torch.compiler.is_exporting() else out
+
+
+def drifting_encoder(model: TwoStage) -> TwoStage:
+    """The model with an encoder whose export differs."""
+    encoder = copy.deepcopy(model.encoded.encoder)
+    encoder.out = Drifting(encoder.get_submodule("out"))
+    return replace(model, encoded=replace(model.encoded, encoder=encoder))
+
+
+def drifting_ranker(model: TwoStage) -> TwoStage:
+    """The model with a ranker whose export differs."""
+    ranker = copy.deepcopy(model.ranker)
+    ranker.heads = Drifting(ranker.get_submodule("heads"))
+    return replace(model, ranker=ranker)
+
+
+def test_a_bundle_opens_and_is_the_current_one(exported: Path, planted: Dataset, final: TwoStage) -> None:
+    """Proves that serving reads what was written: every check of the manifest passes and the tables are the model's."""
+    bundle = Bundle.open(exported)
+    assert BundleStore(exported.parent).current() == exported
+    assert bundle.bundle_id == exported.name
+    assert bundle.manifest.metrics == {"two_stage/ndcg@10": 0.5}
+    assert bundle.manifest.heads == ("like", "value")
+    np.testing.assert_array_equal(bundle.items.vectors, final.encoded.vectors)
+    np.testing.assert_array_equal(bundle.items.features, final.items.features)
+    for user in (0, 57):
+        history, events = bundle.users.history_of(user), planted.rows_of_user(user)
+        assert history.rows.tolist() == planted.item_rows[events].tolist()
+        assert history.values.tolist() == planted.values[events].tolist()
+
+
+def test_an_index_that_visits_every_list_has_a_recall_of_one(exported: Path) -> None:
+    """Proves that the recall in the manifest is measured against the exact search, and the lists' number is kept."""
+    index = Bundle.open(exported).manifest.index
+    assert (index.spec, index.nprobe, index.recall, index.recall_at) == ("IVF4,Flat", 4, 1.0, 40)
+
+
+def test_the_exported_models_say_what_pytorch_says(
+    exported: Path, final: TwoStage, planted: Dataset, split: Split
+) -> None:
+    """Proves parity on real users, one at a time and together, by the sessions that serve."""
+    events = held_out_events(planted, split)[:9]
+    histories, features = histories_before(planted, events), known_user_features(planted)[planted.user_rows[events]]
+    encoder, ranker = OnnxSession(exported / USER_ENCODER), OnnxSession(exported / RANKER)
+    found, order = final.rank(histories, features)
+    vectors = encoder.run(encoder_inputs(final.encoded.vectors, histories, 16))
+    np.testing.assert_allclose(vectors, found.user_vectors, atol=1e-4)
+    for line in (slice(0, 9), slice(4, 5)):
+        part = replace(
+            found.candidates,
+            rows=found.candidates.rows[line],
+            scores=found.candidates.scores[line],
+            transitions=found.candidates.transitions[line],
+        )
+        scores = ranker.run(ranker_inputs(final.items, histories[line], 8, vectors[line], features[line], part))
+        by_order = np.take_along_axis(scores[..., 0], order[line], axis=1)
+        assert np.diff(by_order, axis=1).max() < 1e-3
+
+
+@pytest.mark.parametrize("drifting", [drifting_encoder, drifting_ranker])
+def test_a_model_that_differs_after_export_is_not_published(
+    final: TwoStage, planted: Dataset, tmp_path: Path, drifting: Callable[[TwoStage], TwoStage]
+) -> None:
+    """Proves that parity is checked: an output that is a hundredth off raises, and no file is left, no pointer set."""
+    with pytest.raises(TrainerError, match=r"\.onnx differs from PyTorch for a .*; nothing is exported"):
+        export_bundle(drifting(final), planted, FIGURES, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_vectors_that_are_not_finite_are_not_published(final: TwoStage, planted: Dataset, tmp_path: Path) -> None:
+    """Proves that a training that diverged writes nothing."""
+    vectors = final.encoded.vectors.copy()
+    vectors[3, 2] = np.nan
+    diverged = replace(final, encoded=replace(final.encoded, vectors=vectors))
+    with pytest.raises(TrainerError, match="not finite; nothing is exported"):
+        export_bundle(diverged, planted, FIGURES, tmp_path / "bundles")
+    assert not (tmp_path / "bundles").exists()
+
+
+@pytest.mark.parametrize("index", [Index(spec="Bogus"), Index(spec="Flat", nprobe=4)])
+def test_an_index_that_cannot_be_built_is_named(
+    final: TwoStage, planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: Index
+) -> None:
+    """Proves that FAISS' refusal becomes a message about the recipe, and that nothing is published."""
+    for export in ("export_encoder", "export_ranker"):
+        monkeypatch.setattr(f"trainer.export.{export}", lambda model, path: path.touch())
+    bad = replace(final, recipe=replace(final.recipe, index=index))
+    with pytest.raises(TrainerError, match=rf"\[index\] spec '{index.spec}' cannot be built: "):
+        export_bundle(bad, planted, FIGURES, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_read_back_recommends_the_same(exported: Path, final: TwoStage, planted: Dataset, split: Split) -> None:
+    """Proves that the checkpoint holds all of both stages: from weights and data the recommendations are the same."""
+    again = load_two_stage(exported, planted, end=len(planted.times))
+    events = held_out_events(planted, split)
+    histories, features = histories_before(planted, events), known_user_features(planted)[planted.user_rows[events]]
+    expected = final.recommend(histories, features, 10)
+    np.testing.assert_array_equal(again.recommend(histories, features, 10), expected)
+    assert again.recipe == final.recipe
+
+
+def test_a_bundle_is_not_read_back_over_other_items(exported: Path, planted: Dataset) -> None:
+    """Proves that vectors never go to items that they were not learnt for, nor weights to other features."""
+    ids = planted.item_ids.copy()
+    ids[-1] = b"i99"
+    with pytest.raises(DataError, match=f"not the 60 of {exported.name}; fit again"):
+        load_two_stage(exported, replace(planted, item_ids=ids), end=1680)
+    names = ("genre=other", *planted.item_features.names[1:])
+    other = replace(planted, item_features=replace(planted.item_features, names=names))
+    with pytest.raises(DataError, match=r"other features than those of .*; fit again"):
+        load_two_stage(exported, other, end=1680)

@@ -1,0 +1,70 @@
+"""The losses, against the same sums written out in numpy."""
+
+import numpy as np
+import pytest
+import torch
+
+from trainer import losses
+
+QUERIES = torch.tensor([[1.0, 0.0], [0.5, -1.0]])
+ITEMS = torch.tensor([[1.0, 2.0], [0.0, 1.0], [-1.0, 0.5], [2.0, 0.0]])
+TARGETS = torch.tensor([3, 1])
+
+
+def cross_entropy(logits: list[float], right: int) -> float:
+    """Minus the logarithm of the softmax at one place."""
+    return float(np.log(np.exp(logits).sum()) - logits[right])
+
+
+def test_the_full_softmax_leaves_out_what_the_user_has() -> None:
+    """Proves the sum by hand: the first user has item 0 and the second none, so they sum 3 and 4 logits."""
+    seen = torch.tensor([[True, False, False, False], [False] * 4])
+    found = losses.full_softmax(QUERIES, ITEMS, TARGETS, seen)
+    by_hand = [cross_entropy([0.0, -1.0, 2.0], 2), cross_entropy([-1.5, -1.0, -1.0, 1.0], 1)]
+    assert found.tolist() == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_the_target_is_never_left_out_even_if_the_user_has_it() -> None:
+    """Proves that an item consumed again is learnt from, not punished with an endless loss."""
+    nothing, everything = torch.zeros((2, 4), dtype=torch.bool), torch.ones((2, 4), dtype=torch.bool)
+    of_target = torch.nn.functional.one_hot(TARGETS, 4).bool()
+    expected = losses.full_softmax(QUERIES, ITEMS, TARGETS, nothing)
+    torch.testing.assert_close(losses.full_softmax(QUERIES, ITEMS, TARGETS, of_target), expected)
+    torch.testing.assert_close(losses.full_softmax(QUERIES, ITEMS, TARGETS, everything), torch.zeros(2))
+
+
+def test_a_sample_of_every_item_gives_the_full_softmax() -> None:
+    """Proves that the target counts once: in the sample too, it is not summed twice."""
+    sampled = losses.sampled_softmax(QUERIES, ITEMS, TARGETS, torch.arange(4), torch.zeros(4))
+    full = losses.full_softmax(QUERIES, ITEMS, TARGETS, torch.zeros((2, 4), dtype=torch.bool))
+    torch.testing.assert_close(sampled, full)
+
+
+def test_a_negative_counts_by_how_rarely_it_is_drawn() -> None:
+    """Proves the correction by hand: one negative expected half a time in the sample stands for two of itself."""
+    found = losses.sampled_softmax(QUERIES[:1], ITEMS, TARGETS[:1], torch.tensor([0]), torch.tensor([np.log(0.5)]))
+    assert found.item() == pytest.approx(np.log(np.exp(2.0) + 2 * np.exp(1.0)) - 2.0, rel=1e-5)
+
+
+def test_the_listwise_loss_is_the_cross_entropy_of_the_chosen() -> None:
+    """Proves it by hand, with one loss a list."""
+    scores = torch.tensor([[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]])
+    found = losses.listwise_softmax(scores, torch.tensor([0, 2]))
+    assert found.tolist() == pytest.approx([cross_entropy([1.0, 2.0, 3.0], 0), np.log(3.0)], rel=1e-5)
+
+
+def test_an_unknown_value_costs_nothing_and_moves_nothing() -> None:
+    """Proves that NaN gives a loss and a gradient of exactly 0, beside one that is squared."""
+    predicted = torch.tensor([[1.0, 5.0], [2.0, 7.0]], requires_grad=True)
+    found = losses.squared_error(predicted, torch.tensor([1, 0]), torch.tensor([3.0, float("nan")]))
+    assert found.tolist() == [4.0, 0.0]
+    found.sum().backward()  # type: ignore[no-untyped-call]
+    assert predicted.grad is not None
+    assert predicted.grad.tolist() == [[0.0, 4.0], [0.0, 0.0]]
+
+
+def test_a_weighted_mean_needs_no_weights_that_sum_to_one() -> None:
+    """Proves the mean under weights 0 and 2, and that no weight at all gives 0 rather than NaN."""
+    of_two = torch.tensor([3.0, 5.0])
+    assert losses.weighted_mean(of_two, torch.tensor([0.0, 2.0])).item() == 5.0
+    assert losses.weighted_mean(of_two, torch.zeros(2)).item() == 0.0
