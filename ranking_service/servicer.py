@@ -13,6 +13,7 @@ from shortlist.type.v1.source_pb2 import SOURCE_FALLBACK, SOURCE_MODEL
 
 # A call without a deadline gets one: nobody waits for a list any longer.
 _DEFAULT_DEADLINE_SECONDS = 1.0
+_LONGEST_DEADLINE_SECONDS = 3600.0
 
 
 class RankingServicer(RankingServiceServicer):
@@ -84,7 +85,10 @@ def _check_rank(request: pb.RankRequest) -> None:
 
 def _deadline(context: grpc.ServicerContext) -> float:
     left = context.time_remaining()
-    return time.monotonic() + (_DEFAULT_DEADLINE_SECONDS if left is None else left)
+    # A call without a deadline has, to gRPC, one in the year 2262, which no timeout of ours can be made from.
+    if left is None or left > _LONGEST_DEADLINE_SECONDS:
+        left = _DEFAULT_DEADLINE_SECONDS
+    return time.monotonic() + left
 
 
 def _reason(ranked: Ranked) -> pb.DegradedReason.ValueType:

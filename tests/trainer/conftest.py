@@ -38,9 +38,10 @@ refit = false
 [encoder]
 dimension = 16
 history = 16
-epochs = 8
+epochs = 16
 batch_size = 16
-learning_rate = 0.01
+learning_rate = 0.02
+dropout = 0.1
 [ranker]
 candidates = 40
 history = 8

@@ -36,7 +36,7 @@ def quick(planted_folder: Path, tmp_path: Path) -> Path:
     """A recipe of one epoch a stage."""
     text = (planted_folder / "recipe.toml").read_text()
     path = tmp_path / "quick.toml"
-    path.write_text(text.replace("epochs = 8", "epochs = 1").replace("epochs = 6", "epochs = 1"))
+    path.write_text(text.replace("epochs = 16", "epochs = 1").replace("epochs = 6", "epochs = 1"))
     return path
 
 
