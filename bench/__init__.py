@@ -1,0 +1,1 @@
+"""The benchmarks whose results the README quotes. Results go to ``build/bench``."""
