@@ -1,7 +1,7 @@
 """A load generator in a process of its own: keeps calls in flight and times them.
 
-``python -m bench.generator TARGETS.json`` reads lines ``NAME IN_FLIGHT SECONDS`` from stdin and answers each with a line
-of JSON. The requests are serialised beforehand and the answers are not parsed: what is measured is the server.
+``python -m bench.generator TARGETS.json`` reads lines ``NAME IN_FLIGHT SECONDS`` and answers each with a line of
+JSON. The requests are serialised beforehand and the answers are not parsed: what is measured is the server.
 """
 
 import json
@@ -38,7 +38,9 @@ def run(call: Call, requests: list[bytes], in_flight: int, seconds: float) -> di
     """Latencies in milliseconds of the calls that ended in time, and how many failed."""
     end = time.perf_counter() + seconds
     results: list[tuple[list[float], int]] = []
-    parts = [requests[first::in_flight] for first in range(in_flight)]
+    # Each caller begins at another place, and all go through everything.
+    places = [len(requests) * caller // in_flight for caller in range(in_flight)]
+    parts = [requests[place:] + requests[:place] for place in places]
     threads = [threading.Thread(target=lambda part=part: results.append(_caller(call, part, end))) for part in parts]
     for thread in threads:
         thread.start()

@@ -43,6 +43,11 @@ class Generators:
     def __init__(self, targets: Mapping[str, Target], processes: Sequence[LineProcess]) -> None:
         self._targets, self._processes = targets, processes
 
+    @property
+    def names(self) -> list[str]:
+        """The targets."""
+        return list(self._targets)
+
     def load(self, name: str, in_flight: int, seconds: float) -> Load:
         """Keeps ``in_flight`` calls to a target open for some seconds."""
         processes = self._processes[: min(in_flight, len(self._processes))]

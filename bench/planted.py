@@ -1,8 +1,8 @@
 """Planted data of a fixed seed, and the bundle that the benchmarks serve.
 
 Items and tastes lie in clusters, so that a search has neighbours to find, and a popular item has a longer vector, as
-training makes it. The models have the default recipe's shapes and planted weights: the user's vector is the direction of
-what they did, which is all that a benchmark of speed needs of it.
+training makes it. The models have the default recipe's shapes and planted weights: a user's vector is the direction of
+what they did, which is all that a benchmark of speed needs.
 
 ``python -m bench.planted`` builds the bundle, if it is not there yet, and prints its directory.
 """

@@ -48,9 +48,9 @@ def _write_tables(planted: Planted, folder: Path) -> None:
     users = np.repeat(np.arange(USERS), HISTORY)
     # Everybody acts once a minute, so that the events of all users are interleaved in time.
     times = np.tile(np.arange(HISTORY) * 60, USERS) + users % 60
-    pl.DataFrame({"user_id": _ids("u", users), "item_id": _ids("i", histories.ravel()), "timestamp": times}).write_parquet(
-        folder / "interactions.parquet"
-    )
+    pl.DataFrame(
+        {"user_id": _ids("u", users), "item_id": _ids("i", histories.ravel()), "timestamp": times}
+    ).write_parquet(folder / "interactions.parquet")
     rows = np.arange(ITEMS)
     genres = [f"genre{genre}" for genre in genre_of(rows, planted).tolist()]
     pl.DataFrame({"item_id": _ids("i", rows), "genre": genres}).write_parquet(folder / "items.parquet")

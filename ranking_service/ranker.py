@@ -1,5 +1,8 @@
 """The ranking network at serving time."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -9,29 +12,40 @@ from shortlist.onnx_session import OnnxSession
 from shortlist.users import ResolvedUser
 
 
+@dataclass(frozen=True, kw_only=True)
+class Candidates:
+    """What is to be ranked: ``rows`` ``[found]``, best first, of which the first ``len(scores)`` are the model's own.
+
+    ``rows`` are distinct. ``user_vector`` ``[dimension]`` is empty when retrieval knew nobody.
+    """
+
+    rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
+    user_vector: NDArray[np.float32]
+
+    @property
+    def chosen(self) -> NDArray[np.int64]:
+        """The rows that the model chose."""
+        return self.rows[: len(self.scores)]
+
+
 class OnnxRanker:
-    """User and candidates → one column of scores for each head."""
+    """Users and candidates → one column of scores for each head."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._items = bundle.items
         self._length = bundle.manifest.ranker_history
         self._session = OnnxSession(bundle.directory / RANKER)
 
-    def score(
-        self,
-        user: ResolvedUser,
-        user_vector: NDArray[np.float32],
-        rows: NDArray[np.int64],
-        retrieval_scores: NDArray[np.float32],
-    ) -> NDArray[np.float32]:
-        """Scores ``[candidates, heads]`` of distinct catalogue rows in the order of retrieval."""
+    def score(self, users: Sequence[ResolvedUser], lists: Sequence[Candidates]) -> NDArray[np.float32]:
+        """Scores ``[users, chosen, heads]`` of each user's chosen candidates, which are as many for every user."""
+        histories = [user.history for user in users]
+        rows = np.stack([one.chosen for one in lists])
         candidates = CandidateLists(
-            rows=rows[None, :],
-            scores=retrieval_scores[None, :],
-            transitions=transition_features(self._items, user.history, rows)[None, :],
+            rows=rows,
+            scores=np.stack([one.scores for one in lists]),
+            transitions=transition_features(self._items, histories, rows),
         )
-        inputs = ranker_inputs(
-            self._items, [user.history], self._length, user_vector[None, :], user.features, candidates
-        )
-        scores: NDArray[np.float32] = self._session.run(inputs)[0]
-        return scores
+        vectors = np.stack([one.user_vector for one in lists])
+        features = np.concatenate([user.features for user in users])
+        return self._session.run(ranker_inputs(self._items, histories, self._length, vectors, features, candidates))

@@ -1,7 +1,9 @@
-"""The request path of the one call, stage by stage."""
+"""The request path of the one call, stage by stage; the middle of it for a batch of requests at once."""
 
 import logging
 import time
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
@@ -9,13 +11,15 @@ import grpc
 import numpy as np
 from numpy.typing import NDArray
 
-from ranking_service.ranker import OnnxRanker
-from ranking_service.retrieval import Candidates, RetrievalClient, RetrievalFailed
+from ranking_service.ranker import Candidates, OnnxRanker
+from ranking_service.retrieval import RetrievalClient, RetrievalFailed, Wanted
 from ranking_service.selection import best_first
 from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.ids import rows_of
+from shortlist.coalescing import Coalescer
 from shortlist.popular import popular_rows
 from shortlist.requests import MAX_LIMIT, read_user
+from shortlist.rows import is_among, union_of
 from shortlist.type.v1.user_pb2 import User
 from shortlist.user_encoder import UserEncoder
 from shortlist.users import ResolvedUser, resolve_user
@@ -69,6 +73,18 @@ class Ranked:
     degraded: Degraded | None = None
 
 
+@dataclass(frozen=True, kw_only=True)
+class _Request:
+    """A query in the bundle's rows."""
+
+    user: ResolvedUser
+    hidden: NDArray[np.int64]
+    limit: int
+    candidates: int
+    unknown_items: int
+    deadline: float
+
+
 class Recommender:
     """Both stages over one bundle."""
 
@@ -77,22 +93,17 @@ class Recommender:
         self._retrieval = retrieval
         self._encoder = UserEncoder(bundle)
         self._ranker = OnnxRanker(bundle)
+        self._together = Coalescer(self._retrieve_and_rank)
 
     def recommend(self, query: RecommendQuery) -> Ranked:
         """Resolve → retrieve → rank → select; popular items when nobody is known or retrieval is gone."""
-        user = resolve_user(self.bundle, read_user(query.user))
-        excluded = rows_of(self.bundle.items.ids, query.exclude)
-        unknown = user.unknown_items + int(np.count_nonzero(excluded < 0))
-        hidden = np.union1d(excluded[excluded >= 0], user.seen[:0] if query.keep_seen else user.seen)
-        if not len(user.history):
-            return self._popular(hidden, query.limit, unknown)
+        request = self._resolve(query)
+        if not len(request.user.history):
+            return self._popular(request)
         try:
-            candidates = self._retrieve(query)
-        except RetrievalFailed as failure:
-            _LOG.warning("retrieval failed, answering with popular items: %s", failure)
-            reason = _REASONS.get(failure.code, Degraded.RETRIEVAL_UNAVAILABLE)
-            return replace(self._popular(hidden, query.limit, unknown), degraded=reason)
-        return self._rank_or_keep(user, candidates, query, unknown)
+            return self._together(request, _for_retrieval(request.deadline))
+        except TimeoutError:
+            return self._popular(request, Degraded.RETRIEVAL_TIMEOUT)
 
     def rank(self, user: User, item_ids: tuple[str, ...], limit: int) -> Ranked:
         """The caller's candidates, in the order of the ranker; by popularity when nobody is known."""
@@ -101,59 +112,103 @@ class Recommender:
         unknown = resolved.unknown_items + int(np.count_nonzero(found < 0))
         rows = np.array(list(dict.fromkeys(found[found >= 0].tolist())), dtype=np.int64)
         if not len(resolved.history) or not len(rows):
-            by_popularity = self.bundle.items.popular[np.isin(self.bundle.items.popular, rows)]
-            return _unscored(by_popularity[:limit].astype(np.int64), unknown)
-        vector = self._encoder.encode(resolved.history)
+            popular = self.bundle.items.popular
+            return _unscored(popular[is_among(popular, np.sort(rows))][:limit].astype(np.int64), unknown)
+        vector = self._encoder.encode([resolved.history])[0]
         candidates = Candidates(rows=rows, scores=self.bundle.items.vectors[rows] @ vector, user_vector=vector)
-        return self._order(resolved, candidates, limit, unknown)
+        heads = self._ranker.score([resolved], [candidates])[0]
+        return _selected(candidates, heads, limit, unknown)
 
-    def _retrieve(self, query: RecommendQuery) -> Candidates:
-        wanted = query.candidates or self.bundle.manifest.candidate_count
-        left = query.deadline - time.monotonic()
-        return self._retrieval.retrieve(
-            query.user,
-            min(max(wanted, query.limit), MAX_LIMIT),
-            list(query.exclude),
-            keep_seen=query.keep_seen,
-            timeout=max(left * (1 - _RESERVED_SHARE), 0.0),
+    def _resolve(self, query: RecommendQuery) -> _Request:
+        user = resolve_user(self.bundle, read_user(query.user))
+        excluded = rows_of(self.bundle.items.ids, query.exclude)
+        known = excluded[excluded >= 0]
+        candidates = query.candidates or self.bundle.manifest.candidate_count
+        return _Request(
+            user=user,
+            hidden=union_of(known) if query.keep_seen else union_of(user.seen, known),
+            limit=query.limit,
+            candidates=min(max(candidates, query.limit), MAX_LIMIT),
+            unknown_items=user.unknown_items + len(excluded) - len(known),
+            deadline=query.deadline,
         )
 
-    def _rank_or_keep(self, user: ResolvedUser, candidates: Candidates, query: RecommendQuery, unknown: int) -> Ranked:
-        in_order = _in_order_of_retrieval(candidates, query.limit, unknown)
-        if not len(candidates.scores):
-            return in_order
-        if query.deadline - time.monotonic() < _RANKING_SECONDS:
-            return replace(in_order, degraded=Degraded.DEADLINE)
+    def _retrieve_and_rank(self, requests: Sequence[_Request]) -> list[Ranked]:
+        wanted = [
+            Wanted(history=request.user.history, hidden=request.hidden, limit=request.candidates)
+            for request in requests
+        ]
         try:
-            return self._order(user, candidates, query.limit, unknown)
+            # Whose deadline is nearer stops waiting by themselves.
+            latest = max(_for_retrieval(request.deadline) for request in requests)
+            found = self._retrieval.retrieve(wanted, max(latest - time.monotonic(), 0.0))
+        except RetrievalFailed as failure:
+            _LOG.warning("retrieval failed, answering with popular items: %s", failure)
+            reason = _REASONS.get(failure.code, Degraded.RETRIEVAL_UNAVAILABLE)
+            return [self._popular(request, reason) for request in requests]
+        return self._rank(requests, found)
+
+    def _rank(self, requests: Sequence[_Request], found: Sequence[Candidates]) -> list[Ranked]:
+        answers: dict[int, Ranked] = {}
+        # Lists of one length are one run of the model; most often all are.
+        by_length = defaultdict[int, list[int]](list)
+        for place, (request, candidates) in enumerate(zip(requests, found, strict=True)):
+            if not len(candidates.scores):
+                answers[place] = _in_order_of_retrieval(request, candidates)
+            elif request.deadline - time.monotonic() < _RANKING_SECONDS:
+                answers[place] = _in_order_of_retrieval(request, candidates, Degraded.DEADLINE)
+            else:
+                by_length[len(candidates.scores)].append(place)
+        for places in by_length.values():
+            ranked = self._score([requests[place] for place in places], [found[place] for place in places])
+            answers.update(zip(places, ranked, strict=True))
+        return [answers[place] for place in range(len(requests))]
+
+    def _score(self, requests: Sequence[_Request], found: Sequence[Candidates]) -> list[Ranked]:
+        try:
+            heads = self._ranker.score([request.user for request in requests], found)
         except Exception:
+            if len(requests) > 1:
+                # One of them is at fault, and only that one is to be degraded.
+                return [self._score([request], [one])[0] for request, one in zip(requests, found, strict=True)]
             _LOG.exception("ranking failed, answering in the order of retrieval")
-            return replace(in_order, degraded=Degraded.RANKER_FAILED)
+            return [_in_order_of_retrieval(requests[0], found[0], Degraded.RANKER_FAILED)]
+        return [
+            _selected(one, of_one, request.limit, request.unknown_items)
+            for request, one, of_one in zip(requests, found, heads, strict=True)
+        ]
 
-    def _order(self, user: ResolvedUser, candidates: Candidates, limit: int, unknown: int) -> Ranked:
-        chosen = len(candidates.scores)
-        heads = self._ranker.score(user, candidates.user_vector, candidates.rows[:chosen], candidates.scores)
-        best = best_first(heads[:, 0], limit)
-        return Ranked(
-            rows=np.concatenate([candidates.rows[best], candidates.rows[chosen:]])[:limit],
-            retrieval_scores=candidates.scores[best],
-            heads=heads[best],
-            unknown_items=unknown,
-        )
+    def _popular(self, request: _Request, degraded: Degraded | None = None) -> Ranked:
+        rows = popular_rows(self.bundle.items, request.limit, request.hidden)
+        return replace(_unscored(rows, request.unknown_items), degraded=degraded)
 
-    def _popular(self, hidden: NDArray[np.int64], limit: int, unknown: int) -> Ranked:
-        return _unscored(popular_rows(self.bundle.items, limit, hidden), unknown)
+
+def _for_retrieval(deadline: float) -> float:
+    """Until when to wait for retrieval, of a request whose time ends at ``deadline``."""
+    now = time.monotonic()
+    return now + (deadline - now) * (1 - _RESERVED_SHARE)
+
+
+def _selected(candidates: Candidates, heads: NDArray[np.float32], limit: int, unknown: int) -> Ranked:
+    best = best_first(heads[:, 0], limit)
+    return Ranked(
+        rows=np.concatenate([candidates.rows[best], candidates.rows[len(candidates.scores) :]])[:limit],
+        retrieval_scores=candidates.scores[best],
+        heads=heads[best],
+        unknown_items=unknown,
+    )
+
+
+def _in_order_of_retrieval(request: _Request, candidates: Candidates, degraded: Degraded | None = None) -> Ranked:
+    return Ranked(
+        rows=candidates.rows[: request.limit],
+        retrieval_scores=candidates.scores[: request.limit],
+        heads=np.zeros(0, dtype=np.float32),
+        unknown_items=request.unknown_items,
+        degraded=degraded,
+    )
 
 
 def _unscored(rows: NDArray[np.int64], unknown: int) -> Ranked:
     nothing = np.zeros(0, dtype=np.float32)
     return Ranked(rows=rows, retrieval_scores=nothing, heads=nothing, unknown_items=unknown)
-
-
-def _in_order_of_retrieval(candidates: Candidates, limit: int, unknown: int) -> Ranked:
-    return Ranked(
-        rows=candidates.rows[:limit],
-        retrieval_scores=candidates.scores[:limit],
-        heads=np.zeros(0, dtype=np.float32),
-        unknown_items=unknown,
-    )

@@ -2,16 +2,19 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import grpc
 import numpy as np
 from numpy.typing import NDArray
 
+from ranking_service.ranker import Candidates
 from shortlist.bundle.bundle import Bundle
+from shortlist.history import History
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
-from shortlist.type.v1.user_pb2 import User
+from shortlist.rows import BYTES, FLOATS, ROWS
 
 _LOG = logging.getLogger(__name__)
 _CONNECT_SECONDS = 2.0
@@ -41,15 +44,12 @@ class RetrievalFailed(Exception):  # noqa: N818 - it is what happened, not an er
 
 
 @dataclass(frozen=True, kw_only=True)
-class Candidates:
-    """What retrieval found: ``rows`` ``[found]``, best first, of which the first ``len(scores)`` are the model's own.
+class Wanted:
+    """Whom to find candidates for: a history with at least one interaction, rows (ascending) that may not be found."""
 
-    ``user_vector`` ``[dimension]`` is empty when retrieval knew nobody.
-    """
-
-    rows: NDArray[np.int64]
-    scores: NDArray[np.float32]
-    user_vector: NDArray[np.float32]
+    history: History
+    hidden: NDArray[np.int64]
+    limit: int
 
 
 class RetrievalClient:
@@ -66,30 +66,27 @@ class RetrievalClient:
         self._channel = grpc.insecure_channel(target, options=options)
         self._stub = RetrievalServiceStub(self._channel)
 
-    def retrieve(self, user: User, limit: int, exclude: list[str], *, keep_seen: bool, timeout: float) -> Candidates:
-        """Candidates for a user, by rows of this service's own bundle.
+    def retrieve(self, wanted: Sequence[Wanted], timeout: float) -> list[Candidates]:
+        """Candidates for several users, by rows of this service's own bundle, in one call.
 
         Raises:
             RetrievalFailed: the call failed, or the answer is of no use.
         """
-        request = pb.RetrieveRequest(
-            user=user,
-            limit=limit,
-            exclude_item_ids=exclude,
-            keep_seen=keep_seen,
-            bundle_id=self._bundle.bundle_id,
-            view=pb.CANDIDATE_VIEW_PACKED,
-        )
+        request = pb.RetrieveRowsRequest(bundle_id=self._bundle.bundle_id, queries=map(self._message, wanted))
         try:
-            response = self._stub.Retrieve(request, timeout=timeout)
+            response = self._stub.RetrieveRows(request, timeout=timeout)
         except grpc.RpcError as error:
             raise RetrievalFailed(error.code(), error.details() or "") from error
-        return self._read(response)
+        if len(response.candidates) != len(wanted):
+            raise RetrievalFailed(grpc.StatusCode.INTERNAL, "the answer is not as long as the question")
+        return [self._read(candidates) for candidates in response.candidates]
 
     def connect(self) -> None:
         """Opens the connection ahead of the first call; that retrieval is not there yet is no error."""
+        popular = self._bundle.items.popular[:1].astype(np.int32)
+        history = History(rows=popular, values=np.full(1, np.nan, dtype=np.float32), events=np.zeros(1, dtype=np.int64))
         try:
-            self.retrieve(User(), 1, [], keep_seen=False, timeout=_CONNECT_SECONDS)
+            self.retrieve([Wanted(history=history, hidden=np.zeros(0, dtype=np.int64), limit=1)], _CONNECT_SECONDS)
         except RetrievalFailed as failure:
             _LOG.warning("retrieval does not answer yet, until it does the answers are popular items: %s", failure)
 
@@ -97,17 +94,29 @@ class RetrievalClient:
         """Closes the channel."""
         self._channel.close()
 
-    def _read(self, response: pb.RetrieveResponse) -> Candidates:
-        packed = response.packed
-        candidates = Candidates(
-            rows=np.array(packed.rows, dtype=np.int64),
-            scores=np.array(packed.scores, dtype=np.float32),
-            user_vector=np.array(packed.user_vector, dtype=np.float32),
+    def _message(self, wanted: Wanted) -> pb.RowsQuery:
+        # The encoder looks at no more than these.
+        history = wanted.history.last(self._bundle.manifest.encoder_history)
+        return pb.RowsQuery(
+            history_rows=history.rows.astype(ROWS).tobytes(),
+            history_values=history.values.astype(FLOATS, copy=False).tobytes(),
+            history_events=history.events.astype(BYTES).tobytes(),
+            hidden_rows=wanted.hidden.astype(ROWS).tobytes(),
+            limit=wanted.limit,
         )
+
+    def _read(self, message: pb.RowsCandidates) -> Candidates:
+        try:
+            candidates = Candidates(
+                rows=np.frombuffer(message.rows, dtype=ROWS).astype(np.int64),
+                scores=np.frombuffer(message.scores, dtype=FLOATS).astype(np.float32, copy=False),
+                user_vector=np.frombuffer(message.user_vector, dtype=FLOATS).astype(np.float32, copy=False),
+            )
+        except ValueError as error:
+            raise RetrievalFailed(grpc.StatusCode.INTERNAL, "the answer has half a number") from error
         manifest = self._bundle.manifest
         fits = (
-            response.bundle_id == manifest.bundle_id
-            and len(candidates.scores) <= len(candidates.rows)
+            len(candidates.scores) <= len(candidates.rows)
             and len(candidates.user_vector) in {0, manifest.dimension}
             and bool((candidates.rows < manifest.item_count).all())
         )

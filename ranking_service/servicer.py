@@ -97,7 +97,7 @@ def _reason(ranked: Ranked) -> pb.DegradedReason.ValueType:
 
 
 def _items(recommender: Recommender, ranked: Ranked) -> list[pb.ScoredItem]:
-    ids = [recommender.bundle.items.id_of(int(row)) for row in ranked.rows]
+    ids = recommender.bundle.items.ids_of(ranked.rows)
     chosen = [_scored(recommender, ranked, place, item_id) for place, item_id in enumerate(ids[: _chosen(ranked)])]
     return chosen + [pb.ScoredItem(item_id=item_id, source=SOURCE_FALLBACK) for item_id in ids[_chosen(ranked) :]]
 

@@ -1,5 +1,7 @@
-"""The request path of retrieval, stage by stage."""
+"""The request path of retrieval, stage by stage, for a batch of queries at once."""
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -8,20 +10,41 @@ from numpy.typing import NDArray
 from retrieval_service.index import FaissIndex, Neighbours
 from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.ids import rows_of
+from shortlist.coalescing import Coalescer
+from shortlist.history import EMPTY_HISTORY, History
 from shortlist.popular import popular_rows
+from shortlist.rows import is_among, union_of
 from shortlist.user_encoder import UserEncoder
 from shortlist.users import UserQuery, resolve_user
+
+_NOTHING = Neighbours(rows=np.zeros(0, dtype=np.int64), scores=np.zeros(0, dtype=np.float32))
+# A wait has to end, whatever happens to the thread that runs the batch.
+_LONGEST_WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class RetrievalQuery:
-    """What to look for: a user, or the neighbours of ``similar_to`` when that is not empty."""
+    """What to look for, in the caller's words: a user, or the neighbours of ``similar_to`` when that is not empty."""
 
     user: UserQuery
     similar_to: tuple[str, ...]
     limit: int
     exclude: tuple[str, ...]
     keep_seen: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RowsQuery:
+    """What to look for, in the bundle's rows.
+
+    Searched near ``vector`` ``[dimension]`` when that is given, else near what the encoder makes of the history; nobody
+    is known when there is neither. ``hidden`` are the rows, ascending, that may not be found.
+    """
+
+    history: History
+    hidden: NDArray[np.int64]
+    limit: int
+    vector: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,16 +57,6 @@ class Retrieved:
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
     vector: NDArray[np.float32] | None
-    unknown_items: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Target:
-    """What to search near, and what may not be found."""
-
-    vector: NDArray[np.float32] | None
-    hidden: NDArray[np.int64]
-    unknown_items: int
 
 
 class Retriever:
@@ -53,28 +66,31 @@ class Retriever:
         self.bundle = bundle
         self._encoder = UserEncoder(bundle)
         self._index = FaissIndex(bundle)
+        self._together = Coalescer(self.retrieve_rows)
 
-    def retrieve(self, query: RetrievalQuery) -> Retrieved:
-        """Resolve → encode → search → filter → cut → fill."""
-        target = self._target_items(query) if query.similar_to else self._target_user(query)
-        hidden, unknown_excluded = self._hide_excluded(target, query)
-        found = self._search(target, hidden, query.limit)
-        rows = self._fill(found, hidden, query.limit)
-        return Retrieved(
-            rows=rows, scores=found.scores, vector=target.vector, unknown_items=target.unknown_items + unknown_excluded
-        )
+    def retrieve(self, query: RetrievalQuery) -> tuple[Retrieved, int]:
+        """Resolve → retrieve, together with whoever asks at the same moment; also how many of the ids are unknown."""
+        in_rows, unknown = self._resolve(query)
+        return self._together(in_rows, time.monotonic() + _LONGEST_WAIT_SECONDS), unknown
 
-    def _target_user(self, query: RetrievalQuery) -> _Target:
+    def retrieve_rows(self, queries: Sequence[RowsQuery]) -> list[Retrieved]:
+        """Encode → search → filter → cut → fill."""
+        return [self._find(query, vector) for query, vector in zip(queries, self._encode(queries), strict=True)]
+
+    def _resolve(self, query: RetrievalQuery) -> tuple[RowsQuery, int]:
+        excluded = rows_of(self.bundle.items.ids, query.exclude)
+        shut_out = excluded[excluded >= 0]
+        unknown = len(excluded) - len(shut_out)
+        if query.similar_to:
+            rows = rows_of(self.bundle.items.ids, query.similar_to)
+            known = rows[rows >= 0]
+            vector = self._mean_direction(known) if len(known) else None
+            hidden = union_of(known, shut_out)
+            in_rows = RowsQuery(history=EMPTY_HISTORY, hidden=hidden, limit=query.limit, vector=vector)
+            return in_rows, unknown + len(rows) - len(known)
         user = resolve_user(self.bundle, query.user)
-        vector = self._encoder.encode(user.history) if len(user.history) else None
-        seen = user.seen[:0] if query.keep_seen else user.seen
-        return _Target(vector=vector, hidden=seen, unknown_items=user.unknown_items)
-
-    def _target_items(self, query: RetrievalQuery) -> _Target:
-        rows = rows_of(self.bundle.items.ids, query.similar_to)
-        known = rows[rows >= 0]
-        vector = self._mean_direction(known) if len(known) else None
-        return _Target(vector=vector, hidden=known, unknown_items=len(rows) - len(known))
+        hidden = union_of(shut_out) if query.keep_seen else union_of(user.seen, shut_out)
+        return RowsQuery(history=user.history, hidden=hidden, limit=query.limit), unknown + user.unknown_items
 
     def _mean_direction(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         # Of directions, since a basket's one popular item would outweigh the others by its length.
@@ -83,19 +99,25 @@ class Retriever:
         mean: NDArray[np.float32] = (vectors / np.maximum(lengths, 1e-12)).mean(axis=0)
         return mean
 
-    def _hide_excluded(self, target: _Target, query: RetrievalQuery) -> tuple[NDArray[np.int64], int]:
-        excluded = rows_of(self.bundle.items.ids, query.exclude)
-        known = excluded >= 0
-        return np.union1d(target.hidden, excluded[known]), int(np.count_nonzero(~known))
+    def _encode(self, queries: Sequence[RowsQuery]) -> list[NDArray[np.float32] | None]:
+        vectors = [query.vector for query in queries]
+        people = [place for place, query in enumerate(queries) if len(query.history)]
+        if people:
+            encoded = self._encoder.encode([queries[place].history for place in people])
+            for place, vector in zip(people, encoded, strict=True):
+                vectors[place] = vector
+        return vectors
 
-    def _search(self, target: _Target, hidden: NDArray[np.int64], limit: int) -> Neighbours:
-        if target.vector is None:
-            return Neighbours(rows=np.zeros(0, dtype=np.int64), scores=np.zeros(0, dtype=np.float32))
+    def _find(self, query: RowsQuery, vector: NDArray[np.float32] | None) -> Retrieved:
+        found = _NOTHING if vector is None else self._search(vector, query)
+        missing = query.limit - len(found.rows)
+        rows = found.rows
+        if missing:
+            rows = np.concatenate([rows, popular_rows(self.bundle.items, missing, query.hidden, rows)])
+        return Retrieved(rows=rows, scores=found.scores, vector=vector)
+
+    def _search(self, vector: NDArray[np.float32], query: RowsQuery) -> Neighbours:
         # Enough neighbours that the filter cannot leave fewer than the limit: cut after the filter, never before.
-        neighbours = self._index.search(target.vector, limit + len(hidden))
-        shown = neighbours.keep(~np.isin(neighbours.rows, hidden))
-        return Neighbours(rows=shown.rows[:limit], scores=shown.scores[:limit])
-
-    def _fill(self, found: Neighbours, hidden: NDArray[np.int64], limit: int) -> NDArray[np.int64]:
-        missing = limit - len(found.rows)
-        return np.concatenate([found.rows, popular_rows(self.bundle.items, missing, hidden, found.rows)])
+        neighbours = self._index.search(vector, query.limit + len(query.hidden))
+        shown = neighbours.keep(~is_among(neighbours.rows, query.hidden))
+        return Neighbours(rows=shown.rows[: query.limit], scores=shown.scores[: query.limit])

@@ -2,6 +2,7 @@
 
 import grpc
 
+from retrieval_service.packing import packed, read_queries
 from retrieval_service.retriever import RetrievalQuery, Retrieved, Retriever
 from shortlist.errors import BundleNotServed
 from shortlist.requests import MAX_BATCH, MAX_EXCLUDED, MAX_HISTORY, RequestCheck, bundle_message, read_user
@@ -28,10 +29,7 @@ class RetrievalServicer(RetrievalServiceServicer):
         self, request: pb.BatchRetrieveRequest, context: grpc.ServicerContext
     ) -> pb.BatchRetrieveResponse:
         """Several queries, answered by one bundle."""
-        count = len(request.requests)
-        whole = RequestCheck()
-        whole.require(1 <= count <= MAX_BATCH, "requests", f"has {count} queries; has to have 1 to {MAX_BATCH}")
-        whole.done()
+        _check_batch(len(request.requests), "requests")
         for place, query in enumerate(request.requests):
             check = RequestCheck(prefix=f"requests[{place}].")
             _check(check, query)
@@ -39,9 +37,25 @@ class RetrievalServicer(RetrievalServiceServicer):
         retriever = self._served.get()
         return pb.BatchRetrieveResponse(responses=[_answer(retriever, query) for query in request.requests])
 
+    def RetrieveRows(  # noqa: N802
+        self, request: pb.RetrieveRowsRequest, context: grpc.ServicerContext
+    ) -> pb.RetrieveRowsResponse:
+        """Several users, in rows of the bundle that the caller has as well."""
+        _check_batch(len(request.queries), "queries")
+        retriever = self._served.get()
+        _require_served(retriever, request.bundle_id)
+        queries = read_queries(request.queries, retriever.bundle.manifest.item_count)
+        return pb.RetrieveRowsResponse(candidates=[packed(found) for found in retriever.retrieve_rows(queries)])
+
     def GetBundle(self, request: pb.GetBundleRequest, context: grpc.ServicerContext) -> pb.GetBundleResponse:  # noqa: N802
         """The bundle that is being served."""
         return pb.GetBundleResponse(bundle=bundle_message(self._served.get().bundle))
+
+
+def _check_batch(count: int, field: str) -> None:
+    check = RequestCheck()
+    check.require(1 <= count <= MAX_BATCH, field, f"has {count} queries; has to have 1 to {MAX_BATCH}")
+    check.done()
 
 
 def _check(check: RequestCheck, request: pb.RetrieveRequest) -> None:
@@ -55,11 +69,15 @@ def _check(check: RequestCheck, request: pb.RetrieveRequest) -> None:
     check.require(known, "view", f"is {request.view}, which this release does not know")
 
 
+def _require_served(retriever: Retriever, bundle_id: str) -> None:
+    if bundle_id != retriever.bundle.bundle_id:
+        raise BundleNotServed(f"bundle {bundle_id!r} is not served here; {retriever.bundle.bundle_id} is")
+
+
 def _answer(retriever: Retriever, request: pb.RetrieveRequest) -> pb.RetrieveResponse:
-    bundle_id = retriever.bundle.bundle_id
-    if request.bundle_id not in {"", bundle_id}:
-        raise BundleNotServed(f"bundle {request.bundle_id!r} is not served here; {bundle_id} is")
-    retrieved = retriever.retrieve(
+    if request.bundle_id:
+        _require_served(retriever, request.bundle_id)
+    retrieved, unknown = retriever.retrieve(
         RetrievalQuery(
             user=read_user(request.user),
             similar_to=tuple(request.similar_to.item_ids),
@@ -68,24 +86,19 @@ def _answer(retriever: Retriever, request: pb.RetrieveRequest) -> pb.RetrieveRes
             keep_seen=request.keep_seen,
         )
     )
-    packed = request.view == pb.CANDIDATE_VIEW_PACKED
+    ids = retriever.bundle.items.ids_of(retrieved.rows)
+    in_columns = request.view == pb.CANDIDATE_VIEW_COLUMNS
     return pb.RetrieveResponse(
-        bundle_id=bundle_id,
-        packed=_packed(retrieved) if packed else None,
-        candidates=[] if packed else _candidates(retriever, retrieved),
+        bundle_id=retriever.bundle.bundle_id,
+        columns=pb.CandidateColumns(item_ids=ids, scores=retrieved.scores) if in_columns else None,
+        candidates=[] if in_columns else _candidates(ids, retrieved),
         asked_count=request.limit,
-        found_count=len(retrieved.rows),
-        unknown_item_count=retrieved.unknown_items,
+        found_count=len(ids),
+        unknown_item_count=unknown,
     )
 
 
-def _packed(retrieved: Retrieved) -> pb.PackedCandidates:
-    vector = [] if retrieved.vector is None else retrieved.vector.tolist()
-    return pb.PackedCandidates(rows=retrieved.rows.tolist(), scores=retrieved.scores.tolist(), user_vector=vector)
-
-
-def _candidates(retriever: Retriever, retrieved: Retrieved) -> list[pb.Candidate]:
-    ids = [retriever.bundle.items.id_of(int(row)) for row in retrieved.rows]
+def _candidates(ids: list[str], retrieved: Retrieved) -> list[pb.Candidate]:
     scores = retrieved.scores.tolist()
     chosen = [
         pb.Candidate(item_id=item_id, score=score, source=SOURCE_MODEL)

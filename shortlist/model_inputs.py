@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.bundle.tables import ItemTables
+from shortlist.bundle.transitions import HISTORY_STEPS
 from shortlist.history import History
 
 Inputs = dict[str, NDArray[np.generic]]
@@ -75,9 +76,12 @@ def ranker_inputs(
     }
 
 
-def transition_features(items: ItemTables, history: History, candidates: NDArray[np.int64]) -> NDArray[np.float32]:
-    """How well each candidate continues the history, ``[C, X]``."""
-    return items.transitions.features(history.rows, items.standardised(history.values), candidates)
+def transition_features(
+    items: ItemTables, histories: Sequence[History], candidates: NDArray[np.int64]
+) -> NDArray[np.float32]:
+    """How well each candidate ``[B, C]`` continues its user's history, ``[B, C, X]``."""
+    values = [items.standardised(history.last(HISTORY_STEPS).values) for history in histories]
+    return items.transitions.features([history.last(HISTORY_STEPS).rows for history in histories], values, candidates)
 
 
 def _padded(

@@ -1,5 +1,7 @@
 """The user encoder at serving time."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,7 +19,6 @@ class UserEncoder:
         self._length = bundle.manifest.encoder_history
         self._session = OnnxSession(bundle.directory / USER_ENCODER)
 
-    def encode(self, history: History) -> NDArray[np.float32]:
-        """The vector ``[dimension]`` of a user with at least one interaction."""
-        vector: NDArray[np.float32] = self._session.run(encoder_inputs(self._vectors, [history], self._length))[0]
-        return vector
+    def encode(self, histories: Sequence[History]) -> NDArray[np.float32]:
+        """The vectors ``[users, dimension]`` of users with at least one interaction each."""
+        return self._session.run(encoder_inputs(self._vectors, histories, self._length))

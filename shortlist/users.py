@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.ids import rows_of
 from shortlist.history import EMPTY_HISTORY, History
+from shortlist.rows import union_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,9 +25,9 @@ class UserQuery:
 class ResolvedUser:
     """A person in the bundle's rows.
 
-    ``history`` is what the models see, and is empty when nobody is known; ``seen`` are the rows of all that they are
-    known to have done; ``features`` ``[1, user features]`` are zeros for a stranger; ``unknown_items`` counts the
-    history's ids that the bundle does not have.
+    ``history`` is what the models see, and is empty when nobody is known; ``seen`` are the rows, ascending, of all that
+    they are known to have done; ``features`` ``[1, user features]`` are zeros for a stranger; ``unknown_items`` counts
+    the history's ids that the bundle does not have.
     """
 
     history: History
@@ -42,7 +43,7 @@ def resolve_user(bundle: Bundle, query: UserQuery) -> ResolvedUser:
     sent, unknown = _known_history(bundle, query)
     return ResolvedUser(
         history=sent if len(sent) else stored,
-        seen=np.union1d(sent.rows, stored.rows).astype(np.int64),
+        seen=union_of(sent.rows, stored.rows),
         features=_features(bundle, row),
         unknown_items=unknown,
     )

@@ -20,7 +20,13 @@ def rows_of(ids: NDArray[np.bytes_], wanted: Sequence[str]) -> NDArray[np.int64]
     """The row of each wanted id ``[n]``, or -1 where the array does not have it."""
     if not wanted or not len(ids):
         return np.full(len(wanted), -1, dtype=np.int64)
-    # A numpy byte string ends at its trailing NULs, so that "a" and "a\0" would be the same item.
-    keys = np.array([key.encode() if "\0" not in key else b"" for key in wanted], dtype=np.bytes_)
+    keys = np.array([_key(key, ids.itemsize) for key in wanted], dtype=ids.dtype)
     places = np.minimum(np.searchsorted(ids, keys), len(ids) - 1)
     return np.where(ids[places] == keys, places, -1)
+
+
+def _key(item_id: str, width: int) -> bytes:
+    key = item_id.encode()
+    # A numpy byte string ends at its trailing NULs, so that "a" and "a\0" would be the same item; and one wider than
+    # the array's would have the whole array copied for the comparison. No id is empty.
+    return key if len(key) <= width and b"\0" not in key else b""

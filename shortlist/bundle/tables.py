@@ -35,6 +35,10 @@ class ItemTables:
         """The id of a row, as it is written on the wire."""
         return bytes(self.ids[row]).decode()
 
+    def ids_of(self, rows: NDArray[np.int64]) -> list[str]:
+        """The ids of rows ``[n]``."""
+        return [item_id.decode() for item_id in self.ids[rows].tolist()]
+
 
 @dataclass(frozen=True, kw_only=True)
 class UserTables:

@@ -1,7 +1,7 @@
 """When ranking cannot be done: the order of retrieval, and the reason."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 
 from demo.services import Running
+from ranking_service.ranker import Candidates
 from ranking_service.recommender import Degraded, Recommender, RecommendQuery
-from ranking_service.retrieval import Candidates, RetrievalClient
+from ranking_service.retrieval import RetrievalClient, Wanted
 from shortlist.bundle import Bundle
 from shortlist.type.v1.user_pb2 import User
 
@@ -57,14 +58,14 @@ def test_too_little_time_to_rank_leaves_the_order_of_retrieval(
     recommender: Recommender, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Retrieval took nearly all of the deadline: what it found is better than an answer that comes too late."""
-    retrieve, query = recommender._retrieve, _query(seconds=10)
+    retrieve, query = recommender._retrieval.retrieve, _query(seconds=10)
 
-    def slow(asked: RecommendQuery) -> Candidates:
-        found = retrieve(asked)
+    def slow(wanted: Sequence[Wanted], timeout: float) -> list[Candidates]:
+        found = retrieve(wanted, timeout)
         monkeypatch.setattr(time, "monotonic", lambda: query.deadline - 0.001)
         return found
 
-    monkeypatch.setattr(recommender, "_retrieve", slow)
+    monkeypatch.setattr(recommender._retrieval, "retrieve", slow)
     assert recommender.recommend(query).degraded is Degraded.DEADLINE
 
 

@@ -191,13 +191,13 @@ def test_another_bundle_than_the_served_one_is_refused(retrieval: RetrievalServi
     assert caught.value.code() == grpc.StatusCode.FAILED_PRECONDITION
 
 
-def test_packed_and_listed_candidates_are_the_same(retrieval: RetrievalServiceStub) -> None:
-    """The layout between the services carries the same rows and scores as the one for people."""
+def test_columns_and_listed_candidates_are_the_same(retrieval: RetrievalServiceStub) -> None:
+    """The layout for programs carries the same items and scores as the one for people."""
     user = User(user_id="u3")
     listed = retrieval.Retrieve(pb.RetrieveRequest(user=user, limit=5), timeout=10)
-    packed = retrieval.Retrieve(
-        pb.RetrieveRequest(user=user, limit=5, view=pb.CANDIDATE_VIEW_PACKED), timeout=10
-    ).packed
-    assert [candidate.score for candidate in listed.candidates] == list(packed.scores)
-    assert len(packed.rows) == 5
-    assert len(packed.user_vector) == 16
+    columns = retrieval.Retrieve(
+        pb.RetrieveRequest(user=user, limit=5, view=pb.CANDIDATE_VIEW_COLUMNS), timeout=10
+    ).columns
+    assert [candidate.score for candidate in listed.candidates] == list(columns.scores)
+    assert [candidate.item_id for candidate in listed.candidates] == list(columns.item_ids)
+    assert len(columns.item_ids) == 5

@@ -32,8 +32,8 @@ class _CandidateViewEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Candida
     """The same as CANDIDATE_VIEW_ITEMS."""
     CANDIDATE_VIEW_ITEMS: _CandidateView.ValueType  # 1
     """One message for each candidate, with its id. For people."""
-    CANDIDATE_VIEW_PACKED: _CandidateView.ValueType  # 2
-    """Parallel arrays of catalogue rows and scores. For a service that has the same bundle."""
+    CANDIDATE_VIEW_COLUMNS: _CandidateView.ValueType  # 2
+    """Parallel arrays of ids and scores, which cost a fifth of the messages. For programs."""
 
 class CandidateView(_CandidateView, metaclass=_CandidateViewEnumTypeWrapper):
     """How the candidates are laid out in the answer."""
@@ -42,8 +42,8 @@ CANDIDATE_VIEW_UNSPECIFIED: CandidateView.ValueType  # 0
 """The same as CANDIDATE_VIEW_ITEMS."""
 CANDIDATE_VIEW_ITEMS: CandidateView.ValueType  # 1
 """One message for each candidate, with its id. For people."""
-CANDIDATE_VIEW_PACKED: CandidateView.ValueType  # 2
-"""Parallel arrays of catalogue rows and scores. For a service that has the same bundle."""
+CANDIDATE_VIEW_COLUMNS: CandidateView.ValueType  # 2
+"""Parallel arrays of ids and scores, which cost a fifth of the messages. For programs."""
 Global___CandidateView: _TypeAlias = CandidateView  # noqa: Y015
 
 @_typing.final
@@ -155,42 +155,36 @@ class Candidate(_message.Message):
 Global___Candidate: _TypeAlias = Candidate  # noqa: Y015
 
 @_typing.final
-class PackedCandidates(_message.Message):
+class CandidateColumns(_message.Message):
     """Candidates as parallel arrays, best first."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    ROWS_FIELD_NUMBER: _builtins.int
+    ITEM_IDS_FIELD_NUMBER: _builtins.int
     SCORES_FIELD_NUMBER: _builtins.int
-    USER_VECTOR_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def rows(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Row of each candidate in the catalogue of the bundle."""
+    def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The items."""
 
     @_builtins.property
     def scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """Inner product with the query vector, one for each of the first rows: those that the models chose. The rows after
+        """Inner product with the query vector, one for each of the first items: those that the models chose. The items after
         them are fallbacks.
         """
-
-    @_builtins.property
-    def user_vector(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """The query vector, so that the next stage need not encode the history again."""
 
     def __init__(
         self,
         *,
-        rows: _abc.Iterable[_builtins.int] | None = ...,
+        item_ids: _abc.Iterable[_builtins.str] | None = ...,
         scores: _abc.Iterable[_builtins.float] | None = ...,
-        user_vector: _abc.Iterable[_builtins.float] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows", "scores", b"scores", "user_vector", b"user_vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_ids", b"item_ids", "scores", b"scores"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___PackedCandidates: _TypeAlias = PackedCandidates  # noqa: Y015
+Global___CandidateColumns: _TypeAlias = CandidateColumns  # noqa: Y015
 
 @_typing.final
 class RetrieveResponse(_message.Message):
@@ -200,7 +194,7 @@ class RetrieveResponse(_message.Message):
 
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     CANDIDATES_FIELD_NUMBER: _builtins.int
-    PACKED_FIELD_NUMBER: _builtins.int
+    COLUMNS_FIELD_NUMBER: _builtins.int
     ASKED_COUNT_FIELD_NUMBER: _builtins.int
     FOUND_COUNT_FIELD_NUMBER: _builtins.int
     UNKNOWN_ITEM_COUNT_FIELD_NUMBER: _builtins.int
@@ -217,22 +211,22 @@ class RetrieveResponse(_message.Message):
         """With CANDIDATE_VIEW_ITEMS."""
 
     @_builtins.property
-    def packed(self) -> Global___PackedCandidates:
-        """With CANDIDATE_VIEW_PACKED."""
+    def columns(self) -> Global___CandidateColumns:
+        """With CANDIDATE_VIEW_COLUMNS."""
 
     def __init__(
         self,
         *,
         bundle_id: _builtins.str = ...,
         candidates: _abc.Iterable[Global___Candidate] | None = ...,
-        packed: Global___PackedCandidates | None = ...,
+        columns: Global___CandidateColumns | None = ...,
         asked_count: _builtins.int = ...,
         found_count: _builtins.int = ...,
         unknown_item_count: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["packed", b"packed"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "candidates", b"candidates", "found_count", b"found_count", "packed", b"packed", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "candidates", b"candidates", "columns", b"columns", "found_count", b"found_count", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -285,6 +279,128 @@ class BatchRetrieveResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BatchRetrieveResponse: _TypeAlias = BatchRetrieveResponse  # noqa: Y015
+
+@_typing.final
+class RowsQuery(_message.Message):
+    """Whom to find candidates for, in rows of the bundle. Arrays are packed, little-endian, and of equal length in history."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HISTORY_ROWS_FIELD_NUMBER: _builtins.int
+    HISTORY_VALUES_FIELD_NUMBER: _builtins.int
+    HISTORY_EVENTS_FIELD_NUMBER: _builtins.int
+    HIDDEN_ROWS_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    history_rows: _builtins.bytes
+    """uint32: the items of the history, oldest first; at least one."""
+    history_values: _builtins.bytes
+    """float32: how much each; NaN where unknown."""
+    history_events: _builtins.bytes
+    """uint8: 1-based places of the events among the bundle's event names; 0 where unknown."""
+    hidden_rows: _builtins.bytes
+    """uint32: rows that may not be in the answer, ascending."""
+    limit: _builtins.int
+    """How many candidates, 1 to 1000."""
+    def __init__(
+        self,
+        *,
+        history_rows: _builtins.bytes = ...,
+        history_values: _builtins.bytes = ...,
+        history_events: _builtins.bytes = ...,
+        hidden_rows: _builtins.bytes = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hidden_rows", b"hidden_rows", "history_events", b"history_events", "history_rows", b"history_rows", "history_values", b"history_values", "limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RowsQuery: _TypeAlias = RowsQuery  # noqa: Y015
+
+@_typing.final
+class RowsCandidates(_message.Message):
+    """Candidates in rows of the bundle, best first, packed as in RowsQuery."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    SCORES_FIELD_NUMBER: _builtins.int
+    USER_VECTOR_FIELD_NUMBER: _builtins.int
+    rows: _builtins.bytes
+    """uint32: the candidates."""
+    scores: _builtins.bytes
+    """float32: inner product with the user's vector, one for each of the first rows: those that the models chose. The rows
+    after them are fallbacks.
+    """
+    user_vector: _builtins.bytes
+    """float32: the user's vector, so that the next stage need not encode the history again."""
+    def __init__(
+        self,
+        *,
+        rows: _builtins.bytes = ...,
+        scores: _builtins.bytes = ...,
+        user_vector: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows", "scores", b"scores", "user_vector", b"user_vector"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RowsCandidates: _TypeAlias = RowsCandidates  # noqa: Y015
+
+@_typing.final
+class RetrieveRowsRequest(_message.Message):
+    """Several users."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUNDLE_ID_FIELD_NUMBER: _builtins.int
+    QUERIES_FIELD_NUMBER: _builtins.int
+    bundle_id: _builtins.str
+    """The version whose rows these are; FAILED_PRECONDITION when another is served."""
+    @_builtins.property
+    def queries(self) -> _containers.RepeatedCompositeFieldContainer[Global___RowsQuery]:
+        """1 to 100 queries."""
+
+    def __init__(
+        self,
+        *,
+        bundle_id: _builtins.str = ...,
+        queries: _abc.Iterable[Global___RowsQuery] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "queries", b"queries"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetrieveRowsRequest: _TypeAlias = RetrieveRowsRequest  # noqa: Y015
+
+@_typing.final
+class RetrieveRowsResponse(_message.Message):
+    """Their candidates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CANDIDATES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___RowsCandidates]:
+        """One for each query, in their order."""
+
+    def __init__(
+        self,
+        *,
+        candidates: _abc.Iterable[Global___RowsCandidates] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidates", b"candidates"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RetrieveRowsResponse: _TypeAlias = RetrieveRowsResponse  # noqa: Y015
 
 @_typing.final
 class GetBundleRequest(_message.Message):

@@ -45,6 +45,11 @@ class RetrievalServiceStub:
                 request_serializer=shortlist_dot_retrieval_dot_v1_dot_retrieval__service__pb2.BatchRetrieveRequest.SerializeToString,
                 response_deserializer=shortlist_dot_retrieval_dot_v1_dot_retrieval__service__pb2.BatchRetrieveResponse.FromString,
                 _registered_method=True)
+        self.RetrieveRows = channel.unary_unary(
+                '/shortlist.retrieval.v1.RetrievalService/RetrieveRows',
+                request_serializer=shortlist_dot_retrieval_dot_v1_dot_retrieval__service__pb2.RetrieveRowsRequest.SerializeToString,
+                response_deserializer=shortlist_dot_retrieval_dot_v1_dot_retrieval__service__pb2.RetrieveRowsResponse.FromString,
+                _registered_method=True)
         self.GetBundle = channel.unary_unary(
                 '/shortlist.retrieval.v1.RetrievalService/GetBundle',
                 request_serializer=shortlist_dot_retrieval_dot_v1_dot_retrieval__service__pb2.GetBundleRequest.SerializeToString,
@@ -70,6 +75,13 @@ class RetrievalServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def RetrieveRows(self, request, context):
+        """Candidates of several users at once, by rows of a bundle that the caller has as well: what the ranking service calls.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetBundle(self, request, context):
         """The bundle that is being served.
         """
@@ -89,6 +101,11 @@ def add_RetrievalServiceServicer_to_server(servicer, server):
                     servicer.BatchRetrieve,
                     request_deserializer=shortlist_dot_retrieval_dot_v1_dot_retrieval__service__pb2.BatchRetrieveRequest.FromString,
                     response_serializer=shortlist_dot_retrieval_dot_v1_dot_retrieval__service__pb2.BatchRetrieveResponse.SerializeToString,
+            ),
+            'RetrieveRows': grpc.unary_unary_rpc_method_handler(
+                    servicer.RetrieveRows,
+                    request_deserializer=shortlist_dot_retrieval_dot_v1_dot_retrieval__service__pb2.RetrieveRowsRequest.FromString,
+                    response_serializer=shortlist_dot_retrieval_dot_v1_dot_retrieval__service__pb2.RetrieveRowsResponse.SerializeToString,
             ),
             'GetBundle': grpc.unary_unary_rpc_method_handler(
                     servicer.GetBundle,
@@ -151,6 +168,33 @@ class RetrievalService:
             '/shortlist.retrieval.v1.RetrievalService/BatchRetrieve',
             shortlist_dot_retrieval_dot_v1_dot_retrieval__service__pb2.BatchRetrieveRequest.SerializeToString,
             shortlist_dot_retrieval_dot_v1_dot_retrieval__service__pb2.BatchRetrieveResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RetrieveRows(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shortlist.retrieval.v1.RetrievalService/RetrieveRows',
+            shortlist_dot_retrieval_dot_v1_dot_retrieval__service__pb2.RetrieveRowsRequest.SerializeToString,
+            shortlist_dot_retrieval_dot_v1_dot_retrieval__service__pb2.RetrieveRowsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,8 @@ class RetrievalServiceStub:
     """Candidates for one user, or the neighbours of given items."""
     BatchRetrieve: _grpc.UnaryUnaryMultiCallable[_retrieval_service_pb2.BatchRetrieveRequest, _retrieval_service_pb2.BatchRetrieveResponse]
     """The same for several queries in one call. One invalid query fails the call."""
+    RetrieveRows: _grpc.UnaryUnaryMultiCallable[_retrieval_service_pb2.RetrieveRowsRequest, _retrieval_service_pb2.RetrieveRowsResponse]
+    """Candidates of several users at once, by rows of a bundle that the caller has as well: what the ranking service calls."""
     GetBundle: _grpc.UnaryUnaryMultiCallable[_retrieval_service_pb2.GetBundleRequest, _retrieval_service_pb2.GetBundleResponse]
     """The bundle that is being served."""
 
@@ -49,6 +51,8 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
     """Candidates for one user, or the neighbours of given items."""
     BatchRetrieve: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.BatchRetrieveRequest, _retrieval_service_pb2.BatchRetrieveResponse]  # type: ignore[assignment]
     """The same for several queries in one call. One invalid query fails the call."""
+    RetrieveRows: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.RetrieveRowsRequest, _retrieval_service_pb2.RetrieveRowsResponse]  # type: ignore[assignment]
+    """Candidates of several users at once, by rows of a bundle that the caller has as well: what the ranking service calls."""
     GetBundle: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.GetBundleRequest, _retrieval_service_pb2.GetBundleResponse]  # type: ignore[assignment]
     """The bundle that is being served."""
 
@@ -70,6 +74,14 @@ class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_retrieval_service_pb2.BatchRetrieveResponse, _abc.Awaitable[_retrieval_service_pb2.BatchRetrieveResponse]]:
         """The same for several queries in one call. One invalid query fails the call."""
+
+    @_abc_1.abstractmethod
+    def RetrieveRows(
+        self,
+        request: _retrieval_service_pb2.RetrieveRowsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_retrieval_service_pb2.RetrieveRowsResponse, _abc.Awaitable[_retrieval_service_pb2.RetrieveRowsResponse]]:
+        """Candidates of several users at once, by rows of a bundle that the caller has as well: what the ranking service calls."""
 
     @_abc_1.abstractmethod
     def GetBundle(

@@ -1,0 +1,55 @@
+"""Queries and candidates as the arrays that travel between the two services."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from retrieval_service.retriever import Retrieved, RowsQuery
+from shortlist.history import History
+from shortlist.requests import RequestCheck
+from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
+from shortlist.rows import BYTES, FLOATS, ROWS
+
+T = TypeVar("T", bound=np.generic)
+
+
+def read_queries(messages: Sequence[pb.RowsQuery], item_count: int) -> list[RowsQuery]:
+    """The domain objects of queries.
+
+    Raises:
+        InvalidRequest: an array is not whole, not as long as its twins, or names a row that the bundle does not have.
+    """
+    return [_read(message, RequestCheck(f"queries[{place}]."), item_count) for place, message in enumerate(messages)]
+
+
+def packed(found: Retrieved) -> pb.RowsCandidates:
+    """The message of what was found."""
+    return pb.RowsCandidates(
+        rows=found.rows.astype(ROWS).tobytes(),
+        scores=found.scores.astype(FLOATS, copy=False).tobytes(),
+        user_vector=b"" if found.vector is None else found.vector.astype(FLOATS, copy=False).tobytes(),
+    )
+
+
+def _read(message: pb.RowsQuery, check: RequestCheck, item_count: int) -> RowsQuery:
+    rows = _array(message.history_rows, ROWS, "history_rows", check)
+    values = _array(message.history_values, FLOATS, "history_values", check)
+    events = _array(message.history_events, BYTES, "history_events", check)
+    hidden = _array(message.hidden_rows, ROWS, "hidden_rows", check).astype(np.int64)
+    check.limit(message.limit)
+    check.require(len(rows) > 0, "history_rows", "is empty; there is nobody to find candidates for")
+    check.require(len(values) == len(rows) == len(events), "history_rows", "is not as long as its values and events")
+    check.require(bool((rows < item_count).all()), "history_rows", "names a row that the bundle does not have")
+    check.require(not np.isinf(values).any(), "history_values", "has a number that is not finite")
+    check.require(bool((hidden[1:] > hidden[:-1]).all()), "hidden_rows", "does not ascend")
+    check.done()
+    history = History(rows=rows.astype(np.int32), values=values.astype(np.float32), events=events.astype(np.int64))
+    return RowsQuery(history=history, hidden=hidden, limit=message.limit)
+
+
+def _array(packed: bytes, kind: np.dtype[T], field: str, check: RequestCheck) -> NDArray[T]:
+    whole = len(packed) % kind.itemsize == 0
+    check.require(whole, field, f"has {len(packed)} bytes, which is no whole number of {kind.name}")
+    return np.frombuffer(packed if whole else b"", dtype=kind)

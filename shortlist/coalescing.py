@@ -1,0 +1,127 @@
+"""Requests that wait at the same moment are answered together: one call to the next stage, one run of a model."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from typing import Generic, TypeVar, cast
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+
+# One batch waits for the other service while the next is computed; a third would only make the batches smaller.
+_BATCHES_AT_ONCE = 2
+# Larger batches gain nothing more, and no longer fit the cache.
+_MOST_TOGETHER = 16
+
+
+class Coalescer(Generic[Q, A]):
+    """Runs a function of a batch on behalf of threads that bring one query each.
+
+    A query that comes while fewer than ``at_once`` batches run starts at once, alone, in its own thread: nobody waits
+    for company. The others wait until a batch ends; then the one of them with the most time left runs all of them.
+    A query's answer has to be the same in any company.
+    """
+
+    def __init__(self, run: Callable[[Sequence[Q]], Sequence[A]], *, at_once: int = _BATCHES_AT_ONCE) -> None:
+        self._run, self._at_once = run, at_once
+        self._lock = threading.Lock()
+        self._running = 0
+        self._waiting: list[_Slot[Q, A]] = []
+
+    def __call__(self, query: Q, deadline: float) -> A:
+        """The answer to one query; ``deadline`` is in the seconds of ``time.monotonic``.
+
+        Raises:
+            TimeoutError: the deadline passed while the query waited for others, or was run by another.
+            Exception: what the function raises for this query alone.
+        """
+        slot = _Slot[Q, A](query, deadline)
+        if self._starts(slot) or self._leads_after_waiting(slot):
+            try:
+                self._answer(slot.batch)
+            finally:
+                self._pass_on()
+        return slot.result()
+
+    def _starts(self, slot: "_Slot[Q, A]") -> bool:
+        with self._lock:
+            if self._running == self._at_once:
+                self._waiting.append(slot)
+                return False
+            self._running += 1
+        slot.batch = [slot]
+        return True
+
+    def _leads_after_waiting(self, slot: "_Slot[Q, A]") -> bool:
+        if not slot.wait():
+            with self._lock:
+                if slot in self._waiting:
+                    self._waiting.remove(slot)
+                # Who was made the leader in the meantime has to lead: the others rely on it.
+                if not slot.batch:
+                    raise TimeoutError
+        return bool(slot.batch)
+
+    def _pass_on(self) -> None:
+        with self._lock:
+            batch = self._waiting[:_MOST_TOGETHER]
+            del self._waiting[:_MOST_TOGETHER]
+            if not batch:
+                self._running -= 1
+                return
+            leader = max(batch, key=lambda slot: slot.deadline)
+            leader.batch = batch
+        leader.wake()
+
+    def _answer(self, batch: "Sequence[_Slot[Q, A]]") -> None:
+        try:
+            answers = self._run([slot.query for slot in batch])
+        except Exception as error:
+            if len(batch) == 1:
+                batch[0].fail(error)
+            else:
+                # One of them is at fault, and only that one is to fail.
+                for slot in batch:
+                    self._answer([slot])
+            return
+        for slot, answer in zip(batch, answers, strict=True):
+            slot.succeed(answer)
+
+
+class _Slot(Generic[Q, A]):
+    """A query on its way: waits, is made the leader of a ``batch``, or is answered."""
+
+    __slots__ = ("_answer", "_error", "_woken", "batch", "deadline", "query")
+
+    def __init__(self, query: Q, deadline: float) -> None:
+        self.query, self.deadline = query, deadline
+        self.batch: Sequence[_Slot[Q, A]] = ()
+        self._answer: A | None = None
+        self._error: Exception | None = None
+        # A lock that is released by who wakes: an Event is a lock, a condition and a deque.
+        self._woken = threading.Lock()
+        self._woken.acquire()
+
+    def wait(self) -> bool:
+        return self._woken.acquire(timeout=max(0.0, self.deadline - time.monotonic()))
+
+    def wake(self) -> None:
+        self._woken.release()
+
+    def succeed(self, answer: A) -> None:
+        self._answer = answer
+        self._done()
+
+    def fail(self, error: Exception) -> None:
+        self._error = error
+        self._done()
+
+    def result(self) -> A:
+        if self._error is not None:
+            raise self._error
+        return cast(A, self._answer)
+
+    def _done(self) -> None:
+        # The leader waits for nobody.
+        if not self.batch:
+            self.wake()

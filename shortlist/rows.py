@@ -1,0 +1,26 @@
+"""Sets of rows, and rows as bytes."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+Rows = NDArray[np.int32] | NDArray[np.int64] | NDArray[np.uint32]
+
+# On the wire, whatever the machine.
+ROWS, FLOATS, BYTES = np.dtype("<u4"), np.dtype("<f4"), np.dtype("u1")
+
+
+def is_among(rows: Rows, ascending: Rows) -> NDArray[np.bool_]:
+    """Which of the rows ``[n]`` are among the ascending ones: ``np.isin`` without its sort of both."""
+    if not len(ascending):
+        return np.zeros(len(rows), dtype=np.bool_)
+    places = np.minimum(np.searchsorted(ascending, rows), len(ascending) - 1)
+    among: NDArray[np.bool_] = ascending[places] == rows
+    return among
+
+
+def union_of(*parts: Rows) -> NDArray[np.int64]:
+    """The distinct rows of all parts, ascending."""
+    rows: NDArray[np.int64] = np.sort(np.concatenate(parts).astype(np.int64))
+    first = np.ones(len(rows), dtype=np.bool_)
+    np.not_equal(rows[1:], rows[:-1], out=first[1:])
+    return rows[first]
