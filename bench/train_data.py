@@ -1,6 +1,6 @@
 """Planted logs of interactions for the training benchmarks, written a part at a time with a fixed seed.
 
-Users are in no order and each one's events are anywhere in a year, so that nothing is sorted by time before it is loaded.
+Each user's events are anywhere in a year and stand together, so that nothing is sorted by time before it is loaded.
 Lengths of histories are log-normal: most are short, a few are long.
 """
 

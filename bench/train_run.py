@@ -6,7 +6,8 @@
 import json
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeVar
@@ -79,9 +80,82 @@ def measured(run: Run) -> dict[str, Figures]:
     figures["load"]["events"] = len(dataset.times)
     with _stage("encoder", figures):
         training = EncoderTraining(dataset, split, encoder, seed=0)
-        speed = _speed(training.batches.epoch(Silent(), ""), training.step, lambda batch: len(batch.targets), run.seconds)
+        speed = _speed(
+            training.batches.epoch(Silent(), ""), training.step, lambda batch: len(batch.targets), run.seconds
+        )
     figures["encoder"] |= {**speed, "sampled": float(training.batches.sampled), "steps": len(training.batches)}
     figures["encoder"]["padding"] = _padding(dataset, split, encoder)
     if run.ranker:
         _ranker(dataset, split, training, run.seconds, figures)
     return figures
+
+
+def _ranker(
+    dataset: Dataset, split: Split, training: EncoderTraining, seconds: float, figures: dict[str, Figures]
+) -> None:
+    """On a few events; one whose item retrieval missed counts as of its first candidate, for only speed is measured."""
+    encoded = Encoded.of(training.encoder.eval(), RECIPE.encoder.history)
+    with _stage("tables", figures):
+        items = item_tables(dataset, split.encoder_end, RECIPE.statistics, encoded.vectors)
+    events = np.arange(split.encoder_end, split.ranker_end)
+    events = evenly(events[dataset.position[events] >= 1], _RANKER_EXAMPLES)
+    with _stage("candidates", figures):
+        found = RankingExamples.of(dataset, encoded, items, events, RECIPE.ranker.candidates)
+    figures["candidates"]["examples_a_second"] = len(events) / figures["candidates"]["seconds"]
+    examples = replace(found, chosen=np.maximum(found.chosen, 0))
+    fit = RankerFit(
+        RankerTraining(examples, items, ranker_sizes(dataset, items), RECIPE.ranker, seed=0), np.arange(len(events))
+    )
+    with _stage("ranker", figures):
+        speed = _speed(fit.batches(Silent(), ""), fit.step, lambda batch: len(batch.chosen), seconds)
+    figures["ranker"] |= speed
+
+
+@contextmanager
+def _stage(name: str, figures: dict[str, Figures]) -> Iterator[None]:
+    started = time.monotonic()
+    with MemoryWatch() as watch:
+        yield
+    figures[name] = {
+        "seconds": time.monotonic() - started,
+        "private_mb": watch.private,
+        "file_mb": watch.files,
+    }
+
+
+def _speed(batches: Iterator[T], step: Callable[[T], float], count: Callable[[T], int], seconds: float) -> Figures:
+    """Examples a second, the share of the time that is not the model's, and milliseconds a step, after a few steps."""
+    for _ in range(_WARM_STEPS):
+        step(next(batches))
+    cpu = time.process_time()
+    loading = computing = 0.0
+    steps = examples = 0
+    while steps < _LEAST_STEPS or loading + computing < seconds:
+        started = time.perf_counter()
+        batch = next(batches, None)
+        if batch is None:
+            break
+        loaded = time.perf_counter()
+        step(batch)
+        loading, computing = loading + loaded - started, computing + time.perf_counter() - loaded
+        steps, examples = steps + 1, examples + count(batch)
+    total = loading + computing
+    return {
+        "examples_a_second": examples / total,
+        "loading_share": loading / total,
+        "step_ms": 1000 * total / steps,
+        "step_cpu_ms": 1000 * (time.process_time() - cpu) / steps,
+        "measured_steps": steps,
+    }
+
+
+def _padding(dataset: Dataset, split: Split, recipe: Encoder) -> float:
+    """The share of places that are padding, in all batches of an epoch."""
+    windows = windows_of(dataset, split.encoder_end, recipe.history)
+    batches = batch_by_length(windows, recipe.batch_size, np.random.default_rng(0))
+    places = sum(int(windows.lengths[batch].max()) * len(batch) for batch in batches)
+    return 1 - int(windows.lengths.sum()) / places
+
+
+if __name__ == "__main__":
+    main()

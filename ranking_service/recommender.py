@@ -19,10 +19,10 @@ from shortlist.bundle.ids import rows_of
 from shortlist.coalescing import Coalescer
 from shortlist.popular import popular_rows
 from shortlist.requests import MAX_LIMIT, read_user
-from shortlist.rows import is_among, union_of
+from shortlist.rows import is_among
 from shortlist.type.v1.user_pb2 import User
 from shortlist.user_encoder import UserEncoder
-from shortlist.users import ResolvedUser, resolve_user
+from shortlist.users import ResolvedUser, hidden_rows, resolve_user
 
 _LOG = logging.getLogger(__name__)
 # What is kept of the deadline for ranking and for the way back: a share, since deadlines differ by magnitudes.
@@ -121,15 +121,14 @@ class Recommender:
 
     def _resolve(self, query: RecommendQuery) -> _Request:
         user = resolve_user(self.bundle, read_user(query.user))
-        excluded = rows_of(self.bundle.items.ids, query.exclude)
-        known = excluded[excluded >= 0]
+        hidden, unknown = hidden_rows(self.bundle, user, query.exclude, keep_seen=query.keep_seen)
         candidates = query.candidates or self.bundle.manifest.candidate_count
         return _Request(
             user=user,
-            hidden=union_of(known) if query.keep_seen else union_of(user.seen, known),
+            hidden=hidden,
             limit=query.limit,
             candidates=min(max(candidates, query.limit), MAX_LIMIT),
-            unknown_items=user.unknown_items + len(excluded) - len(known),
+            unknown_items=user.unknown_items + unknown,
             deadline=query.deadline,
         )
 

@@ -42,6 +42,7 @@ class RankingServicer(RankingServiceServicer):
             asked_count=request.limit,
             found_count=len(ranked.rows),
             unknown_item_count=ranked.unknown_items,
+            heads=recommender.bundle.manifest.heads,
             degraded=ranked.degraded is not None,
             degraded_reason=_reason(ranked),
         )
@@ -57,6 +58,7 @@ class RankingServicer(RankingServiceServicer):
             asked_count=request.limit,
             found_count=len(ranked.rows),
             unknown_item_count=ranked.unknown_items,
+            heads=recommender.bundle.manifest.heads,
         )
 
     def GetBundle(self, request: pb.GetBundleRequest, context: grpc.ServicerContext) -> pb.GetBundleResponse:  # noqa: N802
@@ -98,22 +100,16 @@ def _reason(ranked: Ranked) -> pb.DegradedReason.ValueType:
 
 def _items(recommender: Recommender, ranked: Ranked) -> list[pb.ScoredItem]:
     ids = recommender.bundle.items.ids_of(ranked.rows)
-    chosen = [_scored(recommender, ranked, place, item_id) for place, item_id in enumerate(ids[: _chosen(ranked)])]
-    return chosen + [pb.ScoredItem(item_id=item_id, source=SOURCE_FALLBACK) for item_id in ids[_chosen(ranked) :]]
-
-
-def _chosen(ranked: Ranked) -> int:
-    return len(ranked.retrieval_scores)
-
-
-def _scored(recommender: Recommender, ranked: Ranked, place: int, item_id: str) -> pb.ScoredItem:
-    retrieval_score = float(ranked.retrieval_scores[place])
-    names = recommender.bundle.manifest.heads
-    heads = dict(zip(names, ranked.heads[place].tolist(), strict=True)) if len(ranked.heads) else {}
-    return pb.ScoredItem(
-        item_id=item_id,
-        score=heads.get(names[0], retrieval_score),
-        head_scores=heads,
-        retrieval_score=retrieval_score,
-        source=SOURCE_MODEL,
-    )
+    retrieval_scores = ranked.retrieval_scores.tolist()
+    heads = ranked.heads.tolist() or [[]] * len(retrieval_scores)
+    chosen = [
+        pb.ScoredItem(
+            item_id=item_id,
+            score=scores[0] if scores else retrieval_score,
+            head_scores=scores,
+            retrieval_score=retrieval_score,
+            source=SOURCE_MODEL,
+        )
+        for item_id, retrieval_score, scores in zip(ids, retrieval_scores, heads, strict=False)
+    ]
+    return chosen + [pb.ScoredItem(item_id=item_id, source=SOURCE_FALLBACK) for item_id in ids[len(chosen) :]]

@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from retrieval_service.index import FaissIndex, Neighbours
 from shortlist.bundle.bundle import Bundle
-from shortlist.bundle.ids import rows_of
 from shortlist.coalescing import Coalescer
 from shortlist.history import EMPTY_HISTORY, History
 from shortlist.popular import popular_rows
 from shortlist.rows import is_among, union_of
 from shortlist.user_encoder import UserEncoder
-from shortlist.users import UserQuery, resolve_user
+from shortlist.users import UserQuery, hidden_rows, known_rows, resolve_user
 
 _NOTHING = Neighbours(rows=np.zeros(0, dtype=np.int64), scores=np.zeros(0, dtype=np.float32))
 # A wait has to end, whatever happens to the thread that runs the batch.
@@ -78,19 +77,19 @@ class Retriever:
         return [self._find(query, vector) for query, vector in zip(queries, self._encode(queries), strict=True)]
 
     def _resolve(self, query: RetrievalQuery) -> tuple[RowsQuery, int]:
-        excluded = rows_of(self.bundle.items.ids, query.exclude)
-        shut_out = excluded[excluded >= 0]
-        unknown = len(excluded) - len(shut_out)
         if query.similar_to:
-            rows = rows_of(self.bundle.items.ids, query.similar_to)
-            known = rows[rows >= 0]
-            vector = self._mean_direction(known) if len(known) else None
-            hidden = union_of(known, shut_out)
-            in_rows = RowsQuery(history=EMPTY_HISTORY, hidden=hidden, limit=query.limit, vector=vector)
-            return in_rows, unknown + len(rows) - len(known)
+            return self._resolve_similar(query)
         user = resolve_user(self.bundle, query.user)
-        hidden = union_of(shut_out) if query.keep_seen else union_of(user.seen, shut_out)
+        hidden, unknown = hidden_rows(self.bundle, user, query.exclude, keep_seen=query.keep_seen)
         return RowsQuery(history=user.history, hidden=hidden, limit=query.limit), unknown + user.unknown_items
+
+    def _resolve_similar(self, query: RetrievalQuery) -> tuple[RowsQuery, int]:
+        known, unknown = known_rows(self.bundle, query.similar_to)
+        excluded, unknown_excluded = known_rows(self.bundle, query.exclude)
+        vector = self._mean_direction(known) if len(known) else None
+        hidden = union_of(known, excluded)
+        in_rows = RowsQuery(history=EMPTY_HISTORY, hidden=hidden, limit=query.limit, vector=vector)
+        return in_rows, unknown + unknown_excluded
 
     def _mean_direction(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         # Of directions, since a basket's one popular item would outweigh the others by its length.

@@ -9,7 +9,7 @@ Q = TypeVar("Q")
 A = TypeVar("A")
 
 # One batch waits for the other service while the next is computed; a third would only make the batches smaller.
-_BATCHES_AT_ONCE = 2
+_BATCHES_AT_ONCE = 1
 # Larger batches gain nothing more, and no longer fit the cache.
 _MOST_TOGETHER = 16
 

@@ -92,7 +92,7 @@ def read_recommendations(response: pb.RecommendResponse | pb.RankResponse) -> Re
     """The caller's form of an answer."""
     return Recommendations(
         bundle_id=response.bundle_id,
-        items=tuple(_recommendation(item) for item in response.items),
+        items=tuple(_recommendation(item, response.heads) for item in response.items),
         asked=response.asked_count,
         found=response.found_count,
         unknown_items=response.unknown_item_count,
@@ -126,11 +126,11 @@ def _degraded(response: pb.RecommendResponse) -> str | None:
     return _DEGRADED.get(response.degraded_reason, "unknown") if response.degraded else None
 
 
-def _recommendation(item: pb.ScoredItem) -> Recommendation:
+def _recommendation(item: pb.ScoredItem, heads: Sequence[str]) -> Recommendation:
     return Recommendation(
         item_id=item.item_id,
         score=item.score,
-        heads=dict(item.head_scores),
+        heads=dict(zip(heads, item.head_scores, strict=False)),
         retrieval_score=item.retrieval_score,
         source="model" if item.source == SOURCE_MODEL else "fallback",
     )

@@ -1,6 +1,7 @@
 """The server shell that both services run in: startup → load → serve → shutdown."""
 
 import contextlib
+import gc
 import logging
 import os
 import signal
@@ -137,6 +138,9 @@ class _Server:
             return
         finally:
             self._loading = False
+        # What is loaded by now stays: the collector need not walk through it again and again while calls are answered.
+        gc.collect()
+        gc.freeze()
         self._set_health(HealthCheckResponse.SERVING)
         print("serving", flush=True)
 

@@ -1,5 +1,6 @@
 """From what a caller says of a person to what the models need to know."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,13 +41,31 @@ def resolve_user(bundle: Bundle, query: UserQuery) -> ResolvedUser:
     """The history sent in the call, else the stored one, else nobody."""
     row = bundle.users.row_of(query.user_id) if query.user_id else None
     stored = EMPTY_HISTORY if row is None else bundle.users.history_of(row)
-    sent, unknown = _known_history(bundle, query)
+    sent, unknown = _known_history(bundle, query) if query.item_ids else (EMPTY_HISTORY, 0)
     return ResolvedUser(
         history=sent if len(sent) else stored,
         seen=union_of(sent.rows, stored.rows),
         features=_features(bundle, row),
         unknown_items=unknown,
     )
+
+
+def hidden_rows(
+    bundle: Bundle, user: ResolvedUser, exclude: Sequence[str], *, keep_seen: bool
+) -> tuple[NDArray[np.int64], int]:
+    """The rows, ascending, that may not be shown to a user, and how many of the excluded ids are unknown."""
+    seen = user.seen[:0] if keep_seen else user.seen
+    if not exclude:
+        return seen, 0
+    known, unknown = known_rows(bundle, exclude)
+    return union_of(seen, known), unknown
+
+
+def known_rows(bundle: Bundle, item_ids: Sequence[str]) -> tuple[NDArray[np.int64], int]:
+    """The rows of the ids that the bundle has, and how many it has not."""
+    rows = rows_of(bundle.items.ids, item_ids)
+    known = rows[rows >= 0]
+    return known, len(rows) - len(known)
 
 
 def _known_history(bundle: Bundle, query: UserQuery) -> tuple[History, int]:

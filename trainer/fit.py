@@ -13,7 +13,7 @@ from trainer.fit_ranker import RankerTraining, RankingExamples, ranker_sizes
 from trainer.metrics import report
 from trainer.progress import Reporter
 from trainer.recipe import Recipe
-from trainer.split import Split, held_out_events
+from trainer.split import Split, evenly, held_out_events
 from trainer.statistics import item_tables
 from trainer.two_stage import TwoStage, places_of_both
 
@@ -29,9 +29,9 @@ def fit_two_stage(dataset: Dataset, split: Split, recipe: Recipe, seed: int, rep
     encoder = EncoderTraining(dataset, split, recipe.encoder, seed).run(reporter)
     encoded = Encoded.of(encoder, recipe.encoder.history)
     before = item_tables(dataset, split.encoder_end, recipe.statistics, encoded.vectors)
-    reporter.say(f"retrieving {recipe.ranker.candidates} candidates for each event of the ranker's slice")
     events = np.arange(split.encoder_end, split.ranker_end)
-    events = events[dataset.position[events] >= 1]
+    events = evenly(events[dataset.position[events] >= 1], recipe.ranker.examples)
+    reporter.say(f"retrieving {recipe.ranker.candidates} candidates for {len(events):,} events of the ranker's slice")
     examples = RankingExamples.of(dataset, encoded, before, events, recipe.ranker.candidates)
     sizes = ranker_sizes(dataset, before)
     ranker = RankerTraining(examples, before, sizes, recipe.ranker, seed).run(reporter)

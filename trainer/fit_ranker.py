@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Self
 
@@ -11,6 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shortlist.bundle.tables import ItemTables
+from shortlist.bundle.transitions import FEATURE_COUNT
 from shortlist.history import History
 from shortlist.model_inputs import CandidateLists, ranker_inputs
 from trainer import losses
@@ -53,26 +55,24 @@ class RankingExamples:
     @classmethod
     def of(cls, dataset: Dataset, encoded: Encoded, items: ItemTables, events: NDArray[np.int64], count: int) -> Self:
         """Examples of the events; ``items`` must not know of anything after the first of them."""
+        shape = (len(events), min(count, len(items.ids)))
+        rows, scores = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
+        transitions = np.empty((*shape, FEATURE_COUNT), dtype=np.float32)
+        vectors = np.empty((len(events), encoded.vectors.shape[1]), dtype=np.float32)
         histories: list[History] = []
-        found: list[CandidateLists] = []
-        vectors = []
         for batch in batches(events):
             of_batch = histories_before(dataset, batch)
-            retrieval = retrieve(encoded, items, of_batch, count)
+            found = retrieve(encoded, items, of_batch, count)
+            part = slice(len(histories), len(histories) + len(batch))
+            rows[part], scores[part] = found.candidates.rows, _finite(found.candidates.scores)
+            transitions[part], vectors[part] = found.candidates.transitions, found.user_vectors
             histories += of_batch
-            found.append(retrieval.candidates)
-            vectors.append(retrieval.user_vectors)
-        rows = np.concatenate([one.rows for one in found])
         hit = rows == dataset.item_rows[events][:, None]
         return cls(
             histories=histories,
-            user_vectors=np.concatenate(vectors),
+            user_vectors=vectors,
             user_features=known_user_features(dataset)[dataset.user_rows[events]],
-            candidates=CandidateLists(
-                rows=rows,
-                scores=_finite(np.concatenate([one.scores for one in found])),
-                transitions=np.concatenate([one.transitions for one in found]),
-            ),
+            candidates=CandidateLists(rows=rows, scores=scores, transitions=transitions),
             chosen=np.where(hit.any(axis=1), hit.argmax(axis=1), -1),
             likes=dataset.likes[events],
             values=dataset.values[events],
@@ -108,13 +108,13 @@ class RankerTraining:
         """Finds the number of epochs on the latest fifth of the examples, then trains anew on all of them."""
         epochs = self._best_epoch(reporter)
         reporter.say(f"ranker: best after {epochs} epochs; training on the whole slice")
-        fit = _Fit(self, self._usable)
+        fit = RankerFit(self, self._usable)
         for epoch in range(1, epochs + 1):
             fit.epoch(reporter, f"ranker epoch {epoch}/{epochs}")
         return fit.ranker.eval()
 
     def _best_epoch(self, reporter: Reporter) -> int:
-        fit = _Fit(self, self._early)
+        fit = RankerFit(self, self._early)
         best, best_epoch = -1.0, 1
         for epoch in range(1, self._recipe.epochs + 1):
             started = time.monotonic()
@@ -148,7 +148,17 @@ class RankerTraining:
         return self._examples.inputs(self._items, self._recipe.history, places, everybody if known is None else known)
 
 
-class _Fit:
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RankerBatch:
+    """B examples: the ranker's inputs, and ``chosen``, ``likes`` and ``values`` ``[B]`` as in `RankingExamples`."""
+
+    inputs: dict[str, Tensor]
+    chosen: Tensor
+    likes: Tensor
+    values: Tensor
+
+
+class RankerFit:
     """One ranker, from its first step on some of the examples."""
 
     def __init__(self, training: RankerTraining, places: NDArray[np.int64]) -> None:
@@ -167,29 +177,39 @@ class _Fit:
     def epoch(self, reporter: Reporter, name: str) -> float:
         """One pass; returns the mean loss."""
         self.ranker.train()
-        size = self._training._recipe.batch_size
+        total = sum(self.step(batch) * len(batch.chosen) for batch in self.batches(reporter, name))
+        return total / len(self._places)
+
+    def batches(self, reporter: Reporter, name: str) -> Iterator[RankerBatch]:
+        """Each example once, in random order."""
+        examples, size = self._training._examples, self._training._recipe.batch_size
         order = self._random.permutation(self._places)
-        total = 0.0
         for start in reporter.track(range(0, len(order), size), name):
             places = order[start : start + size]
-            loss = self._loss(places)
-            self._optimiser.zero_grad()
-            loss.backward()  # type: ignore[no-untyped-call]
-            self._optimiser.step()
-            self._schedule.step()
-            total += loss.item() * len(places)
-        return total / len(order)
+            known = self._random.random(len(places)) >= _STRANGERS
+            yield RankerBatch(
+                inputs=self._training.inputs(places, known),
+                chosen=torch.from_numpy(examples.chosen[places]),
+                likes=torch.from_numpy(examples.likes[places]).float(),
+                values=torch.from_numpy(examples.values[places]),
+            )
 
-    def _loss(self, places: NDArray[np.int64]) -> Tensor:
-        examples, sizes = self._training._examples, self._training._sizes
-        known = self._random.random(len(places)) >= _STRANGERS
-        scores = self.ranker(**self._training.inputs(places, known))
-        chosen = torch.from_numpy(examples.chosen[places])
-        likes = torch.from_numpy(examples.likes[places]).float()
-        loss = losses.weighted_mean(losses.listwise_softmax(scores[..., 0], chosen), likes)
+    def step(self, batch: RankerBatch) -> float:
+        """Learns from one batch; returns its mean loss."""
+        loss = self._loss(batch)
+        self._optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        self._optimiser.step()
+        self._schedule.step()
+        return loss.item()
+
+    def _loss(self, batch: RankerBatch) -> Tensor:
+        sizes, chosen = self._training._sizes, batch.chosen
+        scores = self.ranker(**batch.inputs)
+        loss = losses.weighted_mean(losses.listwise_softmax(scores[..., 0], chosen), batch.likes)
         if VALUE in sizes.heads:
             predicted = (scores[..., sizes.heads.index(VALUE)] - sizes.value_mean) / sizes.value_std
-            wanted = (torch.from_numpy(examples.values[places]) - sizes.value_mean) / sizes.value_std
+            wanted = (batch.values - sizes.value_mean) / sizes.value_std
             loss = loss + self._training._recipe.value_weight * losses.squared_error(predicted, chosen, wanted).mean()
         return loss
 

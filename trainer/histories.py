@@ -11,11 +11,12 @@ from trainer.data import Dataset
 
 def history_before(dataset: Dataset, event: int) -> History:
     """The history of the event's user up to, and without, the event."""
-    earlier = dataset.rows_of_user(int(dataset.user_rows[event]))[: dataset.position[event]]
+    start = dataset.user_offsets[dataset.user_rows[event]]
+    earlier = slice(start, start + dataset.position[event])
     return History(
-        rows=dataset.item_rows[earlier].astype(np.int32),
-        values=dataset.values[earlier],
-        events=dataset.events[earlier],
+        rows=dataset.histories.item_rows[earlier],
+        values=dataset.histories.values[earlier],
+        events=dataset.histories.events[earlier].astype(np.int64),
     )
 
 

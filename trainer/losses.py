@@ -22,19 +22,18 @@ def full_softmax(queries_PD: Tensor, items_ND: Tensor, targets_P: Tensor, seen_P
 
 
 def sampled_softmax(
-    queries_PD: Tensor, items_ND: Tensor, targets_P: Tensor, negatives_S: Tensor, log_q_S: Tensor
+    queries_PD: Tensor, positives_PD: Tensor, negatives_SD: Tensor, same_PS: Tensor, log_q_S: Tensor
 ) -> Tensor:
-    """Cross-entropy over the target and sampled negatives, ``[P]``.
+    """Cross-entropy over the target and sampled negatives, ``[P]``, from their vectors.
 
     ``log_q_S`` is the logarithm of how often each negative is expected in the sample. Taken off the negatives' logits
     it makes their sum an unbiased estimate of the softmax's (Bengio and Senécal, 2008); the target's is exact already
-    and left uncorrected. A negative that is the target counts once.
+    and left uncorrected. A negative that is the target, as ``same_PS`` says, counts once.
     """
-    positive_P = (queries_PD * items_ND[targets_P]).sum(-1)
-    negative_PS = queries_PD @ items_ND[negatives_S].T - log_q_S
-    negative_PS = negative_PS.masked_fill(negatives_S[None, :] == targets_P[:, None], _NEVER)
+    positive_P = (queries_PD * positives_PD).sum(-1)
+    negative_PS = (queries_PD @ negatives_SD.T - log_q_S).masked_fill(same_PS, _NEVER)
     logits = torch.cat([positive_P[:, None], negative_PS], dim=1)
-    return F.cross_entropy(logits, torch.zeros_like(targets_P), reduction="none")
+    return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long), reduction="none")
 
 
 def listwise_softmax(scores_BC: Tensor, chosen_B: Tensor) -> Tensor:

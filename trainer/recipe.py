@@ -92,10 +92,14 @@ class Encoder:
 
 @dataclass(frozen=True, kw_only=True)
 class Ranker:
-    """The second stage. `history` is in events, `candidates` in items a user."""
+    """The second stage. `history` is in events, `candidates` in items a user.
+
+    It learns from at most `examples` events of its slice, evenly spread, for each holds its candidates in memory.
+    """
 
     name: str = "ntn_mlp"
     candidates: int = _within(200, 1, 100_000)
+    examples: int = _within(100_000, 100, 100_000_000)
     history: int = _within(50, 1, 10_000)
     slices: int = _within(8, 1, 1024)
     hidden: int = _within(64, 1, 65_536)
@@ -118,8 +122,12 @@ class Index:
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """Co-occurrence within `window` events, `decay` for each event further away, `neighbours` kept for an item."""
+    """Co-occurrence within `window` events, `decay` for each event further away, `neighbours` kept for an item.
 
+    It is counted over the latest `events`, for memory grows with them: 5 million take about 2.5 GB.
+    """
+
+    events: int = _within(5_000_000, 1, 1_000_000_000)
     window: int = _within(20, 1, 10_000)
     decay: float = _within(0.85, 0, 1)
     neighbours: int = _within(100, 1, 100_000)

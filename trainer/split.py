@@ -1,11 +1,13 @@
 """Which events train what: slices of time, so that nothing learns from what comes after."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data import Dataset
+from trainer.data.arrays import CHUNK, array
 from trainer.errors import DataError
 from trainer.recipe import Split as SplitRecipe
 
@@ -55,9 +57,21 @@ def held_out_events(dataset: Dataset, split: Split) -> NDArray[np.int64]:
     return targets(dataset, split.ranker_end, split.end)
 
 
+def evenly(events: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """All of the events, or ``count`` of them, evenly spread."""
+    if len(events) <= count:
+        return events
+    return events[np.linspace(0, len(events) - 1, count).astype(np.int64)]
+
+
 def _is_first(dataset: Dataset) -> NDArray[np.bool_]:
     """Which events are the first of their user with their item; only those can be foreseen, as the seen is left out."""
-    pair = dataset.user_rows * len(dataset.item_ids) + dataset.item_rows
-    first = np.zeros(len(pair), dtype=np.bool_)
-    first[np.unique(pair, return_index=True)[1]] = True
+    first = array(len(dataset.times), np.bool_)
+    # A group of users at a time, who have about as many events as are worked on at once.
+    groups = np.searchsorted(dataset.user_offsets, np.arange(0, len(first), CHUNK))
+    for start, end in pairwise(np.unique([*groups, len(dataset.user_ids)])):
+        offsets = dataset.user_offsets[start : end + 1]
+        user = np.repeat(np.arange(start, end), np.diff(offsets))
+        pair = user * len(dataset.item_ids) + dataset.histories.item_rows[offsets[0] : offsets[-1]]
+        first[dataset.user_events[offsets[0] + np.unique(pair, return_index=True)[1]]] = True
     return first

@@ -1,5 +1,7 @@
 """What is counted rather than learnt, as of a moment: nothing here looks at an event at or after ``end``."""
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
@@ -7,6 +9,7 @@ from scipy import sparse
 from shortlist.bundle.tables import ItemTables
 from shortlist.bundle.transitions import TransitionTable
 from trainer.data import Dataset
+from trainer.data.arrays import chunks
 from trainer.recipe import Statistics
 
 STATISTICS = ("count", "likes", "mean_value", "age", "unseen")
@@ -17,7 +20,7 @@ _COSINE_CHUNK = 1000
 
 def item_tables(dataset: Dataset, end: int, recipe: Statistics, vectors: NDArray[np.float32]) -> ItemTables:
     """The item tables of a bundle whose data ends before event ``end``."""
-    known = dataset.values[:end][np.isfinite(dataset.values[:end])]
+    known = dataset.known_values(end)
     return ItemTables(
         ids=dataset.item_ids,
         vectors=vectors,
@@ -36,7 +39,7 @@ def item_statistics(dataset: Dataset, end: int) -> NDArray[np.float32]:
     """
     rows, items = dataset.item_rows[:end], len(dataset.item_ids)
     count = np.bincount(rows, minlength=items)
-    likes = np.bincount(rows, weights=dataset.likes[:end], minlength=items)
+    likes = _sums(rows, dataset.likes[:end], items)
     first = np.full(items, dataset.times[end - 1])
     np.minimum.at(first, rows, dataset.times[:end])
     age = np.log1p(dataset.times[end - 1] - first)
@@ -49,7 +52,7 @@ def popularity_order(dataset: Dataset, end: int) -> NDArray[np.int32]:
     """Item rows by number of likes, then of events, ``[items]``."""
     rows, items = dataset.item_rows[:end], len(dataset.item_ids)
     count = np.bincount(rows, minlength=items)
-    likes = np.bincount(rows, weights=dataset.likes[:end], minlength=items)
+    likes = _sums(rows, dataset.likes[:end], items)
     return np.lexsort((np.arange(items), -count, -likes)).astype(np.int32)
 
 
@@ -60,7 +63,8 @@ def transition_table(dataset: Dataset, end: int, recipe: Statistics) -> Transiti
     follows = _as_probability(follows)
     offsets, pairs = _strongest(follows, recipe.neighbours)
     earlier, later = follows.row[pairs], follows.col[pairs]
-    weights = [follows.data[pairs], _values_at(liked, earlier, later), _cosines(dataset, end, earlier, later)]
+    matrix = interaction_matrix(dataset, end, max(0, end - recipe.events))
+    weights = [follows.data[pairs], _values_at(liked, earlier, later), _cosines(matrix, earlier, later)]
     return TransitionTable(
         offsets=offsets, rows=later.astype(np.int32), weights=np.stack(weights, axis=1).astype(np.float32)
     )
@@ -68,7 +72,9 @@ def transition_table(dataset: Dataset, end: int, recipe: Statistics) -> Transiti
 
 def follow_counts(dataset: Dataset, end: int, recipe: Statistics, *, liked_only: bool) -> sparse.coo_array:
     """How often an item comes after another within the window, less for each step in between, ``[items, items]``."""
-    events = dataset.user_events[dataset.user_events < end]
+    start = max(0, end - recipe.events)
+    parts = [dataset.user_events[chunk] for chunk in chunks(len(dataset.user_events))]
+    events = np.concatenate([part[(part >= start) & (part < end)] for part in parts])
     users, items = dataset.user_rows[events], dataset.item_rows[events]
     size = len(dataset.item_ids)
     total = sparse.csr_array((size, size), dtype=np.float64)
@@ -81,22 +87,30 @@ def follow_counts(dataset: Dataset, end: int, recipe: Statistics, *, liked_only:
     return total.tocoo()
 
 
-def interaction_matrix(dataset: Dataset, end: int) -> sparse.csr_array:
-    """Who did anything with what, ``[users, items]`` of ones."""
+def interaction_matrix(dataset: Dataset, end: int, start: int = 0) -> sparse.csr_array:
+    """Who did anything with what in the events from ``start`` to ``end``, ``[users, items]`` of ones."""
     shape = (len(dataset.user_ids), len(dataset.item_ids))
-    pairs = (dataset.user_rows[:end], dataset.item_rows[:end])
-    matrix = sparse.coo_array((np.ones(end), pairs), shape).tocsr()
+    pairs = (dataset.user_rows[start:end], dataset.item_rows[start:end])
+    matrix = sparse.coo_array((np.ones(end - start), pairs), shape).tocsr()
     matrix.data[:] = 1.0
     return matrix
 
 
 def _mean_value(dataset: Dataset, end: int, count: NDArray[np.int64]) -> NDArray[np.float64]:
     values = dataset.values[:end]
-    if not np.isfinite(values).any():
+    if not len(dataset.known_values(end)):
         return np.zeros(len(count))
     mean = values.mean()
-    total = np.bincount(dataset.item_rows[:end], weights=values, minlength=len(count))
+    total = _sums(dataset.item_rows[:end], values, len(count))
     return np.asarray((total + _PRIOR_EVENTS * mean) / (count + _PRIOR_EVENTS))
+
+
+def _sums(rows: NDArray[np.int64], weights: NDArray[Any], items: int) -> NDArray[np.float64]:
+    """The sum of each item's weights, ``[items]``."""
+    total = np.zeros(items)
+    for chunk in chunks(len(rows)):
+        total += np.bincount(rows[chunk], weights=weights[chunk], minlength=items)
+    return total
 
 
 def _as_probability(counts: sparse.coo_array) -> sparse.coo_array:
@@ -121,9 +135,9 @@ def _values_at(matrix: sparse.coo_array, rows: NDArray[np.int32], columns: NDArr
     return np.asarray(matrix.tocsr()[rows, columns]).ravel()
 
 
-def _cosines(dataset: Dataset, end: int, rows: NDArray[np.int32], columns: NDArray[np.int32]) -> NDArray[np.float64]:
+def _cosines(matrix: sparse.csr_array, rows: NDArray[np.int32], columns: NDArray[np.int32]) -> NDArray[np.float64]:
     """Cosine of the two items' users for each pair; ``rows`` ascend. In chunks, since all pairs may not fit."""
-    matrix = interaction_matrix(dataset, end).tocsc()
+    matrix = matrix.tocsc()
     norms = np.sqrt(np.maximum(np.asarray(matrix.sum(axis=0)).ravel(), 1.0))
     together = np.zeros(len(rows))
     for start in range(0, matrix.shape[1], _COSINE_CHUNK):

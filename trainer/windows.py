@@ -9,77 +9,99 @@ from trainer.data import Dataset
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Window:
-    """Events of one user to learn from: each but the first is predicted from those before it.
+class Windows:
+    """W parts of users' histories to learn from: in each, every event but the first is predicted from those before it.
 
-    ``events`` ``[length + 1]`` are positions in the data set, oldest first; ``before`` are the user's earlier ones,
-    which are seen and not looked at; the first ``known`` predictions belong to the window before this one.
+    All ``[W]``: ``starts`` are positions in the data set's histories, ``lengths`` how many events are predicted, of
+    which the first ``known`` belong to the window before. ``befores`` are where the users' histories start: what is
+    between there and the window is seen and not looked at.
     """
 
-    events: NDArray[np.int64]
-    before: NDArray[np.int64]
-    known: int
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    known: NDArray[np.int64]
+    befores: NDArray[np.int64]
+
+    def __len__(self) -> int:
+        return len(self.starts)
+
+    def at(self, places: NDArray[np.int64]) -> "Windows":
+        """Some of them."""
+        return Windows(
+            starts=self.starts[places],
+            lengths=self.lengths[places],
+            known=self.known[places],
+            befores=self.befores[places],
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WindowBatch:
     """Windows as arrays, padded on the left; B windows, L places, P predictions.
 
-    ``inputs`` ``[B, L]`` and ``targets`` ``[P]`` are positions in the data set, ``mask`` ``[B, L]`` is 0 for padding,
-    ``predicted`` ``[B, L]`` marks the places that ``targets`` lists in order.
+    ``inputs`` ``[B, L]`` and ``targets`` ``[P]`` are positions in the data set's histories, ``mask`` ``[B, L]`` is 0
+    for padding, ``predicted`` ``[B, L]`` marks the places that ``targets`` lists in order.
     """
 
     inputs: NDArray[np.int64]
     mask: NDArray[np.float32]
     predicted: NDArray[np.bool_]
     targets: NDArray[np.int64]
-    windows: tuple[Window, ...]
+    windows: Windows
 
 
-def windows_of(dataset: Dataset, end: int, length: int) -> list[Window]:
+def windows_of(dataset: Dataset, end: int, length: int) -> Windows:
     """Every prediction of the events before ``end`` exactly once, in windows of at most ``length`` places."""
-    windows = []
-    for user in range(len(dataset.user_ids)):
-        events = dataset.rows_of_user(user)
-        events = events[: np.searchsorted(events, end)]
-        for start in range(0, len(events) - 1, length):
-            # The last window reaches back, so that it has as much context as the others.
-            first = max(0, min(start, len(events) - 1 - length))
-            part = events[first : first + length + 1]
-            windows.append(Window(events=part, before=events[:first], known=start - first))
-    return windows
+    events = np.bincount(dataset.user_rows[:end], minlength=len(dataset.user_ids))
+    predictions = np.maximum(events - 1, 0)
+    counts = -(-predictions // length)
+    user = np.repeat(np.arange(len(counts)), counts)
+    start = (np.arange(len(user)) - np.repeat(np.cumsum(counts) - counts, counts)) * length
+    # The last window reaches back, so that it has as much context as the others.
+    first = np.maximum(0, np.minimum(start, predictions[user] - length))
+    befores = dataset.user_offsets[user]
+    return Windows(
+        starts=befores + first,
+        lengths=np.minimum(length, predictions[user] - first),
+        known=start - first,
+        befores=befores,
+    )
 
 
-def batch_by_length(windows: list[Window], size: int, generator: np.random.Generator) -> list[tuple[Window, ...]]:
-    """Batches of windows of like length, so that little padding is computed, in random order."""
+def batch_by_length(windows: Windows, size: int, generator: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Places of windows of like length, a batch each, so that little padding is computed; in random order."""
     tie = generator.random(len(windows))
-    order = np.lexsort((tie, np.array([len(window.events) for window in windows])))
-    batches = [tuple(windows[place] for place in order[start : start + size]) for start in range(0, len(order), size)]
+    order = np.lexsort((tie, windows.lengths))
+    batches = [order[start : start + size] for start in range(0, len(order), size)]
     return [batches[place] for place in generator.permutation(len(batches))]
 
 
-def collate(windows: tuple[Window, ...]) -> WindowBatch:
+def collate(windows: Windows) -> WindowBatch:
     """Windows → arrays."""
-    length = max(len(window.events) for window in windows) - 1
-    inputs = np.zeros((len(windows), length), dtype=np.int64)
-    mask = np.zeros((len(windows), length), dtype=np.float32)
-    predicted = np.zeros((len(windows), length), dtype=np.bool_)
-    for line, window in enumerate(windows):
-        size = len(window.events) - 1
-        inputs[line, -size:] = window.events[:-1]
-        mask[line, -size:] = 1.0
-        predicted[line, length - size + window.known :] = True
-    targets = np.concatenate([window.events[1 + window.known :] for window in windows])
-    return WindowBatch(inputs=inputs, mask=mask, predicted=predicted, targets=targets, windows=windows)
+    length = int(windows.lengths.max())
+    place_BL = np.arange(length) - (length - windows.lengths)[:, None]
+    inputs = np.where(place_BL >= 0, windows.starts[:, None] + place_BL, 0)
+    predicted = place_BL >= windows.known[:, None]
+    return WindowBatch(
+        inputs=inputs,
+        mask=(place_BL >= 0).astype(np.float32),
+        predicted=predicted,
+        targets=inputs[predicted] + 1,
+        windows=windows,
+    )
 
 
 def seen_before(dataset: Dataset, batch: WindowBatch) -> NDArray[np.bool_]:
     """What each prediction's user already has, ``[P, items]``."""
-    parts = []
-    for window in batch.windows:
-        seen = np.zeros((len(window.events) - 1, len(dataset.item_ids)), dtype=np.bool_)
-        seen[np.arange(len(seen)), dataset.item_rows[window.events[:-1]]] = True
-        np.logical_or.accumulate(seen, axis=0, out=seen)
-        seen[:, dataset.item_rows[window.before]] = True
-        parts.append(seen[window.known :])
-    return np.concatenate(parts)
+    rows, windows = dataset.histories.item_rows, batch.windows
+    seen = np.empty((len(batch.targets), len(dataset.item_ids)), dtype=np.bool_)
+    end = 0
+    for window, count in enumerate(windows.lengths - windows.known):
+        start = windows.starts[window] + windows.known[window]
+        # The first of the window's predictions that an item is seen at; of one seen twice, the last written stays.
+        first = np.full(seen.shape[1], count, dtype=np.int32)
+        first[rows[start : start + count][::-1]] = np.arange(count)[::-1]
+        first[rows[windows.befores[window] : start]] = 0
+        np.less_equal(first, np.arange(count, dtype=np.int32)[:, None], out=seen[end : end + count])
+        end += count
+    return seen

@@ -11,14 +11,10 @@ T = TypeVar("T", bound=np.generic)
 
 # What the table knows of a pair (earlier item, later item).
 FOLLOWS, LIKED_AFTER, COSINE = range(3)
-# One feature for each column: the relation it sums, and the decay for each step back in the history.
-_RELATION = np.array([FOLLOWS, FOLLOWS, FOLLOWS, LIKED_AFTER, COSINE, COSINE])
-_DECAY = np.array([0.0, 0.8, 1.0, 0.8, 1.0, 1.0], dtype=np.float32)
-_BY_VALUE = 5
-FEATURE_COUNT = len(_RELATION)
+FEATURE_COUNT = 6
 HISTORY_STEPS = 20
-_DECAYED = _DECAY ** np.arange(HISTORY_STEPS, dtype=np.float32)[:, None]
-_MARKS = 2**16
+_DECAYS = 0.8 ** np.arange(HISTORY_STEPS, dtype=np.float32)
+_MARKS = 2**14
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,42 +43,61 @@ class TransitionTable:
         """
         steps = _Steps.of(histories, values)
         pairs, step = self._pairs_of(steps.items)
-        hit, cell = _find(steps.users[step], self.rows[pairs], candidates)
-        added = self.weights[pairs[hit]][:, _RELATION] * steps.weights[step[hit]]
-        cells = cell[:, None] * FEATURE_COUNT + np.arange(FEATURE_COUNT)
-        total = np.bincount(cells.ravel(), weights=added.ravel(), minlength=candidates.size * FEATURE_COUNT)
-        return total.reshape(*candidates.shape, FEATURE_COUNT).astype(np.float32)
+        hit, cell = _find(steps.users.take(step), self.rows.take(pairs), candidates)
+        step = step.take(hit)
+        follows, liked, cosine = self.weights.take(pairs.take(hit), axis=0).T
+        back, decay = steps.back.take(step), steps.decay.take(step)
+        summed = [
+            follows * (back == 0),
+            follows * decay,
+            follows,
+            liked * decay,
+            cosine * steps.share.take(step),
+            cosine * steps.valued.take(step),
+        ]
+        found = np.empty((candidates.size, FEATURE_COUNT), dtype=np.float32)
+        for place, amounts in enumerate(summed):
+            found[:, place] = np.bincount(cell, weights=amounts, minlength=candidates.size)
+        return found.reshape(*candidates.shape, FEATURE_COUNT)
 
     def _pairs_of(self, items: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Where the neighbours of each item are, one item after the other, and the place of that item in ``items``."""
-        starts = self.offsets[items]
-        counts = self.offsets[items + 1] - starts
+        starts = self.offsets.take(items)
+        counts = self.offsets.take(items + 1) - starts
         step = np.repeat(np.arange(len(items)), counts)
         before = np.cumsum(counts) - counts
-        return np.arange(counts.sum()) + (starts - before)[step], step
+        return np.arange(len(step)) + (starts - before).take(step), step
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Steps:
-    """The last steps of several histories, one user after the other, latest first.
+    """The last steps of several histories, one user after the other, latest first; all ``[steps]``.
 
-    Shapes, of all steps S: items ``[S]``, users ``[S]``, weights ``[S, FEATURE_COUNT]``.
+    ``back`` counts the steps to the latest, and ``decay`` is less for each; ``share`` is one over the root of the
+    history's length, since sums over a whole history grow with it, and ``valued`` is the share times the value.
     """
 
     items: NDArray[np.int32]
     users: NDArray[np.int64]
-    weights: NDArray[np.float32]
+    back: NDArray[np.int64]
+    decay: NDArray[np.float32]
+    share: NDArray[np.float32]
+    valued: NDArray[np.float32]
 
     @classmethod
     def of(cls, histories: Sequence[NDArray[np.int32]], values: Sequence[NDArray[np.float32]]) -> "_Steps":
         lengths = np.array([min(len(history), HISTORY_STEPS) for history in histories])
         users = np.repeat(np.arange(len(histories)), lengths)
         back = np.arange(len(users)) - (np.cumsum(lengths) - lengths)[users]
-        weights = _DECAYED[back]
-        # Sums over a whole history grow with its length; the square root keeps long and short ones comparable.
-        weights[:, _RELATION == COSINE] /= np.sqrt(np.maximum(lengths, 1)).astype(np.float32)[users, None]
-        weights[:, _BY_VALUE] *= _latest(values)
-        return cls(items=_latest(histories), users=users, weights=weights)
+        share = (1 / np.sqrt(np.maximum(lengths, 1))).astype(np.float32)[users]
+        return cls(
+            items=_latest(histories),
+            users=users,
+            back=back,
+            decay=_DECAYS[back],
+            share=share,
+            valued=share * _latest(values),
+        )
 
 
 def _latest(parts: Sequence[NDArray[T]]) -> NDArray[T]:
@@ -92,17 +107,29 @@ def _latest(parts: Sequence[NDArray[T]]) -> NDArray[T]:
 def _find(
     users: NDArray[np.int64], rows: NDArray[np.int32], candidates: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Which of the users' rows ``[n]`` are candidates ``[users, candidates]`` of theirs, and at which place of all."""
-    # Most rows are no candidates, and a look into a table of marks by hash is cheaper than a search in a sorted array.
-    marks = np.zeros((len(candidates), _MARKS), dtype=np.bool_)
-    everybody = np.arange(len(candidates))[:, None]
-    marks[everybody, candidates & (_MARKS - 1)] = True
-    likely = np.flatnonzero(marks[users, rows & (_MARKS - 1)])
-    # A user and a row in one number, since the rows are 32 bits.
-    keys = (candidates | everybody << 32).ravel()
-    wanted = rows[likely] | users[likely] << 32
-    order = np.argsort(keys)
-    ranked = keys[order]
-    place = np.minimum(np.searchsorted(ranked, wanted), len(ranked) - 1)
-    found = ranked[place] == wanted
-    return likely[found], order[place[found]]
+    """Which of the users' rows ``[n]`` are candidates ``[users, candidates]`` of theirs, and at which place of all.
+
+    A look into a small table by hash, some times cheaper than a binary search; the few candidates whose place in it was
+    taken by another are searched for.
+    """
+    count, flat = candidates.shape[1], candidates.ravel()
+    first = np.arange(len(candidates)) * count
+    table = np.repeat(first, _MARKS)
+    places = np.arange(flat.size)
+    marks = (candidates & (_MARKS - 1)) + (np.arange(len(candidates)) * _MARKS)[:, None]
+    table[marks.ravel()] = places
+    cell = table.take((rows & (_MARKS - 1)) + users * _MARKS)
+    found = flat.take(cell) == rows
+    lost = np.flatnonzero(table.take(marks.ravel()) != places)
+    if len(lost):
+        # A user and a row in one number, since the rows are 32 bits.
+        keys = flat[lost] | lost // count << 32
+        order = np.argsort(keys)
+        missing = np.flatnonzero(~found)
+        wanted = rows[missing] | users[missing] << 32
+        at = order[np.minimum(np.searchsorted(keys, wanted, sorter=order), len(keys) - 1)]
+        late = keys[at] == wanted
+        found[missing[late]] = True
+        cell[missing[late]] = lost[at[late]]
+    hit = np.flatnonzero(found)
+    return hit, cell.take(hit)

@@ -30,12 +30,13 @@ class Answering(RankingServiceServicer):
         if self._error:
             raise self._error
         items = [
-            pb.ScoredItem(item_id="[red]7", score=0.75, head_scores={"like": 0.75}, source=SOURCE_MODEL),
+            pb.ScoredItem(item_id="[red]7", score=0.75, head_scores=[0.75], source=SOURCE_MODEL),
             pb.ScoredItem(item_id="8", source=SOURCE_FALLBACK),
         ]
         return pb.RecommendResponse(
             bundle_id="20261124T101500-3f9c",
             items=items,
+            heads=["like"],
             asked_count=request.limit,
             found_count=2,
             degraded=True,

@@ -38,14 +38,13 @@ class Recording(RankingServiceServicer):
     def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.RecommendResponse:  # noqa: N802
         self._note(request, context)
         items = [
-            pb.ScoredItem(
-                item_id="7", score=0.75, head_scores={"like": 0.75}, retrieval_score=0.5, source=SOURCE_MODEL
-            ),
+            pb.ScoredItem(item_id="7", score=0.75, head_scores=[0.75], retrieval_score=0.5, source=SOURCE_MODEL),
             pb.ScoredItem(item_id="8", source=SOURCE_FALLBACK),
         ]
         return pb.RecommendResponse(
             bundle_id="b",
             items=items,
+            heads=["like"],
             asked_count=request.limit,
             found_count=2,
             unknown_item_count=1,

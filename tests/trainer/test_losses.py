@@ -35,14 +35,16 @@ def test_the_target_is_never_left_out_even_if_the_user_has_it() -> None:
 
 def test_a_sample_of_every_item_gives_the_full_softmax() -> None:
     """Proves that the target counts once: in the sample too, it is not summed twice."""
-    sampled = losses.sampled_softmax(QUERIES, ITEMS, TARGETS, torch.arange(4), torch.zeros(4))
+    same = TARGETS[:, None] == torch.arange(4)
+    sampled = losses.sampled_softmax(QUERIES, ITEMS[TARGETS], ITEMS, same, torch.zeros(4))
     full = losses.full_softmax(QUERIES, ITEMS, TARGETS, torch.zeros((2, 4), dtype=torch.bool))
     torch.testing.assert_close(sampled, full)
 
 
 def test_a_negative_counts_by_how_rarely_it_is_drawn() -> None:
     """Proves the correction by hand: one negative expected half a time in the sample stands for two of itself."""
-    found = losses.sampled_softmax(QUERIES[:1], ITEMS, TARGETS[:1], torch.tensor([0]), torch.tensor([np.log(0.5)]))
+    positive, negative, other = ITEMS[TARGETS[:1]], ITEMS[:1], torch.tensor([[False]])
+    found = losses.sampled_softmax(QUERIES[:1], positive, negative, other, torch.tensor([np.log(0.5)]))
     assert found.item() == pytest.approx(np.log(np.exp(2.0) + 2 * np.exp(1.0)) - 2.0, rel=1e-5)
 
 

@@ -140,8 +140,9 @@ def test_the_folded_tensor_equals_its_formula(fitted: TwoStage) -> None:
     assert isinstance(ranker, NtnMlpRanker)
     random = torch.Generator().manual_seed(0)
     users, items = torch.randn(3, 16, generator=random), torch.randn(3, 5, 16, generator=random)
+    nothing = torch.zeros(3, 5, len(ranker.mean_X))
     with torch.no_grad():
-        folded = ranker._interact(users, items)
+        folded = ranker._first_layer(users, torch.zeros(3, ranker.sizes.user_features), items, nothing)
     for user in range(3):
         for item in range(5):
             assert_close(folded[user, item], first_layer(ranker, users[user], items[user, item]))

@@ -9,13 +9,14 @@ import torch
 from torch import nn
 
 from trainer.data import Dataset
+from trainer.data.dataset import Histories
 from trainer.errors import DataError
 from trainer.fit import fit_two_stage
 from trainer.fit_encoder import EncoderTraining
 from trainer.progress import Reporter
 from trainer.recipe import Recipe
 from trainer.recipe import Split as SplitRecipe
-from trainer.split import Split, evaluation_split, final_split, held_out_events, targets
+from trainer.split import Split, evaluation_split, evenly, final_split, held_out_events, targets
 from trainer.two_stage import TwoStage
 
 Make = Callable[[Sequence[tuple[str, str, int, float]]], Dataset]
@@ -24,12 +25,13 @@ Make = Callable[[Sequence[tuple[str, str, int, float]]], Dataset]
 def changed_after(data: Dataset, end: int) -> Dataset:
     """The data with what happened at and after an event altered, though not to whom or when."""
     late = np.arange(len(data.times)) >= end
-    return replace(
+    altered = replace(
         data,
         item_rows=np.where(late, (data.item_rows * 7 + 3) % len(data.item_ids), data.item_rows),
         values=np.where(late, np.float32(1.0), data.values),
         likes=np.where(late, ~data.likes, data.likes),
     )
+    return replace(altered, histories=Histories.of(altered, data.user_events))
 
 
 def assert_same_weights(one: nn.Module, other: nn.Module) -> None:
@@ -54,6 +56,26 @@ def test_targets_are_liked_and_new_to_a_user_with_a_history(dataset_of: Make) ->
     assert targets(data, 0, 7).tolist() == [1, 5]
     assert targets(data, 2, 7).tolist() == [5]
     assert held_out_events(data, Split(encoder_end=1, ranker_end=6, end=7)).tolist() == []
+
+
+def test_targets_do_not_depend_on_how_many_users_are_looked_at_together(
+    planted: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proves that a repeat is found in groups of few users, as in one group of all."""
+    item_rows = planted.item_rows // 6  # so that there are repeats
+    repeated = replace(planted, item_rows=item_rows)
+    repeated = replace(repeated, histories=Histories.of(repeated, planted.user_events))
+    together = targets(repeated, 0, 1680)
+    monkeypatch.setattr("trainer.split.CHUNK", 40)
+    assert targets(repeated, 0, 1680).tolist() == together.tolist()
+    likes = planted.likes & (planted.position >= 1)
+    assert 0 < len(together) < likes.sum()
+
+
+def test_a_cut_of_the_events_is_spread_evenly() -> None:
+    """Proves that few events are all kept, and that of many the first, the last and those between are."""
+    assert evenly(np.arange(5), 5).tolist() == [0, 1, 2, 3, 4]
+    assert evenly(np.arange(9), 5).tolist() == [0, 2, 4, 6, 8]
 
 
 def test_data_without_anything_to_test_on_is_refused(dataset_of: Make) -> None:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from shortlist.bundle.tables import ItemTables
 from shortlist.bundle.transitions import COSINE, FOLLOWS, LIKED_AFTER
 from trainer.data import Dataset
+from trainer.data.dataset import Histories
 from trainer.recipe import Statistics
 from trainer.statistics import follow_counts, item_statistics, item_tables, popularity_order, transition_table
 
@@ -23,7 +24,7 @@ def changed_after(data: Dataset, end: int) -> Dataset:
     """The data with everything that can be different at or after an event different."""
     late = np.arange(len(data.times)) >= end
     random = np.random.default_rng(1)
-    return replace(
+    altered = replace(
         data,
         item_rows=np.where(late, random.integers(len(data.item_ids), size=len(late)), data.item_rows),
         values=np.where(late, np.float32(1000.0), data.values),
@@ -31,6 +32,7 @@ def changed_after(data: Dataset, end: int) -> Dataset:
         times=np.where(late, data.times + 1_000_000, data.times),
         events=np.where(late, data.events + 1, data.events),
     )
+    return replace(altered, histories=Histories.of(altered, data.user_events))
 
 
 def arrays(tables: ItemTables) -> dict[str, NDArray[np.generic]]:
@@ -85,6 +87,14 @@ def test_a_transition_is_a_probability_drawn_to_zero_by_ten(dataset_of: Make) ->
     np.testing.assert_allclose(table.weights[:, FOLLOWS], [1 / 11.5, 0.5 / 11.5, 1 / 12, 1 / 12], rtol=1e-6)
     np.testing.assert_allclose(table.weights[:, LIKED_AFTER], [0, 0.5 / 10.5, 1 / 12, 1 / 12], rtol=1e-6)
     np.testing.assert_allclose(table.weights[:, COSINE], [1, 2**-0.5, 1, 2**-0.5], rtol=1e-6)
+
+
+def test_transitions_are_counted_over_the_latest_events_alone(dataset_of: Make) -> None:
+    """Proves that the number of events bounds what is counted: of the last two, only y before x is left."""
+    table = transition_table(dataset_of(ROWS), 5, Statistics(events=2))
+    assert table.offsets.tolist() == [0, 0, 1, 1]
+    assert table.rows.tolist() == [X]
+    np.testing.assert_allclose(table.weights[:, COSINE], [1.0], rtol=1e-6)
 
 
 @pytest.mark.parametrize("keep", [1, 5])

@@ -1,15 +1,20 @@
 """What training reads: events in time order, and a row and features for each user and item."""
 
+import math
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from trainer.data.arrays import array, chunks, taken
+
 Ids = NDArray[np.bytes_]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
+_VALUES = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -41,27 +46,57 @@ class DataCounts:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Dataset:
+class EventArrays:
+    """N events in time order; those of one second keep the order of the file."""
+
+    user_rows: Ints
+    """[N], as are the others."""
+    item_rows: Ints
+    times: Ints
+    """Unix seconds."""
+    values: Floats
+    """NaN where there is no value column."""
+    events: Ints
+    """1 + the position in the event names; 0 where there is no event column."""
+    likes: Flags
+    """As the recipe defines a like."""
+
+    def known_values(self, end: int) -> Floats:
+        """Values of events before `end`, without NaN; of more than a million a million, evenly spread."""
+        values = self.values[: end : math.ceil(end / _VALUES)]
+        return values[np.isfinite(values)]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Histories:
+    """The events by user and then by time, so that what a user did is a slice, read in one piece from a disk, too."""
+
+    item_rows: NDArray[np.int32]
+    """[N], as are the others."""
+    values: Floats
+    events: NDArray[np.uint16]
+    likes: Flags
+
+    @classmethod
+    def of(cls, events: EventArrays, order: Ints) -> Self:
+        """The events in an order, which is a Dataset's `user_events`."""
+        return cls(
+            item_rows=taken(events.item_rows, order, np.int32),
+            values=taken(events.values, order, np.float32),
+            events=taken(events.events, order, np.uint16),
+            likes=taken(events.likes, order, np.bool_),
+        )
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Dataset(EventArrays):
     """N events of U users with I items. A row is a position in `user_ids` or `item_ids`."""
 
     user_ids: Ids
     """[U], ascending bytewise: those with events and those in the user table."""
     item_ids: Ids
     """[I], ascending bytewise, so that serving finds a row by binary search; items without events included."""
-
-    user_rows: Ints
-    """[N]. Events are in time order; those of one second keep the order of the file."""
-    item_rows: Ints
-    """[N]."""
-    times: Ints
-    """[N], unix seconds."""
-    values: Floats
-    """[N], NaN where there is no value column."""
-    events: Ints
-    """[N], 1 + the position in `event_names`; 0 where there is no event column."""
     event_names: tuple[str, ...]
-    likes: Flags
-    """[N], as the recipe defines a like."""
 
     user_offsets: Ints
     """[U + 1]: user u's events are `user_events[user_offsets[u] : user_offsets[u + 1]]`."""
@@ -69,6 +104,8 @@ class Dataset:
     """[N], positions in the event arrays, by user and then by time."""
     position: Ints
     """[N]: how many earlier events the same user has."""
+    histories: Histories
+    """[N] events in the order of `user_events`."""
 
     item_features: Features
     user_features: Features
@@ -82,10 +119,21 @@ class Dataset:
 
 
 def group_by_user(user_rows: Ints, users: int) -> tuple[Ints, Ints, Ints]:
-    """Dataset's `user_offsets` [users + 1], `user_events` [N] and `position` [N] from its `user_rows` [N]."""
+    """Dataset's `user_offsets` [users + 1], `user_events` [N] and `position` [N] from its `user_rows` [N].
+
+    A counting sort, whose memory does not grow with N.
+    """
     offsets = np.zeros(users + 1, dtype=np.int64)
-    np.cumsum(np.bincount(user_rows, minlength=users), out=offsets[1:])
-    events = np.argsort(user_rows, kind="stable")
-    position = np.empty_like(events)
-    position[events] = np.arange(len(events)) - offsets[user_rows[events]]
+    for chunk in chunks(len(user_rows)):
+        offsets[1:] += np.bincount(user_rows[chunk], minlength=users)
+    np.cumsum(offsets, out=offsets)
+    events, position = array(len(user_rows), np.int64), array(len(user_rows), np.int64)
+    filled = np.zeros(users, dtype=np.int64)
+    for chunk in chunks(len(user_rows)):
+        order = np.argsort(user_rows[chunk], kind="stable")
+        counts = np.bincount(user_rows[chunk], minlength=users)
+        earlier = np.arange(len(order)) + np.repeat(filled - np.cumsum(counts) + counts, counts)
+        events[earlier + np.repeat(offsets[:-1], counts)] = chunk.start + order
+        position[chunk.start + order] = earlier
+        filled += counts
     return offsets, events, position

@@ -1,21 +1,128 @@
-"""The interactions table as events: checked, without duplicates, in time order."""
+"""The interactions as events: checked, without duplicates, in time order; never all of them in memory.
 
+An external merge sort: each table is checked, sorted by time and written as one run; then one span of time after the
+other is read from all the runs.
+"""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
 import polars as pl
 
+from trainer.data import arrays
+from trainer.data.arrays import array
 from trainer.data.cells import ids, times, values
+from trainer.data.dataset import EventArrays, Ints
 from trainer.data.tables import Table
 from trainer.errors import DataError
 from trainer.recipe import Interactions
 
+_SAMPLED = 2**10
+# Rows that a reader may skip together by their times.
+_ROW_GROUP = 2**14
+_ALL_TIME = 2**62
 
-def read_events(table: Table, columns: Interactions) -> pl.DataFrame:
-    """Events `user`, `item`, `event` (text), `time` (unix seconds), `value` (float32), `like`, sorted by time.
 
-    Stable: events of one second keep the order of the file. Of the same user, item and time the first is kept. `event`
-    is null and `value` NaN where there is no such column. Raises DataError for what cannot be read, for fewer than two
-    users, and when no event is a like.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EventLog:
+    """Checked events in runs on disk, and all the ids in them, each once and in no order."""
+
+    columns: Interactions
+    runs: list[Path]
+    edges: list[int]
+    """Ascending times; from one to the next there are about as many events as are worked on at a time."""
+    users: pl.Series
+    items: pl.Series
+    events: pl.Series
+    rows: int
+    name: str
+
+    def spans(self) -> Iterator[pl.DataFrame]:
+        """Events `user`, `item`, `event` (text), `time` (unix seconds), `value` (float32), `like`, in time order.
+
+        Stable: events of one second keep the order of the file. Of the same user, item and time the first is kept.
+        `event` is null and `value` NaN where there is no such column.
+        """
+        for first, end in pairwise(self.edges):
+            span = pl.scan_parquet(self.runs).filter(pl.col("time").is_between(first, end, closed="left")).collect()
+            kept = span.unique(["user", "item", "time"], keep="first", maintain_order=True)
+            yield kept.sort("time", maintain_order=True).with_columns(like=_likes(self.columns))
+
+
+def used_columns(columns: Interactions) -> list[str]:
+    """The columns of the table that `read_events` looks at."""
+    named = (columns.user, columns.item, columns.time, columns.event, columns.value)
+    return [name for name in named if name is not None]
+
+
+def read_events(tables: Iterable[Table], columns: Interactions, folder: Path) -> EventLog:
+    """Check the tables and write them as runs into a folder.
+
+    Raises DataError for what cannot be read, and for fewer than two users.
     """
-    frame = pl.DataFrame(
+    runs, samples, rows, name = list[Path](), list[pl.Series](), 0, ""
+    universes = {column: pl.Series(column, [], dtype=pl.String) for column in ("user", "item", "event")}
+    for table in tables:
+        frame = _checked(table, columns).sort("time", maintain_order=True)
+        runs.append(folder / f"{len(runs):06}.parquet")
+        frame.write_parquet(runs[-1], compression="lz4", row_group_size=_ROW_GROUP)
+        samples.append(frame["time"].gather_every(_SAMPLED))
+        for column, known in universes.items():
+            universes[column] = pl.concat([known, frame[column].drop_nulls()]).unique()
+        rows, name = rows + table.frame.height, table.name
+    if len(universes["user"]) < 2:
+        raise DataError(f"{name}, column {columns.user!r}: has one user; a recommender needs two or more")
+    return EventLog(
+        columns=columns,
+        runs=runs,
+        edges=_edges(pl.concat(samples).sort().to_numpy()),
+        users=universes["user"],
+        items=universes["item"],
+        events=universes["event"],
+        rows=rows,
+        name=name,
+    )
+
+
+def event_arrays(log: EventLog, users: pl.Series, items: pl.Series, event_names: pl.Series) -> EventArrays:
+    """The log's events, with positions in the users, items and names for their ids.
+
+    Raises DataError when no event is a like.
+    """
+    found = EventArrays(
+        user_rows=array(log.rows, np.int64),
+        item_rows=array(log.rows, np.int64),
+        times=array(log.rows, np.int64),
+        values=array(log.rows, np.float32),
+        events=array(log.rows, np.int64),
+        likes=array(log.rows, np.bool_),
+    )
+    user_kind, item_kind, event_kind = pl.Enum(users), pl.Enum(items), pl.Enum(event_names)
+    end = 0
+    for span in log.spans():
+        places = slice(end, end + span.height)
+        found.user_rows[places] = _rows(span["user"], user_kind)
+        found.item_rows[places] = _rows(span["item"], item_kind)
+        found.times[places] = span["time"].to_numpy()
+        found.values[places] = span["value"].to_numpy()
+        found.events[places] = _rows(span["event"], event_kind) + 1
+        found.likes[places] = span["like"].to_numpy()
+        end = places.stop
+    if not found.likes.any():
+        raise DataError(f"{log.name}: no row is a like by the recipe's positive_value and positive_events")
+    return EventArrays(**{name: column[:end] for name, column in vars(found).items()})
+
+
+def _rows(ids: pl.Series, universe: pl.Enum) -> Ints:
+    """The position [n] of each id in the universe; -1 for a null."""
+    return ids.cast(universe).to_physical().cast(pl.Int64).fill_null(-1).to_numpy()
+
+
+def _checked(table: Table, columns: Interactions) -> pl.DataFrame:
+    return pl.DataFrame(
         {
             "user": ids(table, columns.user),
             "item": ids(table, columns.item),
@@ -25,13 +132,12 @@ def read_events(table: Table, columns: Interactions) -> pl.DataFrame:
         },
         schema_overrides={"event": pl.String, "value": pl.Float32},
     )
-    if frame["user"].n_unique() < 2:
-        raise DataError(f"{table.name}, column {columns.user!r}: has one user; a recommender needs two or more")
-    kept = frame.unique(["user", "item", "time"], keep="first", maintain_order=True).sort("time", maintain_order=True)
-    kept = kept.with_columns(like=_likes(columns))
-    if not kept["like"].any():
-        raise DataError(f"{table.name}: no row is a like by the recipe's positive_value and positive_events")
-    return kept
+
+
+def _edges(sample: Ints) -> list[int]:
+    """From one in `_SAMPLED` of the times, ascending."""
+    inner = np.unique(sample[arrays.CHUNK // _SAMPLED :: arrays.CHUNK // _SAMPLED])
+    return [0, *(int(time) for time in inner if time > 0), _ALL_TIME]
 
 
 def _likes(columns: Interactions) -> pl.Expr:

@@ -3,12 +3,15 @@
 Rows in messages count from 1 and leave the header out.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
+from trainer.data.arrays import chunks
 from trainer.errors import DataError
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -19,10 +22,11 @@ _SHOWN_WIDTH = 60
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Table:
-    """A table and the name of the file that messages give it."""
+    """A table, or the part of it from row `first` on, and the name of the file that messages give it."""
 
     name: str
     frame: pl.DataFrame
+    first: int = 0
 
     def column(self, column: str) -> pl.Series:
         """A column by name. Raises DataError, listing the columns there are."""
@@ -35,8 +39,10 @@ class Table:
         rows = bad.arg_true()
         if rows.is_empty():
             return
-        shown = ", ".join(f"row {row + 1}: {self.frame[column][row]!r:.{_SHOWN_WIDTH}}" for row in rows.head(_SHOWN))
-        counted = f"{len(rows)} of {len(bad)} rows"
+        shown = ", ".join(
+            f"row {self.first + row + 1}: {self.frame[column][row]!r:.{_SHOWN_WIDTH}}" for row in rows.head(_SHOWN)
+        )
+        counted = f"{len(rows)} of {len(bad)} rows" + (f" from row {self.first + 1} on" if self.first else "")
         raise DataError(f"{self.name}, column {column!r}: {why} in {counted}; first {shown}")
 
 
@@ -53,6 +59,25 @@ def read_table(path: Path) -> Table:
     raise DataError(f"{path}: not a table; read are {', '.join((*_PARQUET, *_SEPARATORS))}")
 
 
+def read_tables(path: Path, columns: list[str]) -> Iterator[Table]:
+    """As `read_table`, but the rows of a Parquet file, or of a folder of them, in parts and without other columns.
+
+    Raises DataError as `read_table` does, for the first part that is bad.
+    """
+    if path.suffix.lower() not in _PARQUET and not path.is_dir():
+        yield read_table(path)
+        return
+    with _refused(path.name, "Parquet"):
+        scan = pl.scan_parquet(path)
+        count: int = scan.select(pl.len()).collect().item()
+        # One that lacks a column is refused later, with the names of those it has.
+        scan = scan.select(columns) if set(columns) <= set(scan.collect_schema()) else scan
+    for part in chunks(max(count, 1)):
+        with _refused(path.name, "Parquet"):
+            frame = scan.slice(part.start, part.stop - part.start).collect()
+        yield _with_rows(Table(name=path.name, frame=frame, first=part.start))
+
+
 def contents(path: Path) -> bytes:
     """Read a file. Raises DataError for one that is missing or unreadable."""
     try:
@@ -63,10 +88,8 @@ def contents(path: Path) -> bytes:
 
 def parquet(path: Path) -> Table:
     """Read a Parquet file. Raises DataError as `read_table` does."""
-    try:
+    with _refused(path.name, "Parquet"):
         frame = pl.read_parquet(contents(path))
-    except (PolarsError, PanicException) as error:
-        raise DataError(f"{path.name}: cannot be read as Parquet: {error}") from error
     return _with_rows(Table(name=path.name, frame=frame))
 
 
@@ -77,7 +100,7 @@ def delimited(
 
     The first line is the header unless `columns` names the columns. Raises DataError as `read_table` does.
     """
-    try:
+    with _refused(name, "a table"):
         frame = pl.read_csv(
             text,
             has_header=columns is None,
@@ -86,9 +109,15 @@ def delimited(
             quote_char=quote,
             infer_schema=False,
         )
-    except (PolarsError, PanicException) as error:
-        raise DataError(f"{name}: cannot be read as a table: {error}") from error
     return _with_rows(Table(name=name, frame=frame))
+
+
+@contextmanager
+def _refused(name: str, kind: str) -> Iterator[None]:
+    try:
+        yield
+    except (PolarsError, PanicException) as error:
+        raise DataError(f"{name}: cannot be read as {kind}: {error}") from error
 
 
 def _with_rows(table: Table) -> Table:

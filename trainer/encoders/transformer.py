@@ -44,33 +44,54 @@ class TransformerEncoder(Encoder):
         self.register_buffer("value_edges", torch.from_numpy(sizes.value_edges))
         self.register_buffer("bucket_of_distance", torch.from_numpy(_distance_buckets(recipe.history)))
 
-    def item_vectors(self) -> Tensor:
+    def item_vectors(self, rows: Tensor | None = None) -> Tensor:
         """A vector learnt for the id, plus what the features say."""
-        content: Tensor = self.content(self.features_NF)
-        return self.ids.weight + content
+        if rows is None:
+            content: Tensor = self.content(self.features_NF)
+            return self.ids.weight + content
+        content = self.content(self.features_NF[rows])
+        return F.embedding(rows, self.ids.weight, sparse=True) + content
+
+    def item_tables(self) -> list[nn.Parameter]:
+        """See :class:`Encoder`."""
+        return list(self.ids.parameters())
 
     def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
         """See :class:`Encoder`. An unknown value (NaN) is above no edge, which makes it a bucket of its own."""
-        bucket_BL = (values_BL[..., None] >= self.value_edges).long().sum(-1)
-        x_BLD = self.dropout(vectors_BLD + self.values(bucket_BL) + self.kinds(events_BL))
+        x_BLD = self._inputs(vectors_BLD, values_BL, events_BL)
         bias_BLL, distance_LL = self._bias(mask_BL)
         for block in self.blocks:
             x_BLD = block(x_BLD, bias_BLL, distance_LL)
         states: Tensor = self.out(self.norm(x_BLD))
         return states
 
+    def last_state(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
+        """See :class:`Encoder`. The last block is computed for the last place alone."""
+        x_BLD = self._inputs(vectors_BLD, values_BL, events_BL)
+        for block in self.blocks[:-1]:
+            x_BLD = block(x_BLD, *self._bias(mask_BL))
+        last_B1D = self.blocks[-1](x_BLD, *self._bias(mask_BL, last=1))
+        state_BD: Tensor = self.out(self.norm(last_B1D[:, 0]))
+        return state_BD
+
     def queries(self, states: Tensor, liked: Tensor) -> Tensor:
         """See :class:`Encoder`."""
         wanted: Tensor = self.intent(liked.long())
         return states + wanted
 
-    def _bias(self, mask_BL: Tensor) -> tuple[Tensor, Tensor]:
-        length = mask_BL.shape[1]
-        place_L = torch.arange(length, device=mask_BL.device)
-        back_LL = place_L[:, None] - place_L[None, :]
-        allowed_BLL = (back_LL >= 0)[None] & (mask_BL > 0)[:, None, :]
-        bias_BLL = torch.where(allowed_BLL, 0.0, _FAR)
-        return bias_BLL, self.bucket_of_distance[back_LL.clamp(min=0)]
+    def _inputs(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor) -> Tensor:
+        bucket_BL = (values_BL[..., None] >= self.value_edges).long().sum(-1)
+        x_BLD: Tensor = self.dropout(vectors_BLD + self.values(bucket_BL) + self.kinds(events_BL))
+        return x_BLD
+
+    def _bias(self, mask_BL: Tensor, last: int | None = None) -> tuple[Tensor, Tensor]:
+        """What the Q ``last`` places (None: all) may see, ``[B, Q, L]``, and the bucket of each distance, ``[Q, L]``."""
+        place_L = torch.arange(mask_BL.shape[1], device=mask_BL.device)
+        place_Q = place_L if last is None else place_L[-last:]
+        back_QL = place_Q[:, None] - place_L[None, :]
+        allowed_BQL = (back_QL >= 0)[None] & (mask_BL > 0)[:, None, :]
+        bias_BQL = torch.where(allowed_BQL, 0.0, _FAR)
+        return bias_BQL, self.bucket_of_distance[back_QL.clamp(min=0)]
 
 
 class _Block(nn.Module):
@@ -83,20 +104,28 @@ class _Block(nn.Module):
         self.by_distance = nn.Parameter(torch.zeros(self.heads, _DISTANCE_BUCKETS))
         self.dropout = nn.Dropout(recipe.dropout)
 
-    def forward(self, x_BLD: Tensor, bias_BLL: Tensor, distance_LL: Tensor) -> Tensor:
-        x_BLD = x_BLD + self.dropout(self._attend(self.norm_attention(x_BLD), bias_BLL, distance_LL))
-        hidden = self.dropout(F.gelu(self.up(self.norm_hidden(x_BLD))))
-        out: Tensor = x_BLD + self.dropout(self.down(hidden))
-        return out
+    def forward(self, x_BLD: Tensor, bias_BQL: Tensor, distance_QL: Tensor) -> Tensor:
+        """The last Q places of the L: as many as the bias has rows."""
+        asked = bias_BQL.shape[1]
+        attended_BQD = self._attend(self.norm_attention(x_BLD), bias_BQL, distance_QL)
+        x_BQD = x_BLD[:, -asked:] + self.dropout(attended_BQD)
+        hidden = self.dropout(F.gelu(self.up(self.norm_hidden(x_BQD))))
+        out_BQD: Tensor = x_BQD + self.dropout(self.down(hidden))
+        return out_BQD
 
-    def _attend(self, x_BLD: Tensor, bias_BLL: Tensor, distance_LL: Tensor) -> Tensor:
-        batch, length, width = x_BLD.shape
-        split = self.qkv(x_BLD).view(batch, length, 3, self.heads, width // self.heads)
-        q, k, v = split.permute(2, 0, 3, 1, 4).unbind(0)
+    def _attend(self, x_BLD: Tensor, bias_BQL: Tensor, distance_QL: Tensor) -> Tensor:
+        width = x_BLD.shape[-1]
+        weight, bias = self.qkv.weight, self.qkv.bias
+        q = self._by_head(F.linear(x_BLD[:, -bias_BQL.shape[1] :], weight[:width], bias[:width]))
+        k, v = (self._by_head(part) for part in F.linear(x_BLD, weight[width:], bias[width:]).chunk(2, dim=-1))
         logits = q @ k.transpose(-1, -2) / math.sqrt(width // self.heads)
-        logits = logits + self.by_distance[:, distance_LL] + bias_BLL[:, None]
-        attended: Tensor = self.mix((logits.softmax(-1) @ v).transpose(1, 2).reshape(batch, length, width))
+        logits = logits + self.by_distance[:, distance_QL] + bias_BQL[:, None]
+        attended: Tensor = self.mix((logits.softmax(-1) @ v).transpose(1, 2).flatten(2))
         return attended
+
+    def _by_head(self, x_BLD: Tensor) -> Tensor:
+        batch, length, width = x_BLD.shape
+        return x_BLD.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
 
 
 def _embedding(rows: int, width: int, std: float) -> nn.Embedding:

@@ -1,6 +1,9 @@
 """Features that cross a candidate with the history, inside the graph.
 
-Legend of shapes: B users, H interactions (latest first), C candidates, X features.
+Most of them are means of a cosine over the history, and the mean of the products is the product with the mean: one
+column of the history for each feature, then one product with the candidates, whatever the history's length.
+
+Legend of shapes: B users, H interactions (latest first), C candidates, D components, F item features, X features.
 """
 
 import torch
@@ -9,43 +12,45 @@ from torch.nn import functional as F
 
 SIMILARITY_FEATURES = 4
 MATCH_FEATURES = 3
-_RECENT, _RECENT_BEST, _SESSION = 5, 10, 3
+_LATEST, _SESSION, _RECENT, _RECENT_BEST, _ALL = 1, 3, 5, 10, 2**31 - 1
+_LEAST_NORM = 1e-12
+_FAR = -1e9
 
 
-def similarity_features(similarity_BCH: Tensor, mask_BH: Tensor) -> Tensor:
-    """Cosine to the history ``[B, C, 4]``: the latest, the mean of the last few, the best of the last ten, the mean."""
-    best_BC = (similarity_BCH - 2.0 * (1.0 - mask_BH[:, None]))[..., :_RECENT_BEST].amax(-1)
-    return torch.stack(
-        [
-            similarity_BCH[..., 0],
-            _masked_mean(similarity_BCH[..., :_RECENT], mask_BH[:, :_RECENT]),
-            best_BC,
-            _masked_mean(similarity_BCH, mask_BH),
-        ],
-        dim=-1,
-    )
+def similarity_features(candidates_BCD: Tensor, history_BHD: Tensor, mask_BH: Tensor) -> Tensor:
+    """Cosine to the history ``[B, C, 4]``: the latest, the mean of the last few, the mean, the best of the last ten."""
+    unit_BHD = F.normalize(history_BHD, dim=-1)
+    means_BXD = _shares(mask_BH, (_LATEST, _RECENT, _ALL)) @ unit_BHD
+    last_BCH = candidates_BCD @ unit_BHD[:, :_RECENT_BEST].transpose(1, 2)
+    padding_B1H = ((1.0 - mask_BH[:, :_RECENT_BEST]) * _FAR)[:, None]
+    best_BC1 = (last_BCH + padding_B1H).amax(-1, keepdim=True)
+    products_BCX = torch.cat([candidates_BCD @ means_BXD.transpose(1, 2), best_BC1], dim=-1)
+    return products_BCX / _norm(candidates_BCD)
 
 
-def match_features(match_BCH: Tensor, values_BH: Tensor, mask_BH: Tensor) -> Tensor:
-    """Shared categories ``[B, C, 3]``: with the last ten, with the last three, and weighted by how each was valued."""
-    valued_BH = values_BH - _masked_mean(values_BH, mask_BH)[:, None]
-    return torch.stack(
-        [
-            _masked_mean(match_BCH[..., :_RECENT_BEST], mask_BH[:, :_RECENT_BEST]),
-            _masked_mean(match_BCH[..., :_SESSION], mask_BH[:, :_SESSION]),
-            _masked_mean(match_BCH * valued_BH[:, None], mask_BH),
-        ],
-        dim=-1,
-    )
+def match_features(
+    candidates_BCF: Tensor, history_BHF: Tensor, values_BH: Tensor, mask_BH: Tensor, content_F: Tensor
+) -> Tensor:
+    """Shared categories ``[B, C, 3]``: with the last ten, with the last three, and weighted by how each was valued.
+
+    Cosines over the features that ``content_F`` is 1 for; 0 where a candidate or an item of the history has none.
+    """
+    unit_BHF = F.normalize(history_BHF * content_F, dim=-1)
+    recent_BXH = _shares(mask_BH, (_RECENT_BEST, _SESSION, _ALL))
+    all_B1H = recent_BXH[:, 2:]
+    valued_B1H = all_B1H * (values_BH - (all_B1H @ values_BH[..., None])[..., 0])[:, None]
+    columns_BXF = torch.cat([recent_BXH[:, :2], valued_B1H], dim=1) @ unit_BHF
+    return candidates_BCF @ columns_BXF.transpose(1, 2) / _norm(candidates_BCF * content_F)
 
 
-def cosine(candidates_BCD: Tensor, history_BHD: Tensor) -> Tensor:
-    """Cosine of each candidate with each item of the history, ``[B, C, H]``; 0 where either is zero."""
-    unit_BCD, unit_BHD = F.normalize(candidates_BCD, dim=-1), F.normalize(history_BHD, dim=-1)
-    return unit_BCD @ unit_BHD.transpose(1, 2)
+def _shares(mask_BH: Tensor, windows: tuple[int, ...]) -> Tensor:
+    """The weights of means over the latest interactions, ``[B, X, H]``: for each window so many of them."""
+    places_H = torch.arange(mask_BH.shape[1], device=mask_BH.device)
+    inside_XH = places_H < torch.tensor(windows, device=mask_BH.device)[:, None]
+    weights_BXH: Tensor = inside_XH * mask_BH[:, None]
+    return weights_BXH / weights_BXH.sum(-1, keepdim=True).clamp(min=1.0)
 
 
-def _masked_mean(values: Tensor, mask_BH: Tensor) -> Tensor:
-    """Mean over the last axis of ``[B, ..., H]``, under a mask ``[B, H]``."""
-    mask = mask_BH if values.dim() == mask_BH.dim() else mask_BH[:, None]
-    return (values * mask).sum(-1) / mask.sum(-1).clamp(min=1.0)
+def _norm(rows: Tensor) -> Tensor:
+    norm: Tensor = rows.norm(dim=-1, keepdim=True)
+    return norm.clamp(min=_LEAST_NORM)

@@ -15,13 +15,7 @@ from torch.nn import functional as F
 
 from shortlist.bundle.transitions import FEATURE_COUNT as TRANSITION_FEATURES
 from trainer.rankers.base import Ranker, RankerSizes
-from trainer.rankers.crossing import (
-    MATCH_FEATURES,
-    SIMILARITY_FEATURES,
-    cosine,
-    match_features,
-    similarity_features,
-)
+from trainer.rankers.crossing import MATCH_FEATURES, SIMILARITY_FEATURES, match_features, similarity_features
 from trainer.recipe import Ranker as RankerRecipe
 
 _PROBABILITIES = 4
@@ -60,13 +54,15 @@ class NtnMlpRanker(Ranker):
         self.mean_X: Tensor
         self.std_X: Tensor
         self.user_scale: Tensor
-        self.statistics: Tensor
+        self.statistics_FS: Tensor
         self.content: Tensor
         self.register_buffer("mean_X", torch.zeros(count))
         self.register_buffer("std_X", torch.ones(count))
         self.register_buffer("user_scale", torch.ones(()))
-        self.register_buffer("statistics", torch.from_numpy(self.sizes.statistics).nonzero()[:, 0])
-        self.register_buffer("content", torch.from_numpy(self.sizes.content).nonzero()[:, 0])
+        # A product with ones picks columns at a fraction of what ONNX Runtime's gather along the last axis costs.
+        chosen = torch.from_numpy(self.sizes.statistics).nonzero()[:, 0]
+        self.register_buffer("statistics_FS", F.one_hot(chosen, len(self.sizes.statistics)).T.float())
+        self.register_buffer("content", torch.from_numpy(self.sizes.content).float())
 
     def forward(
         self,
@@ -95,8 +91,7 @@ class NtnMlpRanker(Ranker):
             candidate_places,
         )
         features_BCX = ((raw_BCX - self.mean_X) / self.std_X).clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS)
-        first_BCM = self._interact(user_vectors, candidate_vectors) + self.from_features(features_BCX)
-        first_BCM = first_BCM + self.from_user_features(user_features)[:, None]
+        first_BCM = self._first_layer(user_vectors, user_features, candidate_vectors, features_BCX)
         outputs = self.heads(self.dropout(F.relu(self.second(self.dropout(F.relu(first_BCM))))))
         like_BC1 = self.dot * candidate_scores[..., None] + self.linear(features_BCX) + outputs[..., :1]
         values = outputs[..., 1:] * self.sizes.value_std + self.sizes.value_mean
@@ -114,13 +109,20 @@ class NtnMlpRanker(Ranker):
         self.std_X.copy_(torch.where(spread > _LEAST_SPREAD, spread, 1.0))
         self.user_scale.copy_(inputs["user_vectors"].abs().mean())
 
-    def _interact(self, user_vectors: Tensor, candidate_vectors: Tensor) -> Tensor:
+    def _first_layer(
+        self, user_vectors: Tensor, user_features: Tensor, candidate_vectors: Tensor, features_BCX: Tensor
+    ) -> Tensor:
+        """One product ``[B, C, M]`` of all that is known of a candidate with the user's own matrix."""
         user_BD = self.user_dropout(user_vectors / self.user_scale)
-        slices_BDK = torch.einsum("bd,kde->bek", user_BD, self.tensor_KDD)
-        folded_BMD = self.from_item.weight + (slices_BDK @ self.from_tensor.weight.T).transpose(1, 2)
-        item_BCM = (candidate_vectors / self.sizes.vector_scale) @ folded_BMD.transpose(1, 2)
-        interaction: Tensor = item_BCM + self.from_user(user_BD)[:, None]
-        return interaction
+        slices, width, _ = self.tensor_KDD.shape
+        slices_BKD: Tensor = (user_BD @ self.tensor_KDD.transpose(0, 1).reshape(width, -1)).view(-1, slices, width)
+        folded_BMD = (self.from_item.weight + self.from_tensor.weight @ slices_BKD) / self.sizes.vector_scale
+        features_BMX = self.from_features.weight.expand(user_BD.shape[0], -1, -1)
+        weights_BMY = torch.cat([folded_BMD, features_BMX], dim=-1)
+        of_user_BM = self.from_user(user_BD) + self.from_user_features(user_features)
+        of_candidate_BCM = torch.cat([candidate_vectors, features_BCX], dim=-1) @ weights_BMY.transpose(1, 2)
+        first_BCM: Tensor = of_candidate_BCM + of_user_BM[:, None]
+        return first_BCM
 
     def _features(
         self,
@@ -135,26 +137,19 @@ class NtnMlpRanker(Ranker):
         candidate_places: Tensor,
     ) -> Tensor:
         values_BH = self._standardised(history_values)
-        similarity_BCH = cosine(candidate_vectors, history_vectors)
-        match_BCH = self._match(candidate_features, history_features)
         probabilities = candidate_transitions[..., :_PROBABILITIES]
         own_BC2 = torch.stack([candidate_scores, torch.log1p(candidate_places)], dim=-1)
         history_BC2 = _of_history(values_BH, history_mask)[:, None].expand(-1, candidate_scores.shape[1], -1)
         parts = [
             torch.log(probabilities + _LEAST_PROBABILITY),
             candidate_transitions[..., _PROBABILITIES:],
-            similarity_features(similarity_BCH, history_mask),
-            match_features(match_BCH, values_BH, history_mask),
-            candidate_features[..., self.statistics],
+            similarity_features(candidate_vectors, history_vectors, history_mask),
+            match_features(candidate_features, history_features, values_BH, history_mask, self.content),
+            candidate_features @ self.statistics_FS,
             own_BC2,
             history_BC2,
         ]
         return torch.cat(parts, dim=-1)
-
-    def _match(self, candidate_features: Tensor, history_features: Tensor) -> Tensor:
-        if not self.sizes.content.any():
-            return candidate_features.new_zeros(candidate_features.shape[:2] + history_features.shape[1:2])
-        return cosine(candidate_features[..., self.content], history_features[..., self.content])
 
     def _standardised(self, values_BH: Tensor) -> Tensor:
         standardised = (values_BH - self.sizes.value_mean) / self.sizes.value_std

@@ -106,26 +106,6 @@ class ScoredItem(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    @_typing.final
-    class HeadScoresEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.float
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.float = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
     ITEM_ID_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
     HEAD_SCORES_FIELD_NUMBER: _builtins.int
@@ -140,15 +120,15 @@ class ScoredItem(_message.Message):
     source: _source_pb2.Source.ValueType
     """Where it comes from."""
     @_builtins.property
-    def head_scores(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """What each head of the ranker says, by name. Empty when the ranker did not score it."""
+    def head_scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """What each head of the ranker says, in the order of the answer's heads. Empty when the ranker did not score it."""
 
     def __init__(
         self,
         *,
         item_id: _builtins.str = ...,
         score: _builtins.float = ...,
-        head_scores: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        head_scores: _abc.Iterable[_builtins.float] | None = ...,
         retrieval_score: _builtins.float = ...,
         source: _source_pb2.Source.ValueType = ...,
     ) -> None: ...
@@ -173,6 +153,7 @@ class RecommendResponse(_message.Message):
     UNKNOWN_ITEM_COUNT_FIELD_NUMBER: _builtins.int
     DEGRADED_FIELD_NUMBER: _builtins.int
     DEGRADED_REASON_FIELD_NUMBER: _builtins.int
+    HEADS_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """The bundle that answered, in both stages."""
     asked_count: _builtins.int
@@ -189,6 +170,10 @@ class RecommendResponse(_message.Message):
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoredItem]:
         """Best first."""
 
+    @_builtins.property
+    def heads(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The goals that the ranker predicts, by name; the first of them makes the order."""
+
     def __init__(
         self,
         *,
@@ -199,10 +184,11 @@ class RecommendResponse(_message.Message):
         unknown_item_count: _builtins.int = ...,
         degraded: _builtins.bool = ...,
         degraded_reason: Global___DegradedReason.ValueType = ...,
+        heads: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "found_count", b"found_count", "items", b"items", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "found_count", b"found_count", "heads", b"heads", "items", b"items", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -255,6 +241,7 @@ class RankResponse(_message.Message):
     ASKED_COUNT_FIELD_NUMBER: _builtins.int
     FOUND_COUNT_FIELD_NUMBER: _builtins.int
     UNKNOWN_ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    HEADS_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """The bundle that answered."""
     asked_count: _builtins.int
@@ -267,6 +254,10 @@ class RankResponse(_message.Message):
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoredItem]:
         """Best first."""
 
+    @_builtins.property
+    def heads(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The goals that the ranker predicts, by name; the first of them makes the order."""
+
     def __init__(
         self,
         *,
@@ -275,10 +266,11 @@ class RankResponse(_message.Message):
         asked_count: _builtins.int = ...,
         found_count: _builtins.int = ...,
         unknown_item_count: _builtins.int = ...,
+        heads: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "found_count", b"found_count", "items", b"items", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "found_count", b"found_count", "heads", b"heads", "items", b"items", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

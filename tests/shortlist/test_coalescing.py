@@ -1,0 +1,157 @@
+"""Queries that are run together: who waits, who leads, who fails."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from shortlist.coalescing import Coalescer
+
+_SOON = 10.0
+
+
+class _Gate:
+    """Doubles numbers, in batches that it notes, and holds each batch until it is let through."""
+
+    def __init__(self) -> None:
+        self.batches: list[list[int]] = []
+        self.entered = threading.Semaphore(0)
+        self.open = threading.Semaphore(0)
+
+    def __call__(self, batch: Sequence[int]) -> list[int]:
+        self.batches.append(list(batch))
+        self.entered.release()
+        assert self.open.acquire(timeout=_SOON)
+        if 13 in batch:
+            raise ValueError("13 is not a number")
+        return [number * 2 for number in batch]
+
+
+def _ask(coalescer: Coalescer[int, int], number: int, seconds: float = _SOON) -> int:
+    return coalescer(number, time.monotonic() + seconds)
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + _SOON
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+def _queue(
+    pool: ThreadPoolExecutor, coalescer: Coalescer[int, int], numbers: Sequence[int], seconds: float = _SOON
+) -> list[Future[int]]:
+    """Queries in this order, all of which wait."""
+    futures = []
+    for number in numbers:
+        futures.append(pool.submit(_ask, coalescer, number, seconds))
+        _until(lambda: len(coalescer._waiting) == len(futures))
+    return futures
+
+
+def test_a_lone_query_runs_at_once_in_its_own_thread() -> None:
+    """Nobody waits for company, and no other thread is needed."""
+    threads = list[int]()
+
+    def run(batch: Sequence[int]) -> list[int]:
+        threads.append(threading.get_ident())
+        return [number + len(batch) for number in batch]
+
+    assert _ask(Coalescer(run), 1, seconds=0.0) == 2
+    assert threads == [threading.get_ident()]
+
+
+def test_queries_that_wait_are_run_together() -> None:
+    """While as many batches run as may, the others gather; one run answers each of them with its own."""
+    gate = _Gate()
+    coalescer = Coalescer(gate, at_once=1)
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(_ask, coalescer, 1)
+        assert gate.entered.acquire(timeout=_SOON)
+        others = _queue(pool, coalescer, [2, 3, 4])
+        gate.open.release(2)
+        assert [future.result(_SOON) for future in (first, *others)] == [2, 4, 6, 8]
+    assert gate.batches == [[1], [2, 3, 4]]
+    assert not coalescer._running
+
+
+def test_as_many_batches_run_at_once_as_may() -> None:
+    """A second query does not wait for the first when two may run."""
+    gate = _Gate()
+    coalescer = Coalescer(gate, at_once=2)
+    with ThreadPoolExecutor(8) as pool:
+        both = [pool.submit(_ask, coalescer, number) for number in (1, 2)]
+        assert gate.entered.acquire(timeout=_SOON)
+        assert gate.entered.acquire(timeout=_SOON)
+        gate.open.release(2)
+        assert [future.result(_SOON) for future in both] == [2, 4]
+    assert sorted(gate.batches) == [[1], [2]]
+
+
+def test_one_bad_query_in_a_batch_fails_alone() -> None:
+    """The batch is run again one by one, and only the culprit's caller hears of it."""
+    gate = _Gate()
+    coalescer = Coalescer(gate, at_once=1)
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(_ask, coalescer, 1)
+        assert gate.entered.acquire(timeout=_SOON)
+        good, bad, fine = _queue(pool, coalescer, [2, 13, 4])
+        gate.open.release(5)
+        assert (first.result(_SOON), good.result(_SOON), fine.result(_SOON)) == (2, 4, 8)
+        with pytest.raises(ValueError, match="13"):
+            bad.result(_SOON)
+    assert _ask(Coalescer(lambda batch: list(batch)), 5) == 5
+
+
+def test_a_query_whose_time_is_over_stops_waiting_and_is_not_run() -> None:
+    """A caller never waits longer than its deadline for others, and nobody computes for one who has left."""
+    gate = _Gate()
+    coalescer = Coalescer(gate, at_once=1)
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(_ask, coalescer, 1)
+        assert gate.entered.acquire(timeout=_SOON)
+        with pytest.raises(TimeoutError):
+            _ask(coalescer, 2, seconds=0.01)
+        gate.open.release(2)
+        assert first.result(_SOON) == 2
+        assert _ask(coalescer, 3) == 6
+    assert gate.batches == [[1], [3]]
+
+
+def test_a_query_that_leaves_its_batch_leaves_the_others_alone() -> None:
+    """The one with the most time left leads, so that a short deadline cuts nobody else's short."""
+    gate = _Gate()
+    coalescer = Coalescer(gate, at_once=1)
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(_ask, coalescer, 1)
+        assert gate.entered.acquire(timeout=_SOON)
+        (hasty,) = _queue(pool, coalescer, [2], seconds=0.5)
+        patient = pool.submit(_ask, coalescer, 3)
+        _until(lambda: len(coalescer._waiting) == 2)
+        gate.open.release()
+        assert first.result(_SOON) == 2
+        with pytest.raises(TimeoutError):
+            hasty.result(_SOON)
+        gate.open.release()
+        assert patient.result(_SOON) == 6
+    assert gate.batches == [[1], [2, 3]]
+
+
+def test_many_threads_get_their_own_answers() -> None:
+    """Under contention no answer is lost, doubled or given to somebody else, and batches do form."""
+    sizes = list[int]()
+
+    def run(batch: Sequence[int]) -> list[int]:
+        sizes.append(len(batch))
+        time.sleep(0.001)
+        return [number * 2 for number in batch]
+
+    coalescer = Coalescer(run)
+    with ThreadPoolExecutor(16) as pool:
+        assert list(pool.map(lambda number: _ask(coalescer, number), range(500))) == [2 * n for n in range(500)]
+    assert sum(sizes) == 500
+    assert max(sizes) > 1
+    assert not coalescer._running
+    assert not coalescer._waiting

@@ -1,0 +1,94 @@
+"""What an encoder's training step is given: everything that is gathered and drawn before the model runs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainer.data import Dataset
+from trainer.progress import Reporter
+from trainer.recipe import Encoder as EncoderRecipe
+from trainer.windows import WindowBatch, batch_by_length, collate, seen_before, windows_of
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Negatives:
+    """Items to tell the targets from: ``rows`` ``[S]``, and the logarithm of how often each is expected, ``[S]``."""
+
+    rows: Tensor
+    log_q: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EncoderBatch:
+    """B windows of L places, with P predictions.
+
+    ``rows``, ``values``, ``events`` and ``mask`` ``[B, L]`` are the inputs, ``predicted`` ``[B, L]`` marks the places
+    whose next event is learnt; ``targets`` ``[P]`` are its item rows, ``liked`` ``[P]`` whether it is a like.
+    ``against`` is what the targets are told from: negatives, or all of the catalogue but what the user has, of which
+    it is the mask ``[P, items]``.
+    """
+
+    rows: Tensor
+    values: Tensor
+    events: Tensor
+    mask: Tensor
+    predicted: Tensor
+    targets: Tensor
+    liked: Tensor
+    against: Negatives | Tensor
+
+
+class EncoderBatches:
+    """The batches of one run, of the events before ``end``."""
+
+    def __init__(self, dataset: Dataset, end: int, recipe: EncoderRecipe, seed: int) -> None:
+        self._dataset, self._recipe = dataset, recipe
+        self._random = np.random.default_rng(seed)
+        self._windows = windows_of(dataset, end, recipe.history)
+        self.sampled = len(dataset.item_ids) > recipe.softmax_limit
+        """Whether the softmax is over a sample of the catalogue."""
+        self._share = _shares(dataset, end)
+        self._cumulative = np.cumsum(self._share)
+
+    def __len__(self) -> int:
+        return -(-len(self._windows) // self._recipe.batch_size)
+
+    def epoch(self, reporter: Reporter, name: str) -> Iterator[EncoderBatch]:
+        """Each prediction once, in random order."""
+        for places in reporter.track(batch_by_length(self._windows, self._recipe.batch_size, self._random), name):
+            yield self._batch(collate(self._windows.at(places)))
+
+    def _batch(self, batch: WindowBatch) -> EncoderBatch:
+        data, real = self._dataset.histories, batch.mask > 0
+        return EncoderBatch(
+            rows=_rows(data.item_rows[batch.inputs]),
+            values=torch.from_numpy(np.where(real, data.values[batch.inputs], np.float32("nan"))),
+            events=_rows(np.where(real, data.events[batch.inputs], 0)),
+            mask=torch.from_numpy(batch.mask),
+            predicted=torch.from_numpy(batch.predicted),
+            targets=_rows(data.item_rows[batch.targets]),
+            liked=torch.from_numpy(data.likes[batch.targets]),
+            against=self._negatives() if self.sampled else torch.from_numpy(seen_before(self._dataset, batch)),
+        )
+
+    def _negatives(self) -> Negatives:
+        # By search in the running total: torch.multinomial would go through the whole catalogue at each step.
+        drawn = self._random.random(self._recipe.negatives) * self._cumulative[-1]
+        rows = np.searchsorted(self._cumulative, drawn, side="right")
+        expected = self._share[rows] * self._recipe.negatives
+        return Negatives(rows=torch.from_numpy(rows), log_q=torch.from_numpy(np.log(expected).astype(np.float32)))
+
+
+def _shares(dataset: Dataset, end: int) -> NDArray[np.float64]:
+    """Each item's share of the events, with one more event for each."""
+    counts = np.bincount(dataset.item_rows[:end], minlength=len(dataset.item_ids)).astype(np.float64) + 1.0
+    shares: NDArray[np.float64] = counts / counts.sum()
+    return shares
+
+
+def _rows(rows: NDArray[np.integer]) -> Tensor:
+    return torch.from_numpy(rows.astype(np.int64))
