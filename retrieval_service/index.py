@@ -1,5 +1,6 @@
 """The item index."""
 
+import logging
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from numpy.typing import NDArray
 
 from shortlist.bundle.bundle import INDEX, Bundle
 from shortlist.errors import BundleError
+
+_LOG = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,8 +37,15 @@ class FaissIndex:
             raise BundleError(path, f"has {found} vectors and components, the manifest says {expected}")
         if self._index.metric_type != faiss.METRIC_INNER_PRODUCT:
             raise BundleError(path, "does not search by inner product")
-        if bundle.manifest.index.nprobe is not None:
-            faiss.extract_index_ivf(self._index).nprobe = bundle.manifest.index.nprobe
+        self._set_parameters(path, bundle.manifest.index.parameters)
+        _LOG.info("index %s %s", bundle.manifest.index.spec, bundle.manifest.index.parameters)
+
+    def _set_parameters(self, path: Path, parameters: str) -> None:
+        try:
+            if parameters:
+                faiss.ParameterSpace().set_index_parameters(self._index, parameters)  # type: ignore[arg-type]  # one of its two forms
+        except RuntimeError as error:
+            raise BundleError(path, f"does not take the manifest's parameters {parameters!r}") from error
 
     def search(self, vector: NDArray[np.float32], count: int) -> Neighbours:
         """At most ``count`` nearest items to a vector ``[dimension]``."""
@@ -47,6 +57,8 @@ class FaissIndex:
 
 def _read(path: Path) -> faiss.Index:
     try:
-        return faiss.read_index(str(path))
+        # Mapped, so that the workers share its pages. A file cut short under a map would kill the process; this one is
+        # verified and immutable.
+        return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC)
     except RuntimeError as error:
         raise BundleError(path, f"FAISS cannot read it: {error}") from error

@@ -88,4 +88,7 @@ def bundle_message(bundle: Bundle) -> BundleMessage:
         heads=manifest.heads,
         candidate_count=manifest.candidate_count,
         metrics=dict(manifest.metrics),
+        index_spec=manifest.index.spec,
+        index_parameters=manifest.index.parameters,
+        index_recall=manifest.index.recall,
     )

@@ -1,48 +1,95 @@
-"""Builds a bundle's index and measures it, in a process without PyTorch.
+"""Chooses, builds and measures a bundle's index, in a process without PyTorch.
 
-``python -m trainer.build_index VECTORS.npy QUERIES.npy INDEX SPEC NPROBE COUNT`` prints the recall at COUNT.
+``python -m trainer.build_index TASK.json`` writes the index and prints, as JSON, what the manifest says of it. The task
+has ``vectors`` and ``queries`` (.npy files), ``index`` (the file to write), ``count`` (how many neighbours serving asks
+for), ``recall`` (the target), and ``spec`` and ``parameters``: null to choose.
 """
 
+import dataclasses
+import json
+import shutil
 import sys
+import tempfile
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
-import faiss
 import numpy as np
-from numpy.typing import NDArray
 
-# k-means needs some vectors for each list, and gains nothing from millions.
-_MAX_TRAINING_VECTORS = 500_000
-
-
-def build(vectors: NDArray[np.float32], spec: str) -> faiss.Index:
-    """The index of vectors ``[items, dimension]`` that a FAISS factory string describes, by inner product."""
-    index = faiss.index_factory(vectors.shape[1], spec, faiss.METRIC_INNER_PRODUCT)
-    if not index.is_trained:
-        step = max(1, len(vectors) // _MAX_TRAINING_VECTORS)
-        index.train(np.ascontiguousarray(vectors[::step]))
-    index.add(vectors)
-    return index
+from shortlist.bundle.manifest import IndexInfo, IndexTrial
+from trainer.index_families import Family, families
+from trainer.index_trials import Queries, Vectors, measured, try_family
 
 
-def recall(index: faiss.Index, vectors: NDArray[np.float32], queries: NDArray[np.float32], count: int) -> float:
-    """Share of the exact ``count`` nearest items to each query that the index finds."""
-    exact = faiss.IndexFlatIP(vectors.shape[1])
-    exact.add(vectors)
-    wanted, found = exact.search(queries, count)[1], index.search(queries, count)[1]
-    shared = [np.intersect1d(one, other).size for one, other in zip(wanted, found, strict=True)]
-    return float(np.mean(shared) / count)
+def choose(items: Vectors, users: Vectors, count: int, target: float, tried: list[Family], path: Path) -> IndexInfo:
+    """Tries the families, writes the cheapest that reaches the target to ``path``, and says what was measured.
+
+    Half of the users choose the parameters, the other half measure. When nothing reaches the target, what finds the
+    most is taken.
+
+    Raises:
+        RuntimeError: FAISS refuses a specification.
+    """
+    tuning = Queries.of(np.ascontiguousarray(users[::2]), items, count)
+    reporting = Queries.of(np.ascontiguousarray(users[1::2]), items, count) if len(users) > 1 else tuning
+    with tempfile.TemporaryDirectory(dir=path.parent) as scratch:
+        paths, trials = list[Path](), list[IndexTrial]()
+        for family in tried:
+            paths.append(Path(scratch) / f"{len(paths)}.faiss")
+            trials.append(try_family(family, items, tuning, target, paths[-1]))
+            _say(trials[-1])
+        # Who did not reach the target on the one half is not taken for a lucky other half.
+        reached = [trial.recall >= target for trial in trials]
+        trials = measured(trials, paths, reporting)
+        best = _best(trials, reached)
+        shutil.move(paths[best], path)
+    chosen = trials[best]
+    return IndexInfo(
+        spec=chosen.spec,
+        parameters=chosen.parameters,
+        recall=chosen.recall,
+        recall_at=count,
+        target=target,
+        trials=tuple(trials),
+    )
 
 
-def main(vectors_path: str, queries_path: str, index_path: str, spec: str, nprobe: str, count: str) -> None:
+def _best(trials: list[IndexTrial], reached: list[bool]) -> int:
+    places = range(len(trials))
+    if any(reached):
+        return min((place for place in places if reached[place]), key=lambda place: trials[place].search_us)
+    return max(places, key=lambda place: trials[place].recall)
+
+
+def _say(trial: IndexTrial) -> None:
+    line = f"index {trial.spec} {trial.parameters}: recall {trial.recall:.4f}, {trial.search_us:.0f} us a search, "
+    print(line + f"built in {trial.build_seconds:.1f} s", file=sys.stderr, flush=True)
+
+
+def run(task: Mapping[str, Any]) -> IndexInfo:
     """See the module."""
-    vectors, queries = (np.load(path, allow_pickle=False) for path in (vectors_path, queries_path))
-    index = build(vectors, spec)
-    if nprobe != "-":
-        faiss.extract_index_ivf(index).nprobe = int(nprobe)
-    measured = recall(index, vectors, queries, min(int(count), len(vectors)))
-    faiss.write_index(index, str(Path(index_path)))
-    sys.stdout.write(f"{measured}\n")
+    items = np.load(task["vectors"], mmap_mode="r", allow_pickle=False)
+    users = np.load(task["queries"], allow_pickle=False)
+    count = min(task["count"], len(items))
+    if task["spec"] is None:
+        tried = families(len(items), items.shape[1], count)
+    elif task["parameters"] is None:
+        tried = [Family.of(task["spec"], count, len(items))]
+    else:
+        tried = [Family(spec=task["spec"], ladders=((task["parameters"],),))]
+    return choose(items, users, count, task["recall"], tried, Path(task["index"]))
+
+
+def main(task: str) -> int:
+    """See the module."""
+    try:
+        info = run(json.loads(Path(task).read_text()))
+    except RuntimeError as error:
+        print(str(error).strip().splitlines()[-1], file=sys.stderr)
+        return 1
+    print(json.dumps(dataclasses.asdict(info)))
+    return 0
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    sys.exit(main(sys.argv[1]))

@@ -4,6 +4,7 @@ import argparse
 import json
 import resource
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from trainer.fit import Figures, evaluate_baselines, evaluate_two_stage, fit_two
 from trainer.progress import Reporter
 from trainer.recipe import Recipe
 from trainer.split import evaluation_split, final_split
-from trainer.tables import figures_table, mean_and_spread
+from trainer.tables import figures_table, index_table, mean_and_spread
 
 
 def fit(options: argparse.Namespace, reporter: Reporter) -> None:
@@ -32,10 +33,14 @@ def fit(options: argparse.Namespace, reporter: Reporter) -> None:
         model = fit_two_stage(dataset, final_split(dataset, recipe.split), recipe, options.seed, reporter)
     directory = export_bundle(model, dataset, figures, options.out)
     reporter.say(f"wrote {directory}")
+    index = Manifest.read(directory).index
+    reporter.say(index_table(index))
     reporter.say(
         figures_table({name: {key: (value, 0.0) for key, value in row.items()} for name, row in figures.items()})
     )
-    _write_report(options.report, {**figures, **_cost(started)})
+    _write_report(
+        options.report, {**figures, "index_trials": [asdict(trial) for trial in index.trials], **_cost(started)}
+    )
 
 
 def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:

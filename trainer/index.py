@@ -3,6 +3,7 @@
 PyTorch and FAISS bring an OpenMP each, and crash when both work in one process.
 """
 
+import json
 import subprocess
 import sys
 import tempfile
@@ -17,27 +18,39 @@ from trainer.errors import TrainerError
 from trainer.histories import histories_before
 from trainer.two_stage import TwoStage
 
-_QUERIES = 200
+# Half of them choose the parameters of the index, the other half measure it.
+_QUERIES = 500
 
 
 def build_index(model: TwoStage, dataset: Dataset, directory: Path) -> IndexInfo:
-    """Writes the index of a bundle directory that holds the item vectors, and says what it finds.
+    """Chooses the index of a bundle directory that holds the item vectors, writes it, and says what was measured.
 
     Raises:
         TrainerError: FAISS refuses the recipe's specification.
     """
-    recipe, count = model.recipe.index, model.recipe.ranker.candidates
+    recipe = model.recipe.index
     with tempfile.TemporaryDirectory() as scratch:
-        queries = Path(scratch) / "queries.npy"
+        queries, task = Path(scratch) / "queries.npy", Path(scratch) / "task.json"
         np.save(queries, _user_vectors(model, dataset))
-        nprobe = "-" if recipe.nprobe is None else str(recipe.nprobe)
-        arguments = [str(directory / "item_vectors.npy"), str(queries), str(directory / INDEX), recipe.spec, nprobe]
-        command = [sys.executable, "-m", "trainer.build_index", *arguments, str(count)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
+        task.write_text(
+            json.dumps(
+                {
+                    "vectors": str(directory / "item_vectors.npy"),
+                    "queries": str(queries),
+                    "index": str(directory / INDEX),
+                    "count": model.recipe.ranker.candidates,
+                    "recall": recipe.recall,
+                    "spec": recipe.spec,
+                    "parameters": recipe.parameters,
+                }
+            )
+        )
+        command = [sys.executable, "-m", "trainer.build_index", str(task)]
+        # It says on stderr what it tries, which may take a while.
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        reason = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-        raise TrainerError(f"[index] spec {recipe.spec!r} cannot be built: {reason[0]}")
-    return IndexInfo(spec=recipe.spec, nprobe=recipe.nprobe, recall=float(done.stdout), recall_at=count)
+        raise TrainerError(f"[index] spec {recipe.spec!r} with {recipe.parameters!r} cannot be built, see above")
+    return IndexInfo.from_json(json.loads(done.stdout))
 
 
 def _user_vectors(model: TwoStage, dataset: Dataset) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:

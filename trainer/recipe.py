@@ -114,10 +114,14 @@ class Ranker:
 
 @dataclass(frozen=True, kw_only=True)
 class Index:
-    """A FAISS factory string and, for an inverted-file index, how many lists a search visits."""
+    """The fastest index with this `recall` of what serving asks for is chosen, unless `spec` names one.
 
-    spec: str = "Flat"
-    nprobe: int | None = _within(None, 1, 1_000_000)
+    `spec` is a FAISS factory string; `parameters` are its, as "nprobe=16", and found for the recall when not given.
+    """
+
+    recall: float = _within(0.99, 0.5, 1)
+    spec: str | None = None
+    parameters: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

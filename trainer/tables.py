@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from shortlist.bundle import IndexInfo
 from trainer.fit import Figures
 
 _LEAST_SPREAD = 5e-5
@@ -28,6 +29,19 @@ def figures_table(figures: Spread) -> str:
     lines = ["".join([f"{'':14}", *(f"{key:>18}" for key in keys)])]
     for name, row in figures.items():
         lines.append("".join([f"{name:14}", *(f"{_cell(*row[key]):>18}" for key in keys)]))
+    return "\n".join(lines)
+
+
+def index_table(index: IndexInfo) -> str:
+    """One line for each index that was tried, the chosen one marked."""
+    lines = [
+        f"{f'recall@{index.recall_at}, at least {index.target}':54}{'recall':>8}{'us':>8}{'bytes':>8}{'built s':>9}"
+    ]
+    for trial in index.trials:
+        chosen = (trial.spec, trial.parameters) == (index.spec, index.parameters)
+        name = f"{'*' if chosen else ' '} {trial.spec} {trial.parameters}"
+        figures = f"{trial.recall:8.4f}{trial.search_us:8.0f}{trial.bytes_per_vector:8.0f}{trial.build_seconds:9.1f}"
+        lines.append(f"{name:54}{figures}")
     return "\n".join(lines)
 
 

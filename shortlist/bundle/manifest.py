@@ -33,16 +33,41 @@ class FileDigest:
 
 
 @dataclass(frozen=True, kw_only=True)
-class IndexInfo:
-    """How the index was built, and what it finds.
+class IndexTrial:
+    """An index that was tried on real user vectors.
 
-    ``recall`` is measured on real user vectors: the share of the exact ``recall_at`` nearest items that it returns.
+    ``spec`` is a FAISS factory string, ``parameters`` are named as in FAISS's parameter space. The time of a search is
+    on one thread: of a query alone, and of one among several in a call.
     """
 
     spec: str
-    nprobe: int | None
+    parameters: str
+    recall: float
+    search_us: float
+    search_us_batch: float
+    bytes_per_vector: float
+    build_seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class IndexInfo:
+    """The index, how it is to be searched, what it finds, and what it was chosen from.
+
+    ``recall`` is the share of the exact ``recall_at`` nearest items that it returns for real user vectors, others than
+    those that its parameters were chosen by. It is the fastest of the ``trials`` that reached ``target``.
+    """
+
+    spec: str
+    parameters: str
     recall: float
     recall_at: int
+    target: float
+    trials: tuple[IndexTrial, ...]
+
+    @classmethod
+    def from_json(cls, raw: Mapping[str, Any]) -> Self:
+        """What ``dataclasses.asdict`` gave, read back."""
+        return cls(**{**raw, "trials": tuple(IndexTrial(**trial) for trial in raw["trials"])})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +128,7 @@ class Manifest:
     def _from_json(cls, raw: dict[str, Any]) -> Self:
         lists = {field: tuple(raw[field]) for field in ("item_features", "user_features", "event_names", "heads")}
         files = {name: FileDigest(**digest) for name, digest in raw["files"].items()}
-        return cls(**{**raw, **lists, "index": IndexInfo(**raw["index"]), "files": files})
+        return cls(**{**raw, **lists, "index": IndexInfo.from_json(raw["index"]), "files": files})
 
     def write(self, directory: Path) -> None:
         """Writes the manifest into a bundle directory that is not published yet."""

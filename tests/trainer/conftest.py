@@ -145,7 +145,7 @@ def final(fitted: TwoStage, planted: Dataset) -> TwoStage:
     """The fitted model over tables counted from all of the data, with an approximate index that visits every list."""
     counted = item_tables(planted, len(planted.times), fitted.recipe.statistics, fitted.encoded.vectors)
     items = replace(counted, value_mean=fitted.items.value_mean, value_std=fitted.items.value_std)
-    recipe = replace(fitted.recipe, index=Index(spec="IVF4,Flat", nprobe=4))
+    recipe = replace(fitted.recipe, index=Index(spec="IVF4,Flat", parameters="nprobe=4"))
     return replace(fitted, items=items, recipe=recipe)
 
 

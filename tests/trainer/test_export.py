@@ -71,7 +71,7 @@ def test_a_bundle_opens_and_is_the_current_one(exported: Path, planted: Dataset,
 def test_an_index_that_visits_every_list_has_a_recall_of_one(exported: Path) -> None:
     """Proves that the recall in the manifest is measured against the exact search, and the lists' number is kept."""
     index = Bundle.open(exported).manifest.index
-    assert (index.spec, index.nprobe, index.recall, index.recall_at) == ("IVF4,Flat", 4, 1.0, 40)
+    assert (index.spec, index.parameters, index.recall, index.recall_at) == ("IVF4,Flat", "nprobe=4", 1.0, 40)
 
 
 def test_the_exported_models_say_what_pytorch_says(
@@ -116,7 +116,7 @@ def test_vectors_that_are_not_finite_are_not_published(final: TwoStage, planted:
     assert not (tmp_path / "bundles").exists()
 
 
-@pytest.mark.parametrize("index", [Index(spec="Bogus"), Index(spec="Flat", nprobe=4)])
+@pytest.mark.parametrize("index", [Index(spec="Bogus"), Index(spec="Flat", parameters="nprobe=4")])
 def test_an_index_that_cannot_be_built_is_named(
     final: TwoStage, planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: Index
 ) -> None:
@@ -124,7 +124,7 @@ def test_an_index_that_cannot_be_built_is_named(
     for export in ("export_encoder", "export_ranker"):
         monkeypatch.setattr(f"trainer.export.{export}", lambda model, path: path.touch())
     bad = replace(final, recipe=replace(final.recipe, index=index))
-    with pytest.raises(TrainerError, match=rf"\[index\] spec '{index.spec}' cannot be built: "):
+    with pytest.raises(TrainerError, match=rf"\[index\] spec '{index.spec}' .*cannot be built"):
         export_bundle(bad, planted, FIGURES, tmp_path)
     assert list(tmp_path.iterdir()) == []
 

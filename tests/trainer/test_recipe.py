@@ -36,7 +36,7 @@ def test_ten_lines_are_a_recipe_and_the_rest_has_defaults(tmp_path: Path) -> Non
     assert recipe.items is not None
     assert recipe.items.multi_valued == ("tags",)
     assert recipe.users is None
-    assert (recipe.encoder.name, recipe.ranker.name, recipe.index.nprobe) == ("transformer", "ntn_mlp", None)
+    assert (recipe.encoder.name, recipe.ranker.name, recipe.index.spec) == ("transformer", "ntn_mlp", None)
 
 
 def test_an_empty_file_is_the_default_recipe(tmp_path: Path) -> None:
@@ -46,8 +46,8 @@ def test_an_empty_file_is_the_default_recipe(tmp_path: Path) -> None:
 
 def test_a_recipe_becomes_plain_values(tmp_path: Path) -> None:
     """Proves that what a run was told can be written down, section by section."""
-    plain = asdict(read(tmp_path, "[index]\nspec = 'IVF64,Flat'\nnprobe = 8"))
-    assert plain["index"] == {"spec": "IVF64,Flat", "nprobe": 8}
+    plain = asdict(read(tmp_path, "[index]\nspec = 'IVF64,Flat'\nparameters = 'nprobe=8'"))
+    assert plain["index"] == {"recall": 0.99, "spec": "IVF64,Flat", "parameters": "nprobe=8"}
     assert plain["split"] == {"ranker": 0.1, "test": 0.1, "refit": True}
 
 

@@ -85,7 +85,7 @@ class TransformerEncoder(Encoder):
         return x_BLD
 
     def _bias(self, mask_BL: Tensor, last: int | None = None) -> tuple[Tensor, Tensor]:
-        """What the Q ``last`` places (None: all) may see, ``[B, Q, L]``, and the bucket of each distance, ``[Q, L]``."""
+        """What the ``last`` places (None: all) may see, ``[B, Q, L]``, and the bucket of each distance, ``[Q, L]``."""
         place_L = torch.arange(mask_BL.shape[1], device=mask_BL.device)
         place_Q = place_L if last is None else place_L[-last:]
         back_QL = place_Q[:, None] - place_L[None, :]

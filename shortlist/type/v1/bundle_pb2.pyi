@@ -53,6 +53,9 @@ class Bundle(_message.Message):
     HEADS_FIELD_NUMBER: _builtins.int
     CANDIDATE_COUNT_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
+    INDEX_SPEC_FIELD_NUMBER: _builtins.int
+    INDEX_PARAMETERS_FIELD_NUMBER: _builtins.int
+    INDEX_RECALL_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """The version, as every answer carries it."""
     item_count: _builtins.int
@@ -63,6 +66,12 @@ class Bundle(_message.Message):
     """Components of the user and item vectors."""
     candidate_count: _builtins.int
     """How many candidates the ranker was trained to order; the default of Recommend."""
+    index_spec: _builtins.str
+    """The index that was chosen, as a FAISS factory string."""
+    index_parameters: _builtins.str
+    """What it is searched with, named as in FAISS's parameter space."""
+    index_recall: _builtins.float
+    """The share of the exact nearest items that it was measured to find for real users."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the trainer wrote it."""
@@ -86,10 +95,13 @@ class Bundle(_message.Message):
         heads: _abc.Iterable[_builtins.str] | None = ...,
         candidate_count: _builtins.int = ...,
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        index_spec: _builtins.str = ...,
+        index_parameters: _builtins.str = ...,
+        index_recall: _builtins.float = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "candidate_count", b"candidate_count", "create_time", b"create_time", "dimension", b"dimension", "heads", b"heads", "item_count", b"item_count", "metrics", b"metrics", "user_count", b"user_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "candidate_count", b"candidate_count", "create_time", b"create_time", "dimension", b"dimension", "heads", b"heads", "index_parameters", b"index_parameters", "index_recall", b"index_recall", "index_spec", b"index_spec", "item_count", b"item_count", "metrics", b"metrics", "user_count", b"user_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

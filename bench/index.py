@@ -1,0 +1,50 @@
+"""``python -m bench.index``: every kind of index on the benchmark's items, and the one that export chooses.
+
+Beside them HNSW32 with efSearch 512, which the chosen one has to beat. Writes ``build/bench/index.json``.
+"""
+
+import dataclasses
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from bench.machine import machine
+from bench.planted import BUILD, CANDIDATES, HISTORY
+from bench.planted_bundle import RECIPE, planted_bundle
+from bench.processes import write_json
+from bench.requests import people
+from shortlist.bundle import Bundle
+from shortlist.user_encoder import UserEncoder
+from shortlist.users import UserQuery, resolve_user
+from trainer.build_index import choose
+from trainer.index_families import Family, families
+from trainer.tables import index_table
+
+_USERS = 500
+_REFERENCE = Family(spec="HNSW32", ladders=(("efSearch=512",),))
+
+
+def main() -> None:
+    """See the module."""
+    bundle = Bundle.open(planted_bundle())
+    items = bundle.items.vectors
+    users = [
+        resolve_user(bundle, UserQuery(user_id=person)).history.last(HISTORY) for person in people(bundle)[:_USERS]
+    ]
+    vectors = UserEncoder(bundle).encode(users)
+    tried = [*families(len(items), items.shape[1], CANDIDATES), _REFERENCE]
+    with tempfile.TemporaryDirectory(dir=BUILD) as folder:
+        target = RECIPE.index.recall
+        info = choose(items, np.ascontiguousarray(vectors), CANDIDATES, target, tried, Path(folder) / "index.faiss")
+    reference = info.trials[-1]
+    chosen = next(trial for trial in info.trials if (trial.spec, trial.parameters) == (info.spec, info.parameters))
+    result = {"machine": machine(), **dataclasses.asdict(info)}
+    result["of_hnsw_time"] = chosen.search_us / reference.search_us
+    write_json(BUILD / "index.json", result)
+    print(index_table(info))
+    print(f"{info.spec} takes {result['of_hnsw_time']:.2f} of the time of HNSW32 with efSearch 512")
+
+
+if __name__ == "__main__":
+    main()
