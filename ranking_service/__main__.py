@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import grpc
@@ -17,12 +17,14 @@ from shortlist.server import serve
 from shortlist.serving import Served
 from shortlist.settings import add_server_settings, add_setting, read_server_settings
 from shortlist.type.v1.user_pb2 import HistoryItem, User
+from shortlist.workers import supervise
 
 SERVICE = DESCRIPTOR.services_by_name["RankingService"].full_name
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Serves until a signal comes; returns the exit code."""
+def main(arguments: Sequence[str] | None = None, announce: Callable[[str], None] | None = None) -> int:
+    """Serves until a signal comes; returns the exit code. A worker is given who to ``announce`` to."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
         prog="python -m ranking_service", description="Recommends: retrieves candidates and ranks them, over gRPC."
     )
@@ -30,15 +32,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     add_setting(parser, "--retrieval", default="dns:///127.0.0.1:50051", help="gRPC target of the retrieval service")
     add_server_settings(parser, listen="127.0.0.1:50052")
     options = parser.parse_args(arguments)
+    settings = read_server_settings(parser, options)
+    if settings.workers > 1:
+        return supervise(settings, "ranking_service", arguments)
     served: Served[Recommender] = Served()
 
     def add_services(server: grpc.Server) -> None:
         add_RankingServiceServicer_to_server(RankingServicer(served), server)
 
     return serve(
-        settings=read_server_settings(parser, options),
+        settings=settings,
         service_names=[SERVICE],
         add_services=add_services,
+        announce=announce,
         load=lambda: served.put(load(Path(options.bundles), options.retrieval)),
     )
 

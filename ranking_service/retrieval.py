@@ -72,7 +72,9 @@ class RetrievalClient:
         Raises:
             RetrievalFailed: the call failed, or the answer is of no use.
         """
-        request = pb.RetrieveRowsRequest(bundle_id=self._bundle.bundle_id, queries=map(self._message, wanted))
+        request = pb.RetrieveRowsRequest(bundle_id=self._bundle.bundle_id)
+        for one in wanted:
+            self._add(request, one)
         try:
             response = self._stub.RetrieveRows(request, timeout=timeout)
         except grpc.RpcError as error:
@@ -94,10 +96,10 @@ class RetrievalClient:
         """Closes the channel."""
         self._channel.close()
 
-    def _message(self, wanted: Wanted) -> pb.RowsQuery:
+    def _add(self, request: pb.RetrieveRowsRequest, wanted: Wanted) -> None:
         # The encoder looks at no more than these.
         history = wanted.history.last(self._bundle.manifest.encoder_history)
-        return pb.RowsQuery(
+        request.queries.add(
             history_rows=history.rows.astype(ROWS).tobytes(),
             history_values=history.values.astype(FLOATS, copy=False).tobytes(),
             history_events=history.events.astype(BYTES).tobytes(),

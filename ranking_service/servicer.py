@@ -36,30 +36,32 @@ class RankingServicer(RankingServiceServicer):
                 deadline=_deadline(context),
             )
         )
-        return pb.RecommendResponse(
+        response = pb.RecommendResponse(
             bundle_id=recommender.bundle.bundle_id,
-            items=_items(recommender, ranked),
             asked_count=request.limit,
             found_count=len(ranked.rows),
             unknown_item_count=ranked.unknown_items,
-            heads=recommender.bundle.manifest.heads,
             degraded=ranked.degraded is not None,
             degraded_reason=_reason(ranked),
+            heads=recommender.bundle.manifest.heads,
         )
+        _add_items(response, recommender, ranked)
+        return response
 
     def Rank(self, request: pb.RankRequest, context: grpc.ServicerContext) -> pb.RankResponse:  # noqa: N802
         """Ranks the caller's own candidates."""
         _check_rank(request)
         recommender = self._served.get()
         ranked = recommender.rank(request.user, tuple(request.item_ids), request.limit)
-        return pb.RankResponse(
+        response = pb.RankResponse(
             bundle_id=recommender.bundle.bundle_id,
-            items=_items(recommender, ranked),
             asked_count=request.limit,
             found_count=len(ranked.rows),
             unknown_item_count=ranked.unknown_items,
             heads=recommender.bundle.manifest.heads,
         )
+        _add_items(response, recommender, ranked)
+        return response
 
     def GetBundle(self, request: pb.GetBundleRequest, context: grpc.ServicerContext) -> pb.GetBundleResponse:  # noqa: N802
         """The bundle that is being served."""
@@ -98,18 +100,19 @@ def _reason(ranked: Ranked) -> pb.DegradedReason.ValueType:
     return pb.DegradedReason.Value(f"DEGRADED_REASON_{name}")
 
 
-def _items(recommender: Recommender, ranked: Ranked) -> list[pb.ScoredItem]:
+def _add_items(response: pb.RecommendResponse | pb.RankResponse, recommender: Recommender, ranked: Ranked) -> None:
+    # In place: a list of messages given to the constructor is copied message by message.
+    add = response.items.add
     ids = recommender.bundle.items.ids_of(ranked.rows)
     retrieval_scores = ranked.retrieval_scores.tolist()
     heads = ranked.heads.tolist() or [[]] * len(retrieval_scores)
-    chosen = [
-        pb.ScoredItem(
+    for item_id, retrieval_score, scores in zip(ids, retrieval_scores, heads, strict=False):
+        add(
             item_id=item_id,
             score=scores[0] if scores else retrieval_score,
             head_scores=scores,
             retrieval_score=retrieval_score,
             source=SOURCE_MODEL,
         )
-        for item_id, retrieval_score, scores in zip(ids, retrieval_scores, heads, strict=False)
-    ]
-    return chosen + [pb.ScoredItem(item_id=item_id, source=SOURCE_FALLBACK) for item_id in ids[len(chosen) :]]
+    for item_id in ids[len(retrieval_scores) :]:
+        add(item_id=item_id, source=SOURCE_FALLBACK)

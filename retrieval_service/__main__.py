@@ -2,7 +2,7 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import grpc
@@ -16,27 +16,33 @@ from shortlist.server import serve
 from shortlist.serving import Served
 from shortlist.settings import add_server_settings, add_setting, read_server_settings
 from shortlist.users import UserQuery
+from shortlist.workers import supervise
 
 SERVICE = DESCRIPTOR.services_by_name["RetrievalService"].full_name
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Serves until a signal comes; returns the exit code."""
+def main(arguments: Sequence[str] | None = None, announce: Callable[[str], None] | None = None) -> int:
+    """Serves until a signal comes; returns the exit code. A worker is given who to ``announce`` to."""
+    arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
         prog="python -m retrieval_service", description="Finds candidates for a user by nearest neighbour, over gRPC."
     )
     add_setting(parser, "--bundles", default="bundles", help="the directory that the trainer writes bundles into")
     add_server_settings(parser, listen="127.0.0.1:50051")
     options = parser.parse_args(arguments)
+    settings = read_server_settings(parser, options)
+    if settings.workers > 1:
+        return supervise(settings, "retrieval_service", arguments)
     served: Served[Retriever] = Served()
 
     def add_services(server: grpc.Server) -> None:
         add_RetrievalServiceServicer_to_server(RetrievalServicer(served), server)
 
     return serve(
-        settings=read_server_settings(parser, options),
+        settings=settings,
         service_names=[SERVICE],
         add_services=add_services,
+        announce=announce,
         load=lambda: served.put(load(Path(options.bundles))),
     )
 

@@ -24,9 +24,9 @@ def read_queries(messages: Sequence[pb.RowsQuery], item_count: int) -> list[Rows
     return [_read(message, RequestCheck(f"queries[{place}]."), item_count) for place, message in enumerate(messages)]
 
 
-def packed(found: Retrieved) -> pb.RowsCandidates:
-    """The message of what was found."""
-    return pb.RowsCandidates(
+def add_packed(response: pb.RetrieveRowsResponse, found: Retrieved) -> None:
+    """Adds what was found to an answer."""
+    response.candidates.add(
         rows=found.rows.astype(ROWS).tobytes(),
         scores=found.scores.astype(FLOATS, copy=False).tobytes(),
         user_vector=b"" if found.vector is None else found.vector.astype(FLOATS, copy=False).tobytes(),

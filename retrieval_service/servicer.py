@@ -2,7 +2,7 @@
 
 import grpc
 
-from retrieval_service.packing import packed, read_queries
+from retrieval_service.packing import add_packed, read_queries
 from retrieval_service.retriever import RetrievalQuery, Retrieved, Retriever
 from shortlist.errors import BundleNotServed
 from shortlist.requests import MAX_BATCH, MAX_EXCLUDED, MAX_HISTORY, RequestCheck, bundle_message, read_user
@@ -45,7 +45,10 @@ class RetrievalServicer(RetrievalServiceServicer):
         retriever = self._served.get()
         _require_served(retriever, request.bundle_id)
         queries = read_queries(request.queries, retriever.bundle.manifest.item_count)
-        return pb.RetrieveRowsResponse(candidates=[packed(found) for found in retriever.retrieve_rows(queries)])
+        response = pb.RetrieveRowsResponse()
+        for found in retriever.retrieve_rows(queries):
+            add_packed(response, found)
+        return response
 
     def GetBundle(self, request: pb.GetBundleRequest, context: grpc.ServicerContext) -> pb.GetBundleResponse:  # noqa: N802
         """The bundle that is being served."""
@@ -87,21 +90,23 @@ def _answer(retriever: Retriever, request: pb.RetrieveRequest) -> pb.RetrieveRes
         )
     )
     ids = retriever.bundle.items.ids_of(retrieved.rows)
-    in_columns = request.view == pb.CANDIDATE_VIEW_COLUMNS
-    return pb.RetrieveResponse(
+    response = pb.RetrieveResponse(
         bundle_id=retriever.bundle.bundle_id,
-        columns=pb.CandidateColumns(item_ids=ids, scores=retrieved.scores) if in_columns else None,
-        candidates=[] if in_columns else _candidates(ids, retrieved),
         asked_count=request.limit,
         found_count=len(ids),
         unknown_item_count=unknown,
     )
+    if request.view == pb.CANDIDATE_VIEW_COLUMNS:
+        response.columns.item_ids.extend(ids)
+        response.columns.scores.extend(retrieved.scores.tolist())
+    else:
+        _add_candidates(response, ids, retrieved)
+    return response
 
 
-def _candidates(ids: list[str], retrieved: Retrieved) -> list[pb.Candidate]:
+def _add_candidates(response: pb.RetrieveResponse, ids: list[str], retrieved: Retrieved) -> None:
     scores = retrieved.scores.tolist()
-    chosen = [
-        pb.Candidate(item_id=item_id, score=score, source=SOURCE_MODEL)
-        for item_id, score in zip(ids, scores, strict=False)
-    ]
-    return chosen + [pb.Candidate(item_id=item_id, source=SOURCE_FALLBACK) for item_id in ids[len(scores) :]]
+    for item_id, score in zip(ids, scores, strict=False):
+        response.candidates.add(item_id=item_id, score=score, source=SOURCE_MODEL)
+    for item_id in ids[len(scores) :]:
+        response.candidates.add(item_id=item_id, source=SOURCE_FALLBACK)

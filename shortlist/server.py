@@ -19,12 +19,16 @@ from grpc_reflection.v1alpha import reflection
 from shortlist.errors import BundleError
 from shortlist.interceptor import ErrorInterceptor
 from shortlist.settings import ServerSettings
+from shortlist.workers import SERVING
 
 _LOG = logging.getLogger(__name__)
 EXIT_CANNOT_LISTEN = 1
 EXIT_BUNDLE = 3
 _MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 _SIGNAL_CHECK_SECONDS = 0.05
+# A connection stays with the worker that took it, and the kernel gives them out by chance: they are made anew now and
+# then, so that no worker keeps more than its share.
+_SPREAD_AGAIN = [("grpc.max_connection_age_ms", 60_000), ("grpc.max_connection_age_grace_ms", 30_000)]
 
 
 def serve(
@@ -33,18 +37,20 @@ def serve(
     service_names: Sequence[str],
     add_services: Callable[[grpc.Server], None],
     load: Callable[[], None],
+    announce: Callable[[str], None] | None = None,
 ) -> int:
     """Serves until SIGTERM or SIGINT, from the main thread; logs to stderr.
 
     The port opens first, with health NOT_SERVING, so that a prober can tell a server that loads from a dead one; what
     ``add_services`` added has to answer UNAVAILABLE until ``load`` has returned. Prints ``listening on HOST:PORT`` and,
-    once loaded, ``serving`` to stdout. A second signal ends the calls in flight at once.
+    once loaded, ``serving`` to stdout; a worker, which shares its port with others, ``announce``s both instead. A
+    second signal ends the calls in flight at once.
 
     Returns:
         The exit code: 0 after a signal, 1 when the port is not to be had, 3 when ``load`` raised ``BundleError``.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    server = _Server(settings, service_names, add_services)
+    server = _Server(settings, service_names, add_services, announce)
     code = server.run(load)
     if server.cut_calls:
         # Python joins the pool's threads when it exits, and that of a cut call runs on for as long as it likes.
@@ -59,9 +65,15 @@ class _Interrupted(BaseException):
 
 class _Server:
     def __init__(
-        self, settings: ServerSettings, service_names: Sequence[str], add_services: Callable[[grpc.Server], None]
+        self,
+        settings: ServerSettings,
+        service_names: Sequence[str],
+        add_services: Callable[[grpc.Server], None],
+        announce: Callable[[str], None] | None,
     ) -> None:
         self._settings = settings
+        self._is_worker = announce is not None
+        self._announce = announce or (lambda text: print(text, flush=True))
         self._errors = ErrorInterceptor()
         self._health = health.HealthServicer()
         self._names = (health.OVERALL_HEALTH, *service_names)
@@ -94,7 +106,9 @@ class _Server:
 
     @contextlib.contextmanager
     def _captured_signals(self) -> Iterator[None]:
-        former = {number: signal.signal(number, self._on_signal) for number in (signal.SIGTERM, signal.SIGINT)}
+        # A worker hears of a terminal's Ctrl-C from its parent.
+        numbers = [signal.SIGTERM] if self._is_worker else [signal.SIGTERM, signal.SIGINT]
+        former = {number: signal.signal(number, self._on_signal) for number in numbers}
         try:
             yield
         finally:
@@ -112,8 +126,9 @@ class _Server:
             ThreadPoolExecutor(self._settings.threads, thread_name_prefix="call"),
             interceptors=[self._errors],
             options=[
-                # A forgotten server must not take every other call of the new one.
-                ("grpc.so_reuseport", 0),
+                # A forgotten server must not take every other call of the new one; workers share by intention.
+                ("grpc.so_reuseport", int(self._is_worker)),
+                *(_SPREAD_AGAIN if self._is_worker else []),
                 ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
                 ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
             ],
@@ -128,7 +143,7 @@ class _Server:
         self._set_health(HealthCheckResponse.NOT_SERVING)
         port = self._grpc.add_insecure_port(self._settings.listen)
         self._grpc.start()
-        print(f"listening on {self._settings.listen.rpartition(':')[0]}:{port}", flush=True)
+        self._announce(f"listening on {self._settings.listen.rpartition(':')[0]}:{port}")
 
     def _load(self, load: Callable[[], None]) -> None:
         try:
@@ -142,7 +157,7 @@ class _Server:
         gc.collect()
         gc.freeze()
         self._set_health(HealthCheckResponse.SERVING)
-        print("serving", flush=True)
+        self._announce(SERVING)
 
     def _wait(self) -> None:
         number = self._signals.get()

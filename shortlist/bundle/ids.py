@@ -3,6 +3,7 @@
 A dictionary of ten million ids would cost each worker a gigabyte; the array is memory-mapped and shared.
 """
 
+from bisect import bisect_left
 from collections.abc import Sequence
 
 import numpy as np
@@ -23,6 +24,14 @@ def rows_of(ids: NDArray[np.bytes_], wanted: Sequence[str]) -> NDArray[np.int64]
     keys = np.array([_key(key, ids.itemsize) for key in wanted], dtype=ids.dtype)
     places = np.minimum(np.searchsorted(ids, keys), len(ids) - 1)
     return np.where(ids[places] == keys, places, -1)
+
+
+def row_of(ids: NDArray[np.bytes_], wanted: str) -> int | None:
+    """The row of one id, or None where the array does not have it."""
+    key = _key(wanted, ids.itemsize)
+    # For one id, cheaper than an array of one.
+    place = bisect_left(ids, key)
+    return place if place < len(ids) and ids[place] == key else None
 
 
 def _key(item_id: str, width: int) -> bytes:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.bundle.ids import rows_of
+from shortlist.bundle.ids import row_of
 from shortlist.bundle.transitions import TransitionTable
 from shortlist.history import History
 
@@ -57,8 +57,7 @@ class UserTables:
 
     def row_of(self, user_id: str) -> int | None:
         """The row of a user, or None when the bundle does not know them."""
-        row = int(rows_of(self.ids, [user_id])[0])
-        return None if row < 0 else row
+        return row_of(self.ids, user_id)
 
     def history_of(self, row: int) -> History:
         """Everything that a user did up to the training."""

@@ -1,0 +1,128 @@
+"""Several processes on one port."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from demo.services import Service, ServiceFailed
+from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
+from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
+from tests.integration.conftest import Trained
+
+pytestmark = pytest.mark.integration
+_CONNECTIONS = 24
+_SECONDS = 30.0
+
+
+@pytest.fixture
+def service(trained: Trained, tmp_path: Path) -> Iterator[Service]:
+    """A retrieval service of two workers."""
+    arguments = ["--bundles", str(trained.bundles), "--workers", "2"]
+    with Service.start("retrieval_service", arguments, tmp_path / "log") as service:
+        yield service
+
+
+def _workers(service: Service) -> list[int]:
+    pid = service.process.pid
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+def _connections(pid: int) -> int:
+    """How many of a process's sockets are established connections to its port."""
+    sockets = {os.readlink(path) for path in Path(f"/proc/{pid}/fd").iterdir() if path.exists() or path.is_symlink()}
+    tables = [Path(f"/proc/net/{name}").read_text().splitlines()[1:] for name in ("tcp", "tcp6")]
+    lines = [line.split() for table in tables for line in table]
+    established = {f"socket:[{fields[9]}]" for fields in lines if fields[3] == "01"}
+    return len(sockets & established)
+
+
+def _call(address: str) -> str:
+    # A pool of its own, or all channels of this process share one connection.
+    with grpc.insecure_channel(address, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
+        return _bundle_of(channel)
+
+
+def _bundle_of(channel: grpc.Channel) -> str:
+    response = RetrievalServiceStub(channel).GetBundle(pb.GetBundleRequest(), timeout=_SECONDS, wait_for_ready=True)
+    return response.bundle.bundle_id
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + _SECONDS
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_connections_are_spread_over_the_workers(service: Service, trained: Trained) -> None:
+    """Both processes listen on the one port, each takes its part, and all give the same answer."""
+    options = [("grpc.use_local_subchannel_pool", 1)]
+    channels = [grpc.insecure_channel(service.address, options=options) for _ in range(_CONNECTIONS)]
+    assert {_bundle_of(channel) for channel in channels} == {trained.bundle.name}
+    shares = [_connections(worker) for worker in _workers(service)]
+    assert len(shares) == 2
+    assert min(shares) >= 3
+    for channel in channels:
+        channel.close()
+
+
+def test_a_worker_that_dies_is_replaced(service: Service, trained: Trained) -> None:
+    """The others answer in the meantime, and the log says what happened."""
+    first, second = _workers(service)
+    os.kill(first, signal.SIGKILL)
+    assert _call(service.address) == trained.bundle.name
+    _until(lambda: len(_workers(service)) == 2 and first not in _workers(service))
+    assert second in _workers(service)
+    assert "a worker ended with code -9, another starts in 1 s" in service.log_path.read_text()
+
+
+def test_a_signal_ends_all_of_them_and_the_port_is_free(service: Service) -> None:
+    """SIGTERM to the parent is one to each worker; nothing is left behind."""
+    workers = _workers(service)
+    assert service.stop() == 0
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+    host, port = service.address.rsplit(":", 1)
+    with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        free.bind((host, int(port)))
+
+
+def test_workers_do_not_outlive_a_parent_that_is_killed(service: Service) -> None:
+    """However the parent ends, no forgotten worker keeps answering."""
+    workers = _workers(service)
+    service.process.kill()
+    _until(lambda: not any(_runs(worker) for worker in workers))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+
+
+def test_a_port_that_another_server_shares_is_refused(service: Service, trained: Trained) -> None:
+    """A forgotten server must not take every other call of a new one, though its port could be shared."""
+    command = [sys.executable, "-m", "retrieval_service", "--bundles", str(trained.bundles), "--workers", "2"]
+    done = subprocess.run(
+        [*command, "--listen", service.address], capture_output=True, text=True, timeout=_SECONDS, check=False
+    )
+    assert done.returncode == 1
+    assert re.search(r"cannot listen on 127\.0\.0\.1:\d+: ", done.stderr)
+
+
+def test_a_bundle_that_cannot_be_used_ends_all_of_them(tmp_path: Path) -> None:
+    """As with one process: exit code 3 at the start, and no endless restarts."""
+    with pytest.raises(ServiceFailed, match="cannot be read") as caught:
+        Service.start("retrieval_service", ["--bundles", str(tmp_path), "--workers", "2"], tmp_path / "log")
+    assert caught.value.exit_code == 3
