@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROTOS := $(shell find protos -name '*.proto' | sort)
 
-.PHONY: help demo test format lint types protos protos-check clean
+.PHONY: help demo test format lint types protos protos-check bench bench-scale bench-train bench-peers clean
 
 help:  ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -40,6 +40,20 @@ protos: $(VENV)/.ready  ## Generate the stubs
 protos-check: protos  ## Prove that the committed stubs are what the protos generate
 	git diff --exit-code -- shortlist
 	test -z "$$(git status --porcelain -- shortlist)"
+
+bench: $(VENV)/.ready  ## Serving beside a bare loop, start-up and memory (about 12 minutes)
+	$(BIN)/python -m bench.startup
+	$(BIN)/python -m bench.index
+	$(BIN)/python -m bench.serving
+
+bench-scale: $(VENV)/.ready  ## Ten thousand to ten million items
+	$(BIN)/python -m bench.scale
+
+bench-train: $(VENV)/.ready  ## Training: examples a second and memory
+	$(BIN)/python -m bench.train
+
+bench-peers: $(VENV)/.ready  ## Ray Serve and Triton with the same models, in environments of their own
+	$(BIN)/python -m bench.peers
 
 clean:  ## Remove what make made
 	rm -rf $(VENV) build *.egg-info

@@ -3,6 +3,8 @@
 ``python -m bench.empty THREADS`` prints its address and serves until its stdin ends.
 """
 
+from __future__ import annotations
+
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,7 +15,7 @@ METHOD = "/bench.Empty/Call"
 
 def main(threads: str) -> None:
     """See the module."""
-    handler = grpc.unary_unary_rpc_method_handler(lambda request, context: b"")
+    handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(lambda request, context: b"")
     server = grpc.server(ThreadPoolExecutor(int(threads)), options=[("grpc.so_reuseport", 0)])
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("bench.Empty", {"Call": handler})])
     print(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}", flush=True)

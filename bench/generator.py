@@ -70,7 +70,7 @@ def _forever(requests: list[bytes]) -> Iterator[bytes]:
 
 
 def _call(address: str, method: str) -> Call:
-    call = grpc.insecure_channel(address).unary_unary(method)
+    call: Callable[..., bytes] = grpc.insecure_channel(address).unary_unary(method)
     return lambda request: call(request, timeout=_CALL_SECONDS, wait_for_ready=True)
 
 

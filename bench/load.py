@@ -44,6 +44,11 @@ class Generators:
         self._targets, self._processes = targets, processes
 
     @property
+    def pids(self) -> list[int]:
+        """The processes."""
+        return [process.pid for process in self._processes]
+
+    @property
     def names(self) -> list[str]:
         """The targets."""
         return list(self._targets)

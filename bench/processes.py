@@ -64,6 +64,13 @@ def cpu_seconds(pids: Iterable[int]) -> float:
     return sum(_ticks(pid) for pid in pids) / _TICKS_PER_SECOND
 
 
+def pin(pids: Iterable[int], cpus: set[int]) -> None:
+    """Keeps processes, and all threads they have by now or start later, on some of the cores."""
+    for pid in pids:
+        for thread in Path(f"/proc/{pid}/task").iterdir():
+            os.sched_setaffinity(int(thread.name), cpus)
+
+
 def _ticks(pid: int) -> int:
     # The name, in brackets, may hold spaces; utime and stime are the 14th and 15th of all fields.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

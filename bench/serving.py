@@ -1,11 +1,13 @@
 """``python -m bench.serving``: what two gRPC hops cost beside a bare loop over the same models.
 
-Every figure is the median of rounds, and the rounds go through all settings in turn, so that noise hits all alike.
+Every figure is the median of rounds, and the rounds go through all settings in turn, so that noise hits all alike. The
+load generators have the last core to themselves, as on a machine of their own, and what is measured has the others.
 Writes ``build/bench/serving.json`` and prints a table.
 """
 
 import argparse
 import contextlib
+import os
 import statistics
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -20,7 +22,7 @@ from bench.load import Generators, Target, generators
 from bench.machine import machine
 from bench.planted import BUILD, BUNDLES
 from bench.planted_bundle import planted_bundle
-from bench.processes import LineProcess, write_json
+from bench.processes import LineProcess, pin, write_json
 from demo.services import Running, start_both
 from shortlist.bundle import Bundle
 from shortlist.settings import ServerSettings
@@ -56,7 +58,15 @@ def _everything() -> Iterator[tuple[Generators, LineProcess]]:
         LineProcess("bench.limit", str(BUNDLES)) as limit,
         generators(_targets(bundle, running, empty), BUILD) as loaded,
     ):
+        _part(loaded, [running.retrieval.process.pid, running.ranking.process.pid, empty.pid, limit.pid])
         yield loaded, limit
+
+
+def _part(loaded: Generators, servers: list[int]) -> None:
+    *others, last = sorted(os.sched_getaffinity(0))
+    if others:
+        pin(servers, set(others))
+        pin(loaded.pids, {last})
 
 
 def _targets(bundle: Bundle, running: Running, empty: LineProcess) -> Mapping[str, Target]:

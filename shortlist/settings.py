@@ -21,7 +21,7 @@ class ServerSettings:
     """
 
     listen: str
-    threads: int = 16
+    threads: int = 64
     workers: int = 1
     drain_seconds: float = 5.0
 

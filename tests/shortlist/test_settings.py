@@ -69,4 +69,4 @@ def test_the_help_shows_default_and_twin(monkeypatch: pytest.MonkeyPatch, capsys
     with pytest.raises(SystemExit) as exit_info:
         parse("--help")
     assert exit_info.value.code == 0
-    assert "(default 16; environment SHORTLIST_THREADS)" in " ".join(capsys.readouterr().out.split())
+    assert "(default 64; environment SHORTLIST_THREADS)" in " ".join(capsys.readouterr().out.split())

@@ -1,0 +1,1 @@
+"""The same recommender on other servers, measured beside ours; see the README here."""

@@ -1,0 +1,69 @@
+"""All servers under the same load, in turn."""
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from rich.console import Console
+from rich.progress import track
+
+from bench.load import Generators, Target
+from bench.peers.process_tree import cpu_of_tree
+from bench.processes import LineProcess
+
+IN_FLIGHT = (1, 4, 16, 64)
+# Batches of every size have to be seen once, and Ray's idle workers to be gone.
+_WARM_SECONDS = 2.0
+Figures = dict[str, float]
+# The figures of each round, by server and calls in flight.
+Rounds = Mapping[tuple[str, int], list[Figures]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Server:
+    """A server under test; all processes that descend from its ``roots`` are its own."""
+
+    address: str
+    method: str
+    roots: tuple[int, ...]
+    requests: Sequence[bytes]
+
+    def target(self) -> Target:
+        """For the generators. They count the CPU time of fixed processes; ours come and go."""
+        return Target(address=self.address, method=self.method, pids=(), requests=self.requests)
+
+    def cpu_seconds(self) -> float:
+        """Of all its processes up to now."""
+        return sum(cpu_of_tree(root) for root in self.roots)
+
+
+def measure(
+    servers: Mapping[str, Server], loaded: Generators, limit: LineProcess, rounds: int, seconds: float
+) -> Rounds:
+    """Rounds through all servers and all numbers of calls in flight."""
+    measured = defaultdict[tuple[str, int], list[Figures]](list)
+    settings = [(name, in_flight) for in_flight in IN_FLIGHT for name in servers]
+    for name, in_flight in settings:
+        loaded.load(name, in_flight, _WARM_SECONDS)
+    for _ in track(range(rounds), "rounds", console=Console(stderr=True)):
+        limit.send(f"encoder {seconds}")
+        alone = limit.answer()
+        measured["limit", 1].append({**alone, "rps": 1e6 / alone["cpu_us"], "failed": 0})
+        for name, in_flight in settings:
+            measured[name, in_flight].append(_load(servers[name], loaded, name, in_flight, seconds))
+    return measured
+
+
+def _load(server: Server, loaded: Generators, name: str, in_flight: int, seconds: float) -> Figures:
+    before = server.cpu_seconds()
+    load = loaded.load(name, in_flight, seconds)
+    spent = server.cpu_seconds() - before
+    answered = load.calls - load.failed
+    return {
+        # A call that failed is no call that was served.
+        "rps": answered / seconds,
+        "cpu_us": spent / max(answered, 1) * 1e6,
+        "p50_ms": load.p50_ms,
+        "p99_ms": load.p99_ms,
+        "failed": load.failed,
+    }

@@ -1,0 +1,57 @@
+"""A server that is many processes: what they cost, and their end."""
+
+import os
+import signal
+from pathlib import Path
+
+from bench.processes import cpu_seconds
+
+_PARENT, _START = 1, 19
+# A process and when it started: the ids of ended processes are used again.
+Process = tuple[int, int]
+
+
+def tree_of(pid: int) -> list[Process]:
+    """A process and all that descend from it."""
+    fields = {int(entry.name): _fields(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
+    children: dict[int, list[int]] = {}
+    for child, of_child in fields.items():
+        if of_child:
+            children.setdefault(int(of_child[_PARENT]), []).append(child)
+    found, waiting = list[Process](), [pid]
+    while waiting:
+        current = waiting.pop()
+        waiting += children.get(current, [])
+        if of_current := fields.get(current):
+            found.append((current, int(of_current[_START])))
+    return found
+
+
+def cpu_of_tree(pid: int) -> float:
+    """Seconds of CPU time of all processes of the tree that live now."""
+    spent = 0.0
+    for process, _ in tree_of(pid):
+        try:
+            spent += cpu_seconds([process])
+        except OSError:
+            continue
+    return spent
+
+
+def kill_those_left(processes: list[Process]) -> None:
+    """Ends those that outlived their parent."""
+    for pid, start in processes:
+        fields = _fields(pid)
+        if fields and int(fields[_START]) == start:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                continue
+
+
+def _fields(pid: int) -> list[str]:
+    """What stands behind the name in ``/proc/PID/stat``; empty when it has ended."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return []

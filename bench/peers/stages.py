@@ -1,0 +1,87 @@
+"""The two stages as functions of a batch of user ids: what a peer's models run, the same code as our services run.
+
+Needs neither Ray nor Triton nor protobuf, so that every server's own interpreter can import it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.planted import CANDIDATES
+from ranking_service.ranker import Candidates, OnnxRanker
+from ranking_service.selection import best_first
+from retrieval_service.index import FaissIndex
+from shortlist.bundle import Bundle
+from shortlist.rows import is_among
+from shortlist.user_encoder import UserEncoder
+from shortlist.users import ResolvedUser, UserQuery, resolve_user
+
+LIMIT = 20
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """What goes from stage one to stage two, for B users.
+
+    Shapes: rows ``[B, CANDIDATES]``, scores ``[B, CANDIDATES]``, vectors ``[B, dimension]``.
+    """
+
+    rows: NDArray[np.int32]
+    scores: NDArray[np.float32]
+    vectors: NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """The answer to one user, best first: ids ``[LIMIT]`` and the first head's scores ``[LIMIT]``."""
+
+    item_ids: NDArray[np.bytes_]
+    scores: NDArray[np.float32]
+
+
+class Retrieval:
+    """User ids → histories → vectors → neighbours that the user has not seen."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle = bundle
+        self._encoder, self._index = UserEncoder(bundle), FaissIndex(bundle)
+
+    def __call__(self, user_ids: Sequence[str]) -> Found:
+        """The candidates of users that the bundle knows."""
+        users = _resolve(self._bundle, user_ids)
+        vectors = self._encoder.encode([user.history for user in users])
+        found = [self._search(user, vector) for user, vector in zip(users, vectors, strict=True)]
+        return Found(
+            rows=np.stack([rows for rows, _ in found]),
+            scores=np.stack([scores for _, scores in found]),
+            vectors=vectors,
+        )
+
+    def _search(self, user: ResolvedUser, vector: NDArray[np.float32]) -> tuple[NDArray[np.int32], NDArray[np.float32]]:
+        near = self._index.search(vector, CANDIDATES + len(user.seen))
+        shown = near.keep(~is_among(near.rows, user.seen))
+        return shown.rows[:CANDIDATES].astype(np.int32), shown.scores[:CANDIDATES]
+
+
+class Ranking:
+    """User ids and their candidates → the best items."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._bundle, self._ranker = bundle, OnnxRanker(bundle)
+
+    def __call__(self, user_ids: Sequence[str], found: Found) -> list[Listed]:
+        """A list for each user."""
+        parts = zip(found.rows.astype(np.int64), found.scores, found.vectors, strict=True)
+        candidates = [Candidates(rows=rows, scores=scores, user_vector=vector) for rows, scores, vector in parts]
+        heads = self._ranker.score(_resolve(self._bundle, user_ids), candidates)
+        return [self._best(one.rows, scores[:, 0]) for one, scores in zip(candidates, heads, strict=True)]
+
+    def _best(self, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> Listed:
+        best = best_first(scores, LIMIT)
+        return Listed(item_ids=self._bundle.items.ids[rows[best]], scores=scores[best])
+
+
+def _resolve(bundle: Bundle, user_ids: Sequence[str]) -> list[ResolvedUser]:
+    return [resolve_user(bundle, UserQuery(user_id=user_id)) for user_id in user_ids]
