@@ -74,7 +74,9 @@ class Retriever:
 
     def retrieve_rows(self, queries: Sequence[RowsQuery]) -> list[Retrieved]:
         """Encode → search → filter → cut → fill."""
-        return [self._find(query, vector) for query, vector in zip(queries, self._encode(queries), strict=True)]
+        vectors = self._encode(queries)
+        found = self._search(queries, vectors)
+        return [self._fill(*of_query) for of_query in zip(queries, vectors, found, strict=True)]
 
     def _resolve(self, query: RetrievalQuery) -> tuple[RowsQuery, int]:
         if query.similar_to:
@@ -107,16 +109,26 @@ class Retriever:
                 vectors[place] = vector
         return vectors
 
-    def _find(self, query: RowsQuery, vector: NDArray[np.float32] | None) -> Retrieved:
-        found = _NOTHING if vector is None else self._search(vector, query)
+    def _search(
+        self, queries: Sequence[RowsQuery], vectors: Sequence[NDArray[np.float32] | None]
+    ) -> Sequence[Neighbours]:
+        known = [place for place, vector in enumerate(vectors) if vector is not None]
+        found = [_NOTHING] * len(queries)
+        if known:
+            # Enough neighbours that the filter cannot leave fewer than the limit: cut after the filter, never before.
+            counts = [queries[place].limit + len(queries[place].hidden) for place in known]
+            targets = np.stack([vector for vector in vectors if vector is not None])
+            for place, neighbours in zip(known, self._index.search_each(targets, counts), strict=True):
+                found[place] = _shown(neighbours, queries[place])
+        return found
+
+    def _fill(self, query: RowsQuery, vector: NDArray[np.float32] | None, found: Neighbours) -> Retrieved:
         missing = query.limit - len(found.rows)
         rows = found.rows
         if missing:
             rows = np.concatenate([rows, popular_rows(self.bundle.items, missing, query.hidden, rows)])
         return Retrieved(rows=rows, scores=found.scores, vector=vector)
 
-    def _search(self, vector: NDArray[np.float32], query: RowsQuery) -> Neighbours:
-        # Enough neighbours that the filter cannot leave fewer than the limit: cut after the filter, never before.
-        neighbours = self._index.search(vector, query.limit + len(query.hidden))
-        shown = neighbours.keep(~is_among(neighbours.rows, query.hidden))
-        return Neighbours(rows=shown.rows[: query.limit], scores=shown.scores[: query.limit])
+
+def _shown(neighbours: Neighbours, query: RowsQuery) -> Neighbours:
+    return neighbours.keep(~is_among(neighbours.rows, query.hidden)).first(query.limit)

@@ -8,7 +8,7 @@ from typing import Generic, TypeVar, cast
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-# One batch waits for the other service while the next is computed; a third would only make the batches smaller.
+# A second would make the batches half as large, and a request a fifth dearer; more workers use more cores better.
 _BATCHES_AT_ONCE = 1
 # Larger batches gain nothing more, and no longer fit the cache.
 _MOST_TOGETHER = 16

@@ -19,7 +19,7 @@ from trainer.histories import histories_before
 from trainer.two_stage import TwoStage
 
 # Half of them choose the parameters of the index, the other half measure it.
-_QUERIES = 500
+_USERS = 1000
 
 
 def build_index(model: TwoStage, dataset: Dataset, directory: Path) -> IndexInfo:
@@ -31,7 +31,7 @@ def build_index(model: TwoStage, dataset: Dataset, directory: Path) -> IndexInfo
     recipe = model.recipe.index
     with tempfile.TemporaryDirectory() as scratch:
         queries, task = Path(scratch) / "queries.npy", Path(scratch) / "task.json"
-        np.save(queries, _user_vectors(model, dataset))
+        np.save(queries, user_vectors(model, dataset))
         task.write_text(
             json.dumps(
                 {
@@ -49,11 +49,20 @@ def build_index(model: TwoStage, dataset: Dataset, directory: Path) -> IndexInfo
         # It says on stderr what it tries, which may take a while.
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
-        raise TrainerError(f"[index] spec {recipe.spec!r} with {recipe.parameters!r} cannot be built, see above")
-    return IndexInfo.from_json(json.loads(done.stdout))
+        raise TrainerError(f"choosing the index ended with code {done.returncode} (-9: out of memory), see above")
+    said = json.loads(done.stdout)
+    if "refused" in said:
+        raise TrainerError(
+            f"[index] spec {recipe.spec!r}, parameters {recipe.parameters!r}: cannot be built for "
+            f"{len(model.encoded.vectors)} items of {model.encoded.vectors.shape[1]} dimensions. "
+            f"Leave both out to have an index chosen. FAISS says: {said['refused']}"
+        )
+    return IndexInfo.from_json(said)
 
 
-def _user_vectors(model: TwoStage, dataset: Dataset) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
-    """Vectors of real users, ``[queries, dimension]``: those of the latest events that have a history."""
-    events = np.flatnonzero(dataset.position >= 1)[-_QUERIES:]
+def user_vectors(model: TwoStage, dataset: Dataset) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """Vectors of different real users, ``[users, dimension]``: the latest to act, as they were before they did."""
+    # Of different users, or those who choose the parameters would be those who measure them.
+    ends = dataset.user_offsets[1:][np.diff(dataset.user_offsets) > 1]
+    events = np.sort(dataset.user_events[ends - 1])[-_USERS:]
     return model.encoded.user_vectors(histories_before(dataset, events))

@@ -1,14 +1,36 @@
-"""Which indexes are worth trying for a catalogue, and the parameters to try them with."""
+"""Which indexes are worth trying for a catalogue, and the parameters to try them with.
+
+FAISS's own ``ParameterSpace.explore`` is not used: it tries powers of two, no more than half of the lists and an
+efSearch of at most 512, and times the whole set of queries in one call, while a service sends them one by one. Its
+names of parameters, and how it sets them, are.
+"""
 
 import math
+import re
 from dataclasses import dataclass
 
 # Up to here a scan of everything takes less time than any index saves.
-_SCANNED_ITEMS = 5_000
-# Beyond this a graph takes minutes to build and half a gigabyte for a million items.
-_MOST_IN_GRAPH = 1_000_000
+SCANNED_ITEMS = 5_000
+# Beyond this a graph takes minutes to build and half a gigabyte for a million items, and a scan takes 20 ms.
+MOST_IN_GRAPH = 1_000_000
+# Beyond this, finding the nearest lists by going through all of them takes longer than going through those lists.
+_MOST_SCANNED_LISTS = 8_192
 _MOST_VISITED = 1024
 _WIDEST = 4096
+_REFINED = (2, 4, 8)
+
+# Of sqrt(items) lists and of four times as many. Spherical k-means is FAISS's default for inner products; without it
+# recall is the same, also for vectors of very different lengths.
+_INVERTED = (
+    "IVF{few},Flat",
+    "IVF{few},SQfp16",
+    "IVF{many},Flat",
+    "IVF{many},SQfp16",
+    "IVF{many},SQ8",
+    "IVF{few},PQ{half}x4fs,Refine(SQfp16)",
+    "IVF{many},PQ{half}x4fs,Refine(SQfp16)",
+    "IVF{many},PQ{half}x4fs,RFlat",
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,16 +41,16 @@ class Family:
     ladders: tuple[tuple[str, ...], ...]
 
     @classmethod
-    def of(cls, spec: str, count: int, items: int) -> "Family":
-        """With the parameters that FAISS knows for such an index, for ``count`` neighbours of so many items."""
-        if "IVF" in spec:
-            visited = _ladder(1, min(items, _MOST_VISITED))
-            factors = (2, 4, 8) if "Refine" in spec or "RFlat" in spec else (0,)
-            ladders = [
-                tuple(f"nprobe={lists}" + (f",k_factor_rf={factor}" if factor else "") for lists in visited)
-                for factor in factors
-            ]
-            return cls(spec=spec, ladders=tuple(ladders))
+    def of(cls, spec: str, count: int) -> "Family":
+        """With the parameters that FAISS knows for such an index, for ``count`` neighbours."""
+        if lists := re.search(r"IVF(\d+)", spec):
+            visited = [f"nprobe={number}" for number in _ladder(1, min(int(lists[1]), _MOST_VISITED))]
+            if "Refine" not in spec and "RFlat" not in spec:
+                return cls(spec=spec, ladders=(tuple(visited),))
+            return cls(
+                spec=spec,
+                ladders=tuple(tuple(f"{step},k_factor_rf={factor}" for step in visited) for factor in _REFINED),
+            )
         if "HNSW" in spec:
             return cls(spec=spec, ladders=(tuple(f"efSearch={width}" for width in _ladder(count, _WIDEST)),))
         return cls(spec=spec, ladders=(("",),))
@@ -36,28 +58,43 @@ class Family:
 
 def families(items: int, dimension: int, count: int) -> list[Family]:
     """What is worth trying for a catalogue of this size."""
-    if items <= _SCANNED_ITEMS:
-        return [Family.of("Flat", count, items)]
+    if items <= SCANNED_ITEMS:
+        return [Family.of("Flat", count)]
+    specs = inverted(items, dimension)
+    if items <= MOST_IN_GRAPH:
+        specs = ["Flat", *specs, "HNSW32"]
+    return [Family.of(spec, count) for spec in specs]
+
+
+def inverted(items: int, dimension: int) -> list[str]:
+    """Specifications with inverted lists, the same kinds in the same order for a catalogue of any size."""
     few, many = (2 ** round(math.log2(factor * math.sqrt(items))) for factor in (1, 4))
-    quarter = f"PQ{dimension // 2}x4fs"
-    specs = [
-        *(["Flat"] if items <= _MOST_IN_GRAPH else []),
-        f"IVF{few},SQfp16",
-        f"IVF{many},Flat",
-        f"IVF{many},SQfp16",
-        f"IVF{many},SQ8",
-        f"IVF{few},{quarter},Refine(SQfp16)",
-        f"IVF{many},{quarter},Refine(SQfp16)",
-        *(["HNSW32"] if items <= _MOST_IN_GRAPH else []),
-    ]
+    sizes = {"few": _lists(few), "many": _lists(many), "half": dimension // 2}
     # A product quantiser splits a vector into pairs.
-    return [Family.of(spec, count, items) for spec in specs if dimension % 2 == 0 or "PQ" not in spec]
+    return [kind.format(**sizes) for kind in _INVERTED if dimension % 2 == 0 or "PQ" not in kind]
+
+
+def not_tried(items: int) -> dict[str, str]:
+    """Why the kinds of index that :func:`families` leaves out are not worth a trial."""
+    if items <= SCANNED_ITEMS:
+        return {"IVF, HNSW": f"up to {SCANNED_ITEMS:,} items a scan is as good"}
+    if items > MOST_IN_GRAPH:
+        reason = f"more than {MOST_IN_GRAPH:,} items"
+        return {
+            "Flat": f"{reason} take too long to scan",
+            "HNSW32": f"{reason} take too long to build and too much memory",
+        }
+    return {}
+
+
+def _lists(number: int) -> str:
+    return f"{number}_HNSW32" if number > _MOST_SCANNED_LISTS else str(number)
 
 
 def _ladder(low: int, high: int) -> list[int]:
-    """Powers of two and what lies halfway between them, from ``low``."""
+    """Powers of two and what lies halfway between them, from ``low`` to ``high``, both included."""
     steps, value = list[int](), max(1, low)
     while value <= high:
         steps += [value, value * 3 // 2] if value > 1 else [value]
         value *= 2
-    return [step for step in dict.fromkeys(steps) if step <= high]
+    return [*(step for step in dict.fromkeys(steps) if step < high), max(low, high)]

@@ -114,9 +114,10 @@ class Ranker:
 
 @dataclass(frozen=True, kw_only=True)
 class Index:
-    """The fastest index with this `recall` of what serving asks for is chosen, unless `spec` names one.
+    """The fastest index with this `recall` of the ranker's `candidates` is chosen, unless `spec` names one.
 
-    `spec` is a FAISS factory string; `parameters` are its, as "nprobe=16", and found for the recall when not given.
+    `spec` is a FAISS factory string, such as "IVF1024,SQfp16"; `parameters` are its, as "nprobe=16", and found for the
+    recall when not given.
     """
 
     recall: float = _within(0.99, 0.5, 1)
@@ -195,6 +196,8 @@ def _sections(raw: Mapping[str, object]) -> dict[str, Any]:
         read[name] = _section(name, _SECTIONS[name], section)
     if "interactions" in read:
         _check_likes(read["interactions"])
+    if "index" in read and read["index"].parameters is not None and read["index"].spec is None:
+        raise RecipeError("[index] parameters: needs spec; leave both out to have an index chosen")
     if "encoder" in read and read["encoder"].dimension % read["encoder"].heads:
         raise RecipeError("[encoder] heads: must divide dimension")
     return read

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -37,7 +37,8 @@ class IndexTrial:
     """An index that was tried on real user vectors.
 
     ``spec`` is a FAISS factory string, ``parameters`` are named as in FAISS's parameter space. The time of a search is
-    on one thread: of a query alone, and of one among several in a call.
+    on one thread: of a query alone, and of one among eight in a call. It includes the exact scores of an index whose
+    own are rounded, which is ``rescored``.
     """
 
     spec: str
@@ -47,6 +48,8 @@ class IndexTrial:
     search_us_batch: float
     bytes_per_vector: float
     build_seconds: float
+    rescored: bool = False
+    chosen: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,7 +57,9 @@ class IndexInfo:
     """The index, how it is to be searched, what it finds, and what it was chosen from.
 
     ``recall`` is the share of the exact ``recall_at`` nearest items that it returns for real user vectors, others than
-    those that its parameters were chosen by. It is the fastest of the ``trials`` that reached ``target``.
+    those that its parameters were chosen by. It is the fastest of the ``trials`` that reached ``target``. Services
+    compute the scores again from the item vectors when it is ``rescored``. ``not_tried`` has a reason for each kind
+    of index that no trial was worth.
     """
 
     spec: str
@@ -63,6 +68,8 @@ class IndexInfo:
     recall_at: int
     target: float
     trials: tuple[IndexTrial, ...]
+    rescored: bool = False
+    not_tried: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Self:

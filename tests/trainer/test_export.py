@@ -14,11 +14,13 @@ from shortlist.bundle import Bundle, BundleStore
 from shortlist.bundle.bundle import RANKER, USER_ENCODER
 from shortlist.model_inputs import encoder_inputs, ranker_inputs
 from shortlist.onnx_session import OnnxSession
+from shortlist.requests import bundle_message
 from trainer.checkpoint import load_two_stage
 from trainer.data import Dataset
 from trainer.errors import DataError, TrainerError
 from trainer.export import export_bundle
 from trainer.histories import histories_before
+from trainer.index import user_vectors
 from trainer.recipe import Index
 from trainer.split import Split, held_out_events
 from trainer.two_stage import TwoStage, known_user_features
@@ -72,6 +74,9 @@ def test_an_index_that_visits_every_list_has_a_recall_of_one(exported: Path) -> 
     """Proves that the recall in the manifest is measured against the exact search, and the lists' number is kept."""
     index = Bundle.open(exported).manifest.index
     assert (index.spec, index.parameters, index.recall, index.recall_at) == ("IVF4,Flat", "nprobe=4", 1.0, 40)
+    (trial,) = index.trials
+    assert (trial.spec, trial.parameters, trial.recall, trial.chosen) == ("IVF4,Flat", "nprobe=4", 1.0, True)
+    assert min(trial.search_us, trial.search_us_batch, trial.bytes_per_vector, trial.build_seconds) > 0
 
 
 def test_the_exported_models_say_what_pytorch_says(
@@ -116,6 +121,21 @@ def test_vectors_that_are_not_finite_are_not_published(final: TwoStage, planted:
     assert not (tmp_path / "bundles").exists()
 
 
+def test_both_services_say_what_the_bundle_is_searched_with(exported: Path) -> None:
+    """Proves that GetBundle answers with the manifest's index, its parameters and its measured recall."""
+    message = bundle_message(Bundle.open(exported))
+    assert (message.index_spec, message.index_parameters, message.index_recall) == ("IVF4,Flat", "nprobe=4", 1.0)
+
+
+def test_the_users_that_choose_and_measure_an_index_are_different_people(final: TwoStage, planted: Dataset) -> None:
+    """Proves that the reported recall is not of users that the parameters were chosen by: nobody is there twice."""
+    vectors = user_vectors(final, planted)
+    assert len(vectors) == len(planted.user_ids)
+    last = [planted.rows_of_user(user)[-1] for user in range(len(planted.user_ids))]
+    expected = final.encoded.user_vectors(histories_before(planted, sorted(last)))
+    np.testing.assert_allclose(vectors, expected, atol=1e-6)
+
+
 @pytest.mark.parametrize("index", [Index(spec="Bogus"), Index(spec="Flat", parameters="nprobe=4")])
 def test_an_index_that_cannot_be_built_is_named(
     final: TwoStage, planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: Index
@@ -124,7 +144,9 @@ def test_an_index_that_cannot_be_built_is_named(
     for export in ("export_encoder", "export_ranker"):
         monkeypatch.setattr(f"trainer.export.{export}", lambda model, path: path.touch())
     bad = replace(final, recipe=replace(final.recipe, index=index))
-    with pytest.raises(TrainerError, match=rf"\[index\] spec '{index.spec}' .*cannot be built"):
+    with pytest.raises(
+        TrainerError, match=rf"\[index\] spec '{index.spec}'.*cannot be built .*chosen. FAISS says: .*could not"
+    ):
         export_bundle(bad, planted, FIGURES, tmp_path)
     assert list(tmp_path.iterdir()) == []
 

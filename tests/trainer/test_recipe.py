@@ -75,6 +75,11 @@ def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
         ("[items]\ntext = ['title', 3]", r"\[items\] text: must be a list of different texts"),
         ("[items]\ntext = ['title', 'title']", r"\[items\] text: must be a list of different texts"),
         ("[encoder]\ndimension = 64\nheads = 5", r"\[encoder\] heads: must divide dimension"),
+        (
+            "[index]\nparameters = 'nprobe=8'",
+            r"\[index\] parameters: needs spec; leave both out to have an index chosen",
+        ),
+        ("[index]\nrecall = 1.2", r"\[index\] recall: must be a number from 0.5 to 1, not 1.2"),
         ("[interactions]\npositive_value = 4", r"\[interactions\] positive_value: needs value"),
         ("[interactions]\npositive_events = ['buy']", r"\[interactions\] positive_events: needs event"),
         ("[interactions", r"mine.toml: not TOML"),

@@ -1,0 +1,32 @@
+"""How hard an index looks, for searches deeper than the one that its parameters were measured at."""
+
+import math
+from typing import Any
+
+import faiss
+
+# Its stubs do not know the keyword arguments of these classes.
+_FAISS: Any = faiss
+
+
+def with_effort(index: faiss.Index, times: float) -> faiss.SearchParameters | None:
+    """Parameters of one search, which looks so many times as hard as the index does by itself; None when it need not.
+
+    Whoever has seen five thousand items asks for five thousand more than they are shown; the lists that hold the
+    nearest five hundred do not hold those.
+    """
+    return _parameters(index, times) if times > 1 else None
+
+
+def _parameters(index: faiss.Index, times: float) -> Any:  # noqa: ANN401 - SearchParameters or None
+    index = faiss.downcast_index(index)
+    if isinstance(index, faiss.IndexRefine):
+        inner = _parameters(index.base_index, times)
+        return _FAISS.IndexRefineSearchParameters(k_factor=index.k_factor, base_index_params=inner)
+    if isinstance(index, faiss.IndexPreTransform):
+        return _FAISS.SearchParametersPreTransform(index_params=_parameters(index.index, times))
+    if isinstance(index, faiss.IndexIVF):
+        return _FAISS.SearchParametersIVF(nprobe=min(index.nlist, math.ceil(index.nprobe * times)))
+    if isinstance(index, faiss.IndexHNSW):
+        return _FAISS.SearchParametersHNSW(efSearch=math.ceil(index.hnsw.efSearch * times))
+    return None
