@@ -7,7 +7,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import grpc
 from google.protobuf.any_pb2 import Any as AnyMessage
@@ -33,6 +33,8 @@ class ErrorInterceptor(grpc.ServerInterceptor):
     def __init__(self) -> None:
         self._in_flight = 0
         self._lock = threading.Lock()
+        # gRPC asks anew for every call, and the answer for a method is always the same.
+        self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
     @property
     def in_flight(self) -> int:
@@ -45,14 +47,19 @@ class ErrorInterceptor(grpc.ServerInterceptor):
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Request, Response] | None:
         """Wraps unary handlers; streams (health's Watch, reflection) are not ours, and pass as they are."""
+        wrapped = self._wrapped.get(handler_call_details.method)
+        if wrapped is not None:
+            return wrapped
         handler = continuation(handler_call_details)
         if handler is None or handler.unary_unary is None:
             return handler
-        return grpc.unary_unary_rpc_method_handler(
+        wrapped = grpc.unary_unary_rpc_method_handler(
             self._guarded(handler.unary_unary, handler_call_details.method),
             request_deserializer=handler.request_deserializer,
             response_serializer=handler.response_serializer,
         )
+        self._wrapped[handler_call_details.method] = wrapped
+        return wrapped
 
     def _guarded(self, behaviour: Behaviour[Request, Response], method: str) -> Behaviour[Request, Response]:
         def call(request: Request, context: grpc.ServicerContext) -> Response:
