@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from ranking_service.ranker import Candidates
 from shortlist.bundle.bundle import Bundle
+from shortlist.connections import CONNECTIONS, OWN_CONNECTION, Connections
 from shortlist.history import History
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
@@ -53,7 +54,7 @@ class Wanted:
 
 
 class RetrievalClient:
-    """A channel to the retrieval service. Thread-safe; one for a process."""
+    """Connections to the retrieval service, behind whose address may be several processes. Thread-safe."""
 
     def __init__(self, target: str, bundle: Bundle) -> None:
         self._bundle = bundle
@@ -62,9 +63,10 @@ class RetrievalClient:
             ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
             ("grpc.initial_reconnect_backoff_ms", 100),
             ("grpc.max_reconnect_backoff_ms", 1000),
+            OWN_CONNECTION,
         ]
-        self._channel = grpc.insecure_channel(target, options=options)
-        self._stub = RetrievalServiceStub(self._channel)
+        self._channels = [grpc.insecure_channel(target, options=options) for _ in range(CONNECTIONS)]
+        self._connections = Connections([RetrievalServiceStub(channel) for channel in self._channels])
 
     def retrieve(self, wanted: Sequence[Wanted], timeout: float) -> list[Candidates]:
         """Candidates for several users, by rows of this service's own bundle, in one call.
@@ -76,7 +78,8 @@ class RetrievalClient:
         for one in wanted:
             self._add(request, one)
         try:
-            response = self._stub.RetrieveRows(request, timeout=timeout)
+            with self._connections.stub() as stub:
+                response = stub.RetrieveRows(request, timeout=timeout)
         except grpc.RpcError as error:
             raise RetrievalFailed(error.code(), error.details() or "") from error
         if len(response.candidates) != len(wanted):
@@ -84,17 +87,21 @@ class RetrievalClient:
         return [self._read(candidates) for candidates in response.candidates]
 
     def connect(self) -> None:
-        """Opens the connection ahead of the first call; that retrieval is not there yet is no error."""
+        """Opens the connections ahead of the first call; that retrieval is not there yet is no error."""
         popular = self._bundle.items.popular[:1].astype(np.int32)
         history = History(rows=popular, values=np.full(1, np.nan, dtype=np.float32), events=np.zeros(1, dtype=np.int64))
+        someone = Wanted(history=history, hidden=np.zeros(0, dtype=np.int64), limit=1)
         try:
-            self.retrieve([Wanted(history=history, hidden=np.zeros(0, dtype=np.int64), limit=1)], _CONNECT_SECONDS)
+            # One call after the other, each takes another connection.
+            for _ in self._channels:
+                self.retrieve([someone], _CONNECT_SECONDS)
         except RetrievalFailed as failure:
             _LOG.warning("retrieval does not answer yet, until it does the answers are popular items: %s", failure)
 
     def close(self) -> None:
-        """Closes the channel."""
-        self._channel.close()
+        """Closes the connections."""
+        for channel in self._channels:
+            channel.close()
 
     def _add(self, request: pb.RetrieveRowsRequest, wanted: Wanted) -> None:
         # The encoder looks at no more than these.

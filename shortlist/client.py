@@ -9,6 +9,7 @@ from typing import Self, TypeVar
 
 import grpc
 
+from shortlist.connections import CONNECTIONS, OWN_CONNECTION, Connections
 from shortlist.errors import ShortlistError
 from shortlist.messages import (
     CHANNEL_OPTIONS,
@@ -21,6 +22,7 @@ from shortlist.messages import (
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 
+_OPTIONS = (*CHANNEL_OPTIONS, OWN_CONNECTION)
 Request = TypeVar("Request", pb.RecommendRequest, pb.RankRequest)
 Response = TypeVar("Response", pb.RecommendResponse, pb.RankResponse)
 
@@ -29,12 +31,13 @@ class Recommender:
     """Calls a ranking service, such as ``Recommender("dns:///ranking:50052")``. Thread-safe.
 
     Every call has a deadline, ``timeout`` in seconds. A call that ends UNAVAILABLE is tried again, four times in all
-    and within its deadline; calls go round-robin over all the addresses that the target resolves to.
+    and within its deadline. Calls go over several connections, each of them round-robin over all the addresses that the
+    target resolves to: behind one address may be several processes.
     """
 
     def __init__(self, target: str, *, timeout: float = 1.0) -> None:
-        self._channel = grpc.insecure_channel(target, options=CHANNEL_OPTIONS)
-        self._stub = RankingServiceStub(self._channel)
+        self._channels = [grpc.insecure_channel(target, options=_OPTIONS) for _ in range(CONNECTIONS)]
+        self._connections = Connections([RankingServiceStub(channel) for channel in self._channels])
         self._timeout = timeout
         self._closed = False
 
@@ -67,7 +70,8 @@ class Recommender:
             ShortlistError: anything else, among it the use of a closed client.
         """
         request = _recommend_request(user_id, history, limit, exclude, candidates, keep_seen)
-        return self._call(self._stub.Recommend, request, timeout)
+        with self._connections.stub() as stub:
+            return self._call(stub.Recommend, request, timeout)
 
     def rank(
         self,
@@ -80,12 +84,14 @@ class Recommender:
     ) -> Recommendations:
         """The best ``limit`` of the caller's own candidates, which come best first; raises as ``recommend`` does."""
         request = _rank_request(item_ids, user_id, history, limit)
-        return self._call(self._stub.Rank, request, timeout)
+        with self._connections.stub() as stub:
+            return self._call(stub.Rank, request, timeout)
 
     def close(self) -> None:
-        """Ends the calls in flight and closes the channel."""
+        """Ends the calls in flight and closes the connections."""
         self._closed = True
-        self._channel.close()
+        for channel in self._channels:
+            channel.close()
 
     def __enter__(self) -> Self:
         return self
@@ -110,8 +116,8 @@ class AsyncRecommender:
     """:class:`Recommender` for asyncio: made, used and closed within one event loop."""
 
     def __init__(self, target: str, *, timeout: float = 1.0) -> None:
-        self._channel = grpc.aio.insecure_channel(target, options=CHANNEL_OPTIONS)
-        self._stub = RankingServiceStub(self._channel)
+        self._channels = [grpc.aio.insecure_channel(target, options=_OPTIONS) for _ in range(CONNECTIONS)]
+        self._connections = Connections([RankingServiceStub(channel) for channel in self._channels])
         self._timeout = timeout
         self._closed = False
 
@@ -128,7 +134,8 @@ class AsyncRecommender:
     ) -> Recommendations:
         """See :meth:`Recommender.recommend`."""
         request = _recommend_request(user_id, history, limit, exclude, candidates, keep_seen)
-        return await self._call(self._stub.Recommend, request, timeout)
+        with self._connections.stub() as stub:
+            return await self._call(stub.Recommend, request, timeout)
 
     async def rank(
         self,
@@ -141,12 +148,14 @@ class AsyncRecommender:
     ) -> Recommendations:
         """See :meth:`Recommender.rank`."""
         request = _rank_request(item_ids, user_id, history, limit)
-        return await self._call(self._stub.Rank, request, timeout)
+        with self._connections.stub() as stub:
+            return await self._call(stub.Rank, request, timeout)
 
     async def close(self) -> None:
-        """Ends the calls in flight and closes the channel."""
+        """Ends the calls in flight and closes the connections."""
         self._closed = True
-        await self._channel.close()
+        for channel in self._channels:
+            await channel.close()
 
     async def __aenter__(self) -> Self:
         return self

@@ -19,10 +19,10 @@ from grpc_reflection.v1alpha import reflection
 from shortlist.errors import BundleError
 from shortlist.interceptor import ErrorInterceptor
 from shortlist.settings import ServerSettings
-from shortlist.workers import SERVING
+from shortlist.workers import EXIT_CANNOT_LISTEN as EXIT_CANNOT_LISTEN
+from shortlist.workers import SERVING, Worker
 
 _LOG = logging.getLogger(__name__)
-EXIT_CANNOT_LISTEN = 1
 EXIT_BUNDLE = 3
 _MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 _SIGNAL_CHECK_SECONDS = 0.05
@@ -37,20 +37,20 @@ def serve(
     service_names: Sequence[str],
     add_services: Callable[[grpc.Server], None],
     load: Callable[[], None],
-    announce: Callable[[str], None] | None = None,
+    worker: Worker | None = None,
 ) -> int:
     """Serves until SIGTERM or SIGINT, from the main thread; logs to stderr.
 
     The port opens first, with health NOT_SERVING, so that a prober can tell a server that loads from a dead one; what
     ``add_services`` added has to answer UNAVAILABLE until ``load`` has returned. Prints ``listening on HOST:PORT`` and,
-    once loaded, ``serving`` to stdout; a worker, which shares its port with others, ``announce``s both instead. A
-    second signal ends the calls in flight at once.
+    once loaded, ``serving`` to stdout. A second signal ends the calls in flight at once. A ``worker`` shares its port
+    with others.
 
     Returns:
         The exit code: 0 after a signal, 1 when the port is not to be had, 3 when ``load`` raised ``BundleError``.
     """
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    server = _Server(settings, service_names, add_services, announce)
+    server = _Server(settings, service_names, add_services, worker)
     code = server.run(load)
     if server.cut_calls:
         # Python joins the pool's threads when it exits, and that of a cut call runs on for as long as it likes.
@@ -63,17 +63,21 @@ class _Interrupted(BaseException):
     """A signal came while the bundle was being loaded. Not an ``Exception``, for no loader may handle it."""
 
 
+class _CannotListen(Exception):  # noqa: N818 - it is what happened
+    """The port is not to be had."""
+
+
 class _Server:
     def __init__(
         self,
         settings: ServerSettings,
         service_names: Sequence[str],
         add_services: Callable[[grpc.Server], None],
-        announce: Callable[[str], None] | None,
+        worker: Worker | None,
     ) -> None:
         self._settings = settings
-        self._is_worker = announce is not None
-        self._announce = announce or (lambda text: print(text, flush=True))
+        self._worker = worker
+        self._announce = worker.announce if worker else lambda text: print(text, flush=True)
         self._errors = ErrorInterceptor()
         self._health = health.HealthServicer()
         self._names = (health.OVERALL_HEALTH, *service_names)
@@ -90,13 +94,12 @@ class _Server:
     def run(self, load: Callable[[], None]) -> int:
         with self._captured_signals():
             try:
-                self._listen()
-            except RuntimeError as error:
+                with contextlib.suppress(_Interrupted):
+                    self._start(load)
+                self._wait()
+            except _CannotListen as error:
                 _LOG.error("cannot listen on %s: %s", self._settings.listen, error)
                 return EXIT_CANNOT_LISTEN
-            try:
-                self._load(load)
-                self._wait()
             except BundleError as error:
                 _LOG.error("%s", error)
                 return EXIT_BUNDLE
@@ -104,10 +107,21 @@ class _Server:
                 self._shut_down()
         return 0
 
+    def _start(self, load: Callable[[], None]) -> None:
+        # A fresh HealthServicer says SERVING.
+        self._set_health(HealthCheckResponse.NOT_SERVING)
+        if self._worker and self._worker.replaces:
+            self._load(load)
+            self._listen()
+        else:
+            self._listen()
+            self._load(load)
+        self._announce(SERVING)
+
     @contextlib.contextmanager
     def _captured_signals(self) -> Iterator[None]:
         # A worker hears of a terminal's Ctrl-C from its parent.
-        numbers = [signal.SIGTERM] if self._is_worker else [signal.SIGTERM, signal.SIGINT]
+        numbers = [signal.SIGTERM] if self._worker else [signal.SIGTERM, signal.SIGINT]
         former = {number: signal.signal(number, self._on_signal) for number in numbers}
         try:
             yield
@@ -127,8 +141,8 @@ class _Server:
             interceptors=[self._errors],
             options=[
                 # A forgotten server must not take every other call of the new one; workers share by intention.
-                ("grpc.so_reuseport", int(self._is_worker)),
-                *(_SPREAD_AGAIN if self._is_worker else []),
+                ("grpc.so_reuseport", 1 if self._worker else 0),
+                *(_SPREAD_AGAIN if self._worker else []),
                 ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
                 ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
             ],
@@ -139,25 +153,23 @@ class _Server:
         return server
 
     def _listen(self) -> None:
-        # A fresh HealthServicer says SERVING.
-        self._set_health(HealthCheckResponse.NOT_SERVING)
-        port = self._grpc.add_insecure_port(self._settings.listen)
-        self._grpc.start()
+        try:
+            port = self._grpc.add_insecure_port(self._settings.listen)
+            self._grpc.start()
+        except RuntimeError as error:
+            raise _CannotListen(error) from error
         self._announce(f"listening on {self._settings.listen.rpartition(':')[0]}:{port}")
 
     def _load(self, load: Callable[[], None]) -> None:
         try:
             self._loading = True
             load()
-        except _Interrupted:
-            return
         finally:
             self._loading = False
         # What is loaded by now stays: the collector need not walk through it again and again while calls are answered.
         gc.collect()
         gc.freeze()
         self._set_health(HealthCheckResponse.SERVING)
-        self._announce(SERVING)
 
     def _wait(self) -> None:
         number = self._signals.get()

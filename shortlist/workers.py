@@ -14,24 +14,38 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import SpawnProcess
-from typing import Any
 
 from shortlist.settings import ServerSettings
 
 _LOG = logging.getLogger(__name__)
 EXIT_CANNOT_LISTEN = 1
-_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 SERVING = "serving"
+_FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
+# Without a death for so long, the next one is the first again.
+_QUIET_SECONDS = 60.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Worker:
+    """What a server has to know that is one of several.
+
+    It ``announce``s to the supervisor what a server alone prints. One that ``replaces`` another loads before it
+    listens, for the others serve, and no connection may end at one that does not.
+    """
+
+    announce: Callable[[str], None]
+    replaces: bool
 
 
 def supervise(settings: ServerSettings, package: str, arguments: Sequence[str]) -> int:
     """Runs ``settings.workers`` of ``python -m package arguments`` until a signal comes; from the main thread.
 
-    Prints ``listening on HOST:PORT`` and, once all of them serve, ``serving``.
+    ``main`` of ``package.__main__`` is given the arguments and a :class:`Worker`. Prints ``listening on HOST:PORT``
+    and, once all of them serve, ``serving``. From then on a worker that ends is replaced, after a pause that grows.
 
     Returns:
         The exit code: 0 after a signal, 1 when the port is not to be had, that of a worker that ended before it served.
@@ -47,111 +61,128 @@ def supervise(settings: ServerSettings, package: str, arguments: Sequence[str]) 
         address = f"{host}:{kept.getsockname()[1]}"
         print(f"listening on {address}", flush=True)
         shared = [*arguments, "--listen", address, "--workers", "1"]
-        return _Supervisor(settings, package, shared, signals).run()
+        return _Supervisor(package, shared, signals).run(settings.workers)
 
 
 @dataclass(kw_only=True)
-class _Worker:
+class _Running:
     process: SpawnProcess
-    announcements: Connection
+    # None once it serves, or has ended: there is nothing more to hear.
+    announcements: Connection | None
     serves: bool = False
 
 
-@dataclass(kw_only=True)
-class _Place:
-    """Where a worker runs, or waits to be started again."""
-
-    worker: _Worker | None
-    pause: float = _FIRST_PAUSE
-    start_at: float = field(default=0.0)
-
-
 class _Supervisor:
-    def __init__(
-        self, settings: ServerSettings, package: str, arguments: Sequence[str], signals: socket.socket
-    ) -> None:
+    def __init__(self, package: str, arguments: Sequence[str], signals: socket.socket) -> None:
         self._package, self._arguments, self._signals = package, arguments, signals
         self._context = multiprocessing.get_context("spawn")
-        self._places = [_Place(worker=self._start()) for _ in range(settings.workers)]
-        self._announced = False
+        self._running: list[_Running] = []
+        # When those that ended are replaced.
+        self._starts: list[float] = []
+        self._pause, self._last_end = _FIRST_PAUSE, float("-inf")
+        self._all_served = False
 
-    def run(self) -> int:
+    def run(self, workers: int) -> int:
+        for _ in range(workers):
+            self._start()
         while True:
-            ready = wait(self._watched(), self._until_next_start())
+            ready = wait(self._events(), self._until_next_start())
             if self._signals in ready:
-                self._signals.recv(64)
+                self._signals.recv(1)
                 return self._stop()
-            for place in self._places:
-                self._hear(place, ready)
-                if place.worker is not None and not place.worker.process.is_alive():
-                    code = place.worker.process.exitcode
-                    if not place.worker.serves and not self._announced:
-                        self._stop()
-                        return code or 1
-                    self._pause(place, code)
-                elif place.worker is None and time.monotonic() >= place.start_at:
-                    place.worker = self._start()
+            for worker in self._running:
+                if worker.announcements in ready:
+                    self._hear(worker)
+            for worker in [worker for worker in self._running if worker.process.sentinel in ready]:
+                code = self._exit_code(worker)
+                if not (worker.serves or self._all_served):
+                    self._stop()
+                    return code or 1
+                self._replace_later(code)
+            self._start_what_is_due()
 
-    def _start(self) -> _Worker:
-        ours, theirs = self._context.Pipe(duplex=False)
-        process = self._context.Process(target=_run, args=(self._package, self._arguments, theirs))
-        process.start()
-        theirs.close()
-        return _Worker(process=process, announcements=ours)
-
-    def _watched(self) -> list[Any]:
-        workers = [place.worker for place in self._places if place.worker is not None]
-        heard = [worker.announcements for worker in workers if not worker.serves]
-        return [self._signals, *heard, *(worker.process.sentinel for worker in workers)]
+    def _events(self) -> list[socket.socket | Connection | int]:
+        sentinels = [worker.process.sentinel for worker in self._running]
+        heard = [worker.announcements for worker in self._running if worker.announcements is not None]
+        return [self._signals, *heard, *sentinels]
 
     def _until_next_start(self) -> float | None:
-        starts = [place.start_at for place in self._places if place.worker is None]
-        return max(0.0, min(starts) - time.monotonic()) if starts else None
+        return max(0.0, min(self._starts) - time.monotonic()) if self._starts else None
 
-    def _hear(self, place: _Place, ready: Sequence[object]) -> None:
-        worker = place.worker
-        if worker is None or worker.announcements not in ready:
-            return
-        # What has ended has closed its end of the pipe.
-        with contextlib.suppress(EOFError):
-            if worker.announcements.recv() == SERVING:
-                worker.serves = True
-                place.pause = _FIRST_PAUSE
-        if not self._announced and all(one.worker is not None and one.worker.serves for one in self._places):
-            self._announced = True
+    def _start(self) -> None:
+        ours, theirs = self._context.Pipe(duplex=False)
+        arguments = (self._package, self._arguments, theirs, self._all_served)
+        process = self._context.Process(target=_run, args=arguments)
+        process.start()
+        theirs.close()
+        self._running.append(_Running(process=process, announcements=ours))
+
+    def _hear(self, worker: _Running) -> None:
+        assert worker.announcements is not None
+        try:
+            worker.serves = worker.announcements.recv() == SERVING
+            ended = False
+        except EOFError:
+            ended = True
+        if ended or worker.serves:
+            worker.announcements.close()
+            worker.announcements = None
+        if not self._all_served and not self._starts and all(one.serves for one in self._running):
+            self._all_served = True
             print(SERVING, flush=True)
 
-    def _pause(self, place: _Place, code: int | None) -> None:
-        _LOG.error("a worker ended with code %s, another starts in %g s", code, place.pause)
-        place.worker, place.start_at = None, time.monotonic() + place.pause
-        place.pause = min(place.pause * 2, _LONGEST_PAUSE)
+    def _exit_code(self, worker: _Running) -> int:
+        """Takes an ended worker off the list; a signal that ended it is told as a shell tells it."""
+        self._running.remove(worker)
+        worker.process.join()
+        code = worker.process.exitcode or 0
+        return 128 - code if code < 0 else code
+
+    def _replace_later(self, code: int) -> None:
+        now = time.monotonic()
+        if now - self._last_end > _QUIET_SECONDS:
+            self._pause = _FIRST_PAUSE
+        _LOG.error("a worker ended with code %d, another starts in %g s", code, self._pause)
+        self._starts.append(now + self._pause)
+        self._last_end, self._pause = now, min(self._pause * 2, _LONGEST_PAUSE)
+
+    def _start_what_is_due(self) -> None:
+        now = time.monotonic()
+        due = [start for start in self._starts if start <= now]
+        for start in due:
+            self._starts.remove(start)
+            self._start()
 
     def _stop(self) -> int:
-        """Passes a signal on, and each one that comes until all have ended: the second cuts the calls in flight."""
-        processes = [place.worker.process for place in self._places if place.worker is not None]
+        """Ends all of them, and returns the highest exit code; of those that a signal ended early, none.
+
+        Each further signal is passed on too: the second cuts the calls in flight.
+        """
+        processes = [worker.process for worker in self._running]
         while True:
             for process in processes:
                 process.terminate()
-            alive = [process.sentinel for process in processes if process.is_alive()]
-            while alive and self._signals not in wait([self._signals, *alive]):
-                alive = [process.sentinel for process in processes if process.is_alive()]
-            if not alive:
-                return max((process.exitcode or 0 for process in processes), default=0)
-            self._signals.recv(64)
+            while alive := [process.sentinel for process in processes if process.is_alive()]:
+                if self._signals in wait([self._signals, *alive]):
+                    break
+            else:
+                return max(0, *(process.exitcode or 0 for process in processes))
+            self._signals.recv(1)
 
 
-def _run(package: str, arguments: Sequence[str], announcements: Connection) -> None:
+def _run(package: str, arguments: Sequence[str], announcements: Connection, replaces: bool) -> None:
     # A terminal's Ctrl-C reaches the whole group, and the parent passes it on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Spawned processes do not import the ``__main__`` of a package by themselves.
+    # A spawned process does not import the ``__main__`` of a package by itself.
     main = importlib.import_module(f"{package}.__main__").main
-    sys.exit(main(arguments, announcements.send))
+    sys.exit(main(arguments, Worker(announce=announcements.send, replaces=replaces)))
 
 
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
+    # The end of a pipe, which no parent can fail to close, be it killed.
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
 
@@ -163,13 +194,28 @@ def _keep_port(host: str, port: int) -> socket.socket:
         OSError: somebody else has the port, be it with SO_REUSEPORT.
     """
     family, _, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
-    with socket.socket(family, socket.SOCK_STREAM) as alone:
-        alone.bind(address)
+    # The workers could share the port with a forgotten server; this one could not. What lingers of closed connections
+    # does not count.
+    with _bound(family, address, socket.SO_REUSEADDR) as alone:
         address = alone.getsockname()
-    kept = socket.socket(family, socket.SOCK_STREAM)
-    kept.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-    kept.bind(address)
-    return kept
+    try:
+        # Alone, so that another supervisor cannot bind the port above, though nobody listens yet.
+        return _bound(family, address, socket.SO_REUSEPORT)
+    except OSError:
+        # Closed connections of a server that did not share its port linger.
+        return _bound(family, address, socket.SO_REUSEPORT, socket.SO_REUSEADDR)
+
+
+def _bound(family: int, address: tuple[object, ...], *options: int) -> socket.socket:
+    unbound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        for option in options:
+            unbound.setsockopt(socket.SOL_SOCKET, option, 1)
+        unbound.bind(address)
+    except OSError:
+        unbound.close()
+        raise
+    return unbound
 
 
 @contextlib.contextmanager

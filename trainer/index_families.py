@@ -13,8 +13,10 @@ from dataclasses import dataclass
 SCANNED_ITEMS = 5_000
 # Beyond this a graph takes minutes to build and half a gigabyte for a million items, and a scan takes 20 ms.
 MOST_IN_GRAPH = 1_000_000
-# Beyond this, finding the nearest lists by going through all of them takes longer than going through those lists.
-_MOST_SCANNED_LISTS = 8_192
+# Beyond this, finding the nearest lists by going through all of them takes longer than going through those lists. Not
+# earlier, for the graph over the lists misses some for good: with 16,384 lists of ten million items, recall@500 stayed
+# at .939 however many were visited.
+_MOST_SCANNED_LISTS = 32_768
 _MOST_VISITED = 1024
 _WIDEST = 4096
 _REFINED = (2, 4, 8)

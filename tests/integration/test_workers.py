@@ -76,6 +76,20 @@ def test_connections_are_spread_over_the_workers(service: Service, trained: Trai
         channel.close()
 
 
+def test_workers_share_the_pages_of_the_bundle(service: Service, trained: Trained) -> None:
+    """Index and tables are mapped: one copy in memory, however many workers."""
+    expected = {"index.faiss", "item_vectors.npy", "item_features.npy", "transition_rows.npy", "history_rows.npy"}
+    for worker in _workers(service):
+        mapped = Path(f"/proc/{worker}/maps").read_text()
+        assert {name for name in expected if f"{trained.bundle}/{name}" in mapped} == expected
+
+
+def test_the_parent_loads_neither_models_nor_what_runs_them(service: Service) -> None:
+    """It only supervises, and should cost little beside the workers."""
+    mapped = Path(f"/proc/{service.process.pid}/maps").read_text()
+    assert [name for name in ("faiss", "onnxruntime", "numpy") if name in mapped] == []
+
+
 def test_a_worker_that_dies_is_replaced(service: Service, trained: Trained) -> None:
     """The others answer in the meantime, and the log says what happened."""
     first, second = _workers(service)
@@ -83,7 +97,7 @@ def test_a_worker_that_dies_is_replaced(service: Service, trained: Trained) -> N
     assert _call(service.address) == trained.bundle.name
     _until(lambda: len(_workers(service)) == 2 and first not in _workers(service))
     assert second in _workers(service)
-    assert "a worker ended with code -9, another starts in 1 s" in service.log_path.read_text()
+    assert "a worker ended with code 137, another starts in 1 s" in service.log_path.read_text()
 
 
 def test_a_signal_ends_all_of_them_and_the_port_is_free(service: Service) -> None:

@@ -20,6 +20,14 @@ def test_a_flag_wins_over_its_twin_and_the_twin_over_the_default(monkeypatch: py
     assert parse("--threads", "4") == ServerSettings(listen="127.0.0.1:50051", threads=4, drain_seconds=1.5)
 
 
+def test_one_worker_is_the_default_and_the_twin_sets_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves that nobody gets a supervisor without asking for it, and that the twin asks as the flag does."""
+    assert parse().workers == 1
+    monkeypatch.setenv("SHORTLIST_WORKERS", "3")
+    assert parse().workers == 3
+    assert parse("--workers", "1").workers == 1
+
+
 def test_an_empty_twin_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
     """Proves that a variable that a template left empty does not replace the default."""
     monkeypatch.setenv("SHORTLIST_LISTEN", "")
@@ -32,6 +40,9 @@ def test_an_empty_twin_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SHORTLIST_THREADS", "many"),
         ("SHORTLIST_THREADS", "0"),
         ("SHORTLIST_THREADS", "1025"),
+        ("SHORTLIST_WORKERS", "0"),
+        ("SHORTLIST_WORKERS", "257"),
+        ("SHORTLIST_WORKERS", "two"),
         ("SHORTLIST_DRAIN_SECONDS", "-1"),
         ("SHORTLIST_DRAIN_SECONDS", "nan"),
         ("SHORTLIST_LISTEN", "127.0.0.1"),

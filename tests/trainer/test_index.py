@@ -155,7 +155,9 @@ def test_a_large_catalogue_gets_no_graph_and_no_scan() -> None:
 def test_the_lists_grow_with_the_root_of_the_catalogue() -> None:
     """Proves that each kind has as many lists as suit the size, whose nearest are found by a graph when too many."""
     assert inverted(100_000, 64)[:3] == ["IVF256,Flat", "IVF256,SQfp16", "IVF1024,Flat"]
-    assert inverted(10_000_000, 64)[2] == "IVF16384_HNSW32,Flat"
+    assert inverted(10_000_000, 64)[2] == "IVF16384,Flat"
+    assert inverted(100_000_000, 64)[2] == "IVF32768,Flat"
+    assert inverted(1_000_000_000, 64)[2] == "IVF131072_HNSW32,Flat"
     assert not any("PQ" in spec for spec in inverted(100_000, 63))
 
 

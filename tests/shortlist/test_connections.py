@@ -1,0 +1,40 @@
+"""Which connection a call takes."""
+
+import pytest
+
+from shortlist.connections import Connections
+
+
+def test_calls_one_after_the_other_take_turns() -> None:
+    """Proves that a client which is never busy uses all its connections alike."""
+    connections = Connections("abc")
+    taken = []
+    for _ in range(6):
+        with connections.stub() as stub:
+            taken.append(stub)
+    assert taken == ["a", "b", "c", "a", "b", "c"]
+
+
+def test_a_connection_with_a_slow_call_is_passed_over() -> None:
+    """Proves that calls in flight count: nobody queues behind a slow worker while another connection is free."""
+    connections = Connections("abc")
+    taken = []
+    with connections.stub() as slow:
+        for _ in range(4):
+            with connections.stub() as stub:
+                taken.append(stub)
+    assert slow == "a"
+    assert taken == ["b", "c", "b", "c"]
+
+
+def test_a_call_that_fails_gives_its_connection_back() -> None:
+    """Proves that errors do not wear connections out."""
+    connections = Connections("ab")
+    for _ in range(2):
+        with pytest.raises(ValueError, match="failed"), connections.stub():
+            raise ValueError("failed")
+    taken = []
+    for _ in range(4):
+        with connections.stub() as stub:
+            taken.append(stub)
+    assert taken == ["a", "b", "a", "b"]

@@ -1,0 +1,292 @@
+"""Several processes on one port, of a service that does nothing."""
+
+# grpc's classes are generic for the type checker only.
+from __future__ import annotations
+
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import IO
+
+import grpc
+import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from shortlist.client import Recommender
+from shortlist.connections import CONNECTIONS, OWN_CONNECTION
+from shortlist.ranking.v1 import ranking_service_pb2 as pb
+from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
+
+_SECONDS = 30.0
+# A call takes as many tenths of a second as its limit, and is answered with the worker's process id. While a file is
+# named "broken", no worker can load; the first that takes the file "slow" away loads for ever.
+PACKAGE = """
+import argparse, os, sys, time
+from pathlib import Path
+from shortlist.errors import BundleError
+from shortlist.ranking.v1 import ranking_service_pb2 as pb
+from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer, add_RankingServiceServicer_to_server
+from shortlist.server import serve
+from shortlist.settings import add_server_settings, read_server_settings
+from shortlist.workers import supervise
+
+class Slow(RankingServiceServicer):
+    def Recommend(self, request, context):
+        if request.limit > 1:
+            print("called", flush=True)
+        time.sleep(request.limit / 10)
+        return pb.RecommendResponse(bundle_id=str(os.getpid()))
+
+def load():
+    if Path("broken").exists():
+        raise BundleError(Path("index.faiss"), "is missing")
+    try:
+        Path("slow").unlink()
+    except FileNotFoundError:
+        return
+    print("loading", flush=True)
+    time.sleep(600)
+
+def main(arguments, worker=None):
+    parser = argparse.ArgumentParser()
+    add_server_settings(parser, listen="127.0.0.1:0")
+    settings = read_server_settings(parser, parser.parse_args(arguments))
+    if settings.workers > 1:
+        return supervise(settings, "idle", arguments)
+    return serve(
+        settings=settings,
+        service_names=[],
+        add_services=lambda server: add_RankingServiceServicer_to_server(Slow(), server),
+        load=load,
+        worker=worker,
+    )
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
+"""
+
+
+class Parent:
+    """The parent of running workers: what it printed, and calls to them."""
+
+    def __init__(self, popen: subprocess.Popen[str], stderr: Path) -> None:
+        self.popen, self._stderr = popen, stderr
+        self.stdout: IO[str] = popen.stdout  # type: ignore[assignment]
+        self.target = self.stdout.readline().strip().removeprefix("listening on ")
+
+    def expect(self, line: str) -> None:
+        assert self.stdout.readline().strip() == line
+
+    def worker(self) -> int:
+        """Who answers on a connection of its own."""
+        with grpc.insecure_channel(self.target, options=[OWN_CONNECTION]) as channel:
+            return int(RankingServiceStub(channel).Recommend(pb.RecommendRequest(), timeout=_SECONDS).bundle_id)
+
+    def health(self) -> int:
+        """What a worker says of itself, on a connection of its own."""
+        with grpc.insecure_channel(self.target, options=[OWN_CONNECTION]) as channel:
+            check = HealthStub(channel).Check  # type: ignore[attr-defined]  # its stubs leave the methods out
+            status: int = check(HealthCheckRequest(), timeout=_SECONDS, wait_for_ready=True).status
+            return status
+
+    def workers(self) -> set[int]:
+        return {self.worker() for _ in range(24)}
+
+    def wait_for_log(self, text: str, times: int = 1) -> None:
+        end = time.monotonic() + _SECONDS
+        while self.log().count(text) < times:
+            assert time.monotonic() < end, self.log()
+            time.sleep(0.01)
+
+    def rest(self) -> str:
+        """What is printed until the parent and all workers, who share the stdout, have ended."""
+        assert select.select([self.stdout], [], [], _SECONDS)[0]
+        return self.stdout.read()
+
+    def stop(self) -> int:
+        self.popen.terminate()
+        return self.popen.wait(_SECONDS)
+
+    def log(self) -> str:
+        return self._stderr.read_text()
+
+
+Run = Callable[..., Parent]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Iterator[Run]:
+    """Starts parents, and kills those that a failed test leaves; their workers end by themselves."""
+    (tmp_path / "idle").mkdir()
+    (tmp_path / "idle" / "__main__.py").write_text(PACKAGE)
+    parents = list[Parent]()
+
+    def run(*, listen: str = "127.0.0.1:0", workers: int = 2) -> Parent:
+        stderr = tmp_path / f"stderr-{len(parents)}"
+        command = [sys.executable, "-m", "idle", "--listen", listen, "--workers", str(workers)]
+        with stderr.open("w") as file:
+            popen = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True, cwd=tmp_path)
+        parents.append(Parent(popen, stderr))
+        return parents[-1]
+
+    yield run
+    for parent in parents:
+        parent.popen.kill()
+        parent.popen.wait()
+        parent.stdout.close()
+
+
+def test_it_says_once_that_it_listens_and_once_that_all_serve(run: Run) -> None:
+    """Proves that who starts the service reads the same two lines as of one process, and that all workers answer."""
+    parent = run()
+    parent.expect("serving")
+    workers = parent.workers()
+    assert len(workers) == 2
+    assert parent.popen.pid not in workers
+    assert parent.stop() == 0
+    assert parent.rest() == ""
+
+
+def test_nothing_serves_before_the_last_worker_does(run: Run, tmp_path: Path) -> None:
+    """Proves that a worker which still loads holds the word back, and that a signal ends it all the same."""
+    (tmp_path / "slow").touch()
+    parent = run()
+    parent.expect("loading")
+    end = time.monotonic() + _SECONDS
+    while parent.health() != HealthCheckResponse.SERVING:
+        assert time.monotonic() < end
+    assert parent.stop() == 0
+    assert parent.rest() == ""
+
+
+def test_a_client_uses_all_workers(run: Run) -> None:
+    """Proves that a client has connections of its own to go over, for one connection is always the same worker."""
+    parent = run()
+    parent.expect("serving")
+    seen = set[int]()
+    for _ in range(3):
+        with Recommender(parent.target, timeout=_SECONDS) as client:
+            seen |= {int(client.recommend(limit=0).bundle_id) for _ in range(CONNECTIONS)}
+    assert len(seen) == 2
+
+
+def test_calls_in_flight_finish_after_a_signal(run: Run) -> None:
+    """Proves that the parent passes SIGTERM on and waits for the drain of every worker."""
+    parent = run()
+    parent.expect("serving")
+    with ThreadPoolExecutor() as pool, Recommender(parent.target, timeout=_SECONDS) as client:
+        answers = [pool.submit(client.recommend, limit=10) for _ in range(4)]
+        for _ in answers:
+            parent.expect("called")
+        assert parent.stop() == 0
+        assert all(int(answer.result().bundle_id) for answer in answers)
+    assert parent.log().count("0 calls cut") == 2
+
+
+def test_a_second_signal_cuts_the_drain_short(run: Run) -> None:
+    """Proves that every signal is passed on: the second ends calls that would have gone on for a minute."""
+    parent = run()
+    parent.expect("serving")
+    with grpc.insecure_channel(parent.target) as channel:
+        answer = RankingServiceStub(channel).Recommend.future(pb.RecommendRequest(limit=600), timeout=120)
+        parent.expect("called")
+        started = time.monotonic()
+        parent.popen.send_signal(signal.SIGINT)
+        parent.wait_for_log("SIGTERM: the calls in flight", times=2)
+        assert parent.stop() == 0
+        assert time.monotonic() - started < 4.5
+        assert isinstance(answer.exception(), grpc.RpcError)
+    assert "1 calls cut" in parent.log()
+
+
+def test_a_bundle_that_cannot_be_used_ends_it_with_3(run: Run, tmp_path: Path) -> None:
+    """Proves that at the start a bad bundle has the exit code that it has with one process, and no endless restarts."""
+    (tmp_path / "broken").touch()
+    parent = run()
+    assert parent.popen.wait(_SECONDS) == 3
+    assert "index.faiss: is missing" in parent.log()
+    assert "another starts" not in parent.log()
+    assert "Traceback" not in parent.log()
+
+
+def test_a_dead_worker_is_replaced_after_pauses_that_grow(run: Run, tmp_path: Path) -> None:
+    """Proves that the others go on, that later not even a bad bundle ends them, and that it heals by itself."""
+    parent = run()
+    parent.expect("serving")
+    dead, alive = parent.workers()
+    (tmp_path / "broken").touch()
+    os.kill(dead, signal.SIGKILL)
+    parent.wait_for_log("a worker ended with code 137, another starts in 1 s")
+    parent.wait_for_log("a worker ended with code 3, another starts in 2 s")
+    assert parent.workers() == {alive}
+    (tmp_path / "broken").unlink()
+    end = time.monotonic() + _SECONDS
+    while len(workers := parent.workers()) < 2:
+        assert time.monotonic() < end
+    assert alive in workers
+    assert dead not in workers
+
+
+def test_a_replaced_worker_gets_no_connection_before_it_serves(run: Run, tmp_path: Path) -> None:
+    """Proves that a crash costs nobody more than their calls in flight: a worker that loads does not listen yet."""
+    parent = run()
+    parent.expect("serving")
+    dead, alive = parent.workers()
+    (tmp_path / "slow").touch()
+    os.kill(dead, signal.SIGKILL)
+    parent.expect("loading")
+    assert parent.workers() == {alive}
+
+
+def test_workers_do_not_outlive_a_parent_that_is_killed(run: Run) -> None:
+    """Proves that no forgotten worker keeps answering: the stdout that they share ends with the last of them."""
+    parent = run()
+    parent.expect("serving")
+    parent.popen.kill()
+    assert parent.rest() == ""
+
+
+def test_a_worker_leaves_ctrl_c_to_the_parent(run: Run) -> None:
+    """Proves that a terminal's SIGINT, which reaches the whole group, is one signal to a worker and not two."""
+    parent = run()
+    parent.expect("serving")
+    workers = parent.workers()
+    for worker in workers:
+        os.kill(worker, signal.SIGINT)
+    assert parent.workers() == workers
+    assert parent.stop() == 0
+    assert parent.log().count("the calls in flight") == 2
+
+
+@pytest.mark.parametrize("first", [1, 2])
+@pytest.mark.parametrize("second", [1, 2])
+def test_a_port_that_another_server_has_is_refused(run: Run, first: int, second: int) -> None:
+    """Proves that a forgotten server is noticed, be there one process or several on either side."""
+    forgotten = run(workers=first)
+    forgotten.expect("serving")
+    other = run(listen=forgotten.target, workers=second)
+    assert other.popen.wait(_SECONDS) == 1
+    assert f"cannot listen on {forgotten.target}" in other.log()
+    assert "Traceback" not in other.log()
+
+
+@pytest.mark.parametrize("before", [1, 2])
+def test_it_starts_again_at_once_where_it_was(run: Run, before: int) -> None:
+    """Proves that closed connections, which linger for a minute on a port, are not taken for another server."""
+    former = run(workers=before)
+    former.expect("serving")
+    channel = grpc.insecure_channel(former.target)
+    RankingServiceStub(channel).Recommend(pb.RecommendRequest(), timeout=_SECONDS)
+    # The server closes first, which leaves the connection with its side.
+    assert former.stop() == 0
+    channel.close()
+    again = run(listen=former.target)
+    again.expect("serving")
+    assert again.target == former.target
