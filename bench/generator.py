@@ -13,6 +13,8 @@ from pathlib import Path
 
 import grpc
 
+from shortlist.connections import CONNECTIONS, OWN_CONNECTION, Connections
+
 _CALL_SECONDS = 30.0
 _LENGTH_BYTES = 4
 
@@ -70,8 +72,16 @@ def _forever(requests: list[bytes]) -> Iterator[bytes]:
 
 
 def _call(address: str, method: str) -> Call:
-    call: Callable[..., bytes] = grpc.insecure_channel(address).unary_unary(method)
-    return lambda request: call(request, timeout=_CALL_SECONDS, wait_for_ready=True)
+    channels = [grpc.insecure_channel(address, options=[OWN_CONNECTION]) for _ in range(CONNECTIONS)]
+    calls: list[Callable[..., bytes]] = [channel.unary_unary(method) for channel in channels]
+    # As our own client does: behind one address may be several processes.
+    connections = Connections(calls)
+
+    def call(request: bytes) -> bytes:
+        with connections.stub() as stub:
+            return stub(request, timeout=_CALL_SECONDS, wait_for_ready=True)
+
+    return call
 
 
 def main(targets: str) -> None:

@@ -75,11 +75,11 @@ class Running:
 
 
 @contextlib.contextmanager
-def start_both(bundles: Path, logs: Path) -> Iterator[Running]:
+def start_both(bundles: Path, logs: Path, *, ranking_workers: int = 1) -> Iterator[Running]:
     """Both services over a directory of bundles, stopped when the block ends."""
     arguments = ["--bundles", str(bundles)]
     with Service.start("retrieval_service", arguments, logs / "retrieval.log") as retrieval:
-        target = ["--retrieval", f"dns:///{retrieval.address}"]
+        target = ["--retrieval", f"dns:///{retrieval.address}", "--workers", str(ranking_workers)]
         with Service.start("ranking_service", [*arguments, *target], logs / "ranking.log") as ranking:
             yield Running(retrieval=retrieval, ranking=ranking)
 
