@@ -168,7 +168,8 @@ class Recommender:
             heads = self._ranker.score([request.user for request in requests], found)
         except Exception:
             if len(requests) > 1:
-                # One of them is at fault, and only that one is to be degraded.
+                # One of them is at fault, and only that one is to be degraded; which one, its own run logs.
+                _LOG.warning("ranking %d lists together failed, ranking each alone", len(requests), exc_info=True)
                 return [self._score([request], [one])[0] for request, one in zip(requests, found, strict=True)]
             _LOG.exception("ranking failed, answering in the order of retrieval")
             return [_in_order_of_retrieval(requests[0], found[0], Degraded.RANKER_FAILED)]

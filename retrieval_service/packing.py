@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_service.retriever import Retrieved, RowsQuery
+from shortlist.bundle import Manifest
 from shortlist.history import History
 from shortlist.requests import RequestCheck
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
@@ -15,13 +16,13 @@ from shortlist.rows import BYTES, FLOATS, ROWS
 T = TypeVar("T", bound=np.generic)
 
 
-def read_queries(messages: Sequence[pb.RowsQuery], item_count: int) -> list[RowsQuery]:
+def read_queries(messages: Sequence[pb.RowsQuery], manifest: Manifest) -> list[RowsQuery]:
     """The domain objects of queries.
 
     Raises:
-        InvalidRequest: an array is not whole, not as long as its twins, or names a row that the bundle does not have.
+        InvalidRequest: an array is not whole, not as long as its twins, or names what the bundle does not have.
     """
-    return [_read(message, RequestCheck(f"queries[{place}]."), item_count) for place, message in enumerate(messages)]
+    return [_read(message, RequestCheck(f"queries[{place}]."), manifest) for place, message in enumerate(messages)]
 
 
 def add_packed(response: pb.RetrieveRowsResponse, found: Retrieved) -> None:
@@ -33,7 +34,7 @@ def add_packed(response: pb.RetrieveRowsResponse, found: Retrieved) -> None:
     )
 
 
-def _read(message: pb.RowsQuery, check: RequestCheck, item_count: int) -> RowsQuery:
+def _read(message: pb.RowsQuery, check: RequestCheck, manifest: Manifest) -> RowsQuery:
     rows = _array(message.history_rows, ROWS, "history_rows", check)
     values = _array(message.history_values, FLOATS, "history_values", check)
     events = _array(message.history_events, BYTES, "history_events", check)
@@ -41,9 +42,14 @@ def _read(message: pb.RowsQuery, check: RequestCheck, item_count: int) -> RowsQu
     check.limit(message.limit)
     check.require(len(rows) > 0, "history_rows", "is empty; there is nobody to find candidates for")
     check.require(len(values) == len(rows) == len(events), "history_rows", "is not as long as its values and events")
-    check.require(bool((rows < item_count).all()), "history_rows", "names a row that the bundle does not have")
+    check.require(bool((rows < manifest.item_count).all()), "history_rows", "names a row that the bundle does not have")
     check.require(not np.isinf(values).any(), "history_values", "has a number that is not finite")
+    kinds = len(manifest.event_names)
+    check.require(bool((events <= kinds).all()), "history_events", "names an event that the bundle does not have")
     check.require(bool((hidden[1:] > hidden[:-1]).all()), "hidden_rows", "does not ascend")
+    check.require(
+        bool((hidden < manifest.item_count).all()), "hidden_rows", "names a row that the bundle does not have"
+    )
     check.done()
     history = History(rows=rows.astype(np.int32), values=values.astype(np.float32), events=events.astype(np.int64))
     return RowsQuery(history=history, hidden=hidden, limit=message.limit)

@@ -44,7 +44,7 @@ class RetrievalServicer(RetrievalServiceServicer):
         _check_batch(len(request.queries), "queries")
         retriever = self._served.get()
         _require_served(retriever, request.bundle_id)
-        queries = read_queries(request.queries, retriever.bundle.manifest.item_count)
+        queries = read_queries(request.queries, retriever.bundle.manifest)
         response = pb.RetrieveRowsResponse()
         for found in retriever.retrieve_rows(queries):
             add_packed(response, found)

@@ -1,10 +1,12 @@
 """Requests that wait at the same moment are answered together: one call to the next stage, one run of a model."""
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar, cast
 
+_LOG = logging.getLogger(__name__)
 Q = TypeVar("Q")
 A = TypeVar("A")
 
@@ -81,6 +83,7 @@ class Coalescer(Generic[Q, A]):
                 batch[0].fail(error)
             else:
                 # One of them is at fault, and only that one is to fail.
+                _LOG.warning("a batch of %d failed, running each alone", len(batch), exc_info=True)
                 for slot in batch:
                     self._answer([slot])
             return
