@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROTOS := $(shell find protos -name '*.proto' | sort)
 
-.PHONY: help demo test format lint types protos protos-check bench bench-scale bench-train bench-peers clean
+.PHONY: help demo test format lint types protos protos-check bench bench-scale bench-train bench-peers fuzz soak manifests clean
 
 help:  ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,22 @@ bench-train: $(VENV)/.ready  ## Training: examples a second and memory
 
 bench-peers: $(VENV)/.ready  ## Ray Serve and Triton with the same models, in environments of their own
 	$(BIN)/python -m bench.peers
+
+fuzz: $(VENV)/.ready  ## 100,000 malformed and odd requests (about 15 minutes)
+	FUZZ_EXAMPLES=9000 $(BIN)/python -m pytest tests/integration/test_fuzz.py
+
+soak: $(VENV)/.ready  ## Twenty minutes of load, swaps, faults and restarts
+	$(BIN)/python -m bench.soak
+
+MANIFEST_TOOLS := build/manifests-venv
+
+$(MANIFEST_TOOLS)/.ready: deploy/check/requirements.txt
+	$(PYTHON) -m venv $(MANIFEST_TOOLS)
+	$(MANIFEST_TOOLS)/bin/pip install --quiet --requirement $<
+	touch $@
+
+manifests: $(VENV)/.ready $(MANIFEST_TOOLS)/.ready  ## Manifests and images against schemas, linters and policies
+	$(BIN)/python -m deploy.check
 
 clean:  ## Remove what make made
 	rm -rf $(VENV) build *.egg-info

@@ -18,7 +18,7 @@ from rich.table import Table
 from bench.machine import machine
 from bench.planted import BUILD, BUNDLES
 from bench.processes import write_json
-from demo.services import Service, ServiceFailed
+from demo.services import Service, ServiceFailed, descendants, worker_pids
 from shortlist.bundle import BundleStore
 from shortlist.errors import BundleError
 
@@ -109,13 +109,12 @@ def _start(name: str, bundles: Path, workers: int) -> _Start:
         pid = service.process.pid
         if workers == 1:
             return _Start(seconds=seconds, workers=[_memory(pid)], parent=[])
-        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-        spawned = [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
-        others = [child for child in children if child not in spawned]
+        workers_of = worker_pids(pid)
+        others = {pid, *descendants(pid)} - set(workers_of)
         return _Start(
             seconds=seconds,
-            workers=[_memory(child) for child in spawned],
-            parent=[_memory(other) for other in (pid, *others)],
+            workers=[_memory(child) for child in workers_of],
+            parent=[_memory(other) for other in others],
         )
 
 

@@ -66,6 +66,18 @@ class Service:
         _end(self.process)
 
 
+def descendants(pid: int) -> list[int]:
+    """The processes that a process has started, and those that they have, parents first."""
+    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    return [found for child in children for found in (child, *descendants(child))]
+
+
+def worker_pids(pid: int) -> list[int]:
+    """Of a service with several workers, by the process that was started: the workers."""
+    # They are the children of the process that they are forked from, and that is the only child with children.
+    return [worker for child in descendants(pid) for worker in descendants(child)]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Running:
     """Both services."""
@@ -75,13 +87,15 @@ class Running:
 
 
 @contextlib.contextmanager
-def start_both(bundles: Path, logs: Path, *, ranking_workers: int = 1) -> Iterator[Running]:
-    """Both services over a directory of bundles, stopped when the block ends."""
+def start_both(
+    bundles: Path, logs: Path, *, retrieval: Sequence[str] = (), ranking: Sequence[str] = ()
+) -> Iterator[Running]:
+    """Both services over a directory of bundles, each with further arguments, stopped when the block ends."""
     arguments = ["--bundles", str(bundles)]
-    with Service.start("retrieval_service", arguments, logs / "retrieval.log") as retrieval:
-        target = ["--retrieval", f"dns:///{retrieval.address}", "--workers", str(ranking_workers)]
-        with Service.start("ranking_service", [*arguments, *target], logs / "ranking.log") as ranking:
-            yield Running(retrieval=retrieval, ranking=ranking)
+    with Service.start("retrieval_service", [*arguments, *retrieval], logs / "retrieval.log") as first:
+        target = ["--retrieval", f"dns:///{first.address}"]
+        with Service.start("ranking_service", [*arguments, *target, *ranking], logs / "ranking.log") as second:
+            yield Running(retrieval=first, ranking=second)
 
 
 def _read(process: subprocess.Popen[str], lines: SimpleQueue[str]) -> None:

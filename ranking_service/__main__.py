@@ -3,9 +3,10 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from shortlist.settings import add_server_settings, add_setting, read_server_settings
+from shortlist.flags import add_setting
+from shortlist.security.settings import add_client_security, read_client_security
+from shortlist.settings import add_server_settings, read_server_settings
 from shortlist.workers import Worker, supervise
 
 
@@ -15,8 +16,8 @@ def main(arguments: Sequence[str] | None = None, worker: Worker | None = None) -
     parser = argparse.ArgumentParser(
         prog="python -m ranking_service", description="Recommends: retrieves candidates and ranks them, over gRPC."
     )
-    add_setting(parser, "--bundles", default="bundles", help="the directory that the trainer writes bundles into")
     add_setting(parser, "--retrieval", default="dns:///127.0.0.1:50051", help="gRPC target of the retrieval service")
+    add_client_security(parser, "retrieval")
     add_server_settings(parser, listen="127.0.0.1:50052")
     options = parser.parse_args(arguments)
     settings = read_server_settings(parser, options)
@@ -25,7 +26,8 @@ def main(arguments: Sequence[str] | None = None, worker: Worker | None = None) -
     # Not at the top: the parent of several workers has no use for ONNX Runtime.
     from ranking_service.service import serve_ranking
 
-    return serve_ranking(settings, Path(options.bundles), options.retrieval, worker)
+    security = read_client_security(parser, options, "retrieval")
+    return serve_ranking(settings, options.retrieval, security, worker)
 
 
 if __name__ == "__main__":

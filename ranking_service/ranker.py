@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from shortlist.bundle.bundle import RANKER, Bundle
 from shortlist.model_inputs import CandidateLists, ranker_inputs, transition_features
+from shortlist.observability import metrics
 from shortlist.onnx_session import OnnxSession
 from shortlist.users import ResolvedUser
 
@@ -48,4 +49,6 @@ class OnnxRanker:
         )
         vectors = np.stack([one.user_vector for one in lists])
         features = np.concatenate([user.features for user in users])
-        return self._session.run(ranker_inputs(self._items, histories, self._length, vectors, features, candidates))
+        inputs = ranker_inputs(self._items, histories, self._length, vectors, features, candidates)
+        with metrics.INFERENCE_SECONDS["ranker"].time():
+            return self._session.run(inputs)

@@ -3,20 +3,25 @@
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum, auto
 
 import grpc
 import numpy as np
 from numpy.typing import NDArray
+from opentelemetry.trace import SpanContext
 
+from ranking_service.packing import Wanted
 from ranking_service.ranker import Candidates, OnnxRanker
-from ranking_service.retrieval import RetrievalClient, RetrievalFailed, Wanted
+from ranking_service.retrieval import RetrievalClient, RetrievalFailed
 from ranking_service.selection import best_first
 from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.ids import rows_of
 from shortlist.coalescing import Coalescer
+from shortlist.errors import DeadlineExceeded
+from shortlist.observability import tracing
+from shortlist.observability.logs import Throttled
 from shortlist.popular import popular_rows
 from shortlist.requests import MAX_LIMIT, read_user
 from shortlist.rows import is_among
@@ -24,7 +29,8 @@ from shortlist.type.v1.user_pb2 import User
 from shortlist.user_encoder import UserEncoder
 from shortlist.users import ResolvedUser, hidden_rows, resolve_user
 
-_LOG = logging.getLogger(__name__)
+# These can happen to every call.
+_OFTEN = Throttled(logging.getLogger(__name__))
 # What is kept of the deadline for ranking and for the way back: a share, since deadlines differ by magnitudes.
 _RESERVED_SHARE = 0.25
 # Less than this left and ranking would answer too late.
@@ -83,6 +89,8 @@ class _Request:
     candidates: int
     unknown_items: int
     deadline: float
+    # The span that the request came in, since another's thread may do its work.
+    span: SpanContext | None
 
 
 class Recommender:
@@ -95,14 +103,17 @@ class Recommender:
         self._ranker = OnnxRanker(bundle)
         self._together = Coalescer(self._retrieve_and_rank)
 
-    def recommend(self, query: RecommendQuery) -> Ranked:
-        """Resolve → retrieve → rank → select; popular items when nobody is known or retrieval is gone."""
+    def recommend(self, query: RecommendQuery, is_wanted: Callable[[], bool] = lambda: True) -> Ranked:
+        """Resolve → retrieve → rank → select; popular items when nobody is known or retrieval is gone.
+
+        Raises :class:`CallerGone` when the answer is not wanted any more by the time that it would be made.
+        """
         request = self._resolve(query)
         if not len(request.user.history):
             return self._popular(request)
         try:
-            return self._together(request, _for_retrieval(request.deadline))
-        except TimeoutError:
+            return self._together(request, _for_retrieval(request.deadline), is_wanted)
+        except DeadlineExceeded:
             return self._popular(request, Degraded.RETRIEVAL_TIMEOUT)
 
     def rank(self, user: User, item_ids: tuple[str, ...], limit: int) -> Ranked:
@@ -130,6 +141,7 @@ class Recommender:
             candidates=min(max(candidates, query.limit), MAX_LIMIT),
             unknown_items=user.unknown_items + unknown,
             deadline=query.deadline,
+            span=tracing.capture(),
         )
 
     def _retrieve_and_rank(self, requests: Sequence[_Request]) -> list[Ranked]:
@@ -137,15 +149,18 @@ class Recommender:
             Wanted(history=request.user.history, hidden=request.hidden, limit=request.candidates)
             for request in requests
         ]
+        spans = [request.span for request in requests]
         try:
             # Whose deadline is nearer stops waiting by themselves.
             latest = max(_for_retrieval(request.deadline) for request in requests)
-            found = self._retrieval.retrieve(wanted, max(latest - time.monotonic(), 0.0))
+            with tracing.span("retrieve", links=spans):
+                found = self._retrieval.retrieve(self.bundle, wanted, max(latest - time.monotonic(), 0.0))
         except RetrievalFailed as failure:
-            _LOG.warning("retrieval failed, answering with popular items: %s", failure)
             reason = _REASONS.get(failure.code, Degraded.RETRIEVAL_UNAVAILABLE)
+            _OFTEN.warning("retrieval failed, answering with popular items: %s", failure)
             return [self._popular(request, reason) for request in requests]
-        return self._rank(requests, found)
+        with tracing.span("rank", links=spans):
+            return self._rank(requests, found)
 
     def _rank(self, requests: Sequence[_Request], found: Sequence[Candidates]) -> list[Ranked]:
         answers: dict[int, Ranked] = {}
@@ -169,9 +184,9 @@ class Recommender:
         except Exception:
             if len(requests) > 1:
                 # One of them is at fault, and only that one is to be degraded; which one, its own run logs.
-                _LOG.warning("ranking %d lists together failed, ranking each alone", len(requests), exc_info=True)
+                _OFTEN.warning("ranking %d lists together failed, ranking each alone", len(requests), exc_info=True)
                 return [self._score([request], [one])[0] for request, one in zip(requests, found, strict=True)]
-            _LOG.exception("ranking failed, answering in the order of retrieval")
+            _OFTEN.error("ranking failed, answering in the order of retrieval", exc_info=True)
             return [_in_order_of_retrieval(requests[0], found[0], Degraded.RANKER_FAILED)]
         return [
             _selected(one, of_one, request.limit, request.unknown_items)

@@ -1,39 +1,32 @@
 """Stage one, as the ranking service calls it."""
 
-import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import grpc
 import numpy as np
-from numpy.typing import NDArray
 
+from ranking_service.circuit import Circuit
+from ranking_service.packing import Wanted, read_candidates, rows_request
 from ranking_service.ranker import Candidates
-from shortlist.bundle.bundle import Bundle
-from shortlist.connections import CONNECTIONS, OWN_CONNECTION, Connections
+from shortlist.bundle import Bundle
+from shortlist.channels import Channels
+from shortlist.connections import CONNECTIONS
 from shortlist.history import History
-from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
-from shortlist.rows import BYTES, FLOATS, ROWS
+from shortlist.security.settings import ClientSecurity
+from shortlist.service_config import channel_options
 
 _LOG = logging.getLogger(__name__)
 _CONNECT_SECONDS = 2.0
-_SERVICE_CONFIG = {
-    "methodConfig": [
-        {
-            "name": [{"service": "shortlist.retrieval.v1.RetrievalService"}],
-            "retryPolicy": {
-                "maxAttempts": 3,
-                "initialBackoff": "0.01s",
-                "maxBackoff": "0.05s",
-                "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE"],
-            },
-        }
-    ],
-    "loadBalancingConfig": [{"round_robin": {}}],
-}
+# Whoever gives retrieval less than this, and hears nothing, has learnt nothing about it.
+_TELLING_SECONDS = 0.1
+_OPTIONS = [
+    *channel_options("shortlist.retrieval.v1.RetrievalService", attempts=3, backoff_seconds=0.01),
+    # Reconnect fast: every call while the channel backs off is a degraded answer.
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1000),
+]
 
 
 class RetrievalFailed(Exception):  # noqa: N818 - it is what happened, not an error of ours
@@ -44,91 +37,56 @@ class RetrievalFailed(Exception):  # noqa: N818 - it is what happened, not an er
         self.code = code
 
 
-@dataclass(frozen=True, kw_only=True)
-class Wanted:
-    """Whom to find candidates for: a history with at least one interaction, rows (ascending) that may not be found."""
-
-    history: History
-    hidden: NDArray[np.int64]
-    limit: int
-
-
 class RetrievalClient:
     """Connections to the retrieval service, behind whose address may be several processes. Thread-safe."""
 
-    def __init__(self, target: str, bundle: Bundle) -> None:
-        self._bundle = bundle
-        # Reconnect fast: every call while the channel backs off is a degraded answer.
-        options = [
-            ("grpc.service_config", json.dumps(_SERVICE_CONFIG)),
-            ("grpc.initial_reconnect_backoff_ms", 100),
-            ("grpc.max_reconnect_backoff_ms", 1000),
-            OWN_CONNECTION,
-        ]
-        self._channels = [grpc.insecure_channel(target, options=options) for _ in range(CONNECTIONS)]
-        self._connections = Connections([RetrievalServiceStub(channel) for channel in self._channels])
+    def __init__(self, target: str, security: ClientSecurity) -> None:
+        self._channels = Channels(target, RetrievalServiceStub, _OPTIONS, security)
+        self._circuit = Circuit()
 
-    def retrieve(self, wanted: Sequence[Wanted], timeout: float) -> list[Candidates]:
-        """Candidates for several users, by rows of this service's own bundle, in one call.
+    def retrieve(self, bundle: Bundle, wanted: Sequence[Wanted], timeout: float) -> list[Candidates]:
+        """Candidates for several users, by rows of a bundle, in one call that has ``timeout`` seconds.
 
         Raises:
-            RetrievalFailed: the call failed, or the answer is of no use.
+            RetrievalFailed: the call failed, or the answer is of no use, or the last calls failed and none was made.
         """
-        request = pb.RetrieveRowsRequest(bundle_id=self._bundle.bundle_id)
-        for one in wanted:
-            self._add(request, one)
+        if not self._circuit.allows():
+            raise RetrievalFailed(grpc.StatusCode.UNAVAILABLE, "the last calls failed")
         try:
-            with self._connections.stub() as stub:
-                response = stub.RetrieveRows(request, timeout=timeout)
+            with self._channels.stub() as stub:
+                request, metadata = rows_request(bundle, wanted), self._channels.metadata()
+                response = stub.RetrieveRows(request, timeout=timeout, metadata=metadata)
         except grpc.RpcError as error:
+            self._tell(error.code(), timeout)
             raise RetrievalFailed(error.code(), error.details() or "") from error
-        if len(response.candidates) != len(wanted):
-            raise RetrievalFailed(grpc.StatusCode.INTERNAL, "the answer is not as long as the question")
-        return [self._read(candidates) for candidates in response.candidates]
+        self._circuit.succeeded()
+        try:
+            return read_candidates(response, bundle.manifest, len(wanted))
+        except ValueError as error:
+            raise RetrievalFailed(grpc.StatusCode.INTERNAL, str(error)) from error
 
-    def connect(self) -> None:
+    def connect(self, bundle: Bundle) -> None:
         """Opens the connections ahead of the first call; that retrieval is not there yet is no error."""
-        popular = self._bundle.items.popular[:1].astype(np.int32)
+        popular = bundle.items.popular[:1].astype(np.int32)
         history = History(rows=popular, values=np.full(1, np.nan, dtype=np.float32), events=np.zeros(1, dtype=np.int64))
         someone = Wanted(history=history, hidden=np.zeros(0, dtype=np.int64), limit=1)
         try:
             # One call after the other, each takes another connection.
-            for _ in self._channels:
-                self.retrieve([someone], _CONNECT_SECONDS)
+            for _ in range(CONNECTIONS):
+                self.retrieve(bundle, [someone], _CONNECT_SECONDS)
         except RetrievalFailed as failure:
-            _LOG.warning("retrieval does not answer yet, until it does the answers are popular items: %s", failure)
+            if failure.code is not grpc.StatusCode.FAILED_PRECONDITION:
+                _LOG.warning("retrieval does not answer yet, until it does the answers are popular items: %s", failure)
 
     def close(self) -> None:
         """Closes the connections."""
-        for channel in self._channels:
-            channel.close()
+        self._channels.close()
 
-    def _add(self, request: pb.RetrieveRowsRequest, wanted: Wanted) -> None:
-        # The encoder looks at no more than these.
-        history = wanted.history.last(self._bundle.manifest.encoder_history)
-        request.queries.add(
-            history_rows=history.rows.astype(ROWS).tobytes(),
-            history_values=history.values.astype(FLOATS, copy=False).tobytes(),
-            history_events=history.events.astype(BYTES).tobytes(),
-            hidden_rows=wanted.hidden.astype(ROWS).tobytes(),
-            limit=wanted.limit,
-        )
-
-    def _read(self, message: pb.RowsCandidates) -> Candidates:
-        try:
-            candidates = Candidates(
-                rows=np.frombuffer(message.rows, dtype=ROWS).astype(np.int64),
-                scores=np.frombuffer(message.scores, dtype=FLOATS).astype(np.float32, copy=False),
-                user_vector=np.frombuffer(message.user_vector, dtype=FLOATS).astype(np.float32, copy=False),
-            )
-        except ValueError as error:
-            raise RetrievalFailed(grpc.StatusCode.INTERNAL, "the answer has half a number") from error
-        manifest = self._bundle.manifest
-        fits = (
-            len(candidates.scores) <= len(candidates.rows)
-            and len(candidates.user_vector) in {0, manifest.dimension}
-            and bool((candidates.rows < manifest.item_count).all())
-        )
-        if not fits:
-            raise RetrievalFailed(grpc.StatusCode.INTERNAL, "the answer does not fit the bundle")
-        return candidates
+    def _tell(self, code: grpc.StatusCode, timeout: float) -> None:
+        gone = code is grpc.StatusCode.UNAVAILABLE
+        slow = code is grpc.StatusCode.DEADLINE_EXCEEDED and timeout >= _TELLING_SECONDS
+        if gone or slow:
+            self._circuit.failed()
+        elif code is not grpc.StatusCode.DEADLINE_EXCEEDED:
+            # It refuses, but it is there.
+            self._circuit.succeeded()

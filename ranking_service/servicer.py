@@ -1,41 +1,36 @@
 """RankingService: messages in, messages out."""
 
-import time
-
 import grpc
 
 from ranking_service.recommender import Ranked, Recommender, RecommendQuery
+from ranking_service.swap import recommend
+from shortlist.deadlines import deadline_of
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer
-from shortlist.requests import MAX_EXCLUDED, MAX_LIMIT, RequestCheck, bundle_message
-from shortlist.serving import Served
+from shortlist.requests import MAX_EXCLUDED, MAX_LIMIT, RequestCheck
+from shortlist.served_bundles import ServedBundles
+from shortlist.served_messages import bundle_message, failure_message
 from shortlist.type.v1.source_pb2 import SOURCE_FALLBACK, SOURCE_MODEL
-
-# A call without a deadline gets one: nobody waits for a list any longer.
-_DEFAULT_DEADLINE_SECONDS = 1.0
-_LONGEST_DEADLINE_SECONDS = 3600.0
 
 
 class RankingServicer(RankingServiceServicer):
     """Translates between the wire and the recommender."""
 
-    def __init__(self, served: Served[Recommender]) -> None:
+    def __init__(self, served: ServedBundles[Recommender]) -> None:
         self._served = served
 
     def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.RecommendResponse:  # noqa: N802
         """Retrieves candidates, ranks them, answers with the best."""
         _check_recommend(request)
-        recommender = self._served.get()
-        ranked = recommender.recommend(
-            RecommendQuery(
-                user=request.user,
-                limit=request.limit,
-                exclude=tuple(request.exclude_item_ids),
-                candidates=request.candidate_count,
-                keep_seen=request.keep_seen,
-                deadline=_deadline(context),
-            )
+        query = RecommendQuery(
+            user=request.user,
+            limit=request.limit,
+            exclude=tuple(request.exclude_item_ids),
+            candidates=request.candidate_count,
+            keep_seen=request.keep_seen,
+            deadline=deadline_of(context),
         )
+        recommender, ranked = recommend(self._served, request.bundle_id, query, context.is_active)
         response = pb.RecommendResponse(
             bundle_id=recommender.bundle.bundle_id,
             asked_count=request.limit,
@@ -51,7 +46,7 @@ class RankingServicer(RankingServiceServicer):
     def Rank(self, request: pb.RankRequest, context: grpc.ServicerContext) -> pb.RankResponse:  # noqa: N802
         """Ranks the caller's own candidates."""
         _check_rank(request)
-        recommender = self._served.get()
+        recommender = self._served.get(request.bundle_id)
         ranked = recommender.rank(request.user, tuple(request.item_ids), request.limit)
         response = pb.RankResponse(
             bundle_id=recommender.bundle.bundle_id,
@@ -65,7 +60,11 @@ class RankingServicer(RankingServiceServicer):
 
     def GetBundle(self, request: pb.GetBundleRequest, context: grpc.ServicerContext) -> pb.GetBundleResponse:  # noqa: N802
         """The bundle that is being served."""
-        return pb.GetBundleResponse(bundle=bundle_message(self._served.get().bundle))
+        return pb.GetBundleResponse(
+            bundle=bundle_message(self._served.get().bundle),
+            previous_bundle_id=self._served.previous_id,
+            load_failure=failure_message(self._served.failure),
+        )
 
 
 def _check_recommend(request: pb.RecommendRequest) -> None:
@@ -85,14 +84,6 @@ def _check_rank(request: pb.RankRequest) -> None:
     check.require(bool(request.item_ids), "item_ids", "is empty; name the candidates to rank")
     check.ids(request.item_ids, "item_ids", MAX_LIMIT)
     check.done()
-
-
-def _deadline(context: grpc.ServicerContext) -> float:
-    left = context.time_remaining()
-    # A call without a deadline has, to gRPC, one in the year 2262, which no timeout of ours can be made from.
-    if left is None or left > _LONGEST_DEADLINE_SECONDS:
-        left = _DEFAULT_DEADLINE_SECONDS
-    return time.monotonic() + left
 
 
 def _reason(ranked: Ranked) -> pb.DegradedReason.ValueType:

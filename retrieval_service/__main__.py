@@ -3,9 +3,8 @@
 import argparse
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
-from shortlist.settings import add_server_settings, add_setting, read_server_settings
+from shortlist.settings import add_server_settings, read_server_settings
 from shortlist.workers import Worker, supervise
 
 
@@ -15,7 +14,6 @@ def main(arguments: Sequence[str] | None = None, worker: Worker | None = None) -
     parser = argparse.ArgumentParser(
         prog="python -m retrieval_service", description="Finds candidates for a user by nearest neighbour, over gRPC."
     )
-    add_setting(parser, "--bundles", default="bundles", help="the directory that the trainer writes bundles into")
     add_server_settings(parser, listen="127.0.0.1:50051")
     options = parser.parse_args(arguments)
     settings = read_server_settings(parser, options)
@@ -24,7 +22,7 @@ def main(arguments: Sequence[str] | None = None, worker: Worker | None = None) -
     # Not at the top: the parent of several workers has no use for FAISS and ONNX Runtime.
     from retrieval_service.service import serve_retrieval
 
-    return serve_retrieval(settings, Path(options.bundles), worker)
+    return serve_retrieval(settings, worker)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,6 @@
 """The request path of retrieval, stage by stage, for a batch of queries at once."""
 
-import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,14 +10,13 @@ from retrieval_service.index import FaissIndex, Neighbours
 from shortlist.bundle.bundle import Bundle
 from shortlist.coalescing import Coalescer
 from shortlist.history import EMPTY_HISTORY, History
+from shortlist.observability import metrics
 from shortlist.popular import popular_rows
 from shortlist.rows import is_among, union_of
 from shortlist.user_encoder import UserEncoder
 from shortlist.users import UserQuery, hidden_rows, known_rows, resolve_user
 
 _NOTHING = Neighbours(rows=np.zeros(0, dtype=np.int64), scores=np.zeros(0, dtype=np.float32))
-# A wait has to end, whatever happens to the thread that runs the batch.
-_LONGEST_WAIT_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,10 +65,15 @@ class Retriever:
         self._index = FaissIndex(bundle)
         self._together = Coalescer(self.retrieve_rows)
 
-    def retrieve(self, query: RetrievalQuery) -> tuple[Retrieved, int]:
-        """Resolve → retrieve, together with whoever asks at the same moment; also how many of the ids are unknown."""
+    def retrieve(
+        self, query: RetrievalQuery, deadline: float, is_wanted: Callable[[], bool] = lambda: True
+    ) -> tuple[Retrieved, int]:
+        """Resolve → retrieve, together with whoever asks at the same moment; also how many of the ids are unknown.
+
+        Raises as :class:`Coalescer` does for the ``deadline`` and for who is not wanted any more.
+        """
         in_rows, unknown = self._resolve(query)
-        return self._together(in_rows, time.monotonic() + _LONGEST_WAIT_SECONDS), unknown
+        return self._together(in_rows, deadline, is_wanted), unknown
 
     def retrieve_rows(self, queries: Sequence[RowsQuery]) -> list[Retrieved]:
         """Encode → search → filter → cut → fill."""
@@ -118,13 +121,16 @@ class Retriever:
             # Enough neighbours that the filter cannot leave fewer than the limit: cut after the filter, never before.
             counts = [queries[place].limit + len(queries[place].hidden) for place in known]
             targets = np.stack([vector for vector in vectors if vector is not None])
-            for place, neighbours in zip(known, self._index.search_each(targets, counts), strict=True):
+            with metrics.SEARCH_SECONDS.time():
+                nearest = self._index.search_each(targets, counts)
+            for place, neighbours in zip(known, nearest, strict=True):
                 found[place] = _shown(neighbours, queries[place])
         return found
 
     def _fill(self, query: RowsQuery, vector: NDArray[np.float32] | None, found: Neighbours) -> Retrieved:
         missing = query.limit - len(found.rows)
         rows = found.rows
+        metrics.CANDIDATES.observe(len(rows))
         if missing:
             rows = np.concatenate([rows, popular_rows(self.bundle.items, missing, query.hidden, rows)])
         return Retrieved(rows=rows, scores=found.scores, vector=vector)

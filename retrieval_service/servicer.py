@@ -1,21 +1,24 @@
 """RetrievalService: messages in, messages out."""
 
+from collections.abc import Sequence
+
 import grpc
 
 from retrieval_service.packing import add_packed, read_queries
 from retrieval_service.retriever import RetrievalQuery, Retrieved, Retriever
-from shortlist.errors import BundleNotServed
-from shortlist.requests import MAX_BATCH, MAX_EXCLUDED, MAX_HISTORY, RequestCheck, bundle_message, read_user
+from shortlist.deadlines import deadline_of
+from shortlist.requests import MAX_BATCH, MAX_EXCLUDED, MAX_HISTORY, RequestCheck, read_user
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceServicer
-from shortlist.serving import Served
+from shortlist.served_bundles import ServedBundles
+from shortlist.served_messages import bundle_message, failure_message
 from shortlist.type.v1.source_pb2 import SOURCE_FALLBACK, SOURCE_MODEL
 
 
 class RetrievalServicer(RetrievalServiceServicer):
     """Translates between the wire and the retriever."""
 
-    def __init__(self, served: Served[Retriever]) -> None:
+    def __init__(self, served: ServedBundles[Retriever]) -> None:
         self._served = served
 
     def Retrieve(self, request: pb.RetrieveRequest, context: grpc.ServicerContext) -> pb.RetrieveResponse:  # noqa: N802
@@ -23,7 +26,7 @@ class RetrievalServicer(RetrievalServiceServicer):
         check = RequestCheck()
         _check(check, request)
         check.done()
-        return _answer(self._served.get(), request)
+        return _answer(self._served.get(request.bundle_id), request, context)
 
     def BatchRetrieve(  # noqa: N802
         self, request: pb.BatchRetrieveRequest, context: grpc.ServicerContext
@@ -34,16 +37,18 @@ class RetrievalServicer(RetrievalServiceServicer):
             check = RequestCheck(prefix=f"requests[{place}].")
             _check(check, query)
             check.done()
-        retriever = self._served.get()
-        return pb.BatchRetrieveResponse(responses=[_answer(retriever, query) for query in request.requests])
+        retriever = self._served.get(_one_bundle(request.requests))
+        return pb.BatchRetrieveResponse(responses=[_answer(retriever, query, context) for query in request.requests])
 
     def RetrieveRows(  # noqa: N802
         self, request: pb.RetrieveRowsRequest, context: grpc.ServicerContext
     ) -> pb.RetrieveRowsResponse:
         """Several users, in rows of the bundle that the caller has as well."""
         _check_batch(len(request.queries), "queries")
-        retriever = self._served.get()
-        _require_served(retriever, request.bundle_id)
+        check = RequestCheck()
+        check.require(bool(request.bundle_id), "bundle_id", "is empty; rows have a meaning in one bundle only")
+        check.done()
+        retriever = self._served.get(request.bundle_id)
         queries = read_queries(request.queries, retriever.bundle.manifest)
         response = pb.RetrieveRowsResponse()
         for found in retriever.retrieve_rows(queries):
@@ -52,13 +57,25 @@ class RetrievalServicer(RetrievalServiceServicer):
 
     def GetBundle(self, request: pb.GetBundleRequest, context: grpc.ServicerContext) -> pb.GetBundleResponse:  # noqa: N802
         """The bundle that is being served."""
-        return pb.GetBundleResponse(bundle=bundle_message(self._served.get().bundle))
+        return pb.GetBundleResponse(
+            bundle=bundle_message(self._served.get().bundle),
+            previous_bundle_id=self._served.previous_id,
+            load_failure=failure_message(self._served.failure),
+        )
 
 
 def _check_batch(count: int, field: str) -> None:
     check = RequestCheck()
     check.require(1 <= count <= MAX_BATCH, field, f"has {count} queries; has to have 1 to {MAX_BATCH}")
     check.done()
+
+
+def _one_bundle(requests: Sequence[pb.RetrieveRequest]) -> str:
+    asked = {request.bundle_id for request in requests if request.bundle_id}
+    check = RequestCheck()
+    check.require(len(asked) <= 1, "requests", "name several bundles; one answers all of them")
+    check.done()
+    return asked.pop() if asked else ""
 
 
 def _check(check: RequestCheck, request: pb.RetrieveRequest) -> None:
@@ -72,14 +89,7 @@ def _check(check: RequestCheck, request: pb.RetrieveRequest) -> None:
     check.require(known, "view", f"is {request.view}, which this release does not know")
 
 
-def _require_served(retriever: Retriever, bundle_id: str) -> None:
-    if bundle_id != retriever.bundle.bundle_id:
-        raise BundleNotServed(f"bundle {bundle_id!r} is not served here; {retriever.bundle.bundle_id} is")
-
-
-def _answer(retriever: Retriever, request: pb.RetrieveRequest) -> pb.RetrieveResponse:
-    if request.bundle_id:
-        _require_served(retriever, request.bundle_id)
+def _answer(retriever: Retriever, request: pb.RetrieveRequest, context: grpc.ServicerContext) -> pb.RetrieveResponse:
     retrieved, unknown = retriever.retrieve(
         RetrievalQuery(
             user=read_user(request.user),
@@ -87,7 +97,9 @@ def _answer(retriever: Retriever, request: pb.RetrieveRequest) -> pb.RetrieveRes
             limit=request.limit,
             exclude=tuple(request.exclude_item_ids),
             keep_seen=request.keep_seen,
-        )
+        ),
+        deadline_of(context),
+        context.is_active,
     )
     ids = retriever.bundle.items.ids_of(retrieved.rows)
     response = pb.RetrieveResponse(

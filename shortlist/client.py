@@ -3,26 +3,28 @@
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import grpc
 
-from shortlist.connections import CONNECTIONS, OWN_CONNECTION, Connections
+from shortlist.channels import AsyncChannels, Channels
 from shortlist.errors import ShortlistError
-from shortlist.messages import (
-    CHANNEL_OPTIONS,
-    HistoryItem,
-    Recommendations,
-    read_error,
-    read_recommendations,
-    user_message,
-)
+from shortlist.hedging import Hedging
+from shortlist.messages import HistoryItem, Recommendations, read_recommendations, user_message
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
+from shortlist.security.settings import ClientSecurity
+from shortlist.service_config import channel_options
+from shortlist.status import read_error
 
-_OPTIONS = (*CHANNEL_OPTIONS, OWN_CONNECTION)
+_OPTIONS = channel_options("shortlist.ranking.v1.RankingService", attempts=4, backoff_seconds=0.02)
+_PLAINTEXT = ClientSecurity()
+
+if TYPE_CHECKING:
+    from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceAsyncStub
 Request = TypeVar("Request", pb.RecommendRequest, pb.RankRequest)
 Response = TypeVar("Response", pb.RecommendResponse, pb.RankResponse)
 
@@ -30,14 +32,24 @@ Response = TypeVar("Response", pb.RecommendResponse, pb.RankResponse)
 class Recommender:
     """Calls a ranking service, such as ``Recommender("dns:///ranking:50052")``. Thread-safe.
 
-    Every call has a deadline, ``timeout`` in seconds. A call that ends UNAVAILABLE is tried again, four times in all
-    and within its deadline. Calls go over several connections, each of them round-robin over all the addresses that the
-    target resolves to: behind one address may be several processes.
+    Every call has a deadline, ``timeout`` in seconds. A call that finds no server, or one that stops, is tried again,
+    four times in all and within its deadline. Calls go over several connections, each of them round-robin over all the
+    addresses that the target resolves to: behind one address may be several processes.
+
+    A call that has no answer after ``hedge_after`` seconds is made a second time, to another server where there is one,
+    and the first answer counts; a tenth of the calls at most. ``security`` is what to prove oneself with.
     """
 
-    def __init__(self, target: str, *, timeout: float = 1.0) -> None:
-        self._channels = [grpc.insecure_channel(target, options=_OPTIONS) for _ in range(CONNECTIONS)]
-        self._connections = Connections([RankingServiceStub(channel) for channel in self._channels])
+    def __init__(
+        self,
+        target: str,
+        *,
+        timeout: float = 1.0,
+        hedge_after: float | None = None,
+        security: ClientSecurity = _PLAINTEXT,
+    ) -> None:
+        self._channels = Channels(target, RankingServiceStub, _OPTIONS, security)
+        self._hedging = None if hedge_after is None else Hedging(hedge_after)
         self._timeout = timeout
         self._closed = False
 
@@ -70,8 +82,7 @@ class Recommender:
             ShortlistError: anything else, among it the use of a closed client.
         """
         request = _recommend_request(user_id, history, limit, exclude, candidates, keep_seen)
-        with self._connections.stub() as stub:
-            return self._call(stub.Recommend, request, timeout)
+        return self._call(lambda stub: stub.Recommend, request, timeout)
 
     def rank(
         self,
@@ -84,14 +95,12 @@ class Recommender:
     ) -> Recommendations:
         """The best ``limit`` of the caller's own candidates, which come best first; raises as ``recommend`` does."""
         request = _rank_request(item_ids, user_id, history, limit)
-        with self._connections.stub() as stub:
-            return self._call(stub.Rank, request, timeout)
+        return self._call(lambda stub: stub.Rank, request, timeout)
 
     def close(self) -> None:
         """Ends the calls in flight and closes the connections."""
         self._closed = True
-        for channel in self._channels:
-            channel.close()
+        self._channels.close()
 
     def __enter__(self) -> Self:
         return self
@@ -102,22 +111,42 @@ class Recommender:
         self.close()
 
     def _call(
-        self, method: grpc.UnaryUnaryMultiCallable[Request, Response], request: Request, timeout: float | None
+        self,
+        method: Callable[[RankingServiceStub], grpc.UnaryUnaryMultiCallable[Request, Response]],
+        request: Request,
+        timeout: float | None,
     ) -> Recommendations:
         _require_open(self._closed)
-        try:
-            response = method(request, timeout=self._timeout if timeout is None else timeout)
-        except grpc.RpcError as error:
-            raise read_error(error) from error
+        seconds = self._timeout if timeout is None else timeout
+        with contextlib.ExitStack() as connections:
+
+            def ready() -> grpc.UnaryUnaryMultiCallable[Request, Response]:
+                return method(connections.enter_context(self._channels.stub()))
+
+            metadata = self._channels.metadata()
+            try:
+                if self._hedging is None:
+                    response = ready()(request, timeout=seconds, metadata=metadata)
+                else:
+                    response = self._hedging.call(lambda: ready().future(request, timeout=seconds, metadata=metadata))
+            except grpc.RpcError as error:
+                raise read_error(error) from error
         return read_recommendations(response)
 
 
 class AsyncRecommender:
     """:class:`Recommender` for asyncio: made, used and closed within one event loop."""
 
-    def __init__(self, target: str, *, timeout: float = 1.0) -> None:
-        self._channels = [grpc.aio.insecure_channel(target, options=_OPTIONS) for _ in range(CONNECTIONS)]
-        self._connections = Connections([RankingServiceStub(channel) for channel in self._channels])
+    def __init__(
+        self,
+        target: str,
+        *,
+        timeout: float = 1.0,
+        hedge_after: float | None = None,
+        security: ClientSecurity = _PLAINTEXT,
+    ) -> None:
+        self._channels = AsyncChannels(target, RankingServiceStub, _OPTIONS, security)
+        self._hedging = None if hedge_after is None else Hedging(hedge_after)
         self._timeout = timeout
         self._closed = False
 
@@ -134,8 +163,7 @@ class AsyncRecommender:
     ) -> Recommendations:
         """See :meth:`Recommender.recommend`."""
         request = _recommend_request(user_id, history, limit, exclude, candidates, keep_seen)
-        with self._connections.stub() as stub:
-            return await self._call(stub.Recommend, request, timeout)
+        return await self._call(lambda stub: stub.Recommend, request, timeout)
 
     async def rank(
         self,
@@ -148,14 +176,12 @@ class AsyncRecommender:
     ) -> Recommendations:
         """See :meth:`Recommender.rank`."""
         request = _rank_request(item_ids, user_id, history, limit)
-        with self._connections.stub() as stub:
-            return await self._call(stub.Rank, request, timeout)
+        return await self._call(lambda stub: stub.Rank, request, timeout)
 
     async def close(self) -> None:
         """Ends the calls in flight and closes the connections."""
         self._closed = True
-        for channel in self._channels:
-            await channel.close()
+        await self._channels.close()
 
     async def __aenter__(self) -> Self:
         return self
@@ -166,13 +192,23 @@ class AsyncRecommender:
         await self.close()
 
     async def _call(
-        self, method: grpc.aio.UnaryUnaryMultiCallable[Request, Response], request: Request, timeout: float | None
+        self,
+        method: Callable[[RankingServiceAsyncStub], grpc.aio.UnaryUnaryMultiCallable[Request, Response]],
+        request: Request,
+        timeout: float | None,
     ) -> Recommendations:
         _require_open(self._closed)
-        try:
-            response = await method(request, timeout=self._timeout if timeout is None else timeout)
-        except grpc.RpcError as error:
-            raise read_error(error) from error
+        seconds = self._timeout if timeout is None else timeout
+        with contextlib.ExitStack() as connections:
+
+            def start() -> grpc.aio.UnaryUnaryCall[Request, Response]:
+                stub = connections.enter_context(self._channels.stub())
+                return method(stub)(request, timeout=seconds, metadata=self._channels.metadata())
+
+            try:
+                response = await (start() if self._hedging is None else self._hedging.call_async(start))
+            except grpc.RpcError as error:
+                raise read_error(error) from error
         return read_recommendations(response)
 
 

@@ -1,10 +1,15 @@
 """Requests that wait at the same moment are answered together: one call to the next stage, one run of a model."""
 
+import inspect
 import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
 from typing import Generic, TypeVar, cast
+from weakref import WeakMethod
+
+from shortlist.errors import CallerGone, DeadlineExceeded
+from shortlist.observability import metrics
 
 _LOG = logging.getLogger(__name__)
 Q = TypeVar("Q")
@@ -25,19 +30,25 @@ class Coalescer(Generic[Q, A]):
     """
 
     def __init__(self, run: Callable[[Sequence[Q]], Sequence[A]], *, at_once: int = _BATCHES_AT_ONCE) -> None:
-        self._run, self._at_once = run, at_once
+        # A method's object has the coalescer as a part, and has to be gone once a new bundle has taken its place: a
+        # circle of the two would wait for the collector, which does not look at what was there from the start.
+        self._run = WeakMethod(run) if inspect.ismethod(run) else lambda: run
+        self._at_once = at_once
         self._lock = threading.Lock()
         self._running = 0
         self._waiting: list[_Slot[Q, A]] = []
 
-    def __call__(self, query: Q, deadline: float) -> A:
+    def __call__(self, query: Q, deadline: float, is_wanted: Callable[[], bool] = lambda: True) -> A:
         """The answer to one query; ``deadline`` is in the seconds of ``time.monotonic``.
 
+        A query that waited, and whose answer nobody wants any more when its turn comes, is not run.
+
         Raises:
-            TimeoutError: the deadline passed while the query waited for others, or was run by another.
+            DeadlineExceeded: the deadline passed while the query waited for others, or was run by another.
+            CallerGone: it is not wanted any more.
             Exception: what the function raises for this query alone.
         """
-        slot = _Slot[Q, A](query, deadline)
+        slot = _Slot[Q, A](query, deadline, is_wanted)
         if self._starts(slot) or self._leads_after_waiting(slot):
             try:
                 self._answer(slot.batch)
@@ -61,13 +72,13 @@ class Coalescer(Generic[Q, A]):
                     self._waiting.remove(slot)
                 # Who was made the leader in the meantime has to lead: the others rely on it.
                 if not slot.batch:
-                    raise TimeoutError
+                    metrics.EXPIRED["batch"].inc()
+                    raise DeadlineExceeded("the deadline passed while the call waited for others")
         return bool(slot.batch)
 
     def _pass_on(self) -> None:
         with self._lock:
-            batch = self._waiting[:_MOST_TOGETHER]
-            del self._waiting[:_MOST_TOGETHER]
+            batch = self._next_batch()
             if not batch:
                 self._running -= 1
                 return
@@ -75,9 +86,24 @@ class Coalescer(Generic[Q, A]):
             leader.batch = batch
         leader.wake()
 
+    def _next_batch(self) -> "list[_Slot[Q, A]]":
+        """Those who have waited the longest; whose caller has gone is told so instead."""
+        batch: list[_Slot[Q, A]] = []
+        while self._waiting and len(batch) < _MOST_TOGETHER:
+            slot = self._waiting.pop(0)
+            if slot.is_wanted():
+                batch.append(slot)
+            else:
+                metrics.CANCELLED["batch"].inc()
+                slot.fail(CallerGone("the call was cancelled while it waited"))
+        return batch
+
     def _answer(self, batch: "Sequence[_Slot[Q, A]]") -> None:
+        run = self._run()
+        assert run is not None, "who waits for an answer holds the object that gives it"
+        metrics.BATCH_SIZE.observe(len(batch))
         try:
-            answers = self._run([slot.query for slot in batch])
+            answers = run([slot.query for slot in batch])
         except Exception as error:
             if len(batch) == 1:
                 batch[0].fail(error)
@@ -94,10 +120,10 @@ class Coalescer(Generic[Q, A]):
 class _Slot(Generic[Q, A]):
     """A query on its way: waits, is made the leader of a ``batch``, or is answered."""
 
-    __slots__ = ("_answer", "_error", "_woken", "batch", "deadline", "query")
+    __slots__ = ("_answer", "_error", "_woken", "batch", "deadline", "is_wanted", "query")
 
-    def __init__(self, query: Q, deadline: float) -> None:
-        self.query, self.deadline = query, deadline
+    def __init__(self, query: Q, deadline: float, is_wanted: Callable[[], bool]) -> None:
+        self.query, self.deadline, self.is_wanted = query, deadline, is_wanted
         self.batch: Sequence[_Slot[Q, A]] = ()
         self._answer: A | None = None
         self._error: Exception | None = None

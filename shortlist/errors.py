@@ -1,6 +1,6 @@
 """The one exception tree of Shortlist, and the one table of what its members are on the wire."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,15 +28,43 @@ class InvalidRequest(ShortlistError):  # noqa: N818 - the field's own word
 
 
 class BundleError(ShortlistError):
-    """A bundle cannot be used: ``reason`` says what is wrong with the file at ``path``."""
+    """A bundle cannot be used: ``reason`` says what is wrong with the file at ``path``.
 
-    def __init__(self, path: Path, reason: str) -> None:
+    ``kind`` is for counting: "missing", "damaged" (not the bytes that were written), "unreadable", "format" (of another
+    release), "signature", or "invalid" for contents that do not fit.
+    """
+
+    def __init__(self, path: Path, reason: str, kind: str = "invalid") -> None:
         super().__init__(f"{path}: {reason}")
-        self.path, self.reason = path, reason
+        self.path, self.reason, self.kind = path, reason, kind
 
 
 class BundleNotServed(ShortlistError):  # noqa: N818
-    """Another bundle than the one asked for is served."""
+    """Other bundles than the one asked for are ``served``, the current one first."""
+
+    def __init__(self, message: str, served: Sequence[str] = ()) -> None:
+        super().__init__(message)
+        self.served = tuple(served)
+
+
+class Unauthenticated(ShortlistError):  # noqa: N818
+    """The caller did not show who they are."""
+
+
+class PermissionDenied(ShortlistError):  # noqa: N818
+    """The caller may not call this method."""
+
+
+class Overloaded(ShortlistError):  # noqa: N818
+    """The service has more calls than it can handle; it may be asked again after ``retry_seconds``."""
+
+    def __init__(self, message: str, retry_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
+
+
+class CallerGone(ShortlistError):  # noqa: N818
+    """The caller has cancelled the call, so nobody waits for its answer."""
 
 
 class Unavailable(ShortlistError):  # noqa: N818
@@ -52,6 +80,10 @@ class DeadlineExceeded(ShortlistError):  # noqa: N818
 STATUS_CODES: Mapping[type[ShortlistError], grpc.StatusCode] = {
     InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
     BundleNotServed: grpc.StatusCode.FAILED_PRECONDITION,
+    Unauthenticated: grpc.StatusCode.UNAUTHENTICATED,
+    PermissionDenied: grpc.StatusCode.PERMISSION_DENIED,
+    Overloaded: grpc.StatusCode.RESOURCE_EXHAUSTED,
+    CallerGone: grpc.StatusCode.CANCELLED,
     Unavailable: grpc.StatusCode.UNAVAILABLE,
     DeadlineExceeded: grpc.StatusCode.DEADLINE_EXCEEDED,
 }

@@ -1,36 +1,35 @@
-"""What a caller is told when a call fails."""
+"""What happens to every call: admitted, authorised, handled, measured; and what its caller is told when it fails."""
 
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
 
-import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import grpc
-from google.protobuf.any_pb2 import Any as AnyMessage
-from google.rpc.error_details_pb2 import BadRequest
-from google.rpc.status_pb2 import Status
-from grpc_status import rpc_status
+from google.protobuf.message import DecodeError
 
-from shortlist.errors import STATUS_CODES, InvalidRequest, ShortlistError
-
-_LOG = logging.getLogger(__name__)
-# A status travels as metadata, and gRPC refuses more than 8 KiB of that.
-_MAX_MESSAGE_CHARS = 300
-_MAX_VIOLATIONS = 16
+from shortlist.admission import admit
+from shortlist.errors import FieldViolation, InvalidRequest
+from shortlist.observability import logs, metrics, tracing
+from shortlist.security.authorisation import Authoriser
+from shortlist.status import code_of, to_status
 
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 Behaviour = Callable[[Request, grpc.ServicerContext], Response]
+# gRPC's own services: health has to answer whoever asks, and reflection is a stream.
+_NOT_OURS = "/grpc."
 
 
-class ErrorInterceptor(grpc.ServerInterceptor):
-    """Turns exceptions into status codes, and counts the unary calls that are being handled."""
+class CallInterceptor(grpc.ServerInterceptor):
+    """Wraps every unary call of ours, and counts those that are being handled."""
 
-    def __init__(self) -> None:
+    def __init__(self, authoriser: Authoriser | None = None) -> None:
+        self._authoriser = authoriser
         self._in_flight = 0
         self._lock = threading.Lock()
         # gRPC asks anew for every call, and the answer for a method is always the same.
@@ -46,32 +45,51 @@ class ErrorInterceptor(grpc.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Request, Response] | None],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Request, Response] | None:
-        """Wraps unary handlers; streams (health's Watch, reflection) are not ours, and pass as they are."""
-        wrapped = self._wrapped.get(handler_call_details.method)
+        """The handler of a method, wrapped when it is one of ours."""
+        method = handler_call_details.method
+        wrapped = self._wrapped.get(method)
         if wrapped is not None:
             return wrapped
         handler = continuation(handler_call_details)
-        if handler is None or handler.unary_unary is None:
+        if handler is None or handler.unary_unary is None or method.startswith(_NOT_OURS):
             return handler
+        # The request comes as bytes: gRPC would log a traceback, and answer INTERNAL, for what is no message.
         wrapped = grpc.unary_unary_rpc_method_handler(
-            self._guarded(handler.unary_unary, handler_call_details.method),
-            request_deserializer=handler.request_deserializer,
-            response_serializer=handler.response_serializer,
+            self._wrap(handler, method), response_serializer=handler.response_serializer
         )
-        self._wrapped[handler_call_details.method] = wrapped
+        self._wrapped[method] = wrapped
         return wrapped
 
-    def _guarded(self, behaviour: Behaviour[Request, Response], method: str) -> Behaviour[Request, Response]:
-        def call(request: Request, context: grpc.ServicerContext) -> Response:
-            with self._counted():
+    def _wrap(self, handler: grpc.RpcMethodHandler[Any, Any], method: str) -> Behaviour[bytes, Any]:
+        # Of the stubs' types, any part of a handler may be missing.
+        behaviour: Any = handler.unary_unary
+        parse: Any = handler.request_deserializer
+        service, name = method.removeprefix("/").split("/")
+
+        def call(request: bytes, context: grpc.ServicerContext) -> object:
+            started = time.perf_counter()
+            metrics.call_started(service, name)
+            code, response = grpc.StatusCode.OK, None
+            with self._counted(), tracing.server_span(method, context.invocation_metadata()):
                 try:
-                    return behaviour(request, context)
+                    self._require(method, context)
+                    response = behaviour(_parsed(request, parse), context)
+                    return response
                 except Exception as error:
-                    if _is_abort(error):
-                        raise
-                    context.abort_with_status(_status(error, method))
+                    code = code_of(error)
+                    context.abort_with_status(to_status(error, method))
+                finally:
+                    tracing.call_ended(code.name)
+                    seconds = time.perf_counter() - started
+                    metrics.call_handled(service, name, code.name, seconds)
+                    logs.log_call(method, code.name, seconds, response, context)
 
         return call
+
+    def _require(self, method: str, context: grpc.ServicerContext) -> None:
+        admit()
+        if self._authoriser is not None:
+            self._authoriser.check(method, context)
 
     @contextmanager
     def _counted(self) -> Iterator[None]:
@@ -84,30 +102,8 @@ class ErrorInterceptor(grpc.ServerInterceptor):
                 self._in_flight -= 1
 
 
-def _is_abort(error: Exception) -> bool:
-    # ``context.abort`` has written the status by itself, and leaves the handler by a bare ``Exception()``.
-    return type(error) is Exception and not error.args
-
-
-def _status(error: Exception, method: str) -> grpc.Status:
-    code = STATUS_CODES.get(type(error)) if isinstance(error, ShortlistError) else None
-    if code is None:
-        _LOG.error("%s failed", method, exc_info=error)
-        return _grpc_status(grpc.StatusCode.INTERNAL, "internal error")
-    details = [_bad_request(error)] if isinstance(error, InvalidRequest) else []
-    return _grpc_status(code, str(error)[:_MAX_MESSAGE_CHARS], details)
-
-
-def _grpc_status(code: grpc.StatusCode, message: str, details: Sequence[AnyMessage] = ()) -> grpc.Status:
-    status: grpc.Status = rpc_status.to_status(Status(code=code.value[0], message=message, details=details))
-    return status
-
-
-def _bad_request(error: InvalidRequest) -> AnyMessage:
-    violations = [
-        BadRequest.FieldViolation(field=violation.field, description=violation.description)
-        for violation in error.violations[:_MAX_VIOLATIONS]
-    ]
-    packed = AnyMessage()
-    packed.Pack(BadRequest(field_violations=violations))
-    return packed
+def _parsed(request: bytes, parse: Callable[[bytes], object]) -> object:
+    try:
+        return parse(request)
+    except DecodeError as error:
+        raise InvalidRequest((FieldViolation("request", "is no message of this method's type"),)) from error

@@ -1,41 +1,17 @@
 """What the clients say and hear: the caller's dataclasses, and their messages."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import cast
 
-import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
-from google.rpc.error_details_pb2 import BadRequest
-from grpc_status import rpc_status
 
-from shortlist.errors import STATUS_CODES, FieldViolation, InvalidRequest, ShortlistError
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.type.v1.source_pb2 import SOURCE_MODEL
 from shortlist.type.v1.user_pb2 import HistoryItem as HistoryMessage
 from shortlist.type.v1.user_pb2 import User
 
-_SERVICE_CONFIG = {
-    "methodConfig": [
-        {
-            "name": [{"service": "shortlist.ranking.v1.RankingService"}],
-            "retryPolicy": {
-                "maxAttempts": 4,
-                "initialBackoff": "0.02s",
-                "maxBackoff": "0.2s",
-                "backoffMultiplier": 2,
-                "retryableStatusCodes": ["UNAVAILABLE"],
-            },
-        }
-    ],
-    "loadBalancingConfig": [{"round_robin": {}}],
-}
-CHANNEL_OPTIONS = (("grpc.service_config", json.dumps(_SERVICE_CONFIG)),)
-
 _DEGRADED = {number: name.removeprefix("DEGRADED_REASON_").lower() for name, number in pb.DegradedReason.items()}
-_ERRORS = {code: kind for kind, code in STATUS_CODES.items() if kind is not InvalidRequest}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,17 +76,6 @@ def read_recommendations(response: pb.RecommendResponse | pb.RankResponse) -> Re
     )
 
 
-def read_error(error: grpc.RpcError) -> ShortlistError:
-    """The exception that a failed call stands for."""
-    violations = _violations(error)
-    if violations:
-        return InvalidRequest(violations)
-    code, details = error.code(), error.details() or ""
-    if code in _ERRORS:
-        return _ERRORS[code](details)
-    return ShortlistError(f"{code.name}: {details}")
-
-
 def _history_message(item: HistoryItem | str) -> HistoryMessage:
     if isinstance(item, str):
         return HistoryMessage(item_id=item)
@@ -134,12 +99,3 @@ def _recommendation(item: pb.ScoredItem, heads: Sequence[str]) -> Recommendation
         retrieval_score=item.retrieval_score,
         source="model" if item.source == SOURCE_MODEL else "fallback",
     )
-
-
-def _violations(error: grpc.RpcError) -> tuple[FieldViolation, ...]:
-    # Both clients' errors have what is read of a call here, though the type of asyncio's does not say so.
-    status = rpc_status.from_call(cast(grpc.Call, error))
-    request = BadRequest()
-    if status is None or not any(detail.Unpack(request) for detail in status.details):
-        return ()
-    return tuple(FieldViolation(violation.field, violation.description) for violation in request.field_violations)

@@ -2,14 +2,9 @@
 
 import math
 from collections.abc import Sequence
-from datetime import UTC, datetime
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
-from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.ids import MAX_ID_BYTES
 from shortlist.errors import FieldViolation, InvalidRequest
-from shortlist.type.v1.bundle_pb2 import Bundle as BundleMessage
 from shortlist.type.v1.user_pb2 import HistoryItem, User
 from shortlist.users import UserQuery
 
@@ -71,24 +66,4 @@ def read_user(user: User) -> UserQuery:
         item_ids=tuple(item.item_id for item in history),
         values=tuple(item.value if item.HasField("value") else math.nan for item in history),
         events=tuple(item.event for item in history),
-    )
-
-
-def bundle_message(bundle: Bundle) -> BundleMessage:
-    """What both services answer to GetBundle."""
-    manifest = bundle.manifest
-    created = Timestamp()
-    created.FromDatetime(datetime.fromisoformat(manifest.create_time).astimezone(UTC))
-    return BundleMessage(
-        bundle_id=manifest.bundle_id,
-        create_time=created,
-        item_count=manifest.item_count,
-        user_count=manifest.user_count,
-        dimension=manifest.dimension,
-        heads=manifest.heads,
-        candidate_count=manifest.candidate_count,
-        metrics=dict(manifest.metrics),
-        index_spec=manifest.index.spec,
-        index_parameters=manifest.index.parameters,
-        index_recall=manifest.index.recall,
     )

@@ -1,34 +1,57 @@
-"""The server shell that both services run in: startup → load → serve → shutdown."""
+"""The server shell that both services run in: startup → load → serve → drain."""
 
 import contextlib
 import gc
 import logging
 import os
 import signal
+import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from queue import SimpleQueue
+from contextlib import AbstractContextManager
+from queue import Empty, SimpleQueue
 from types import FrameType
+from typing import Protocol
 
 import grpc
-from grpc_health.v1 import health
-from grpc_health.v1.health_pb2 import HealthCheckResponse
-from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
+from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
 from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha.reflection_pb2_grpc import add_ServerReflectionServicer_to_server
 
+from shortlist.admission import AdmissionPool, answered_in
 from shortlist.errors import BundleError
-from shortlist.interceptor import ErrorInterceptor
+from shortlist.health import Health
+from shortlist.interceptor import CallInterceptor
+from shortlist.observability.logs import configure_logs
+from shortlist.observability.settings import worker_listen
+from shortlist.observability.tracing import configure_tracing
+from shortlist.ports import CannotListen, health_server, listen_on, metrics_server
+from shortlist.security.authorisation import authoriser
+from shortlist.security.tls import server_credentials
 from shortlist.settings import ServerSettings
 from shortlist.workers import EXIT_CANNOT_LISTEN as EXIT_CANNOT_LISTEN
 from shortlist.workers import SERVING, Worker
 
 _LOG = logging.getLogger(__name__)
 EXIT_BUNDLE = 3
-_MAX_MESSAGE_BYTES = 4 * 1024 * 1024
-_SIGNAL_CHECK_SECONDS = 0.05
-# A connection stays with the worker that took it, and the kernel gives them out by chance: they are made anew now and
-# then, so that no worker keeps more than its share.
-_SPREAD_AGAIN = [("grpc.max_connection_age_ms", 60_000), ("grpc.max_connection_age_grace_ms", 30_000)]
+_SPARE_THREADS = 2
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+MAX_METADATA_BYTES = 8 * 1024
+_CHECK_SECONDS, _IDLE_CHECKS = 0.05, 10
+# A connection stays with the process that took it: it is made anew now and then, so that a process that was started
+# after its neighbours gets its share of the calls.
+_CONNECTION_AGE = [("grpc.max_connection_age_ms", 60_000), ("grpc.max_connection_age_grace_ms", 30_000)]
+_KEEPALIVE = [("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000), ("grpc.keepalive_permit_without_calls", 1)]
+
+
+class Loader(Protocol):
+    """What has to be loaded before calls can be answered, and may have to be loaded again."""
+
+    def load(self) -> None:
+        """Loads it for the first time; BundleError when it cannot be used."""
+
+    def watching(self) -> AbstractContextManager[None]:
+        """Follows its changes while the block runs."""
 
 
 def serve(
@@ -36,22 +59,24 @@ def serve(
     settings: ServerSettings,
     service_names: Sequence[str],
     add_services: Callable[[grpc.Server], None],
-    load: Callable[[], None],
+    loader: Loader,
     worker: Worker | None = None,
 ) -> int:
     """Serves until SIGTERM or SIGINT, from the main thread; logs to stderr.
 
     The port opens first, with health NOT_SERVING, so that a prober can tell a server that loads from a dead one; what
-    ``add_services`` added has to answer UNAVAILABLE until ``load`` has returned. Prints ``listening on HOST:PORT`` and,
-    once loaded, ``serving`` to stdout. A second signal ends the calls in flight at once. A ``worker`` shares its port
-    with others.
+    ``add_services`` added has to answer UNAVAILABLE until ``loader`` has loaded. Prints ``listening on HOST:PORT`` and,
+    once loaded, ``serving`` to stdout. After the signal health says NOT_SERVING; after ``drain_delay_seconds``, in
+    which clients and balancers learn of it, no new calls are taken; those in flight get ``drain_seconds``. A second
+    signal ends them at once. A ``worker`` shares its port with others.
 
     Returns:
-        The exit code: 0 after a signal, 1 when the port is not to be had, 3 when ``load`` raised ``BundleError``.
+        The exit code: 0 after a signal, 1 when a port is not to be had, 3 when ``loader`` raised ``BundleError``.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_logs(json=settings.in_production)
+    configure_tracing(settings.observability.trace_endpoint, service_names[0] if service_names else "shortlist")
     server = _Server(settings, service_names, add_services, worker)
-    code = server.run(load)
+    code = server.run(loader)
     if server.cut_calls:
         # Python joins the pool's threads when it exits, and that of a cut call runs on for as long as it likes.
         logging.shutdown()
@@ -61,10 +86,6 @@ def serve(
 
 class _Interrupted(BaseException):
     """A signal came while the bundle was being loaded. Not an ``Exception``, for no loader may handle it."""
-
-
-class _CannotListen(Exception):  # noqa: N818 - it is what happened
-    """The port is not to be had."""
 
 
 class _Server:
@@ -78,44 +99,46 @@ class _Server:
         self._settings = settings
         self._worker = worker
         self._announce = worker.announce if worker else lambda text: print(text, flush=True)
-        self._errors = ErrorInterceptor()
-        self._health = health.HealthServicer()
-        self._names = (health.OVERALL_HEALTH, *service_names)
+        self._calls = CallInterceptor(authoriser(settings.security))
+        self._pool = AdmissionPool(settings.threads, settings.queue)
+        # For whatever has to be answered however many calls there are.
+        self._spare = ThreadPoolExecutor(_SPARE_THREADS, thread_name_prefix="spare")
+        self._health = Health(service_names, self._spare)
         # The one queue whose put may interrupt its own get, as a signal handler's does.
         self._signals: SimpleQueue[int] = SimpleQueue()
-        self._loading = False
+        self._loading = self._serves = False
+        self._closing = contextlib.ExitStack()
         self._grpc = self._build(service_names, add_services)
 
     @property
     def cut_calls(self) -> int:
         """Once stopped: how many calls had no time to finish."""
-        return self._errors.in_flight
+        return self._calls.in_flight
 
-    def run(self, load: Callable[[], None]) -> int:
-        with self._captured_signals():
+    def run(self, loader: Loader) -> int:
+        with self._captured_signals(), self._closing:
             try:
                 with contextlib.suppress(_Interrupted):
-                    self._start(load)
+                    self._start(loader)
                 self._wait()
-            except _CannotListen as error:
-                _LOG.error("cannot listen on %s: %s", self._settings.listen, error)
+            except CannotListen as error:
+                _LOG.error("%s", error)
                 return EXIT_CANNOT_LISTEN
             except BundleError as error:
                 _LOG.error("%s", error)
                 return EXIT_BUNDLE
             finally:
-                self._shut_down()
+                self._drain()
         return 0
 
-    def _start(self, load: Callable[[], None]) -> None:
-        # A fresh HealthServicer says SERVING.
-        self._set_health(HealthCheckResponse.NOT_SERVING)
+    def _start(self, loader: Loader) -> None:
         if self._worker and self._worker.replaces:
-            self._load(load)
+            self._load(loader)
             self._listen()
         else:
             self._listen()
-            self._load(load)
+            self._load(loader)
+        self._closing.enter_context(loader.watching())
         self._announce(SERVING)
 
     @contextlib.contextmanager
@@ -137,52 +160,81 @@ class _Server:
 
     def _build(self, service_names: Sequence[str], add_services: Callable[[grpc.Server], None]) -> grpc.Server:
         server = grpc.server(
-            ThreadPoolExecutor(self._settings.threads, thread_name_prefix="call"),
-            interceptors=[self._errors],
+            self._pool,
+            interceptors=[self._calls],
             options=[
                 # A forgotten server must not take every other call of the new one; workers share by intention.
                 ("grpc.so_reuseport", 1 if self._worker else 0),
-                *(_SPREAD_AGAIN if self._worker else []),
-                ("grpc.max_receive_message_length", _MAX_MESSAGE_BYTES),
-                ("grpc.max_send_message_length", _MAX_MESSAGE_BYTES),
+                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+                ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+                ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
+                *_CONNECTION_AGE,
+                *_KEEPALIVE,
             ],
         )
         add_services(server)
-        add_HealthServicer_to_server(self._health, server)
-        reflection.enable_server_reflection([*service_names, health.SERVICE_NAME, reflection.SERVICE_NAME], server)
+        self._health.add_to(server)
+        if not self._settings.in_production:
+            servicer = reflection.ReflectionServicer([*service_names, HEALTH_SERVICE, reflection.SERVICE_NAME])
+            servicer.ServerReflectionInfo = answered_in(self._spare, servicer.ServerReflectionInfo)  # type: ignore[method-assign]
+            add_ServerReflectionServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
         return server
 
     def _listen(self) -> None:
-        try:
-            port = self._grpc.add_insecure_port(self._settings.listen)
-            self._grpc.start()
-        except RuntimeError as error:
-            raise _CannotListen(error) from error
-        self._announce(f"listening on {self._settings.listen.rpartition(':')[0]}:{port}")
+        settings, shared = self._settings, self._worker is not None
+        number = self._worker.number if self._worker else 0
+        if settings.observability.metrics_listen:
+            self._closing.enter_context(metrics_server(worker_listen(settings.observability.metrics_listen, number)))
+        if settings.health_listen:
+            self._closing.enter_context(health_server(self._health, settings.health_listen, shared=shared))
+        address = listen_on(self._grpc, settings.listen, server_credentials(settings.security))
+        self._announce(f"listening on {address}")
 
-    def _load(self, load: Callable[[], None]) -> None:
+    def _load(self, loader: Loader) -> None:
         try:
             self._loading = True
-            load()
+            loader.load()
         finally:
             self._loading = False
         # What is loaded by now stays: the collector need not walk through it again and again while calls are answered.
         gc.collect()
         gc.freeze()
-        self._set_health(HealthCheckResponse.SERVING)
+        self._serves = True
+        self._health.serves()
 
     def _wait(self) -> None:
-        number = self._signals.get()
-        _LOG.info("%s: the calls in flight have %g s", signal.Signals(number).name, self._settings.drain_seconds)
+        number = self._signal_within(float("inf"))
+        assert number is not None
+        _LOG.info(
+            "%s: new calls are taken for %g s more, those in flight have %g s",
+            signal.Signals(number).name,
+            self._settings.drain_delay_seconds,
+            self._settings.drain_seconds,
+        )
 
-    def _shut_down(self) -> None:
-        self._health.enter_graceful_shutdown()
+    def _signal_within(self, seconds: float) -> int | None:
+        """The next signal, or None when none has come by then."""
+        end = time.monotonic() + seconds
+        while True:
+            # In short waits: a signal that comes just before a wait, or to another thread, does not end it.
+            with contextlib.suppress(Empty):
+                return self._signals.get(timeout=_CHECK_SECONDS)
+            if time.monotonic() >= end:
+                return None
+
+    def _drain(self) -> None:
+        self._health.drains()
+        second = self._signal_within(self._settings.drain_delay_seconds) if self._serves else None
+        if second is not None:
+            # It is for the calls in flight as well.
+            self._signals.put(second)
         stopped = self._grpc.stop(self._settings.drain_seconds)
-        while not stopped.wait(_SIGNAL_CHECK_SECONDS):
-            if not self._signals.empty():
+        idle = 0
+        while not stopped.wait(_CHECK_SECONDS):
+            # Who watches the health never ends by themselves. For a while, since a call may be between the socket and
+            # the pool, and an answer between the pool and the socket.
+            idle = 0 if self._pool.admitted else idle + 1
+            if idle == _IDLE_CHECKS or not self._signals.empty():
                 self._grpc.stop(None)
         _LOG.info("stopped, %d calls cut", self.cut_calls)
-
-    def _set_health(self, status: int) -> None:
-        for name in self._names:
-            self._health.set(name, status)

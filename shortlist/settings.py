@@ -1,101 +1,117 @@
-"""Flags with environment twins, and the settings that every server has. No other module reads the environment."""
+"""The settings that every server has."""
 
 import argparse
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from shortlist.flags import add_setting, is_address, require
+from shortlist.observability.settings import Observability, add_observability, read_observability, worker_listen
+from shortlist.security.settings import ServerSecurity, add_server_security, read_server_security
 
 MAX_THREADS = 1024
+MAX_QUEUE = 4096
 MAX_WORKERS = 256
+DEVELOPMENT, PRODUCTION = PROFILES = ("development", "production")
 
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSettings:
     """How a server runs.
 
-    ``listen`` is HOST:PORT, port 0 for any that is free. ``threads`` handle calls, in each of the ``workers``, which
-    are processes. ``drain_seconds`` is what calls in flight get to finish in after SIGTERM.
+    ``bundles`` is the directory of bundles; only those that were signed with the other half of ``bundle_public_key``
+    are taken, when that is given. ``listen`` is HOST:PORT, port 0 for any that is free. ``threads`` handle calls, in
+    each of the ``workers``, which are processes; ``queue`` more calls may wait, and the rest is refused. After SIGTERM
+    new calls are still taken for ``drain_delay_seconds``, and those in flight then get ``drain_seconds``.
+    ``health_listen`` is a second HOST:PORT for probes, none when empty. In ``production`` a line is logged for each
+    call, as JSON, and reflection is off.
 
     Raises:
         ValueError: a value is out of its range.
     """
 
+    bundles: Path
     listen: str
+    bundle_public_key: Path | None = None
     threads: int = 64
+    queue: int = 64
     workers: int = 1
+    drain_delay_seconds: float = 0.0
     drain_seconds: float = 5.0
+    health_listen: str = ""
+    profile: str = DEVELOPMENT
+    security: ServerSecurity = field(default_factory=ServerSecurity)
+    observability: Observability = field(default_factory=Observability)
 
     def __post_init__(self) -> None:
-        host, _, port = self.listen.rpartition(":")
-        _require(bool(host) and port.isdecimal() and int(port) < 2**16, "--listen", "HOST:PORT", self.listen)
-        _require(1 <= self.threads <= MAX_THREADS, "--threads", f"1 to {MAX_THREADS}", self.threads)
-        _require(1 <= self.workers <= MAX_WORKERS, "--workers", f"1 to {MAX_WORKERS}", self.workers)
-        _require(0 <= self.drain_seconds < float("inf"), "--drain-seconds", "0 or more", self.drain_seconds)
+        require(is_address(self.listen), "--listen", "HOST:PORT", self.listen)
+        require(1 <= self.threads <= MAX_THREADS, "--threads", f"1 to {MAX_THREADS}", self.threads)
+        require(0 <= self.queue <= MAX_QUEUE, "--queue", f"0 to {MAX_QUEUE}", self.queue)
+        require(1 <= self.workers <= MAX_WORKERS, "--workers", f"1 to {MAX_WORKERS}", self.workers)
+        for flag, seconds in (("delay-", self.drain_delay_seconds), ("", self.drain_seconds)):
+            require(0 <= seconds < float("inf"), f"--drain-{flag}seconds", "0 or more", seconds)
+        require(
+            not self.health_listen or is_address(self.health_listen), "--health-listen", "HOST:PORT", self.health_listen
+        )
+        if self.observability.metrics_listen:
+            # Each worker has a port of its own.
+            worker_listen(self.observability.metrics_listen, self.workers - 1)
+        require(self.profile in PROFILES, "--profile", " or ".join(PROFILES), self.profile)
+
+    @property
+    def in_production(self) -> bool:
+        """Whether this is the production profile."""
+        return self.profile == PRODUCTION
 
 
 def add_server_settings(parser: argparse.ArgumentParser, *, listen: str) -> None:
     """Adds the flags of :class:`ServerSettings`; ``listen`` is the service's own default."""
+    add_setting(parser, "--bundles", default="bundles", help="the directory that the trainer writes bundles into")
+    add_setting(parser, "--bundle-public-key", default="", help="take only bundles signed with this key's private half")
     add_setting(parser, "--listen", default=listen, help="HOST:PORT to listen on; port 0 takes a free one")
     add_setting(parser, "--threads", default=ServerSettings.threads, type=int, help="threads that handle calls")
+    add_setting(parser, "--queue", default=ServerSettings.queue, type=int, help="calls that may wait for a thread")
     add_setting(parser, "--workers", default=ServerSettings.workers, type=int, help="processes that share the port")
+    add_setting(
+        parser,
+        "--drain-delay-seconds",
+        default=ServerSettings.drain_delay_seconds,
+        type=float,
+        help="for how long new calls are still taken after SIGTERM, while health says NOT_SERVING",
+    )
     add_setting(
         parser,
         "--drain-seconds",
         default=ServerSettings.drain_seconds,
         type=float,
-        help="what calls in flight get to finish in after SIGTERM",
+        help="what calls in flight get to finish in after that",
     )
+    add_setting(parser, "--health-listen", default="", help="HOST:PORT of a plaintext port for probes; none when empty")
+    add_setting(
+        parser,
+        "--profile",
+        default=DEVELOPMENT,
+        help=f"{DEVELOPMENT}, or {PRODUCTION}: no reflection, JSON logs with a line for each call",
+    )
+    add_server_security(parser)
+    add_observability(parser)
 
 
 def read_server_settings(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> ServerSettings:
     """The validated settings; a value out of range ends the process with exit code 2, as argparse does."""
     try:
         return ServerSettings(
+            bundles=Path(arguments.bundles),
+            bundle_public_key=Path(arguments.bundle_public_key) if arguments.bundle_public_key else None,
             listen=arguments.listen,
             threads=arguments.threads,
+            queue=arguments.queue,
             workers=arguments.workers,
+            drain_delay_seconds=arguments.drain_delay_seconds,
             drain_seconds=arguments.drain_seconds,
+            health_listen=arguments.health_listen,
+            profile=arguments.profile,
+            security=read_server_security(parser, arguments),
+            observability=read_observability(parser, arguments),
         )
     except ValueError as error:
         parser.error(str(error))
-
-
-def add_setting(
-    parser: argparse.ArgumentParser, flag: str, *, default: object, help: str, type: Callable[[str], object] = str
-) -> None:
-    """Adds a flag whose default is its environment twin: ``SHORTLIST_LISTEN`` for ``--listen``, when set and not empty.
-
-    ``type`` raises ValueError for what it cannot read.
-    """
-    variable = _variable(flag)
-
-    def read(text: str) -> object:
-        try:
-            return type(text)
-        except ValueError as error:
-            source = f"{variable}: " if isinstance(text, _FromEnvironment) else ""
-            raise argparse.ArgumentTypeError(f"{source}{error}") from error
-
-    value = os.environ.get(variable)
-    parser.add_argument(
-        flag,
-        default=_FromEnvironment(value) if value else default,
-        type=read,
-        metavar=flag.removeprefix("--").replace("-", "_").upper(),
-        help=f"{help} (default {default}; environment {variable})",
-    )
-
-
-class _FromEnvironment(str):
-    """A default out of the environment: argparse reads it like an argument, and a complaint has to name the source."""
-
-    __slots__ = ()
-
-
-def _variable(flag: str) -> str:
-    return "SHORTLIST_" + flag.removeprefix("--").replace("-", "_").upper()
-
-
-def _require(holds: bool, flag: str, expected: str, found: object) -> None:
-    if not holds:
-        raise ValueError(f"{flag} (environment {_variable(flag)}) has to be {expected}; it is {found!r}")

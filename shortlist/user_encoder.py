@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from shortlist.bundle.bundle import USER_ENCODER, Bundle
 from shortlist.history import History
 from shortlist.model_inputs import encoder_inputs
+from shortlist.observability import metrics
 from shortlist.onnx_session import OnnxSession
 
 
@@ -21,4 +22,6 @@ class UserEncoder:
 
     def encode(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """The vectors ``[users, dimension]`` of users with at least one interaction each."""
-        return self._session.run(encoder_inputs(self._vectors, histories, self._length))
+        inputs = encoder_inputs(self._vectors, histories, self._length)
+        with metrics.INFERENCE_SECONDS["user_encoder"].time():
+            return self._session.run(inputs)

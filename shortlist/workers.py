@@ -1,7 +1,8 @@
 """Several processes on one port: each serves by itself, and the kernel spreads the connections over them.
 
-They are spawned, for neither gRPC nor the threads of native libraries outlive a fork. What they map from the bundle,
-they share. The parent holds no model: it keeps the port, starts what ends, and passes signals on.
+They are forked from a process that has imported what they need and nothing else: neither gRPC's threads nor those of
+native libraries outlive a fork, and it has none. So they share the pages of the libraries, beside those of the bundle,
+which they map. The parent holds no model: it keeps the port, starts what ends, and passes signals on.
 """
 
 import contextlib
@@ -17,8 +18,9 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, wait
-from multiprocessing.context import SpawnProcess
+from multiprocessing.context import ForkServerProcess
 
+from shortlist.observability.logs import configure_logs
 from shortlist.settings import ServerSettings
 
 _LOG = logging.getLogger(__name__)
@@ -33,12 +35,13 @@ _QUIET_SECONDS = 60.0
 class Worker:
     """What a server has to know that is one of several.
 
-    It ``announce``s to the supervisor what a server alone prints. One that ``replaces`` another loads before it
-    listens, for the others serve, and no connection may end at one that does not.
+    Workers have a ``number`` each, from 0. They ``announce`` to the supervisor what a server alone prints. One that
+    ``replaces`` another loads before it listens, for the others serve, and no connection may end at one that does not.
     """
 
     announce: Callable[[str], None]
     replaces: bool
+    number: int
 
 
 def supervise(settings: ServerSettings, package: str, arguments: Sequence[str]) -> int:
@@ -50,7 +53,7 @@ def supervise(settings: ServerSettings, package: str, arguments: Sequence[str]) 
     Returns:
         The exit code: 0 after a signal, 1 when the port is not to be had, that of a worker that ended before it served.
     """
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    configure_logs(json=settings.in_production)
     host, _, port = settings.listen.rpartition(":")
     try:
         kept = _keep_port(host, int(port))
@@ -66,7 +69,8 @@ def supervise(settings: ServerSettings, package: str, arguments: Sequence[str]) 
 
 @dataclass(kw_only=True)
 class _Running:
-    process: SpawnProcess
+    process: ForkServerProcess
+    number: int
     # None once it serves, or has ended: there is nothing more to hear.
     announcements: Connection | None
     serves: bool = False
@@ -75,16 +79,17 @@ class _Running:
 class _Supervisor:
     def __init__(self, package: str, arguments: Sequence[str], signals: socket.socket) -> None:
         self._package, self._arguments, self._signals = package, arguments, signals
-        self._context = multiprocessing.get_context("spawn")
+        self._context = multiprocessing.get_context("forkserver")
+        self._context.set_forkserver_preload([f"{package}.service"])
         self._running: list[_Running] = []
-        # When those that ended are replaced.
-        self._starts: list[float] = []
+        # When those that ended are replaced, and their numbers.
+        self._starts: list[tuple[float, int]] = []
         self._pause, self._last_end = _FIRST_PAUSE, float("-inf")
         self._all_served = False
 
     def run(self, workers: int) -> int:
-        for _ in range(workers):
-            self._start()
+        for number in range(workers):
+            self._start(number)
         while True:
             ready = wait(self._events(), self._until_next_start())
             if self._signals in ready:
@@ -98,7 +103,7 @@ class _Supervisor:
                 if not (worker.serves or self._all_served):
                     self._stop()
                     return code or 1
-                self._replace_later(code)
+                self._replace_later(worker.number, code)
             self._start_what_is_due()
 
     def _events(self) -> list[socket.socket | Connection | int]:
@@ -107,15 +112,15 @@ class _Supervisor:
         return [self._signals, *heard, *sentinels]
 
     def _until_next_start(self) -> float | None:
-        return max(0.0, min(self._starts) - time.monotonic()) if self._starts else None
+        return max(0.0, min(self._starts)[0] - time.monotonic()) if self._starts else None
 
-    def _start(self) -> None:
+    def _start(self, number: int) -> None:
         ours, theirs = self._context.Pipe(duplex=False)
-        arguments = (self._package, self._arguments, theirs, self._all_served)
+        arguments = (self._package, self._arguments, theirs, self._all_served, number)
         process = self._context.Process(target=_run, args=arguments)
         process.start()
         theirs.close()
-        self._running.append(_Running(process=process, announcements=ours))
+        self._running.append(_Running(process=process, number=number, announcements=ours))
 
     def _hear(self, worker: _Running) -> None:
         assert worker.announcements is not None
@@ -138,20 +143,20 @@ class _Supervisor:
         code = worker.process.exitcode or 0
         return 128 - code if code < 0 else code
 
-    def _replace_later(self, code: int) -> None:
+    def _replace_later(self, number: int, code: int) -> None:
         now = time.monotonic()
         if now - self._last_end > _QUIET_SECONDS:
             self._pause = _FIRST_PAUSE
         _LOG.error("a worker ended with code %d, another starts in %g s", code, self._pause)
-        self._starts.append(now + self._pause)
+        self._starts.append((now + self._pause, number))
         self._last_end, self._pause = now, min(self._pause * 2, _LONGEST_PAUSE)
 
     def _start_what_is_due(self) -> None:
         now = time.monotonic()
-        due = [start for start in self._starts if start <= now]
+        due = [start for start in self._starts if start[0] <= now]
         for start in due:
             self._starts.remove(start)
-            self._start()
+            self._start(start[1])
 
     def _stop(self) -> int:
         """Ends all of them, and returns the highest exit code; of those that a signal ended early, none.
@@ -170,13 +175,13 @@ class _Supervisor:
             self._signals.recv(1)
 
 
-def _run(package: str, arguments: Sequence[str], announcements: Connection, replaces: bool) -> None:
+def _run(package: str, arguments: Sequence[str], announcements: Connection, replaces: bool, number: int) -> None:
     # A terminal's Ctrl-C reaches the whole group, and the parent passes it on.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     # A spawned process does not import the ``__main__`` of a package by itself.
     main = importlib.import_module(f"{package}.__main__").main
-    sys.exit(main(arguments, Worker(announce=announcements.send, replaces=replaces)))
+    sys.exit(main(arguments, Worker(announce=announcements.send, replaces=replaces, number=number)))
 
 
 def _end_with_parent() -> None:

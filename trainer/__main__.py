@@ -42,7 +42,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def _add_fit(parser: argparse.ArgumentParser) -> None:
     _add_inputs(parser)
-    parser.add_argument("--out", type=Path, required=True, metavar="BUNDLES", help="the directory of bundles")
+    _add_output(parser)
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same models (default: 0)")
     parser.set_defaults(run=fit)
 
@@ -56,8 +56,13 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", type=Path, required=True, help="the bundle's directory, such as BUNDLES/<id>")
     parser.add_argument("--data", type=Path, required=True, help="the folder that the bundle's recipe reads")
-    parser.add_argument("--out", type=Path, required=True, metavar="BUNDLES", help="the directory of bundles")
+    _add_output(parser)
     parser.set_defaults(run=export)
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--out", type=Path, required=True, metavar="BUNDLES", help="the directory of bundles")
+    parser.add_argument("--sign-key", type=Path, metavar="FILE", help="sign the bundle with this private key (PEM)")
 
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:

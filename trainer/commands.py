@@ -31,7 +31,7 @@ def fit(options: argparse.Namespace, reporter: Reporter) -> None:
     if recipe.split.refit:
         reporter.say("training again on all of the data, for serving")
         model = fit_two_stage(dataset, final_split(dataset, recipe.split), recipe, options.seed, reporter)
-    directory = export_bundle(model, dataset, figures, options.out)
+    directory = export_bundle(model, dataset, figures, options.out, sign_key=options.sign_key)
     reporter.say(f"wrote {directory}")
     index = Manifest.read(directory).index
     reporter.say(index_table(index))
@@ -69,7 +69,7 @@ def export(options: argparse.Namespace, reporter: Reporter) -> None:
     for key, value in manifest.metrics.items():
         name, metric = key.split("/")
         figures.setdefault(name, {})[metric] = value
-    reporter.say(f"wrote {export_bundle(model, dataset, figures, options.out)}")
+    reporter.say(f"wrote {export_bundle(model, dataset, figures, options.out, sign_key=options.sign_key)}")
 
 
 def _read(recipe_path: Path, data: Path, reporter: Reporter) -> tuple[Recipe, Dataset]:

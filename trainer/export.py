@@ -10,6 +10,7 @@ import numpy as np
 
 from shortlist.bundle.bundle import ITEM_TABLE, RANKER, USER_ENCODER, save_tables
 from shortlist.bundle.manifest import FORMAT_VERSION, FileDigest, IndexInfo, Manifest
+from shortlist.bundle.signature import sign
 from shortlist.bundle.store import BundleStore, new_bundle_id
 from shortlist.bundle.tables import UserTables
 from trainer.checkpoint import save_checkpoint
@@ -24,8 +25,10 @@ from trainer.two_stage import TwoStage, known_user_features
 _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime", "faiss-cpu", "numpy")
 
 
-def export_bundle(model: TwoStage, dataset: Dataset, figures: Figures, root: Path) -> Path:
-    """Writes a bundle and makes it the current one; returns its directory.
+def export_bundle(
+    model: TwoStage, dataset: Dataset, figures: Figures, root: Path, *, sign_key: Path | None = None
+) -> Path:
+    """Writes a bundle, signed when there is a key, and makes it the current one; returns its directory.
 
     Raises:
         TrainerError: a vector is not finite, or an exported model differs from PyTorch; nothing is written.
@@ -42,6 +45,8 @@ def export_bundle(model: TwoStage, dataset: Dataset, figures: Figures, root: Pat
         save_checkpoint(model, directory)
         index = build_index(model, dataset, directory)
         _manifest(model, dataset, figures, bundle_id, index, directory).write(directory)
+        if sign_key is not None:
+            sign(directory, sign_key)
     return root / bundle_id
 
 

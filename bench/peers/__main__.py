@@ -72,7 +72,7 @@ def main() -> None:
 def _everything(bundle: Bundle, ray: RaySettings, model: TritonSettings) -> Iterator[_Running]:
     FOLDER.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
-        own = stack.enter_context(start_both(BUNDLES, FOLDER, ranking_workers=2))
+        own = stack.enter_context(start_both(BUNDLES, FOLDER, ranking=["--workers", "2"]))
         of_ray = stack.enter_context(ray_serve(bundle.directory, ray))
         of_triton = stack.enter_context(triton(bundle.directory, model))
         requests = recommend_requests(bundle)

@@ -1,6 +1,7 @@
 """An open bundle: verified, memory-mapped, shared by every thread of a service."""
 
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
@@ -16,6 +17,7 @@ USER_ENCODER = "user_encoder.onnx"
 RANKER = "ranker.onnx"
 INDEX = "index.faiss"
 ITEM_TABLE = "items.parquet"
+_CHECKED_ROWS = 2**16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,6 +38,9 @@ class Bundle:
         """
         manifest = Manifest.read(directory)
         manifest.verify(directory)
+        if manifest.bundle_id != directory.name:
+            # By its name it is asked for, and by its id it answers.
+            raise BundleError(directory, f"is not the bundle of that name, but {manifest.bundle_id}")
         bundle = cls(
             directory=directory,
             manifest=manifest,
@@ -43,12 +48,25 @@ class Bundle:
             users=_open_users(directory),
         )
         bundle._check_shapes()
+        _require_finite(directory / "item_vectors.npy", bundle.items.vectors)
+        _require_finite(directory / "item_features.npy", bundle.items.features)
+        _require_finite(directory / "user_features.npy", bundle.users.features)
         return bundle
 
     @property
     def bundle_id(self) -> str:
         """The version, as every answer carries it."""
         return self.manifest.bundle_id
+
+    @property
+    def most_popular(self) -> str:
+        """The id of an item that every model has to know something of."""
+        return self.items.id_of(int(self.items.popular[0]))
+
+    @property
+    def create_time(self) -> datetime:
+        """When the trainer made it, UTC."""
+        return datetime.fromisoformat(self.manifest.create_time).astimezone(UTC)
 
     def _check_shapes(self) -> None:
         manifest, items, users = self.manifest, self.items, self.users
@@ -65,6 +83,13 @@ class Bundle:
         for name, (found, wanted) in expected.items():
             if found != wanted:
                 raise BundleError(self.directory / name, f"has shape {found}, the manifest says {wanted}")
+
+
+def _require_finite(path: Path, array: NDArray[np.float32]) -> None:
+    # In parts, since a mask of the whole would be a quarter of the largest table.
+    for start in range(0, len(array), _CHECKED_ROWS):
+        if not np.isfinite(array[start : start + _CHECKED_ROWS]).all():
+            raise BundleError(path, "has a number that is not finite")
 
 
 def save_array(directory: Path, name: str, array: NDArray[Any]) -> None:

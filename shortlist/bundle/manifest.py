@@ -3,15 +3,28 @@
 import dataclasses
 import hashlib
 import json
+import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
+from shortlist.bundle.json_reader import read_json
+from shortlist.bundle.store import is_bundle_id
 from shortlist.errors import BundleError
 
 FORMAT_VERSION = 1
 MANIFEST = "manifest.json"
+MAX_MANIFEST_BYTES = 2**24
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+# Bundles are flat: a name with a separator can only be an attempt to reach something else.
+_FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+# Rows are 32 bits wide. The others only have to keep a flipped digit from asking for all memory.
+_MAX_ROWS = 2**31 - 1
+_MAX_LENGTH = 2**20
+_MAX_FILE_BYTES = 2**50
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -73,8 +86,13 @@ class IndexInfo:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """What ``dataclasses.asdict`` gave, read back."""
-        return cls(**{**raw, "trials": tuple(IndexTrial(**trial) for trial in raw["trials"])})
+        """What ``dataclasses.asdict`` gave, read back.
+
+        Raises:
+            ValueError: it is something else.
+        """
+        index: Self = read_json(cls, raw, "index")
+        return index
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -113,29 +131,45 @@ class Manifest:
         """The manifest of a bundle directory.
 
         Raises:
-            BundleError: it is missing, not JSON, of another format version, or names a file outside the bundle.
+            BundleError: it is missing, not JSON, of another format version, has a field of a wrong type or out of
+                range, or names a file outside the bundle.
         """
         path = directory / MANIFEST
+        raw = _read_raw(path)
+        version = raw.get("format_version") if isinstance(raw, dict) else None
+        if version != FORMAT_VERSION:
+            found = str(version)[:20] if isinstance(version, int | str) else None
+            raise BundleError(path, f"format version {found}; this release reads version {FORMAT_VERSION}", "format")
         try:
-            raw = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise BundleError(path, f"cannot be read: {error}") from error
-        if not isinstance(raw, dict) or raw.get("format_version") != FORMAT_VERSION:
-            found = raw.get("format_version") if isinstance(raw, dict) else None
-            raise BundleError(path, f"format version {found}; this release reads version {FORMAT_VERSION}")
-        try:
-            manifest = cls._from_json(raw)
-        except (TypeError, KeyError, AttributeError, ValueError) as error:
+            manifest: Self = read_json(cls, raw, "it")
+            manifest._check()
+        except ValueError as error:
             raise BundleError(path, f"is not a manifest: {error}") from error
         for name in manifest.files:
-            _refuse_outside(path, name)
+            if (directory / name).is_symlink():
+                raise BundleError(directory / name, "is a symbolic link, and may lead outside the bundle")
         return manifest
 
-    @classmethod
-    def _from_json(cls, raw: dict[str, Any]) -> Self:
-        lists = {field: tuple(raw[field]) for field in ("item_features", "user_features", "event_names", "heads")}
-        files = {name: FileDigest(**digest) for name, digest in raw["files"].items()}
-        return cls(**{**raw, **lists, "index": IndexInfo.from_json(raw["index"]), "files": files})
+    def _check(self) -> None:
+        _require(is_bundle_id(self.bundle_id), "bundle_id")
+        _require(_is_time(self.create_time), "create_time")
+        for name, low, high in (
+            ("dimension", 1, _MAX_LENGTH),
+            ("item_count", 1, _MAX_ROWS),
+            ("user_count", 0, _MAX_ROWS),
+            ("encoder_history", 0, _MAX_LENGTH),
+            ("ranker_history", 0, _MAX_LENGTH),
+            ("candidate_count", 0, _MAX_ROWS),
+        ):
+            _require(low <= getattr(self, name) <= high, name)
+        _require(math.isfinite(self.value_mean), "value_mean")
+        _require(0 < self.value_std < math.inf, "value_std")
+        _require(bool(self.heads), "heads")
+        for name, digest in self.files.items():
+            if not _FILE_NAME.fullmatch(name) or name == MANIFEST:
+                raise ValueError(f"it names {name[:80]!r}, which is not a file inside the bundle")
+            _require(_SHA256.fullmatch(digest.sha256) is not None, f"sha256 of {name}")
+            _require(0 <= digest.size <= _MAX_FILE_BYTES, f"size of {name}")
 
     def write(self, directory: Path) -> None:
         """Writes the manifest into a bundle directory that is not published yet."""
@@ -146,22 +180,45 @@ class Manifest:
         """Compares size and sha256 of every file with the manifest.
 
         Raises:
-            BundleError: names the first file that is missing or differs.
+            BundleError: names the first file that is missing, cannot be read, or differs.
         """
         for name, expected in self.files.items():
             path = directory / name
             if not path.is_file():
-                raise BundleError(path, "is missing")
-            size = path.stat().st_size
-            if size != expected.size:
-                raise BundleError(path, f"has {size} bytes, the manifest says {expected.size}")
-            if FileDigest.of(path) != expected:
-                raise BundleError(path, "sha256 differs from the manifest: the file was changed or damaged")
+                raise BundleError(path, "is missing", "missing")
+            try:
+                size = path.stat().st_size
+                if size != expected.size:
+                    raise BundleError(path, f"has {size} bytes, the manifest says {expected.size}", "damaged")
+                found = FileDigest.of(path)
+            except OSError as error:
+                raise BundleError(path, f"cannot be read: {error}", "unreadable") from error
+            if found != expected:
+                reason = "sha256 differs from the manifest: the file was changed or damaged"
+                raise BundleError(path, reason, "damaged")
 
 
-def _refuse_outside(manifest: Path, name: str) -> None:
-    # Bundles are flat, so a name with a separator can only be an attempt to read something else.
-    if name in {"", ".", ".."} or "/" in name or "\\" in name or "\0" in name:
-        raise BundleError(manifest, f"names {name!r}, which is not a file inside the bundle")
-    if (manifest.parent / name).is_symlink():
-        raise BundleError(manifest.parent / name, "is a symbolic link, and may lead outside the bundle")
+def _read_raw(path: Path) -> Any:  # noqa: ANN401
+    try:
+        if path.stat().st_size > MAX_MANIFEST_BYTES:
+            raise BundleError(path, f"has more than {MAX_MANIFEST_BYTES} bytes, which no manifest has")
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise BundleError(path, "is missing", "missing") from error
+    except OSError as error:
+        raise BundleError(path, f"cannot be read: {error}", "unreadable") from error
+    # Lists within lists exhaust the parser's stack.
+    except (ValueError, RecursionError) as error:
+        raise BundleError(path, f"cannot be read: {error}") from error
+
+
+def _is_time(text: str) -> bool:
+    try:
+        return datetime.fromisoformat(text).astimezone(UTC) is not None
+    except (ValueError, OverflowError):
+        return False
+
+
+def _require(holds: bool, name: str) -> None:
+    if not holds:
+        raise ValueError(f"{name} is out of range")

@@ -1,6 +1,7 @@
 """The directory of bundles: versions side by side, and the pointer to the one that is served."""
 
 import contextlib
+import logging
 import os
 import re
 import secrets
@@ -9,11 +10,15 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 
+from shortlist.bundle.locks import is_locked, locked
 from shortlist.errors import BundleError
 
 CURRENT = "CURRENT"
-_BUNDLE_ID = re.compile(r"\d{8}T\d{6}-[0-9a-f]{4}")
+PINNED = "PINNED"
+_LOG = logging.getLogger(__name__)
+_BUNDLE_ID = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{4}")
 _STAGING = ".staging-"
+_LOCK = ".lock"
 
 
 def new_bundle_id() -> str:
@@ -21,8 +26,17 @@ def new_bundle_id() -> str:
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
 
 
+def is_bundle_id(text: str) -> bool:
+    """Whether it is a version name."""
+    return _BUNDLE_ID.fullmatch(text) is not None
+
+
 class BundleStore:
-    """Versions in one directory. Readers never see a version that is not whole, whenever the writer dies."""
+    """Versions in one directory. Readers never see a version that is not whole, whenever the writer dies.
+
+    Several writers may be at work at once; whoever changes what is named holds a lock for that moment. Every method
+    that writes raises OSError when the disk is full or may not be written; what was there stays.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -33,67 +47,173 @@ class BundleStore:
         Raises:
             BundleError: there is no pointer, or it does not name a bundle of this directory.
         """
+        directory = self.root / self.current_id()
+        if not directory.is_dir():
+            pointer = self.root / CURRENT
+            raise BundleError(pointer, f"names {directory.name}, and there is no such directory", "missing")
+        return directory
+
+    def current_id(self) -> str:
+        """What the pointer says; the bundle itself is not looked at.
+
+        Raises:
+            BundleError: there is no pointer, or it does not say a bundle's id.
+        """
         pointer = self.root / CURRENT
         try:
             bundle_id = pointer.read_text(encoding="utf-8").strip()
         except (OSError, ValueError) as error:
-            raise BundleError(pointer, f"cannot be read: {error}; has the trainer written a bundle here?") from error
-        if not _BUNDLE_ID.fullmatch(bundle_id):
+            kind = "missing" if isinstance(error, FileNotFoundError) else "unreadable"
+            reason = f"cannot be read: {error}; has the trainer written a bundle here?"
+            raise BundleError(pointer, reason, kind) from error
+        if not is_bundle_id(bundle_id):
             raise BundleError(pointer, f"says {bundle_id[:80]!r}, which is not a bundle id")
-        directory = self.root / bundle_id
-        if not directory.is_dir():
-            raise BundleError(pointer, f"names {bundle_id}, and there is no such directory")
-        return directory
+        return bundle_id
+
+    def ids(self) -> list[str]:
+        """The versions in the directory, the newest first."""
+        return sorted((path.name for path in self.root.glob("*") if self._is_version(path)), reverse=True)
+
+    def pinned_id(self) -> str | None:
+        """The version that an operator holds, None when the next one that is published becomes current."""
+        try:
+            return (self.root / PINNED).read_text(encoding="utf-8").strip()
+        except FileNotFoundError:
+            return None
 
     @contextlib.contextmanager
     def publishing(self, bundle_id: str) -> Iterator[Path]:
         """A directory to write a bundle's files into; on a clean exit it becomes the current version.
 
         Everything is on the disk before the rename, and the rename before the pointer, so that a crash at any moment
-        leaves the former version current. What an earlier crash left behind is removed.
+        leaves the former version current. While an operator holds a version, that one stays current.
+        """
+        with self.adding(bundle_id) as directory:
+            yield directory
+        if not self.adopt(bundle_id):
+            _LOG.warning("%s is not served: %s is pinned in %s", bundle_id, self.pinned_id(), self.root)
+
+    @contextlib.contextmanager
+    def adding(self, bundle_id: str) -> Iterator[Path]:
+        """As :meth:`publishing`, but the pointer stays. A version of this name, which can only be damaged, is replaced.
+
+        What an earlier crash left behind is removed.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        self._remove_abandoned()
-        staging = self.root / f"{_STAGING}{os.getpid()}-{bundle_id}"
-        staging.mkdir()
-        try:
-            yield staging
-            for path in staging.iterdir():
-                _sync(path)
-            _sync(staging)
-            staging.rename(self.root / bundle_id)
-        except BaseException:
-            shutil.rmtree(staging, ignore_errors=True)
-            raise
+        self.remove_abandoned()
+        version, staging, replaced = self.root / bundle_id, self._aside(bundle_id), self._aside(bundle_id)
+        with contextlib.ExitStack() as alive:
+            with self._changing():
+                alive.enter_context(locked(_lock_of(staging)))
+                staging.mkdir()
+            try:
+                yield staging
+                for path in staging.iterdir():
+                    _sync(path)
+                _sync(staging)
+                if version.exists():
+                    version.rename(replaced)
+                staging.rename(version)
+            except BaseException:
+                shutil.rmtree(staging, ignore_errors=True)
+                raise
         _sync(self.root)
-        self.point_to(bundle_id)
+        shutil.rmtree(replaced, ignore_errors=True)
+
+    def adopt(self, bundle_id: str) -> bool:
+        """Makes a version the current one, unless an operator holds another; returns whether it is current now.
+
+        Raises:
+            BundleError: there is no such version.
+        """
+        with self._changing():
+            self._require_version(bundle_id)
+            if self.pinned_id() not in {None, bundle_id}:
+                return False
+            self._write(CURRENT, bundle_id)
+        return True
 
     def point_to(self, bundle_id: str) -> None:
         """Makes a version the current one, atomically."""
-        temporary = self.root / f"{_STAGING}{os.getpid()}-{CURRENT}"
-        temporary.write_text(bundle_id + "\n", encoding="utf-8")
-        _sync(temporary)
-        temporary.replace(self.root / CURRENT)
-        _sync(self.root)
+        with self._changing():
+            self._write(CURRENT, bundle_id)
 
-    def _remove_abandoned(self) -> None:
-        for path in self.root.glob(f"{_STAGING}*"):
-            if _is_running(int(path.name.removeprefix(_STAGING).split("-")[0])):
-                continue
+    def pin(self, bundle_id: str) -> None:
+        """Makes a version the current one, and holds it against whatever is published.
+
+        Raises:
+            BundleError: there is no such version.
+        """
+        with self._changing():
+            self._require_version(bundle_id)
+            self._write(PINNED, bundle_id)
+            self._write(CURRENT, bundle_id)
+
+    def unpin(self) -> str | None:
+        """Ends the hold; returns the version that was held. The pointer stays."""
+        with self._changing():
+            pinned = self.pinned_id()
+            (self.root / PINNED).unlink(missing_ok=True)
+            _sync(self.root)
+        return pinned
+
+    def remove(self, bundle_id: str) -> None:
+        """Removes a version. Readers see it whole or not at all, and a service that has mapped its files keeps them.
+
+        Raises:
+            BundleError: it is the current one or the pinned one, or the pointer cannot be read.
+        """
+        version = self.root / bundle_id
+        with self._changing():
+            if bundle_id in {self.current_id(), self.pinned_id()}:
+                raise BundleError(version, "is current or pinned, and is not removed")
+            # Somebody else may have removed it.
+            if version.is_dir():
+                version.rename(self._aside(bundle_id))
+                _sync(self.root)
+        self.remove_abandoned()
+
+    def abandoned(self) -> list[Path]:
+        """What writers that have died left behind."""
+        with self._changing():
+            return [path for path in self.root.glob(f"{_STAGING}*") if not is_locked(_lock_of(path))]
+
+    def remove_abandoned(self) -> None:
+        """Removes what writers that have died left behind."""
+        for path in self.abandoned():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
             else:
                 path.unlink(missing_ok=True)
 
+    def _is_version(self, path: Path) -> bool:
+        return is_bundle_id(path.name) and path.is_dir()
 
-def _is_running(process_id: int) -> bool:
-    try:
-        os.kill(process_id, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    def _require_version(self, bundle_id: str) -> None:
+        if not self._is_version(self.root / bundle_id):
+            raise BundleError(self.root / bundle_id, "is not there", "missing")
+
+    def _aside(self, name: str) -> Path:
+        """A new name beside the versions. Without a lock of its own it counts as abandoned."""
+        return self.root / f"{_STAGING}{name}-{secrets.token_hex(4)}"
+
+    def _changing(self) -> contextlib.AbstractContextManager[None]:
+        return locked(self.root / _LOCK)
+
+    def _write(self, name: str, bundle_id: str) -> None:
+        temporary = self._aside(name)
+        try:
+            temporary.write_text(bundle_id + "\n", encoding="utf-8")
+            _sync(temporary)
+            temporary.replace(self.root / name)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        _sync(self.root)
+
+
+def _lock_of(path: Path) -> Path:
+    return path if path.name.endswith(_LOCK) else path.with_name(path.name + _LOCK)
 
 
 def _sync(path: Path) -> None:

@@ -9,10 +9,12 @@ import numpy as np
 import pytest
 
 from demo.services import Running
+from ranking_service.packing import Wanted
 from ranking_service.ranker import Candidates
 from ranking_service.recommender import Degraded, Recommender, RecommendQuery
-from ranking_service.retrieval import RetrievalClient, Wanted
+from ranking_service.retrieval import RetrievalClient
 from shortlist.bundle import Bundle
+from shortlist.security.settings import ClientSecurity
 from shortlist.type.v1.user_pb2 import User
 
 pytestmark = pytest.mark.integration
@@ -22,8 +24,8 @@ pytestmark = pytest.mark.integration
 def recommender(bundle: Path, running: Running) -> Iterator[Recommender]:
     """The ranking service's own part in this process, with the real retrieval service on the other side."""
     opened = Bundle.open(bundle)
-    client = RetrievalClient(f"dns:///{running.retrieval.address}", opened)
-    client.connect()
+    client = RetrievalClient(f"dns:///{running.retrieval.address}", ClientSecurity())
+    client.connect(opened)
     yield Recommender(opened, client)
     client.close()
 
@@ -60,8 +62,8 @@ def test_too_little_time_to_rank_leaves_the_order_of_retrieval(
     """Retrieval took nearly all of the deadline: what it found is better than an answer that comes too late."""
     retrieve, query = recommender._retrieval.retrieve, _query(seconds=10)
 
-    def slow(wanted: Sequence[Wanted], timeout: float) -> list[Candidates]:
-        found = retrieve(wanted, timeout)
+    def slow(bundle: Bundle, wanted: Sequence[Wanted], timeout: float) -> list[Candidates]:
+        found = retrieve(bundle, wanted, timeout)
         monkeypatch.setattr(time, "monotonic", lambda: query.deadline - 0.001)
         return found
 
@@ -72,8 +74,7 @@ def test_too_little_time_to_rank_leaves_the_order_of_retrieval(
 def test_retrieval_with_another_bundle_is_not_mixed_with_ours(recommender: Recommender) -> None:
     """Two versions never make one answer: popular items of our own, marked."""
     manifest = replace(recommender.bundle.manifest, bundle_id="20200101T000000-0000")
-    other = replace(recommender.bundle, manifest=manifest)
-    recommender._retrieval._bundle = other
+    recommender.bundle = replace(recommender.bundle, manifest=manifest)
     answer = recommender.recommend(_query(seconds=10))
     assert answer.degraded is Degraded.BUNDLE_MISMATCH
     assert len(answer.retrieval_scores) == 0

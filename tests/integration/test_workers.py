@@ -13,7 +13,7 @@ from pathlib import Path
 import grpc
 import pytest
 
-from demo.services import Service, ServiceFailed
+from demo.services import Service, ServiceFailed, worker_pids
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 from tests.integration.conftest import Trained
@@ -32,9 +32,7 @@ def service(trained: Trained, tmp_path: Path) -> Iterator[Service]:
 
 
 def _workers(service: Service) -> list[int]:
-    pid = service.process.pid
-    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    return [child for child in children if b"spawn_main" in Path(f"/proc/{child}/cmdline").read_bytes()]
+    return worker_pids(service.process.pid)
 
 
 def _connections(pid: int) -> int:

@@ -6,14 +6,14 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from shortlist.interceptor import ErrorInterceptor
+from shortlist.interceptor import CallInterceptor
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer, add_RankingServiceServicer_to_server
 
 
 @pytest.fixture
 def start() -> Iterator[Callable[[RankingServiceServicer], str]]:
     """Starts a server for a servicer, and gives its target."""
-    server = grpc.server(ThreadPoolExecutor(4), interceptors=[ErrorInterceptor()])
+    server = grpc.server(ThreadPoolExecutor(4), interceptors=[CallInterceptor()])
 
     def start(servicer: RankingServiceServicer) -> str:
         add_RankingServiceServicer_to_server(servicer, server)

@@ -1,13 +1,16 @@
 """Queries that are run together: who waits, who leads, who fails."""
 
+import gc
 import threading
 import time
+import weakref
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
 from shortlist.coalescing import Coalescer
+from shortlist.errors import CallerGone, DeadlineExceeded
 
 _SOON = 10.0
 
@@ -112,7 +115,7 @@ def test_a_query_whose_time_is_over_stops_waiting_and_is_not_run() -> None:
     with ThreadPoolExecutor(8) as pool:
         first = pool.submit(_ask, coalescer, 1)
         assert gate.entered.acquire(timeout=_SOON)
-        with pytest.raises(TimeoutError):
+        with pytest.raises(DeadlineExceeded):
             _ask(coalescer, 2, seconds=0.01)
         gate.open.release(2)
         assert first.result(_SOON) == 2
@@ -132,7 +135,7 @@ def test_a_query_that_leaves_its_batch_leaves_the_others_alone() -> None:
         _until(lambda: len(coalescer._waiting) == 2)
         gate.open.release()
         assert first.result(_SOON) == 2
-        with pytest.raises(TimeoutError):
+        with pytest.raises(DeadlineExceeded):
             hasty.result(_SOON)
         gate.open.release()
         assert patient.result(_SOON) == 6
@@ -155,3 +158,42 @@ def test_many_threads_get_their_own_answers() -> None:
     assert max(sizes) > 1
     assert not coalescer._running
     assert not coalescer._waiting
+
+
+def test_who_is_not_wanted_any_more_is_not_run() -> None:
+    """Work whose caller has gone while it waited is dropped, and its thread told so."""
+    gate = _Gate()
+    coalescer = Coalescer(gate, at_once=1)
+    with ThreadPoolExecutor(8) as pool:
+        first = pool.submit(_ask, coalescer, 1)
+        assert gate.entered.acquire(timeout=_SOON)
+        gone = pool.submit(coalescer, 2, time.monotonic() + _SOON, lambda: False)
+        _until(lambda: len(coalescer._waiting) == 1)
+        other = pool.submit(_ask, coalescer, 3)
+        _until(lambda: len(coalescer._waiting) == 2)
+        gate.open.release(2)
+        assert [first.result(_SOON), other.result(_SOON)] == [2, 6]
+        with pytest.raises(CallerGone):
+            gone.result(_SOON)
+    assert gate.batches == [[1], [3]]
+
+
+def test_an_object_that_answers_by_itself_is_gone_with_its_last_user() -> None:
+    """A coalescer of an object's own method keeps it not alive: a bundle that was replaced frees its memory at once."""
+
+    class Answering:
+        def __init__(self) -> None:
+            self.together = Coalescer(self.answer)
+
+        def answer(self, batch: Sequence[int]) -> list[int]:
+            return list(batch)
+
+    answering = Answering()
+    assert _ask(answering.together, 7) == 7
+    gone = weakref.ref(answering)
+    gc.disable()
+    try:
+        del answering
+        assert gone() is None
+    finally:
+        gc.enable()

@@ -15,24 +15,26 @@ from shortlist.errors import (
     DeadlineExceeded,
     FieldViolation,
     InvalidRequest,
+    Overloaded,
+    PermissionDenied,
     ShortlistError,
+    Unauthenticated,
     Unavailable,
 )
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer, RankingServiceStub
+from shortlist.status import read_error
 
 Start = Callable[[RankingServiceServicer], str]
 
 
 class Failing(RankingServiceServicer):
-    """Raises the given exception; aborts when there is none."""
+    """Raises the given exception."""
 
-    def __init__(self, error: Exception | None) -> None:
+    def __init__(self, error: Exception) -> None:
         self._error = error
 
     def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.RecommendResponse:  # noqa: N802
-        if self._error is None:
-            context.abort(grpc.StatusCode.OUT_OF_RANGE, "too far")
         raise self._error
 
     def Rank(self, request: pb.RankRequest, context: grpc.ServicerContext) -> pb.RankResponse:  # noqa: N802
@@ -42,7 +44,7 @@ class Failing(RankingServiceServicer):
         raise NotImplementedError
 
 
-def failure(start: Start, error: Exception | None) -> grpc.RpcError:
+def failure(start: Start, error: Exception) -> grpc.RpcError:
     with (
         grpc.insecure_channel(start(Failing(error))) as channel,
         pytest.raises(grpc.RpcError) as caught,
@@ -102,8 +104,20 @@ def test_an_unexpected_exception_is_told_to_the_log_and_not_to_the_caller(
     assert "/shortlist.ranking.v1.RankingService/Recommend failed" in caplog.text
 
 
-def test_an_abort_passes_through(start: Start, caplog: pytest.LogCaptureFixture) -> None:
-    """Proves that the exception by which grpc leaves an aborted handler is not taken for a failure."""
-    found = failure(start, None)
-    assert (found.code(), found.details()) == (grpc.StatusCode.OUT_OF_RANGE, "too far")
-    assert not caplog.records
+@pytest.mark.parametrize(
+    "error",
+    [
+        InvalidRequest((FieldViolation("limit", "is 0"),)),
+        BundleNotServed("another is", ("20260101T000000-0000", "20250101T000000-0000")),
+        Overloaded("too many", 0.25),
+        Unauthenticated("who"),
+        PermissionDenied("not you"),
+        Unavailable("loading"),
+    ],
+    ids=type,
+)
+def test_our_errors_survive_the_wire(start: Start, error: ShortlistError) -> None:
+    """Proves that a client of ours raises what the server raised, with all that it knew."""
+    found = read_error(failure(start, error))
+    assert type(found) is type(error)
+    assert vars(found) == vars(error)

@@ -3,13 +3,19 @@
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
 
+import json
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import grpc
 import pytest
@@ -17,18 +23,23 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from shortlist.errors import BundleError
+from shortlist.connections import OWN_CONNECTION
+from shortlist.errors import BundleError, Overloaded
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 from shortlist.server import EXIT_BUNDLE, EXIT_CANNOT_LISTEN, serve
 from shortlist.settings import ServerSettings
+from shortlist.status import read_error
 
 SERVICE = "shortlist.ranking.v1.RankingService"
-# Arguments: where to listen, drain seconds, what loading does. A call takes as many tenths of a second as its limit.
+# The limit of a call that says when its handler begins.
+LONG = 100
+# Arguments: the settings as JSON, what loading does. A call takes as many hundredths of a second as its limit.
 SCRIPT = f"""
-import sys, time
+import contextlib, json, os, sys, time
 from pathlib import Path
 from shortlist.errors import BundleError
+from shortlist.observability.settings import Observability
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer, add_RankingServiceServicer_to_server
 from shortlist.server import serve
@@ -36,22 +47,29 @@ from shortlist.settings import ServerSettings
 
 class Slow(RankingServiceServicer):
     def Recommend(self, request, context):
-        print("called", flush=True)
-        time.sleep(request.limit / 10)
+        if request.limit >= {LONG}:
+            os.write(1, b"called\\n")
+        time.sleep(request.limit / 100)
         return pb.RecommendResponse(bundle_id="b")
 
-def load():
-    if sys.argv[3] == "broken":
-        raise BundleError(Path("index.faiss"), "is missing")
-    if sys.argv[3] == "slow":
-        print("loading", flush=True)
-        time.sleep(600)
+class Loading:
+    def load(self):
+        if sys.argv[2] == "broken":
+            raise BundleError(Path("index.faiss"), "is missing")
+        if sys.argv[2] == "slow":
+            print("loading", flush=True)
+            time.sleep(600)
 
+    def watching(self):
+        return contextlib.nullcontext()
+
+given = json.loads(sys.argv[1])
+metrics = Observability(metrics_listen=given.pop("metrics_listen", ""))
 sys.exit(serve(
-    settings=ServerSettings(listen=sys.argv[1], drain_seconds=float(sys.argv[2])),
+    settings=ServerSettings(bundles=Path(), observability=metrics, **given),
     service_names=["{SERVICE}"],
     add_services=lambda server: add_RankingServiceServicer_to_server(Slow(), server),
-    load=load,
+    loader=Loading(),
 ))
 """
 
@@ -78,6 +96,9 @@ class Process:
         )
         return status
 
+    def wait_for_health(self, service: str, status: int) -> None:
+        _until(lambda: self.health(service) == status)
+
     def call(self, limit: int) -> grpc.Future[pb.RecommendResponse]:
         """Starts a call, and returns once the handler has it."""
         future = RankingServiceStub(self.channel).Recommend.future(pb.RecommendRequest(limit=limit), timeout=120)
@@ -101,9 +122,10 @@ def run(tmp_path: Path) -> Iterator[Run]:
     script, processes = tmp_path / "server.py", list[Process]()
     script.write_text(SCRIPT)
 
-    def run(load: str = "quick", *, listen: str = "127.0.0.1:0", drain_seconds: float = 30) -> Process:
+    def run(load: str = "quick", **settings: object) -> Process:
         stderr = tmp_path / f"stderr-{len(processes)}"
-        command = [sys.executable, str(script), listen, str(drain_seconds), load]
+        given = json.dumps({"listen": "127.0.0.1:0", "drain_seconds": 30, **settings})
+        command = [sys.executable, str(script), given, load]
         with stderr.open("w") as file:
             popen = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True)
         processes.append(Process(popen, stderr))
@@ -141,7 +163,7 @@ def test_a_call_in_flight_finishes_after_sigterm(run: Run) -> None:
     """Proves the drain: the answer arrives although the signal came before it, and the process ends with 0."""
     server = run()
     server.expect("serving")
-    answer = server.call(limit=10)
+    answer = server.call(limit=LONG)
     assert server.stop() == 0
     assert answer.result().bundle_id == "b"
     assert "0 calls cut" in server.log()
@@ -151,7 +173,7 @@ def test_a_call_that_outlasts_the_drain_is_cut_and_counted(run: Run) -> None:
     """Proves that the drain ends in time, whatever the handler does, and that the log says what it cost."""
     server = run(drain_seconds=0.2)
     server.expect("serving")
-    answer = server.call(limit=600)
+    answer = server.call(limit=6000)
     assert server.stop() == 0
     assert isinstance(answer.exception(), grpc.RpcError)
     assert "1 calls cut" in server.log()
@@ -161,7 +183,7 @@ def test_a_second_signal_cuts_the_drain_short(run: Run) -> None:
     """Proves that an impatient person need not wait for the drain: the process ends at once, with 0."""
     server = run()
     server.expect("serving")
-    server.call(limit=600)
+    server.call(limit=6000)
     server.popen.send_signal(signal.SIGINT)
     while "SIGINT" not in server.log():
         time.sleep(0.01)
@@ -197,10 +219,185 @@ def test_the_signal_handlers_are_given_back() -> None:
     """Proves that serve leaves its process as it found it."""
     former = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
 
-    def load() -> None:
-        assert signal.getsignal(signal.SIGTERM) != former[0]
-        raise BundleError(Path("manifest.json"), "is missing")
+    class Broken:
+        def load(self) -> None:
+            assert signal.getsignal(signal.SIGTERM) != former[0]
+            raise BundleError(Path("manifest.json"), "is missing")
 
-    settings = ServerSettings(listen="127.0.0.1:0")
-    assert serve(settings=settings, service_names=[], add_services=lambda _: None, load=load) == EXIT_BUNDLE
+        def watching(self) -> AbstractContextManager[None]:
+            raise NotImplementedError
+
+    settings = ServerSettings(bundles=Path(), listen="127.0.0.1:0")
+    assert serve(settings=settings, service_names=[], add_services=lambda _: None, loader=Broken()) == EXIT_BUNDLE
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == former
+
+
+def test_the_process_lives_while_it_loads_and_while_it_drains(run: Run) -> None:
+    """Proves that nobody restarts a server for not serving yet, or for not serving any more."""
+    server = run("slow")
+    server.expect("loading")
+    assert server.health("liveness") == HealthCheckResponse.SERVING
+    assert server.health("startup") == server.health("readiness") == HealthCheckResponse.NOT_SERVING
+    drained = run(drain_delay_seconds=30)
+    drained.expect("serving")
+    drained.popen.send_signal(signal.SIGTERM)
+    drained.wait_for_health("readiness", HealthCheckResponse.NOT_SERVING)
+    assert drained.health("liveness") == HealthCheckResponse.SERVING
+
+
+def test_new_calls_are_taken_during_the_drain_delay(run: Run) -> None:
+    """Proves that who has not heard of the drain yet is answered; and that a second signal ends the delay."""
+    server = run(drain_delay_seconds=30)
+    server.expect("serving")
+    server.popen.send_signal(signal.SIGTERM)
+    server.wait_for_health("", HealthCheckResponse.NOT_SERVING)
+    assert server.call(limit=LONG).result().bundle_id == "b"
+    assert server.stop() == 0
+
+
+def test_who_watches_the_health_is_told_of_every_change_and_holds_nothing_up(run: Run) -> None:
+    """Proves that a client learns of the drain without asking, and that its stream does not outlast the calls."""
+    server = run()
+    server.expect("serving")
+    states = HealthStub(server.channel).Watch(HealthCheckRequest(service=SERVICE), timeout=60)  # type: ignore[attr-defined]
+    assert next(states).status == HealthCheckResponse.SERVING
+    started = time.monotonic()
+    server.popen.send_signal(signal.SIGTERM)
+    assert next(states).status == HealthCheckResponse.NOT_SERVING
+    assert server.popen.wait(20) == 0
+    assert time.monotonic() - started < 10
+
+
+def test_health_is_answered_on_its_own_port_too(run: Run) -> None:
+    """Proves that a probe that can do no TLS has a place to ask, where nothing else is answered."""
+    port = _free_port()
+    server = run(health_listen=f"127.0.0.1:{port}")
+    server.expect("serving")
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        check = HealthStub(channel).Check(HealthCheckRequest(service="readiness"), timeout=5)  # type: ignore[attr-defined]
+        assert check.status == HealthCheckResponse.SERVING
+        with pytest.raises(grpc.RpcError, match="UNIMPLEMENTED"):
+            RankingServiceStub(channel).Recommend(pb.RecommendRequest(), timeout=5)
+
+
+def test_in_production_nobody_learns_the_schema(run: Run) -> None:
+    """Proves that reflection is off there."""
+    server = run(profile="production")
+    server.expect("serving")
+    with pytest.raises(grpc.RpcError, match="UNIMPLEMENTED"):
+        ProtoReflectionDescriptorDatabase(server.channel).get_services()
+
+
+def test_what_finds_the_queue_full_is_refused_at_once_and_told_when_to_come_back(run: Run) -> None:
+    """Proves that the excess waits for nothing: no more are admitted than there are places."""
+    server = run(threads=2, queue=3, metrics_listen=(metrics := f"127.0.0.1:{_free_port()}"))
+    server.expect("serving")
+    stub = RankingServiceStub(server.channel)
+    admitted = [stub.Recommend.future(pb.RecommendRequest(limit=50), timeout=60) for _ in range(5)]
+    _until(lambda: _metric(metrics, "shortlist_queue_length") == 3)
+    with pytest.raises(grpc.RpcError) as caught:
+        stub.Recommend(pb.RecommendRequest(limit=50), timeout=60)
+    error = read_error(caught.value)
+    assert isinstance(error, Overloaded)
+    assert 0 < error.retry_seconds < 10
+    assert [call.result().bundle_id for call in admitted] == ["b"] * 5
+    assert stub.Recommend(pb.RecommendRequest(), timeout=60).bundle_id == "b"
+    assert _metric(metrics, 'shortlist_shed_total{reason="queue_full"}') == 1
+
+
+def test_health_answers_in_time_when_four_times_too_many_calls_come(run: Run) -> None:
+    """Proves that no load makes a live server look dead: its probes have threads of their own."""
+    server = run(threads=2, queue=2)
+    server.expect("serving")
+    stop = threading.Event()
+    # 2 threads, 50 ms a call: 40 calls a second; eight callers that never rest send more than four times as many.
+    with ThreadPoolExecutor(8) as pool:
+        counts = [pool.submit(_flood, server.target, stop) for _ in range(8)]
+        with grpc.insecure_channel(server.target, options=[OWN_CONNECTION]) as channel:
+            seconds = sorted(_timed_check(channel) for _ in range(200))
+        stop.set()
+        answered = sum(count.result()[0] for count in counts)
+        refused = sum(count.result()[1] for count in counts)
+    assert refused > 3 * answered > 0
+    assert seconds[-2] < 0.1
+
+
+def _flood(target: str, stop: threading.Event) -> tuple[int, int]:
+    """Calls without a rest, several at once; how many were answered, and how many refused."""
+    answered = refused = 0
+    with grpc.insecure_channel(target, options=[OWN_CONNECTION]) as channel:
+        stub = RankingServiceStub(channel)
+        while not stop.is_set():
+            calls = [stub.Recommend.future(pb.RecommendRequest(limit=5), timeout=10) for _ in range(8)]
+            errors = [call.exception() for call in calls]
+            answered += errors.count(None)
+            refused += len([error for error in errors if error is not None])
+    return answered, refused
+
+
+def _timed_check(channel: grpc.Channel) -> float:
+    started = time.monotonic()
+    HealthStub(channel).Check(HealthCheckRequest(service="readiness"), timeout=5)  # type: ignore[attr-defined]
+    return time.monotonic() - started
+
+
+def test_calls_that_nobody_waits_for_any_more_are_never_begun(run: Run) -> None:
+    """Proves that the queue drops what expired or was cancelled in it, and counts it."""
+    server = run(threads=1, metrics_listen=(metrics := f"127.0.0.1:{_free_port()}"))
+    server.expect("serving")
+    stub = RankingServiceStub(server.channel)
+    first = server.call(limit=LONG)
+    late = stub.Recommend.future(pb.RecommendRequest(limit=LONG), timeout=0.2)
+    gone = stub.Recommend.future(pb.RecommendRequest(limit=LONG), timeout=60)
+    _until(lambda: _metric(metrics, "shortlist_queue_length") == 2)
+    gone.cancel()
+    assert late.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+    assert first.result().bundle_id == "b"
+    # The next line that a handler prints is this call's, not one of theirs.
+    assert server.call(limit=LONG).result().bundle_id == "b"
+    assert _metric(metrics, 'shortlist_cancelled_total{where="queue"}') == 2
+
+
+@pytest.mark.parametrize(("size", "code"), [(4_000_000, None), (4_300_000, "RESOURCE_EXHAUSTED")])
+def test_a_message_may_have_four_mebibytes(run: Run, size: int, code: str | None) -> None:
+    """Proves both sides of the limit."""
+    server = run()
+    server.expect("serving")
+    request = pb.RecommendRequest(exclude_item_ids=["x" * size])
+    assert _failure(server, request) == code
+
+
+@pytest.mark.parametrize(("size", "code"), [(6_000, None), (12_000, "RESOURCE_EXHAUSTED")])
+def test_metadata_may_have_eight_kibibytes(run: Run, size: int, code: str | None) -> None:
+    """Proves both sides of the limit."""
+    server = run()
+    server.expect("serving")
+    assert _failure(server, pb.RecommendRequest(), metadata=[("note", "x" * size)]) == code
+
+
+def _failure(server: Process, request: pb.RecommendRequest, **arguments: Any) -> str | None:  # noqa: ANN401
+    try:
+        RankingServiceStub(server.channel).Recommend(request, timeout=30, **arguments)
+    except grpc.RpcError as error:
+        return str(error.code().name)
+    return None
+
+
+def _free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def _metric(address: str, name: str) -> float:
+    with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as answer:
+        lines = answer.read().decode().splitlines()
+    return next(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)

@@ -1,6 +1,7 @@
 """Flags, their environment twins, and the server's settings."""
 
 import argparse
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,9 @@ def test_a_flag_wins_over_its_twin_and_the_twin_over_the_default(monkeypatch: py
     """Proves the order of precedence, and that the twin of --drain-seconds is SHORTLIST_DRAIN_SECONDS."""
     monkeypatch.setenv("SHORTLIST_THREADS", "3")
     monkeypatch.setenv("SHORTLIST_DRAIN_SECONDS", "1.5")
-    assert parse("--threads", "4") == ServerSettings(listen="127.0.0.1:50051", threads=4, drain_seconds=1.5)
+    assert parse("--threads", "4") == ServerSettings(
+        bundles=Path("bundles"), listen="127.0.0.1:50051", threads=4, drain_seconds=1.5
+    )
 
 
 def test_one_worker_is_the_default_and_the_twin_sets_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,6 +46,11 @@ def test_an_empty_twin_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SHORTLIST_WORKERS", "0"),
         ("SHORTLIST_WORKERS", "257"),
         ("SHORTLIST_WORKERS", "two"),
+        ("SHORTLIST_QUEUE", "-1"),
+        ("SHORTLIST_QUEUE", "4097"),
+        ("SHORTLIST_PROFILE", "prod"),
+        ("SHORTLIST_HEALTH_LISTEN", "50060"),
+        ("SHORTLIST_DRAIN_DELAY_SECONDS", "inf"),
         ("SHORTLIST_DRAIN_SECONDS", "-1"),
         ("SHORTLIST_DRAIN_SECONDS", "nan"),
         ("SHORTLIST_LISTEN", "127.0.0.1"),

@@ -28,7 +28,7 @@ _SECONDS = 30.0
 # A call takes as many tenths of a second as its limit, and is answered with the worker's process id. While a file is
 # named "broken", no worker can load; the first that takes the file "slow" away loads for ever.
 PACKAGE = """
-import argparse, os, sys, time
+import argparse, contextlib, os, sys, time
 from pathlib import Path
 from shortlist.errors import BundleError
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
@@ -40,19 +40,23 @@ from shortlist.workers import supervise
 class Slow(RankingServiceServicer):
     def Recommend(self, request, context):
         if request.limit > 1:
-            print("called", flush=True)
+            os.write(1, b"called\\n")
         time.sleep(request.limit / 10)
         return pb.RecommendResponse(bundle_id=str(os.getpid()))
 
-def load():
-    if Path("broken").exists():
-        raise BundleError(Path("index.faiss"), "is missing")
-    try:
-        Path("slow").unlink()
-    except FileNotFoundError:
-        return
-    print("loading", flush=True)
-    time.sleep(600)
+class Loading:
+    def load(self):
+        if Path("broken").exists():
+            raise BundleError(Path("index.faiss"), "is missing")
+        try:
+            Path("slow").unlink()
+        except FileNotFoundError:
+            return
+        print("loading", flush=True)
+        time.sleep(600)
+
+    def watching(self):
+        return contextlib.nullcontext()
 
 def main(arguments, worker=None):
     parser = argparse.ArgumentParser()
@@ -64,7 +68,7 @@ def main(arguments, worker=None):
         settings=settings,
         service_names=[],
         add_services=lambda server: add_RankingServiceServicer_to_server(Slow(), server),
-        load=load,
+        loader=Loading(),
         worker=worker,
     )
 
@@ -199,7 +203,7 @@ def test_a_second_signal_cuts_the_drain_short(run: Run) -> None:
         parent.expect("called")
         started = time.monotonic()
         parent.popen.send_signal(signal.SIGINT)
-        parent.wait_for_log("SIGTERM: the calls in flight", times=2)
+        parent.wait_for_log("SIGTERM: new calls", times=2)
         assert parent.stop() == 0
         assert time.monotonic() - started < 4.5
         assert isinstance(answer.exception(), grpc.RpcError)
@@ -262,7 +266,7 @@ def test_a_worker_leaves_ctrl_c_to_the_parent(run: Run) -> None:
         os.kill(worker, signal.SIGINT)
     assert parent.workers() == workers
     assert parent.stop() == 0
-    assert parent.log().count("the calls in flight") == 2
+    assert parent.log().count("those in flight") == 2
 
 
 @pytest.mark.parametrize("first", [1, 2])

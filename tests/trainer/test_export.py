@@ -14,7 +14,7 @@ from shortlist.bundle import Bundle, BundleStore
 from shortlist.bundle.bundle import RANKER, USER_ENCODER
 from shortlist.model_inputs import encoder_inputs, ranker_inputs
 from shortlist.onnx_session import OnnxSession
-from shortlist.requests import bundle_message
+from shortlist.served_messages import bundle_message
 from trainer.checkpoint import load_two_stage
 from trainer.data import Dataset
 from trainer.errors import DataError, TrainerError

@@ -27,29 +27,29 @@ from shortlist.type.v1 import source_pb2 as shortlist_dot_type_dot_v1_dot_source
 from shortlist.type.v1 import user_pb2 as shortlist_dot_type_dot_v1_dot_user__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*shortlist/ranking/v1/ranking_service.proto\x12\x14shortlist.ranking.v1\x1a\x1eshortlist/type/v1/bundle.proto\x1a\x1eshortlist/type/v1/source.proto\x1a\x1cshortlist/type/v1/user.proto\"\x8e\x01\n\x10RecommendRequest\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x17.shortlist.type.v1.User\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x18\n\x10\x65xclude_item_ids\x18\x03 \x03(\t\x12\x17\n\x0f\x63\x61ndidate_count\x18\x04 \x01(\x05\x12\x11\n\tkeep_seen\x18\x05 \x01(\x08\"\x85\x01\n\nScoredItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x13\n\x0bhead_scores\x18\x03 \x03(\x02\x12\x17\n\x0fretrieval_score\x18\x04 \x01(\x02\x12)\n\x06source\x18\x05 \x01(\x0e\x32\x19.shortlist.type.v1.Source\"\xfd\x01\n\x11RecommendResponse\x12\x11\n\tbundle_id\x18\x01 \x01(\t\x12/\n\x05items\x18\x02 \x03(\x0b\x32 .shortlist.ranking.v1.ScoredItem\x12\x13\n\x0b\x61sked_count\x18\x03 \x01(\x05\x12\x13\n\x0b\x66ound_count\x18\x04 \x01(\x05\x12\x1a\n\x12unknown_item_count\x18\x05 \x01(\x05\x12\x10\n\x08\x64\x65graded\x18\x06 \x01(\x08\x12=\n\x0f\x64\x65graded_reason\x18\x07 \x01(\x0e\x32$.shortlist.ranking.v1.DegradedReason\x12\r\n\x05heads\x18\x08 \x03(\t\"U\n\x0bRankRequest\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x17.shortlist.type.v1.User\x12\x10\n\x08item_ids\x18\x02 \x03(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\"\xa7\x01\n\x0cRankResponse\x12\x11\n\tbundle_id\x18\x01 \x01(\t\x12/\n\x05items\x18\x02 \x03(\x0b\x32 .shortlist.ranking.v1.ScoredItem\x12\x13\n\x0b\x61sked_count\x18\x03 \x01(\x05\x12\x13\n\x0b\x66ound_count\x18\x04 \x01(\x05\x12\x1a\n\x12unknown_item_count\x18\x05 \x01(\x05\x12\r\n\x05heads\x18\x06 \x03(\t\"\x12\n\x10GetBundleRequest\">\n\x11GetBundleResponse\x12)\n\x06\x62undle\x18\x01 \x01(\x0b\x32\x19.shortlist.type.v1.Bundle*\xe9\x01\n\x0e\x44\x65gradedReason\x12\x1f\n\x1b\x44\x45GRADED_REASON_UNSPECIFIED\x10\x00\x12)\n%DEGRADED_REASON_RETRIEVAL_UNAVAILABLE\x10\x01\x12%\n!DEGRADED_REASON_RETRIEVAL_TIMEOUT\x10\x02\x12#\n\x1f\x44\x45GRADED_REASON_BUNDLE_MISMATCH\x10\x03\x12!\n\x1d\x44\x45GRADED_REASON_RANKER_FAILED\x10\x04\x12\x1c\n\x18\x44\x45GRADED_REASON_DEADLINE\x10\x05\x32\x9b\x02\n\x0eRankingService\x12\\\n\tRecommend\x12&.shortlist.ranking.v1.RecommendRequest\x1a\'.shortlist.ranking.v1.RecommendResponse\x12M\n\x04Rank\x12!.shortlist.ranking.v1.RankRequest\x1a\".shortlist.ranking.v1.RankResponse\x12\\\n\tGetBundle\x12&.shortlist.ranking.v1.GetBundleRequest\x1a\'.shortlist.ranking.v1.GetBundleResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*shortlist/ranking/v1/ranking_service.proto\x12\x14shortlist.ranking.v1\x1a\x1eshortlist/type/v1/bundle.proto\x1a\x1eshortlist/type/v1/source.proto\x1a\x1cshortlist/type/v1/user.proto\"\xa1\x01\n\x10RecommendRequest\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x17.shortlist.type.v1.User\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x18\n\x10\x65xclude_item_ids\x18\x03 \x03(\t\x12\x17\n\x0f\x63\x61ndidate_count\x18\x04 \x01(\x05\x12\x11\n\tkeep_seen\x18\x05 \x01(\x08\x12\x11\n\tbundle_id\x18\x06 \x01(\t\"\x85\x01\n\nScoredItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x13\n\x0bhead_scores\x18\x03 \x03(\x02\x12\x17\n\x0fretrieval_score\x18\x04 \x01(\x02\x12)\n\x06source\x18\x05 \x01(\x0e\x32\x19.shortlist.type.v1.Source\"\xfd\x01\n\x11RecommendResponse\x12\x11\n\tbundle_id\x18\x01 \x01(\t\x12/\n\x05items\x18\x02 \x03(\x0b\x32 .shortlist.ranking.v1.ScoredItem\x12\x13\n\x0b\x61sked_count\x18\x03 \x01(\x05\x12\x13\n\x0b\x66ound_count\x18\x04 \x01(\x05\x12\x1a\n\x12unknown_item_count\x18\x05 \x01(\x05\x12\x10\n\x08\x64\x65graded\x18\x06 \x01(\x08\x12=\n\x0f\x64\x65graded_reason\x18\x07 \x01(\x0e\x32$.shortlist.ranking.v1.DegradedReason\x12\r\n\x05heads\x18\x08 \x03(\t\"h\n\x0bRankRequest\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x17.shortlist.type.v1.User\x12\x10\n\x08item_ids\x18\x02 \x03(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x11\n\tbundle_id\x18\x04 \x01(\t\"\xa7\x01\n\x0cRankResponse\x12\x11\n\tbundle_id\x18\x01 \x01(\t\x12/\n\x05items\x18\x02 \x03(\x0b\x32 .shortlist.ranking.v1.ScoredItem\x12\x13\n\x0b\x61sked_count\x18\x03 \x01(\x05\x12\x13\n\x0b\x66ound_count\x18\x04 \x01(\x05\x12\x1a\n\x12unknown_item_count\x18\x05 \x01(\x05\x12\r\n\x05heads\x18\x06 \x03(\t\"\x12\n\x10GetBundleRequest\"\x90\x01\n\x11GetBundleResponse\x12)\n\x06\x62undle\x18\x01 \x01(\x0b\x32\x19.shortlist.type.v1.Bundle\x12\x1a\n\x12previous_bundle_id\x18\x02 \x01(\t\x12\x34\n\x0cload_failure\x18\x03 \x01(\x0b\x32\x1e.shortlist.type.v1.LoadFailure*\xe9\x01\n\x0e\x44\x65gradedReason\x12\x1f\n\x1b\x44\x45GRADED_REASON_UNSPECIFIED\x10\x00\x12)\n%DEGRADED_REASON_RETRIEVAL_UNAVAILABLE\x10\x01\x12%\n!DEGRADED_REASON_RETRIEVAL_TIMEOUT\x10\x02\x12#\n\x1f\x44\x45GRADED_REASON_BUNDLE_MISMATCH\x10\x03\x12!\n\x1d\x44\x45GRADED_REASON_RANKER_FAILED\x10\x04\x12\x1c\n\x18\x44\x45GRADED_REASON_DEADLINE\x10\x05\x32\x9b\x02\n\x0eRankingService\x12\\\n\tRecommend\x12&.shortlist.ranking.v1.RecommendRequest\x1a\'.shortlist.ranking.v1.RecommendResponse\x12M\n\x04Rank\x12!.shortlist.ranking.v1.RankRequest\x1a\".shortlist.ranking.v1.RankResponse\x12\\\n\tGetBundle\x12&.shortlist.ranking.v1.GetBundleRequest\x1a\'.shortlist.ranking.v1.GetBundleResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'shortlist.ranking.v1.ranking_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_DEGRADEDREASON']._serialized_start=1041
-  _globals['_DEGRADEDREASON']._serialized_end=1274
+  _globals['_DEGRADEDREASON']._serialized_start=1162
+  _globals['_DEGRADEDREASON']._serialized_end=1395
   _globals['_RECOMMENDREQUEST']._serialized_start=163
-  _globals['_RECOMMENDREQUEST']._serialized_end=305
-  _globals['_SCOREDITEM']._serialized_start=308
-  _globals['_SCOREDITEM']._serialized_end=441
-  _globals['_RECOMMENDRESPONSE']._serialized_start=444
-  _globals['_RECOMMENDRESPONSE']._serialized_end=697
-  _globals['_RANKREQUEST']._serialized_start=699
-  _globals['_RANKREQUEST']._serialized_end=784
-  _globals['_RANKRESPONSE']._serialized_start=787
-  _globals['_RANKRESPONSE']._serialized_end=954
-  _globals['_GETBUNDLEREQUEST']._serialized_start=956
-  _globals['_GETBUNDLEREQUEST']._serialized_end=974
-  _globals['_GETBUNDLERESPONSE']._serialized_start=976
-  _globals['_GETBUNDLERESPONSE']._serialized_end=1038
-  _globals['_RANKINGSERVICE']._serialized_start=1277
-  _globals['_RANKINGSERVICE']._serialized_end=1560
+  _globals['_RECOMMENDREQUEST']._serialized_end=324
+  _globals['_SCOREDITEM']._serialized_start=327
+  _globals['_SCOREDITEM']._serialized_end=460
+  _globals['_RECOMMENDRESPONSE']._serialized_start=463
+  _globals['_RECOMMENDRESPONSE']._serialized_end=716
+  _globals['_RANKREQUEST']._serialized_start=718
+  _globals['_RANKREQUEST']._serialized_end=822
+  _globals['_RANKRESPONSE']._serialized_start=825
+  _globals['_RANKRESPONSE']._serialized_end=992
+  _globals['_GETBUNDLEREQUEST']._serialized_start=994
+  _globals['_GETBUNDLEREQUEST']._serialized_end=1012
+  _globals['_GETBUNDLERESPONSE']._serialized_start=1015
+  _globals['_GETBUNDLERESPONSE']._serialized_end=1159
+  _globals['_RANKINGSERVICE']._serialized_start=1398
+  _globals['_RANKINGSERVICE']._serialized_end=1681
 # @@protoc_insertion_point(module_scope)

@@ -35,7 +35,7 @@ class _DegradedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degrad
     DEGRADED_REASON_RETRIEVAL_TIMEOUT: _DegradedReason.ValueType  # 2
     """Retrieval did not answer in time: popular items."""
     DEGRADED_REASON_BUNDLE_MISMATCH: _DegradedReason.ValueType  # 3
-    """Retrieval serves another bundle: popular items."""
+    """Retrieval serves none of the bundles that ranking has: popular items."""
     DEGRADED_REASON_RANKER_FAILED: _DegradedReason.ValueType  # 4
     """The ranking network failed: the order of retrieval."""
     DEGRADED_REASON_DEADLINE: _DegradedReason.ValueType  # 5
@@ -51,7 +51,7 @@ DEGRADED_REASON_RETRIEVAL_UNAVAILABLE: DegradedReason.ValueType  # 1
 DEGRADED_REASON_RETRIEVAL_TIMEOUT: DegradedReason.ValueType  # 2
 """Retrieval did not answer in time: popular items."""
 DEGRADED_REASON_BUNDLE_MISMATCH: DegradedReason.ValueType  # 3
-"""Retrieval serves another bundle: popular items."""
+"""Retrieval serves none of the bundles that ranking has: popular items."""
 DEGRADED_REASON_RANKER_FAILED: DegradedReason.ValueType  # 4
 """The ranking network failed: the order of retrieval."""
 DEGRADED_REASON_DEADLINE: DegradedReason.ValueType  # 5
@@ -69,12 +69,15 @@ class RecommendRequest(_message.Message):
     EXCLUDE_ITEM_IDS_FIELD_NUMBER: _builtins.int
     CANDIDATE_COUNT_FIELD_NUMBER: _builtins.int
     KEEP_SEEN_FIELD_NUMBER: _builtins.int
+    BUNDLE_ID_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
     """How many items, 1 to 1000."""
     candidate_count: _builtins.int
     """How many candidates to retrieve and rank, up to 1000. 0: as many as the ranker was trained on. Never fewer than limit."""
     keep_seen: _builtins.bool
     """Whether items of the user's history may be in the answer."""
+    bundle_id: _builtins.str
+    """The version that has to answer: the one served or the one before it, else FAILED_PRECONDITION. Empty: the one served."""
     @_builtins.property
     def user(self) -> _user_pb2.User:
         """The person. Unset: nobody is known, popular items."""
@@ -91,10 +94,11 @@ class RecommendRequest(_message.Message):
         exclude_item_ids: _abc.Iterable[_builtins.str] | None = ...,
         candidate_count: _builtins.int = ...,
         keep_seen: _builtins.bool = ...,
+        bundle_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate_count", b"candidate_count", "exclude_item_ids", b"exclude_item_ids", "keep_seen", b"keep_seen", "limit", b"limit", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "candidate_count", b"candidate_count", "exclude_item_ids", b"exclude_item_ids", "keep_seen", b"keep_seen", "limit", b"limit", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -203,8 +207,11 @@ class RankRequest(_message.Message):
     USER_FIELD_NUMBER: _builtins.int
     ITEM_IDS_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    BUNDLE_ID_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
     """How many of them to answer with, 1 to 1000."""
+    bundle_id: _builtins.str
+    """The version that has to answer: the one served or the one before it, else FAILED_PRECONDITION. Empty: the one served."""
     @_builtins.property
     def user(self) -> _user_pb2.User:
         """The person. Unset: nobody is known, and the candidates come back by popularity, as fallbacks."""
@@ -221,10 +228,11 @@ class RankRequest(_message.Message):
         user: _user_pb2.User | None = ...,
         item_ids: _abc.Iterable[_builtins.str] | None = ...,
         limit: _builtins.int = ...,
+        bundle_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_ids", b"item_ids", "limit", b"limit", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "item_ids", b"item_ids", "limit", b"limit", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -300,18 +308,28 @@ class GetBundleResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     BUNDLE_FIELD_NUMBER: _builtins.int
+    PREVIOUS_BUNDLE_ID_FIELD_NUMBER: _builtins.int
+    LOAD_FAILURE_FIELD_NUMBER: _builtins.int
+    previous_bundle_id: _builtins.str
+    """The one before it, which still answers who asks for it. Empty when there is none."""
     @_builtins.property
     def bundle(self) -> _bundle_pb2.Bundle:
         """The bundle."""
+
+    @_builtins.property
+    def load_failure(self) -> _bundle_pb2.LoadFailure:
+        """Why what CURRENT names is not what is served. Unset when it is."""
 
     def __init__(
         self,
         *,
         bundle: _bundle_pb2.Bundle | None = ...,
+        previous_bundle_id: _builtins.str = ...,
+        load_failure: _bundle_pb2.LoadFailure | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "load_failure", b"load_failure"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "load_failure", b"load_failure", "previous_bundle_id", b"previous_bundle_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

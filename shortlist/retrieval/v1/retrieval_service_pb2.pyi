@@ -88,7 +88,7 @@ class RetrieveRequest(_message.Message):
     keep_seen: _builtins.bool
     """Whether items of the user's history may be in the answer."""
     bundle_id: _builtins.str
-    """The version that has to answer; FAILED_PRECONDITION when another is served. Empty: whichever is."""
+    """The version that has to answer: the one served or the one before it, else FAILED_PRECONDITION. Empty: the one served."""
     view: Global___CandidateView.ValueType
     """The layout of the answer."""
     @_builtins.property
@@ -359,7 +359,7 @@ class RetrieveRowsRequest(_message.Message):
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     QUERIES_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
-    """The version whose rows these are; FAILED_PRECONDITION when another is served."""
+    """The version whose rows these are: the one served or the one before it, else FAILED_PRECONDITION."""
     @_builtins.property
     def queries(self) -> _containers.RepeatedCompositeFieldContainer[Global___RowsQuery]:
         """1 to 100 queries."""
@@ -426,18 +426,28 @@ class GetBundleResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     BUNDLE_FIELD_NUMBER: _builtins.int
+    PREVIOUS_BUNDLE_ID_FIELD_NUMBER: _builtins.int
+    LOAD_FAILURE_FIELD_NUMBER: _builtins.int
+    previous_bundle_id: _builtins.str
+    """The one before it, which still answers who asks for it. Empty when there is none."""
     @_builtins.property
     def bundle(self) -> _bundle_pb2.Bundle:
         """The bundle."""
+
+    @_builtins.property
+    def load_failure(self) -> _bundle_pb2.LoadFailure:
+        """Why what CURRENT names is not what is served. Unset when it is."""
 
     def __init__(
         self,
         *,
         bundle: _bundle_pb2.Bundle | None = ...,
+        previous_bundle_id: _builtins.str = ...,
+        load_failure: _bundle_pb2.LoadFailure | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "load_failure", b"load_failure"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle", b"bundle", "load_failure", b"load_failure", "previous_bundle_id", b"previous_bundle_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,5 +1,6 @@
 """Publishes a bundle and ends itself, as SIGKILL would, before its n-th call that touches the disk's state."""
 
+import fcntl
 import os
 import sys
 from collections.abc import Callable
@@ -22,7 +23,11 @@ def _counted(call: Callable[..., Any]) -> Callable[..., Any]:
     return counted
 
 
-for module, name in ((os, "fsync"), (Path, "rename"), (Path, "replace"), (Path, "write_text"), (Path, "mkdir")):
+for module, name in (
+    (os, "fsync"),
+    (fcntl, "flock"),
+    *((Path, method) for method in ("rename", "replace", "write_text", "mkdir", "unlink")),
+):
     setattr(module, name, _counted(getattr(module, name)))
 with BundleStore(Path(sys.argv[1])).publishing(sys.argv[2]) as directory:
     (directory / "file").write_text(sys.argv[2])

@@ -1,13 +1,18 @@
 """Versions and the pointer."""
 
+import logging
+import mmap
+import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
 
 from shortlist.bundle.store import BundleStore, new_bundle_id
 from shortlist.errors import BundleError
+from tests.shortlist.bundle.fake import names
 
 FIRST, SECOND = "20260101T000000-0001", "20260101T000000-0002"
 
@@ -31,7 +36,7 @@ def test_a_failure_while_writing_changes_nothing(tmp_path: Path) -> None:
     with pytest.raises(RuntimeError), BundleStore(tmp_path).publishing(SECOND):
         raise RuntimeError
     assert BundleStore(tmp_path).current().name == FIRST
-    assert sorted(path.name for path in tmp_path.iterdir()) == [FIRST, "CURRENT"]
+    assert names(tmp_path) == [FIRST, "CURRENT"]
 
 
 def test_a_writer_killed_at_any_step_leaves_the_former_version_current(tmp_path: Path) -> None:
@@ -47,11 +52,11 @@ def test_a_writer_killed_at_any_step_leaves_the_former_version_current(tmp_path:
             break
         assert done.returncode == 9
         steps += 1
-        (tmp_path / SECOND / "file").unlink(missing_ok=True)
-        if (tmp_path / SECOND).is_dir() and current.name == FIRST:
-            (tmp_path / SECOND).rmdir()
+        BundleStore(tmp_path).point_to(FIRST)
+        shutil.rmtree(tmp_path / SECOND, ignore_errors=True)
     assert current.name == SECOND
-    assert steps >= 5
+    assert steps >= 15
+    assert names(tmp_path) == [FIRST, SECOND, "CURRENT"]
 
 
 @pytest.mark.parametrize("text", ["", "../elsewhere", "20260101T000000-0009", "/etc"])
@@ -60,6 +65,101 @@ def test_a_pointer_that_names_no_bundle_of_the_directory_is_refused(tmp_path: Pa
     (tmp_path / "CURRENT").write_text(text)
     with pytest.raises(BundleError, match="CURRENT"):
         BundleStore(tmp_path).current()
+
+
+@pytest.mark.parametrize("text", ["", "../elsewhere", "/etc", "\uff12026\uff10101T000000-0001"])
+def test_the_pointer_alone_says_which_is_current(tmp_path: Path, text: str) -> None:
+    """A service reads it each second, and looks for the bundle only when it has changed."""
+    (tmp_path / "CURRENT").write_text(f"{FIRST}\n")
+    assert BundleStore(tmp_path).current_id() == FIRST
+    (tmp_path / "CURRENT").write_text(text)
+    with pytest.raises(BundleError, match="not a bundle id"):
+        BundleStore(tmp_path).current_id()
+
+
+def test_only_versions_are_listed_and_the_newest_is_first(tmp_path: Path) -> None:
+    """Neither what is being written, nor files, nor what others put there."""
+    store = BundleStore(tmp_path)
+    assert BundleStore(tmp_path / "nowhere").ids() == []
+    (tmp_path / "lost+found").mkdir()
+    (tmp_path / "20260101T000000-0003").write_text("a file")
+    _publish(tmp_path, SECOND)
+    _publish(tmp_path, FIRST)
+    with store.publishing("20260101T000000-0004"):
+        assert store.ids() == [SECOND, FIRST]
+
+
+def test_while_one_is_pinned_what_is_published_waits(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The new version is there, the pointer stays, and the log says so; after the hold the next one is served."""
+    store = BundleStore(tmp_path)
+    _publish(tmp_path, FIRST)
+    store.pin(FIRST)
+    with caplog.at_level(logging.WARNING):
+        _publish(tmp_path, SECOND)
+    assert (store.current_id(), store.ids()) == (FIRST, [SECOND, FIRST])
+    assert f"{SECOND} is not served: {FIRST} is pinned" in caplog.text
+    assert (store.unpin(), store.unpin()) == (FIRST, None)
+    assert store.current_id() == FIRST
+    _publish(tmp_path, "20260101T000000-0003")
+    assert store.current_id() == "20260101T000000-0003"
+
+
+def test_what_is_served_or_pinned_is_not_removed(tmp_path: Path) -> None:
+    """Whoever asks for it: the store itself refuses."""
+    store = BundleStore(tmp_path)
+    _publish(tmp_path, FIRST)
+    _publish(tmp_path, SECOND)
+    store.pin(FIRST)
+    store.point_to(SECOND)
+    for bundle_id in (FIRST, SECOND):
+        with pytest.raises(BundleError, match="current or pinned"):
+            store.remove(bundle_id)
+    store.unpin()
+    store.remove(FIRST)
+    assert names(tmp_path) == [SECOND, "CURRENT"]
+
+
+def test_who_has_mapped_a_removed_version_keeps_it(tmp_path: Path) -> None:
+    """A service answers from the former version until it has loaded the new one."""
+    _publish(tmp_path, FIRST)
+    _publish(tmp_path, SECOND)
+    with (tmp_path / FIRST / "file").open("rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as mapped:
+        BundleStore(tmp_path).remove(FIRST)
+        assert not (tmp_path / FIRST).exists()
+        assert mapped[:] == FIRST.encode()
+
+
+def test_another_writer_leaves_what_is_being_written_alone(tmp_path: Path) -> None:
+    """In a container every writer may be process 1: who is alive is told by a lock, not by a number."""
+    store = BundleStore(tmp_path)
+    with store.publishing(FIRST) as directory:
+        (directory / "file").write_text(FIRST)
+        _publish(tmp_path, SECOND)
+        assert store.abandoned() == []
+        assert (directory / "file").exists()
+    assert store.current_id() == FIRST
+
+
+def test_many_writers_at_once_lose_nothing(tmp_path: Path) -> None:
+    """Eight publish, and one removes what is abandoned, over and over: all versions are whole, nothing is left over."""
+    ids = [f"20260101T000000-{number:04x}" for number in range(8)]
+    errors: list[BaseException] = []
+
+    def publish(bundle_id: str) -> None:
+        try:
+            _publish(tmp_path, bundle_id)
+        except BaseException as error:
+            errors.append(error)
+
+    writers = [threading.Thread(target=publish, args=(bundle_id,)) for bundle_id in ids]
+    for writer in writers:
+        writer.start()
+    while any(writer.is_alive() for writer in writers):
+        if tmp_path.exists():
+            BundleStore(tmp_path).remove_abandoned()
+    assert errors == []
+    assert names(tmp_path) == [*ids, "CURRENT"]
+    assert all((tmp_path / bundle_id / "file").read_text() == bundle_id for bundle_id in ids)
 
 
 def test_new_versions_have_different_names() -> None:

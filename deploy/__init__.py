@@ -1,0 +1,1 @@
+"""What runs Shortlist elsewhere: images, Kubernetes manifests, monitoring."""

@@ -1,0 +1,109 @@
+"""``python -m deploy.check``: builds every overlay, and holds it against schemas, linters and our own policies.
+
+Prints what was checked; exits with 1 when something failed, after everything was tried.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import yaml
+
+from deploy.check import generated, operator_resources, tools
+from deploy.check.kustomize import OVERLAYS, ROOT, KustomizeFailed, Manifest, build
+from deploy.check.size import LIMIT_MB, TooLarge, serving_megabytes
+
+_BUILT = ROOT / "build" / "manifests"
+_FAILURES = (KustomizeFailed, tools.ToolFailed, TooLarge, subprocess.CalledProcessError)
+
+
+class _Failed(Exception):  # noqa: N818 - it is what happened
+    """A check of this module's own did not hold."""
+
+
+def main() -> int:
+    """Runs every check; returns the exit code."""
+    failed = 0
+    for name, check in _checks():
+        try:
+            print(f"ok      {name}{check()}", flush=True)
+        except (_Failed, *_FAILURES) as error:
+            failed += 1
+            print(f"FAILED  {name}\n{error}", flush=True)
+    return 1 if failed else 0
+
+
+def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
+    yield "hadolint deploy/Dockerfile", _silent(tools.hadolint)
+    yield "deploy/components/monitoring says what deploy/monitoring says", _up_to_date
+    for overlay in OVERLAYS:
+        yield from _checks_of(overlay)
+    yield "policies: tests/deploy", _policies
+    yield f"packages of a serving image, below {LIMIT_MB} MB", lambda: f": {serving_megabytes():.0f} MB"
+
+
+def _checks_of(overlay: Path) -> Iterator[tuple[str, Callable[[], str]]]:
+    name = overlay.name
+    _BUILT.mkdir(parents=True, exist_ok=True)
+    core, everything = _BUILT / f"{name}-core.yaml", _BUILT / f"{name}.yaml"
+    core.unlink(missing_ok=True)
+
+    def built() -> str:
+        manifests = build(overlay)
+        everything.write_text(yaml.safe_dump_all(manifests))
+        core.write_text(yaml.safe_dump_all([one for one in manifests if not _of_operator(one)]))
+        return f": {len(manifests)} resources"
+
+    yield f"kustomize {name}", built
+    if not core.exists():
+        return
+    for version in tools.KUBERNETES:
+        yield f"schemas of Kubernetes {version}: {name}", _silent(partial(tools.validate, core, version))
+    yield f"the Prometheus operator's resources: {name}", lambda: _operator(everything)
+    yield f"checkov: {name}", lambda: _checkov(everything, name)
+
+
+def _silent(check: Callable[[], None]) -> Callable[[], str]:
+    def run() -> str:
+        check()
+        return ""
+
+    return run
+
+
+def _checkov(path: Path, overlay: str) -> str:
+    passed = f": {tools.checkov(path, overlay)} passed"
+    return passed + "".join(f"\n        skips {policy}: {reason}" for policy, reason in tools.skipped(overlay).items())
+
+
+def _of_operator(manifest: Manifest) -> bool:
+    return str(manifest["apiVersion"]).startswith(operator_resources.GROUP)
+
+
+def _operator(path: Path) -> str:
+    manifests = [one for one in yaml.safe_load_all(path.read_text()) if _of_operator(one)]
+    complaints = [complaint for manifest in manifests for complaint in operator_resources.complaints(manifest)]
+    if complaints:
+        raise _Failed("\n".join(complaints))
+    return f": {len(manifests)}"
+
+
+def _up_to_date() -> str:
+    stale = generated.stale()
+    if stale:
+        raise _Failed(f"run python -m deploy.check.generated: {', '.join(stale)}")
+    return ""
+
+
+def _policies() -> str:
+    command = [sys.executable, "-m", "pytest", "--quiet", str(ROOT / "tests" / "deploy")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, cwd=ROOT)
+    if done.returncode:
+        raise _Failed(done.stdout)
+    return f": {done.stdout.strip().splitlines()[-1]}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

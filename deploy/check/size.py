@@ -1,0 +1,47 @@
+"""How large the Python packages of a serving image are."""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from deploy.check.kustomize import ROOT
+
+# What deploy/Dockerfile copies into the build.
+SOURCES = ("pyproject.toml", "README.md", "shortlist", "retrieval_service", "ranking_service", "trainer")
+LIMIT_MB = 450
+
+
+class TooLarge(RuntimeError):  # noqa: N818 - it is what happened
+    """The packages are larger than ``LIMIT_MB``, or torch is among them."""
+
+
+def serving_megabytes() -> float:
+    """Installs what a serving image has into an empty directory, and measures it.
+
+    Raises:
+        TooLarge: it is not to be shipped so.
+        CalledProcessError: it cannot be installed.
+    """
+    with tempfile.TemporaryDirectory() as directory:
+        sources, target = Path(directory) / "sources", Path(directory) / "target"
+        _copy(sources)
+        command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target)]
+        subprocess.run([*command, f"{sources}[tracing,store]"], check=True)
+        megabytes = sum(path.stat().st_size for path in target.rglob("*") if path.is_file()) / 2**20
+        if (target / "torch").exists():
+            raise TooLarge("serving installs torch")
+    if megabytes >= LIMIT_MB:
+        raise TooLarge(f"serving installs {megabytes:.0f} MB of packages")
+    return megabytes
+
+
+def _copy(directory: Path) -> None:
+    directory.mkdir()
+    for name in SOURCES:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, directory / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, directory)

@@ -1,0 +1,174 @@
+"""Where bundles are copied from and to: a folder, or whatever fsspec has a name for."""
+
+import contextlib
+import hashlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Protocol
+
+from shortlist.bundle.manifest import FileDigest
+from shortlist.errors import ShortlistError
+
+_CHUNK_BYTES = 2**20
+_BLOCK_BYTES = 2**23
+
+
+class TransferError(ShortlistError):
+    """A bundle could not be copied; nothing that readers see was changed."""
+
+
+class NotThere(TransferError):  # noqa: N818 - the field's own word
+    """There is no such file."""
+
+
+class Location(Protocol):
+    """A place that bundles are read from; its ``str`` is how it was named."""
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """A file, ``/`` between the parts of its name, in parts of a mebibyte at most.
+
+        Raises:
+            NotThere: there is no such file.
+            TransferError: it cannot be read; says why.
+        """
+
+
+class Folder:
+    """A directory, such as a volume that is mounted."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """See :class:`Location`."""
+        path = self.path / name
+        try:
+            if not path.is_file():
+                raise NotThere(f"{path} is not there")
+            with path.open("rb") as file:
+                while chunk := file.read(_CHUNK_BYTES):
+                    yield chunk
+        except OSError as error:
+            raise TransferError(f"{path} cannot be read: {error.strerror}") from error
+
+
+class Remote:
+    """An fsspec URL, such as ``s3://bucket/prefix``. fsspec finds address and credentials as its libraries do.
+
+    Raises:
+        TransferError: fsspec or what it needs for this kind of URL is not installed, or it knows no such kind.
+    """
+
+    def __init__(self, url: str) -> None:
+        self.url = url.rstrip("/")
+        try:
+            # Not at the top: only those who keep bundles in a store need it.
+            import fsspec
+
+            self._files, root = fsspec.url_to_fs(self.url)
+        except ImportError as error:
+            advice = "install it with `pip install 'shortlist[store]'`, or give a directory"
+            raise TransferError(f"{url} needs fsspec and its library for such URLs ({error}); {advice}") from error
+        except ValueError as error:
+            raise TransferError(f"{url}: {error}") from error
+        self._root = root.rstrip("/")
+
+    def __str__(self) -> str:
+        return self.url
+
+    def chunks(self, name: str) -> Iterator[bytes]:
+        """See :class:`Location`."""
+        with self._explained(name), self._files.open(self._at(name), "rb", block_size=_BLOCK_BYTES) as file:
+            while chunk := file.read(_CHUNK_BYTES):
+                yield chunk
+
+    def upload(self, local: Path, name: str, advance: Callable[[int], None]) -> None:
+        """Copies a file there; ``advance`` is told of the bytes on their way.
+
+        Raises:
+            TransferError: it cannot be written; says why.
+        """
+        from fsspec.callbacks import Callback
+
+        sent = 0
+
+        def hook(size: int | None, value: int, **_: Any) -> None:  # noqa: ANN401 - fsspec's own
+            nonlocal sent
+            advance(value - sent)
+            sent = value
+
+        def put() -> None:
+            self._files.put_file(str(local), self._at(name), callback=Callback(hooks={"advance": hook}))
+
+        with self._explained(name):
+            try:
+                put()
+            except FileNotFoundError:
+                # Where there are directories, a bundle's is made; never what it lies in, which may be a whole bucket.
+                self._files.mkdir(self._at(name).rpartition("/")[0], create_parents=False)
+                put()
+
+    def write(self, name: str, data: bytes) -> None:
+        """Replaces a small file.
+
+        Raises:
+            TransferError: it cannot be written; says why.
+        """
+        with self._explained(name):
+            self._files.pipe_file(self._at(name), data)
+
+    def _at(self, name: str) -> str:
+        return f"{self._root}/{name}"
+
+    @contextlib.contextmanager
+    def _explained(self, name: str) -> Iterator[None]:
+        try:
+            yield
+        except FileNotFoundError as error:
+            raise NotThere(f"{self}/{name} is not there") from error
+        # Each kind of store has exceptions of its own.
+        except Exception as error:
+            raise TransferError(f"{self}/{name}: {error or type(error).__name__}") from error
+
+
+def location(text: str) -> Folder | Remote:
+    """A path, a ``file:`` URL, or another URL that fsspec knows.
+
+    Raises:
+        TransferError: see :class:`Remote`.
+    """
+    path = text.removeprefix("file://")
+    return Remote(text) if "://" in path else Folder(Path(path))
+
+
+def read_small(place: Location, name: str, limit: int) -> bytes:
+    """A file of ``limit`` bytes at most.
+
+    Raises:
+        NotThere, TransferError: see :meth:`Location.chunks`; or it is larger.
+    """
+    data = b""
+    for chunk in place.chunks(name):
+        data += chunk
+        if len(data) > limit:
+            raise TransferError(f"{place}/{name} has more than {limit} bytes")
+    return data
+
+
+def digest_of(place: Location, name: str) -> FileDigest | None:
+    """What a file is there, read to its end; None when it is not there.
+
+    Raises:
+        TransferError: it cannot be read.
+    """
+    digest, size = hashlib.sha256(), 0
+    try:
+        for chunk in place.chunks(name):
+            digest.update(chunk)
+            size += len(chunk)
+    except NotThere:
+        return None
+    return FileDigest(sha256=digest.hexdigest(), size=size)

@@ -1,0 +1,149 @@
+"""What an operator does with a directory of bundles."""
+
+import contextlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from shortlist.bundle.manifest import MANIFEST, Manifest
+from shortlist.bundle.store import BundleStore, is_bundle_id
+from shortlist.errors import BundleError
+
+DEFAULT_KEEP = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class Listed:
+    """A version as a list shows it: ``size`` in bytes on the disk, ``manifest`` None with the ``problem`` it has."""
+
+    bundle_id: str
+    manifest: Manifest | None
+    problem: str
+    size: int
+    current: bool
+    pinned: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class RolledBack:
+    """The pointer went from one version to an older one; ``refused`` say what is wrong with those between."""
+
+    former: str
+    current: str
+    refused: tuple[BundleError, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collected:
+    """What was removed: versions, and how many things that writers which died had left; ``size`` in bytes."""
+
+    bundle_ids: tuple[str, ...]
+    abandoned: int
+    size: int
+
+
+def list_bundles(store: BundleStore) -> list[Listed]:
+    """Every version, the newest first. Only the manifests are read; see :func:`verify` for the files."""
+    current, pinned = _current_or_none(store), store.pinned_id()
+    return [_listed(store, bundle_id, current, pinned) for bundle_id in store.ids()]
+
+
+def verify(store: BundleStore, bundle_id: str) -> Manifest:
+    """Compares every file of a version with its manifest, which is returned.
+
+    Raises:
+        BundleError: there is no such version, or names the first file that is missing, changed or unreadable.
+    """
+    directory = store.root / bundle_id
+    if not is_bundle_id(bundle_id) or not directory.is_dir():
+        raise BundleError(directory, "is not a bundle; `shortlist bundles list` shows those there are", "missing")
+    manifest = Manifest.read(directory)
+    if manifest.bundle_id != bundle_id:
+        raise BundleError(directory / MANIFEST, f"is that of bundle {manifest.bundle_id}")
+    manifest.verify(directory)
+    return manifest
+
+
+def pin(store: BundleStore, bundle_id: str) -> None:
+    """Makes a version that verifies the current one, and holds it against whatever is published.
+
+    Raises:
+        BundleError: there is no such version, or it is damaged; nothing is changed.
+    """
+    verify(store, bundle_id)
+    store.pin(bundle_id)
+
+
+def roll_back(store: BundleStore) -> RolledBack:
+    """Pins the newest version that is older than the current one and verifies.
+
+    Raises:
+        BundleError: there is none, or no current one; nothing is changed.
+    """
+    former = store.current_id()
+    refused: list[BundleError] = []
+    for bundle_id in _older_than(store, former):
+        try:
+            pin(store, bundle_id)
+        except BundleError as error:
+            refused.append(error)
+        else:
+            return RolledBack(former=former, current=bundle_id, refused=tuple(refused))
+    told = "".join(f"; {error}" for error in refused)
+    raise BundleError(store.root, f"has no usable bundle that is older than {former}{told}", "missing")
+
+
+def collect_garbage(store: BundleStore, keep: int = DEFAULT_KEEP, *, dry_run: bool = False) -> Collected:
+    """Removes all but the newest ``keep`` versions, and what writers that died left; a dry run only says so.
+
+    The current version, the one before it and the pinned one stay, whatever their age.
+
+    Raises:
+        BundleError: the pointer cannot be read, so that nobody knows what is served.
+    """
+    current = store.current_id()
+    spared = {current, store.pinned_id(), *_older_than(store, current)[:1]}
+    removed = [bundle_id for bundle_id in store.ids()[keep:] if bundle_id not in spared]
+    abandoned = [path for path in store.abandoned() if path.is_dir()]
+    size = sum(_size(path) for path in (*abandoned, *(store.root / bundle_id for bundle_id in removed)))
+    if not dry_run:
+        # The oldest first, so that an interrupted run leaves the newer ones.
+        for bundle_id in reversed(removed):
+            store.remove(bundle_id)
+        store.remove_abandoned()
+    return Collected(bundle_ids=tuple(removed), abandoned=len(abandoned), size=size)
+
+
+def _listed(store: BundleStore, bundle_id: str, current: str | None, pinned: str | None) -> Listed:
+    manifest, problem = None, ""
+    try:
+        manifest = Manifest.read(store.root / bundle_id)
+    except BundleError as error:
+        problem = f"{error.path.name} {error.reason}"
+    return Listed(
+        bundle_id=bundle_id,
+        manifest=manifest,
+        problem=problem,
+        size=_size(store.root / bundle_id),
+        current=bundle_id == current,
+        pinned=bundle_id == pinned,
+    )
+
+
+def _current_or_none(store: BundleStore) -> str | None:
+    with contextlib.suppress(BundleError):
+        return store.current_id()
+    return None
+
+
+def _older_than(store: BundleStore, bundle_id: str) -> Sequence[str]:
+    return [one for one in store.ids() if one < bundle_id]
+
+
+def _size(directory: Path) -> int:
+    total = 0
+    # Another process may be removing it.
+    with contextlib.suppress(FileNotFoundError):
+        for path in directory.iterdir():
+            total += path.stat().st_size
+    return total

@@ -1,0 +1,138 @@
+"""``shortlist bundles``: what there is in a directory of bundles, and which of them is served."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from rich.filesize import decimal
+
+from shortlist.bundle.operations import DEFAULT_KEEP, collect_garbage, pin, roll_back, verify
+from shortlist.bundle.store import BundleStore
+from shortlist.commands.bundles_list import show_bundles
+from shortlist.commands.bundles_transfer import pull_bundle, push_bundle
+from shortlist.commands.command import Commands, fail
+from shortlist.errors import BundleError, ShortlistError
+from shortlist.flags import add_setting
+
+Run = Callable[[argparse.Namespace, BundleStore], int]
+
+
+def add_bundles(commands: Commands) -> None:
+    """Adds the commands."""
+    about = "look after the directory of bundles"
+    description = "Looks after the directory of bundles: what is in it, what is served, what comes and goes."
+    group = commands.add_parser("bundles", help=about, description=description)
+    bundles = group.add_subparsers(required=True, metavar="COMMAND")
+    listing = _add(bundles, "list", show_bundles, "show the bundles, the newest first")
+    listing.add_argument("--json", action="store_true", help="as JSON, for programs")
+    pinning = _add(bundles, "pin", _pin, "serve a bundle, and keep to it whatever is published")
+    pinning.add_argument("id", metavar="ID", help="the bundle, as `shortlist bundles list` shows it")
+    _add(bundles, "unpin", _unpin, "let the next bundle that is published be served; until then nothing changes")
+    _add(bundles, "rollback", _roll_back, "pin the bundle before the current one")
+    verifying = _add(bundles, "verify", _verify, "compare every file with the sha256 in its manifest")
+    verifying.add_argument("ids", nargs="*", metavar="ID", help="the bundles (default: all)")
+    collecting = _add(bundles, "gc", _collect, "remove old bundles, and what a writer that died has left")
+    _add_keep(collecting)
+    collecting.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    _add_transfers(bundles)
+
+
+def _add_transfers(bundles: Commands) -> None:
+    pulling = _add(bundles, "pull", pull_bundle, "copy the current bundle of another place, and serve it")
+    place = "a directory of bundles, or a URL such as s3://bucket/prefix (needs the extra: shortlist[store])"
+    pulling.add_argument("source", metavar="SOURCE", help=place)
+    pulling.add_argument(
+        "--to", dest="bundles", default=argparse.SUPPRESS, metavar="DIR", help="another name for --bundles"
+    )
+    pulling.add_argument(
+        "--watch", type=_seconds, metavar="SECONDS", help="look again that often, until SIGTERM; survives errors"
+    )
+    _add_keep(pulling)
+    pushing = _add(bundles, "push", push_bundle, "copy the current bundle to another place, to be served there")
+    pushing.add_argument("destination", metavar="DEST", help=place)
+
+
+def _add(bundles: Commands, name: str, run: Run, help: str) -> argparse.ArgumentParser:
+    parser = bundles.add_parser(name, help=help, description=f"{help[0].upper()}{help[1:]}.")
+    add_setting(parser, "--bundles", default="bundles", help="the directory of bundles")
+    parser.set_defaults(run=lambda arguments: _run(run, arguments))
+    return parser
+
+
+def _add_keep(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--keep",
+        type=_count,
+        default=DEFAULT_KEEP,
+        metavar="N",
+        help="the newest N stay; so do the current one, the one before it and the pinned one (default %(default)s)",
+    )
+
+
+def _run(run: Run, arguments: argparse.Namespace) -> int:
+    try:
+        return run(arguments, BundleStore(Path(arguments.bundles)))
+    except ShortlistError as error:
+        return fail(str(error))
+    except OSError as error:
+        return fail(f"{error.filename or arguments.bundles}: {error.strerror or error}")
+
+
+def _pin(arguments: argparse.Namespace, store: BundleStore) -> int:
+    pin(store, arguments.id)
+    print(f"{arguments.id} is current and pinned; `shortlist bundles unpin` ends that")
+    return 0
+
+
+def _unpin(arguments: argparse.Namespace, store: BundleStore) -> int:
+    pinned = store.unpin()
+    said = f"{pinned} is not pinned any more" if pinned else "nothing was pinned"
+    print(f"{said}; current is {store.current_id()}, until the next bundle is published")
+    return 0
+
+
+def _roll_back(arguments: argparse.Namespace, store: BundleStore) -> int:
+    done = roll_back(store)
+    for error in done.refused:
+        fail(f"{error}; skipped")
+    print(f"from {done.former} back to {done.current}, which is pinned; `shortlist bundles unpin` ends that")
+    return 0
+
+
+def _verify(arguments: argparse.Namespace, store: BundleStore) -> int:
+    exit_code = 0
+    ids = arguments.ids or store.ids()
+    if not ids:
+        return fail(f"{store.root} has no bundles; see --bundles")
+    for bundle_id in ids:
+        try:
+            manifest = verify(store, bundle_id)
+        except BundleError as error:
+            exit_code = fail(str(error))
+        else:
+            print(f"{bundle_id} is whole: {len(manifest.files)} files", flush=True)
+    return exit_code
+
+
+def _collect(arguments: argparse.Namespace, store: BundleStore) -> int:
+    done = collect_garbage(store, arguments.keep, dry_run=arguments.dry_run)
+    would = "would be " if arguments.dry_run else ""
+    for bundle_id in done.bundle_ids:
+        print(f"{bundle_id} {would}removed")
+    if done.abandoned:
+        print(f"{done.abandoned} unfinished {would}removed")
+    print(f"{decimal(done.size)} {would}freed")
+    return 0
+
+
+def _count(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"has to be a number, at least 1; it is {text!r}")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text) if text.replace(".", "", 1).isdecimal() else 0.0
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError(f"has to be a number, more than 0; it is {text!r}")
+    return seconds

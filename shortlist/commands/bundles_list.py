@@ -1,0 +1,98 @@
+"""``shortlist bundles list``: for people a table, for programs JSON."""
+
+import argparse
+import json
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.filesize import decimal
+from rich.table import Table
+
+from shortlist.bundle.manifest import Manifest
+from shortlist.bundle.operations import Listed, list_bundles
+from shortlist.bundle.store import BundleStore
+from shortlist.commands.command import fail
+
+# Of both stages together, as `trainer fit` measures them.
+_METRICS = ("hr@10", "ndcg@10", "recall@200")
+# More than it needs, so that nothing is cut; a narrower terminal breaks the lines.
+_WIDTH = 200
+
+
+def show_bundles(arguments: argparse.Namespace, store: BundleStore) -> int:
+    """Prints every bundle of the directory; returns the exit code."""
+    listed = list_bundles(store)
+    if arguments.json:
+        print(json.dumps([_as_json(one) for one in listed], indent=2, allow_nan=False))
+        return 0
+    if not listed:
+        return fail(f"{store.root} has no bundles; see --bundles")
+    _show_table(listed)
+    return 0
+
+
+def _show_table(listed: list[Listed]) -> None:
+    # A manifest may come from anywhere, and what looks like markup in it has to come out as it is.
+    console = Console(markup=False, emoji=False, highlight=False, width=_WIDTH)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
+    for name in ("bundle", "made (UTC)"):
+        table.add_column(name)
+    for name in ("items", "users"):
+        table.add_column(name, justify="right")
+    table.add_column("index")
+    for name in ("recall", *_METRICS, "size"):
+        table.add_column(name, justify="right")
+    table.add_column("")
+    for one in listed:
+        table.add_row(one.bundle_id, *_cells(one.manifest), decimal(one.size), _marks(one))
+    console.print(table)
+    for one in listed:
+        if one.problem:
+            console.print(f"{one.bundle_id}: {one.problem}", soft_wrap=True)
+
+
+def _cells(manifest: Manifest | None) -> list[str]:
+    if manifest is None:
+        return [""] * (5 + len(_METRICS))
+    metrics = [manifest.metrics.get(f"two_stage/{name}") for name in _METRICS]
+    made = datetime.fromisoformat(manifest.create_time).astimezone(UTC)
+    counts = [f"{made:%Y-%m-%d %H:%M}", f"{manifest.item_count:,}", f"{manifest.user_count:,}"]
+    figures = ["" if value is None else f"{value:.3f}" for value in (manifest.index.recall, *metrics)]
+    return [*counts, manifest.index.spec, *figures]
+
+
+def _marks(one: Listed) -> str:
+    marks = (("current", one.current), ("pinned", one.pinned), ("unreadable", bool(one.problem)))
+    return ", ".join(name for name, holds in marks if holds)
+
+
+def _as_json(one: Listed) -> dict[str, Any]:
+    described: dict[str, Any] = {
+        "id": one.bundle_id,
+        "current": one.current,
+        "pinned": one.pinned,
+        "bytes": one.size,
+        "problem": one.problem or None,
+    }
+    if one.manifest is not None:
+        described |= {
+            "create_time": one.manifest.create_time,
+            "items": one.manifest.item_count,
+            "users": one.manifest.user_count,
+            "index": {
+                "spec": one.manifest.index.spec,
+                "parameters": one.manifest.index.parameters,
+                "recall": _finite(one.manifest.index.recall),
+                "recall_at": one.manifest.index.recall_at,
+            },
+            "metrics": {name: _finite(value) for name, value in one.manifest.metrics.items()},
+        }
+    return described
+
+
+def _finite(value: float) -> float | None:
+    """JSON has no word for what is not a number."""
+    return value if math.isfinite(value) else None

@@ -1,0 +1,106 @@
+"""``shortlist bundles pull`` and ``push``: a bundle from where it is made to where it is served."""
+
+import argparse
+import contextlib
+import signal
+import time
+from collections.abc import Iterator
+from typing import NoReturn
+
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from shortlist.bundle.store import BundleStore
+from shortlist.bundle.transfer import Puller, Transferred, push
+from shortlist.commands.command import fail
+from shortlist.errors import ShortlistError
+
+_EXIT_TERMINATED = 128 + signal.SIGTERM
+# After errors: twice as long each time, but a source that is back is found within a minute.
+_LONGEST_PAUSE_SECONDS = 60.0
+_MOST_DOUBLINGS = 16
+
+
+def pull_bundle(arguments: argparse.Namespace, store: BundleStore) -> int:
+    """Copies the current bundle of the source, once or again and again; returns the exit code."""
+    with _ending_on_sigterm(_EXIT_TERMINATED if arguments.watch is None else 0), _Bar() as bar:
+        puller = Puller(arguments.source, store, bar, arguments.keep)
+        if arguments.watch is not None:
+            _watch(puller, store, arguments.watch)
+        _tell(puller.pull(), store)
+    return 0
+
+
+def push_bundle(arguments: argparse.Namespace, store: BundleStore) -> int:
+    """Copies the current bundle to the destination; returns the exit code."""
+    with _ending_on_sigterm(_EXIT_TERMINATED), _Bar() as bar:
+        done = push(store, arguments.destination, bar)
+    how = f"{decimal(done.copied)} copied and verified" if done.copied else "it was there, and is verified"
+    what = "is current" if done.current else "is not current, for another is pinned,"
+    print(f"{done.bundle_id} {what} at {arguments.destination}: {how}", flush=True)
+    return 0
+
+
+def _watch(puller: Puller, store: BundleStore, seconds: float) -> NoReturn:
+    told, failures = None, 0
+    while True:
+        pause = seconds
+        try:
+            done = puller.pull()
+        except ShortlistError as error:
+            pause = min(seconds * 2 ** min(failures, _MOST_DOUBLINGS), max(seconds, _LONGEST_PAUSE_SECONDS))
+            failures += 1
+            fail(f"{error}; next try in {pause:g} s")
+        else:
+            failures = 0
+            if told is None or (done.bundle_id, done.current) != (told.bundle_id, told.current):
+                _tell(done, store)
+            told = done
+        time.sleep(pause)
+
+
+def _tell(done: Transferred, store: BundleStore) -> None:
+    how = f"{decimal(done.copied)} copied" if done.copied else "it was here"
+    what = "is current" if done.current else f"is not current, for {store.pinned_id()} is pinned"
+    removed = f"; removed {', '.join(done.removed)}" if done.removed else ""
+    print(f"{done.bundle_id} {what}: {how}{removed}", flush=True)
+
+
+@contextlib.contextmanager
+def _ending_on_sigterm(exit_code: int) -> Iterator[None]:
+    """SIGTERM ends the process with this code, after what is unfinished was removed."""
+
+    def end(*_: object) -> NoReturn:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        raise SystemExit(exit_code)
+
+    former = signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, former)
+
+
+class _Bar:
+    """A bar on a terminal, nothing elsewhere; see :class:`shortlist.bundle.transfer.Progress`."""
+
+    def __init__(self) -> None:
+        console = Console(stderr=True)
+        columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+        self._progress = Progress(*columns, console=console, transient=True, disable=not console.is_terminal)
+
+    def __enter__(self) -> "_Bar":
+        self._progress.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._progress.stop()
+
+    def begin(self, what: str, size: int) -> None:
+        for task in self._progress.task_ids:
+            self._progress.remove_task(task)
+        self._progress.add_task(what, total=size)
+
+    def advance(self, size: int) -> None:
+        self._progress.advance(self._progress.task_ids[0], size)

@@ -1,0 +1,15 @@
+"""What every command needs."""
+
+import argparse
+import sys
+from typing import TypeAlias
+
+EXIT_FAILED = 1
+
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
+def fail(message: str) -> int:
+    """Says on standard error why a command failed; returns the exit code."""
+    print(f"shortlist: {message}", file=sys.stderr, flush=True)
+    return EXIT_FAILED

@@ -1,0 +1,78 @@
+"""``shortlist recommend``: asks a ranking service, and shows what it answers."""
+
+import argparse
+
+from rich.console import Console
+from rich.table import Table
+
+from shortlist.client import Recommender
+from shortlist.commands.command import Commands, fail
+from shortlist.errors import DeadlineExceeded, InvalidRequest, ShortlistError, Unavailable
+from shortlist.flags import add_setting
+from shortlist.messages import Recommendations
+from shortlist.security.settings import add_client_security, read_client_security
+
+
+def add_recommend(commands: Commands) -> None:
+    """Adds the command."""
+    recommend = commands.add_parser(
+        "recommend",
+        help="print the best items for a user",
+        description="Prints the best items for a user. With neither --user nor --history, the popular ones.",
+    )
+    add_setting(
+        recommend, "--target", default="dns:///127.0.0.1:50052", help="where the ranking service is, as gRPC names it"
+    )
+    recommend.add_argument("--user", default="", metavar="ID", help="the user, as the training data names them")
+    recommend.add_argument(
+        "--history", nargs="+", default=[], metavar="ID", help="items that the user had to do with, oldest first"
+    )
+    recommend.add_argument("--limit", type=int, default=10, metavar="N", help="how many items (default %(default)s)")
+    recommend.add_argument(
+        "--timeout", type=float, default=2.0, metavar="SECONDS", help="how long to wait (default %(default)s)"
+    )
+    add_client_security(recommend, "ranking")
+    recommend.set_defaults(run=_run, parser=recommend)
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    arguments.security = read_client_security(arguments.parser, arguments, "ranking")
+    try:
+        recommendations = _recommend(arguments)
+    except ShortlistError as error:
+        return fail(_advice(error, arguments))
+    _show(recommendations)
+    return 0
+
+
+def _recommend(arguments: argparse.Namespace) -> Recommendations:
+    with Recommender(arguments.target, timeout=arguments.timeout, security=arguments.security) as recommender:
+        return recommender.recommend(user_id=arguments.user, history=arguments.history, limit=arguments.limit)
+
+
+def _show(recommendations: Recommendations) -> None:
+    # An item id may look like markup, and has to come out as it is.
+    console = Console(markup=False, emoji=False, highlight=False)
+    table = Table("rank", "item", "score", "heads", "source")
+    for rank, item in enumerate(recommendations.items, start=1):
+        heads = ", ".join(f"{name} {score:.4f}" for name, score in sorted(item.heads.items()))
+        table.add_row(str(rank), item.item_id, f"{item.score:.4f}", heads, item.source)
+    console.print(table)
+    console.print(f"{recommendations.found} of {recommendations.asked} items from bundle {recommendations.bundle_id}")
+    if recommendations.unknown_items:
+        console.print(f"{recommendations.unknown_items} ids are not in the bundle and were ignored")
+    if recommendations.degraded:
+        console.print(f"degraded: {recommendations.degraded}")
+
+
+def _advice(error: ShortlistError, arguments: argparse.Namespace) -> str:
+    match error:
+        case Unavailable() if "Connection refused" in str(error):
+            return f"nothing answers at {arguments.target}; start it with python -m ranking_service, or see --target"
+        case Unavailable():
+            return f"{arguments.target} cannot answer now: {error}; try again"
+        case DeadlineExceeded():
+            return f"{arguments.target} did not answer within {arguments.timeout:g} s; give it longer with --timeout"
+        case InvalidRequest():
+            return f"the service refuses the request: {error}"
+    return f"{arguments.target} failed: {error}; its log says more"

@@ -1,0 +1,57 @@
+"""Flags with environment twins. No other module reads the environment."""
+
+import argparse
+import os
+from collections.abc import Callable
+
+
+def add_setting(
+    parser: argparse.ArgumentParser, flag: str, *, default: object, help: str, type: Callable[[str], object] = str
+) -> None:
+    """Adds a flag whose default is its environment twin: ``SHORTLIST_LISTEN`` for ``--listen``, when set and not empty.
+
+    ``type`` raises ValueError for what it cannot read.
+    """
+    variable = _variable(flag)
+
+    def read(text: str) -> object:
+        try:
+            return type(text)
+        except ValueError as error:
+            source = f"{variable}: " if isinstance(text, _FromEnvironment) else ""
+            raise argparse.ArgumentTypeError(f"{source}{error}") from error
+
+    value = os.environ.get(variable)
+    parser.add_argument(
+        flag,
+        default=_FromEnvironment(value) if value else default,
+        type=read,
+        metavar=flag.removeprefix("--").replace("-", "_").upper(),
+        help=f"{help} (default {default}; environment {variable})",
+    )
+
+
+class _FromEnvironment(str):
+    """A default out of the environment: argparse reads it like an argument, and a complaint has to name the source."""
+
+    __slots__ = ()
+
+
+def _variable(flag: str) -> str:
+    return "SHORTLIST_" + flag.removeprefix("--").replace("-", "_").upper()
+
+
+def is_address(text: str) -> bool:
+    """Whether it is HOST:PORT."""
+    host, _, port = text.rpartition(":")
+    return bool(host) and port.isdecimal() and int(port) < 2**16
+
+
+def require(holds: bool, flag: str, expected: str, found: object) -> None:
+    """Refuses a value.
+
+    Raises:
+        ValueError: names the flag and its environment twin, unless the condition holds.
+    """
+    if not holds:
+        raise ValueError(f"{flag} (environment {_variable(flag)}) has to be {expected}; it is {found!r}")

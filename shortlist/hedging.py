@@ -1,0 +1,87 @@
+"""A second call when the first takes long, to whoever answers sooner; within a budget. See Dean and Barroso, "The Tail
+at Scale", CACM 56, 2 (2013). gRPC for Python ignores hedging in a service config, so the client does it."""
+
+# grpc's classes are generic for the type checker only.
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from queue import Empty, SimpleQueue
+from typing import Any, TypeVar
+
+import grpc
+
+# A tenth more calls at most, even if all of them are slow: a service that is slow from overload is not to be flooded.
+_EARNED, _MOST_SAVED = 0.1, 10.0
+
+R = TypeVar("R")
+
+
+class Hedging:
+    """When a call counts as slow, in seconds, and how many may be hedged. Thread-safe.
+
+    Raises:
+        ValueError: ``after`` is not a positive number.
+    """
+
+    def __init__(self, after: float) -> None:
+        if not after > 0:
+            raise ValueError(f"hedge_after is {after}; has to be a number of seconds above 0")
+        self._after = after
+        self._budget = 1.0
+        self._lock = threading.Lock()
+
+    def call(self, start: Callable[[], grpc.Future[R]]) -> R:
+        """The answer of the first of up to two calls that succeeds; RpcError of the last when none does."""
+        self._earn()
+        done: SimpleQueue[grpc.Future[R]] = SimpleQueue()
+        calls = [_started(start, done)]
+        try:
+            finished = done.get(timeout=self._after)
+        except Empty:
+            if self._spend():
+                calls.append(_started(start, done))
+            finished = done.get()
+        if len(calls) == 2 and finished.exception() is not None:
+            finished = done.get()
+        for call in calls:
+            call.cancel()
+        return finished.result()
+
+    async def call_async(self, start: Callable[[], grpc.aio.UnaryUnaryCall[Any, R]]) -> R:
+        """:meth:`call` for asyncio."""
+        self._earn()
+        tasks = {asyncio.ensure_future(_awaited(start()))}
+        try:
+            done, _ = await asyncio.wait(tasks, timeout=self._after)
+            if not done and self._spend():
+                tasks.add(asyncio.ensure_future(_awaited(start())))
+            done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if waiting and all(task.exception() for task in done):
+                done, _ = await asyncio.wait(waiting)
+            return min(done, key=lambda task: task.exception() is not None).result()
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    def _earn(self) -> None:
+        with self._lock:
+            self._budget = min(self._budget + _EARNED, _MOST_SAVED)
+
+    def _spend(self) -> bool:
+        with self._lock:
+            if self._budget < 1:
+                return False
+            self._budget -= 1
+            return True
+
+
+def _started(start: Callable[[], grpc.Future[R]], done: SimpleQueue[grpc.Future[R]]) -> grpc.Future[R]:
+    call = start()
+    call.add_done_callback(lambda _: done.put(call))
+    return call
+
+
+async def _awaited(call: grpc.aio.UnaryUnaryCall[Any, R]) -> R:
+    return await call

@@ -1,0 +1,54 @@
+"""From a directory to a bundle that is known to work."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.bundle.bundle import Bundle
+from shortlist.errors import BundleError
+from shortlist.settings import ServerSettings
+
+WARM_UP_SECONDS = 60.0
+
+
+def opened(directory: Path, settings: ServerSettings) -> Bundle:
+    """The bundle: its signature verified when a key is configured, then its files.
+
+    Raises:
+        BundleError: it cannot be used, or is not signed with that key.
+    """
+    if settings.bundle_public_key is not None:
+        # Only here: it needs a library that most do not install.
+        from shortlist.bundle.signature import verify_signature
+
+        verify_signature(directory, settings.bundle_public_key)
+    return Bundle.open(directory)
+
+
+@contextlib.contextmanager
+def warming(bundle: Bundle) -> Iterator[None]:
+    """Runs a first query through the models: whatever goes wrong there is the bundle's fault.
+
+    Raises:
+        BundleError: the block raised.
+    """
+    try:
+        yield
+    except BundleError:
+        raise
+    except Exception as error:
+        reason = f"does not answer a first query: {type(error).__name__}: {error}"
+        raise BundleError(bundle.directory, reason) from error
+
+
+def require_finite(bundle: Bundle, name: str, scores: NDArray[np.float32]) -> None:
+    """Refuses a bundle whose model, the file ``name``, answers its first query with no numbers.
+
+    Raises:
+        BundleError: one of the scores is not finite.
+    """
+    if not np.isfinite(scores).all():
+        raise BundleError(bundle.directory / name, "answers a first query with a score that is not finite")

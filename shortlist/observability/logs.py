@@ -1,0 +1,94 @@
+"""Log lines: text for a terminal, JSON for whoever collects them; no user, item or vector in any."""
+
+# grpc's classes are generic for the type checker only.
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Iterable
+from datetime import UTC, datetime
+
+import grpc
+from pythonjsonlogger.json import JsonFormatter
+
+from shortlist.observability.tracing import current_trace_id
+
+_CALLS = logging.getLogger("shortlist.calls")
+_TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+_FIELDS = {"asctime": "time", "levelname": "level", "name": "logger", "message": "message", "exc_info": "exc"}
+_PAUSE_SECONDS = 1.0
+_logs_calls = False
+
+
+def configure_logs(*, json: bool) -> None:
+    """Logs to stderr from INFO on; as ``json``, a line for each record and, by :func:`log_call`, for each call."""
+    global _logs_calls
+    handler = logging.StreamHandler()
+    handler.setFormatter(_JsonLines() if json else logging.Formatter(_TEXT))
+    logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    _logs_calls = json
+
+
+def log_call(method: str, code: str, seconds: float, response: object, context: grpc.ServicerContext) -> None:
+    """One line for a call that was answered: by which bundle, for whom, in which trace; only in JSON logs."""
+    if not _logs_calls:
+        return
+    fields = {
+        "method": method,
+        "code": code,
+        "seconds": round(seconds, 6),
+        "bundle_id": getattr(response, "bundle_id", ""),
+        "peer": _peer_identity(context),
+        "trace_id": current_trace_id(),
+    }
+    _CALLS.info("call", extra=fields)
+
+
+class Throttled:
+    """A logger for what can happen to every call: of each message at most one line a second. Thread-safe.
+
+    The next line says how many there would have been in between.
+    """
+
+    def __init__(self, logger: logging.Logger) -> None:
+        self._logger = logger
+        self._lock = threading.Lock()
+        # By message, before its arguments are filled in: from when on the next may come, and how many did not.
+        self._messages: dict[str, tuple[float, int]] = {}
+
+    def warning(self, message: str, *arguments: object, exc_info: bool = False) -> None:
+        """See :meth:`logging.Logger.warning`."""
+        self._log(logging.WARNING, message, arguments, exc_info)
+
+    def error(self, message: str, *arguments: object, exc_info: bool = False) -> None:
+        """See :meth:`logging.Logger.error`."""
+        self._log(logging.ERROR, message, arguments, exc_info)
+
+    def _log(self, level: int, message: str, arguments: tuple[object, ...], exc_info: bool) -> None:
+        now = time.monotonic()
+        with self._lock:
+            due, left_out = self._messages.get(message, (now, 0))
+            if now < due:
+                self._messages[message] = (due, left_out + 1)
+                return
+            self._messages[message] = (now + _PAUSE_SECONDS, 0)
+        if left_out:
+            message, arguments = f"{message} (and %d more times since)", (*arguments, left_out)
+        self._logger.log(level, message, *arguments, exc_info=exc_info, stacklevel=3)
+
+
+class _JsonLines(JsonFormatter):
+    def __init__(self) -> None:
+        super().__init__([name for name in _FIELDS if name != "exc_info"], rename_fields=_FIELDS)
+
+    def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
+        return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _peer_identity(context: grpc.ServicerContext) -> str:
+    """The names in the caller's certificate; empty in plaintext."""
+    authentication = context.auth_context()
+    # Its stubs have bytes in place of the list of them.
+    names: Iterable[bytes] = authentication.get("x509_subject_alternative_name", ())  # type: ignore[assignment]
+    return ",".join(name.decode(errors="replace") for name in names)

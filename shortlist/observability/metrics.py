@@ -1,0 +1,179 @@
+"""What is counted and timed, for Prometheus; every time is in seconds."""
+
+import functools
+import time
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+from prometheus_client import (
+    CollectorRegistry,
+    Counter,
+    Gauge,
+    Histogram,
+    PlatformCollector,
+    ProcessCollector,
+    disable_created_metrics,
+    start_http_server,
+)
+
+REGISTRY = CollectorRegistry()
+ProcessCollector(registry=REGISTRY)
+PlatformCollector(registry=REGISTRY)
+
+_METHOD = ("grpc_service", "grpc_method")
+_CALL_BUCKETS = (.001, .002, .003, .005, .0075, .01, .015, .02, .03, .05, .075, .1, .15, .2, .3, .5, 1, 2)  # fmt: skip
+_STAGE_BUCKETS = (.00005, .0001, .0002, .0005, .001, .002, .003, .005, .0075, .01, .02, .05, .1)  # fmt: skip
+_QUEUE_BUCKETS = (.0001, .0005, .001, .002, .005, .01, .02, .05, .1, .2, .5, 1)  # fmt: skip
+_LOAD_BUCKETS = (.1, .2, .5, 1, 2, 5, 10, 20, 60, 120, 300)  # fmt: skip
+_BATCH_BUCKETS = (1, 2, 3, 4, 6, 8, 12, 16)
+_CANDIDATE_BUCKETS = (0, 1, 10, 50, 100, 200, 300, 500, 750, 1000)
+
+_STARTED = Counter("grpc_server_started_total", "Calls that came in.", _METHOD, registry=REGISTRY)
+_HANDLED = Counter(
+    "grpc_server_handled_total", "Calls that were answered, by status code.", (*_METHOD, "grpc_code"), registry=REGISTRY
+)
+_HANDLING_SECONDS = Histogram(
+    "grpc_server_handling_seconds",
+    "From a call's thread to its answer.",
+    _METHOD,
+    buckets=_CALL_BUCKETS,
+    registry=REGISTRY,
+)
+
+QUEUE_LENGTH = Gauge("shortlist_queue_length", "Calls that wait for a thread.", registry=REGISTRY)
+QUEUE_SECONDS = Histogram(
+    "shortlist_queue_seconds", "For how long a call waited for its thread.", buckets=_QUEUE_BUCKETS, registry=REGISTRY
+)
+BATCH_SIZE = Histogram(
+    "shortlist_batch_size", "Requests that were answered together.", buckets=_BATCH_BUCKETS, registry=REGISTRY
+)
+SEARCH_SECONDS = Histogram(
+    "shortlist_search_seconds", "A search of the index.", buckets=_STAGE_BUCKETS, registry=REGISTRY
+)
+CANDIDATES = Histogram(
+    "shortlist_candidates", "Candidates found for a request.", buckets=_CANDIDATE_BUCKETS, registry=REGISTRY
+)
+CIRCUIT_OPEN = Gauge(
+    "shortlist_retrieval_circuit_open", "1 while retrieval is not called because it failed.", registry=REGISTRY
+)
+
+
+def _counters(name: str, documentation: str, label: str, values: Sequence[str]) -> Mapping[str, Counter]:
+    """A counter with one label; its children exist from the start, for what first appears as 1 never increased."""
+    counter = Counter(name, documentation, (label,), registry=REGISTRY)
+    return {value: counter.labels(value) for value in values}
+
+
+SHED = _counters("shortlist_shed_total", "Calls that were refused.", "reason", ("queue_full",))
+EXPIRED = _counters(
+    "shortlist_expired_total", "Calls whose deadline passed while they waited for others.", "where", ("batch",)
+)
+CANCELLED = _counters(
+    "shortlist_cancelled_total",
+    "Calls whose caller had gone when their turn came, tired of waiting or not.",
+    "where",
+    ("queue", "batch"),
+)
+DEGRADED = _counters(
+    "shortlist_degraded_total",
+    "Answers that are less than both stages together give.",
+    "reason",
+    ("retrieval_unavailable", "retrieval_timeout", "bundle_mismatch", "ranker_failed", "deadline"),
+)
+_INFERENCE_SECONDS = Histogram(
+    "shortlist_inference_seconds", "A run of a model.", ("model",), buckets=_STAGE_BUCKETS, registry=REGISTRY
+)
+INFERENCE_SECONDS = {model: _INFERENCE_SECONDS.labels(model) for model in ("user_encoder", "ranker")}
+
+_BUNDLE_INFO = Gauge(
+    "shortlist_bundle_info", "1 for each bundle that is loaded.", ("bundle_id", "role"), registry=REGISTRY
+)
+_ROLES = ("current", "previous")
+_BUNDLE_AGE = Gauge("shortlist_bundle_age_seconds", "Since the served bundle was made.", registry=REGISTRY)
+_BUNDLE_LOADS = _counters("shortlist_bundle_loads_total", "Attempts to load a bundle.", "result", ("loaded", "failed"))
+_BUNDLE_LOAD_FAILURES = _counters(
+    "shortlist_bundle_load_failures_total",
+    "Bundles that could not be used, by what is wrong with them.",
+    "reason",
+    ("missing", "damaged", "unreadable", "format", "signature", "invalid"),
+)
+_BUNDLE_LOAD_SECONDS = Histogram(
+    "shortlist_bundle_load_seconds", "To verify, load and warm a bundle.", buckets=_LOAD_BUCKETS, registry=REGISTRY
+)
+
+
+def call_started(service: str, method: str) -> None:
+    """A call came in, such as of ``shortlist.ranking.v1.RankingService`` and ``Recommend``."""
+    _started(service, method).inc()
+
+
+def call_handled(service: str, method: str, code: str, seconds: float) -> None:
+    """A call was answered, with a status code such as ``OK``."""
+    _handled(service, method, code).inc()
+    _handling_seconds(service, method).observe(seconds)
+
+
+def bundle_loaded(seconds: float) -> None:
+    """A bundle was loaded."""
+    _BUNDLE_LOADS["loaded"].inc()
+    _BUNDLE_LOAD_SECONDS.observe(seconds)
+
+
+def bundle_failed(kind: str) -> None:
+    """A bundle could not be loaded; ``kind`` is that of the :class:`BundleError`."""
+    _BUNDLE_LOADS["failed"].inc()
+    _BUNDLE_LOAD_FAILURES[kind].inc()
+
+
+def bundle_served(bundle_ids: Sequence[str], create_time: datetime) -> None:
+    """From now on these bundles are loaded, the current one first, which was made at ``create_time``."""
+    served = list(zip(bundle_ids, _ROLES, strict=False))
+    for labels in served:
+        _BUNDLE_INFO.labels(*labels).set(1)
+    for sample in [sample for family in _BUNDLE_INFO.collect() for sample in family.samples]:
+        labels = (sample.labels["bundle_id"], sample.labels["role"])
+        if labels not in served:
+            _BUNDLE_INFO.remove(*labels)
+    _BUNDLE_AGE.set_function(lambda: time.time() - create_time.timestamp())
+
+
+class MetricsServer:
+    """Answers Prometheus, in threads that no call can keep busy."""
+
+    def __init__(self, listen: str) -> None:
+        host, _, port = listen.rpartition(":")
+        self._server, self._thread = start_http_server(int(port), host.strip("[]"), REGISTRY)
+        self.address = f"{host}:{self._server.server_port}"
+
+    def close(self) -> None:
+        """Stops listening."""
+        self._server.shutdown()
+        self._server.server_close()
+        self._thread.join()
+
+
+def start_metrics(listen: str) -> MetricsServer:
+    """Serves ``/metrics`` on HOST:PORT; port 0 takes a free one, which ``address`` of the result says.
+
+    Raises:
+        OSError: the port is not to be had.
+    """
+    # Prometheus does not read when a counter was made, and there would be such a series for each.
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    return MetricsServer(listen)
+
+
+# Looking a child up by its labels takes longer than counting.
+@functools.cache
+def _started(service: str, method: str) -> Counter:
+    return _STARTED.labels(service, method)
+
+
+@functools.cache
+def _handled(service: str, method: str, code: str) -> Counter:
+    return _HANDLED.labels(service, method, code)
+
+
+@functools.cache
+def _handling_seconds(service: str, method: str) -> Histogram:
+    return _HANDLING_SECONDS.labels(service, method)

@@ -1,0 +1,71 @@
+"""Whether a call may be made: the bearer token, and what the allow list has for the caller's certificate."""
+
+# grpc's classes are generic for the type checker only.
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+import grpc
+
+from shortlist.errors import PermissionDenied, Unauthenticated
+from shortlist.security.files import WatchedFiles
+from shortlist.security.metadata import AUTHORIZATION
+from shortlist.security.rules import may_call, read_rules
+from shortlist.security.settings import ServerSecurity
+from shortlist.security.tokens import is_among, read_tokens
+
+# Probes and load balancers have no token, and learn nothing but whether it serves.
+_HEALTH = "/grpc.health.v1.Health/"
+_NAMES = "x509_subject_alternative_name"
+
+
+class Authoriser:
+    """Checks each call against the token file and the allow list; either may be missing, and both change live.
+
+    Raises:
+        ValueError: a file is of no use.
+    """
+
+    def __init__(self, security: ServerSecurity) -> None:
+        tokens, rules = security.token_file, security.allow
+        self._tokens = None if tokens is None else WatchedFiles([tokens], lambda: read_tokens(tokens))
+        self._rules = None if rules is None else WatchedFiles([rules], lambda: read_rules(rules))
+
+    def check(self, method: str, context: grpc.ServicerContext) -> None:
+        """Refuses a call of a method such as ``/package.Service/Method`` unless it may be made.
+
+        Raises:
+            Unauthenticated: without a valid token.
+            PermissionDenied: the certificate is not listed for the method.
+        """
+        if method.startswith(_HEALTH):
+            return
+        if self._tokens is not None:
+            _require_token(self._tokens.value(), context)
+        if self._rules is not None and not may_call(self._rules.value(), _names(context), method.removeprefix("/")):
+            raise PermissionDenied("the client's certificate may not call this method")
+
+
+def authoriser(security: ServerSecurity) -> Authoriser | None:
+    """What checks calls; None when nothing has to be checked.
+
+    Raises:
+        ValueError: a file is of no use.
+    """
+    return Authoriser(security) if security.token_file or security.allow else None
+
+
+def _require_token(tokens: Sequence[str], context: grpc.ServicerContext) -> None:
+    for key, value in context.invocation_metadata():
+        if key == AUTHORIZATION and isinstance(value, str):
+            scheme, _, given = value.partition(" ")
+            if scheme.lower() == "bearer" and is_among(given.strip(), tokens):
+                return
+    # The same for a missing token as for a wrong one.
+    raise Unauthenticated("a valid bearer token is required")
+
+
+def _names(context: grpc.ServicerContext) -> Iterable[str]:
+    # Its stubs have bytes in place of the list of them.
+    names: Iterable[bytes] = context.auth_context().get(_NAMES, ())  # type: ignore[assignment]
+    return (name.decode(errors="replace") for name in names)

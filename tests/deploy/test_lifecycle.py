@@ -1,0 +1,102 @@
+"""How pods start, are replaced, and end."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from deploy.check.kustomize import Manifest
+from deploy.check.manifests import Workload, deployments, environment, of_kind, selects, volume_at, workloads
+
+# For the process to end once its calls have: joining threads, and the sidecar after it.
+_MARGIN_SECONDS = 10
+_SLOWEST_START_SECONDS = 120
+
+
+def test_a_pod_has_the_time_that_its_shutdown_takes(
+    manifests: list[Manifest], defaults_of: Callable[[str], dict[str, str]]
+) -> None:
+    """Proves that nothing is killed that drains: what comes before SIGTERM, the delay, the drain, and a margin fit."""
+    for workload in deployments(manifests):
+        settings = defaults_of(workload.name) | environment(workload.service, manifests)
+        before = workload.service["lifecycle"]["preStop"]["sleep"]["seconds"]
+        delay, drain = (float(settings[f"SHORTLIST_DRAIN_{name}SECONDS"]) for name in ("DELAY_", ""))
+        assert before > 0
+        assert workload.pod["terminationGracePeriodSeconds"] >= before + delay + drain + _MARGIN_SECONDS
+
+
+def test_every_deployment_gives_up_one_pod_at_a_time(manifests: list[Manifest]) -> None:
+    """Proves that a budget covers each Deployment's pods, and is not held by pods that serve nobody."""
+    budgets = of_kind(manifests, "PodDisruptionBudget")
+    for workload in deployments(manifests):
+        (budget,) = (one["spec"] for one in budgets if selects(one["spec"]["selector"], workload.labels))
+        assert budget["maxUnavailable"] == 1
+        assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
+
+
+def test_a_rollout_takes_no_pod_away_before_its_successor_serves(manifests: list[Manifest]) -> None:
+    """Proves that also a Deployment of one pod is never without one."""
+    for workload in deployments(manifests):
+        assert workload.manifest["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
+
+
+def test_loading_a_large_bundle_is_no_failed_start(manifests: list[Manifest]) -> None:
+    """Proves that the startup probe waits for minutes, so that the others need not."""
+    for workload in deployments(manifests):
+        probe = workload.service["startupProbe"]
+        assert probe["failureThreshold"] * probe["periodSeconds"] >= _SLOWEST_START_SECONDS
+
+
+def test_production_has_at_least_two_pods_of_each(production: list[Manifest]) -> None:
+    """Proves it for the autoscaler, which alone decides: no Deployment has replicas that an apply would set back."""
+    floors = {
+        one["spec"]["scaleTargetRef"]["name"]: one["spec"] for one in of_kind(production, "HorizontalPodAutoscaler")
+    }
+    for workload in deployments(production):
+        assert "replicas" not in workload.manifest["spec"]
+        assert floors[workload.name]["minReplicas"] >= 2
+        assert floors[workload.name]["behavior"]["scaleDown"]["stabilizationWindowSeconds"] >= 300
+
+
+def test_pods_spread_over_zones_and_nodes(manifests: list[Manifest]) -> None:
+    """Proves that the constraints count the pods of one service and one rollout only."""
+    for workload in deployments(manifests):
+        constraints = workload.pod["topologySpreadConstraints"]
+        keys = [one["topologyKey"] for one in constraints]
+        assert keys == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
+        for constraint in constraints:
+            assert selects(constraint["labelSelector"], workload.labels)
+            assert constraint["matchLabelKeys"] == ["app.kubernetes.io/name", "pod-template-hash"]
+
+
+def test_bundles_arrive_where_the_service_looks(manifests: list[Manifest]) -> None:
+    """Proves that one command fetches the first and all later bundles, into what the service reads and cannot write."""
+    for workload in deployments(manifests):
+        first, later = workload.pod["initContainers"]
+        assert later["command"] == [*first["command"], "--watch", "10"]
+        assert "restartPolicy" not in first
+        assert later["restartPolicy"] == "Always"
+        directory = environment(workload.service, manifests)["SHORTLIST_BUNDLES"]
+        volumes = [volume_at(workload, container, directory) for container in (first, later, workload.service)]
+        assert volumes[0] == volumes[1] == volumes[2]
+        assert "emptyDir" in volumes[0]
+        assert {"name": volumes[0]["name"], "mountPath": directory, "readOnly": True} in workload.service[
+            "volumeMounts"
+        ]
+
+
+def test_the_trainer_publishes_to_where_pods_pull_from(manifests: list[Manifest]) -> None:
+    """Proves that what the trainer writes is what is published, and that it goes to the claim that pods copy from."""
+    (trainer,) = (one for one in workloads(manifests) if one.manifest["kind"] != "Deployment")
+    fit, publish = trainer.pod["initContainers"][-1], trainer.service
+    written = fit["command"][fit["command"].index("--out") + 1]
+    assert volume_at(trainer, fit, written) == volume_at(trainer, publish, written)
+    assert publish["command"][:6] == ["shortlist", "bundles", "pull", written, "--to", "$(BUNDLE_SOURCE)"]
+    claim = _source_claim(trainer, publish, manifests)
+    for workload in deployments(manifests):
+        for container in workload.pod["initContainers"]:
+            assert container["command"][3] == "$(BUNDLE_SOURCE)"
+            assert _source_claim(workload, container, manifests) == claim
+
+
+def _source_claim(workload: Workload, container: Mapping[str, Any], manifests: list[Manifest]) -> str:
+    source = environment(container, manifests)["BUNDLE_SOURCE"]
+    return str(volume_at(workload, container, source)["persistentVolumeClaim"]["claimName"])

@@ -1,0 +1,50 @@
+"""What is scraped, and what is made of deploy/monitoring."""
+
+import re
+
+from deploy.check import generated, operator_resources
+from deploy.check.kustomize import ROOT, Manifest
+from deploy.check.manifests import of_kind, selects
+
+_JOBS = re.compile(r'\bjob=~?"([^"]*)"')
+_TOLD = re.compile(r"^\| `(Shortlist\w+)` \|", re.MULTILINE)
+
+
+def test_rules_and_dashboard_are_those_of_deploy_monitoring() -> None:
+    """Proves that the component repeats the plain files, which Prometheus' own tests run on, without a difference."""
+    assert generated.stale() == []
+
+
+def test_every_service_is_scraped_on_a_port_that_it_has(production: list[Manifest]) -> None:
+    """Proves that the monitor selects both Services by labels that they carry, and a port by the name it has there."""
+    (monitor,) = of_kind(production, "ServiceMonitor")
+    services = of_kind(production, "Service")
+    assert len(services) == 2
+    for service in services:
+        assert selects(monitor["spec"]["selector"], service["metadata"]["labels"])
+        ports = {port["name"] for port in service["spec"]["ports"]}
+        assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
+
+
+def test_the_alerts_ask_for_jobs_that_there_are(production: list[Manifest]) -> None:
+    """Proves that each job in an alert is a Service, after which the operator names the jobs."""
+    (rule,) = of_kind(production, "PrometheusRule")
+    expressions = [one["expr"] for group in rule["spec"]["groups"] for one in group["rules"]]
+    asked = {name for text in expressions for names in _JOBS.findall(text) for name in names.split("|")}
+    assert asked == {service["metadata"]["name"] for service in of_kind(production, "Service")}
+
+
+def test_the_readme_says_what_to_look_at_for_every_alert(production: list[Manifest]) -> None:
+    """Proves that whoever is paged finds the alert there, and that no other is told of."""
+    (rule,) = of_kind(production, "PrometheusRule")
+    alerts = {one["alert"] for group in rule["spec"]["groups"] for one in group["rules"]}
+    assert set(_TOLD.findall((ROOT / "README.md").read_text())) == alerts
+
+
+def test_a_wrong_field_of_the_operator_is_refused(production: list[Manifest]) -> None:
+    """Proves that the check of its resources, whose schemas no tool here has, finds what the API server would drop."""
+    (monitor,) = of_kind(production, "ServiceMonitor")
+    assert operator_resources.complaints(monitor) == []
+    (endpoint,) = monitor["spec"]["endpoints"]
+    wrong = {**monitor, "spec": {**monitor["spec"], "endpoints": [{**endpoint, "intervall": "15s", "interval": "15"}]}}
+    assert len(operator_resources.complaints(wrong)) == 2

@@ -1,0 +1,78 @@
+"""What may reach whom."""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from deploy.check.kustomize import Manifest
+from deploy.check.manifests import Workload, deployments, listened_ports, of_kind, selects, workloads
+
+# What pods may reach that no manifest of ours starts.
+_OUTSIDE = {53: "DNS"}
+
+
+def test_nothing_is_allowed_but_what_is_named(production: list[Manifest]) -> None:
+    """Proves that one policy takes in every pod, both ways, and allows nothing."""
+    specs = [policy["spec"] for policy in of_kind(production, "NetworkPolicy")]
+    assert {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]} in specs
+
+
+def test_an_opening_inwards_leads_to_a_port_that_listens(production: list[Manifest]) -> None:
+    """Proves that every pod of every policy listens on every port that it opens, and that callers are named."""
+    for spec in _specs(production):
+        for rule in spec.get("ingress", []):
+            assert rule["from"]
+            for workload in _selected(production, spec["podSelector"]):
+                listened = listened_ports(workload, production).values()
+                assert {port["port"] for port in rule["ports"]} <= set(listened)
+
+
+def test_an_opening_outwards_leads_to_a_port_that_listens(production: list[Manifest]) -> None:
+    """Proves that what pods may reach is another service of ours, on a port of it, or is named as being outside."""
+    for spec in _specs(production):
+        for rule in spec.get("egress", []):
+            for peer in rule["to"]:
+                for port in rule["ports"]:
+                    inside = [] if "namespaceSelector" in peer else _selected(production, peer["podSelector"])
+                    listened = [listened_ports(one, production).values() for one in inside]
+                    assert (inside and all(port["port"] in ports for ports in listened)) or port["port"] in _OUTSIDE
+
+
+def test_ranking_reaches_retrieval_and_callers_reach_ranking(production: list[Manifest]) -> None:
+    """Proves that what has to be open is: both ends of the call between the services, and each one's metrics."""
+    retrieval, ranking = (_one(production, name) for name in ("retrieval", "ranking"))
+    assert listened_ports(retrieval, production)["grpc"] in _open(production, ranking, "egress")
+    assert 53 in _open(production, ranking, "egress")
+    for workload in (retrieval, ranking):
+        ports = listened_ports(workload, production)
+        assert _open(production, workload, "ingress") == {ports["grpc"], ports["metrics"]}
+
+
+def test_the_trainer_reaches_nobody(production: list[Manifest]) -> None:
+    """Proves that what holds everybody's interactions has no way out."""
+    (trainer,) = (one for one in workloads(production) if one.manifest["kind"] == "CronJob")
+    assert _open(production, trainer, "egress") == _open(production, trainer, "ingress") == set()
+
+
+def _specs(manifests: Sequence[Manifest]) -> Iterator[Any]:
+    return (policy["spec"] for policy in of_kind(manifests, "NetworkPolicy"))
+
+
+def _selected(manifests: Sequence[Manifest], selector: dict[str, Any]) -> list[Workload]:
+    found = [workload for workload in workloads(manifests) if selects(selector, workload.labels)]
+    assert found, f"{selector} selects nothing"
+    return found
+
+
+def _one(manifests: Sequence[Manifest], name: str) -> Workload:
+    (found,) = (workload for workload in deployments(manifests) if workload.name == name)
+    return found
+
+
+def _open(manifests: Sequence[Manifest], workload: Workload, direction: str) -> set[int]:
+    return {
+        port["port"]
+        for spec in _specs(manifests)
+        if selects(spec["podSelector"], workload.labels)
+        for rule in spec.get(direction, [])
+        for port in rule["ports"]
+    }

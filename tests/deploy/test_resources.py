@@ -1,0 +1,42 @@
+"""What a pod is given of its node."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from deploy.check.kustomize import Manifest
+from deploy.check.manifests import cores, empty_dirs, megabytes, workloads
+
+
+def test_every_container_has_requests_and_limits(manifests: list[Manifest]) -> None:
+    """Proves that each has both of all three, and that memory is reserved as far as it may be used."""
+    for workload in workloads(manifests):
+        for container in workload.containers:
+            requests, limits = container["resources"]["requests"], container["resources"]["limits"]
+            assert set(requests) == set(limits) == {"cpu", "memory", "ephemeral-storage"}
+            assert requests["memory"] == limits["memory"]
+            assert cores(requests["cpu"]) <= cores(limits["cpu"])
+
+
+def test_native_libraries_run_no_more_threads_than_the_limit_has_cores(manifests: list[Manifest]) -> None:
+    """Proves that they do not count the cores of the node: OMP_NUM_THREADS is the limit itself, or fits into it."""
+    for container in _that_compute(manifests):
+        (threads,) = (one for one in container["env"] if one["name"] == "OMP_NUM_THREADS")
+        if "valueFrom" in threads:
+            reference = threads["valueFrom"]["resourceFieldRef"]
+            assert reference == {"containerName": container["name"], "resource": "limits.cpu"}
+        else:
+            assert int(threads["value"]) <= cores(container["resources"]["limits"]["cpu"])
+
+
+def test_what_a_pod_writes_to_its_disk_is_within_its_limit(manifests: list[Manifest]) -> None:
+    """Proves that no pod is evicted for filling its own volumes: each has a size, and the sum fits."""
+    for workload in workloads(manifests):
+        volumes = sum(megabytes(volume["sizeLimit"]) for volume in empty_dirs(workload))
+        largest = max(megabytes(one["resources"]["limits"]["ephemeral-storage"]) for one in workload.containers)
+        assert volumes < largest
+
+
+def _that_compute(manifests: list[Manifest]) -> list[Mapping[str, Any]]:
+    found = [one for workload in workloads(manifests) for one in workload.containers if one["command"][1] == "-m"]
+    assert len(found) == 3
+    return found

@@ -1,0 +1,129 @@
+"""What a pod may do, and what is known of it."""
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deploy.check.kustomize import Manifest
+from deploy.check.manifests import config, deployments, environment, of_kind, workloads
+from shortlist.ranking.v1 import ranking_service_pb2
+from shortlist.retrieval.v1 import retrieval_service_pb2
+from shortlist.security.rules import read_rules
+from shortlist.security.settings import ClientSecurity, ServerSecurity
+
+_VOLUMES = {"name", "configMap", "emptyDir", "persistentVolumeClaim", "secret"}
+_SECRET_NAMES = re.compile(r"PASSWORD|SECRET|TOKEN|KEY|CREDENTIAL")
+_DESCRIPTORS = {
+    "retrieval": retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"],
+    "ranking": ranking_service_pb2.DESCRIPTOR.services_by_name["RankingService"],
+}
+
+
+def test_the_namespace_enforces_the_restricted_standard(manifests: list[Manifest]) -> None:
+    """Proves that the cluster itself refuses what these tests miss, by a version that no upgrade of it changes."""
+    (namespace,) = of_kind(manifests, "Namespace")
+    labels = namespace["metadata"]["labels"]
+    assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
+    assert re.fullmatch(r"v1\.\d+", labels["pod-security.kubernetes.io/enforce-version"])
+    outside = [
+        one["metadata"]["name"] for one in manifests if one is not namespace and _namespace(one) != _name(namespace)
+    ]
+    assert outside == []
+
+
+def test_every_pod_meets_the_restricted_standard(manifests: list[Manifest]) -> None:
+    """Proves it of each container, those that come first included, and that none can write to its own image."""
+    for workload in workloads(manifests):
+        pod = workload.pod["securityContext"]
+        assert pod["runAsNonRoot"] is True
+        assert pod["runAsUser"] > 0
+        assert pod["seccompProfile"] == {"type": "RuntimeDefault"}
+        assert {key for volume in workload.pod["volumes"] for key in volume} <= _VOLUMES
+        assert {"hostNetwork", "hostPID", "hostIPC"}.isdisjoint(workload.pod)
+        for container in workload.containers:
+            assert container["securityContext"] == {
+                "allowPrivilegeEscalation": False,
+                "readOnlyRootFilesystem": True,
+                "capabilities": {"drop": ["ALL"]},
+            }
+
+
+def test_no_pod_is_anybody_at_the_api_server(manifests: list[Manifest]) -> None:
+    """Proves that each has an account of its own, that no token of it is mounted, and that nothing is granted to it."""
+    accounts = {_name(one): one["automountServiceAccountToken"] for one in of_kind(manifests, "ServiceAccount")}
+    used = [workload.pod["serviceAccountName"] for workload in workloads(manifests)]
+    assert sorted(used) == sorted(accounts)
+    assert set(accounts.values()) == {False}
+    assert {workload.pod["automountServiceAccountToken"] for workload in workloads(manifests)} == {False}
+    assert [one["kind"] for one in manifests if "Role" in one["kind"]] == []
+
+
+def test_no_secret_is_in_a_manifest_or_a_variable(manifests: list[Manifest]) -> None:
+    """Proves that what is secret comes as a file: a variable may name one, and never has one."""
+    assert of_kind(manifests, "Secret") == []
+    for workload in workloads(manifests):
+        for container in workload.containers:
+            assert "secretRef" not in str(container.get("envFrom"))
+            assert "secretKeyRef" not in str(container.get("env"))
+            for name, value in environment(container, manifests).items():
+                assert not _SECRET_NAMES.search(name) or Path(value).is_absolute(), name
+
+
+def test_production_speaks_mutual_tls(production: list[Manifest]) -> None:
+    """Proves that servers have all that it takes, and ranking all that it shows to retrieval, from mounted files."""
+    for workload in deployments(production):
+        paths = {
+            name.removeprefix("SHORTLIST_").lower(): Path(value)
+            for name, value in environment(workload.service, production).items()
+            if value.startswith("/etc/shortlist/")
+        }
+        of_client = {name: path for name, path in paths.items() if name.startswith("retrieval_")}
+        of_server = ServerSecurity(**{name: path for name, path in paths.items() if name not in of_client})
+        assert None not in (of_server.tls_cert, of_server.tls_client_ca, of_server.allow)
+        if workload.name == "ranking":
+            client = ClientSecurity(**{name.removeprefix("retrieval_"): path for name, path in of_client.items()})
+            assert None not in (client.ca, client.cert)
+        mounted = {Path(mount["mountPath"]) for mount in workload.service["volumeMounts"] if mount.get("readOnly")}
+        assert {path.parent for path in paths.values()} <= mounted
+
+
+@pytest.mark.parametrize("service", _DESCRIPTORS)
+def test_an_allow_list_names_methods_that_there_are(service: str, production: list[Manifest], tmp_path: Path) -> None:
+    """Proves that each service can read its list, and that it lets nobody call what the service does not have."""
+    descriptor = _DESCRIPTORS[service]
+    (workload,) = (one for one in deployments(production) if one.name == service)
+    (volume,) = (volume for volume in workload.pod["volumes"] if volume["name"] == "allow")
+    (text,) = config(production, volume["configMap"]["name"]).values()
+    path = tmp_path / "allow.toml"
+    path.write_text(text)
+    known = {f"{descriptor.full_name}/{method}" for method in ("*", *descriptor.methods_by_name)}
+    rules = read_rules(path)
+    assert rules
+    assert {method for methods in rules.values() for method in methods} <= known
+
+
+def test_retrieval_lets_ranking_in(production: list[Manifest]) -> None:
+    """Proves that the name that the README asks for in ranking's certificate is the one that retrieval's list has."""
+    component = Path(__file__).parents[2] / "deploy" / "components" / "mtls"
+    assert list(read_rules(component / "retrieval-allow.toml")) == ["ranking.shortlist.svc"]
+    assert "dnsNames: [ranking.shortlist.svc," in (component / "README.md").read_text()
+
+
+def test_production_is_the_production_profile(
+    production: list[Manifest], defaults_of: Callable[[str], dict[str, str]]
+) -> None:
+    """Proves that reflection is off there, though it is on by default."""
+    for workload in deployments(production):
+        assert defaults_of(workload.name)["SHORTLIST_PROFILE"] == "development"
+        assert environment(workload.service, production)["SHORTLIST_PROFILE"] == "production"
+
+
+def _name(manifest: Manifest) -> str:
+    return str(manifest["metadata"]["name"])
+
+
+def _namespace(manifest: Manifest) -> Any:  # noqa: ANN401
+    return manifest["metadata"].get("namespace")

@@ -1,0 +1,162 @@
+"""The alerts and the dashboard speak of metrics that there are, and the alerts fire when they should."""
+
+import json
+import re
+import shutil
+import subprocess
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+import yaml
+
+from shortlist.observability import metrics
+
+_MONITORING = Path(__file__).parents[2] / "deploy" / "monitoring"
+_ALERTS, _TESTS, _DASHBOARD = (_MONITORING / name for name in ("alerts.yaml", "alerts_test.yaml", "dashboard.json"))
+# What Prometheus itself adds.
+_SCRAPED = {"namespace", "job", "instance"}
+_WORDS = {"by", "or", "unless", "offset", "and", "on", "ignoring"}
+_LABEL_LISTS = re.compile(r"\b(?:by|on|ignoring)\s*\(([^)]*)\)")
+_MATCHERS = re.compile(r"\{([^}]*)\}")
+_RANGES = re.compile(r"\[[^]]*\]|\boffset \w+")
+_PROMTOOL = shutil.which("promtool")
+needs_promtool = pytest.mark.skipif(_PROMTOOL is None, reason="promtool is missing: apt-get install prometheus")
+
+
+def rules() -> list[dict[str, Any]]:
+    return [rule for group in yaml.safe_load(_ALERTS.read_text())["groups"] for rule in group["rules"]]
+
+
+def panels() -> list[dict[str, Any]]:
+    return [panel for panel in json.loads(_DASHBOARD.read_text())["panels"] if panel["type"] != "row"]
+
+
+def expressions() -> Iterator[str]:
+    dashboard = json.loads(_DASHBOARD.read_text())
+    yield from (rule["expr"] for rule in rules())
+    yield from (target["expr"] for panel in panels() for target in panel["targets"])
+    yield from (annotation["expr"] for annotation in dashboard["annotations"]["list"])
+
+
+def names_and_labels(expression: str) -> tuple[set[str], set[str]]:
+    """The metrics and the labels in it."""
+    without_strings = re.sub(r'"[^"]*"', '""', expression)
+    lists = [found for pattern in (_LABEL_LISTS, _MATCHERS) for found in pattern.findall(without_strings)]
+    labels = {label for found in lists for label in re.findall(r"[a-z_]+", found)}
+    rest = without_strings
+    for pattern in (_LABEL_LISTS, _MATCHERS, _RANGES):
+        rest = pattern.sub(" ", rest)
+    return set(re.findall(r"\b[a-zA-Z_:][\w:]*\b(?!\s*\()", rest)) - _WORDS, labels
+
+
+def promtool(*arguments: str | Path, stdin: str = "") -> None:
+    assert _PROMTOOL is not None
+    done = subprocess.run([_PROMTOOL, *arguments], input=stdin, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_an_expression_is_taken_apart() -> None:
+    """The tests below look at every metric and label of an expression, and at nothing else."""
+    expression = (
+        'sum by (job, le) (rate(a_total{code=~"x|y", where!="z"}[$__rate_interval])) / 2 * 8 unless b offset 1m > 0'
+    )
+    assert names_and_labels(expression) == ({"a_total", "b"}, {"job", "le", "code", "where"})
+
+
+@pytest.mark.parametrize("expression", sorted(set(expressions())))
+def test_every_metric_and_label_exists(expression: str) -> None:
+    """A renamed metric cannot leave an alert that never fires or a panel that stays empty."""
+    metrics.call_started("test.v1.Service", "Named")
+    metrics.call_handled("test.v1.Service", "Named", "OK", 0.01)
+    metrics.bundle_served(["a"], datetime.now(UTC))
+    families = list(metrics.REGISTRY.collect())
+    names, labels = names_and_labels(expression)
+    assert names
+    assert names - {sample.name for family in families for sample in family.samples} - {"up"} == set()
+    assert labels - {label for family in families for one in family.samples for label in one.labels} - _SCRAPED == set()
+
+
+def test_every_status_code_exists() -> None:
+    """A misspelt code would match no call."""
+    found = {
+        code
+        for expression in expressions()
+        for codes in re.findall(r'grpc_code(?:=~|!=|=)"([^"]*)"', expression)
+        for code in codes.split("|")
+    }
+    assert found
+    assert found <= {code.name for code in grpc.StatusCode}
+
+
+@pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
+def test_an_alert_says_how_bad_it_is_and_what_to_do(rule: dict[str, Any]) -> None:
+    """Whoever is woken by it needs no other page to begin."""
+    assert rule["labels"]["severity"] in ("critical", "warning")
+    assert {"summary", "description", "runbook"} == rule["annotations"].keys()
+    assert "Look first at" in rule["annotations"]["description"]
+
+
+def test_every_alert_has_a_test_in_which_it_fires() -> None:
+    """An alert that is added is tested as well."""
+    tests = yaml.safe_load(_TESTS.read_text())["tests"]
+    expected = [
+        sample["labels"] for test in tests for one in test["promql_expr_test"] for sample in one.get("exp_samples", [])
+    ]
+    tested = {name for labels in expected for name in re.findall(r'alertname="(\w+)"', labels)}
+    assert tested == {rule["alert"] for rule in rules()}
+
+
+def test_the_dashboard_works_in_any_grafana() -> None:
+    """It names no data source of ours but asks for one, and its panels do not lie on each other."""
+    for panel in panels():
+        sources = [panel["datasource"], *(target["datasource"] for target in panel["targets"])]
+        assert all(source == {"type": "prometheus", "uid": "${datasource}"} for source in sources)
+    every = json.loads(_DASHBOARD.read_text())["panels"]
+    cells = [
+        (panel["gridPos"]["x"] + x, panel["gridPos"]["y"] + y)
+        for panel in every
+        for x in range(panel["gridPos"]["w"])
+        for y in range(panel["gridPos"]["h"])
+    ]
+    assert len(cells) == len(set(cells))
+    assert max(x for x, _ in cells) < 24
+    assert len({panel["id"] for panel in every}) == len(every)
+
+
+@needs_promtool
+def test_the_alerts_are_valid() -> None:
+    """Prometheus loads them, templates included."""
+    promtool("check", "rules", _ALERTS)
+
+
+@needs_promtool
+def test_the_alerts_fire_on_trouble_and_on_nothing_else() -> None:
+    """Each on planted series, after its time and not before it; all silent on healthy ones."""
+    promtool("test", "rules", _TESTS)
+
+
+@needs_promtool
+def test_the_dashboards_expressions_are_promql(tmp_path: Path) -> None:
+    """Nothing else reads them before somebody opens it; promtool reads expressions as rules."""
+    # Grafana fills its variables in.
+    filled = [expression.replace("$__rate_interval", "1m") for expression in expressions()]
+    rules = [{"record": f"expression:{number}", "expr": expression} for number, expression in enumerate(filled)]
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "expressions", "rules": rules}]}))
+    promtool("check", "rules", tmp_path / "rules.yaml")
+
+
+@needs_promtool
+def test_a_real_scrape_is_what_prometheus_likes() -> None:
+    """Names, units and help texts keep its conventions."""
+    metrics.call_started("test.v1.Service", "Scraped")
+    metrics.call_handled("test.v1.Service", "Scraped", "OK", 0.01)
+    server = metrics.start_metrics("127.0.0.1:0")
+    with urllib.request.urlopen(f"http://{server.address}/metrics", timeout=5) as response:
+        scraped = response.read().decode()
+    server.close()
+    promtool("check", "metrics", stdin=scraped)

@@ -1,0 +1,100 @@
+"""Small bundles that nobody trained: the tables are real, the models and the index are not."""
+
+import hashlib
+from pathlib import Path
+
+import numpy as np
+
+from shortlist.bundle import FORMAT_VERSION, BundleStore, IndexInfo, ItemTables, Manifest, TransitionTable, UserTables
+from shortlist.bundle.bundle import INDEX, ITEM_TABLE, RANKER, USER_ENCODER, save_tables
+from shortlist.bundle.ids import sorted_ids
+from shortlist.bundle.manifest import FileDigest
+
+OLDEST, OLDER, NEWER, NEWEST = (f"2026010{day}T000000-000{day}" for day in range(1, 5))
+_ITEMS, _DIMENSION = 5, 4
+
+
+def publish(root: Path, *bundle_ids: str, size: int = 1000) -> None:
+    """Publishes a bundle for each id, whose opaque files have ``size`` bytes, others for each."""
+    for bundle_id in bundle_ids:
+        with BundleStore(root).publishing(bundle_id) as directory:
+            write_files(directory, bundle_id, size)
+            manifest_of(directory, bundle_id).write(directory)
+
+
+def write_files(directory: Path, bundle_id: str, size: int = 1000) -> None:
+    """Everything but the manifest."""
+    save_tables(directory, _items(), _users())
+    for name in (INDEX, USER_ENCODER, RANKER, ITEM_TABLE):
+        (directory / name).write_bytes(_bytes(f"{bundle_id}/{name}", size))
+
+
+def manifest_of(directory: Path, bundle_id: str) -> Manifest:
+    """The manifest of the files as they are."""
+    day = bundle_id[6:8]
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        bundle_id=bundle_id,
+        create_time=f"2026-01-{day}T01:00:00+01:00",
+        libraries={"numpy": np.__version__},
+        dimension=_DIMENSION,
+        metric="inner_product",
+        item_count=_ITEMS,
+        user_count=1,
+        item_features=("count",),
+        user_features=("known",),
+        event_names=("watch",),
+        encoder_history=10,
+        ranker_history=10,
+        value_mean=0.0,
+        value_std=1.0,
+        heads=("like",),
+        candidate_count=4,
+        index=IndexInfo(spec="Flat", parameters="", recall=1.0, recall_at=4, target=0.99, trials=()),
+        metrics={"two_stage/hr@10": 0.25, "two_stage/ndcg@10": 0.125, "two_stage/recall@200": float("nan")},
+        recipe={"encoder": {"dimension": _DIMENSION}},
+        files={path.name: FileDigest.of(path) for path in sorted(directory.iterdir())},
+    )
+
+
+def damage(path: Path) -> None:
+    """Flips a bit, which changes no size."""
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def names(root: Path) -> list[str]:
+    """What is in a directory of bundles, hidden things too."""
+    return sorted(path.name for path in root.iterdir())
+
+
+def _items() -> ItemTables:
+    rows = np.arange(_ITEMS, dtype=np.int32)
+    transitions = TransitionTable(
+        offsets=np.arange(_ITEMS + 1, dtype=np.int64), rows=rows, weights=np.ones((_ITEMS, 3), dtype=np.float32)
+    )
+    return ItemTables(
+        ids=sorted_ids([f"i{row}" for row in rows]),
+        vectors=np.eye(_ITEMS, _DIMENSION, dtype=np.float32),
+        features=np.zeros((_ITEMS, 1), dtype=np.float32),
+        popular=rows,
+        transitions=transitions,
+        value_mean=0.0,
+        value_std=1.0,
+    )
+
+
+def _users() -> UserTables:
+    return UserTables(
+        ids=sorted_ids(["u"]),
+        features=np.ones((1, 1), dtype=np.float32),
+        offsets=np.array([0, 1], dtype=np.int64),
+        rows=np.zeros(1, dtype=np.int32),
+        values=np.full(1, np.nan, dtype=np.float32),
+        events=np.zeros(1, dtype=np.uint8),
+    )
+
+
+def _bytes(name: str, size: int) -> bytes:
+    return hashlib.shake_128(name.encode()).digest(size)

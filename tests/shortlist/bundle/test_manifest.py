@@ -1,0 +1,161 @@
+"""The manifest is input: whoever can write to the volume or the bucket can write it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from shortlist.bundle import Bundle, Manifest
+from shortlist.errors import BundleError
+from tests.shortlist.bundle.fake import NEWEST, manifest_of, publish, write_files
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(st.text(), inner, max_size=4),
+    max_leaves=12,
+)
+# The directory is the same for all examples, and each overwrites it.
+_many = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+def valid(tmp_path: Path) -> dict[str, Any]:
+    """A manifest as JSON, beside the files that it names."""
+    write_files(tmp_path, NEWEST)
+    manifest_of(tmp_path, NEWEST).write(tmp_path)
+    read: dict[str, Any] = json.loads((tmp_path / "manifest.json").read_text())
+    return read
+
+
+def read(directory: Path, raw: object) -> Manifest:
+    (directory / "manifest.json").write_text(json.dumps(raw))
+    return Manifest.read(directory)
+
+
+def test_what_is_written_is_read_back(tmp_path: Path) -> None:
+    """Proves that the checks let a whole bundle through, to its tables."""
+    publish(tmp_path, NEWEST)
+    written = manifest_of(tmp_path / NEWEST, NEWEST)
+    opened = Bundle.open(tmp_path / NEWEST).manifest
+    assert (opened.index, opened.recipe, opened.heads) == (written.index, written.recipe, written.heads)
+
+
+@_many
+@given(raw=_JSON)
+def test_any_json_is_a_manifest_or_a_bundle_error(tmp_path: Path, raw: object) -> None:
+    """Proves that nothing that can be written as JSON ends in another exception."""
+    with pytest.raises(BundleError):
+        read(tmp_path, raw)
+
+
+@_many
+@given(data=st.data(), value=_JSON)
+def test_any_value_in_any_place_is_read_or_refused(
+    tmp_path: Path, valid: dict[str, Any], data: st.DataObject, value: object
+) -> None:
+    """Proves the same of a manifest with one value exchanged, at any depth, or under any name."""
+    changed = json.loads(json.dumps(valid))
+    inside: Any = changed
+    while True:
+        key = data.draw(st.sampled_from(sorted(inside)) | st.text() if isinstance(inside, dict) else st.just(0))
+        deeper = inside.get(key) if isinstance(inside, dict) else None
+        if not (isinstance(deeper, dict) and deeper and data.draw(st.booleans())):
+            break
+        inside = deeper
+    inside[key] = value
+    try:
+        manifest = read(tmp_path, changed)
+        manifest.verify(tmp_path)
+    except BundleError:
+        return
+    assert isinstance(manifest, Manifest)
+
+
+@_many
+@given(content=st.binary())
+def test_any_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
+    """Proves the same of what is no JSON, nor text."""
+    (tmp_path / "manifest.json").write_bytes(content)
+    with pytest.raises(BundleError):
+        Manifest.read(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda raw: raw["files"]["index.faiss"].update(size=-1), "size of index.faiss is out of range"),
+        (lambda raw: raw["files"]["index.faiss"].update(size=2**60), "size of index.faiss"),
+        (lambda raw: raw["files"]["index.faiss"].update(size=True), "size'?.* has to be int, and is bool"),
+        (lambda raw: raw["files"]["index.faiss"].update(sha256="A" * 64), "sha256 of index.faiss"),
+        (lambda raw: raw["files"]["index.faiss"].update(sha256="../" * 20), "sha256 of index.faiss"),
+        (lambda raw: raw["files"].update({"../../etc/passwd": raw["files"]["index.faiss"]}), "not a file inside"),
+        (lambda raw: raw["files"].update({"manifest.json": raw["files"]["index.faiss"]}), "not a file inside"),
+        (lambda raw: raw["files"].update({"x" * 300: raw["files"]["index.faiss"]}), "not a file inside"),
+        (lambda raw: raw.update(files=[]), "files has to be an object, and is list"),
+        (lambda raw: raw.update(heads=[]), "heads is out of range"),
+        (lambda raw: raw.update(heads=["like", 1]), r"heads\[1\] has to be str"),
+        (lambda raw: raw.update(dimension=0), "dimension"),
+        (lambda raw: raw.update(dimension=10**400), "dimension"),
+        (lambda raw: raw.update(item_count=2**31), "item_count"),
+        (lambda raw: raw.update(user_count="1"), "user_count has to be int, and is str"),
+        (lambda raw: raw.update(value_std=0), "value_std"),
+        (lambda raw: raw.update(value_std=10**400), "value_std is too large"),
+        (lambda raw: raw.update(value_mean=float("nan")), "value_mean"),
+        (lambda raw: raw.update(create_time="yesterday"), "create_time"),
+        (lambda raw: raw.update(create_time="0001-01-01T00:00:00+23:00"), "create_time"),
+        (lambda raw: raw.update(bundle_id="../other"), "bundle_id"),
+        (lambda raw: raw.update(format_version=2), "format version 2; this release reads version 1"),
+        (lambda raw: raw.update(format_version=True), "format_version has to be int"),
+        (lambda raw: raw.update(surprise=1), "'surprise', which this release does not know"),
+        (lambda raw: raw.pop("index"), "has no 'index'"),
+        (lambda raw: raw["index"].update(trials=[{}]), r"trials\[0\] has no 'spec'"),
+    ],
+)
+def test_what_is_wrong_is_named(
+    tmp_path: Path, valid: dict[str, Any], change: Callable[[dict[str, Any]], object], told: str
+) -> None:
+    """Proves that each kind of nonsense is refused before a file is touched, and that the message says where it is."""
+    change(valid)
+    with pytest.raises(BundleError, match=told):
+        read(tmp_path, valid)
+
+
+def test_lists_within_lists_are_refused(tmp_path: Path) -> None:
+    """Proves that the parser's stack is not the process's end."""
+    (tmp_path / "manifest.json").write_text("[" * 200_000)
+    with pytest.raises(BundleError, match="cannot be read"):
+        Manifest.read(tmp_path)
+
+
+def test_a_manifest_of_more_than_all_memory_is_not_read(tmp_path: Path) -> None:
+    """Proves that the size is looked at first."""
+    with (tmp_path / "manifest.json").open("wb") as file:
+        file.truncate(2**40)
+    with pytest.raises(BundleError, match="which no manifest has"):
+        Manifest.read(tmp_path)
+
+
+def test_a_file_that_is_a_symbolic_link_is_refused(tmp_path: Path, valid: dict[str, Any]) -> None:
+    """Proves that a bundle cannot have another file of the machine read."""
+    (tmp_path / "index.faiss").rename(tmp_path.parent / "elsewhere")
+    (tmp_path / "index.faiss").symlink_to(tmp_path.parent / "elsewhere")
+    with pytest.raises(BundleError, match="symbolic link"):
+        read(tmp_path, valid)
+
+
+@pytest.mark.parametrize(
+    ("change", "kind"),
+    [(Path.unlink, "missing"), (lambda path: path.write_bytes(b""), "damaged")],
+)
+def test_a_refusal_has_a_kind_to_count(
+    tmp_path: Path, valid: dict[str, Any], change: Callable[[Path], object], kind: str
+) -> None:
+    """Proves that a metric can tell a file that is gone from one that changed."""
+    change(tmp_path / "index.faiss")
+    with pytest.raises(BundleError) as caught:
+        Manifest.read(tmp_path).verify(tmp_path)
+    assert (caught.value.kind, caught.value.path.name) == (kind, "index.faiss")

@@ -1,0 +1,140 @@
+"""What a service writes to stderr, as a process of its own: logging belongs to the whole process."""
+
+import json
+import logging
+import re
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import trustme
+
+from shortlist.observability.logs import Throttled
+
+# A server that logs its calls, and a call to it. Arguments: whether in JSON; certificates of both and their authority.
+CALL = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+import grpc
+from shortlist.observability.logs import configure_logs, log_call
+from shortlist.ranking.v1 import ranking_service_pb2 as pb
+
+def handle(request, context):
+    response = pb.RecommendResponse(bundle_id="b-1")
+    log_call("/test.v1.Echo/Say", "OK", 0.0123456789, response, context)
+    log_call("/test.v1.Echo/Say", "INTERNAL", 0.5, None, context)
+    return b""
+
+configure_logs(json=sys.argv[1] == "json")
+server = grpc.server(ThreadPoolExecutor(1))
+handlers = {"Say": grpc.unary_unary_rpc_method_handler(handle)}
+server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.v1.Echo", handlers)])
+if sys.argv[2:]:
+    cert, key, ca = (open(path, "rb").read() for path in sys.argv[2:])
+    port = server.add_secure_port("127.0.0.1:0", grpc.ssl_server_credentials([(key, cert)], ca, True))
+    channel = grpc.secure_channel(f"127.0.0.1:{port}", grpc.ssl_channel_credentials(ca, key, cert))
+else:
+    port = server.add_insecure_port("127.0.0.1:0")
+    channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+server.start()
+with channel:
+    channel.unary_unary("/test.v1.Echo/Say")(b"", timeout=5)
+server.stop(None).wait()
+"""
+RECORDS = """
+import logging, sys
+from shortlist.observability.logs import configure_logs
+configure_logs(json=sys.argv[1] == "json")
+log = logging.getLogger("some.module")
+log.debug("not told")
+log.info("%d bundles\\nloaded", 2, extra={"bundle_id": "b-1"})
+try:
+    {}["gone"]
+except KeyError:
+    log.exception("failed")
+"""
+
+
+def lines(script: str, *arguments: str | Path) -> list[str]:
+    done = subprocess.run([sys.executable, "-c", script, *arguments], check=True, capture_output=True, text=True)
+    return done.stderr.splitlines()
+
+
+def test_each_record_is_one_line_of_json() -> None:
+    """Whoever collects the lines can parse each, also those with line ends and tracebacks; the time is UTC."""
+    told, failed = (json.loads(line) for line in lines(RECORDS, "json"))
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", told.pop("time"))
+    assert told == {
+        "level": "INFO",
+        "logger": "some.module",
+        "message": "2 bundles\nloaded",
+        "bundle_id": "b-1",
+    }
+    assert failed["level"] == "ERROR"
+    assert failed["exc"].startswith("Traceback (most recent call last):\n")
+    assert failed["exc"].endswith("KeyError: 'gone'")
+    assert sorted(failed) == ["exc", "level", "logger", "message", "time"]
+
+
+def test_text_is_for_reading() -> None:
+    """In development a record looks as it always did."""
+    told = lines(RECORDS, "text")
+    assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO some\.module: 2 bundles", told[0])
+    assert told[-1] == "KeyError: 'gone'"
+
+
+def test_a_call_is_one_line_that_says_what_became_of_it() -> None:
+    """Method, code, seconds and bundle, and nothing of what was asked for."""
+    answered, failed = (json.loads(line) for line in lines(CALL, "json"))
+    del answered["time"], failed["time"]
+    expected = {
+        "level": "INFO",
+        "logger": "shortlist.calls",
+        "message": "call",
+        "method": "/test.v1.Echo/Say",
+        "code": "OK",
+        "seconds": 0.012346,
+        "bundle_id": "b-1",
+        "peer": "",
+        "trace_id": "",
+    }
+    assert answered == expected
+    assert failed == expected | {"code": "INTERNAL", "seconds": 0.5, "bundle_id": ""}
+
+
+def test_a_call_is_told_by_the_names_in_its_certificate(tmp_path: Path) -> None:
+    """Who audits the calls of a service with client certificates sees whose each was."""
+    authority = trustme.CA()
+    leaf = authority.issue_cert("127.0.0.1", "backend.test")
+    paths = [tmp_path / name for name in ("cert", "key", "ca")]
+    for blob, path in zip([leaf.cert_chain_pems[0], leaf.private_key_pem, authority.cert_pem], paths, strict=True):
+        blob.write_to_path(path)
+    assert set(json.loads(lines(CALL, "json", *paths)[0])["peer"].split(",")) == {"127.0.0.1", "backend.test"}
+
+
+def test_calls_are_not_told_as_text() -> None:
+    """A terminal in development is not flooded."""
+    assert lines(CALL, "text") == []
+
+
+def test_of_one_message_a_line_a_second_and_then_how_many_were_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    """A failure of every call neither fills the log nor hides how often it was, nor another failure."""
+    often = Throttled(logging.getLogger("often"))
+    for number in range(5):
+        often.warning("call %d failed", number)
+    often.error("something else")
+    assert [record.getMessage() for record in caplog.records] == ["call 0 failed", "something else"]
+    time.sleep(1.05)
+    for number in (5, 6):
+        often.warning("call %d failed", number)
+    assert caplog.records[-1].getMessage() == "call 5 failed (and 4 more times since)"
+    time.sleep(1.05)
+    try:
+        raise KeyError("gone")
+    except KeyError:
+        often.warning("call %d failed", 7, exc_info=True)
+    assert caplog.records[-1].getMessage() == "call 7 failed (and 1 more times since)"
+    assert "KeyError: 'gone'" in caplog.text
+    assert caplog.records[-1].funcName == "test_of_one_message_a_line_a_second_and_then_how_many_were_left_out"

@@ -1,0 +1,152 @@
+"""What Prometheus reads, over HTTP."""
+
+import socket
+import time
+import urllib.request
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from shortlist.observability import metrics
+from shortlist.ranking.v1.ranking_service_pb2 import DegradedReason
+
+SERVICE = "test.v1.Service"
+Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
+DOCUMENTED = {
+    "grpc_server_started_total": "counter",
+    "grpc_server_handled_total": "counter",
+    "grpc_server_handling_seconds": "histogram",
+    "shortlist_queue_length": "gauge",
+    "shortlist_queue_seconds": "histogram",
+    "shortlist_batch_size": "histogram",
+    "shortlist_search_seconds": "histogram",
+    "shortlist_inference_seconds": "histogram",
+    "shortlist_candidates": "histogram",
+    "shortlist_shed_total": "counter",
+    "shortlist_expired_total": "counter",
+    "shortlist_cancelled_total": "counter",
+    "shortlist_degraded_total": "counter",
+    "shortlist_bundle_info": "gauge",
+    "shortlist_bundle_age_seconds": "gauge",
+    "shortlist_bundle_loads_total": "counter",
+    "shortlist_bundle_load_failures_total": "counter",
+    "shortlist_bundle_load_seconds": "histogram",
+    "shortlist_retrieval_circuit_open": "gauge",
+    "process_cpu_seconds_total": "counter",
+    "python_info": "gauge",
+}
+
+
+@pytest.fixture
+def server() -> Iterator[metrics.MetricsServer]:
+    """One on a free port."""
+    server = metrics.start_metrics("127.0.0.1:0")
+    yield server
+    server.close()
+
+
+def read(server: metrics.MetricsServer) -> str:
+    with urllib.request.urlopen(f"http://{server.address}/metrics", timeout=5) as response:
+        text: str = response.read().decode()
+    return text
+
+
+def samples(server: metrics.MetricsServer) -> Samples:
+    families = text_string_to_metric_families(read(server))
+    return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
+
+
+def key(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
+    return name, frozenset(labels.items())
+
+
+def test_every_documented_name_is_there_from_the_start(server: metrics.MetricsServer) -> None:
+    """A dashboard or an alert finds each metric before the first call, and nobody adds or drops one unnoticed."""
+    lines = [line.split() for line in read(server).splitlines() if line.startswith("# TYPE ")]
+    found = {name: kind for _, _, name, kind in lines}
+    assert DOCUMENTED.items() <= found.items()
+    others = [name for name in found if name not in DOCUMENTED and not name.startswith("process_")]
+    assert others == []
+
+
+def test_what_never_happened_is_zero_and_not_missing(server: metrics.MetricsServer) -> None:
+    """Prometheus sees no increase in a counter that first appears as 1."""
+    found = samples(server)
+    for name, label, values in [
+        ("shed", "reason", ["queue_full"]),
+        ("expired", "where", ["batch"]),
+        ("cancelled", "where", ["queue", "batch"]),
+        ("bundle_loads", "result", ["loaded", "failed"]),
+        ("bundle_load_failures", "reason", ["missing", "damaged", "unreadable", "format", "signature", "invalid"]),
+    ]:
+        assert all(key(f"shortlist_{name}_total", **{label: value}) in found for value in values)
+    for model in ("user_encoder", "ranker"):
+        assert key("shortlist_inference_seconds_count", model=model) in found
+
+
+def test_every_reason_to_degrade_is_counted() -> None:
+    """A reason that is added to the API cannot be forgotten here."""
+    reasons = {name.removeprefix("DEGRADED_REASON_").lower() for name in DegradedReason.keys()}  # noqa: SIM118
+    assert set(metrics.DEGRADED) == reasons - {"unspecified"}
+
+
+def test_a_call_is_counted_and_timed(server: metrics.MetricsServer) -> None:
+    """By service, method and code; what is still being handled is started and not handled."""
+    metrics.call_started(SERVICE, "Counted")
+    metrics.call_started(SERVICE, "Counted")
+    metrics.call_handled(SERVICE, "Counted", "INTERNAL", 0.0149)
+    found, labels = samples(server), {"grpc_service": SERVICE, "grpc_method": "Counted"}
+    assert found[key("grpc_server_started_total", **labels)] == 2
+    assert found[key("grpc_server_handled_total", grpc_code="INTERNAL", **labels)] == 1
+    assert found[key("grpc_server_handling_seconds_sum", **labels)] == 0.0149
+    assert found[key("grpc_server_handling_seconds_bucket", le="0.01", **labels)] == 0
+    assert found[key("grpc_server_handling_seconds_bucket", le="0.015", **labels)] == 1
+
+
+def test_only_the_bundles_that_are_loaded_are_told_of(server: metrics.MetricsServer) -> None:
+    """After each swap the current one and the one before it remain, and the age is that of the current one."""
+    made = datetime.now(UTC) - timedelta(seconds=100)
+    metrics.bundle_served(["a"], made - timedelta(days=1))
+    metrics.bundle_served(["b", "a"], made - timedelta(hours=1))
+    metrics.bundle_served(["c", "b"], made)
+    found = samples(server)
+    assert {one for one in found if one[0] == "shortlist_bundle_info"} == {
+        key("shortlist_bundle_info", bundle_id="c", role="current"),
+        key("shortlist_bundle_info", bundle_id="b", role="previous"),
+    }
+    first = found[key("shortlist_bundle_age_seconds")]
+    assert 100 <= first < 110
+    time.sleep(0.05)
+    assert samples(server)[key("shortlist_bundle_age_seconds")] > first
+
+
+def test_a_bundle_that_is_refused_is_counted_by_what_is_wrong(server: metrics.MetricsServer) -> None:
+    """A failure is an attempt as well, and takes no place among the times of those that were loaded."""
+    before = samples(server)
+    metrics.bundle_failed("damaged")
+    metrics.bundle_loaded(0.3)
+    after = samples(server)
+    grown = {one[0]: after[one] - before[one] for one in after if "bundle_load" in one[0] and after[one] > before[one]}
+    assert grown["shortlist_bundle_load_failures_total"] == 1
+    assert grown["shortlist_bundle_load_seconds_count"] == 1
+    for result in ("loaded", "failed"):
+        attempts = key("shortlist_bundle_loads_total", result=result)
+        assert after[attempts] - before[attempts] == 1
+
+
+def test_a_taken_port_is_an_oserror() -> None:
+    """The server can say which port it could not have."""
+    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
+        metrics.start_metrics(f"127.0.0.1:{taken.getsockname()[1]}")
+
+
+def test_the_port_is_free_once_closed() -> None:
+    """A service can be started again at once where it was."""
+    former = metrics.start_metrics("127.0.0.1:0")
+    read(former)
+    former.close()
+    again = metrics.start_metrics(former.address)
+    assert again.address == former.address
+    again.close()

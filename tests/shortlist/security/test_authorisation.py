@@ -1,0 +1,202 @@
+"""Which calls are made once there is a connection."""
+
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from shortlist.security.authorisation import authoriser
+from shortlist.security.settings import ClientSecurity, ServerSecurity
+
+Issue = Callable[..., tuple[Path, Path]]
+Serve = Callable[[ServerSecurity], str]
+Call = Callable[..., str]
+SAY, SHOUT, HEALTH = "test.v1.Echo/Say", "test.v1.Echo/Shout", "grpc.health.v1.Health/Check"
+_SECONDS = 10.0
+
+
+@pytest.fixture
+def server(issue: Issue) -> ServerSecurity:
+    """A server of this machine with TLS."""
+    cert, key = issue("127.0.0.1", file="server")
+    return ServerSecurity(tls_cert=cert, tls_key=key)
+
+
+@pytest.fixture
+def client(issue: Issue, ca: Path) -> ClientSecurity:
+    """A caller with a certificate for two names."""
+    cert, key = issue("backend.test", "10.0.0.1", file="client")
+    return ClientSecurity(ca=ca, cert=cert, key=key)
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Callable[[str, str], Path]:
+    """Writes a file of the test's folder."""
+
+    def write(name: str, text: str) -> Path:
+        (tmp_path / name).write_text(text)
+        return tmp_path / name
+
+    return write
+
+
+Write = Callable[[str, str], Path]
+
+
+def _eventually(holds: Callable[[], bool]) -> None:
+    end = time.monotonic() + _SECONDS
+    while not holds():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def test_nothing_to_check_is_no_authoriser(server: ServerSecurity) -> None:
+    """A server without tokens and rules does nothing for them on any call."""
+    assert authoriser(server) is None
+
+
+@pytest.mark.parametrize(
+    ("token", "answer"),
+    [
+        ("first-token", "called by "),
+        ("second-token", "called by "),
+        ("third-token", "UNAUTHENTICATED"),
+        ("first-toke", "UNAUTHENTICATED"),
+        ("first-token-", "UNAUTHENTICATED"),
+        ("", "UNAUTHENTICATED"),
+    ],
+)
+def test_a_call_needs_one_of_the_tokens(
+    serve: Serve, call: Call, write: Write, server: ServerSecurity, ca: Path, token: str, answer: str
+) -> None:
+    """Each line is one, empty lines are none; and a part of one, a longer one, or none at all will not do."""
+    address = serve(replace(server, token_file=write("tokens", "first-token\n\n  second-token\n")))
+    client = ClientSecurity(ca=ca, token_file=write("token", token) if token else None)
+    assert call(address, client) == answer
+
+
+def test_a_token_is_replaced_without_a_failed_call(
+    serve: Serve, call: Call, write: Write, server: ServerSecurity, ca: Path
+) -> None:
+    """The server takes both while the client changes from one to the other; then the old one is worth nothing."""
+    address = serve(replace(server, token_file=write("tokens", "old")))
+    changing = ClientSecurity(ca=ca, token_file=write("token", "old"))
+    remembering = ClientSecurity(ca=ca, token_file=write("old", "old"))
+    foreseeing = ClientSecurity(ca=ca, token_file=write("new", "new"))
+
+    assert (call(address, changing), call(address, foreseeing)) == ("called by ", "UNAUTHENTICATED")
+    write("tokens", "old\nnew\n")
+    _eventually(lambda: call(address, foreseeing) == "called by ")
+    write("token", "new")
+    for _ in range(10):
+        assert call(address, changing) == "called by "
+        time.sleep(0.01)
+    write("tokens", "new")
+    _eventually(lambda: call(address, remembering) == "UNAUTHENTICATED")
+    assert call(address, changing) == "called by "
+
+
+def test_a_token_file_without_a_token_leaves_the_old_ones(
+    serve: Serve, call: Call, write: Write, server: ServerSecurity, ca: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """An empty file is not taken for "no token needed", nor for "nobody may call"; and no token is in the log."""
+    address = serve(replace(server, token_file=write("tokens", "secret-one")))
+    known = ClientSecurity(ca=ca, token_file=write("token", "secret-one"))
+    with caplog.at_level(logging.INFO):
+        for text in ("", "secret two"):
+            write("tokens", text)
+            for _ in range(5):
+                time.sleep(0.02)
+                assert (call(address, known), call(address, ClientSecurity(ca=ca))) == ("called by ", "UNAUTHENTICATED")
+    assert "has no token" in caplog.text
+    assert "secret" not in caplog.text
+
+
+RULES = """
+"backend.test" = ["test.v1.Echo/Say"]
+"spiffe://test/ops" = ["test.v1.Echo/*"]
+"""
+
+
+@pytest.mark.parametrize(
+    ("names", "method", "answer"),
+    [
+        (["backend.test"], SAY, "called by backend.test"),
+        (["backend.test"], SHOUT, "PERMISSION_DENIED"),
+        (["other.test"], SAY, "PERMISSION_DENIED"),
+        (["sub.backend.test"], SAY, "PERMISSION_DENIED"),
+        (["other.test", "backend.test"], SAY, "called by other.test backend.test"),
+    ],
+)
+def test_a_certificate_may_call_what_is_listed_for_its_name(
+    serve: Serve,
+    call: Call,
+    issue: Issue,
+    write: Write,
+    server: ServerSecurity,
+    ca: Path,
+    names: list[str],
+    method: str,
+    answer: str,
+) -> None:
+    """Exactly that method, by exactly that name; one of several names is enough."""
+    cert, key = issue(*names, file="client")
+    address = serve(replace(server, tls_client_ca=ca, allow=write("allow.toml", RULES)))
+    assert call(address, ClientSecurity(ca=ca, cert=cert, key=key), method) == answer
+
+
+def test_a_star_is_every_method_of_one_service(
+    serve: Serve, call: Call, write: Write, server: ServerSecurity, client: ClientSecurity, ca: Path
+) -> None:
+    """And of no service whose name only begins like it."""
+    star = replace(server, tls_client_ca=ca, allow=write("star.toml", '"10.0.0.1" = ["test.v1.Echo/*"]'))
+    longer = replace(server, tls_client_ca=ca, allow=write("longer.toml", '"10.0.0.1" = ["test.v1.EchoOther/*"]'))
+    for method in (SAY, SHOUT):
+        assert call(serve(star), client, method) == "called by backend.test 10.0.0.1"
+        assert call(serve(longer), client, method) == "PERMISSION_DENIED"
+
+
+def test_the_list_changes_live_and_a_broken_one_does_not_count(
+    serve: Serve,
+    call: Call,
+    write: Write,
+    server: ServerSecurity,
+    client: ClientSecurity,
+    ca: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Rules are given and taken back; what is no list of rules neither opens nor closes anything, and is logged."""
+    address = serve(replace(server, tls_client_ca=ca, allow=write("allow.toml", '"backend.test" = []')))
+    assert call(address, client) == "PERMISSION_DENIED"
+    write("allow.toml", RULES)
+    _eventually(lambda: call(address, client).startswith("called by"))
+    write("allow.toml", '"backend.test" = ["test.v1.Echo/')
+    for _ in range(5):
+        time.sleep(0.02)
+        assert call(address, client).startswith("called by")
+        assert call(address, client, SHOUT) == "PERMISSION_DENIED"
+    assert "allow.toml" in caplog.text
+    write("allow.toml", "")
+    _eventually(lambda: call(address, client) == "PERMISSION_DENIED")
+
+
+def test_health_is_for_everybody(serve: Serve, call: Call, write: Write, server: ServerSecurity, ca: Path) -> None:
+    """A probe has no token."""
+    address = serve(replace(server, token_file=write("tokens", "token")))
+    assert call(address, ClientSecurity(ca=ca), HEALTH) != "UNAUTHENTICATED"
+    assert call(address, ClientSecurity(ca=ca), SAY) == "UNAUTHENTICATED"
+
+
+def test_a_call_needs_both_when_both_are_asked_for(
+    serve: Serve, call: Call, write: Write, server: ServerSecurity, client: ClientSecurity, ca: Path
+) -> None:
+    """Neither a listed certificate nor a valid token is enough."""
+    tokens, rules = write("tokens", "token"), write("allow.toml", RULES)
+    address = serve(replace(server, tls_client_ca=ca, allow=rules, token_file=tokens))
+    assert call(address, client) == "UNAUTHENTICATED"
+    with_token = replace(client, token_file=write("token", "token"))
+    assert call(address, with_token) == "called by backend.test 10.0.0.1"
+    assert call(address, with_token, SHOUT) == "PERMISSION_DENIED"

@@ -1,0 +1,138 @@
+"""Flags of security, and which of them go together."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shortlist.security.settings import (
+    ClientSecurity,
+    ServerSecurity,
+    add_client_security,
+    add_server_security,
+    read_client_security,
+    read_server_security,
+)
+
+Issue = Callable[..., tuple[Path, Path]]
+CERT, KEY, CA, ALLOW, TOKEN = (Path(name) for name in ("cert", "key", "ca", "allow", "token"))
+
+
+def _server(*argv: str) -> ServerSecurity:
+    parser = argparse.ArgumentParser()
+    add_server_security(parser)
+    return read_server_security(parser, parser.parse_args(argv))
+
+
+def _client(*argv: str) -> ClientSecurity:
+    parser = argparse.ArgumentParser()
+    add_client_security(parser, "retrieval")
+    return read_client_security(parser, parser.parse_args(argv), "retrieval")
+
+
+def test_without_a_flag_nothing_is_asked_of_anybody() -> None:
+    """The defaults are plaintext, for both ends."""
+    assert _server() == ServerSecurity()
+    assert _client() == ClientSecurity()
+
+
+def test_flags_and_their_twins_become_settings(
+    issue: Issue, ca: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """All of them, some by flag and some by environment."""
+    cert, key = issue("a.test")
+    token, allow = tmp_path / "token", tmp_path / "allow.toml"
+    token.write_text("token")
+    allow.write_text('"a.test" = ["test.v1.Echo/*"]')
+    monkeypatch.setenv("SHORTLIST_TLS_CLIENT_CA", str(ca))
+    monkeypatch.setenv("SHORTLIST_TOKEN_FILE", str(token))
+    server = _server("--tls-cert", str(cert), "--tls-key", str(key), "--allow", str(allow))
+    assert server == ServerSecurity(tls_cert=cert, tls_key=key, tls_client_ca=ca, allow=allow, token_file=token)
+    monkeypatch.setenv("SHORTLIST_RETRIEVAL_TOKEN_FILE", str(token))
+    client = _client("--retrieval-ca", str(ca), "--retrieval-cert", str(cert), "--retrieval-key", str(key))
+    assert client == ClientSecurity(ca=ca, cert=cert, key=key, token_file=token)
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"tls_cert": CERT}, "--tls-key"),
+        ({"tls_key": KEY}, "--tls-cert"),
+        ({"tls_client_ca": CA}, "--tls-cert"),
+        ({"tls_cert": CERT, "tls_key": KEY, "allow": ALLOW}, "--tls-client-ca"),
+        ({"token_file": TOKEN}, "--tls-cert"),
+    ],
+)
+def test_a_server_s_flag_that_needs_another_says_so(given: dict[str, Path], missing: str) -> None:
+    """A list without certificates would let nobody in, a token in plaintext would be everybody's."""
+    with pytest.raises(ValueError, match=f"needs {missing}"):
+        ServerSecurity(**given)
+
+
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        ({"cert": CERT, "ca": CA}, "key"),
+        ({"key": KEY, "ca": CA}, "cert"),
+        ({"cert": CERT, "key": KEY}, "ca"),
+        ({"token_file": TOKEN}, "ca"),
+    ],
+)
+def test_a_client_s_setting_that_needs_another_says_so(given: dict[str, Path], missing: str) -> None:
+    """No token is sent in plaintext."""
+    with pytest.raises(ValueError, match=f"needs {missing}"):
+        ClientSecurity(**given)
+
+
+def test_a_combination_of_no_use_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """Exit code 2, as for any wrong flag, and the flags by name."""
+    with pytest.raises(SystemExit) as exit_info:
+        _client("--retrieval-token-file", "token")
+    assert exit_info.value.code == 2
+    assert "--retrieval-*: token-file needs ca" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("broken", ["tls-cert", "tls-key", "tls-client-ca", "allow", "token-file"])
+@pytest.mark.parametrize("contents", [None, b"\n\0\xff"])
+def test_a_file_of_no_use_is_a_usage_error_that_names_it(
+    issue: Issue, ca: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: str, contents: bytes | None
+) -> None:
+    """Missing or nonsense: found before the server starts, and so before its workers do."""
+    cert, key = issue("a.test")
+    token, allow = tmp_path / "token", tmp_path / "allow.toml"
+    token.write_text("token")
+    allow.write_text("")
+    paths = {"tls-cert": cert, "tls-key": key, "tls-client-ca": ca, "allow": allow, "token-file": token}
+    paths[broken] = tmp_path / "broken"
+    if contents is not None:
+        paths[broken].write_bytes(contents)
+    with pytest.raises(SystemExit) as exit_info:
+        _server(*(argument for name, path in paths.items() for argument in (f"--{name}", str(path))))
+    assert exit_info.value.code == 2
+    assert str(tmp_path / "broken") in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "rules",
+    [
+        "a.test = []",
+        '"a.test" = "test.v1.Echo/Say"',
+        '"a.test" = ["/test.v1.Echo/Say"]',
+        '"a.test" = ["*"]',
+        '"a.test" = ["test.v1.Echo"]',
+        '"a.test" = [1]',
+    ],
+)
+def test_a_rule_that_would_allow_nothing_is_refused(
+    issue: Issue, ca: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], rules: str
+) -> None:
+    """A name without its quotes, a method in another spelling: told at the start and not found out in production."""
+    cert, key = issue("b.test")
+    (tmp_path / "allow.toml").write_text(rules)
+    with pytest.raises(SystemExit):
+        _server(
+            *("--tls-cert", str(cert), "--tls-key", str(key), "--tls-client-ca", str(ca)),
+            *("--allow", str(tmp_path / "allow.toml")),
+        )
+    assert "allow.toml" in capsys.readouterr().err

@@ -1,0 +1,251 @@
+"""``shortlist bundles``, as an operator and a pod run it."""
+
+import json
+import os
+import select
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from shortlist.bundle.store import BundleStore
+from shortlist.cli import main
+from tests.shortlist.bundle.fake import NEWER, NEWEST, OLDER, OLDEST, damage, names, publish
+
+_WAIT_SECONDS = 20.0
+
+
+@pytest.fixture
+def bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Three bundles, in the directory that SHORTLIST_BUNDLES names."""
+    publish(tmp_path / "bundles", OLDEST, OLDER, NEWER)
+    monkeypatch.setenv("SHORTLIST_BUNDLES", str(tmp_path / "bundles"))
+    return tmp_path / "bundles"
+
+
+def run(*arguments: str) -> int:
+    return main(["bundles", *arguments])
+
+
+def test_the_list_says_what_there_is_and_what_is_served(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Proves that a person sees time (UTC), counts, index, figures, size and marks, the newest first, nothing cut."""
+    run("pin", OLDER)
+    (bundles / OLDEST / "manifest.json").write_text("[bold]{")
+    capsys.readouterr()
+    assert run("list") == 0
+    metrics = ["hr@10", "ndcg@10", "recall@200"]
+    header, _, newer, older, oldest, problem = [line for line in capsys.readouterr().out.splitlines() if line.strip()]
+    assert header.split() == ["bundle", "made", "(UTC)", "items", "users", "index", "recall", *metrics, "size"]
+    row = [NEWER, "2026-01-03", "00:00", "5", "1", "Flat", "1.000", "0.250", "0.125", "nan"]
+    assert newer.split()[: len(row)] == row
+    assert newer.rstrip().endswith("kB")
+    assert older.rstrip().endswith("current, pinned")
+    assert oldest.rstrip().endswith("unreadable")
+    assert problem.startswith(f"{OLDEST}: manifest.json cannot be read")
+
+
+def test_the_list_is_there_for_programs(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Proves that --json is strict JSON with the same facts, also where a figure is no number."""
+    (bundles / OLDER / "manifest.json").unlink()
+    assert run("list", "--json") == 0
+    newer, older, oldest = json.loads(capsys.readouterr().out)
+    assert (newer["id"], newer["current"], newer["pinned"], newer["problem"]) == (NEWER, True, False, None)
+    assert (newer["items"], newer["users"], newer["create_time"]) == (5, 1, "2026-01-03T01:00:00+01:00")
+    assert newer["index"] == {"spec": "Flat", "parameters": "", "recall": 1.0, "recall_at": 4}
+    assert newer["metrics"] == {"two_stage/hr@10": 0.25, "two_stage/ndcg@10": 0.125, "two_stage/recall@200": None}
+    assert newer["bytes"] == sum(path.stat().st_size for path in (bundles / NEWER).iterdir())
+    assert "is missing" in older["problem"]
+    assert not oldest["current"]
+
+
+def test_a_pin_holds_until_it_is_ended(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Proves what each command says: which is current, and what to do next."""
+    assert run("pin", OLDEST) == 0
+    assert f"{OLDEST} is current and pinned; `shortlist bundles unpin`" in capsys.readouterr().out
+    publish(bundles, NEWEST)
+    assert BundleStore(bundles).current_id() == OLDEST
+    assert run("unpin") == 0
+    assert f"{OLDEST} is not pinned any more; current is {OLDEST}" in capsys.readouterr().out
+    assert run("unpin") == 0
+    assert "nothing was pinned" in capsys.readouterr().out
+
+
+def test_a_rollback_tells_both(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Proves that from, to and what was passed over are said, and that the end of the road is a failure."""
+    damage(bundles / OLDER / "index.faiss")
+    assert run("rollback") == 0
+    told = capsys.readouterr()
+    assert f"from {NEWER} back to {OLDEST}" in told.out
+    assert "index.faiss: sha256 differs" in told.err
+    assert BundleStore(bundles).current_id() == OLDEST
+    assert run("rollback") == 1
+    assert f"no usable bundle that is older than {OLDEST}" in capsys.readouterr().err
+
+
+def test_verify_names_the_bad_file_and_goes_on(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Proves that one bad bundle fails the command, that the others are looked at too, and that ids choose."""
+    assert run("verify") == 0
+    assert capsys.readouterr().out.count("is whole: 17 files") == 3
+    damage(bundles / OLDER / "user_encoder.onnx")
+    assert run("verify") == 1
+    told = capsys.readouterr()
+    assert f"{OLDER}/user_encoder.onnx: sha256 differs" in told.err
+    assert told.out.count("is whole") == 2
+    assert run("verify", NEWER, OLDEST) == 0
+    assert run("verify", NEWER, "20250101T000000-0000") == 1
+    assert "`shortlist bundles list` shows those there are" in capsys.readouterr().err
+
+
+def test_garbage_is_told_before_it_goes(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Proves that --dry-run removes nothing, and that what is freed is said."""
+    publish(bundles, NEWEST)
+    assert run("gc", "--keep", "1", "--dry-run") == 0
+    planned = capsys.readouterr().out
+    assert f"{OLDEST} would be removed" in planned
+    assert len(BundleStore(bundles).ids()) == 4
+    assert run("gc", "--keep", "1") == 0
+    assert capsys.readouterr().out == planned.replace("would be ", "")
+    assert names(bundles) == [NEWER, NEWEST, "CURRENT"]
+    assert run("gc") == 0
+    assert capsys.readouterr().out == "0 bytes freed\n"
+
+
+def test_a_bundle_is_pulled_and_pushed(bundles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Proves both directions between directories, that --to stands in for --bundles, and what is said."""
+    to, back = tmp_path / "to", tmp_path / "back"
+    assert run("pull", str(bundles), "--to", str(to)) == 0
+    assert f"{NEWER} is current: " in capsys.readouterr().out
+    assert run("push", str(back), "--bundles", str(to)) == 0
+    assert f"{NEWER} is current at {back}: " in capsys.readouterr().out
+    assert run("push", str(back)) == 0
+    assert "it was there, and is verified" in capsys.readouterr().out
+    assert names(back) == [NEWER, "CURRENT"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["list"], "has no bundles; see --bundles"),
+        (["verify"], "has no bundles; see --bundles"),
+        (["rollback"], "has the trainer written a bundle here?"),
+        (["gc"], "has the trainer written a bundle here?"),
+        (["pin", NEWER], "`shortlist bundles list` shows those there are"),
+        (["unpin"], "No such file or directory"),
+        (["push", "elsewhere"], "has the trainer written a bundle here?"),
+        (["pull", "nowhere"], "nowhere has no CURRENT: is it a directory of bundles"),
+        (["pull", "nonsense://bucket"], "nonsense"),
+    ],
+)
+def test_a_failure_says_what_to_do(
+    tmp_path: Path, arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Proves that each command ends with 1 and one line on stderr where there is nothing, and makes no directory."""
+    assert run(*arguments, "--bundles", str(tmp_path / "none")) == 1
+    complaint = capsys.readouterr().err
+    assert told in complaint
+    assert complaint.startswith("shortlist: ")
+    assert complaint.count("\n") == 1
+    assert not (tmp_path / "none").exists()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [[], ["pin"], ["gc", "--keep", "0"], ["gc", "--keep", "x"], ["pull"], ["pull", "x", "--watch", "0"], ["lsit"]],
+)
+def test_a_wrong_usage_ends_with_2(arguments: list[str]) -> None:
+    """Proves that a script can tell a typing error from a failure."""
+    with pytest.raises(SystemExit) as exit_info:
+        run(*arguments)
+    assert exit_info.value.code == 2
+
+
+@pytest.mark.parametrize("command", ["list", "pin", "unpin", "rollback", "verify", "gc", "pull", "push"])
+def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Proves that --help is given, and names the variable that stands in for --bundles."""
+    with pytest.raises(SystemExit) as exit_info:
+        run(command, "--help")
+    assert exit_info.value.code == 0
+    assert "SHORTLIST_BUNDLES" in capsys.readouterr().out
+
+
+class Watching:
+    """``shortlist bundles pull --watch``, in a process of its own."""
+
+    def __init__(self, source: Path, to: Path) -> None:
+        code = "import sys; from shortlist.cli import main; sys.exit(main())"
+        arguments = ["bundles", "pull", str(source), "--to", str(to), "--watch", "0.05"]
+        self.to = to
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", code, *arguments], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+
+    def tells_of(self, bundle_id: str) -> None:
+        assert self.process.stdout is not None
+        assert select.select([self.process.stdout], [], [], _WAIT_SECONDS)[0]
+        assert self.process.stdout.readline().startswith(f"{bundle_id} is current: ")
+        assert BundleStore(self.to).current_id() == bundle_id
+
+    def ends_on(self, number: int) -> tuple[int, str, str]:
+        self.process.send_signal(number)
+        out, err = self.process.communicate(timeout=5)
+        return self.process.returncode, out, err
+
+
+@pytest.fixture
+def watching(bundles: Path, tmp_path: Path) -> Iterator[Watching]:
+    """A watch over the bundles that has seen the first."""
+    watching = Watching(bundles, tmp_path / "to")
+    watching.tells_of(NEWER)
+    yield watching
+    watching.process.kill()
+    watching.process.communicate()
+
+
+def test_a_watch_follows_its_source_through_its_troubles(bundles: Path, watching: Watching) -> None:
+    """Proves that what is new comes, that a torn source and then none is told and survived, and SIGTERM ends it."""
+    (bundles / "CURRENT").write_text(f"{NEWEST}\n")
+    time.sleep(0.5)
+    bundles.rename(bundles.with_name("gone"))
+    time.sleep(0.5)
+    assert BundleStore(watching.to).current_id() == NEWER
+    bundles.with_name("gone").rename(bundles)
+    publish(bundles, NEWEST)
+    watching.tells_of(NEWEST)
+    started = time.monotonic()
+    exit_code, out, err = watching.ends_on(signal.SIGTERM)
+    assert time.monotonic() - started < 2
+    assert (exit_code, out) == (0, "")
+    assert "manifest.json is not there; next try in 0.05 s" in err
+    assert "has no CURRENT" in err
+    pauses = [float(line.split()[-2]) for line in err.splitlines()]
+    assert pauses == sorted(pauses)
+    assert pauses[-1] >= 0.4
+    assert len(err.splitlines()) < 8
+    assert names(watching.to) == [NEWER, NEWEST, "CURRENT"]
+
+
+def test_ctrl_c_ends_a_watch_with_130(watching: Watching) -> None:
+    """Proves that an impatient person gets no traceback."""
+    exit_code, _, err = watching.ends_on(signal.SIGINT)
+    assert (exit_code, err) == (130, "")
+
+
+def test_sigterm_ends_a_copy_at_once_and_leaves_nothing(bundles: Path, tmp_path: Path) -> None:
+    """Proves it in the middle of a file of 8 GiB, which is a hole."""
+    publish(bundles, NEWEST, size=2**20)
+    os.truncate(bundles / NEWEST / "index.faiss", 2**33)
+    manifest = json.loads((bundles / NEWEST / "manifest.json").read_text())
+    manifest["files"]["index.faiss"]["size"] = 2**33
+    (bundles / NEWEST / "manifest.json").write_text(json.dumps(manifest))
+    watching = Watching(bundles, tmp_path / "to")
+    until = time.monotonic() + _WAIT_SECONDS
+    while not list((tmp_path / "to").glob(".staging-*/index.faiss")):
+        assert time.monotonic() < until
+        time.sleep(0.01)
+    exit_code, out, _ = watching.ends_on(signal.SIGTERM)
+    assert (exit_code, out) == (0, "")
+    assert names(tmp_path / "to") == []

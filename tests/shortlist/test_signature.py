@@ -1,0 +1,133 @@
+"""Signed bundles, by the real library and real keys."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+
+from shortlist.bundle.signature import SIGNATURE, sign, verify_signature
+from shortlist.errors import BundleError
+
+
+def _write_keys(folder: Path, name: str, key: PrivateKeyTypes) -> tuple[Path, Path]:
+    private, public = folder / f"{name}.key", folder / f"{name}.pub"
+    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
+    return private, public
+
+
+@pytest.fixture
+def keys(tmp_path: Path) -> tuple[Path, Path]:
+    """A private key and its public half."""
+    return _write_keys(tmp_path, "ours", ec.generate_private_key(ec.SECP256R1()))
+
+
+@pytest.fixture
+def bundle(tmp_path: Path, keys: tuple[Path, Path]) -> Path:
+    """A signed directory, renamed after that as a published bundle is."""
+    staging = tmp_path / ".staging-1-20260101T000000-0001"
+    staging.mkdir()
+    (staging / "manifest.json").write_text('{"files": {}}')
+    (staging / "index.faiss").write_bytes(bytes(range(256)) * 512)
+    sign(staging, keys[0])
+    return staging.rename(tmp_path / "20260101T000000-0001")
+
+
+def test_a_bundle_passes_as_it_was_signed(bundle: Path, keys: tuple[Path, Path]) -> None:
+    """Also under another name than it was signed under: it is written into a directory that is renamed."""
+    verify_signature(bundle, keys[1])
+
+
+@pytest.mark.parametrize("name", ["manifest.json", "index.faiss"])
+def test_a_changed_file_is_refused(bundle: Path, keys: tuple[Path, Path], name: str) -> None:
+    """One flipped bit, in the manifest or in a file that the manifest has."""
+    contents = bytearray((bundle / name).read_bytes())
+    contents[-1] ^= 1
+    (bundle / name).write_bytes(contents)
+    with pytest.raises(BundleError, match="does not hold") as caught:
+        verify_signature(bundle, keys[1])
+    assert caught.value.kind == "signature"
+    assert name in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["extra.npy", ".gitignore"])
+def test_a_file_that_was_not_signed_is_refused(bundle: Path, keys: tuple[Path, Path], name: str) -> None:
+    """Nothing can be slipped in, not under a name that the library leaves out by itself either."""
+    (bundle / name).write_text("something")
+    with pytest.raises(BundleError, match="does not hold"):
+        verify_signature(bundle, keys[1])
+
+
+def test_a_missing_file_is_refused(bundle: Path, keys: tuple[Path, Path]) -> None:
+    """What was signed has to be there."""
+    (bundle / "index.faiss").unlink()
+    with pytest.raises(BundleError, match="does not hold"):
+        verify_signature(bundle, keys[1])
+
+
+def test_a_bundle_without_a_signature_is_refused(bundle: Path, keys: tuple[Path, Path]) -> None:
+    """Leaving it out is no way around."""
+    (bundle / SIGNATURE).unlink()
+    with pytest.raises(BundleError, match="only signed bundles"):
+        verify_signature(bundle, keys[1])
+
+
+def test_a_signature_of_another_key_is_refused(bundle: Path, tmp_path: Path) -> None:
+    """Whole and well signed, by somebody else."""
+    _, theirs = _write_keys(tmp_path, "theirs", ec.generate_private_key(ec.SECP256R1()))
+    with pytest.raises(BundleError, match="does not hold"):
+        verify_signature(bundle, theirs)
+
+
+@pytest.mark.parametrize("contents", ["", "{}", "[]", "\0", '{"verificationMaterial": {}}'])
+def test_a_signature_that_is_none_is_refused(bundle: Path, keys: tuple[Path, Path], contents: str) -> None:
+    """Whatever the library raises for it is a BundleError here."""
+    (bundle / SIGNATURE).write_text(contents)
+    with pytest.raises(BundleError, match="does not hold"):
+        verify_signature(bundle, keys[1])
+
+
+def test_the_signature_of_another_bundle_is_refused(bundle: Path, tmp_path: Path, keys: tuple[Path, Path]) -> None:
+    """By the same key, for other files."""
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "manifest.json").write_text("{}")
+    sign(other, keys[0])
+    (other / SIGNATURE).replace(bundle / SIGNATURE)
+    with pytest.raises(BundleError, match="does not hold"):
+        verify_signature(bundle, keys[1])
+
+
+def test_a_key_of_no_use_is_blamed_and_not_the_bundle(bundle: Path, tmp_path: Path) -> None:
+    """One that is not there, one that is no key, one of another kind: the error names the key's file."""
+    private, public = _write_keys(tmp_path, "rsa", rsa.generate_private_key(public_exponent=65537, key_size=2048))
+    (tmp_path / "text").write_text("no key")
+    for path in (public, tmp_path / "text", tmp_path / "missing"):
+        with pytest.raises(BundleError, match="is not a key") as caught:
+            verify_signature(bundle, path)
+        assert caught.value.path == path
+    with pytest.raises(BundleError, match="is not a key"):
+        sign(bundle, private)
+
+
+def test_the_library_s_own_command_agrees(bundle: Path, keys: tuple[Path, Path]) -> None:
+    """Whoever has the bundle and the public key can check it without this project."""
+    command = [sys.executable, "-m", "model_signing", "verify", "key", str(bundle)]
+    options = ["--signature", str(bundle / SIGNATURE), "--public_key", str(keys[1])]
+    done = subprocess.run([*command, *options], check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_without_the_library_the_error_names_the_extra(
+    bundle: Path, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A service that is told to take signed bundles only takes none, and says what is missing."""
+    monkeypatch.setitem(sys.modules, "model_signing", None)
+    with pytest.raises(BundleError, match=r"shortlist\[signing\]"):
+        verify_signature(bundle, keys[1])
+    with pytest.raises(BundleError, match=r"shortlist\[signing\]"):
+        sign(bundle, keys[0])
