@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 BUILD = Path("build") / "bench"
 BUNDLES = BUILD / "bundles"
+ITEMS = 100_000
+USERS = 20_000
 DIMENSION = 64
 CANDIDATES = 500
 HISTORY = 50

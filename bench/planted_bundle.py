@@ -8,7 +8,7 @@ import polars as pl
 import torch
 from torch import nn
 
-from bench.planted import BUNDLES, CANDIDATES, DIMENSION, HISTORY, Planted, genre_of
+from bench.planted import BUNDLES, CANDIDATES, DIMENSION, HISTORY, ITEMS, USERS, Planted, genre_of
 from shortlist.bundle import BundleStore
 from shortlist.errors import BundleError
 from trainer.data import Dataset, load
@@ -22,8 +22,6 @@ from trainer.recipe import Encoder, Items, Ranker, Recipe
 from trainer.statistics import item_tables
 from trainer.two_stage import TwoStage
 
-ITEMS = 100_000
-USERS = 20_000
 RECIPE = Recipe(
     items=Items(categorical=("genre",)),
     encoder=Encoder(dimension=DIMENSION, history=HISTORY),

@@ -1,10 +1,9 @@
-"""``python -m bench.startup``: from exec to serving, what is imported, and what a second worker costs in memory.
+"""``python -m bench.startup``: from exec to serving, what is imported, and what a further worker costs in memory.
 
 Takes the planted bundle, or the current one of ``--bundles``. Writes ``build/bench/startup.json`` and prints a table.
 """
 
 import argparse
-import re
 import statistics
 import subprocess
 import sys
@@ -18,7 +17,7 @@ from rich.table import Table
 from bench.machine import machine
 from bench.planted import BUILD, BUNDLES
 from bench.processes import write_json
-from demo.services import Service, ServiceFailed, descendants, worker_pids
+from demo.services import Service, ServiceFailed, descendants
 from shortlist.bundle import BundleStore
 from shortlist.errors import BundleError
 
@@ -28,9 +27,10 @@ _ROUNDS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """Of one service. ``second_worker_of_bundle`` is what a second worker adds, as a share of the bundle's size.
+    """Of one service. Proportional set sizes (PSS) are sums over all of its processes, the parents of workers too.
 
-    Proportional set sizes (PSS) are of the workers; the parent of several holds no bundle, and is told apart.
+    ``further_worker_of_bundle`` is what a third worker adds to two, as a share of the bundle's size: the second brings
+    the parents with it, which one process does without.
     """
 
     start_seconds: float
@@ -40,16 +40,14 @@ class Figures:
     import_seconds: float
     pss_mb_one_worker: float
     pss_mb_two_workers: float
-    pss_mb_parent: float
-    private_mb_of_a_worker: float
-    second_worker_of_bundle: float
+    pss_mb_three_workers: float
+    further_worker_of_bundle: float
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Start:
     seconds: float
-    workers: list[dict[str, float]]
-    parent: list[dict[str, float]]
+    pss_mb: float
 
 
 def main() -> None:
@@ -81,22 +79,19 @@ def _planted() -> Path:
 
 def _figures(name: str, bundles: Path, size: float) -> Figures:
     alone = [_start(name, bundles, 1) for _ in range(_ROUNDS)]
-    shared = _start(name, bundles, 2)
+    two, three = _start(name, bundles, 2), _start(name, bundles, 3)
     modules, import_seconds = _imports(name)
-    one = statistics.median(_sum(start.workers, "Pss") for start in alone)
-    two = _sum(shared.workers, "Pss")
     seconds = [start.seconds for start in alone]
     return Figures(
         start_seconds=statistics.median(seconds),
         start_seconds_all=seconds,
-        start_seconds_two_workers=shared.seconds,
+        start_seconds_two_workers=two.seconds,
         imported_modules=modules,
         import_seconds=import_seconds,
-        pss_mb_one_worker=one,
-        pss_mb_two_workers=two,
-        pss_mb_parent=_sum(shared.parent, "Pss"),
-        private_mb_of_a_worker=_sum(shared.workers, "Private_Dirty") / 2,
-        second_worker_of_bundle=(two - one) / size,
+        pss_mb_one_worker=statistics.median(start.pss_mb for start in alone),
+        pss_mb_two_workers=two.pss_mb,
+        pss_mb_three_workers=three.pss_mb,
+        further_worker_of_bundle=(three.pss_mb - two.pss_mb) / size,
     )
 
 
@@ -107,25 +102,12 @@ def _start(name: str, bundles: Path, workers: int) -> _Start:
     with Service.start(name, arguments, BUILD / "startup.log") as service:
         seconds = time.perf_counter() - started
         pid = service.process.pid
-        if workers == 1:
-            return _Start(seconds=seconds, workers=[_memory(pid)], parent=[])
-        workers_of = worker_pids(pid)
-        others = {pid, *descendants(pid)} - set(workers_of)
-        return _Start(
-            seconds=seconds,
-            workers=[_memory(child) for child in workers_of],
-            parent=[_memory(other) for other in others],
-        )
+        return _Start(seconds=seconds, pss_mb=sum(_pss_mb(process) for process in (pid, *descendants(pid))))
 
 
-def _memory(pid: int) -> dict[str, float]:
-    """The sizes that the kernel tells of a process, in MB."""
+def _pss_mb(pid: int) -> float:
     rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return {name: int(kilobytes) / 1024 for name, kilobytes in re.findall(r"^(\w+): +(\d+) kB", rollup, re.MULTILINE)}
-
-
-def _sum(processes: list[dict[str, float]], field: str) -> float:
-    return sum(memory[field] for memory in processes)
+    return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:")) / 1024
 
 
 def _imports(name: str) -> tuple[int, float]:

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
+from bench.proxy import free_port, proxy
 from demo.services import Service
 from shortlist import Recommendations, Recommender
 from tests.integration.conftest import Trained
-from tests.integration.proxy import free_port, proxy
 
 pytestmark = pytest.mark.integration
 _CALLERS = 4

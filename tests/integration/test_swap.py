@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from bench.versions import add_version, edit_manifest, publish, replace_file, until
 from demo.services import Running, start_both
 from shortlist import Recommendations, Recommender
 from shortlist.bundle.manifest import FileDigest, Manifest
@@ -21,7 +22,6 @@ from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 from shortlist.retrieval.v1.retrieval_service_pb2 import GetBundleRequest
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 from tests.integration.conftest import Trained
-from tests.integration.versions import add_version, edit_manifest, publish, replace_file, until
 
 pytestmark = pytest.mark.integration
 _USERS = [f"u{user}" for user in range(8)]
