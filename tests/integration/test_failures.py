@@ -5,13 +5,23 @@ import shutil
 import socket
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 
+from bench.versions import until
 from demo.services import Service, ServiceFailed
 from shortlist import Recommendations, Recommender
+from shortlist.ranking.v1.ranking_service_pb2 import RecommendRequest
+from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
+from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
+from shortlist.retrieval.v1.retrieval_service_pb2_grpc import (
+    RetrievalServiceServicer,
+    add_RetrievalServiceServicer_to_server,
+)
 
 pytestmark = pytest.mark.integration
 
@@ -109,6 +119,61 @@ def test_a_retrieval_that_never_answers_costs_no_more_than_the_deadline(bundle: 
     assert answer.degraded is not None
     assert {item.source for item in answer.items} == {"fallback"}
     assert seconds < 1.0
+
+
+def test_a_retrieval_that_is_gone_stops_costing_each_call_its_time(bundle: Path, tmp_path: Path) -> None:
+    """After some calls that waited in vain the others do not wait, until one that tries is answered again."""
+    with socket.socket() as silent:
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        arguments = ["--bundles", str(bundle.parent), "--retrieval", f"dns:///{address}"]
+        with (
+            Service.start("ranking_service", arguments, tmp_path / "ranking.log") as ranking,
+            Recommender(f"dns:///{ranking.address}", timeout=1.0) as client,
+        ):
+            seconds = [_seconds(lambda: client.recommend(user_id="u5")) for _ in range(12)]
+            assert sum(second > 0.5 for second in seconds) < 8
+            assert min(seconds) < 0.2
+            silent.close()
+            with Service.start("retrieval_service", [*arguments[:2], "--listen", address], tmp_path / "retrieval.log"):
+                until(lambda: client.recommend(user_id="u5").degraded is None)
+    assert "failed 5 times in a row" in ranking.log_path.read_text()
+
+
+def test_the_deadline_shrinks_on_its_way(bundle: Path, tmp_path: Path) -> None:
+    """Retrieval gets less than the caller gave, so that there is time to rank and to answer; without a deadline too."""
+    left: list[float] = []
+
+    class Noting(RetrievalServiceServicer):
+        def RetrieveRows(  # noqa: N802
+            self, request: pb.RetrieveRowsRequest, context: grpc.ServicerContext
+        ) -> pb.RetrieveRowsResponse:
+            left.append(context.time_remaining())
+            context.abort(grpc.StatusCode.INTERNAL, "not today")
+
+    server = grpc.server(ThreadPoolExecutor(2))
+    add_RetrievalServiceServicer_to_server(Noting(), server)  # type: ignore[abstract]
+    target = f"dns:///127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    server.start()
+    arguments = ["--bundles", str(bundle.parent), "--retrieval", target]
+    with (
+        Service.start("ranking_service", arguments, tmp_path / "ranking.log") as ranking,
+        grpc.insecure_channel(ranking.address) as channel,
+    ):
+        stub, request = RankingServiceStub(channel), RecommendRequest(limit=3)
+        request.user.user_id = "u5"
+        left.clear()
+        for seconds in (4.0, 0.4, None):
+            stub.Recommend(request, timeout=seconds)
+    server.stop(None)
+    assert left == [pytest.approx(3.0, abs=0.3), pytest.approx(0.3, abs=0.1), pytest.approx(0.75, abs=0.2)]
+
+
+def _seconds(call: Callable[[], object]) -> float:
+    started = time.monotonic()
+    call()
+    return time.monotonic() - started
 
 
 def test_a_service_that_is_told_to_stop_exits_with_0(bundle: Path, tmp_path: Path) -> None:

@@ -16,19 +16,12 @@ from typing import TypeAlias
 
 import grpc
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import (
-    ExportTraceServiceRequest,
-    ExportTraceServiceResponse,
-)
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2_grpc import (
-    TraceServiceServicer,
-    add_TraceServiceServicer_to_server,
-)
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 
 from shortlist.observability import tracing
 from shortlist.observability.settings import add_observability, read_observability
+from tests.collector import Collector, listening
 
 Handle = Callable[[], str]
 Call: TypeAlias = "grpc.UnaryUnaryMultiCallable[bytes, bytes]"
@@ -56,36 +49,6 @@ while time.monotonic() < end:
     time.sleep(0.001)
 print(slowest, time.time(), flush=True)
 """
-
-
-class Collector(TraceServiceServicer):
-    """Takes OTLP over gRPC at ``endpoint``, and keeps the latest span of each name."""
-
-    def __init__(self) -> None:
-        self.endpoint = ""
-        self.spans: dict[str, Span] = {}
-
-    def Export(self, request: ExportTraceServiceRequest, context: grpc.ServicerContext) -> ExportTraceServiceResponse:  # noqa: N802
-        for resource in request.resource_spans:
-            for scope in resource.scope_spans:
-                self.spans.update({span.name: span for span in scope.spans})
-        return ExportTraceServiceResponse()
-
-    def take(self, *names: str) -> list[Span]:
-        """These spans, once all of them have come."""
-        end = time.monotonic() + _SECONDS
-        while not self.spans.keys() >= set(names):
-            assert time.monotonic() < end, f"of {names} came {list(self.spans)}"
-            time.sleep(0.01)
-        return [self.spans.pop(name) for name in names]
-
-
-def listening(collector: Collector, port: int = 0) -> grpc.Server:
-    server = grpc.server(ThreadPoolExecutor(2))
-    add_TraceServiceServicer_to_server(collector, server)  # type: ignore[no-untyped-call]
-    collector.endpoint = f"http://127.0.0.1:{server.add_insecure_port(f'127.0.0.1:{port}')}"
-    server.start()
-    return server
 
 
 @pytest.fixture

@@ -1,0 +1,49 @@
+"""What a model file may and may not make the runtime do."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from shortlist.errors import BundleError
+from shortlist.onnx_session import OnnxSession
+
+
+def _model(weights: TensorProto) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        [helper.make_node("Add", ["x", "w"], ["y"])],
+        "adds",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [4])],
+        [weights],
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+
+
+def _outside(location: str) -> TensorProto:
+    weights = TensorProto(name="w", data_type=TensorProto.FLOAT, dims=[4], data_location=TensorProto.EXTERNAL)
+    weights.external_data.add(key="location", value=location)
+    return weights
+
+
+def test_a_model_with_its_weights_inside_runs(tmp_path: Path) -> None:
+    """Proves that the test below refuses what it refuses for where the weights are."""
+    path = tmp_path / "model.onnx"
+    path.write_bytes(_model(helper.make_tensor("w", TensorProto.FLOAT, [4], [1.0] * 4)).SerializeToString())
+    assert OnnxSession(path).run({"x": np.zeros(4, dtype=np.float32)}).tolist() == [1.0] * 4
+
+
+@pytest.mark.parametrize("location", ["secret.bin", "../secret.bin", "{folder}/secret.bin"])
+def test_a_model_cannot_read_another_file(tmp_path: Path, location: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves that a bundle's graph is no way to a file of the machine, beside it, above it or anywhere."""
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    monkeypatch.chdir(bundle)
+    for folder in (tmp_path, bundle):
+        np.ones(4, dtype=np.float32).tofile(folder / "secret.bin")
+    path = bundle / "model.onnx"
+    path.write_bytes(_model(_outside(location.format(folder=tmp_path))).SerializeToString())
+    with pytest.raises(BundleError, match="ONNX Runtime cannot load it"):
+        OnnxSession(path)
