@@ -58,8 +58,9 @@ bench-peers: $(VENV)/.ready  ## Ray Serve and Triton with the same models, in en
 fuzz: $(VENV)/.ready  ## 100,000 malformed and odd requests (about 15 minutes)
 	FUZZ_EXAMPLES=9000 $(BIN)/python -m pytest tests/integration/test_fuzz.py
 
-soak: $(VENV)/.ready  ## Twenty minutes of load, swaps, faults and restarts
+soak: $(VENV)/.ready  ## Twenty minutes of load, swaps and faults, then rolling restarts for 20,000 calls each
 	$(BIN)/python -m bench.soak
+	ROLLING_CALLS=20000 $(BIN)/python -m pytest tests/integration/test_rolling.py
 
 MANIFEST_TOOLS := build/manifests-venv
 

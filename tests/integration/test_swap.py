@@ -267,8 +267,6 @@ def test_a_bad_bundle_is_tried_three_times_and_then_left_alone(
             until(lambda count=count: attempts() == count)  # type: ignore[misc]
             times.append(time.monotonic())
         assert times[2] - times[1] > times[1] - times[0] > 1
-        time.sleep(3)
-        assert attempts() == 3
         log = running.ranking.log_path.read_text()
         assert log.count(f"to load bundle {bundle_id} failed") == 3
 

@@ -1,0 +1,184 @@
+"""Which bundles are served, as the pointer moves."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from shortlist.bundle import BundleStore
+from shortlist.errors import BundleError, BundleNotServed, Unavailable
+from shortlist.served_bundles import ServedBundles
+
+A, B, C = (f"20260101T00000{number}-0000" for number in range(3))
+
+
+@dataclass
+class Opened:
+    """Stands for what answers from a bundle: only its id is looked at."""
+
+    bundle: Any
+
+
+class Opener:
+    """Opens bundles, but for the bad ones, and notes what it was asked for."""
+
+    def __init__(self) -> None:
+        self.bad: dict[str, Exception] = {}
+        self.asked: list[str] = []
+
+    def __call__(self, directory: Path) -> Opened:
+        self.asked.append(directory.name)
+        if directory.name in self.bad:
+            raise self.bad[directory.name]
+        return Opened(SimpleNamespace(bundle_id=directory.name, create_time=datetime.now(UTC)))
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> BundleStore:
+    """A directory with three bundles, of which the first is the current one."""
+    for bundle_id in (A, B, C):
+        (tmp_path / bundle_id).mkdir()
+    store = BundleStore(tmp_path)
+    store.point_to(A)
+    return store
+
+
+@pytest.fixture
+def opener() -> Opener:
+    """What opens them."""
+    return Opener()
+
+
+@pytest.fixture
+def served(store: BundleStore, opener: Opener) -> ServedBundles[Opened]:
+    """The first bundle, served."""
+    served = ServedBundles(store, opener)
+    served.load()
+    return served
+
+
+def _ids(served: ServedBundles[Opened]) -> tuple[str, str]:
+    return served.get().bundle.bundle_id, served.previous_id
+
+
+def test_nothing_is_answered_before_something_is_loaded(store: BundleStore, opener: Opener) -> None:
+    """Proves that a caller that comes too early is told to come again."""
+    with pytest.raises(Unavailable):
+        ServedBundles(store, opener).get()
+
+
+def test_the_pointer_is_followed_and_the_bundle_before_is_kept(
+    served: ServedBundles[Opened], store: BundleStore
+) -> None:
+    """Proves that two bundles can be asked for by name after a swap, and no third."""
+    for bundle_id in (B, C):
+        store.point_to(bundle_id)
+        served.follow()
+    assert _ids(served) == (C, B)
+    assert served.get(B).bundle.bundle_id == B
+    with pytest.raises(BundleNotServed) as caught:
+        served.get(A)
+    assert caught.value.served == (C, B)
+
+
+def test_going_back_loads_nothing(served: ServedBundles[Opened], store: BundleStore, opener: Opener) -> None:
+    """Proves that a rollback takes no longer than to read the pointer."""
+    for bundle_id in (B, A):
+        store.point_to(bundle_id)
+        served.follow()
+    assert _ids(served) == (A, B)
+    assert opener.asked == [A, B]
+
+
+@pytest.mark.parametrize("error", [BundleError(Path("index.faiss"), "is missing"), MemoryError("too large")], ids=type)
+def test_a_bad_bundle_is_tried_three_times_after_pauses_that_grow(
+    error: Exception,
+    served: ServedBundles[Opened],
+    store: BundleStore,
+    opener: Opener,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Proves that the old one is kept, the reason told, and no time wasted on what does not get better in an hour."""
+    opener.bad[B] = error
+    store.point_to(B)
+    tries = _follow_for(3600, served, opener, monkeypatch)
+    assert tries == [pytest.approx(0, abs=0.6), pytest.approx(2, abs=1.1), pytest.approx(10, abs=1.6)]
+    assert _ids(served) == (A, "")
+    assert served.failure is not None
+    assert (served.failure.bundle_id, served.failure.attempts) == (B, 3)
+    assert ("is missing" if isinstance(error, BundleError) else "MemoryError") in served.failure.reason
+
+
+def _follow_for(
+    seconds: int, served: ServedBundles[Opened], opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> list[float]:
+    """Looks at the pointer twice a second; when something was opened."""
+    started, now, tries = time.monotonic(), 0.0, list[float]()
+    monkeypatch.setattr(time, "monotonic", lambda: started + now)
+    while now < seconds:
+        before = len(opener.asked)
+        served.follow()
+        if len(opener.asked) > before:
+            tries.append(now)
+        now += 0.5
+    return tries
+
+
+def test_a_bundle_that_gets_better_is_taken(
+    served: ServedBundles[Opened], store: BundleStore, opener: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proves that a volume that was slow to have everything costs a moment, and that the failure is forgotten."""
+    opener.bad[B] = BundleError(Path("index.faiss"), "is missing")
+    store.point_to(B)
+    served.follow()
+    assert served.failure is not None
+    opener.bad.clear()
+    _follow_for(5, served, opener, monkeypatch)
+    assert _ids(served) == (B, A)
+    assert served.failure is None
+
+
+def test_a_good_bundle_after_a_bad_one_is_taken_at_once(
+    served: ServedBundles[Opened], store: BundleStore, opener: Opener
+) -> None:
+    """Proves that giving up concerns the bad one alone."""
+    opener.bad[B] = BundleError(Path("index.faiss"), "is missing")
+    for bundle_id in (B, C):
+        store.point_to(bundle_id)
+        served.follow()
+    assert _ids(served) == (C, A)
+
+
+def _unreadable(pointer: Path) -> None:
+    pointer.unlink()
+    pointer.mkdir()
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda path: path.write_text("../elsewhere"), _unreadable])
+def test_a_bad_pointer_changes_nothing_and_is_logged_once(
+    damage: Callable[[Path], object],
+    served: ServedBundles[Opened],
+    store: BundleStore,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Proves that whatever becomes of the pointer, what was served is served on."""
+    damage(store.root / "CURRENT")
+    for _ in range(5):
+        served.follow()
+    assert _ids(served) == (A, "")
+    assert served.failure is not None
+    assert served.failure.bundle_id == ""
+    assert len([record for record in caplog.records if "CURRENT" in record.message]) == 1
+
+
+def test_without_any_bundle_that_can_be_used_nothing_starts(store: BundleStore, opener: Opener) -> None:
+    """Proves that the error is that of the current one, which is what an operator has to look at."""
+    opener.bad = {bundle_id: BundleError(Path(bundle_id), "is bad") for bundle_id in (A, B, C)}
+    with pytest.raises(BundleError, match=A):
+        ServedBundles(store, opener).load()
+    assert opener.asked == [A, C, B]
