@@ -29,6 +29,7 @@ from bench.proxy import proxy
 from bench.soak_client import DEGRADED, ENDS, FAILED
 from bench.versions import add_version, publish
 from demo.services import Service
+from shortlist.settings import ServerSettings
 
 _FOLDER = BUILD / "soak"
 _SWAP_SECONDS, _CRASH_SECONDS = 30.0, 10.0
@@ -37,6 +38,8 @@ _RIPPLE_SECONDS = 5.0
 # By then the memory has taken its shape: six swaps.
 _SETTLED_SECONDS = 180.0
 _MOST_GROWTH = 1.02
+# Threads for calls are begun as they are needed, and gRPC and the libraries have some of their own.
+_MOST_THREADS = ServerSettings.threads + 32
 _FAULTS = {
     "delay": {"fixed_delay": "0.05s", "percentage": {"numerator": 1}},
     "abort": {"grpc_status": 14, "percentage": {"numerator": 1}},
@@ -153,11 +156,12 @@ def _summary(
     growth = {name: _growth(of_one) for name, of_one in samples.items()}
     failed = int((ends == FAILED).sum())
     grew = [
-        f"{name} {what}"
+        f"{name} {kind}"
         for name, of_one in growth.items()
-        for what, times in of_one["times"].items()
-        if times > _MOST_GROWTH
+        for kind in ("anonymous_mb", "resident_mb", "descriptors")
+        if of_one[f"{kind}_end"] > _MOST_GROWTH * of_one[f"{kind}_start"]
     ]
+    grew += [f"{name} threads" for name, of_one in growth.items() if of_one["threads_end"] > _MOST_THREADS]
     return {
         "machine": machine(),
         "passed": not failed and not grew,
@@ -189,7 +193,7 @@ def _growth(samples: list[_Sample]) -> dict[str, Any]:
         **{f"{kind}_end": last for kind, (_, last) in medians.items()},
         "rss_start": medians["resident_mb"][0],
         "rss_end": medians["resident_mb"][1],
-        "times": {kind: last / first for kind, (first, last) in medians.items()},
+        "anonymous_mb": [round(sample.anonymous_mb) for sample in samples],
     }
 
 

@@ -157,7 +157,7 @@ class Recommender:
                 found = self._retrieval.retrieve(self.bundle, wanted, max(latest - time.monotonic(), 0.0))
         except RetrievalFailed as failure:
             reason = _REASONS.get(failure.code, Degraded.RETRIEVAL_UNAVAILABLE)
-            _OFTEN.warning("retrieval failed, answering with popular items: %s", failure)
+            _OFTEN.warning("retrieval failed: %s", failure)
             return [self._popular(request, reason) for request in requests]
         with tracing.span("rank", links=spans):
             return self._rank(requests, found)

@@ -141,8 +141,9 @@ class ServedBundles(Generic[T]):
             stop.set()
 
     def _watch(self, stop: threading.Event) -> None:
-        # Loading takes what the calls leave of the processor.
-        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOADER_NICENESS)
+        # Loading takes what the calls leave of the processor; only Linux has priorities of threads.
+        with contextlib.suppress(OSError):
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOADER_NICENESS)
         while not stop.wait(_POLL_SECONDS):
             self.follow()
 

@@ -25,6 +25,7 @@ from shortlist.interceptor import CallInterceptor
 from shortlist.observability.logs import configure_logs
 from shortlist.observability.settings import worker_listen
 from shortlist.observability.tracing import configure_tracing
+from shortlist.memory import use_few_arenas
 from shortlist.ports import CannotListen, health_server, listen_on, metrics_server
 from shortlist.security.authorisation import authoriser
 from shortlist.security.tls import server_credentials
@@ -73,6 +74,7 @@ def serve(
     Returns:
         The exit code: 0 after a signal, 1 when a port is not to be had, 3 when ``loader`` raised ``BundleError``.
     """
+    use_few_arenas()
     configure_logs(json=settings.in_production)
     configure_tracing(settings.observability.trace_endpoint, service_names[0] if service_names else "shortlist")
     server = _Server(settings, service_names, add_services, worker)

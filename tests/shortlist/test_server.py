@@ -326,6 +326,18 @@ def test_health_and_goodput_stay_when_four_times_too_many_calls_come(run: Run) -
     assert seconds[-2] < 0.1
 
 
+def test_health_is_answered_while_every_thread_is_busy(run: Run) -> None:
+    """Proves that a probe waits for no call, be there a place in the queue or not."""
+    server = run(threads=1)
+    server.expect("serving")
+    calls = [server.call(limit=LONG)]
+    calls += [RankingServiceStub(server.channel).Recommend.future(pb.RecommendRequest(limit=1)) for _ in range(3)]
+    with grpc.insecure_channel(server.target, options=[OWN_CONNECTION]) as channel:
+        assert max(_timed_check(channel) for _ in range(5)) < 0.1
+    assert not calls[0].done()
+    assert [call.result().bundle_id for call in calls] == ["b"] * 4
+
+
 def _flood(target: str, stop: threading.Event) -> tuple[int, int]:
     """Calls without a rest, several at once; how many were answered, and how many refused."""
     answered = refused = 0
