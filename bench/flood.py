@@ -16,7 +16,7 @@ from typing import Any
 import grpc
 
 from bench.generator import read_requests
-from shortlist.connections import CONNECTIONS, OWN_CONNECTION
+from shortlist.client.connections import CONNECTIONS, OWN_CONNECTION
 
 _CALL_SECONDS = 5.0
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import grpc
 
-from shortlist.connections import CONNECTIONS, OWN_CONNECTION, Connections
+from shortlist.client.connections import CONNECTIONS, OWN_CONNECTION, Connections
 
 _CALL_SECONDS = 30.0
 _LENGTH_BYTES = 4

@@ -15,8 +15,8 @@ from bench.planted_bundle import RECIPE, planted_bundle
 from bench.processes import write_json
 from bench.requests import people
 from shortlist.bundle import Bundle
-from shortlist.user_encoder import UserEncoder
-from shortlist.users import UserQuery, resolve_user
+from shortlist.inference.user_encoder import UserEncoder
+from shortlist.inference.users import UserQuery, resolve_user
 from trainer.index_choice import choose
 from trainer.index_families import Family, families
 from trainer.tables import index_table

@@ -19,8 +19,8 @@ from ranking_service.ranker import Candidates, OnnxRanker
 from ranking_service.selection import best_first
 from retrieval_service.index import FaissIndex
 from shortlist.bundle import Bundle, BundleStore
-from shortlist.user_encoder import UserEncoder
-from shortlist.users import ResolvedUser, UserQuery, resolve_user
+from shortlist.inference.user_encoder import UserEncoder
+from shortlist.inference.users import ResolvedUser, UserQuery, resolve_user
 
 Work = Callable[[ResolvedUser, NDArray[np.float32] | None], None]
 

@@ -12,9 +12,9 @@ from shortlist.bundle import Bundle, BundleStore
 from shortlist.bundle.bundle import INDEX, RANKER, USER_ENCODER, save_array
 from shortlist.bundle.manifest import FileDigest, IndexInfo
 from shortlist.bundle.store import new_bundle_id
-from shortlist.history import History
-from shortlist.model_inputs import encoder_inputs
-from shortlist.onnx_session import OnnxSession
+from shortlist.inference.history import History
+from shortlist.inference.model_inputs import encoder_inputs
+from shortlist.inference.onnx_session import OnnxSession
 
 _NEIGHBOURS = 10
 _STATISTICS = 5

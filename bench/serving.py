@@ -25,7 +25,7 @@ from bench.planted_bundle import planted_bundle
 from bench.processes import LineProcess, pin, write_json
 from demo.services import Running, start_both
 from shortlist.bundle import Bundle
-from shortlist.settings import ServerSettings
+from shortlist.serving.settings import ServerSettings
 
 IN_FLIGHT = (1, 4, 16, 64)
 _WARM_SECONDS = 1.0

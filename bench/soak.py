@@ -29,7 +29,7 @@ from bench.proxy import proxy
 from bench.soak_client import DEGRADED, ENDS, FAILED
 from bench.versions import add_version, publish
 from demo.services import Service
-from shortlist.settings import ServerSettings
+from shortlist.serving.settings import ServerSettings
 
 _FOLDER = BUILD / "soak"
 _SWAP_SECONDS, _CRASH_SECONDS = 30.0, 10.0

@@ -18,10 +18,10 @@ import numpy as np
 
 from bench.planted import ITEMS, USERS
 from shortlist import Recommender
+from shortlist.client.service_config import channel_options
 from shortlist.errors import DeadlineExceeded, InvalidRequest, ShortlistError
 from shortlist.retrieval.v1.retrieval_service_pb2 import RetrieveRequest
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
-from shortlist.service_config import channel_options
 
 ENDS = ("answered", "degraded", "refused as it should be", "out of time as it may be", "failed")
 ANSWERED, DEGRADED, REFUSED, LATE, FAILED = range(len(ENDS))

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 
 from shortlist.flags import add_setting
 from shortlist.security.settings import add_client_security, read_client_security
-from shortlist.settings import add_server_settings, read_server_settings
-from shortlist.workers import Worker, supervise
+from shortlist.serving.settings import add_server_settings, read_server_settings
+from shortlist.serving.workers import Worker, supervise
 
 
 def main(arguments: Sequence[str] | None = None, worker: Worker | None = None) -> int:

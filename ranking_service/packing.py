@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 
 from ranking_service.ranker import Candidates
 from shortlist.bundle import Bundle, Manifest
-from shortlist.history import History
+from shortlist.inference.history import History
+from shortlist.inference.rows import BYTES, FLOATS, ROWS
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
-from shortlist.rows import BYTES, FLOATS, ROWS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,10 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.bundle.bundle import RANKER, Bundle
-from shortlist.model_inputs import CandidateLists, ranker_inputs, transition_features
+from shortlist.inference.model_inputs import CandidateLists, ranker_inputs, transition_features
+from shortlist.inference.onnx_session import OnnxSession
+from shortlist.inference.users import ResolvedUser
 from shortlist.observability import metrics
-from shortlist.onnx_session import OnnxSession
-from shortlist.users import ResolvedUser
 
 
 @dataclass(frozen=True, kw_only=True)

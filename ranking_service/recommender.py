@@ -18,16 +18,16 @@ from ranking_service.retrieval import RetrievalClient, RetrievalFailed
 from ranking_service.selection import best_first
 from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.ids import rows_of
-from shortlist.coalescing import Coalescer
 from shortlist.errors import DeadlineExceeded
+from shortlist.inference.popular import popular_rows
+from shortlist.inference.rows import is_among
+from shortlist.inference.user_encoder import UserEncoder
+from shortlist.inference.users import ResolvedUser, hidden_rows, resolve_user
 from shortlist.observability import tracing
 from shortlist.observability.logs import Throttled
-from shortlist.popular import popular_rows
-from shortlist.requests import MAX_LIMIT, read_user
-from shortlist.rows import is_among
+from shortlist.serving.coalescing import Coalescer
+from shortlist.serving.requests import MAX_LIMIT, read_user
 from shortlist.type.v1.user_pb2 import User
-from shortlist.user_encoder import UserEncoder
-from shortlist.users import ResolvedUser, hidden_rows, resolve_user
 
 # These can happen to every call.
 _OFTEN = Throttled(logging.getLogger(__name__))

@@ -7,15 +7,15 @@ from ranking_service.retrieval import RetrievalClient
 from ranking_service.servicer import RankingServicer
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.bundle.bundle import RANKER
-from shortlist.loading import opened, require_finite, warming
 from shortlist.ranking.v1.ranking_service_pb2 import DESCRIPTOR
 from shortlist.ranking.v1.ranking_service_pb2_grpc import add_RankingServiceServicer_to_server
 from shortlist.security.settings import ClientSecurity
-from shortlist.served_bundles import ServedBundles
-from shortlist.server import serve
-from shortlist.settings import ServerSettings
+from shortlist.serving.loading import opened, require_finite, warming
+from shortlist.serving.served_bundles import ServedBundles
+from shortlist.serving.server import serve
+from shortlist.serving.settings import ServerSettings
+from shortlist.serving.workers import Worker
 from shortlist.type.v1.user_pb2 import HistoryItem, User
-from shortlist.workers import Worker
 
 SERVICE = DESCRIPTOR.services_by_name["RankingService"].full_name
 

@@ -4,12 +4,12 @@ import grpc
 
 from ranking_service.recommender import Ranked, Recommender, RecommendQuery
 from ranking_service.swap import recommend
-from shortlist.deadlines import deadline_of
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer
-from shortlist.requests import MAX_EXCLUDED, MAX_LIMIT, RequestCheck
-from shortlist.served_bundles import ServedBundles
-from shortlist.served_messages import bundle_message, failure_message
+from shortlist.serving.deadlines import deadline_of
+from shortlist.serving.requests import MAX_EXCLUDED, MAX_LIMIT, RequestCheck
+from shortlist.serving.served_bundles import ServedBundles
+from shortlist.serving.served_messages import bundle_message, failure_message
 from shortlist.type.v1.source_pb2 import SOURCE_FALLBACK, SOURCE_MODEL
 
 

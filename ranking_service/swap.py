@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 from ranking_service.recommender import Degraded, Ranked, Recommender, RecommendQuery
 from shortlist.observability import metrics
-from shortlist.served_bundles import ServedBundles
+from shortlist.serving.served_bundles import ServedBundles
 
 
 def recommend(

@@ -4,8 +4,8 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from shortlist.settings import add_server_settings, read_server_settings
-from shortlist.workers import Worker, supervise
+from shortlist.serving.settings import add_server_settings, read_server_settings
+from shortlist.serving.workers import Worker, supervise
 
 
 def main(arguments: Sequence[str] | None = None, worker: Worker | None = None) -> int:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from retrieval_service.effort import with_effort
 from shortlist.bundle.bundle import INDEX, Bundle
 from shortlist.errors import BundleError
-from shortlist.rescoring import rescored
+from shortlist.inference.rescoring import rescored
 
 _LOG = logging.getLogger(__name__)
 

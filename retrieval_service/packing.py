@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from retrieval_service.retriever import Retrieved, RowsQuery
 from shortlist.bundle import Manifest
-from shortlist.history import History
-from shortlist.requests import RequestCheck
+from shortlist.inference.history import History
+from shortlist.inference.rows import BYTES, FLOATS, ROWS
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
-from shortlist.rows import BYTES, FLOATS, ROWS
+from shortlist.serving.requests import RequestCheck
 
 T = TypeVar("T", bound=np.generic)
 

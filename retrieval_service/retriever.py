@@ -8,13 +8,13 @@ from numpy.typing import NDArray
 
 from retrieval_service.index import FaissIndex, Neighbours
 from shortlist.bundle.bundle import Bundle
-from shortlist.coalescing import Coalescer
-from shortlist.history import EMPTY_HISTORY, History
+from shortlist.inference.history import EMPTY_HISTORY, History
+from shortlist.inference.popular import popular_rows
+from shortlist.inference.rows import is_among, union_of
+from shortlist.inference.user_encoder import UserEncoder
+from shortlist.inference.users import UserQuery, hidden_rows, known_rows, resolve_user
 from shortlist.observability import metrics
-from shortlist.popular import popular_rows
-from shortlist.rows import is_among, union_of
-from shortlist.user_encoder import UserEncoder
-from shortlist.users import UserQuery, hidden_rows, known_rows, resolve_user
+from shortlist.serving.coalescing import Coalescer
 
 _NOTHING = Neighbours(rows=np.zeros(0, dtype=np.int64), scores=np.zeros(0, dtype=np.float32))
 

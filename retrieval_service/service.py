@@ -8,14 +8,14 @@ from retrieval_service.retriever import RetrievalQuery, Retriever
 from retrieval_service.servicer import RetrievalServicer
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.bundle.bundle import USER_ENCODER
-from shortlist.loading import WARM_UP_SECONDS, opened, require_finite, warming
+from shortlist.inference.users import UserQuery
 from shortlist.retrieval.v1.retrieval_service_pb2 import DESCRIPTOR
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import add_RetrievalServiceServicer_to_server
-from shortlist.served_bundles import ServedBundles
-from shortlist.server import serve
-from shortlist.settings import ServerSettings
-from shortlist.users import UserQuery
-from shortlist.workers import Worker
+from shortlist.serving.loading import WARM_UP_SECONDS, opened, require_finite, warming
+from shortlist.serving.served_bundles import ServedBundles
+from shortlist.serving.server import serve
+from shortlist.serving.settings import ServerSettings
+from shortlist.serving.workers import Worker
 
 SERVICE = DESCRIPTOR.services_by_name["RetrievalService"].full_name
 

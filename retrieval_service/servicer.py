@@ -6,12 +6,12 @@ import grpc
 
 from retrieval_service.packing import add_packed, read_queries
 from retrieval_service.retriever import RetrievalQuery, Retrieved, Retriever
-from shortlist.deadlines import deadline_of
-from shortlist.requests import MAX_BATCH, MAX_EXCLUDED, MAX_HISTORY, RequestCheck, read_user
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceServicer
-from shortlist.served_bundles import ServedBundles
-from shortlist.served_messages import bundle_message, failure_message
+from shortlist.serving.deadlines import deadline_of
+from shortlist.serving.requests import MAX_BATCH, MAX_EXCLUDED, MAX_HISTORY, RequestCheck, read_user
+from shortlist.serving.served_bundles import ServedBundles
+from shortlist.serving.served_messages import bundle_message, failure_message
 from shortlist.type.v1.source_pb2 import SOURCE_FALLBACK, SOURCE_MODEL
 
 

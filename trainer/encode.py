@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shortlist.history import History
-from shortlist.model_inputs import encoder_inputs
+from shortlist.inference.history import History
+from shortlist.inference.model_inputs import encoder_inputs
 from trainer.encoders import Encoder
 
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.history import History
+from shortlist.inference.history import History
 from trainer.data import Dataset
 from trainer.histories import histories_before
 from trainer.metrics import places_of

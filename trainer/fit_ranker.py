@@ -13,8 +13,8 @@ from torch import Tensor
 
 from shortlist.bundle.tables import ItemTables
 from shortlist.bundle.transitions import FEATURE_COUNT
-from shortlist.history import History
-from shortlist.model_inputs import CandidateLists, ranker_inputs
+from shortlist.inference.history import History
+from shortlist.inference.model_inputs import CandidateLists, ranker_inputs
 from trainer import losses
 from trainer.data import Dataset
 from trainer.encode import Encoded

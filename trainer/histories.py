@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.history import History
+from shortlist.inference.history import History
 from trainer.data import Dataset
 
 

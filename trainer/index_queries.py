@@ -7,7 +7,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.rescoring import rescored
+from shortlist.inference.rescoring import rescored
 from trainer.index_builder import Vectors
 
 _AT_ONCE = 500_000

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shortlist.bundle.tables import ItemTables
-from shortlist.history import History
-from shortlist.model_inputs import CandidateLists, Inputs, ranker_inputs, transition_features
+from shortlist.inference.history import History
+from shortlist.inference.model_inputs import CandidateLists, Inputs, ranker_inputs, transition_features
 from trainer.data import Dataset
 from trainer.encode import Encoded
 from trainer.evaluation import batches, hide_seen

@@ -14,9 +14,9 @@ from ranking_service.ranker import Candidates, OnnxRanker
 from ranking_service.selection import best_first
 from retrieval_service.index import FaissIndex
 from shortlist.bundle import Bundle
-from shortlist.rows import is_among
-from shortlist.user_encoder import UserEncoder
-from shortlist.users import ResolvedUser, UserQuery, resolve_user
+from shortlist.inference.rows import is_among
+from shortlist.inference.user_encoder import UserEncoder
+from shortlist.inference.users import ResolvedUser, UserQuery, resolve_user
 
 LIMIT = 20
 

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from shortlist.bundle.ids import row_of
 from shortlist.bundle.transitions import TransitionTable
-from shortlist.history import History
+from shortlist.inference.history import History
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,10 +6,10 @@ from rich.console import Console
 from rich.table import Table
 
 from shortlist.client import Recommender
+from shortlist.client.messages import Recommendations
 from shortlist.commands.command import Commands, fail
 from shortlist.errors import DeadlineExceeded, InvalidRequest, ShortlistError, Unavailable
 from shortlist.flags import add_setting
-from shortlist.messages import Recommendations
 from shortlist.security.settings import add_client_security, read_client_security
 
 

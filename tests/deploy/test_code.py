@@ -8,7 +8,7 @@ import pytest
 
 from deploy.check.kustomize import DEPLOY, Manifest
 from deploy.check.manifests import SERVICES, deployments, environment, listened_ports, of_kind, workloads
-from shortlist.health import LIVENESS, READINESS, STARTUP
+from shortlist.serving.health import LIVENESS, READINESS, STARTUP
 from trainer.recipe import Recipe
 
 _TWIN = re.compile(r"SHORTLIST_\w+")

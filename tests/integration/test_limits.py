@@ -9,9 +9,9 @@ from demo.services import Running
 from shortlist.bundle.ids import MAX_ID_BYTES
 from shortlist.ranking.v1 import ranking_service_pb2 as ranking
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
-from shortlist.requests import MAX_BATCH, MAX_EXCLUDED, MAX_HISTORY, MAX_LIMIT
 from shortlist.retrieval.v1 import retrieval_service_pb2 as retrieval
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
+from shortlist.serving.requests import MAX_BATCH, MAX_EXCLUDED, MAX_HISTORY, MAX_LIMIT
 from shortlist.type.v1.user_pb2 import HistoryItem, User
 
 pytestmark = pytest.mark.integration

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from demo.services import Running
+from shortlist.inference.rows import BYTES, FLOATS, ROWS
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
-from shortlist.rows import BYTES, FLOATS, ROWS
 
 pytestmark = pytest.mark.integration
 

@@ -9,7 +9,7 @@ import pytest
 
 from demo.services import start_both
 from shortlist import HistoryItem, Recommender
-from shortlist.history import History
+from shortlist.inference.history import History
 from trainer.checkpoint import load_two_stage
 from trainer.data import Dataset, load
 from trainer.histories import histories_before

@@ -6,8 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from shortlist.interceptor import CallInterceptor
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer, add_RankingServiceServicer_to_server
+from shortlist.serving.interceptor import CallInterceptor
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shortlist.history import History
+from shortlist.inference.history import History
 from trainer.baselines import BASELINES, cooccurrence, ease, item_knn, popularity
 from trainer.data import Dataset
 from trainer.histories import histories_before

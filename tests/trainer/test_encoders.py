@@ -9,8 +9,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from shortlist.history import History
-from shortlist.model_inputs import encoder_inputs
+from shortlist.inference.history import History
+from shortlist.inference.model_inputs import encoder_inputs
 from trainer.data import Dataset
 from trainer.encode import Encoded
 from trainer.encoders import ENCODERS, build_encoder

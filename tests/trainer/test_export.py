@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.bundle.bundle import RANKER, USER_ENCODER
-from shortlist.model_inputs import encoder_inputs, ranker_inputs
-from shortlist.onnx_session import OnnxSession
-from shortlist.served_messages import bundle_message
+from shortlist.inference.model_inputs import encoder_inputs, ranker_inputs
+from shortlist.inference.onnx_session import OnnxSession
+from shortlist.serving.served_messages import bundle_message
 from trainer.checkpoint import load_two_stage
 from trainer.data import Dataset
 from trainer.errors import DataError, TrainerError

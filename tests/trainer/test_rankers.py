@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from shortlist.model_inputs import ranker_inputs
+from shortlist.inference.model_inputs import ranker_inputs
 from trainer.data import Dataset
 from trainer.errors import RecipeError
 from trainer.fit import evaluate_two_stage, fit_two_stage

@@ -12,10 +12,10 @@ from typing import Any, TypeVar
 import grpc
 from google.protobuf.message import DecodeError
 
-from shortlist.admission import admit
 from shortlist.errors import FieldViolation, InvalidRequest
 from shortlist.observability import logs, metrics, tracing
 from shortlist.security.authorisation import Authoriser
+from shortlist.serving.admission import admit
 from shortlist.status import code_of, to_status
 
 Request = TypeVar("Request")

@@ -8,7 +8,7 @@ import pytest
 from onnx import TensorProto, helper
 
 from shortlist.errors import BundleError
-from shortlist.onnx_session import OnnxSession
+from shortlist.inference.onnx_session import OnnxSession
 
 
 def _model(weights: TensorProto) -> onnx.ModelProto:

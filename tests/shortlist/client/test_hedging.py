@@ -89,7 +89,7 @@ def test_a_service_that_is_slow_for_all_gets_few_more_calls(
     start: Start, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Proves the budget: after the one to begin with, one more call for ten."""
-    monkeypatch.setattr("tests.shortlist.test_hedging._SLOW", 0.05)
+    monkeypatch.setattr("tests.shortlist.client.test_hedging._SLOW", 0.05)
     servicer = SlowAtFirst(lambda number: True)
     ask(start(servicer), 0.01, 20)
     assert 21 <= servicer.calls <= 23

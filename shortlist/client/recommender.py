@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import grpc
 
-from shortlist.channels import AsyncChannels, Channels
+from shortlist.client.channels import AsyncChannels, Channels
+from shortlist.client.hedging import Hedging
+from shortlist.client.messages import HistoryItem, Recommendations, read_recommendations, user_message
+from shortlist.client.service_config import channel_options
 from shortlist.errors import ShortlistError
-from shortlist.hedging import Hedging
-from shortlist.messages import HistoryItem, Recommendations, read_recommendations, user_message
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 from shortlist.security.settings import ClientSecurity
-from shortlist.service_config import channel_options
 from shortlist.status import read_error
 
 _OPTIONS = channel_options("shortlist.ranking.v1.RankingService", attempts=4, backoff_seconds=0.02)

@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from shortlist.client import AsyncRecommender, Recommender
+from shortlist.client.messages import HistoryItem, Recommendation, Recommendations
 from shortlist.errors import (
     BundleNotServed,
     DeadlineExceeded,
@@ -17,7 +18,6 @@ from shortlist.errors import (
     ShortlistError,
     Unavailable,
 )
-from shortlist.messages import HistoryItem, Recommendation, Recommendations
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer
 from shortlist.type.v1.source_pb2 import SOURCE_FALLBACK, SOURCE_MODEL

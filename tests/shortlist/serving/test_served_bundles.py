@@ -12,7 +12,7 @@ import pytest
 
 from shortlist.bundle import BundleStore
 from shortlist.errors import BundleError, BundleNotServed, Unavailable
-from shortlist.served_bundles import ServedBundles
+from shortlist.serving.served_bundles import ServedBundles
 
 A, B, C = (f"20260101T00000{number}-0000" for number in range(3))
 

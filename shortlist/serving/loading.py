@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from shortlist.bundle.bundle import Bundle
 from shortlist.errors import BundleError
-from shortlist.settings import ServerSettings
+from shortlist.serving.settings import ServerSettings
 
 WARM_UP_SECONDS = 60.0
 

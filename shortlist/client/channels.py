@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 import grpc
 
-from shortlist.connections import CONNECTIONS, OWN_CONNECTION, Connections
+from shortlist.client.connections import CONNECTIONS, OWN_CONNECTION, Connections
 from shortlist.observability import tracing
 from shortlist.security.metadata import call_metadata
 from shortlist.security.settings import ClientSecurity

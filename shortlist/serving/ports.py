@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 
-from shortlist.health import Health
 from shortlist.observability.metrics import start_metrics
+from shortlist.serving.health import Health
 
 _LOG = logging.getLogger(__name__)
 _HEALTH_THREADS = 2

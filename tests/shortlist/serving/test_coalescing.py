@@ -9,8 +9,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from shortlist.coalescing import Coalescer
 from shortlist.errors import CallerGone, DeadlineExceeded
+from shortlist.serving.coalescing import Coalescer
 
 _SOON = 10.0
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.bundle.tables import ItemTables
-from shortlist.rows import is_among, union_of
+from shortlist.inference.rows import is_among, union_of
 
 
 def popular_rows(items: ItemTables, count: int, *hidden: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from shortlist.connections import Connections
+from shortlist.client.connections import Connections
 
 
 def test_calls_one_after_the_other_take_turns() -> None:

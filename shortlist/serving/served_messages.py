@@ -5,7 +5,7 @@ from datetime import datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from shortlist.bundle.bundle import Bundle
-from shortlist.served_bundles import LoadFailure
+from shortlist.serving.served_bundles import LoadFailure
 from shortlist.type.v1.bundle_pb2 import Bundle as BundleMessage
 from shortlist.type.v1.bundle_pb2 import LoadFailure as LoadFailureMessage
 

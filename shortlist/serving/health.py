@@ -11,7 +11,7 @@ from grpc_health.v1.health import OVERALL_HEALTH, HealthServicer
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
-from shortlist.admission import answered_in
+from shortlist.serving.admission import answered_in
 
 # The process lives: true from the start, whatever becomes of the bundle.
 LIVENESS = "liveness"

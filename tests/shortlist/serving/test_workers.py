@@ -20,7 +20,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from shortlist.client import Recommender
-from shortlist.connections import CONNECTIONS, OWN_CONNECTION
+from shortlist.client.connections import CONNECTIONS, OWN_CONNECTION
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 
@@ -33,9 +33,9 @@ from pathlib import Path
 from shortlist.errors import BundleError
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer, add_RankingServiceServicer_to_server
-from shortlist.server import serve
-from shortlist.settings import add_server_settings, read_server_settings
-from shortlist.workers import supervise
+from shortlist.serving.server import serve
+from shortlist.serving.settings import add_server_settings, read_server_settings
+from shortlist.serving.workers import supervise
 
 class Slow(RankingServiceServicer):
     def Recommend(self, request, context):

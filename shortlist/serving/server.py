@@ -18,20 +18,20 @@ from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
 from grpc_reflection.v1alpha import reflection
 from grpc_reflection.v1alpha.reflection_pb2_grpc import add_ServerReflectionServicer_to_server
 
-from shortlist.admission import AdmissionPool, answered_in
 from shortlist.errors import BundleError
-from shortlist.health import Health
-from shortlist.interceptor import CallInterceptor
 from shortlist.observability.logs import configure_logs
 from shortlist.observability.settings import worker_listen
 from shortlist.observability.tracing import configure_tracing
-from shortlist.memory import use_few_arenas
-from shortlist.ports import CannotListen, health_server, listen_on, metrics_server
 from shortlist.security.authorisation import authoriser
 from shortlist.security.tls import server_credentials
-from shortlist.settings import ServerSettings
-from shortlist.workers import EXIT_CANNOT_LISTEN as EXIT_CANNOT_LISTEN
-from shortlist.workers import SERVING, Worker
+from shortlist.serving.admission import AdmissionPool, answered_in
+from shortlist.serving.health import Health
+from shortlist.serving.interceptor import CallInterceptor
+from shortlist.serving.memory import use_few_arenas
+from shortlist.serving.ports import CannotListen, health_server, listen_on, metrics_server
+from shortlist.serving.settings import ServerSettings
+from shortlist.serving.workers import EXIT_CANNOT_LISTEN as EXIT_CANNOT_LISTEN
+from shortlist.serving.workers import SERVING, Worker
 
 _LOG = logging.getLogger(__name__)
 EXIT_BUNDLE = 3

@@ -23,12 +23,12 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
 
-from shortlist.connections import OWN_CONNECTION
+from shortlist.client.connections import OWN_CONNECTION
 from shortlist.errors import BundleError, Overloaded
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
-from shortlist.server import EXIT_BUNDLE, EXIT_CANNOT_LISTEN, serve
-from shortlist.settings import ServerSettings
+from shortlist.serving.server import EXIT_BUNDLE, EXIT_CANNOT_LISTEN, serve
+from shortlist.serving.settings import ServerSettings
 from shortlist.status import read_error
 
 SERVICE = "shortlist.ranking.v1.RankingService"
@@ -42,8 +42,8 @@ from shortlist.errors import BundleError
 from shortlist.observability.settings import Observability
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer, add_RankingServiceServicer_to_server
-from shortlist.server import serve
-from shortlist.settings import ServerSettings
+from shortlist.serving.server import serve
+from shortlist.serving.settings import ServerSettings
 
 class Slow(RankingServiceServicer):
     def Recommend(self, request, context):

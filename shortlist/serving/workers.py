@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 
 from shortlist.observability.logs import configure_logs
-from shortlist.settings import ServerSettings
+from shortlist.serving.settings import ServerSettings
 
 _LOG = logging.getLogger(__name__)
 EXIT_CANNOT_LISTEN = 1

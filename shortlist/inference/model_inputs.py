@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from shortlist.bundle.tables import ItemTables
 from shortlist.bundle.transitions import HISTORY_STEPS
-from shortlist.history import History
+from shortlist.inference.history import History
 
 Inputs = dict[str, NDArray[np.generic]]
 

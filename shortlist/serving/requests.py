@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 from shortlist.bundle.ids import MAX_ID_BYTES
 from shortlist.errors import FieldViolation, InvalidRequest
+from shortlist.inference.users import UserQuery
 from shortlist.type.v1.user_pb2 import HistoryItem, User
-from shortlist.users import UserQuery
 
 MAX_LIMIT = 1000
 MAX_HISTORY = 5000

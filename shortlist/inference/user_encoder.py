@@ -6,10 +6,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.bundle.bundle import USER_ENCODER, Bundle
-from shortlist.history import History
-from shortlist.model_inputs import encoder_inputs
+from shortlist.inference.history import History
+from shortlist.inference.model_inputs import encoder_inputs
+from shortlist.inference.onnx_session import OnnxSession
 from shortlist.observability import metrics
-from shortlist.onnx_session import OnnxSession
 
 
 class UserEncoder:

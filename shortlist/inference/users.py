@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.ids import rows_of
-from shortlist.history import EMPTY_HISTORY, History
-from shortlist.rows import union_of
+from shortlist.inference.history import EMPTY_HISTORY, History
+from shortlist.inference.rows import union_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from shortlist.settings import ServerSettings, add_server_settings, read_server_settings
+from shortlist.serving.settings import ServerSettings, add_server_settings, read_server_settings
 
 
 def parse(*argv: str) -> ServerSettings:

@@ -1,0 +1,5 @@
+"""What calls the services."""
+
+from shortlist.client.recommender import AsyncRecommender, Recommender
+
+__all__ = ["AsyncRecommender", "Recommender"]
