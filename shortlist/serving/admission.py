@@ -1,5 +1,8 @@
 """How many calls are handled, how many may wait, and that the rest is refused at once."""
 
+# grpc's classes are generic for the type checker only.
+from __future__ import annotations
+
 import functools
 import threading
 import time
@@ -7,28 +10,32 @@ from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
+import grpc
+
 from shortlist.errors import Overloaded
 from shortlist.observability import metrics
+from shortlist.status import to_status
 
 P = ParamSpec("P")
 R = TypeVar("R")
 # By then a queue as long as its bound has moved on.
 _RETRY_SECONDS = 0.2
-
-
+_REFUSAL = to_status(
+    Overloaded(f"too many calls wait already; try again in {_RETRY_SECONDS:g} s", _RETRY_SECONDS), "any method"
+)
+_REFUSED = grpc.StatusCode.RESOURCE_EXHAUSTED.name
 _thread = threading.local()
 
 
 class AdmissionPool(ThreadPoolExecutor):
     """A server's threads, ``threads`` of them, and a queue of ``queue`` calls before them.
 
-    gRPC's own pool has a queue without an end, in which every call becomes late once some are. What finds this queue
-    full is given to a thread that only refuses, so that a refusal never waits for the calls that it is refused for.
+    gRPC's own pool has a queue without an end, in which every call becomes late once some are. When it ``is_full``,
+    give it no more: the server's interceptor refuses instead.
     """
 
     def __init__(self, threads: int, queue: int) -> None:
         super().__init__(threads, thread_name_prefix="call")
-        self._refusing = ThreadPoolExecutor(1, thread_name_prefix="refuse", initializer=_refuse_from_now_on)
         self._places = threads + queue
         self._admitted = 0
         self._waiting = 0
@@ -40,20 +47,18 @@ class AdmissionPool(ThreadPoolExecutor):
         """How many calls wait or are being handled."""
         return self._admitted
 
+    @property
+    def is_full(self) -> bool:
+        """Whether every place is taken."""
+        return self._admitted >= self._places
+
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Runs ``fn``, in a thread that handles calls or in one that refuses them; it has to ask :func:`admit`."""
+        """Runs ``fn`` in one of the threads; it has to say by :func:`begun` that it does something."""
         with self._lock:
-            if self._admitted >= self._places:
-                return self._refusing.submit(fn, *args, **kwargs)
             self._admitted += 1
             self._waiting += 1
         entered = time.monotonic()
         return super().submit(lambda: self._run(entered, lambda: fn(*args, **kwargs)))
-
-    def shutdown(self, wait: bool = True, *, cancel_futures: bool = False) -> None:
-        """See :class:`ThreadPoolExecutor`."""
-        super().shutdown(wait, cancel_futures=cancel_futures)
-        self._refusing.shutdown(wait, cancel_futures=cancel_futures)
 
     def _run(self, entered: float, fn: Callable[[], R]) -> R:
         with self._lock:
@@ -69,17 +74,38 @@ class AdmissionPool(ThreadPoolExecutor):
                 self._admitted -= 1
 
 
-def admit() -> None:
-    """Has to be what each call that came by an :class:`AdmissionPool` begins with.
-
-    Raises:
-        Overloaded: the queue was full when the call came.
-    """
-    if getattr(_thread, "refuses", False):
-        metrics.SHED["queue_full"].inc()
-        raise Overloaded(f"too many calls wait already; try again in {_RETRY_SECONDS:g} s", _RETRY_SECONDS)
+def begun() -> None:
+    """Has to be what each call that came by an :class:`AdmissionPool` begins with."""
     _thread.begun = True
     metrics.QUEUE_SECONDS.observe(time.monotonic() - getattr(_thread, "entered", time.monotonic()))
+
+
+def refusal(
+    service: str, method: str, response_serializer: Callable[[Any], bytes] | None
+) -> grpc.RpcMethodHandler[Any, Any]:
+    """The handler of a call of a method that there is no place for.
+
+    It neither waits for the request nor for a thread: gRPC hands a stream over before it has read from it, and this one
+    is answered in the thread that took the call. That costs half of what an empty call costs.
+    """
+
+    def refuse(requests: object, context: grpc.ServicerContext) -> None:
+        metrics.SHED["queue_full"].inc()
+        metrics.call_started(service, method)
+        metrics.call_handled(service, method, _REFUSED, 0.0)
+        context.abort_with_status(_REFUSAL)
+
+    behaviour = answered_in(_AtOnce(), refuse)
+    return grpc.stream_unary_rpc_method_handler(behaviour, response_serializer=response_serializer)
+
+
+class _AtOnce(ThreadPoolExecutor):
+    """No threads: runs what it is given there and then."""
+
+    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
+        done: Future[R] = Future()
+        done.set_result(fn(*args, **kwargs))
+        return done
 
 
 def answered_in(pool: ThreadPoolExecutor, method: Callable[..., Any], **attributes: object) -> Callable[..., Any]:
@@ -92,7 +118,3 @@ def answered_in(pool: ThreadPoolExecutor, method: Callable[..., Any], **attribut
     # By its attributes gRPC knows how to run a handler.
     vars(behaviour).update(attributes, experimental_thread_pool=pool)
     return behaviour
-
-
-def _refuse_from_now_on() -> None:
-    _thread.refuses = True

@@ -15,7 +15,7 @@ from google.protobuf.message import DecodeError
 from shortlist.errors import FieldViolation, InvalidRequest
 from shortlist.observability import logs, metrics, tracing
 from shortlist.security.authorisation import Authoriser
-from shortlist.serving.admission import admit
+from shortlist.serving.admission import AdmissionPool, begun, refusal
 from shortlist.status import code_of, to_status
 
 Request = TypeVar("Request")
@@ -28,12 +28,13 @@ _NOT_OURS = "/grpc."
 class CallInterceptor(grpc.ServerInterceptor):
     """Wraps every unary call of ours, and counts those that are being handled."""
 
-    def __init__(self, authoriser: Authoriser | None = None) -> None:
-        self._authoriser = authoriser
+    def __init__(self, pool: AdmissionPool | None = None, authoriser: Authoriser | None = None) -> None:
+        self._pool, self._authoriser = pool, authoriser
         self._in_flight = 0
         self._lock = threading.Lock()
         # gRPC asks anew for every call, and the answer for a method is always the same.
         self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        self._refusals: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
     @property
     def in_flight(self) -> int:
@@ -49,7 +50,8 @@ class CallInterceptor(grpc.ServerInterceptor):
         method = handler_call_details.method
         wrapped = self._wrapped.get(method)
         if wrapped is not None:
-            return wrapped
+            full = self._pool is not None and self._pool.is_full
+            return self._refusals[method] if full else wrapped
         handler = continuation(handler_call_details)
         if handler is None or handler.unary_unary is None or method.startswith(_NOT_OURS):
             return handler
@@ -57,6 +59,7 @@ class CallInterceptor(grpc.ServerInterceptor):
         wrapped = grpc.unary_unary_rpc_method_handler(
             self._wrap(handler, method), response_serializer=handler.response_serializer
         )
+        self._refusals[method] = refusal(*_names(method), handler.response_serializer)
         self._wrapped[method] = wrapped
         return wrapped
 
@@ -64,7 +67,7 @@ class CallInterceptor(grpc.ServerInterceptor):
         # Of the stubs' types, any part of a handler may be missing.
         behaviour: Any = handler.unary_unary
         parse: Any = handler.request_deserializer
-        service, name = method.removeprefix("/").split("/")
+        service, name = _names(method)
 
         def call(request: bytes, context: grpc.ServicerContext) -> object:
             started = time.perf_counter()
@@ -87,7 +90,7 @@ class CallInterceptor(grpc.ServerInterceptor):
         return call
 
     def _require(self, method: str, context: grpc.ServicerContext) -> None:
-        admit()
+        begun()
         if self._authoriser is not None:
             self._authoriser.check(method, context)
 
@@ -100,6 +103,11 @@ class CallInterceptor(grpc.ServerInterceptor):
         finally:
             with self._lock:
                 self._in_flight -= 1
+
+
+def _names(method: str) -> tuple[str, str]:
+    service, name = method.removeprefix("/").split("/")
+    return service, name
 
 
 def _parsed(request: bytes, parse: Callable[[bytes], object]) -> object:

@@ -101,8 +101,8 @@ class _Server:
         self._settings = settings
         self._worker = worker
         self._announce = worker.announce if worker else lambda text: print(text, flush=True)
-        self._calls = CallInterceptor(authoriser(settings.security))
         self._pool = AdmissionPool(settings.threads, settings.queue)
+        self._calls = CallInterceptor(self._pool, authoriser(settings.security))
         # For whatever has to be answered however many calls there are.
         self._spare = ThreadPoolExecutor(_SPARE_THREADS, thread_name_prefix="spare")
         self._health = Health(service_names, self._spare)
