@@ -33,6 +33,9 @@ from shortlist.type.v1.user_pb2 import User
 _OFTEN = Throttled(logging.getLogger(__name__))
 # What is kept of the deadline for ranking and for the way back: a share, since deadlines differ by magnitudes.
 _RESERVED_SHARE = 0.25
+_LONGEST_RETRIEVAL_SECONDS = 1.0
+# One of a batch may be at fault, and only that one is to be worse off.
+_FAULT_OF_ONE = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL}
 # Less than this left and ranking would answer too late.
 _RANKING_SECONDS = 0.003
 
@@ -152,10 +155,12 @@ class Recommender:
         spans = [request.span for request in requests]
         try:
             # Whose deadline is nearer stops waiting by themselves.
-            latest = max(_for_retrieval(request.deadline) for request in requests)
+            latest = min(max(_for_retrieval(request.deadline) for request in requests), _longest_wait())
             with tracing.span("retrieve", links=spans):
                 found = self._retrieval.retrieve(self.bundle, wanted, max(latest - time.monotonic(), 0.0))
         except RetrievalFailed as failure:
+            if len(requests) > 1 and failure.code in _FAULT_OF_ONE:
+                return [self._retrieve_and_rank([request])[0] for request in requests]
             reason = _REASONS.get(failure.code, Degraded.RETRIEVAL_UNAVAILABLE)
             _OFTEN.warning("retrieval failed: %s", failure)
             return [self._popular(request, reason) for request in requests]
@@ -196,6 +201,11 @@ class Recommender:
     def _popular(self, request: _Request, degraded: Degraded | None = None) -> Ranked:
         rows = popular_rows(self.bundle.items, request.limit, request.hidden)
         return replace(_unscored(rows, request.unknown_items), degraded=degraded)
+
+
+def _longest_wait() -> float:
+    # Others wait for this batch: one caller with all the time in the world must not make a stage that hangs theirs.
+    return time.monotonic() + _LONGEST_RETRIEVAL_SECONDS
 
 
 def _for_retrieval(deadline: float) -> float:

@@ -1,6 +1,6 @@
 """RetrievalService: messages in, messages out."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import grpc
 
@@ -8,8 +8,15 @@ from retrieval_service.packing import add_packed, read_queries
 from retrieval_service.retriever import RetrievalQuery, Retrieved, Retriever
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceServicer
-from shortlist.serving.deadlines import deadline_of
-from shortlist.serving.requests import MAX_BATCH, MAX_EXCLUDED, MAX_HISTORY, RequestCheck, read_user
+from shortlist.serving.deadlines import deadline_of, require_wanted
+from shortlist.serving.requests import (
+    MAX_BATCH,
+    MAX_BATCH_CANDIDATES,
+    MAX_EXCLUDED,
+    MAX_HISTORY,
+    RequestCheck,
+    read_user,
+)
 from shortlist.serving.served_bundles import ServedBundles
 from shortlist.serving.served_messages import bundle_message, failure_message
 from shortlist.type.v1.source_pb2 import SOURCE_FALLBACK, SOURCE_MODEL
@@ -26,19 +33,24 @@ class RetrievalServicer(RetrievalServiceServicer):
         check = RequestCheck()
         _check(check, request)
         check.done()
-        return _answer(self._served.get(request.bundle_id), request, context)
+        return _answer(self._served.get(request.bundle_id), request, deadline_of(context), context.is_active)
 
     def BatchRetrieve(  # noqa: N802
         self, request: pb.BatchRetrieveRequest, context: grpc.ServicerContext
     ) -> pb.BatchRetrieveResponse:
         """Several queries, answered by one bundle."""
         _check_batch(len(request.requests), "requests")
+        _check_candidates(sum(query.limit for query in request.requests))
         for place, query in enumerate(request.requests):
             check = RequestCheck(prefix=f"requests[{place}].")
             _check(check, query)
             check.done()
         retriever = self._served.get(_one_bundle(request.requests))
-        return pb.BatchRetrieveResponse(responses=[_answer(retriever, query, context) for query in request.requests])
+        deadline, response = deadline_of(context), pb.BatchRetrieveResponse()
+        for query in request.requests:
+            require_wanted(context, deadline)
+            response.responses.append(_answer(retriever, query, deadline, context.is_active))
+        return response
 
     def RetrieveRows(  # noqa: N802
         self, request: pb.RetrieveRowsRequest, context: grpc.ServicerContext
@@ -70,6 +82,16 @@ def _check_batch(count: int, field: str) -> None:
     check.done()
 
 
+def _check_candidates(count: int) -> None:
+    check = RequestCheck()
+    check.require(
+        count <= MAX_BATCH_CANDIDATES,
+        "requests",
+        f"want {count} candidates together; at most {MAX_BATCH_CANDIDATES} are accepted",
+    )
+    check.done()
+
+
 def _one_bundle(requests: Sequence[pb.RetrieveRequest]) -> str:
     asked = {request.bundle_id for request in requests if request.bundle_id}
     check = RequestCheck()
@@ -89,7 +111,9 @@ def _check(check: RequestCheck, request: pb.RetrieveRequest) -> None:
     check.require(known, "view", f"is {request.view}, which this release does not know")
 
 
-def _answer(retriever: Retriever, request: pb.RetrieveRequest, context: grpc.ServicerContext) -> pb.RetrieveResponse:
+def _answer(
+    retriever: Retriever, request: pb.RetrieveRequest, deadline: float, is_wanted: Callable[[], bool]
+) -> pb.RetrieveResponse:
     retrieved, unknown = retriever.retrieve(
         RetrievalQuery(
             user=read_user(request.user),
@@ -98,8 +122,8 @@ def _answer(retriever: Retriever, request: pb.RetrieveRequest, context: grpc.Ser
             exclude=tuple(request.exclude_item_ids),
             keep_seen=request.keep_seen,
         ),
-        deadline_of(context),
-        context.is_active,
+        deadline,
+        is_wanted,
     )
     ids = retriever.bundle.items.ids_of(retrieved.rows)
     response = pb.RetrieveResponse(

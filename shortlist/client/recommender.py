@@ -3,6 +3,7 @@
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
@@ -209,6 +210,12 @@ class AsyncRecommender:
                 response = await (start() if self._hedging is None else self._hedging.call_async(start))
             except grpc.RpcError as error:
                 raise read_error(error) from error
+            except asyncio.CancelledError:
+                # That of a task that somebody cancels goes on; a channel that is closed raises it too.
+                task = asyncio.current_task()
+                if self._closed and (task is None or not task.cancelling()):
+                    raise ShortlistError("this client was closed while it called") from None
+                raise
         return read_recommendations(response)
 
 

@@ -3,7 +3,7 @@
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import grpc
 
@@ -14,8 +14,6 @@ from shortlist.security.rules import may_call, read_rules
 from shortlist.security.settings import ServerSecurity
 from shortlist.security.tokens import is_among, read_tokens
 
-# Probes and load balancers have no token, and learn nothing but whether it serves.
-_HEALTH = "/grpc.health.v1.Health/"
 _NAMES = "x509_subject_alternative_name"
 
 
@@ -31,6 +29,18 @@ class Authoriser:
         self._tokens = None if tokens is None else WatchedFiles([tokens], lambda: read_tokens(tokens))
         self._rules = None if rules is None else WatchedFiles([rules], lambda: read_rules(rules))
 
+    def knows(self, metadata: Iterable[tuple[str, str | bytes]]) -> bool:
+        """Whether a call's metadata has a valid token, or needs none."""
+        if self._tokens is None:
+            return True
+        tokens = self._tokens.value()
+        for key, value in metadata:
+            if key == AUTHORIZATION and isinstance(value, str):
+                scheme, _, given = value.partition(" ")
+                if scheme.lower() == "bearer" and is_among(given.strip(), tokens):
+                    return True
+        return False
+
     def check(self, method: str, context: grpc.ServicerContext) -> None:
         """Refuses a call of a method such as ``/package.Service/Method`` unless it may be made.
 
@@ -38,12 +48,15 @@ class Authoriser:
             Unauthenticated: without a valid token.
             PermissionDenied: the certificate is not listed for the method.
         """
-        if method.startswith(_HEALTH):
-            return
-        if self._tokens is not None:
-            _require_token(self._tokens.value(), context)
+        if not self.knows(context.invocation_metadata()):
+            raise unauthenticated()
         if self._rules is not None and not may_call(self._rules.value(), _names(context), method.removeprefix("/")):
             raise PermissionDenied("the client's certificate may not call this method")
+
+
+def unauthenticated() -> Unauthenticated:
+    """The same for a missing token as for a wrong one."""
+    return Unauthenticated("a valid bearer token is required")
 
 
 def authoriser(security: ServerSecurity) -> Authoriser | None:
@@ -53,16 +66,6 @@ def authoriser(security: ServerSecurity) -> Authoriser | None:
         ValueError: a file is of no use.
     """
     return Authoriser(security) if security.token_file or security.allow else None
-
-
-def _require_token(tokens: Sequence[str], context: grpc.ServicerContext) -> None:
-    for key, value in context.invocation_metadata():
-        if key == AUTHORIZATION and isinstance(value, str):
-            scheme, _, given = value.partition(" ")
-            if scheme.lower() == "bearer" and is_among(given.strip(), tokens):
-                return
-    # The same for a missing token as for a wrong one.
-    raise Unauthenticated("a valid bearer token is required")
 
 
 def _names(context: grpc.ServicerContext) -> Iterable[str]:

@@ -23,7 +23,7 @@ _RETRY_SECONDS = 0.2
 _REFUSAL = to_status(
     Overloaded(f"too many calls wait already; try again in {_RETRY_SECONDS:g} s", _RETRY_SECONDS), "any method"
 )
-_REFUSED = grpc.StatusCode.RESOURCE_EXHAUSTED.name
+_OVERLOADED = grpc.StatusCode.RESOURCE_EXHAUSTED.name
 _thread = threading.local()
 
 
@@ -41,6 +41,7 @@ class AdmissionPool(ThreadPoolExecutor):
         self._waiting = 0
         self._lock = threading.Lock()
         metrics.QUEUE_LENGTH.set_function(lambda: self._waiting)
+        self._start_all(threads)
 
     @property
     def admitted(self) -> int:
@@ -59,6 +60,13 @@ class AdmissionPool(ThreadPoolExecutor):
             self._waiting += 1
         entered = time.monotonic()
         return super().submit(lambda: self._run(entered, lambda: fn(*args, **kwargs)))
+
+    def _start_all(self, threads: int) -> None:
+        # At the first peak instead, a limit of the system's would end the thread that takes the calls.
+        all_run = threading.Barrier(threads + 1)
+        for _ in range(threads):
+            super().submit(all_run.wait)
+        all_run.wait()
 
     def _run(self, entered: float, fn: Callable[[], R]) -> R:
         with self._lock:
@@ -80,23 +88,28 @@ def begun() -> None:
     metrics.QUEUE_SECONDS.observe(time.monotonic() - getattr(_thread, "entered", time.monotonic()))
 
 
-def refusal(
-    service: str, method: str, response_serializer: Callable[[Any], bytes] | None
-) -> grpc.RpcMethodHandler[Any, Any]:
-    """The handler of a call of a method that there is no place for.
+def refusal(refused: Callable[[], grpc.Status]) -> grpc.RpcMethodHandler[Any, Any]:
+    """A handler that ends calls with a status.
 
     It neither waits for the request nor for a thread: gRPC hands a stream over before it has read from it, and this one
     is answered in the thread that took the call. That costs half of what an empty call costs.
     """
 
     def refuse(requests: object, context: grpc.ServicerContext) -> None:
-        metrics.SHED["queue_full"].inc()
-        metrics.call_started(service, method)
-        metrics.call_handled(service, method, _REFUSED, 0.0)
-        context.abort_with_status(_REFUSAL)
+        context.abort_with_status(refused())
 
-    behaviour = answered_in(_AtOnce(), refuse)
-    return grpc.stream_unary_rpc_method_handler(behaviour, response_serializer=response_serializer)
+    return grpc.stream_unary_rpc_method_handler(answered_in(_AtOnce(), refuse))
+
+
+def overloaded(service: str, method: str) -> Callable[[], grpc.Status]:
+    """The status of a call that finds the pool full, and its counting."""
+
+    def refused() -> grpc.Status:
+        metrics.SHED["queue_full"].inc()
+        metrics.call_refused(service, method, _OVERLOADED)
+        return _REFUSAL
+
+    return refused
 
 
 class _AtOnce(ThreadPoolExecutor):

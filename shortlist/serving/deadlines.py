@@ -4,6 +4,8 @@ import time
 
 import grpc
 
+from shortlist.errors import CallerGone, DeadlineExceeded
+
 # A call without a deadline gets one: nobody waits for a list any longer.
 DEFAULT_DEADLINE_SECONDS = 1.0
 _LONGEST_DEADLINE_SECONDS = 3600.0
@@ -16,3 +18,16 @@ def deadline_of(context: grpc.ServicerContext) -> float:
     if left is None or left > _LONGEST_DEADLINE_SECONDS:
         left = DEFAULT_DEADLINE_SECONDS
     return time.monotonic() + left
+
+
+def require_wanted(context: grpc.ServicerContext, deadline: float) -> None:
+    """Ends a call of several parts, between two of them, when its answer is of no use any more.
+
+    Raises:
+        DeadlineExceeded: the deadline has passed.
+        CallerGone: the caller has cancelled.
+    """
+    if time.monotonic() >= deadline:
+        raise DeadlineExceeded("the deadline passed before all was answered")
+    if not context.is_active():
+        raise CallerGone("the call was cancelled before all was answered")

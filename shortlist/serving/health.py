@@ -3,37 +3,41 @@
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from queue import SimpleQueue
 
 import grpc
-from grpc_health.v1.health import OVERALL_HEALTH, HealthServicer
-from grpc_health.v1.health_pb2 import HealthCheckResponse
-from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
+from grpc_health.v1 import health, health_pb2
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthServicer, add_HealthServicer_to_server
 
 from shortlist.serving.admission import answered_in
 
 # The process lives: true from the start, whatever becomes of the bundle.
 LIVENESS = "liveness"
 STARTUP, READINESS = "startup", "readiness"
+_CHECK_THREADS, _WATCH_THREADS = 4, 2
 
 
 class Health:
-    """The states of ``""``, ``liveness``, ``startup``, ``readiness`` and each service; NOT_SERVING but for liveness.
+    """The states of ``""``, ``liveness``, ``startup``, ``readiness`` and each service; NOT_SERVING but for liveness."""
 
-    ``pool`` has the threads that answer.
-    """
-
-    def __init__(self, service_names: Sequence[str], pool: ThreadPoolExecutor) -> None:
-        self._servicer = _Servicer(pool)
-        self._names = (OVERALL_HEALTH, STARTUP, READINESS, *service_names)
-        # A fresh HealthServicer says SERVING.
+    def __init__(self, service_names: Sequence[str]) -> None:
+        self._names = (health.OVERALL_HEALTH, STARTUP, READINESS, *service_names)
+        self._states: dict[str, int] = {LIVENESS: HealthCheckResponse.SERVING}
+        # The library's servicer tells who watches, and waits for each of them to listen: in a thread that nobody waits
+        # for, since one may never do.
+        self._watched = health.HealthServicer()
+        self._watched.set(LIVENESS, HealthCheckResponse.SERVING)
+        self._news: SimpleQueue[int] = SimpleQueue()
+        threading.Thread(target=self._tell, name="health", daemon=True).start()
         self._set(HealthCheckResponse.NOT_SERVING)
-        self._servicer.set(LIVENESS, HealthCheckResponse.SERVING)
 
     def add_to(self, server: grpc.Server) -> None:
-        """Answers on this server as well."""
-        add_HealthServicer_to_server(self._servicer, server)
+        """Answers on this server as well, by threads of its own."""
+        add_HealthServicer_to_server(_Servicer(self._states, self._watched), server)
 
     def serves(self) -> None:
         """From now on calls are answered."""
@@ -44,15 +48,36 @@ class Health:
         self._set(HealthCheckResponse.NOT_SERVING)
 
     def _set(self, status: int) -> None:
-        for name in self._names:
-            self._servicer.set(name, status)
+        self._states.update(dict.fromkeys(self._names, status))
+        self._news.put(status)
+
+    def _tell(self) -> None:
+        while True:
+            status = self._news.get()
+            for name in self._names:
+                self._watched.set(name, status)
 
 
 class _Servicer(HealthServicer):
-    """One whose watchers keep no thread."""
+    """Answers from ``states``; who watches is answered by ``watched``, and keeps no thread."""
 
-    def __init__(self, pool: ThreadPoolExecutor) -> None:
-        super().__init__()
-        # The library sets this for the whole class, and with it for every other server of the process.
-        self.Check = answered_in(pool, super().Check)  # type: ignore[method-assign]
-        self.Watch = answered_in(pool, super().Watch, experimental_non_blocking=True)  # type: ignore[method-assign]
+    def __init__(self, states: Mapping[str, int], watched: health.HealthServicer) -> None:
+        self._states = states
+        pool = ThreadPoolExecutor(_CHECK_THREADS, thread_name_prefix="probe")
+        self.Check = answered_in(pool, self._check)  # type: ignore[method-assign]
+        self.List = answered_in(pool, self._list)
+        self.Watch = answered_in(  # type: ignore[method-assign]
+            ThreadPoolExecutor(_WATCH_THREADS, thread_name_prefix="watch"),
+            watched.Watch,
+            experimental_non_blocking=True,
+        )
+
+    def _check(self, request: HealthCheckRequest, context: grpc.ServicerContext) -> HealthCheckResponse:
+        status = self._states.get(request.service)
+        if status is None:
+            context.abort(grpc.StatusCode.NOT_FOUND, "no such service")
+        return HealthCheckResponse(status=status)
+
+    def _list(self, request: object, context: grpc.ServicerContext) -> object:
+        statuses = {name: HealthCheckResponse(status=status) for name, status in self._states.items()}
+        return health_pb2.HealthListResponse(statuses=statuses)  # type: ignore[attr-defined]  # its stubs are older

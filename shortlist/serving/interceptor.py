@@ -14,8 +14,8 @@ from google.protobuf.message import DecodeError
 
 from shortlist.errors import FieldViolation, InvalidRequest
 from shortlist.observability import logs, metrics, tracing
-from shortlist.security.authorisation import Authoriser
-from shortlist.serving.admission import AdmissionPool, begun, refusal
+from shortlist.security.authorisation import Authoriser, unauthenticated
+from shortlist.serving.admission import AdmissionPool, begun, overloaded, refusal
 from shortlist.status import code_of, to_status
 
 Request = TypeVar("Request")
@@ -35,6 +35,7 @@ class CallInterceptor(grpc.ServerInterceptor):
         # gRPC asks anew for every call, and the answer for a method is always the same.
         self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         self._refusals: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
+        self._stranger = refusal(lambda: to_status(unauthenticated(), "any method"))
 
     @property
     def in_flight(self) -> int:
@@ -50,6 +51,9 @@ class CallInterceptor(grpc.ServerInterceptor):
         method = handler_call_details.method
         wrapped = self._wrapped.get(method)
         if wrapped is not None:
+            # Before they take a thread: who has no token can keep none busy.
+            if self._authoriser is not None and not self._authoriser.knows(handler_call_details.invocation_metadata):
+                return self._stranger
             full = self._pool is not None and self._pool.is_full
             return self._refusals[method] if full else wrapped
         handler = continuation(handler_call_details)
@@ -59,7 +63,7 @@ class CallInterceptor(grpc.ServerInterceptor):
         wrapped = grpc.unary_unary_rpc_method_handler(
             self._wrap(handler, method), response_serializer=handler.response_serializer
         )
-        self._refusals[method] = refusal(*_names(method), handler.response_serializer)
+        self._refusals[method] = refusal(overloaded(*_names(method)))
         self._wrapped[method] = wrapped
         return wrapped
 

@@ -11,7 +11,9 @@ from shortlist.observability.metrics import start_metrics
 from shortlist.serving.health import Health
 
 _LOG = logging.getLogger(__name__)
-_HEALTH_THREADS = 2
+# A connection stays with the process that took it: it is made anew now and then, so that a process that was started
+# after its neighbours gets its share of the calls; and one that keeps a thread waiting does not do so for ever.
+CONNECTION_AGE = [("grpc.max_connection_age_ms", 60_000), ("grpc.max_connection_age_grace_ms", 30_000)]
 
 
 class CannotListen(Exception):  # noqa: N818 - it is what happened
@@ -35,8 +37,9 @@ def listen_on(server: grpc.Server, listen: str, credentials: grpc.ServerCredenti
 @contextlib.contextmanager
 def health_server(health: Health, listen: str, *, shared: bool) -> Iterator[None]:
     """Answers for the health alone, in plain text: the kubelet's probes can do neither TLS nor tokens."""
-    options = [("grpc.so_reuseport", int(shared))]
-    server = grpc.server(ThreadPoolExecutor(_HEALTH_THREADS, thread_name_prefix="probe"), options=options)
+    options = [("grpc.so_reuseport", int(shared)), *CONNECTION_AGE]
+    # The health has threads of its own; this one takes what is asked for in vain.
+    server = grpc.server(ThreadPoolExecutor(1), options=options)
     health.add_to(server)
     _LOG.info("health on %s", listen_on(server, listen))
     try:

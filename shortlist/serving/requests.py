@@ -3,6 +3,8 @@
 import math
 from collections.abc import Sequence
 
+import numpy as np
+
 from shortlist.bundle.ids import MAX_ID_BYTES
 from shortlist.errors import FieldViolation, InvalidRequest
 from shortlist.inference.users import UserQuery
@@ -12,6 +14,10 @@ MAX_LIMIT = 1000
 MAX_HISTORY = 5000
 MAX_EXCLUDED = 5000
 MAX_BATCH = 100
+# All candidates of a batch: what still fits into a message.
+MAX_BATCH_CANDIDATES = 20_000
+# What the models calculate in.
+MAX_VALUE = float(np.finfo(np.float32).max)
 
 
 class RequestCheck:
@@ -45,8 +51,8 @@ class RequestCheck:
         self.require(size <= MAX_ID_BYTES, f"{field}.user_id", f"has {size} bytes; at most {MAX_ID_BYTES} are accepted")
         self.ids([item.item_id for item in user.history], f"{field}.history", MAX_HISTORY)
         for place, item in enumerate(user.history[:MAX_HISTORY]):
-            finite = not item.HasField("value") or math.isfinite(item.value)
-            self.require(finite, f"{field}.history[{place}].value", "is not a finite number")
+            fits = not item.HasField("value") or abs(item.value) <= MAX_VALUE
+            self.require(fits, f"{field}.history[{place}].value", "is not a finite number of 32 bits")
             valid = 0 <= item.time.nanos < 1_000_000_000
             self.require(valid, f"{field}.history[{place}].time.nanos", "has to be 0 to 999,999,999")
 

@@ -28,20 +28,17 @@ from shortlist.serving.admission import AdmissionPool, answered_in
 from shortlist.serving.health import Health
 from shortlist.serving.interceptor import CallInterceptor
 from shortlist.serving.memory import use_few_arenas
-from shortlist.serving.ports import CannotListen, health_server, listen_on, metrics_server
+from shortlist.serving.ports import CONNECTION_AGE, CannotListen, health_server, listen_on, metrics_server
 from shortlist.serving.settings import ServerSettings
 from shortlist.serving.workers import EXIT_CANNOT_LISTEN as EXIT_CANNOT_LISTEN
 from shortlist.serving.workers import SERVING, Worker
 
 _LOG = logging.getLogger(__name__)
 EXIT_BUNDLE = 3
-_SPARE_THREADS = 2
+_REFLECTION_THREADS = 4
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 MAX_METADATA_BYTES = 8 * 1024
 _CHECK_SECONDS, _IDLE_CHECKS = 0.05, 10
-# A connection stays with the process that took it: it is made anew now and then, so that a process that was started
-# after its neighbours gets its share of the calls.
-_CONNECTION_AGE = [("grpc.max_connection_age_ms", 60_000), ("grpc.max_connection_age_grace_ms", 30_000)]
 _KEEPALIVE = [("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000), ("grpc.keepalive_permit_without_calls", 1)]
 
 
@@ -103,9 +100,7 @@ class _Server:
         self._announce = worker.announce if worker else lambda text: print(text, flush=True)
         self._pool = AdmissionPool(settings.threads, settings.queue)
         self._calls = CallInterceptor(self._pool, authoriser(settings.security))
-        # For whatever has to be answered however many calls there are.
-        self._spare = ThreadPoolExecutor(_SPARE_THREADS, thread_name_prefix="spare")
-        self._health = Health(service_names, self._spare)
+        self._health = Health(service_names)
         # The one queue whose put may interrupt its own get, as a signal handler's does.
         self._signals: SimpleQueue[int] = SimpleQueue()
         self._loading = self._serves = False
@@ -171,15 +166,17 @@ class _Server:
                 ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
                 ("grpc.max_metadata_size", MAX_METADATA_BYTES),
                 ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
-                *_CONNECTION_AGE,
+                *CONNECTION_AGE,
                 *_KEEPALIVE,
             ],
         )
         add_services(server)
         self._health.add_to(server)
         if not self._settings.in_production:
+            # A stream holds its thread for as long as it is open.
+            pool = ThreadPoolExecutor(_REFLECTION_THREADS, thread_name_prefix="reflection")
             servicer = reflection.ReflectionServicer([*service_names, HEALTH_SERVICE, reflection.SERVICE_NAME])
-            servicer.ServerReflectionInfo = answered_in(self._spare, servicer.ServerReflectionInfo)  # type: ignore[method-assign]
+            servicer.ServerReflectionInfo = answered_in(pool, servicer.ServerReflectionInfo)  # type: ignore[method-assign]
             add_ServerReflectionServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
         return server
 
@@ -196,6 +193,9 @@ class _Server:
     def _load(self, loader: Loader) -> None:
         try:
             self._loading = True
+            if not self._signals.empty():
+                # It came before there was a load to end.
+                raise _Interrupted
             loader.load()
         finally:
             self._loading = False

@@ -171,7 +171,7 @@ class _Supervisor:
                 if self._signals in wait([self._signals, *alive]):
                     break
             else:
-                return max(0, *(process.exitcode or 0 for process in processes))
+                return max([0, *(process.exitcode or 0 for process in processes)])
             self._signals.recv(1)
 
 

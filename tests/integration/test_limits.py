@@ -11,7 +11,14 @@ from shortlist.ranking.v1 import ranking_service_pb2 as ranking
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 from shortlist.retrieval.v1 import retrieval_service_pb2 as retrieval
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
-from shortlist.serving.requests import MAX_BATCH, MAX_EXCLUDED, MAX_HISTORY, MAX_LIMIT
+from shortlist.serving.requests import (
+    MAX_BATCH,
+    MAX_BATCH_CANDIDATES,
+    MAX_EXCLUDED,
+    MAX_HISTORY,
+    MAX_LIMIT,
+    MAX_VALUE,
+)
 from shortlist.type.v1.user_pb2 import HistoryItem, User
 
 pytestmark = pytest.mark.integration
@@ -20,6 +27,11 @@ Call = Callable[[RankingServiceStub, RetrievalServiceStub, int], object]
 
 def _user(items: int) -> User:
     return User(history=[HistoryItem(item_id=f"i{item % 120}") for item in range(items)])
+
+
+def _valued(value: int) -> User:
+    # One more is not to be told apart in 64 bits.
+    return User(history=[HistoryItem(item_id="i1", value=float(value) * (1 if value == int(MAX_VALUE) else 2))])
 
 
 def _recommend(**fields: object) -> ranking.RecommendRequest:
@@ -56,6 +68,10 @@ _LIMITS: dict[str, tuple[int, Call]] = {
         lambda rank, _, n: rank.Rank(ranking.RankRequest(limit=5, item_ids=["i1"] * n), timeout=30),
     ),
     "similar_to.item_ids": (MAX_HISTORY, lambda _, find, n: find.Retrieve(_similar(n), timeout=30)),
+    "user.history[0].value": (
+        int(MAX_VALUE),
+        lambda rank, _, n: rank.Recommend(_recommend(user=_valued(n)), timeout=30),
+    ),
     "requests": (
         MAX_BATCH,
         lambda _, find, n: find.BatchRetrieve(retrieval.BatchRetrieveRequest(requests=[_retrieve()] * n), timeout=30),
@@ -84,3 +100,14 @@ def test_a_limit_is_what_is_accepted_and_one_more_is_refused_by_name(
         call(*stubs, most + 1)
     assert caught.value.code() is grpc.StatusCode.INVALID_ARGUMENT
     assert str(caught.value.details()).startswith(field)
+
+
+def test_a_batch_may_want_as_many_candidates_as_fit_into_its_answer(
+    stubs: tuple[RankingServiceStub, RetrievalServiceStub],
+) -> None:
+    """Nobody gets an error about the size of a message that they did not write."""
+    queries = [_retrieve(limit=MAX_LIMIT)] * (MAX_BATCH_CANDIDATES // MAX_LIMIT)
+    answer = stubs[1].BatchRetrieve(retrieval.BatchRetrieveRequest(requests=queries), timeout=30)
+    assert len(answer.responses) == len(queries)
+    with pytest.raises(grpc.RpcError, match="together; at most"):
+        stubs[1].BatchRetrieve(retrieval.BatchRetrieveRequest(requests=[*queries, _retrieve()]), timeout=30)

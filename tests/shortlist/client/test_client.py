@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 
@@ -223,3 +224,23 @@ def test_a_closed_asyncio_client_says_so(start: Start) -> None:
 
     with pytest.raises(ShortlistError, match="closed"):
         asyncio.run(use_after_close())
+
+
+@pytest.mark.parametrize("hedge_after", [None, 0.01])
+def test_a_client_that_is_closed_in_the_midst_of_a_call_says_so(start: Start, hedge_after: float | None) -> None:
+    """Proves that the task that called does not end as if somebody had cancelled it."""
+
+    class Slow(Recording):
+        def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.RecommendResponse:  # noqa: N802
+            time.sleep(1)
+            return super().Recommend(request, context)
+
+    async def run() -> None:
+        recommender = AsyncRecommender(start(Slow()), timeout=10, hedge_after=hedge_after)
+        call = asyncio.create_task(recommender.recommend())
+        await asyncio.sleep(0.3)
+        await recommender.close()
+        with pytest.raises(ShortlistError, match="closed"):
+            await call
+
+    asyncio.run(run())

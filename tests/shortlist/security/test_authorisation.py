@@ -183,13 +183,6 @@ def test_the_list_changes_live_and_a_broken_one_does_not_count(
     _eventually(lambda: call(address, client) == "PERMISSION_DENIED")
 
 
-def test_health_is_for_everybody(serve: Serve, call: Call, write: Write, server: ServerSecurity, ca: Path) -> None:
-    """A probe has no token."""
-    address = serve(replace(server, token_file=write("tokens", "token")))
-    assert call(address, ClientSecurity(ca=ca), HEALTH) != "UNAUTHENTICATED"
-    assert call(address, ClientSecurity(ca=ca), SAY) == "UNAUTHENTICATED"
-
-
 def test_a_call_needs_both_when_both_are_asked_for(
     serve: Serve, call: Call, write: Write, server: ServerSecurity, client: ClientSecurity, ca: Path
 ) -> None:

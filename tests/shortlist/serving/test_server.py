@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
+from queue import SimpleQueue
 from typing import IO, Any
 
 import grpc
@@ -22,6 +23,8 @@ import pytest
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import ProtoReflectionDescriptorDatabase
+from grpc_reflection.v1alpha.reflection_pb2 import ServerReflectionRequest
+from grpc_reflection.v1alpha.reflection_pb2_grpc import ServerReflectionStub
 
 from shortlist.client.connections import OWN_CONNECTION
 from shortlist.errors import BundleError, Overloaded
@@ -336,6 +339,21 @@ def test_health_is_answered_while_every_thread_is_busy(run: Run) -> None:
         assert max(_timed_check(channel) for _ in range(5)) < 0.1
     assert not calls[0].done()
     assert [call.result().bundle_id for call in calls] == ["b"] * 4
+
+
+def test_health_is_answered_whatever_streams_are_open(run: Run) -> None:
+    """Proves that neither who looks at the schema nor who watches keeps a probe waiting."""
+    server = run()
+    server.expect("serving")
+    requests = SimpleQueue[ServerReflectionRequest]()
+    stub: Any = ServerReflectionStub(server.channel)
+    watch = HealthStub(server.channel).Watch  # type: ignore[attr-defined]
+    streams = [stub.ServerReflectionInfo(iter(requests.get, None), timeout=60) for _ in range(8)]
+    streams += [watch(HealthCheckRequest(service=SERVICE), timeout=60) for _ in range(8)]
+    assert [next(stream).status for stream in streams[8:]] == [HealthCheckResponse.SERVING] * 8
+    assert _timed_check(server.channel) < 1
+    for stream in streams:
+        stream.cancel()
 
 
 def _flood(target: str, stop: threading.Event) -> tuple[int, int]:

@@ -294,3 +294,13 @@ def test_it_starts_again_at_once_where_it_was(run: Run, before: int) -> None:
     again = run(listen=former.target)
     again.expect("serving")
     assert again.target == former.target
+
+
+def test_a_signal_while_no_worker_runs_ends_the_parent_with_0(run: Run) -> None:
+    """Proves that the pause before dead workers are replaced is no trap for who stops the service."""
+    parent = run()
+    parent.expect("serving")
+    for worker in parent.workers():
+        os.kill(worker, signal.SIGKILL)
+    parent.wait_for_log("a worker ended with code 137", times=2)
+    assert parent.stop() == 0
