@@ -115,7 +115,8 @@ def test_export_writes_a_bundles_models_over_the_data_as_it_is_now(
     """Proves that the weights and figures are the bundle's own, and that the tables are counted to the data's end."""
     written: list[tuple[TwoStage, Figures]] = []
 
-    def spy(model: TwoStage, dataset: Dataset, figures: Figures, root: Path) -> Path:
+    def spy(model: TwoStage, dataset: Dataset, figures: Figures, root: Path, *, sign_key: Path | None) -> Path:
+        assert sign_key is None
         written.append((model, figures))
         return root
 
