@@ -41,7 +41,6 @@ class AdmissionPool(ThreadPoolExecutor):
         self._waiting = 0
         self._lock = threading.Lock()
         metrics.QUEUE_LENGTH.set_function(lambda: self._waiting)
-        self._start_all(threads)
 
     @property
     def admitted(self) -> int:
@@ -60,13 +59,6 @@ class AdmissionPool(ThreadPoolExecutor):
             self._waiting += 1
         entered = time.monotonic()
         return super().submit(lambda: self._run(entered, lambda: fn(*args, **kwargs)))
-
-    def _start_all(self, threads: int) -> None:
-        # At the first peak instead, a limit of the system's would end the thread that takes the calls.
-        all_run = threading.Barrier(threads + 1)
-        for _ in range(threads):
-            super().submit(all_run.wait)
-        all_run.wait()
 
     def _run(self, entered: float, fn: Callable[[], R]) -> R:
         with self._lock:
