@@ -1,13 +1,11 @@
 """Encoders: history → user vector, item → vector. A new one is a file here, a line below and a recipe."""
 
-from collections.abc import Callable
-
-from trainer.encoders.base import Encoder, EncoderSizes
+from trainer.encoders.base import Encoder, EncoderSizes, SequenceEncoder
 from trainer.encoders.transformer import TransformerEncoder
 from trainer.errors import RecipeError
 from trainer.recipe import Encoder as EncoderRecipe
 
-ENCODERS: dict[str, Callable[[EncoderRecipe, EncoderSizes], Encoder]] = {"transformer": TransformerEncoder}
+ENCODERS: dict[str, type[Encoder]] = {"transformer": TransformerEncoder}
 
 
 def build_encoder(recipe: EncoderRecipe, sizes: EncoderSizes) -> Encoder:
@@ -21,4 +19,4 @@ def build_encoder(recipe: EncoderRecipe, sizes: EncoderSizes) -> Encoder:
     return ENCODERS[recipe.name](recipe, sizes)
 
 
-__all__ = ["ENCODERS", "Encoder", "EncoderSizes", "build_encoder"]
+__all__ = ["ENCODERS", "Encoder", "EncoderSizes", "SequenceEncoder", "build_encoder"]

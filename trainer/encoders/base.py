@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from trainer.recipe import Encoder as EncoderRecipe
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EncoderSizes:
@@ -28,9 +30,26 @@ class Encoder(nn.Module, ABC):
     Legend of shapes: B users, L interactions (oldest first, padded on the left), D components, N items.
     """
 
+    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
+        super().__init__()
+
     @abstractmethod
     def item_vectors(self, rows: Tensor | None = None) -> Tensor:
-        """All items, ``[N, D]``, or those of the rows ``[M]``: ``[M, D]``."""
+        """What is searched: all items, ``[N, D]``, or those of the rows ``[M]``: ``[M, D]``."""
+
+    def item_inputs(self) -> Tensor | None:
+        """What a history is read as, ``[N, I]``: these rows become ``history_vectors``; None for the item vectors."""
+        return None
+
+    @abstractmethod
+    def forward(
+        self, history_vectors: Tensor, history_values: Tensor, history_events: Tensor, history_mask: Tensor
+    ) -> Tensor:
+        """The user vector ``[B, D]`` that serving searches with: for the next item that will be liked."""
+
+
+class SequenceEncoder(Encoder):
+    """An encoder that learns from every place of a history what comes next; it reads what is searched."""
 
     @abstractmethod
     def item_tables(self) -> list[nn.Parameter]:
@@ -55,6 +74,6 @@ class Encoder(nn.Module, ABC):
     def forward(
         self, history_vectors: Tensor, history_values: Tensor, history_events: Tensor, history_mask: Tensor
     ) -> Tensor:
-        """The user vector ``[B, D]`` that serving searches with: for the next item that will be liked."""
+        """See :class:`Encoder`."""
         last_BD = self.last_state(history_vectors, history_values, history_events, history_mask)
         return self.queries(last_BD, last_BD.new_ones(last_BD.shape[:-1]).bool())

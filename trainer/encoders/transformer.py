@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.encoders.base import Encoder, EncoderSizes
+from trainer.encoders.base import EncoderSizes, SequenceEncoder
 from trainer.recipe import Encoder as EncoderRecipe
 
 _EXACT_DISTANCES = 16
@@ -21,11 +21,11 @@ _HIDDEN_FACTOR = 4
 _FAR = -1e9
 
 
-class TransformerEncoder(Encoder):
+class TransformerEncoder(SequenceEncoder):
     """Item id and item features, the value and the kind of each event; pre-norm blocks."""
 
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
-        super().__init__()
+        super().__init__(recipe, sizes)
         width = recipe.dimension
         self.ids = _embedding(sizes.items, width, 0.05)
         self.content = nn.Linear(sizes.item_features.shape[1], width, bias=False)
@@ -53,11 +53,11 @@ class TransformerEncoder(Encoder):
         return F.embedding(rows, self.ids.weight, sparse=True) + content
 
     def item_tables(self) -> list[nn.Parameter]:
-        """See :class:`Encoder`."""
+        """See :class:`SequenceEncoder`."""
         return list(self.ids.parameters())
 
     def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """See :class:`Encoder`. An unknown value (NaN) is above no edge, which makes it a bucket of its own."""
+        """See :class:`SequenceEncoder`. An unknown value (NaN) is above no edge, which makes it a bucket of its own."""
         x_BLD = self._inputs(vectors_BLD, values_BL, events_BL)
         bias_BLL, distance_LL = self._bias(mask_BL)
         for block in self.blocks:
@@ -66,7 +66,7 @@ class TransformerEncoder(Encoder):
         return states
 
     def last_state(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """See :class:`Encoder`. The last block is computed for the last place alone."""
+        """See :class:`SequenceEncoder`. The last block is computed for the last place alone."""
         x_BLD = self._inputs(vectors_BLD, values_BL, events_BL)
         for block in self.blocks[:-1]:
             x_BLD = block(x_BLD, *self._bias(mask_BL))
@@ -75,7 +75,7 @@ class TransformerEncoder(Encoder):
         return state_BD
 
     def queries(self, states: Tensor, liked: Tensor) -> Tensor:
-        """See :class:`Encoder`."""
+        """See :class:`SequenceEncoder`."""
         wanted: Tensor = self.intent(liked.long())
         return states + wanted
 
