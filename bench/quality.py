@@ -11,6 +11,7 @@ import sys
 import tomllib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.machine import machine
 from bench.processes import write_json
@@ -47,10 +48,12 @@ class Row:
 
 def rows() -> list[Row]:
     """All that is measured."""
-    listed = tomllib.loads(_ROWS.read_text(encoding="utf-8"))["row"]
-    return [
-        Row(**{key: tuple(value) if isinstance(value, list) else value for key, value in one.items()}) for one in listed
-    ]
+    listed: list[dict[str, Any]] = tomllib.loads(_ROWS.read_text(encoding="utf-8"))["row"]
+    return [Row(**{key: _frozen(value) for key, value in one.items()}) for one in listed]
+
+
+def _frozen(value: Any) -> Any:  # noqa: ANN401 - whatever a row of TOML has
+    return tuple(value) if isinstance(value, list) else value
 
 
 def main() -> int:
