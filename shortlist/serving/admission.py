@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import logging
 import threading
 import time
 from collections.abc import Callable
@@ -14,8 +15,11 @@ import grpc
 
 from shortlist.errors import Overloaded
 from shortlist.observability import metrics
+from shortlist.observability.logs import Throttled
 from shortlist.status import to_status
 
+# It can happen to every call.
+_OFTEN = Throttled(logging.getLogger(__name__))
 P = ParamSpec("P")
 R = TypeVar("R")
 # By then a queue as long as its bound has moved on.
@@ -57,7 +61,23 @@ class AdmissionPool(ThreadPoolExecutor):
         with self._lock:
             self._admitted += 1
             self._waiting += 1
-        return super().submit(self._run, time.monotonic(), functools.partial(fn, *args, **kwargs))
+        try:
+            return super().submit(self._run, time.monotonic(), functools.partial(fn, *args, **kwargs))
+        except RuntimeError:
+            with self._lock:
+                self._admitted -= 1
+                self._waiting -= 1
+            raise
+
+    def _adjust_thread_count(self) -> None:
+        # What is submitted is in the queue by now. Where the system gives no more threads, those there are take it,
+        # instead of an error in gRPC's own thread, which would end and with it the server.
+        try:
+            super()._adjust_thread_count()
+        except RuntimeError:
+            if not self._threads:
+                raise
+            _OFTEN.error("no thread is to be had for a call; it waits for one of %d", len(self._threads), exc_info=True)
 
     def _run(self, entered: float, fn: Callable[[], R]) -> R:
         with self._lock:
