@@ -57,8 +57,7 @@ class AdmissionPool(ThreadPoolExecutor):
         with self._lock:
             self._admitted += 1
             self._waiting += 1
-        entered = time.monotonic()
-        return super().submit(lambda: self._run(entered, lambda: fn(*args, **kwargs)))
+        return super().submit(self._run, time.monotonic(), functools.partial(fn, *args, **kwargs))
 
     def _run(self, entered: float, fn: Callable[[], R]) -> R:
         with self._lock:
