@@ -13,9 +13,9 @@ from shortlist.bundle import BundleStore
 from shortlist.errors import BundleError
 from trainer.data import Dataset, load
 from trainer.encode import Encoded
+from trainer.encoder_training import encoder_sizes
 from trainer.encoders.transformer import TransformerEncoder
 from trainer.export import export_bundle
-from trainer.fit_encoder import encoder_sizes
 from trainer.fit_ranker import ranker_sizes
 from trainer.rankers.ntn_mlp import NtnMlpRanker
 from trainer.recipe import Encoder, Items, Ranker, Recipe

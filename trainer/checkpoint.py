@@ -10,9 +10,9 @@ from torch import nn
 from shortlist.bundle.manifest import Manifest
 from trainer.data import Dataset
 from trainer.encode import Encoded
+from trainer.encoder_training import encoder_sizes
 from trainer.encoders import build_encoder
 from trainer.errors import DataError
-from trainer.fit_encoder import encoder_sizes
 from trainer.fit_ranker import ranker_sizes
 from trainer.rankers import build_ranker
 from trainer.recipe import Recipe

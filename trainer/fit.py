@@ -7,8 +7,9 @@ import numpy as np
 from trainer.baselines import BASELINES, MAX_DENSE_ITEMS
 from trainer.data import Dataset
 from trainer.encode import Encoded
+from trainer.encoder_training import Trained, Validation
 from trainer.evaluation import rankings
-from trainer.fit_encoder import Trained, Validation, fit_encoder
+from trainer.fit_encoder import fit_encoder
 from trainer.fit_ranker import RankerTraining, RankingExamples, ranker_sizes
 from trainer.metrics import depth_of, figures, report
 from trainer.progress import Reporter

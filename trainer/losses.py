@@ -36,6 +36,45 @@ def sampled_softmax(
     return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long), reduction="none")
 
 
+def multinomial(wanted_B: Tensor, logits_BS: Tensor, counts_B: Tensor) -> Tensor:
+    """Minus the log-likelihood of histories as draws from a softmax over items, ``[B]`` (Liang et al., 2018,
+    arXiv:1802.05814).
+
+    ``wanted_B`` is the sum of the logits of a user's ``counts_B`` interactions; ``logits_BS`` are those of every item,
+    or of a uniform sample of them, which moves the loss by about a constant.
+    """
+    return counts_B * logits_BS.logsumexp(dim=-1) - wanted_B
+
+
+def bpr(positive_P: Tensor, negatives_PS: Tensor) -> Tensor:
+    """Minus the logarithm of the chance that the positive beats a negative, the mean over the negatives, ``[P]``
+    (Rendle et al., 2009, arXiv:1205.2618).
+    """
+    return F.softplus(negatives_PS - positive_P[:, None]).mean(dim=-1)
+
+
+def cosine_contrastive(positive_P: Tensor, negatives_PS: Tensor, margin: float, weight: float) -> Tensor:
+    """One minus the positive's cosine, and the weighted mean of what negatives have above the margin, ``[P]`` (CCL of
+    SimpleX: Mao et al., 2021, arXiv:2109.12613).
+    """
+    return 1.0 - positive_P + weight * F.relu(negatives_PS - margin).mean(dim=-1)
+
+
+def binary_cross_entropy(positive_P: Tensor, negatives_PS: Tensor) -> Tensor:
+    """Cross-entropy of the positive being chosen and each of S negatives not, ``[P]`` (Kang and McAuley, 2018,
+    arXiv:1808.09781, with more than one negative).
+    """
+    return F.softplus(-positive_P) + F.softplus(negatives_PS).sum(dim=-1)
+
+
+def info_nce(vectors_PD: Tensor, others_PD: Tensor, temperature: float) -> Tensor:
+    """Cross-entropy of each vector's own pair among all P by their cosines, ``[P]`` (van den Oord et al., 2018,
+    arXiv:1807.03748).
+    """
+    logits_PP = F.normalize(vectors_PD, dim=-1) @ F.normalize(others_PD, dim=-1).T / temperature
+    return F.cross_entropy(logits_PP, torch.arange(len(logits_PP)), reduction="none")
+
+
 def listwise_softmax(scores_BC: Tensor, chosen_B: Tensor) -> Tensor:
     """Cross-entropy of the candidate that was chosen over the list it was chosen from, ``[B]`` (ListNet's top-one)."""
     return F.cross_entropy(scores_BC, chosen_B, reduction="none")

@@ -85,6 +85,9 @@ class Encoder:
     """The first stage. `history` is in events; up to `softmax_limit` items the softmax is full, above it sampled.
 
     Training ends after `epochs`, or when the validation's figure has not grown for `patience` of them.
+
+    Of encoders that learn from whole histories: `temperature`, `noise` and `contrast` are lightgcn's, `kl_weight` the
+    autoencoder's (0 leaves it denoising alone), `unobserved_weight` and `regularisation` those of ials.
     """
 
     name: str = "transformer"
@@ -100,6 +103,12 @@ class Encoder:
     batch_size: int = _within(16, 1, 1_000_000)
     softmax_limit: int = _within(10_000, 0, 100_000_000)
     negatives: int = _within(2048, 1, 10_000_000)
+    temperature: float = _within(0.1, 1e-3, 100)
+    noise: float = _within(0.0, 0, 10)
+    contrast: float = _within(0.2, 0, 100)
+    kl_weight: float = _within(0.2, 0, 100)
+    unobserved_weight: float = _within(0.03, 1e-6, 1)
+    regularisation: float = _within(0.003, 0, 1000)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,8 +12,9 @@ from torch import Tensor, nn
 from trainer.data import Dataset
 from trainer.encoder_batches import EncoderBatch, EncoderBatches, Negatives
 from trainer.encoder_optimiser import clip
+from trainer.encoder_training import encoder_sizes
 from trainer.encoders import ENCODERS, SequenceEncoder, build_encoder
-from trainer.fit_encoder import NextItemTraining, encoder_sizes
+from trainer.fit_encoder import NextItemTraining
 from trainer.progress import Reporter
 from trainer.recipe import Encoder as EncoderRecipe
 from trainer.recipe import Recipe

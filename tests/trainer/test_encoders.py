@@ -13,11 +13,12 @@ from shortlist.inference.history import History
 from shortlist.inference.model_inputs import encoder_inputs
 from trainer.data import Dataset
 from trainer.encode import Encoded
+from trainer.encoder_training import Validation, encoder_sizes
 from trainer.encoders import ENCODERS, SequenceEncoder, build_encoder
 from trainer.errors import RecipeError
 from trainer.evaluation import hide_seen
 from trainer.fit import evaluate_baselines, evaluate_two_stage, fit_two_stage
-from trainer.fit_encoder import Validation, encoder_sizes, fit_encoder
+from trainer.fit_encoder import fit_encoder
 from trainer.histories import histories_before
 from trainer.progress import Reporter
 from trainer.protocols.next_like import next_like_task

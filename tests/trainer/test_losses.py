@@ -48,6 +48,42 @@ def test_a_negative_counts_by_how_rarely_it_is_drawn() -> None:
     assert found.item() == pytest.approx(np.log(np.exp(2.0) + 2 * np.exp(1.0)) - 2.0, rel=1e-5)
 
 
+def test_the_multinomial_loss_is_a_cross_entropy_for_each_interaction() -> None:
+    """Proves the sum by hand, for a user of two interactions and for one of none."""
+    logits = torch.tensor([[1.0, 2.0, 0.0], [3.0, 0.0, 0.0]])
+    found = losses.multinomial(torch.tensor([3.0, 0.0]), logits, torch.tensor([2.0, 0.0]))
+    by_hand = cross_entropy([1.0, 2.0, 0.0], 0) + cross_entropy([1.0, 2.0, 0.0], 1)
+    assert found.tolist() == pytest.approx([by_hand, 0.0], rel=1e-5)
+
+
+def test_bpr_asks_that_the_positive_beats_each_negative() -> None:
+    """Proves the mean over the negatives by hand."""
+    found = losses.bpr(torch.tensor([1.0]), torch.tensor([[0.0, 2.0]]))
+    assert found.item() == pytest.approx((np.log(1 + np.exp(-1.0)) + np.log(1 + np.exp(1.0))) / 2, rel=1e-5)
+
+
+def test_the_cosine_contrastive_loss_lets_be_what_is_below_the_margin() -> None:
+    """Proves the sum by hand, and that a negative below the margin has no gradient."""
+    negatives = torch.tensor([[0.9, 0.2]], requires_grad=True)
+    found = losses.cosine_contrastive(torch.tensor([0.7]), negatives, margin=0.5, weight=10.0)
+    assert found.item() == pytest.approx(0.3 + 10.0 * 0.4 / 2, rel=1e-5)
+    (gradient,) = torch.autograd.grad(found.sum(), negatives)
+    assert gradient.tolist() == [[5.0, 0.0]]
+
+
+def test_the_binary_loss_is_that_of_one_choice_and_of_each_refusal() -> None:
+    """Proves the sum by hand."""
+    found = losses.binary_cross_entropy(torch.tensor([1.0]), torch.tensor([[0.0, -2.0]]))
+    by_hand = np.log(1 + np.exp(-1.0)) + np.log(2.0) + np.log(1 + np.exp(-2.0))
+    assert found.item() == pytest.approx(by_hand, rel=1e-5)
+
+
+def test_a_contrast_tells_each_vector_from_the_others_by_its_direction() -> None:
+    """Proves it by hand for two pairs of different lengths."""
+    found = losses.info_nce(torch.tensor([[2.0, 0.0], [0.0, 3.0]]), torch.tensor([[5.0, 0.0], [0.0, 1.0]]), 0.5)
+    assert found.tolist() == pytest.approx([cross_entropy([2.0, 0.0], 0)] * 2, rel=1e-5)
+
+
 def test_the_listwise_loss_is_the_cross_entropy_of_the_chosen() -> None:
     """Proves it by hand, with one loss a list."""
     scores = torch.tensor([[1.0, 2.0, 3.0], [0.0, 0.0, 0.0]])
