@@ -3,11 +3,17 @@
 from collections.abc import Callable
 
 from trainer.encoders.base import Encoder, EncoderSizes
+from trainer.encoders.gru import GruEncoder
 from trainer.encoders.transformer import TransformerEncoder
+from trainer.encoders.two_tower import TwoTowerEncoder
 from trainer.errors import RecipeError
 from trainer.recipe import Encoder as EncoderRecipe
 
-ENCODERS: dict[str, Callable[[EncoderRecipe, EncoderSizes], Encoder]] = {"transformer": TransformerEncoder}
+ENCODERS: dict[str, Callable[[EncoderRecipe, EncoderSizes], Encoder]] = {
+    "gru": GruEncoder,
+    "transformer": TransformerEncoder,
+    "two_tower": TwoTowerEncoder,
+}
 
 
 def build_encoder(recipe: EncoderRecipe, sizes: EncoderSizes) -> Encoder:

@@ -7,16 +7,15 @@ and as output, so that the exported graph holds no item table: serving gathers t
 
 import math
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.encoders.base import Encoder, EncoderSizes
+from trainer.encoders.distances import DISTANCE_BUCKETS, distance_buckets
+from trainer.encoders.item_vectors import INTENT_STD, EventInputs, ItemVectors, embedding
 from trainer.recipe import Encoder as EncoderRecipe
 
-_EXACT_DISTANCES = 16
-_DISTANCE_BUCKETS = 32
 _HIDDEN_FACTOR = 4
 _FAR = -1e9
 
@@ -27,38 +26,27 @@ class TransformerEncoder(Encoder):
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
         super().__init__()
         width = recipe.dimension
-        self.ids = _embedding(sizes.items, width, 0.05)
-        self.content = nn.Linear(sizes.item_features.shape[1], width, bias=False)
-        nn.init.normal_(self.content.weight, std=0.02)
-        self.values = _embedding(len(sizes.value_edges) + 1, width, 0.05)
-        self.kinds = _embedding(sizes.events + 1, width, 0.05)
-        self.intent = _embedding(2, width, 0.02)
+        self.items = ItemVectors(sizes, width)
+        self.events = EventInputs(sizes, width, recipe.dropout)
+        self.intent = embedding(2, width, INTENT_STD)
         self.blocks = nn.ModuleList(_Block(recipe) for _ in range(recipe.layers))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, width)
-        self.dropout = nn.Dropout(recipe.dropout)
-        self.features_NF: Tensor
-        self.value_edges: Tensor
         self.bucket_of_distance: Tensor
-        self.register_buffer("features_NF", torch.from_numpy(sizes.item_features))
-        self.register_buffer("value_edges", torch.from_numpy(sizes.value_edges))
-        self.register_buffer("bucket_of_distance", torch.from_numpy(_distance_buckets(recipe.history)))
+        self.register_buffer("bucket_of_distance", torch.from_numpy(distance_buckets(recipe.history)))
 
     def item_vectors(self, rows: Tensor | None = None) -> Tensor:
         """A vector learnt for the id, plus what the features say."""
-        if rows is None:
-            content: Tensor = self.content(self.features_NF)
-            return self.ids.weight + content
-        content = self.content(self.features_NF[rows])
-        return F.embedding(rows, self.ids.weight, sparse=True) + content
+        vectors: Tensor = self.items(rows)
+        return vectors
 
     def item_tables(self) -> list[nn.Parameter]:
         """See :class:`Encoder`."""
-        return list(self.ids.parameters())
+        return self.items.tables()
 
     def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """See :class:`Encoder`. An unknown value (NaN) is above no edge, which makes it a bucket of its own."""
-        x_BLD = self._inputs(vectors_BLD, values_BL, events_BL)
+        """See :class:`Encoder`."""
+        x_BLD = self.events(vectors_BLD, values_BL, events_BL)
         bias_BLL, distance_LL = self._bias(mask_BL)
         for block in self.blocks:
             x_BLD = block(x_BLD, bias_BLL, distance_LL)
@@ -67,7 +55,7 @@ class TransformerEncoder(Encoder):
 
     def last_state(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
         """See :class:`Encoder`. The last block is computed for the last place alone."""
-        x_BLD = self._inputs(vectors_BLD, values_BL, events_BL)
+        x_BLD = self.events(vectors_BLD, values_BL, events_BL)
         for block in self.blocks[:-1]:
             x_BLD = block(x_BLD, *self._bias(mask_BL))
         last_B1D = self.blocks[-1](x_BLD, *self._bias(mask_BL, last=1))
@@ -78,11 +66,6 @@ class TransformerEncoder(Encoder):
         """See :class:`Encoder`."""
         wanted: Tensor = self.intent(liked.long())
         return states + wanted
-
-    def _inputs(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor) -> Tensor:
-        bucket_BL = (values_BL[..., None] >= self.value_edges).long().sum(-1)
-        x_BLD: Tensor = self.dropout(vectors_BLD + self.values(bucket_BL) + self.kinds(events_BL))
-        return x_BLD
 
     def _bias(self, mask_BL: Tensor, last: int | None = None) -> tuple[Tensor, Tensor]:
         """What the ``last`` places (None: all) may see, ``[B, Q, L]``, and the bucket of each distance, ``[Q, L]``."""
@@ -101,7 +84,7 @@ class _Block(nn.Module):
         self.norm_attention, self.norm_hidden = nn.LayerNorm(width), nn.LayerNorm(width)
         self.qkv, self.mix = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.up, self.down = nn.Linear(width, _HIDDEN_FACTOR * width), nn.Linear(_HIDDEN_FACTOR * width, width)
-        self.by_distance = nn.Parameter(torch.zeros(self.heads, _DISTANCE_BUCKETS))
+        self.by_distance = nn.Parameter(torch.zeros(self.heads, DISTANCE_BUCKETS))
         self.dropout = nn.Dropout(recipe.dropout)
 
     def forward(self, x_BLD: Tensor, bias_BQL: Tensor, distance_QL: Tensor) -> Tensor:
@@ -126,17 +109,3 @@ class _Block(nn.Module):
     def _by_head(self, x_BLD: Tensor) -> Tensor:
         batch, length, width = x_BLD.shape
         return x_BLD.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
-
-
-def _embedding(rows: int, width: int, std: float) -> nn.Embedding:
-    table = nn.Embedding(rows, width)
-    nn.init.normal_(table.weight, std=std)
-    return table
-
-
-def _distance_buckets(length: int) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """A bucket for each distance ``[length]``: exact when near, logarithmic when far."""
-    distance = np.arange(length)
-    far = _EXACT_DISTANCES + 4 * np.log2(np.maximum(distance, _EXACT_DISTANCES) / _EXACT_DISTANCES)
-    buckets = np.where(distance < _EXACT_DISTANCES, distance, np.minimum(far, _DISTANCE_BUCKETS - 1))
-    return buckets.astype(np.int64)

@@ -1,0 +1,92 @@
+"""Two towers (YouTube's candidate generation: Covington et al., 2016): a mean of the history through a network.
+
+Unlike there, what is recent may count for more: each head averages its components with learnt weights that depend on
+how many events ago something was. With all of them equal, as at the start, it is the plain mean.
+"""
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+from trainer.encoders.base import Encoder, EncoderSizes
+from trainer.encoders.distances import DISTANCE_BUCKETS, distance_buckets
+from trainer.encoders.item_vectors import INTENT_STD, EventInputs, ItemVectors, embedding
+from trainer.recipe import Encoder as EncoderRecipe
+
+_HIDDEN_FACTOR = 4
+
+
+class TwoTowerEncoder(Encoder):
+    """The item tower: id and features. The user tower: a mean of the history, then ``layers`` hidden layers."""
+
+    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
+        super().__init__()
+        width = recipe.dimension
+        self.items = ItemVectors(sizes, width)
+        self.events = EventInputs(sizes, width, recipe.dropout)
+        self.intent = embedding(2, width, INTENT_STD)
+        self.mean = RecencyMean(recipe)
+        self.tower = nn.Sequential(nn.LayerNorm(width), *_hidden_layers(recipe))
+
+    def item_vectors(self, rows: Tensor | None = None) -> Tensor:
+        """See :class:`Encoder`."""
+        vectors: Tensor = self.items(rows)
+        return vectors
+
+    def item_tables(self) -> list[nn.Parameter]:
+        """See :class:`Encoder`."""
+        return self.items.tables()
+
+    def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
+        """See :class:`Encoder`."""
+        return self._states(vectors_BLD, values_BL, events_BL, mask_BL, asked=mask_BL.shape[1])
+
+    def last_state(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
+        """See :class:`Encoder`. One mean rather than one for each place."""
+        return self._states(vectors_BLD, values_BL, events_BL, mask_BL, asked=1)[:, 0]
+
+    def queries(self, states: Tensor, liked: Tensor) -> Tensor:
+        """See :class:`Encoder`."""
+        wanted: Tensor = self.intent(liked.long())
+        return states + wanted
+
+    def _states(
+        self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor, *, asked: int
+    ) -> Tensor:
+        mean_BQD = self.mean(self.events(vectors_BLD, values_BL, events_BL), mask_BL, asked)
+        states: Tensor = mean_BQD + self.tower(mean_BQD)
+        return states
+
+
+class RecencyMean(nn.Module):
+    """For each of the last places, the mean of what is not to its right, weighted by distance."""
+
+    def __init__(self, recipe: EncoderRecipe) -> None:
+        super().__init__()
+        self.by_distance = nn.Parameter(torch.zeros(recipe.heads, DISTANCE_BUCKETS))
+        self.bucket_of_distance: Tensor
+        self.register_buffer("bucket_of_distance", torch.from_numpy(distance_buckets(recipe.history)))
+
+    def forward(self, x_BLD: Tensor, mask_BL: Tensor, asked: int) -> Tensor:
+        """``[B, Q, D]`` for the last Q places, as many as are ``asked`` for; zeros where there is nothing yet."""
+        place_L = torch.arange(mask_BL.shape[1], device=mask_BL.device)
+        back_QL = place_L[-asked:, None] - place_L[None, :]
+        weight_HQL = self.by_distance[:, self.bucket_of_distance[back_QL.clamp(min=0)]].exp()
+        weight_HQL = torch.where(back_QL >= 0, weight_HQL, 0.0)
+        real_BL = (mask_BL > 0).to(x_BLD.dtype)
+        heads, width = weight_HQL.shape[0], x_BLD.shape[-1]
+        real_BLD = torch.where(real_BL[..., None] > 0, x_BLD, 0.0)
+        x_BHLd = real_BLD.view(*x_BLD.shape[:-1], heads, width // heads).transpose(1, 2)
+        total_BHQ1 = weight_HQL @ real_BL[:, None, :, None]
+        mean_BHQd: Tensor = (weight_HQL @ x_BHLd) / total_BHQ1.clamp(min=1e-9)
+        return mean_BHQd.transpose(1, 2).flatten(2)
+
+
+def _hidden_layers(recipe: EncoderRecipe) -> list[nn.Module]:
+    width, hidden = recipe.dimension, _HIDDEN_FACTOR * recipe.dimension
+    widths = [width, *[hidden] * recipe.layers]
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise(widths):
+        layers += [nn.Linear(before, after), nn.GELU(), nn.Dropout(recipe.dropout)]
+    return [*layers, nn.Linear(hidden, width)]
