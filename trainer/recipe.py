@@ -74,7 +74,11 @@ class Split:
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
-    """The first stage. `history` is in events; up to `softmax_limit` items the softmax is full, above it sampled."""
+    """The first stage. `history` is in events; up to `softmax_limit` items the softmax is full, above it sampled.
+
+    Of the transformer alone: `heads`, which are the two towers' too, `attention_dropout`, and `low_pass`, the share of
+    a block's mixing that is not attention but a filter of slow changes.
+    """
 
     name: str = "transformer"
     dimension: int = _within(64, 1, 4096)
@@ -82,6 +86,8 @@ class Encoder:
     heads: int = _within(1, 1, 64)
     history: int = _within(128, 1, 10_000)
     dropout: float = _within(0.2, 0, 0.95)
+    attention_dropout: float = _within(0, 0, 0.95)
+    low_pass: float = _within(0, 0, 1)
     epochs: int = _within(7, 1, 10_000)
     learning_rate: float = _within(0.004, 1e-8, 10)
     weight_decay: float = _within(0.01, 0, 10)

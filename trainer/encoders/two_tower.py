@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.encoders.base import Encoder, EncoderSizes
-from trainer.encoders.distances import DISTANCE_BUCKETS, distance_buckets
+from trainer.encoders.distances import DISTANCE_BUCKETS, distance_buckets, how_far_back
 from trainer.encoders.item_vectors import INTENT_STD, EventInputs, ItemVectors, embedding
 from trainer.recipe import Encoder as EncoderRecipe
 
@@ -70,8 +70,7 @@ class RecencyMean(nn.Module):
 
     def forward(self, x_BLD: Tensor, mask_BL: Tensor, asked: int) -> Tensor:
         """``[B, Q, D]`` for the last Q places, as many as are ``asked`` for; zeros where there is nothing yet."""
-        place_L = torch.arange(mask_BL.shape[1], device=mask_BL.device)
-        back_QL = place_L[-asked:, None] - place_L[None, :]
+        back_QL = how_far_back(mask_BL)[-asked:]
         weight_HQL = self.by_distance[:, self.bucket_of_distance[back_QL.clamp(min=0)]].exp()
         weight_HQL = torch.where(back_QL >= 0, weight_HQL, 0.0)
         real_BL = (mask_BL > 0).to(x_BLD.dtype)
