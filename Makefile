@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 PROTOS := $(shell find protos -name '*.proto' | sort)
 
-.PHONY: help demo test format lint types protos protos-check bench bench-scale bench-train bench-peers fuzz soak manifests clean
+.PHONY: help demo test format lint types protos protos-check bench bench-scale bench-train bench-peers quality quality-table fuzz soak manifests clean
 
 help:  ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,12 @@ bench-train: $(VENV)/.ready  ## Training: examples a second and memory
 
 bench-peers: $(VENV)/.ready  ## Ray Serve and Triton with the same models, in environments of their own
 	$(BIN)/python -m bench.peers
+
+quality: $(VENV)/.ready  ## The quality of retrieval on one data set: make quality DATA=<folder>
+	$(BIN)/python -m bench.quality $(DATA)
+
+quality-table:  ## Write docs/quality.md from what make quality has measured
+	$(BIN)/python -m bench.quality_table
 
 fuzz: $(VENV)/.ready  ## 100,000 malformed and odd requests (about 15 minutes)
 	FUZZ_EXAMPLES=9000 $(BIN)/python -m pytest tests/integration/test_fuzz.py

@@ -19,7 +19,7 @@ from bench.train_data import RECIPE, Log
 from bench.train_memory import MemoryWatch
 from trainer.data import Dataset, load
 from trainer.encode import Encoded
-from trainer.fit_encoder import EncoderTraining
+from trainer.fit_encoder import NextItemTraining
 from trainer.fit_ranker import RankerFit, RankerTraining, RankingExamples, ranker_sizes
 from trainer.recipe import Encoder
 from trainer.split import Split, evaluation_split, evenly
@@ -79,7 +79,7 @@ def measured(run: Run) -> dict[str, Figures]:
         split = evaluation_split(dataset, RECIPE.split)
     figures["load"]["events"] = len(dataset.times)
     with _stage("encoder", figures):
-        training = EncoderTraining(dataset, split, encoder, seed=0)
+        training = NextItemTraining(dataset, split.encoder_end, encoder, seed=0)
         speed = _speed(
             training.batches.epoch(Silent(), ""), training.step, lambda batch: len(batch.targets), run.seconds
         )
@@ -91,7 +91,7 @@ def measured(run: Run) -> dict[str, Figures]:
 
 
 def _ranker(
-    dataset: Dataset, split: Split, training: EncoderTraining, seconds: float, figures: dict[str, Figures]
+    dataset: Dataset, split: Split, training: NextItemTraining, seconds: float, figures: dict[str, Figures]
 ) -> None:
     """On a few events; one whose item retrieval missed counts as of its first candidate, for only speed is measured."""
     encoded = Encoded.of(training.encoder.eval(), RECIPE.encoder.history)

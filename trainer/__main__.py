@@ -11,6 +11,7 @@ from shortlist.errors import ShortlistError
 from trainer.commands import evaluate, export, fit
 from trainer.errors import TrainerError
 from trainer.progress import ConsoleReporter
+from trainer.protocols import PROTOCOLS, TWO_STAGE
 
 _EXIT_BAD_INPUT = 2
 _EXIT_INTERRUPTED = 130
@@ -49,6 +50,12 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     _add_inputs(parser)
+    parser.add_argument(
+        "--protocol",
+        choices=PROTOCOLS,
+        default=TWO_STAGE,
+        help=f"how to split and to measure (default: {TWO_STAGE}, which measures both stages; the others the first)",
+    )
     parser.add_argument("--seeds", type=_positive, default=3, help="how many seeds, from 0 (default: 3)")
     parser.set_defaults(run=evaluate)
 

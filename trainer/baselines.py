@@ -1,13 +1,13 @@
 """What any recommender has to beat, on the same events by the same code: histories → scores of every item."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.inference.history import History
 from trainer.data import Dataset
 from trainer.evaluation import Scorer
+from trainer.queries import Profiles
 from trainer.recipe import Statistics
 from trainer.statistics import follow_counts, interaction_matrix
 
@@ -20,7 +20,7 @@ MAX_DENSE_ITEMS = 20_000
 def popularity(dataset: Dataset, end: int) -> Scorer:
     """The number of events of each item."""
     count = np.bincount(dataset.item_rows[:end], minlength=len(dataset.item_ids)).astype(np.float64)
-    return lambda histories: np.tile(count, (len(histories), 1))
+    return lambda profiles: np.tile(count, (len(profiles), 1))
 
 
 def item_knn(dataset: Dataset, end: int) -> Scorer:
@@ -47,8 +47,8 @@ def cooccurrence(dataset: Dataset, end: int) -> Scorer:
     follows = follow_counts(dataset, end, Statistics(), liked_only=False).toarray()
     follows /= follows.sum(axis=1, keepdims=True) + 10.0
 
-    def score(histories: Sequence[History]) -> NDArray[np.floating]:
-        return np.stack([_decayed(len(history)) @ follows[history.rows] for history in histories])
+    def score(profiles: Profiles) -> NDArray[np.floating]:
+        return np.stack([_decayed(len(history)) @ follows[history.rows] for history in profiles.histories])
 
     return score
 
@@ -58,8 +58,8 @@ def _decayed(length: int) -> NDArray[np.float64]:
 
 
 def _linear(weights: NDArray[np.float64]) -> Scorer:
-    def score(histories: Sequence[History]) -> NDArray[np.floating]:
-        return np.stack([weights[np.unique(history.rows)].sum(axis=0) for history in histories])
+    def score(profiles: Profiles) -> NDArray[np.floating]:
+        return np.stack([weights[np.unique(history.rows)].sum(axis=0) for history in profiles.histories])
 
     return score
 

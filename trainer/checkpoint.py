@@ -48,7 +48,7 @@ def load_two_stage(directory: Path, dataset: Dataset, end: int) -> TwoStage:
         )
         _load(encoder, "encoder", weights)
         encoded = Encoded.of(encoder.eval(), recipe.encoder.history)
-        items = item_tables(dataset, end, recipe.statistics, encoded.vectors)
+        items = item_tables(dataset, end, recipe.statistics, encoded.vectors, encoded.inputs)
         items = replace(items, value_mean=manifest.value_mean, value_std=manifest.value_std)
         ranker = build_ranker(recipe.ranker, ranker_sizes(dataset, items))
         _load(ranker, "ranker", weights)

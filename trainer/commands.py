@@ -14,10 +14,19 @@ from shortlist.bundle.manifest import Manifest
 from trainer.checkpoint import load_two_stage
 from trainer.data import Dataset, load
 from trainer.export import export_bundle
-from trainer.fit import Figures, evaluate_baselines, evaluate_two_stage, fit_two_stage
+from trainer.fit import (
+    Figures,
+    evaluate_baselines,
+    evaluate_retrieval,
+    evaluate_two_stage,
+    fit_retrieval,
+    fit_two_stage,
+)
 from trainer.progress import Reporter
+from trainer.protocols import PROTOCOLS, TWO_STAGE, Task
+from trainer.protocols.next_like import next_like_task
 from trainer.recipe import Recipe
-from trainer.split import evaluation_split, final_split
+from trainer.split import Split, evaluation_split, final_split
 from trainer.tables import figures_table, index_table, mean_and_spread
 
 
@@ -27,7 +36,7 @@ def fit(options: argparse.Namespace, reporter: Reporter) -> None:
     recipe, dataset = _read(options.recipe, options.data, reporter)
     split = evaluation_split(dataset, recipe.split)
     model = fit_two_stage(dataset, split, recipe, options.seed, reporter)
-    figures = evaluate_baselines(dataset, split) | evaluate_two_stage(model, dataset, split)
+    figures = evaluate_baselines(next_like_task(dataset, split)) | evaluate_two_stage(model, dataset, split)
     if recipe.split.refit:
         reporter.say("training again on all of the data, for serving")
         model = fit_two_stage(dataset, final_split(dataset, recipe.split), recipe, options.seed, reporter)
@@ -47,17 +56,33 @@ def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
     """Trains and measures for several seeds; the baselines do not depend on the seed."""
     started = time.monotonic()
     recipe, dataset = _read(options.recipe, options.data, reporter)
-    split = evaluation_split(dataset, recipe.split)
-    baselines = evaluate_baselines(dataset, split)
+    task = PROTOCOLS[options.protocol](dataset, recipe, options.data)
+    baselines = evaluate_baselines(task)
     runs: list[Figures] = []
     for seed in range(options.seeds):
         reporter.say(f"seed {seed}")
-        model = fit_two_stage(dataset, split, recipe, seed, reporter)
-        runs.append(baselines | evaluate_two_stage(model, dataset, split))
+        runs.append(baselines | _evaluate_seed(task, recipe, seed, reporter, both=options.protocol == TWO_STAGE))
     figures = mean_and_spread(runs)
     reporter.say(figures_table(figures))
     described = {name: {key: {"mean": m, "std": s} for key, (m, s) in row.items()} for name, row in figures.items()}
-    _write_report(options.report, {**described, "seeds": options.seeds, "runs": runs, **_cost(started)})
+    report = {
+        "protocol": options.protocol,
+        "recipe": options.recipe.stem,
+        "data": options.data.resolve().name,
+        "seeds": options.seeds,
+        "figures": described,
+        "runs": runs,
+        **_cost(started),
+    }
+    _write_report(options.report, report)
+
+
+def _evaluate_seed(task: Task, recipe: Recipe, seed: int, reporter: Reporter, *, both: bool) -> Figures:
+    if both:
+        split = Split(encoder_end=task.learn_end, ranker_end=task.known_end, end=task.dataset.counts.interactions)
+        return evaluate_two_stage(fit_two_stage(task.dataset, split, recipe, seed, reporter), task.dataset, split)
+    trained = fit_retrieval(task, recipe, seed, reporter)
+    return {"retrieval": evaluate_retrieval(trained, task, recipe)}
 
 
 def export(options: argparse.Namespace, reporter: Reporter) -> None:

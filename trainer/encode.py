@@ -11,30 +11,38 @@ from numpy.typing import NDArray
 from shortlist.inference.history import History
 from shortlist.inference.model_inputs import encoder_inputs
 from trainer.encoders import Encoder
+from trainer.queries import Profiles
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Encoded:
-    """An encoder in evaluation mode, and the item vectors ``[items, dimension]`` that it gave."""
+    """An encoder in evaluation mode, and what it gave of the items.
+
+    ``vectors`` ``[items, dimension]`` are searched, and a history is read as its items' ``inputs`` ``[items, width]``,
+    most often the same array.
+    """
 
     encoder: Encoder
     length: int
     vectors: NDArray[np.float32]
+    inputs: NDArray[np.float32]
 
     @classmethod
     @torch.no_grad()
     def of(cls, encoder: Encoder, length: int) -> Self:
         """Computes the item vectors once."""
-        return cls(encoder=encoder, length=length, vectors=encoder.item_vectors().numpy())
+        vectors, inputs = encoder.item_vectors(), encoder.item_inputs()
+        array = vectors.numpy()
+        return cls(encoder=encoder, length=length, vectors=array, inputs=array if inputs is None else inputs.numpy())
 
     @torch.no_grad()
     def user_vectors(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """One vector for each history, ``[histories, dimension]``."""
-        inputs = encoder_inputs(self.vectors, histories, self.length)
+        inputs = encoder_inputs(self.inputs, histories, self.length)
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.items()}
         vectors: NDArray[np.float32] = self.encoder(**tensors).numpy()
         return vectors
 
-    def scores(self, histories: Sequence[History]) -> NDArray[np.float32]:
-        """Inner products with every item, ``[histories, items]``."""
-        return self.user_vectors(histories) @ self.vectors.T
+    def scores(self, profiles: Profiles) -> NDArray[np.float32]:
+        """Inner products with every item, ``[B, items]``."""
+        return self.user_vectors(profiles.histories) @ self.vectors.T

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from trainer.encoders import Encoder
+from trainer.encoders import SequenceEncoder
 from trainer.recipe import Encoder as EncoderRecipe
 
 _WARMUP_STEPS = 20
@@ -20,7 +20,7 @@ class EncoderOptimiser:
     the catalogue: rows that it did not read stay as they are (lazy Adam: ``torch.optim.SparseAdam``; no weight decay).
     """
 
-    def __init__(self, encoder: Encoder, recipe: EncoderRecipe, steps: int, *, sampled: bool) -> None:
+    def __init__(self, encoder: SequenceEncoder, recipe: EncoderRecipe, steps: int, *, sampled: bool) -> None:
         self._steps, self._parameters = steps, list(encoder.parameters())
         tables = encoder.item_tables() if sampled else []
         others = [one for one in self._parameters if not any(one is table for table in tables)]

@@ -1,4 +1,4 @@
-"""The protocol "next like": rank the whole catalogue but what the user has, given all they did before."""
+"""Ranks the catalogue for each query and measures the lists."""
 
 from collections.abc import Callable, Iterator, Sequence
 
@@ -7,12 +7,14 @@ from numpy.typing import NDArray
 
 from shortlist.inference.history import History
 from trainer.data import Dataset
-from trainer.histories import histories_before
-from trainer.metrics import places_of
+from trainer.metrics import Rankings
+from trainer.queries import Profiles, Queries
 
-# Histories → scores of every item, [histories, items].
-Scorer = Callable[[Sequence[History]], NDArray[np.floating]]
+# Who asks → scores of every item, [B, items].
+Scorer = Callable[[Profiles], NDArray[np.floating]]
 BATCH = 64
+# About as many scores are worked on at once.
+_SCORES = 2**23
 
 
 def batches(events: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
@@ -27,12 +29,52 @@ def hide_seen(scores: NDArray[np.floating], histories: Sequence[History]) -> Non
         scores[line, history.rows] = -np.inf
 
 
-def places_of_targets(dataset: Dataset, events: NDArray[np.int64], scorer: Scorer) -> NDArray[np.int64]:
-    """0-based place of each event's item in the ranking made from what came before it, ``[events]``."""
-    places = []
-    for batch in batches(events):
-        histories = histories_before(dataset, batch)
-        scores = scorer(histories)
-        hide_seen(scores, histories)
-        places.append(places_of(scores, dataset.item_rows[batch]))
-    return np.concatenate(places)
+def rankings(scorer: Scorer, queries: Queries, depth: int, end: int) -> Rankings:
+    """The first ``depth`` of what may be recommended to who asks, without what they have; of equal scores the lower row
+    is first. Who has what is of the events before ``end``.
+    """
+    items = len(queries.dataset.item_ids)
+    size = max(1, _SCORES // items)
+    hits = np.zeros((len(queries), depth), dtype=np.bool_)
+    rows = np.full((len(queries), depth), -1, dtype=np.int64)
+    start, places = 0, slice(0, min(depth, items))
+    for batch in queries.batches(size):
+        profiles = batch.profiles()
+        scores = scorer(profiles)
+        hide_seen(scores, profiles.histories)
+        if queries.candidates is not None:
+            scores[:, ~queries.candidates] = -np.inf
+        best = best_first(scores, depth)
+        shown = np.isfinite(np.take_along_axis(scores, best, axis=1))
+        lines = slice(start, start + len(batch))
+        hits[lines, places] = np.take_along_axis(batch.wanted(), best, axis=1) & shown
+        rows[lines, places] = np.where(shown, best, -1)
+        start = lines.stop
+    return Rankings(
+        hits=hits,
+        wanted=queries.targets[:, 1] - queries.targets[:, 0],
+        rows=rows,
+        allowed=np.ones(items, dtype=np.bool_) if queries.candidates is None else queries.candidates,
+        owners=_owners(queries.dataset, end),
+    )
+
+
+def best_first(scores: NDArray[np.floating], count: int) -> NDArray[np.int64]:
+    """The columns of each line's ``count`` highest scores, ``[lines, count]``; of equal ones the first come first.
+
+    What a stable sort gives, without sorting the whole catalogue.
+    """
+    if count >= scores.shape[1]:
+        return np.argsort(-scores, axis=1, kind="stable")
+    least = np.partition(scores, -count, axis=1)[:, -count]
+    rows = np.empty((len(scores), count), dtype=np.int64)
+    for line, score in enumerate(scores):
+        high = np.flatnonzero(~(score < least[line]))
+        rows[line] = high[np.argsort(-score[high], kind="stable")[:count]]
+    return rows
+
+
+def _owners(dataset: Dataset, end: int) -> NDArray[np.float64]:
+    pairs = np.unique(dataset.user_rows[:end] * len(dataset.item_ids) + dataset.item_rows[:end])
+    users = np.bincount(pairs % len(dataset.item_ids), minlength=len(dataset.item_ids))
+    return np.asarray((users + 1.0) / (len(np.unique(dataset.user_rows[:end])) + 1.0), dtype=np.float64)

@@ -20,7 +20,7 @@ from trainer.export_onnx import export_encoder, export_ranker
 from trainer.fit import Figures
 from trainer.index import build_index
 from trainer.statistics import STATISTICS
-from trainer.two_stage import TwoStage, known_user_features
+from trainer.two_stage import TwoStage
 
 _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime", "faiss-cpu", "numpy")
 
@@ -55,7 +55,7 @@ def user_tables(dataset: Dataset) -> UserTables:
     events = dataset.user_events
     return UserTables(
         ids=dataset.user_ids,
-        features=known_user_features(dataset),
+        features=dataset.known_user_features,
         offsets=dataset.user_offsets,
         rows=dataset.item_rows[events].astype(np.int32),
         values=dataset.values[events],

@@ -76,7 +76,7 @@ def _check(module: nn.Module, path: Path, sample: dict[str, Tensor], what: str) 
 
 
 def _encoder_sample(model: TwoStage, users: int, length: int) -> dict[str, Tensor]:
-    history = _history_sample(model, users, length)
+    history = _history_sample(model, users, length, model.items.inputs)
     return {
         "history_vectors": history["history_vectors"],
         "history_values": history["history_values"],
@@ -90,7 +90,6 @@ def _ranker_sample(model: TwoStage, users: int, length: int, count: int) -> dict
     items, vectors = model.items, model.items.vectors
     rows = random.integers(len(vectors), size=(users, count))
     features = random.random((users, model.ranker.sizes.user_features))
-    history = _history_sample(model, users, length)
     arrays: dict[str, NDArray[np.generic]] = {
         "user_vectors": vectors[random.integers(len(vectors), size=users)],
         "user_features": features,
@@ -100,16 +99,16 @@ def _ranker_sample(model: TwoStage, users: int, length: int, count: int) -> dict
         "candidate_scores": random.normal(size=(users, count)),
         "candidate_places": np.tile(np.arange(count), (users, 1)),
     }
-    return history | _as_tensors(arrays)
+    return _history_sample(model, users, length, vectors) | _as_tensors(arrays)
 
 
-def _history_sample(model: TwoStage, users: int, length: int) -> dict[str, Tensor]:
+def _history_sample(model: TwoStage, users: int, length: int, table: NDArray[np.float32]) -> dict[str, Tensor]:
     random = np.random.default_rng(length)
-    rows = random.integers(len(model.items.vectors), size=(users, length))
+    rows = random.integers(len(table), size=(users, length))
     values = random.normal(model.items.value_mean, model.items.value_std, size=rows.shape)
     values[0, 0] = np.nan
     arrays: dict[str, NDArray[np.generic]] = {
-        "history_vectors": model.items.vectors[rows],
+        "history_vectors": table[rows],
         "history_features": model.items.features[rows],
         "history_values": values,
         "history_mask": np.ones(rows.shape),

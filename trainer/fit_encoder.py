@@ -2,6 +2,8 @@
 
 import copy
 import time
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -12,50 +14,103 @@ from trainer.data import Dataset
 from trainer.encode import Encoded
 from trainer.encoder_batches import EncoderBatch, EncoderBatches, Negatives
 from trainer.encoder_optimiser import EncoderOptimiser
-from trainer.encoders import Encoder, EncoderSizes, build_encoder
-from trainer.evaluation import places_of_targets
-from trainer.metrics import report
+from trainer.encoders import Encoder, EncoderSizes, SequenceEncoder, build_encoder
+from trainer.evaluation import rankings
+from trainer.metrics import depth_of, figures
 from trainer.progress import Reporter
+from trainer.protocols import Task
+from trainer.queries import Queries
 from trainer.recipe import Encoder as EncoderRecipe
-from trainer.split import Split, evenly, targets
 
-_VALIDATION_EVENTS = 2000
-_PATIENCE = 2
 _VALUE_BUCKETS = 16
 
 
-class EncoderTraining:
-    """One run over one split. The validation is the ranker's slice, and never the test's."""
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Validation:
+    """What decides: queries of what is not learnt from, and never of the test, the metrics shown and the one chosen by.
 
-    def __init__(self, dataset: Dataset, split: Split, recipe: EncoderRecipe, seed: int) -> None:
+    The share of users who have an item is of the events before ``end``.
+    """
+
+    queries: Queries
+    metrics: tuple[str, ...]
+    chosen_by: str
+    end: int
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        """That of a task."""
+        return cls(queries=task.validation, metrics=task.metrics[:3], chosen_by=task.chosen_by, end=task.learn_end)
+
+    def figures(self, encoded: Encoded) -> dict[str, float]:
+        """The metrics of an encoder."""
+        names = tuple(dict.fromkeys((self.chosen_by, *self.metrics)))
+        return figures(rankings(encoded.scores, self.queries, depth_of(names), self.end), names)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trained:
+    """An encoder, ready to be used, the epochs it took, and a line of figures for each epoch that was tried."""
+
+    encoder: Encoder
+    epochs: int
+    curve: tuple[dict[str, float], ...]
+
+
+def fit_encoder(
+    dataset: Dataset,
+    end: int,
+    recipe: EncoderRecipe,
+    seed: int,
+    reporter: Reporter,
+    validation: Validation | None,
+    epochs: int | None = None,
+) -> Trained:
+    """Learns from the events before ``end``: until the validation's best epoch, or without one for so many epochs."""
+    training = NextItemTraining(dataset, end, recipe, seed)
+    return training.run(reporter, validation, recipe.epochs if epochs is None else epochs)
+
+
+class NextItemTraining:
+    """One run of an encoder that learns from every place of every history what comes next."""
+
+    def __init__(self, dataset: Dataset, end: int, recipe: EncoderRecipe, seed: int) -> None:
         torch.manual_seed(seed)
-        self._dataset, self._recipe = dataset, recipe
-        self.encoder = build_encoder(recipe, encoder_sizes(dataset, split.encoder_end))
-        self.batches = EncoderBatches(dataset, split.encoder_end, recipe, seed)
+        self._recipe = recipe
+        encoder = build_encoder(recipe, encoder_sizes(dataset, end))
+        assert isinstance(encoder, SequenceEncoder)
+        self.encoder = encoder
+        self.batches = EncoderBatches(dataset, end, recipe, seed)
         self._optimiser = EncoderOptimiser(
             self.encoder, recipe, recipe.epochs * len(self.batches), sampled=self.batches.sampled
         )
-        self._validation = evenly(targets(dataset, split.encoder_end, split.ranker_end), _VALIDATION_EVENTS)
 
-    def run(self, reporter: Reporter) -> Encoder:
-        """The encoder of the best epoch by validation nDCG@10; stops when that has not grown for two epochs."""
-        best, best_state, stale = -1.0, copy.deepcopy(self.encoder.state_dict()), 0
-        for epoch in range(1, self._recipe.epochs + 1):
-            started = time.monotonic()
-            loss = self._epoch(reporter, f"encoder epoch {epoch}/{self._recipe.epochs}")
-            figures = self._validate()
-            reporter.say(
-                f"encoder epoch {epoch}/{self._recipe.epochs}  loss {loss:.4f}  validation nDCG@10 "
-                f"{figures['ndcg@10']:.4f}  recall@200 {figures['recall@200']:.4f}  {time.monotonic() - started:.1f} s"
-            )
-            if figures["ndcg@10"] > best:
-                best, best_state, stale = figures["ndcg@10"], copy.deepcopy(self.encoder.state_dict()), 0
-            else:
-                stale += 1
-            if stale == _PATIENCE:
+    def run(self, reporter: Reporter, validation: Validation | None, epochs: int) -> Trained:
+        """The encoder of the best epoch by the validation; ends early when that has not grown for some epochs.
+
+        Without a validation, the encoder after the last of the epochs.
+        """
+        best, best_epoch, best_state = -1.0, epochs, None
+        curve: list[dict[str, float]] = []
+        for epoch in range(1, epochs + 1):
+            started, name = time.monotonic(), f"encoder epoch {epoch}/{epochs}"
+            found = {"loss": self._epoch(reporter, name)}
+            if validation is not None:
+                found |= validation.figures(self._encoded())
+                if found[validation.chosen_by] > best:
+                    best, best_epoch = found[validation.chosen_by], epoch
+                    best_state = copy.deepcopy(self.encoder.state_dict())
+            shown = "  ".join(f"{key} {value:.4f}" for key, value in found.items())
+            reporter.say(f"{name}  {shown}  {time.monotonic() - started:.1f} s")
+            curve.append(found)
+            if validation is not None and epoch - best_epoch == self._recipe.patience:
                 break
-        self.encoder.load_state_dict(best_state)
-        return self.encoder.eval()
+        if best_state is not None:
+            self.encoder.load_state_dict(best_state)
+        return Trained(encoder=self.encoder.eval(), epochs=best_epoch, curve=tuple(curve))
+
+    def _encoded(self) -> Encoded:
+        return Encoded.of(self.encoder.eval(), self._recipe.history)
 
     def _epoch(self, reporter: Reporter, name: str) -> float:
         self.encoder.train()
@@ -90,10 +145,6 @@ class EncoderTraining:
         vectors_BLD = vectors_BLD * batch.mask[..., None]
         states_BLD = self.encoder.states(vectors_BLD, batch.values, batch.events, batch.mask)
         return self.encoder.queries(states_BLD[batch.predicted], batch.liked)
-
-    def _validate(self) -> dict[str, float]:
-        encoded = Encoded.of(self.encoder.eval(), self._recipe.history)
-        return report(places_of_targets(self._dataset, self._validation, encoded.scores))
 
 
 def encoder_sizes(dataset: Dataset, end: int) -> EncoderSizes:

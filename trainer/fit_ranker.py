@@ -20,12 +20,12 @@ from trainer.data import Dataset
 from trainer.encode import Encoded
 from trainer.evaluation import batches
 from trainer.histories import histories_before
-from trainer.metrics import ndcg
+from trainer.metrics import report
 from trainer.progress import Reporter
 from trainer.rankers import Ranker, RankerSizes, build_ranker
 from trainer.recipe import Ranker as RankerRecipe
 from trainer.statistics import STATISTICS
-from trainer.two_stage import known_user_features, retrieve, tensors
+from trainer.two_stage import retrieve, tensors
 
 LIKE, VALUE = "like", "value"
 _WARMUP_STEPS = 50
@@ -71,7 +71,7 @@ class RankingExamples:
         return cls(
             histories=histories,
             user_vectors=vectors,
-            user_features=known_user_features(dataset)[dataset.user_rows[events]],
+            user_features=dataset.known_user_features[dataset.user_rows[events]],
             candidates=CandidateLists(rows=rows, scores=scores, transitions=transitions),
             chosen=np.where(hit.any(axis=1), hit.argmax(axis=1), -1),
             likes=dataset.likes[events],
@@ -140,7 +140,7 @@ class RankerTraining:
             scores = ranker(**self.inputs(batch))[..., 0].numpy()
             chosen = np.take_along_axis(scores, self._examples.chosen[batch][:, None], axis=1)
             places.append((scores > chosen).sum(axis=1))
-        return ndcg(np.concatenate(places), 10)
+        return report(np.concatenate(places))["ndcg@10"]
 
     def inputs(self, places: NDArray[np.int64], known: NDArray[np.bool_] | None = None) -> dict[str, Tensor]:
         """The ranker's inputs of some examples."""

@@ -1,26 +1,94 @@
-"""Ranking metrics of queries with one right item each.
+"""Metrics of ranked lists, by name, such as ``ndcg@10``.
 
-With one right item at 0-based place r of the whole ranking: HR@k = recall@k = [r < k], and nDCG@k = [r < k] /
-log2(r + 2), since the ideal gain is 1 (Järvelin and Kekäläinen, 2002).
+Legend of shapes: Q queries, K places of a list, N items. A query wants n items, of which its list has some as hits.
+
+========== =============================================================================================================
+recall     hits among the first k / n: of NGCF, LightGCN and Heater
+recall_min hits among the first k / min(k, n): of Mult-VAE and EASE
+hr         whether there is a hit among the first k; with one wanted item, recall
+ndcg       sum of 1 / log2(place + 2) over the hits among the first k / that sum over places 0 to min(k, n) - 1: binary
+           gains (Järvelin and Kekäläinen, 2002)
+mrr        1 / (place + 1) of the first hit among the first k
+coverage   share of the items that may be recommended and are among the first k of any list
+gini       of how often each of them is, from 0, all as often, to 1, one alone (Gini, 1912)
+novelty    mean over the first k of -log2 of the share of users who have the item, who are taken to be one more
+           (Castells, Hurley and Vargas, 2022, "self-information")
+========== =============================================================================================================
+
+The first five are means over the queries.
 """
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from trainer.errors import TrainerError
 
-def hit_rate(places: NDArray[np.int64], k: int) -> float:
-    """Share of the queries ``[n]`` whose right item is among the first ``k``."""
-    return float((places < k).mean())
+_NOTHING = -1
 
 
-def ndcg(places: NDArray[np.int64], k: int) -> float:
-    """Mean discounted gain within the first ``k``."""
-    return float(np.where(places < k, 1.0 / np.log2(places + 2.0), 0.0).mean())
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Rankings:
+    """Lists, best first, and what they should have had.
+
+    ``hits`` ``[Q, K]``; ``wanted`` ``[Q]`` how many items each query wants, at least one; ``rows`` ``[Q, K]`` the
+    items, -1 behind the end of a shorter list; ``allowed`` ``[N]`` what may be recommended; ``owners`` ``[N]`` the
+    share of users who have each item.
+    """
+
+    hits: NDArray[np.bool_]
+    wanted: NDArray[np.int64]
+    rows: NDArray[np.int64]
+    allowed: NDArray[np.bool_]
+    owners: NDArray[np.float64]
+
+    @classmethod
+    def of_places(cls, places: NDArray[np.int64], depth: int) -> Self:
+        """Of queries that want one item each, at a 0-based place ``[Q]`` of the whole ranking; nothing of the items."""
+        return cls(
+            hits=np.arange(depth) == places[:, None],
+            wanted=np.ones(len(places), dtype=np.int64),
+            rows=np.full((len(places), depth), _NOTHING),
+            allowed=np.zeros(0, dtype=np.bool_),
+            owners=np.zeros(0),
+        )
+
+    def at(self, places: NDArray[np.integer] | NDArray[np.bool_]) -> Self:
+        """Those of some of the queries."""
+        return type(self)(
+            hits=self.hits[places],
+            wanted=self.wanted[places],
+            rows=self.rows[places],
+            allowed=self.allowed,
+            owners=self.owners,
+        )
+
+    def exposure(self, k: int) -> NDArray[np.int64]:
+        """How often each item that may be recommended is among the first ``k``."""
+        rows = self.rows[:, :k]
+        return np.bincount(rows[rows >= 0], minlength=len(self.allowed))[self.allowed]
+
+
+def figures(rankings: Rankings, names: Sequence[str]) -> dict[str, float]:
+    """The metrics of those names.
+
+    Raises:
+        TrainerError: there is no such metric, or the lists are not long enough for it.
+    """
+    return {name: _figure(rankings, name) for name in names}
+
+
+def depth_of(names: Sequence[str]) -> int:
+    """How long the lists have to be for metrics of these names."""
+    return max(int(name.partition("@")[2]) for name in names)
 
 
 def report(places: NDArray[np.int64]) -> dict[str, float]:
-    """The three figures of every report."""
-    return {"hr@10": hit_rate(places, 10), "ndcg@10": ndcg(places, 10), "recall@200": hit_rate(places, 200)}
+    """The figures of queries that want one item each, at these 0-based places ``[Q]``."""
+    return figures(Rankings.of_places(places, 200), ("hr@10", "ndcg@10", "recall@200"))
 
 
 def places_of(scores: NDArray[np.floating], targets: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -28,3 +96,63 @@ def places_of(scores: NDArray[np.floating], targets: NDArray[np.int64]) -> NDArr
     target = np.take_along_axis(scores, targets[:, None], axis=1)
     before = (scores > target) | ((scores == target) & (np.arange(scores.shape[1]) < targets[:, None]))
     return np.asarray(before.sum(axis=1))
+
+
+def _figure(rankings: Rankings, name: str) -> float:
+    kind, _, cut = name.partition("@")
+    if kind not in _METRICS or not cut.isdecimal():
+        raise TrainerError(f"no metric {name!r}; there are {', '.join(f'{one}@k' for one in _METRICS)}")
+    k = int(cut)
+    if not 1 <= k <= rankings.hits.shape[1]:
+        raise TrainerError(f"{name}: the lists have {rankings.hits.shape[1]} places")
+    return _METRICS[kind](rankings, k)
+
+
+def _recall(rankings: Rankings, k: int) -> float:
+    return float((rankings.hits[:, :k].sum(axis=1) / rankings.wanted).mean())
+
+
+def _recall_min(rankings: Rankings, k: int) -> float:
+    return float((rankings.hits[:, :k].sum(axis=1) / np.minimum(rankings.wanted, k)).mean())
+
+
+def _hit_rate(rankings: Rankings, k: int) -> float:
+    return float(rankings.hits[:, :k].any(axis=1).mean())
+
+
+def _ndcg(rankings: Rankings, k: int) -> float:
+    gains = 1.0 / np.log2(np.arange(k) + 2.0)
+    ideal = np.cumsum(gains)[np.minimum(rankings.wanted, k) - 1]
+    return float((rankings.hits[:, :k] @ gains / ideal).mean())
+
+
+def _mrr(rankings: Rankings, k: int) -> float:
+    hits = rankings.hits[:, :k]
+    return float(np.where(hits.any(axis=1), 1.0 / (hits.argmax(axis=1) + 1.0), 0.0).mean())
+
+
+def _coverage(rankings: Rankings, k: int) -> float:
+    return float((rankings.exposure(k) > 0).mean())
+
+
+def _gini(rankings: Rankings, k: int) -> float:
+    shown = np.sort(rankings.exposure(k))
+    order = 2 * np.arange(1, len(shown) + 1) - len(shown) - 1
+    return float(order @ shown / (len(shown) * max(shown.sum(), 1)))
+
+
+def _novelty(rankings: Rankings, k: int) -> float:
+    rows = rankings.rows[:, :k]
+    return float(-np.log2(rankings.owners[rows[rows >= 0]]).mean())
+
+
+_METRICS: dict[str, Callable[[Rankings, int], float]] = {
+    "recall": _recall,
+    "recall_min": _recall_min,
+    "hr": _hit_rate,
+    "ndcg": _ndcg,
+    "mrr": _mrr,
+    "coverage": _coverage,
+    "gini": _gini,
+    "novelty": _novelty,
+}

@@ -21,13 +21,15 @@ class Interactions:
     """Where the interactions are, relative to the data directory, and what their columns are called.
 
     An interaction is a like when its value is at least `positive_value` or its event is among `positive_events`; with
-    neither given, every interaction is a like.
+    neither given, every interaction is a like. With `rows_in_order` there is no column of times: an earlier row is an
+    earlier interaction.
     """
 
     file: str = "interactions.parquet"
     user: str = "user_id"
     item: str = "item_id"
     time: str = "timestamp"
+    rows_in_order: bool = False
     event: str | None = None
     value: str | None = None
     positive_value: float | None = None
@@ -65,19 +67,26 @@ class Users(FeatureColumns):
 
 @dataclass(frozen=True, kw_only=True)
 class Split:
-    """Fractions of the events, in time order: the encoder's, then the ranker's, then the test's."""
+    """Fractions of the events, in time order: the encoder's, then the ranker's, then the test's.
+
+    Data that was published with its split has it in a `column` of the interactions, as train, validation or test, or
+    has the test's interactions in a `test_file`; only the protocols that need such a split look at these.
+    """
 
     ranker: float = _within(0.1, 0.01, 0.4)
     test: float = _within(0.1, 0.01, 0.4)
     refit: bool = True
+    column: str | None = None
+    test_file: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Encoder:
     """The first stage. `history` is in events; up to `softmax_limit` items the softmax is full, above it sampled.
 
-    Of the transformer alone: `heads`, which are the two towers' too, `attention_dropout`, and `low_pass`, the share of
-    a block's mixing that is not attention but a filter of slow changes.
+    Training ends after `epochs`, or when the validation's figure has not grown for `patience` of them.
+    `attention_dropout` and `low_pass` are the transformer's: of what a block mixes of a history, the share that is not
+    attention but a filter of slow changes.
     """
 
     name: str = "transformer"
@@ -89,6 +98,7 @@ class Encoder:
     attention_dropout: float = _within(0, 0, 0.95)
     low_pass: float = _within(0, 0, 1)
     epochs: int = _within(7, 1, 10_000)
+    patience: int = _within(2, 1, 10_000)
     learning_rate: float = _within(0.004, 1e-8, 10)
     weight_decay: float = _within(0.01, 0, 10)
     batch_size: int = _within(16, 1, 1_000_000)

@@ -18,12 +18,19 @@ _PRIOR_FOLLOWERS = 10.0
 _COSINE_CHUNK = 1000
 
 
-def item_tables(dataset: Dataset, end: int, recipe: Statistics, vectors: NDArray[np.float32]) -> ItemTables:
-    """The item tables of a bundle whose data ends before event ``end``."""
+def item_tables(
+    dataset: Dataset,
+    end: int,
+    recipe: Statistics,
+    vectors: NDArray[np.float32],
+    inputs: NDArray[np.float32] | None = None,
+) -> ItemTables:
+    """The item tables of a bundle whose data ends before event ``end``; without ``inputs`` they are the vectors."""
     known = dataset.known_values(end)
     return ItemTables(
         ids=dataset.item_ids,
         vectors=vectors,
+        inputs=vectors if inputs is None else inputs,
         features=np.hstack([item_statistics(dataset, end), dataset.item_features.matrix]),
         popular=popularity_order(dataset, end),
         transitions=transition_table(dataset, end, recipe),

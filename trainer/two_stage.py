@@ -13,7 +13,7 @@ from shortlist.inference.history import History
 from shortlist.inference.model_inputs import CandidateLists, Inputs, ranker_inputs, transition_features
 from trainer.data import Dataset
 from trainer.encode import Encoded
-from trainer.evaluation import batches, hide_seen
+from trainer.evaluation import batches, best_first, hide_seen
 from trainer.histories import histories_before
 from trainer.metrics import places_of
 from trainer.rankers import Ranker
@@ -77,21 +77,6 @@ def retrieve(encoded: Encoded, items: ItemTables, histories: Sequence[History], 
     return Retrieval(user_vectors=vectors, scores=scores, candidates=candidates)
 
 
-def best_first(scores: NDArray[np.floating], count: int) -> NDArray[np.int64]:
-    """The columns of each line's ``count`` highest scores, ``[lines, count]``; of equal ones the first come first.
-
-    What a stable sort gives, without sorting the whole catalogue.
-    """
-    if count >= scores.shape[1]:
-        return np.argsort(-scores, axis=1, kind="stable")
-    least = np.partition(scores, -count, axis=1)[:, -count]
-    rows = np.empty((len(scores), count), dtype=np.int64)
-    for line, score in enumerate(scores):
-        high = np.flatnonzero(~(score < least[line]))
-        rows[line] = high[np.argsort(-score[high], kind="stable")[:count]]
-    return rows
-
-
 def places_of_both(
     model: TwoStage, dataset: Dataset, events: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
@@ -99,7 +84,7 @@ def places_of_both(
 
     What is not among the candidates stays where retrieval put it, behind them.
     """
-    features = known_user_features(dataset)
+    features = dataset.known_user_features
     after_retrieval, after_ranking = [], []
     for batch in batches(events):
         target = dataset.item_rows[batch]
@@ -109,11 +94,6 @@ def places_of_both(
         after_retrieval.append(place)
         after_ranking.append(np.where(hit.any(axis=1), hit.argmax(axis=1), place))
     return np.concatenate(after_retrieval), np.concatenate(after_ranking)
-
-
-def known_user_features(dataset: Dataset) -> NDArray[np.float32]:
-    """The users' features and a one, ``[users, features + 1]``; a stranger has zeros throughout."""
-    return np.hstack([dataset.user_features.matrix, np.ones((len(dataset.user_ids), 1), dtype=np.float32)])
 
 
 def tensors(inputs: Inputs) -> dict[str, Tensor]:

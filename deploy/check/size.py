@@ -28,7 +28,7 @@ def serving_megabytes() -> float:
         sources, target = Path(directory) / "sources", Path(directory) / "target"
         _copy(sources)
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--target", str(target)]
-        subprocess.run([*command, f"{sources}[tracing,store]"], check=True)
+        subprocess.run([*command, f"{sources}[signing,store,tracing]"], check=True)
         megabytes = sum(path.stat().st_size for path in target.rglob("*") if path.is_file()) / 2**20
         if (target / "torch").exists():
             raise TooLarge("serving installs torch")

@@ -17,6 +17,7 @@ USER_ENCODER = "user_encoder.onnx"
 RANKER = "ranker.onnx"
 INDEX = "index.faiss"
 ITEM_TABLE = "items.parquet"
+ITEM_INPUTS = "item_inputs"
 _CHECKED_ROWS = 2**16
 
 
@@ -49,6 +50,8 @@ class Bundle:
         )
         bundle._check_shapes()
         _require_finite(directory / "item_vectors.npy", bundle.items.vectors)
+        if bundle.items.inputs is not bundle.items.vectors:
+            _require_finite(directory / f"{ITEM_INPUTS}.npy", bundle.items.inputs)
         _require_finite(directory / "item_features.npy", bundle.items.features)
         _require_finite(directory / "user_features.npy", bundle.users.features)
         return bundle
@@ -73,6 +76,7 @@ class Bundle:
         expected = {
             "item_ids.npy": (items.ids.shape, (manifest.item_count,)),
             "item_vectors.npy": (items.vectors.shape, (manifest.item_count, manifest.dimension)),
+            f"{ITEM_INPUTS}.npy": (items.inputs.shape[:-1], (manifest.item_count,)),
             "item_features.npy": (items.features.shape, (manifest.item_count, len(manifest.item_features))),
             "popular_rows.npy": (items.popular.shape, (manifest.item_count,)),
             "transition_offsets.npy": (items.transitions.offsets.shape, (manifest.item_count + 1,)),
@@ -101,6 +105,8 @@ def save_tables(directory: Path, items: ItemTables, users: UserTables) -> None:
     """Writes the tables that :meth:`Bundle.open` reads."""
     save_array(directory, "item_ids", items.ids)
     save_array(directory, "item_vectors", items.vectors)
+    if items.inputs is not items.vectors:
+        save_array(directory, ITEM_INPUTS, items.inputs)
     save_array(directory, "item_features", items.features)
     save_array(directory, "popular_rows", items.popular)
     save_array(directory, "transition_offsets", items.transitions.offsets)
@@ -120,9 +126,11 @@ def _open_items(directory: Path, manifest: Manifest) -> ItemTables:
         rows=_map(directory, "transition_rows"),
         weights=_map(directory, "transition_weights"),
     )
+    vectors = _map(directory, "item_vectors")
     return ItemTables(
         ids=_map(directory, "item_ids"),
-        vectors=_map(directory, "item_vectors"),
+        vectors=vectors,
+        inputs=_map(directory, ITEM_INPUTS) if f"{ITEM_INPUTS}.npy" in manifest.files else vectors,
         features=_map(directory, "item_features"),
         popular=_map(directory, "popular_rows"),
         transitions=transitions,

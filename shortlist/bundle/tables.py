@@ -15,11 +15,13 @@ class ItemTables:
     """What is known of the items; the row of an item is its place in ``ids`` and in the index.
 
     Shapes: ids ``[items]`` sorted bytes, vectors ``[items, dimension]``, features ``[items, features]``, popular
-    ``[items]`` rows by popularity. ``value_mean`` and ``value_std`` standardise the values of interactions.
+    ``[items]`` rows by popularity. ``inputs`` ``[items, width]`` is what the encoder reads a history as, most often the
+    vectors themselves. ``value_mean`` and ``value_std`` standardise the values of interactions.
     """
 
     ids: NDArray[np.bytes_]
     vectors: NDArray[np.float32]
+    inputs: NDArray[np.float32]
     features: NDArray[np.float32]
     popular: NDArray[np.int32]
     transitions: TransitionTable

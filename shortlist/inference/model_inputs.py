@@ -32,10 +32,10 @@ class CandidateLists:
     transitions: NDArray[np.float32]
 
 
-def encoder_inputs(vectors: NDArray[np.float32], histories: Sequence[History], length: int) -> Inputs:
+def encoder_inputs(items: NDArray[np.float32], histories: Sequence[History], length: int) -> Inputs:
     """Inputs of the user encoder, the last ``length`` interactions, oldest first, padded on the left.
 
-    ``vectors`` ``[items, D]`` are the items'.
+    ``items`` ``[items, I]`` is what each is read as.
 
     Raises:
         ValueError: a history is empty; there is nothing to encode.
@@ -45,7 +45,7 @@ def encoder_inputs(vectors: NDArray[np.float32], histories: Sequence[History], l
         raise ValueError("an empty history has no vector")
     rows, values, events, mask = _padded(recent)
     return {
-        "history_vectors": vectors.take(rows, axis=0) * mask[..., None],
+        "history_vectors": items.take(rows, axis=0) * mask[..., None],
         "history_values": values,
         "history_events": events,
         "history_mask": mask,

@@ -16,12 +16,12 @@ class UserEncoder:
     """History → user vector."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self._vectors = bundle.items.vectors
+        self._inputs = bundle.items.inputs
         self._length = bundle.manifest.encoder_history
         self._session = OnnxSession(bundle.directory / USER_ENCODER)
 
     def encode(self, histories: Sequence[History]) -> NDArray[np.float32]:
         """The vectors ``[users, dimension]`` of users with at least one interaction each."""
-        inputs = encoder_inputs(self._vectors, histories, self._length)
+        inputs = encoder_inputs(self._inputs, histories, self._length)
         with metrics.INFERENCE_SECONDS["user_encoder"].time():
             return self._session.run(inputs)

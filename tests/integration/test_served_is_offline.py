@@ -15,7 +15,6 @@ from trainer.data import Dataset, load
 from trainer.histories import histories_before
 from trainer.recipe import Recipe
 from trainer.split import evaluation_split, held_out_events
-from trainer.two_stage import known_user_features
 
 pytestmark = pytest.mark.integration
 
@@ -44,7 +43,7 @@ def test_fifty_test_users_are_served_the_ten_items_that_the_evaluation_ranks_fir
     bundle = bundles / (bundles / "CURRENT").read_text().strip()
     model = load_two_stage(bundle, dataset, end=split.ranker_end)
     users = dataset.user_rows[events]
-    offline = model.recommend(histories, known_user_features(dataset)[users], 10)
+    offline = model.recommend(histories, dataset.known_user_features[users], 10)
 
     with (
         start_both(bundles, tmp_path) as services,

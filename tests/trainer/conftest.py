@@ -143,7 +143,9 @@ def fitted(planted: Dataset, split: Split, recipe: Recipe, reporter: Reporter) -
 @pytest.fixture(scope="session")
 def final(fitted: TwoStage, planted: Dataset) -> TwoStage:
     """The fitted model over tables counted from all of the data, with an approximate index that visits every list."""
-    counted = item_tables(planted, len(planted.times), fitted.recipe.statistics, fitted.encoded.vectors)
+    counted = item_tables(
+        planted, len(planted.times), fitted.recipe.statistics, fitted.encoded.vectors, fitted.encoded.inputs
+    )
     items = replace(counted, value_mean=fitted.items.value_mean, value_std=fitted.items.value_std)
     recipe = replace(fitted.recipe, index=Index(spec="IVF4,Flat", parameters="nprobe=4"))
     return replace(fitted, items=items, recipe=recipe)

@@ -11,6 +11,7 @@ from shortlist.inference.history import History
 from trainer.baselines import BASELINES, cooccurrence, ease, item_knn, popularity
 from trainer.data import Dataset
 from trainer.histories import histories_before
+from trainer.queries import Profiles
 
 END = 1500
 
@@ -24,11 +25,16 @@ def dense(planted: Dataset) -> NDArray[np.float64]:
 
 
 @pytest.fixture(scope="module")
-def histories(planted: Dataset) -> Sequence[History]:
+def profiles(planted: Dataset) -> Profiles:
     """A few histories, and one that has the same item twice."""
     rows = np.array([3, 4, 3], dtype=np.int32)
     twice = History(rows=rows, values=np.zeros(3, dtype=np.float32), events=np.zeros(3, dtype=np.int64))
-    return [*histories_before(planted, [END, END + 40, END + 80]), twice]
+    return profiles_of([*histories_before(planted, [END, END + 40, END + 80]), twice])
+
+
+def profiles_of(histories: Sequence[History]) -> Profiles:
+    """Strangers, of whom only the histories are known."""
+    return Profiles(histories=histories, features=np.zeros((len(histories), 1), dtype=np.float32))
 
 
 def summed(weights: NDArray[np.float64], histories: Sequence[History]) -> NDArray[np.float64]:
@@ -39,36 +45,36 @@ def summed(weights: NDArray[np.float64], histories: Sequence[History]) -> NDArra
     return np.asarray(has @ weights)
 
 
-def test_popularity_is_the_number_of_events(planted: Dataset, histories: Sequence[History]) -> None:
+def test_popularity_is_the_number_of_events(planted: Dataset, profiles: Profiles) -> None:
     """Proves that everybody gets the same counts, of the events before the end only."""
     counts = [int((planted.item_rows[:END] == row).sum()) for row in range(len(planted.item_ids))]
-    assert popularity(planted, END)(histories).tolist() == [counts] * len(histories)
+    assert popularity(planted, END)(profiles).tolist() == [counts] * len(profiles)
 
 
-def test_item_knn_sums_cosines(planted: Dataset, dense: NDArray[np.float64], histories: Sequence[History]) -> None:
+def test_item_knn_sums_cosines(planted: Dataset, dense: NDArray[np.float64], profiles: Profiles) -> None:
     """Proves the cosine of the items' users, summed over a history with each item once."""
     unit = dense / np.maximum(np.linalg.norm(dense, axis=0), 1.0)
-    np.testing.assert_allclose(item_knn(planted, END)(histories), summed(unit.T @ unit, histories))
+    np.testing.assert_allclose(item_knn(planted, END)(profiles), summed(unit.T @ unit, profiles.histories))
 
 
-def test_ease_solves_its_regression(planted: Dataset, dense: NDArray[np.float64], histories: Sequence[History]) -> None:
+def test_ease_solves_its_regression(planted: Dataset, dense: NDArray[np.float64], profiles: Profiles) -> None:
     """Proves the closed form: each column is the ridge regression of an item on all the others."""
     gram = dense.T @ dense + 500.0 * np.eye(dense.shape[1])
     weights = np.zeros_like(gram)
     for item in range(len(gram)):
         others = np.arange(len(gram)) != item
         weights[others, item] = np.linalg.solve(gram[np.ix_(others, others)], (dense.T @ dense)[others, item])
-    np.testing.assert_allclose(ease(planted, END)(histories), summed(weights, histories), atol=1e-12)
+    np.testing.assert_allclose(ease(planted, END)(profiles), summed(weights, profiles.histories), atol=1e-12)
 
 
 def test_ease_says_nothing_of_an_item_from_itself(planted: Dataset) -> None:
     """Proves the zero diagonal: a history of one item gives that item a score of exactly 0."""
     one, zero = np.zeros(1, dtype=np.float32), np.zeros(1, dtype=np.int64)
     alone = [History(rows=np.array([row], dtype=np.int32), values=one, events=zero) for row in range(60)]
-    assert not ease(planted, END)(alone).diagonal().any()
+    assert not ease(planted, END)(profiles_of(alone)).diagonal().any()
 
 
-def test_cooccurrence_follows_the_latest_most(planted: Dataset, histories: Sequence[History]) -> None:
+def test_cooccurrence_follows_the_latest_most(planted: Dataset, profiles: Profiles) -> None:
     """Proves the counts of followers within 20 events, and the decay of 0.8 for each step back in the history."""
     items = len(planted.item_ids)
     follows = np.zeros((items, items))
@@ -78,16 +84,14 @@ def test_cooccurrence_follows_the_latest_most(planted: Dataset, histories: Seque
             for step, second in enumerate(walk[earlier + 1 : earlier + 21]):
                 follows[first, second] += 0.85**step
     follows /= follows.sum(axis=1, keepdims=True) + 10.0
-    expected = [sum(0.8**back * follows[row] for back, row in enumerate(one.rows[::-1])) for one in histories]
-    np.testing.assert_allclose(cooccurrence(planted, END)(histories), expected)
+    expected = [sum(0.8**back * follows[row] for back, row in enumerate(one.rows[::-1])) for one in profiles.histories]
+    np.testing.assert_allclose(cooccurrence(planted, END)(profiles), expected)
 
 
 @pytest.mark.parametrize("name", BASELINES)
-def test_a_baseline_learns_from_nothing_after_the_end(
-    planted: Dataset, histories: Sequence[History], name: str
-) -> None:
+def test_a_baseline_learns_from_nothing_after_the_end(planted: Dataset, profiles: Profiles, name: str) -> None:
     """Proves that the figures a model is compared with are as honest as its own."""
     late = np.arange(len(planted.times)) >= END
     altered = replace(planted, item_rows=np.where(late, 0, planted.item_rows))
     fit = BASELINES[name]
-    np.testing.assert_array_equal(fit(planted, END)(histories), fit(altered, END)(histories))
+    np.testing.assert_array_equal(fit(planted, END)(profiles), fit(altered, END)(profiles))

@@ -23,7 +23,7 @@ from trainer.histories import histories_before
 from trainer.index import user_vectors
 from trainer.recipe import Index
 from trainer.split import Split, held_out_events
-from trainer.two_stage import TwoStage, known_user_features
+from trainer.two_stage import TwoStage
 
 FIGURES = {"two_stage": {"ndcg@10": 0.5}}
 
@@ -84,7 +84,7 @@ def test_the_exported_models_say_what_pytorch_says(
 ) -> None:
     """Proves parity on real users, one at a time and together, by the sessions that serve."""
     events = held_out_events(planted, split)[:9]
-    histories, features = histories_before(planted, events), known_user_features(planted)[planted.user_rows[events]]
+    histories, features = histories_before(planted, events), planted.known_user_features[planted.user_rows[events]]
     encoder, ranker = OnnxSession(exported / USER_ENCODER), OnnxSession(exported / RANKER)
     found, order = final.rank(histories, features)
     vectors = encoder.run(encoder_inputs(final.encoded.vectors, histories, 16))
@@ -155,7 +155,7 @@ def test_a_model_read_back_recommends_the_same(exported: Path, final: TwoStage, 
     """Proves that the checkpoint holds all of both stages: from weights and data the recommendations are the same."""
     again = load_two_stage(exported, planted, end=len(planted.times))
     events = held_out_events(planted, split)
-    histories, features = histories_before(planted, events), known_user_features(planted)[planted.user_rows[events]]
+    histories, features = histories_before(planted, events), planted.known_user_features[planted.user_rows[events]]
     expected = final.recommend(histories, features, 10)
     np.testing.assert_array_equal(again.recommend(histories, features, 10), expected)
     assert again.recipe == final.recipe

@@ -17,7 +17,7 @@ from trainer.rankers import RANKERS, build_ranker
 from trainer.rankers.ntn_mlp import NtnMlpRanker
 from trainer.recipe import Recipe
 from trainer.split import Split, held_out_events
-from trainer.two_stage import Retrieval, TwoStage, known_user_features, retrieve, tensors
+from trainer.two_stage import Retrieval, TwoStage, retrieve, tensors
 
 CHAIN, GENRES = 15, 4
 OF_CANDIDATE, OF_HISTORY = "candidate_", "history_"
@@ -50,7 +50,7 @@ def inputs(
 ) -> dict[str, Tensor]:
     """What the second stage is given."""
     histories = histories_before(planted, events)
-    features = known_user_features(planted)[planted.user_rows[events]]
+    features = planted.known_user_features[planted.user_rows[events]]
     return tensors(ranker_inputs(model.items, histories, 8, found.user_vectors, features, found.candidates))
 
 

@@ -48,7 +48,13 @@ def test_a_recipe_becomes_plain_values(tmp_path: Path) -> None:
     """Proves that what a run was told can be written down, section by section."""
     plain = asdict(read(tmp_path, "[index]\nspec = 'IVF64,Flat'\nparameters = 'nprobe=8'"))
     assert plain["index"] == {"recall": 0.99, "spec": "IVF64,Flat", "parameters": "nprobe=8"}
-    assert plain["split"] == {"ranker": 0.1, "test": 0.1, "refit": True}
+    assert plain["split"] == {
+        "ranker": 0.1,
+        "test": 0.1,
+        "refit": True,
+        "column": None,
+        "test_file": None,
+    }
 
 
 def test_a_whole_number_is_a_number(tmp_path: Path) -> None:

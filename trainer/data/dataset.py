@@ -1,7 +1,8 @@
 """What training reads: events in time order, and a row and features for each user and item."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from typing import Self
 
 import numpy as np
@@ -112,6 +113,25 @@ class Dataset(EventArrays):
     item_table: pl.DataFrame
     """[I] rows, the item table's own columns, the id as text; nulls for items it does not have."""
     counts: DataCounts
+
+    @cached_property
+    def known_user_features(self) -> Floats:
+        """The users' features and a one, [U, F + 1]; a stranger has zeros throughout."""
+        return np.hstack([self.user_features.matrix, np.ones((len(self.user_ids), 1), dtype=np.float32)])
+
+    def in_order(self, order: Ints) -> Self:
+        """The same events in another order [N], or some of them, which stands for time from then on."""
+        events = EventArrays(**{one.name: getattr(self, one.name)[order] for one in fields(EventArrays)})
+        offsets, user_events, position = group_by_user(events.user_rows, len(self.user_ids))
+        return replace(
+            self,
+            **vars(events),
+            user_offsets=offsets,
+            user_events=user_events,
+            position=position,
+            histories=Histories.of(events, user_events),
+            counts=replace(self.counts, interactions=len(order)),
+        )
 
     def rows_of_user(self, user_row: int) -> Ints:
         """The positions of one user's events, oldest first."""

@@ -54,7 +54,8 @@ class EventLog:
 
 def used_columns(columns: Interactions) -> list[str]:
     """The columns of the table that `read_events` looks at."""
-    named = (columns.user, columns.item, columns.time, columns.event, columns.value)
+    time = None if columns.rows_in_order else columns.time
+    named = (columns.user, columns.item, time, columns.event, columns.value)
     return [name for name in named if name is not None]
 
 
@@ -126,12 +127,16 @@ def _checked(table: Table, columns: Interactions) -> pl.DataFrame:
         {
             "user": ids(table, columns.user),
             "item": ids(table, columns.item),
-            "time": times(table, columns.time),
+            "time": _places(table) if columns.rows_in_order else times(table, columns.time),
             "event": ids(table, columns.event) if columns.event else None,
             "value": values(table, columns.value) if columns.value else float("nan"),
         },
         schema_overrides={"event": pl.String, "value": pl.Float32},
     )
+
+
+def _places(table: Table) -> pl.Series:
+    return pl.Series(np.arange(table.first, table.first + table.frame.height))
 
 
 def _edges(sample: Ints) -> list[int]:

@@ -3,6 +3,7 @@
 import tempfile
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -66,8 +67,11 @@ def load(data_dir: Path, recipe: Recipe) -> Dataset:
 def _sources(data_dir: Path, recipe: Recipe) -> _Sources:
     interactions, items, users = recipe.interactions, recipe.items, recipe.users
     if (data_dir / interactions.file).exists():
+        files = [interactions.file, *([recipe.split.test_file] if recipe.split.test_file else [])]
         return _Sources(
-            interactions=read_tables(data_dir / interactions.file, used_columns(interactions)),
+            interactions=chain.from_iterable(
+                read_tables(data_dir / file, used_columns(interactions)) for file in files
+            ),
             items=read_table(data_dir / items.file) if items else None,
             users=read_table(data_dir / users.file) if users else None,
         )

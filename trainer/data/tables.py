@@ -3,6 +3,7 @@
 Rows in messages count from 1 and leave the header out.
 """
 
+import gzip
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from trainer.errors import DataError
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _PARQUET = (".parquet", ".pq")
+_LINES = (".txt", ".txt.gz")
 _SHOWN = 3
 _SHOWN_WIDTH = 60
 
@@ -47,16 +49,33 @@ class Table:
 
 
 def read_table(path: Path) -> Table:
-    """Read Parquet (.parquet, .pq) as it is typed, CSV (.csv, .tsv) as text with empty cells null.
+    """Read Parquet (.parquet, .pq) as it is typed, CSV (.csv, .tsv) as text with empty cells null, and lines (.txt,
+    .txt.gz) as `sequences` does.
 
     Raises DataError for a file that is missing, of another kind, unreadable or without rows.
     """
+    if path.name.lower().endswith(_LINES):
+        return sequences(path)
     suffix = path.suffix.lower()
     if suffix in _PARQUET:
         return parquet(path)
     if suffix in _SEPARATORS:
         return delimited(path.name, contents(path), separator=_SEPARATORS[suffix], quote='"')
-    raise DataError(f"{path}: not a table; read are {', '.join((*_PARQUET, *_SEPARATORS))}")
+    raise DataError(f"{path}: not a table; read are {', '.join((*_PARQUET, *_SEPARATORS, *_LINES))}")
+
+
+def sequences(path: Path) -> Table:
+    """Read lines `user item item …`, a user's items oldest first, gzipped or not: the form of many published data sets.
+
+    Columns `user_id`, `item_id` and `timestamp`, which is the place in the file. Raises DataError as `read_table` does.
+    """
+    text = contents(path)
+    with _refused(path.name, "lines"):
+        content = gzip.decompress(text) if path.suffix.lower() == ".gz" else text
+        words = pl.Series("words", content.decode().split("\n")).str.extract_all(r"\S+")
+        lines = words.filter(words.list.len() > 0).to_frame()
+        frame = lines.select(user_id=pl.col("words").list.first(), item_id=pl.col("words").list.slice(1))
+    return _with_rows(Table(name=path.name, frame=frame.explode("item_id").with_row_index("timestamp")))
 
 
 def read_tables(path: Path, columns: list[str]) -> Iterator[Table]:
@@ -116,7 +135,7 @@ def delimited(
 def _refused(name: str, kind: str) -> Iterator[None]:
     try:
         yield
-    except (PolarsError, PanicException) as error:
+    except (PolarsError, PanicException, OSError, EOFError, UnicodeDecodeError) as error:
         raise DataError(f"{name}: cannot be read as {kind}: {error}") from error
 
 

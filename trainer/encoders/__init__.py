@@ -1,15 +1,14 @@
 """Encoders: history → user vector, item → vector. A new one is a file here, a line below and a recipe."""
 
-from collections.abc import Callable
-
 from trainer.encoders.base import Encoder, EncoderSizes
 from trainer.encoders.gru import GruEncoder
+from trainer.encoders.sequence import SequenceEncoder
 from trainer.encoders.transformer import TransformerEncoder
 from trainer.encoders.two_tower import TwoTowerEncoder
 from trainer.errors import RecipeError
 from trainer.recipe import Encoder as EncoderRecipe
 
-ENCODERS: dict[str, Callable[[EncoderRecipe, EncoderSizes], Encoder]] = {
+ENCODERS: dict[str, type[Encoder]] = {
     "gru": GruEncoder,
     "transformer": TransformerEncoder,
     "two_tower": TwoTowerEncoder,
@@ -27,4 +26,4 @@ def build_encoder(recipe: EncoderRecipe, sizes: EncoderSizes) -> Encoder:
     return ENCODERS[recipe.name](recipe, sizes)
 
 
-__all__ = ["ENCODERS", "Encoder", "EncoderSizes", "build_encoder"]
+__all__ = ["ENCODERS", "Encoder", "EncoderSizes", "SequenceEncoder", "build_encoder"]

@@ -7,6 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from trainer.recipe import Encoder as EncoderRecipe
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EncoderSizes:
@@ -28,33 +30,19 @@ class Encoder(nn.Module, ABC):
     Legend of shapes: B users, L interactions (oldest first, padded on the left), D components, N items.
     """
 
+    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
+        super().__init__()
+
     @abstractmethod
     def item_vectors(self, rows: Tensor | None = None) -> Tensor:
-        """All items, ``[N, D]``, or those of the rows ``[M]``: ``[M, D]``."""
+        """What is searched: all items, ``[N, D]``, or those of the rows ``[M]``: ``[M, D]``."""
+
+    def item_inputs(self) -> Tensor | None:
+        """What a history is read as, ``[N, I]``: these rows become ``history_vectors``; None for the item vectors."""
+        return None
 
     @abstractmethod
-    def item_tables(self) -> list[nn.Parameter]:
-        """The weights with a row for each item, ``[N, ...]``.
-
-        Their gradients must be sparse (``sparse=True`` of ``torch.nn.functional.embedding``) when
-        :meth:`item_vectors` is given rows.
-        """
-
-    @abstractmethod
-    def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """What is known of the user after each interaction, ``[B, L, D]``; a place never looks to its right."""
-
-    def last_state(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """The state after the latest interaction, ``[B, D]``: all that serving asks for, and often far less work."""
-        return self.states(vectors_BLD, values_BL, events_BL, mask_BL)[:, -1]
-
-    @abstractmethod
-    def queries(self, states: Tensor, liked: Tensor) -> Tensor:
-        """From states ``[..., D]`` to vectors for the next item, given whether it will be liked (bool ``[...]``)."""
-
     def forward(
         self, history_vectors: Tensor, history_values: Tensor, history_events: Tensor, history_mask: Tensor
     ) -> Tensor:
         """The user vector ``[B, D]`` that serving searches with: for the next item that will be liked."""
-        last_BD = self.last_state(history_vectors, history_values, history_events, history_mask)
-        return self.queries(last_BD, last_BD.new_ones(last_BD.shape[:-1]).bool())

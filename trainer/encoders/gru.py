@@ -6,45 +6,28 @@ The item vectors serve as input and as output, so that the exported graph holds 
 import torch
 from torch import Tensor, nn
 
-from trainer.encoders.base import Encoder, EncoderSizes
-from trainer.encoders.item_vectors import INTENT_STD, EventInputs, ItemVectors, embedding
+from trainer.encoders.base import EncoderSizes
+from trainer.encoders.sequence import SequenceEncoder
 from trainer.recipe import Encoder as EncoderRecipe
 
 
-class GruEncoder(Encoder):
+class GruEncoder(SequenceEncoder):
     """Item id and item features, the value and the kind of each event; gated recurrent units, layer upon layer."""
 
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
-        super().__init__()
+        super().__init__(recipe, sizes)
         width = recipe.dimension
-        self.items = ItemVectors(sizes, width)
-        self.events = EventInputs(sizes, width, recipe.dropout)
-        self.intent = embedding(2, width, INTENT_STD)
         # Without biases zeros stay zeros: a unit that has only seen padding is as one that has seen nothing.
         self.layers = nn.ModuleList(nn.GRU(width, width, bias=False, batch_first=True) for _ in range(recipe.layers))
         self.dropout = nn.Dropout(recipe.dropout)
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, width)
 
-    def item_vectors(self, rows: Tensor | None = None) -> Tensor:
-        """See :class:`Encoder`."""
-        vectors: Tensor = self.items(rows)
-        return vectors
-
-    def item_tables(self) -> list[nn.Parameter]:
-        """See :class:`Encoder`."""
-        return self.items.tables()
-
     def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """See :class:`Encoder`."""
+        """See :class:`SequenceEncoder`."""
         mask_BL1 = mask_BL[..., None] > 0
         x_BLD = torch.where(mask_BL1, self.events(vectors_BLD, values_BL, events_BL), 0.0)
         for layer in self.layers:
             x_BLD = self.dropout(layer(x_BLD)[0])
         states: Tensor = self.out(self.norm(x_BLD))
         return states
-
-    def queries(self, states: Tensor, liked: Tensor) -> Tensor:
-        """See :class:`Encoder`."""
-        wanted: Tensor = self.intent(liked.long())
-        return states + wanted

@@ -6,7 +6,6 @@ from torch.nn import functional as F
 
 from trainer.encoders.base import EncoderSizes
 
-INTENT_STD = 0.02
 _ID_STD, _EVENT_STD, _CONTENT_STD = 0.05, 0.05, 0.02
 
 

@@ -11,40 +11,28 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.encoders.base import Encoder, EncoderSizes
+from trainer.encoders.base import EncoderSizes
 from trainer.encoders.distances import DISTANCE_BUCKETS, distance_buckets, how_far_back
-from trainer.encoders.item_vectors import INTENT_STD, EventInputs, ItemVectors, embedding
 from trainer.encoders.low_pass import LowPass
+from trainer.encoders.sequence import SequenceEncoder
 from trainer.recipe import Encoder as EncoderRecipe
 
 _HIDDEN_FACTOR = 4
 _FAR = -1e9
 
 
-class TransformerEncoder(Encoder):
+class TransformerEncoder(SequenceEncoder):
     """Item id and item features, the value and the kind of each event; pre-norm blocks."""
 
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
-        super().__init__()
+        super().__init__(recipe, sizes)
         width = recipe.dimension
-        self.items = ItemVectors(sizes, width)
-        self.events = EventInputs(sizes, width, recipe.dropout)
-        self.intent = embedding(2, width, INTENT_STD)
         self.blocks = nn.ModuleList(_Block(recipe) for _ in range(recipe.layers))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, width)
 
-    def item_vectors(self, rows: Tensor | None = None) -> Tensor:
-        """A vector learnt for the id, plus what the features say."""
-        vectors: Tensor = self.items(rows)
-        return vectors
-
-    def item_tables(self) -> list[nn.Parameter]:
-        """See :class:`Encoder`."""
-        return self.items.tables()
-
     def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """See :class:`Encoder`."""
+        """See :class:`SequenceEncoder`."""
         x_BLD = self.events(vectors_BLD, values_BL, events_BL)
         back_LL = how_far_back(mask_BL)
         for block in self.blocks:
@@ -53,7 +41,7 @@ class TransformerEncoder(Encoder):
         return states
 
     def last_state(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """See :class:`Encoder`. The last block is computed for the last place alone."""
+        """See :class:`SequenceEncoder`. The last block is computed for the last place alone."""
         x_BLD = self.events(vectors_BLD, values_BL, events_BL)
         back_LL = how_far_back(mask_BL)
         for block in self.blocks[:-1]:
@@ -61,11 +49,6 @@ class TransformerEncoder(Encoder):
         last_B1D = self.blocks[-1](x_BLD, mask_BL, back_LL[-1:])
         state_BD: Tensor = self.out(self.norm(last_B1D[:, 0]))
         return state_BD
-
-    def queries(self, states: Tensor, liked: Tensor) -> Tensor:
-        """See :class:`Encoder`."""
-        wanted: Tensor = self.intent(liked.long())
-        return states + wanted
 
 
 class _Block(nn.Module):

@@ -9,47 +9,30 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from trainer.encoders.base import Encoder, EncoderSizes
+from trainer.encoders.base import EncoderSizes
 from trainer.encoders.distances import DISTANCE_BUCKETS, distance_buckets, how_far_back
-from trainer.encoders.item_vectors import INTENT_STD, EventInputs, ItemVectors, embedding
+from trainer.encoders.sequence import SequenceEncoder
 from trainer.recipe import Encoder as EncoderRecipe
 
 _HIDDEN_FACTOR = 4
 
 
-class TwoTowerEncoder(Encoder):
+class TwoTowerEncoder(SequenceEncoder):
     """The item tower: id and features. The user tower: a mean of the history, then ``layers`` hidden layers."""
 
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
-        super().__init__()
+        super().__init__(recipe, sizes)
         width = recipe.dimension
-        self.items = ItemVectors(sizes, width)
-        self.events = EventInputs(sizes, width, recipe.dropout)
-        self.intent = embedding(2, width, INTENT_STD)
         self.mean = RecencyMean(recipe)
         self.tower = nn.Sequential(nn.LayerNorm(width), *_hidden_layers(recipe))
 
-    def item_vectors(self, rows: Tensor | None = None) -> Tensor:
-        """See :class:`Encoder`."""
-        vectors: Tensor = self.items(rows)
-        return vectors
-
-    def item_tables(self) -> list[nn.Parameter]:
-        """See :class:`Encoder`."""
-        return self.items.tables()
-
     def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """See :class:`Encoder`."""
+        """See :class:`SequenceEncoder`."""
         return self._states(vectors_BLD, values_BL, events_BL, mask_BL, asked=mask_BL.shape[1])
 
     def last_state(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """See :class:`Encoder`. One mean rather than one for each place."""
+        """See :class:`SequenceEncoder`. One mean rather than one for each place."""
         return self._states(vectors_BLD, values_BL, events_BL, mask_BL, asked=1)[:, 0]
-
-    def queries(self, states: Tensor, liked: Tensor) -> Tensor:
-        """See :class:`Encoder`."""
-        wanted: Tensor = self.intent(liked.long())
-        return states + wanted
 
     def _states(
         self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor, *, asked: int

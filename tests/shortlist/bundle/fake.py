@@ -74,9 +74,11 @@ def _items() -> ItemTables:
     transitions = TransitionTable(
         offsets=np.arange(_ITEMS + 1, dtype=np.int64), rows=rows, weights=np.ones((_ITEMS, 3), dtype=np.float32)
     )
+    vectors = np.eye(_ITEMS, _DIMENSION, dtype=np.float32)
     return ItemTables(
         ids=sorted_ids([f"i{row}" for row in rows]),
-        vectors=np.eye(_ITEMS, _DIMENSION, dtype=np.float32),
+        vectors=vectors,
+        inputs=vectors,
         features=np.zeros((_ITEMS, 1), dtype=np.float32),
         popular=rows,
         transitions=transitions,

@@ -1,0 +1,87 @@
+"""``python -m bench.quality DATA``: measures the rows of docs/quality.md that are about the data in a folder.
+
+The rows are in ``bench/quality.toml``. Each is a run of ``python -m trainer evaluate``, whose report becomes
+``build/quality/<data>.json``.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bench.machine import machine
+from bench.processes import write_json
+
+BUILD = Path("build") / "quality"
+_ROWS = Path(__file__).with_name("quality.toml")
+_RECIPES = Path("trainer") / "recipes"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of the table; with a ``baseline``, what is asked for is a multiple of its figure."""
+
+    data: str
+    protocol: str
+    recipe: str
+    metrics: tuple[str, ...]
+    must: tuple[float, ...]
+    published: str
+    aim: tuple[float, ...] = ()
+    baseline: str = ""
+
+    @property
+    def result(self) -> Path:
+        """Where its figures are."""
+        return BUILD / f"{self.data}.json"
+
+    def command(self, data: str, seeds: int) -> list[str]:
+        """The run that gives them."""
+        recipe = (_RECIPES / f"{self.recipe}.toml").as_posix()
+        given = ["--recipe", recipe, "--protocol", self.protocol, "--data", data, "--seeds", str(seeds)]
+        return ["-m", "trainer", "evaluate", *given]
+
+
+def rows() -> list[Row]:
+    """All that is measured."""
+    listed: list[dict[str, Any]] = tomllib.loads(_ROWS.read_text(encoding="utf-8"))["row"]
+    return [Row(**{key: _frozen(value) for key, value in one.items()}) for one in listed]
+
+
+def _frozen(value: Any) -> Any:  # noqa: ANN401 - whatever a row of TOML has
+    return tuple(value) if isinstance(value, list) else value
+
+
+def main() -> int:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="python -m bench.quality", description=__doc__)
+    parser.add_argument("data", type=Path, help="the folder of a data set, such as ../shared/data/ml-100k")
+    parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0 (default: 3)")
+    options = parser.parse_args()
+    chosen = [row for row in rows() if row.data == options.data.name]
+    if not chosen or not options.data.is_dir():
+        known = ", ".join(row.data for row in rows())
+        print(
+            f"{options.data}: no folder of that name, or nothing is measured on it; it is on {known}", file=sys.stderr
+        )
+        return 2
+    for row in chosen:
+        _measure(row, options.data, options.seeds)
+    return 0
+
+
+def _measure(row: Row, data: Path, seeds: int) -> None:
+    report = BUILD / f"{row.data}.report.json"
+    command = row.command(str(data), seeds)
+    subprocess.run([sys.executable, *command, "--report", str(report)], check=True)
+    shown = " ".join(["python", *row.command(data.name, seeds)])
+    write_json(row.result, {**json.loads(report.read_text()), "machine": machine(), "command": shown})
+    report.unlink()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

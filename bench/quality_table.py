@@ -1,0 +1,88 @@
+"""``python -m bench.quality_table``: writes the table of docs/quality.md from the results in ``build/quality``.
+
+A row that was not measured anew keeps the line that it has.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.quality import Row, rows
+
+_PAGE = Path("docs") / "quality.md"
+_BEGIN, _END = "<!-- figures: make quality-table -->", "<!-- end of figures -->"
+_HEAD = [
+    "| data, protocol | figure | ours, mean ± spread | asked | aim | best baseline | seeds, s a seed, MB | command |",
+    "|---|---|---|---|---|---|---|---|",
+]
+_NOT_MEASURED = "not measured"
+
+
+def main() -> int:
+    """See the module."""
+    text = _PAGE.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(_BEGIN)
+    former, end, after = rest.partition(_END)
+    if not begin or not end:
+        print(f"{_PAGE} has no {_BEGIN} … {_END}", file=sys.stderr)
+        return 1
+    lines = [_line(row, former) for row in rows()]
+    _PAGE.write_text("\n".join([before + _BEGIN, "", *_HEAD, *lines, "", _END]) + after, encoding="utf-8")
+    return 0
+
+
+def _line(row: Row, former: str) -> str:
+    if row.result.exists():
+        return _measured(row, json.loads(row.result.read_text()))
+    start = f"| {_name(row)} |"
+    return next(
+        (line for line in former.splitlines() if line.startswith(start)), f"{start} {_NOT_MEASURED} | | | | | | |"
+    )
+
+
+def _name(row: Row) -> str:
+    return f"{row.data}, {row.protocol}"
+
+
+def _measured(row: Row, result: Mapping[str, Any]) -> str:
+    figures = result["figures"]
+    ours = [figures["retrieval"][metric] for metric in row.metrics]
+    cells = [
+        _name(row),
+        " / ".join(row.metrics),
+        " / ".join(f"{one['mean']:.4f} ± {one['std']:.4f}" for one in ours),
+        _asked(row, row.must, figures),
+        _asked(row, row.aim, figures),
+        _best_baseline(row, figures),
+        f"{result['seeds']}, {result['seconds'] / result['seeds']:.0f}, {result['peak_rss_mb']}",
+        f"`{result['command']}`",
+    ]
+    return f"| {' | '.join(cells)} |"
+
+
+def _asked(row: Row, figures: tuple[float, ...], measured: Mapping[str, Any]) -> str:
+    """What is asked for, and whether it is reached."""
+    if not figures:
+        return ""
+    bounds = list(figures)
+    if row.baseline:
+        bounds = [
+            one * measured[row.baseline][metric]["mean"] for one, metric in zip(figures, row.metrics, strict=True)
+        ]
+    reached = all(measured["retrieval"][metric]["mean"] >= one for metric, one in zip(row.metrics, bounds, strict=True))
+    return f"{' / '.join(f'{one:.4f}' for one in bounds)} {'✓' if reached else '✗'}"
+
+
+def _best_baseline(row: Row, figures: Mapping[str, Any]) -> str:
+    others = {name: one for name, one in figures.items() if name not in ("retrieval", "two_stage")}
+    if not others:
+        return ""
+    best = max(others, key=lambda name: float(others[name][row.metrics[-1]]["mean"]))
+    found = [others[best][metric]["mean"] for metric in row.metrics]
+    return f"{best} {' / '.join(f'{one:.4f}' for one in found)}"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,167 @@
+"""The protocols: what is learnt from, what decides and what is tested, on logs small enough to read."""
+
+import gzip
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from trainer.data import Dataset, load
+from trainer.errors import DataError, RecipeError
+from trainer.evaluation import rankings
+from trainer.protocols import PROTOCOLS, Task
+from trainer.queries import Profiles, Queries
+from trainer.recipe import Interactions, Recipe, Split
+
+Row = tuple[str, str, int, float]
+
+
+def named(dataset: Dataset, rows: NDArray[np.integer]) -> list[str]:
+    """The ids of item rows."""
+    return [dataset.item_ids[row].decode() for row in rows]
+
+
+def asked(queries: Queries) -> dict[str, tuple[list[str], list[str]]]:
+    """Of each user: the history, and what is to be found."""
+    data, found = queries.dataset, {}
+    for user, profile, (start, end) in zip(queries.users, queries.profiles().histories, queries.targets, strict=True):
+        wanted = named(data, data.histories.item_rows[start:end])
+        found[data.user_ids[user].decode()] = (named(data, profile.rows), wanted)
+    return found
+
+
+def learnt(task: Task, end: int) -> set[tuple[str, str]]:
+    """The interactions before an end of a task."""
+    users, items = task.dataset.user_ids, task.dataset.item_ids
+    pairs = zip(task.dataset.user_rows[:end], task.dataset.item_rows[:end], strict=True)
+    return {(users[user].decode(), items[item].decode()) for user, item in pairs}
+
+
+def test_leave_one_out_keeps_the_last_two(tmp_path: Path) -> None:
+    """Proves the split of a published file of sequences: in the order of the line; of two items none is left out."""
+    with gzip.open(tmp_path / "sequences.txt.gz", "wt") as file:
+        file.write("a x y z w\nb z y\n\nc w x y\n")
+    recipe = Recipe(interactions=Interactions(file="sequences.txt.gz"))
+    task = PROTOCOLS["leave-one-out"](load(tmp_path, recipe), recipe, tmp_path)
+    assert asked(task.validation) == {"a": (["x", "y"], ["z"]), "c": (["w"], ["x"])}
+    assert asked(task.test) == {"a": (["x", "y", "z"], ["w"]), "c": (["w", "x"], ["y"])}
+    assert learnt(task, task.learn_end) == {("a", "x"), ("a", "y"), ("b", "z"), ("b", "y"), ("c", "w")}
+
+
+def test_leave_one_out_keeps_the_order_of_the_file_in_one_second(
+    dataset_of: Callable[[Sequence[Row]], Dataset], tmp_path: Path
+) -> None:
+    """Proves a stable sort: of events of one time the last row of the file is the test."""
+    data = dataset_of([("a", item, 5, 5.0) for item in ("q", "b", "z", "c")] + [("b", "q", 1, 5.0)])
+    task = PROTOCOLS["leave-one-out"](data, Recipe(), tmp_path)
+    assert asked(task.test) == {"a": (["q", "b", "z"], ["c"])}
+
+
+@pytest.fixture
+def given(tmp_path: Path) -> Recipe:
+    """A train and a test file of 20 users with 20 and 5 items, and their recipe."""
+    random = np.random.default_rng(3)
+    chosen = [random.permutation(60)[:25] for _ in range(20)]
+    for name, part in (("train.txt", slice(0, 20)), ("test.txt", slice(20, 25))):
+        lines = [" ".join([f"u{user}", *(f"i{item}" for item in items[part])]) for user, items in enumerate(chosen)]
+        (tmp_path / name).write_text("\n".join(lines) + "\n")
+    return Recipe(interactions=Interactions(file="train.txt"), split=Split(test_file="test.txt"))
+
+
+def lines_of(path: Path) -> dict[str, list[str]]:
+    """The items of each user."""
+    return {line.split()[0]: line.split()[1:] for line in path.read_text().splitlines()}
+
+
+def test_the_lightgcn_split_carves_its_validation_off_what_is_given(given: Recipe, tmp_path: Path) -> None:
+    """Proves that a tenth of each user's train items decides, that the test is the one given, and the last training."""
+    task = PROTOCOLS["lightgcn-split"](load(tmp_path, given), given, tmp_path)
+    train = {(user, item) for user, items in lines_of(tmp_path / "train.txt").items() for item in items}
+    assert task.refit
+    assert learnt(task, task.known_end) == train
+    assert learnt(task, task.learn_end) < train
+    for user, (history, wanted) in asked(task.validation).items():
+        assert len(wanted) == 2
+        assert {(user, item) for item in [*history, *wanted]} == {pair for pair in train if pair[0] == user}
+    assert {user: wanted for user, (_, wanted) in asked(task.test).items()} == lines_of(tmp_path / "test.txt")
+
+
+def test_strong_generalisation_learns_nothing_of_whom_it_asks_about(given: Recipe, tmp_path: Path) -> None:
+    """Proves that held-out users have no event among those learnt from, and are known by the first 80 %."""
+    dataset = load(tmp_path, given)
+    task = PROTOCOLS["strong-generalisation"](dataset, given, tmp_path)
+    held_out = {*asked(task.validation), *asked(task.test)}
+    assert len(held_out) == 4
+    assert not held_out & {user for user, _ in learnt(task, task.known_end)}
+    assert {len(history) for history, _ in asked(task.test).values()} == {20}
+    assert {len(wanted) for _, wanted in asked(task.test).values()} == {5}
+
+
+def cold(tmp_path: Path, rows: str) -> tuple[Dataset, Recipe]:
+    """A table with its split in a column, without times."""
+    (tmp_path / "log.csv").write_text("user_id,item_id,part\n" + rows)
+    recipe = Recipe(interactions=Interactions(file="log.csv", rows_in_order=True), split=Split(column="part"))
+    return load(tmp_path, recipe), recipe
+
+
+def test_cold_items_are_ranked_among_themselves(tmp_path: Path) -> None:
+    """Proves the candidates: nothing but the items of the part, of which none was learnt from."""
+    rows = "a,w1,train\nb,w2,train\na,v1,vali\nb,t1,test\na,t2,test\nc,t1,test\n"
+    data, recipe = cold(tmp_path, rows)
+    task = PROTOCOLS["cold-items"](data, recipe, tmp_path)
+    assert asked(task.test) == {"a": (["w1"], ["t2"]), "b": (["w2"], ["t1"]), "c": ([], ["t1"])}
+    lists = rankings(lambda profiles: np.ones((len(profiles), 5)), task.test, 5, task.known_end)
+    assert [named(data, line[line >= 0]) for line in lists.rows] == [["t1", "t2"]] * 3
+    assert {item for _, item in learnt(task, task.learn_end)} == {"w1", "w2"}
+
+
+def test_an_item_in_two_parts_is_not_cold(tmp_path: Path) -> None:
+    """Proves that a split which is none of cold items is refused and not measured."""
+    data, recipe = cold(tmp_path, "a,w1,train\nb,w1,test\nb,v1,vali\n")
+    with pytest.raises(DataError, match="not cold"):
+        PROTOCOLS["cold-items"](data, recipe, tmp_path)
+
+
+def test_cold_users_ask_without_a_history(tmp_path: Path) -> None:
+    """Proves that all a new user did is to be found, and nothing of it is known."""
+    data, recipe = cold(tmp_path, "a,x,train\nb,y,train\nc,x,vali\nd,x,test\nd,y,test\n")
+    task = PROTOCOLS["cold-users"](data, recipe, tmp_path)
+    assert asked(task.test) == {"d": ([], ["x", "y"])}
+    assert learnt(task, task.known_end) == {("a", "x"), ("b", "y")}
+
+
+def test_a_part_of_another_name_is_refused(tmp_path: Path) -> None:
+    """Proves that the message has the file, the column, the row and the names there are."""
+    data, recipe = cold(tmp_path, "a,x,train\nb,y,train\nc,x,hidden\n")
+    with pytest.raises(DataError, match=r"log\.csv, column 'part': none of train, .* row 3: 'hidden'"):
+        PROTOCOLS["cold-users"](data, recipe, tmp_path)
+
+
+def test_a_protocol_that_needs_a_split_says_so(planted: Dataset, recipe: Recipe, tmp_path: Path) -> None:
+    """Proves that the keys are named that are missing."""
+    with pytest.raises(RecipeError, match=r"\[split\] column, test_file"):
+        PROTOCOLS["lightgcn-split"](planted, recipe, tmp_path)
+
+
+class Oracle:
+    """Knows what is to be found, and is asked about the queries in their order."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries, self._asked = queries, 0
+
+    def __call__(self, profiles: Profiles) -> NDArray[np.float64]:
+        """A one for each item to be found."""
+        places = slice(self._asked, self._asked + len(profiles))
+        self._asked = places.stop
+        return self._queries.at(places).wanted().astype(np.float64)
+
+
+@pytest.mark.parametrize("name", ["next-like", "leave-one-out", "strong-generalisation"])
+def test_whoever_knows_the_answers_is_perfect(planted: Dataset, recipe: Recipe, name: str, tmp_path: Path) -> None:
+    """Proves that each question's answers are among what may be recommended, in the order that they are counted in."""
+    task = PROTOCOLS[name](planted, recipe, tmp_path)
+    lists = rankings(Oracle(task.test), task.test, 10, task.known_end)
+    assert (lists.hits.sum(axis=1) == np.minimum(lists.wanted, 10)).all()
+    assert lists.hits[:, 0].all()

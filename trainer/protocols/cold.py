@@ -1,0 +1,72 @@
+"""Cold start, by splits that are given with the data: of items, or of users, that nothing was learnt from."""
+
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from trainer.data import Dataset
+from trainer.errors import DataError
+from trainer.protocols.given_parts import given_parts
+from trainer.protocols.task import TEST, TRAIN, VALIDATION, Task, by_part, spans
+from trainer.queries import Queries
+from trainer.recipe import Recipe
+
+METRICS = ("recall@100", "recall@20", "recall@50", "ndcg@100", "ndcg@20", "coverage@20", "gini@20", "novelty@20")
+
+
+def cold_items(dataset: Dataset, recipe: Recipe, data: Path) -> Task:
+    """Ranks only the items of the part, all without an interaction to learn from, by their content.
+
+    As in DropoutNet (Volkovs et al., 2017) and Heater (Zhu et al., 2020). The history of a user is what they did in the
+    part that is learnt from; who did nothing there asks with an empty one.
+
+    Raises:
+        DataError: an item is in several parts.
+    """
+    parts = given_parts(dataset, recipe, data)
+    ordered, counts = by_part(dataset, parts)
+    in_part = np.stack(
+        [np.bincount(dataset.item_rows[parts == part], minlength=len(dataset.item_ids)) > 0 for part in range(3)]
+    )
+    if (in_part.sum(axis=0) > 1).any():
+        raise DataError("an item is in several parts of the split, so that it is not cold")
+    validation, test = (_about(ordered, counts, part, in_part[part]) for part in (VALIDATION, TEST))
+    return _task(ordered, counts, validation, test, "recall@100")
+
+
+def cold_users(dataset: Dataset, recipe: Recipe, data: Path) -> Task:
+    """Asks for users without a history, who are known by their features alone, for all that they did later.
+
+    Raises:
+        DataError: a user is in several parts.
+    """
+    ordered, counts = by_part(dataset, given_parts(dataset, recipe, data))
+    if ((counts > 0).sum(axis=1) > 1).any():
+        raise DataError("a user is in several parts of the split, so that they are not cold")
+    validation, test = (_about(ordered, counts, part, None) for part in (VALIDATION, TEST))
+    return _task(ordered, counts, validation, test, "recall@20")
+
+
+def _about(dataset: Dataset, counts: NDArray[np.int64], part: int, candidates: NDArray[np.bool_] | None) -> Queries:
+    users = np.flatnonzero(counts[:, part])
+    return Queries(
+        dataset=dataset,
+        users=users,
+        histories=spans(dataset, counts, TRAIN)[users],
+        targets=spans(dataset, counts, part)[users],
+        candidates=candidates,
+    )
+
+
+def _task(dataset: Dataset, counts: NDArray[np.int64], validation: Queries, test: Queries, chosen_by: str) -> Task:
+    learn_end = int(counts[:, TRAIN].sum())
+    return Task(
+        dataset=dataset,
+        learn_end=learn_end,
+        known_end=learn_end,
+        validation=validation,
+        test=test,
+        metrics=METRICS,
+        chosen_by=chosen_by,
+    )

@@ -1,0 +1,54 @@
+"""Splits that were published with the data: which part each event belongs to."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from trainer.data import Dataset
+from trainer.data.cells import ids
+from trainer.data.tables import Table, read_table
+from trainer.errors import DataError, RecipeError
+from trainer.protocols.task import TEST, TRAIN, VALIDATION
+from trainer.recipe import Recipe
+
+_PARTS = {"train": TRAIN, "validation": VALIDATION, "valid": VALIDATION, "vali": VALIDATION, "test": TEST}
+
+
+def given_parts(dataset: Dataset, recipe: Recipe, data: Path) -> NDArray[np.int64]:
+    """The part ``[N]`` of each event: of the recipe's column, or test for what is in its test file and train else.
+
+    Raises:
+        RecipeError: the recipe names neither.
+        DataError: the column has something else than a part's name.
+    """
+    columns = recipe.interactions
+    if recipe.split.column:
+        table = read_table(data / columns.file)
+        part = table.column(recipe.split.column).cast(pl.String)
+        table.refuse(recipe.split.column, ~part.is_in(list(_PARTS)), f"none of {', '.join(_PARTS)}")
+        codes = part.replace_strict(_PARTS, return_dtype=pl.Int64)
+    elif recipe.split.test_file:
+        table = read_table(data / recipe.split.test_file)
+        codes = pl.repeat(TEST, table.frame.height, dtype=pl.Int64, eager=True)
+    else:
+        raise RecipeError(
+            "[split] column, test_file: neither is there, and the protocol needs the split of one of them"
+        )
+    return _of_events(dataset, _pairs(table, recipe).with_columns(part=codes))
+
+
+def _pairs(table: Table, recipe: Recipe) -> pl.DataFrame:
+    columns = recipe.interactions
+    return pl.DataFrame({"user": ids(table, columns.user), "item": ids(table, columns.item)})
+
+
+def _of_events(dataset: Dataset, parts: pl.DataFrame) -> NDArray[np.int64]:
+    users, items = dataset.user_ids[dataset.user_rows], dataset.item_ids[dataset.item_rows]
+    events = pl.DataFrame({"user": users.astype(str), "item": items.astype(str)})
+    known = parts.unique(["user", "item"], keep="first")
+    if len(known) < len(parts.unique()):
+        raise DataError("an interaction is in several parts of the split")
+    found = events.join(known, on=["user", "item"], how="left", maintain_order="left")["part"]
+    return found.fill_null(TRAIN).to_numpy()

@@ -1,0 +1,35 @@
+"""Next like: by time, the last events of all are the test; each like of them that is new to its user is a question."""
+
+from pathlib import Path
+
+from trainer.data import Dataset
+from trainer.protocols.task import Task
+from trainer.queries import Queries
+from trainer.recipe import Recipe
+from trainer.split import Split, evaluation_split, evenly, held_out_events, targets
+
+METRICS = ("hr@10", "ndcg@10", "recall@200")
+VALIDATION_EVENTS = 2000
+
+
+def next_like(dataset: Dataset, recipe: Recipe, data: Path) -> Task:
+    """See the module. The model learns once, from what comes before the validation, as the two stages do together."""
+    return next_like_task(dataset, evaluation_split(dataset, recipe.split))
+
+
+def next_like_task(dataset: Dataset, split: Split) -> Task:
+    """The task of a split: stage one learns from its first slice, and the ranker's slice decides."""
+    return Task(
+        dataset=dataset,
+        learn_end=split.encoder_end,
+        known_end=split.ranker_end,
+        validation=validation(dataset, split),
+        test=Queries.of_events(dataset, held_out_events(dataset, split)),
+        metrics=METRICS,
+        chosen_by="ndcg@10",
+    )
+
+
+def validation(dataset: Dataset, split: Split) -> Queries:
+    """Likes of the ranker's slice, at most two thousand."""
+    return Queries.of_events(dataset, evenly(targets(dataset, split.encoder_end, split.ranker_end), VALIDATION_EVENTS))

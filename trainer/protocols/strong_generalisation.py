@@ -1,0 +1,51 @@
+"""Strong generalisation: users that nothing was learnt from, known by the first 80 % of their history.
+
+As in Liang et al., 2018 (arXiv:1802.05814), who draw the 80 % at random; here time decides. A tenth of the users
+decides and a tenth is the test.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from trainer.data import Dataset
+from trainer.protocols.task import TEST, TRAIN, VALIDATION, Task, by_part
+from trainer.queries import Queries
+from trainer.recipe import Recipe
+
+METRICS = ("recall_min@20", "recall_min@50", "ndcg@100", "ndcg@10", "coverage@20", "gini@20", "novelty@20")
+_HELD_OUT = 0.1
+_KNOWN = 0.8
+_LEAST_EVENTS = 5
+
+
+def strong_generalisation(dataset: Dataset, recipe: Recipe, data: Path) -> Task:
+    """See the module; only users with five events or more are held out."""
+    events = np.diff(dataset.user_offsets)
+    usable = np.random.default_rng(0).permutation(np.flatnonzero(events >= _LEAST_EVENTS))
+    count = max(1, round(len(usable) * _HELD_OUT))
+    part_of_user = np.full(len(events), TRAIN)
+    part_of_user[usable[:count]] = VALIDATION
+    part_of_user[usable[count : 2 * count]] = TEST
+    ordered, counts = by_part(dataset, part_of_user[dataset.user_rows])
+    learn_end = int(counts[:, TRAIN].sum())
+    return Task(
+        dataset=ordered,
+        learn_end=learn_end,
+        known_end=learn_end,
+        validation=_questions(ordered, np.flatnonzero(part_of_user == VALIDATION)),
+        test=_questions(ordered, np.flatnonzero(part_of_user == TEST)),
+        metrics=METRICS,
+        chosen_by="ndcg@100",
+    )
+
+
+def _questions(dataset: Dataset, users: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Queries:
+    starts, ends = dataset.user_offsets[users], dataset.user_offsets[users + 1]
+    between = starts + np.ceil((ends - starts) * _KNOWN).astype(np.int64)
+    return Queries(
+        dataset=dataset,
+        users=users,
+        histories=np.stack([starts, between], axis=1),
+        targets=np.stack([between, ends], axis=1),
+    )
