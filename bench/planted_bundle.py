@@ -66,7 +66,7 @@ def _model(planted: Planted, dataset: Dataset) -> TwoStage:
     encoder.items.ids.weight.copy_(torch.from_numpy(np.concatenate(list(planted.vectors()))))
     encoder.items.content.weight.zero_()
     for block in encoder.blocks:
-        _average(block.attention)
+        _average(block)
     _identity(encoder.out, 1 / DIMENSION**0.5)
     encoded = Encoded.of(encoder.eval(), HISTORY)
     items = item_tables(dataset, len(dataset.times), RECIPE.statistics, encoded.vectors)
@@ -76,8 +76,10 @@ def _model(planted: Planted, dataset: Dataset) -> TwoStage:
     return TwoStage(recipe=RECIPE, encoded=encoded, items=items, ranker=ranker.eval())
 
 
-def _average(attention: nn.Module) -> None:
+def _average(block: nn.Module) -> None:
     """Near-even attention to the history, whose mean is added to the latest item."""
+    attention = block.attention
+    assert isinstance(attention, nn.Module)
     qkv, mix = attention.qkv, attention.mix
     assert isinstance(qkv, nn.Linear)
     assert isinstance(mix, nn.Linear)
