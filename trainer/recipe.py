@@ -85,8 +85,8 @@ class Encoder:
     """The first stage. `history` is in events; up to `softmax_limit` items the softmax is full, above it sampled.
 
     Training ends after `epochs`, or when the validation's figure has not grown for `patience` of them.
-    `attention_dropout` and `low_pass` are the transformer's: of what a block mixes of a history, the share that is not
-    attention but a filter of slow changes.
+    `low_pass` is bsarec's: of what a block mixes of a history, the share that is not attention but a filter of slow
+    changes.
     """
 
     name: str = "transformer"
@@ -96,7 +96,7 @@ class Encoder:
     history: int = _within(128, 1, 10_000)
     dropout: float = _within(0.2, 0, 0.95)
     attention_dropout: float = _within(0, 0, 0.95)
-    low_pass: float = _within(0, 0, 1)
+    low_pass: float = _within(0.7, 0, 1)
     epochs: int = _within(7, 1, 10_000)
     patience: int = _within(2, 1, 10_000)
     learning_rate: float = _within(0.004, 1e-8, 10)

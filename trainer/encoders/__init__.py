@@ -1,6 +1,7 @@
 """Encoders: history → user vector, item → vector. A new one is a file here, a line below and a recipe."""
 
 from trainer.encoders.base import Encoder, EncoderSizes
+from trainer.encoders.bsarec import BsarecEncoder
 from trainer.encoders.gru import GruEncoder
 from trainer.encoders.sequence import SequenceEncoder
 from trainer.encoders.transformer import TransformerEncoder
@@ -9,6 +10,7 @@ from trainer.errors import RecipeError
 from trainer.recipe import Encoder as EncoderRecipe
 
 ENCODERS: dict[str, type[Encoder]] = {
+    "bsarec": BsarecEncoder,
     "gru": GruEncoder,
     "transformer": TransformerEncoder,
     "two_tower": TwoTowerEncoder,

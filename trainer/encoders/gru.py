@@ -19,14 +19,13 @@ class GruEncoder(SequenceEncoder):
         width = recipe.dimension
         # Without biases zeros stay zeros: a unit that has only seen padding is as one that has seen nothing.
         self.layers = nn.ModuleList(nn.GRU(width, width, bias=False, batch_first=True) for _ in range(recipe.layers))
-        self.dropout = nn.Dropout(recipe.dropout)
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, width)
 
     def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
         """See :class:`SequenceEncoder`."""
         mask_BL1 = mask_BL[..., None] > 0
-        x_BLD = torch.where(mask_BL1, self.events(vectors_BLD, values_BL, events_BL), 0.0)
+        x_BLD = torch.where(mask_BL1, self.dropout(self.events(vectors_BLD, values_BL, events_BL)), 0.0)
         for layer in self.layers:
             x_BLD = self.dropout(layer(x_BLD)[0])
         states: Tensor = self.out(self.norm(x_BLD))

@@ -36,18 +36,17 @@ class ItemVectors(nn.Module):
 class EventInputs(nn.Module):
     """An event as an encoder reads it: the item's vector, and what its value and its kind add, ``[B, L, D]``."""
 
-    def __init__(self, sizes: EncoderSizes, width: int, dropout: float) -> None:
+    def __init__(self, sizes: EncoderSizes, width: int) -> None:
         super().__init__()
         self.values = embedding(len(sizes.value_edges) + 1, width, _EVENT_STD)
         self.kinds = embedding(sizes.events + 1, width, _EVENT_STD)
-        self.dropout = nn.Dropout(dropout)
         self.value_edges: Tensor
         self.register_buffer("value_edges", torch.from_numpy(sizes.value_edges))
 
     def forward(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor) -> Tensor:
         """An unknown value (NaN) is above no edge, which makes it a bucket of its own."""
         bucket_BL = (values_BL[..., None] >= self.value_edges).long().sum(-1)
-        x_BLD: Tensor = self.dropout(vectors_BLD + self.values(bucket_BL) + self.kinds(events_BL))
+        x_BLD: Tensor = vectors_BLD + self.values(bucket_BL) + self.kinds(events_BL)
         return x_BLD
 
 

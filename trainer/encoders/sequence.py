@@ -17,7 +17,8 @@ class SequenceEncoder(Encoder):
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
         super().__init__(recipe, sizes)
         self.items = ItemVectors(sizes, recipe.dimension)
-        self.events = EventInputs(sizes, recipe.dimension, recipe.dropout)
+        self.events = EventInputs(sizes, recipe.dimension)
+        self.dropout = nn.Dropout(recipe.dropout)
         self.intent = embedding(2, recipe.dimension, _INTENT_STD)
 
     def item_vectors(self, rows: Tensor | None = None) -> Tensor:

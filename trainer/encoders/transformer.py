@@ -5,20 +5,16 @@ arXiv:1910.10683): a history cut to its last events then looks the same as in tr
 and as output, so that the exported graph holds no item table: serving gathers the history's vectors from the bundle.
 """
 
-import math
-
-import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from trainer.encoders.attention import Attention
 from trainer.encoders.base import EncoderSizes
-from trainer.encoders.distances import DISTANCE_BUCKETS, distance_buckets, how_far_back
-from trainer.encoders.low_pass import LowPass
+from trainer.encoders.distances import how_far_back
 from trainer.encoders.sequence import SequenceEncoder
 from trainer.recipe import Encoder as EncoderRecipe
 
 _HIDDEN_FACTOR = 4
-_FAR = -1e9
 
 
 class TransformerEncoder(SequenceEncoder):
@@ -33,7 +29,7 @@ class TransformerEncoder(SequenceEncoder):
 
     def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
         """See :class:`SequenceEncoder`."""
-        x_BLD = self.events(vectors_BLD, values_BL, events_BL)
+        x_BLD = self.dropout(self.events(vectors_BLD, values_BL, events_BL))
         back_LL = how_far_back(mask_BL)
         for block in self.blocks:
             x_BLD = block(x_BLD, mask_BL, back_LL)
@@ -42,7 +38,7 @@ class TransformerEncoder(SequenceEncoder):
 
     def last_state(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
         """See :class:`SequenceEncoder`. The last block is computed for the last place alone."""
-        x_BLD = self.events(vectors_BLD, values_BL, events_BL)
+        x_BLD = self.dropout(self.events(vectors_BLD, values_BL, events_BL))
         back_LL = how_far_back(mask_BL)
         for block in self.blocks[:-1]:
             x_BLD = block(x_BLD, mask_BL, back_LL)
@@ -55,54 +51,15 @@ class _Block(nn.Module):
     def __init__(self, recipe: EncoderRecipe) -> None:
         super().__init__()
         width = recipe.dimension
-        self.norm_mixed, self.norm_hidden = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = _Attention(recipe)
-        self.low_pass, self.share = LowPass(recipe.history, width) if recipe.low_pass else None, recipe.low_pass
+        self.norm_attention, self.norm_hidden = nn.LayerNorm(width), nn.LayerNorm(width)
+        self.attention = Attention(recipe)
         self.up, self.down = nn.Linear(width, _HIDDEN_FACTOR * width), nn.Linear(_HIDDEN_FACTOR * width, width)
         self.dropout = nn.Dropout(recipe.dropout)
 
     def forward(self, x_BLD: Tensor, mask_BL: Tensor, back_QL: Tensor) -> Tensor:
         """The last Q places of the L, which are ``back_QL`` from each of them."""
-        mixed_BQD = self._mix(self.norm_mixed(x_BLD), mask_BL, back_QL)
-        x_BQD = x_BLD[:, -back_QL.shape[0] :] + self.dropout(mixed_BQD)
+        attended_BQD = self.attention(self.norm_attention(x_BLD), mask_BL, back_QL)
+        x_BQD = x_BLD[:, -back_QL.shape[0] :] + self.dropout(attended_BQD)
         hidden = self.dropout(F.gelu(self.up(self.norm_hidden(x_BQD))))
         out_BQD: Tensor = x_BQD + self.dropout(self.down(hidden))
         return out_BQD
-
-    def _mix(self, x_BLD: Tensor, mask_BL: Tensor, back_QL: Tensor) -> Tensor:
-        attended_BQD: Tensor = self.attention(x_BLD, mask_BL, back_QL)
-        if self.low_pass is None:
-            return attended_BQD
-        filtered_BQD: Tensor = self.low_pass(x_BLD, mask_BL, back_QL)
-        return self.share * filtered_BQD + (1 - self.share) * attended_BQD
-
-
-class _Attention(nn.Module):
-    """To what is real and not to the right, with a learnt bias for each distance."""
-
-    def __init__(self, recipe: EncoderRecipe) -> None:
-        super().__init__()
-        width, self.heads = recipe.dimension, recipe.heads
-        self.qkv, self.mix = nn.Linear(width, 3 * width), nn.Linear(width, width)
-        self.by_distance = nn.Parameter(torch.zeros(self.heads, DISTANCE_BUCKETS))
-        self.dropout = nn.Dropout(recipe.attention_dropout)
-        self.bucket_of_distance: Tensor
-        self.register_buffer("bucket_of_distance", torch.from_numpy(distance_buckets(recipe.history)))
-
-    def forward(self, x_BLD: Tensor, mask_BL: Tensor, back_QL: Tensor) -> Tensor:
-        width, asked = x_BLD.shape[-1], back_QL.shape[0]
-        weight, bias = self.qkv.weight, self.qkv.bias
-        q = self._by_head(F.linear(x_BLD[:, -asked:], weight[:width], bias[:width]))
-        k, v = (self._by_head(part) for part in F.linear(x_BLD, weight[width:], bias[width:]).chunk(2, dim=-1))
-        logits = q @ k.transpose(-1, -2) / math.sqrt(width // self.heads) + self._bias(mask_BL, back_QL)
-        attended: Tensor = self.mix((self.dropout(logits.softmax(-1)) @ v).transpose(1, 2).flatten(2))
-        return attended
-
-    def _bias(self, mask_BL: Tensor, back_QL: Tensor) -> Tensor:
-        allowed_BQL = (back_QL >= 0)[None] & (mask_BL > 0)[:, None, :]
-        by_distance_HQL = self.by_distance[:, self.bucket_of_distance[back_QL.clamp(min=0)]]
-        return by_distance_HQL + torch.where(allowed_BQL, 0.0, _FAR)[:, None]
-
-    def _by_head(self, x_BLD: Tensor) -> Tensor:
-        batch, length, width = x_BLD.shape
-        return x_BLD.view(batch, length, self.heads, width // self.heads).transpose(1, 2)

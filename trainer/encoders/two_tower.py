@@ -37,7 +37,7 @@ class TwoTowerEncoder(SequenceEncoder):
     def _states(
         self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor, *, asked: int
     ) -> Tensor:
-        mean_BQD = self.mean(self.events(vectors_BLD, values_BL, events_BL), mask_BL, asked)
+        mean_BQD = self.mean(self.dropout(self.events(vectors_BLD, values_BL, events_BL)), mask_BL, asked)
         states: Tensor = mean_BQD + self.tower(mean_BQD)
         return states
 
