@@ -63,8 +63,8 @@ def _ids(letter: str, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[
 def _model(planted: Planted, dataset: Dataset) -> TwoStage:
     torch.manual_seed(planted.seed)
     encoder = TransformerEncoder(RECIPE.encoder, encoder_sizes(dataset, len(dataset.times)))
-    encoder.ids.weight.copy_(torch.from_numpy(np.concatenate(list(planted.vectors()))))
-    encoder.content.weight.zero_()
+    encoder.items.ids.weight.copy_(torch.from_numpy(np.concatenate(list(planted.vectors()))))
+    encoder.items.content.weight.zero_()
     for block in encoder.blocks:
         _average(block)
     _identity(encoder.out, 1 / DIMENSION**0.5)
@@ -78,7 +78,9 @@ def _model(planted: Planted, dataset: Dataset) -> TwoStage:
 
 def _average(block: nn.Module) -> None:
     """Near-even attention to the history, whose mean is added to the latest item."""
-    qkv, mix = block.qkv, block.mix
+    attention = block.attention
+    assert isinstance(attention, nn.Module)
+    qkv, mix = attention.qkv, attention.mix
     assert isinstance(qkv, nn.Linear)
     assert isinstance(mix, nn.Linear)
     nn.init.normal_(qkv.weight[: 2 * DIMENSION], std=0.02)

@@ -44,7 +44,7 @@ def load_two_stage(directory: Path, dataset: Dataset, end: int) -> TwoStage:
     with np.load(directory / CHECKPOINT, allow_pickle=False) as weights:
         encoder = build_encoder(
             recipe.encoder,
-            replace(encoder_sizes(dataset, end), value_edges=weights["encoder.value_edges"]),
+            replace(encoder_sizes(dataset, end), value_edges=weights["encoder.events.value_edges"]),
         )
         _load(encoder, "encoder", weights)
         encoded = Encoded.of(encoder.eval(), recipe.encoder.history)

@@ -88,6 +88,8 @@ class Encoder:
 
     Of encoders that learn from whole histories: `temperature`, `noise` and `contrast` are lightgcn's, `kl_weight` the
     autoencoder's (0 leaves it denoising alone), `unobserved_weight` and `regularisation` those of ials.
+    `low_pass` is bsarec's: of what a block mixes of a history, the share that is not attention but a filter of slow
+    changes.
     """
 
     name: str = "transformer"
@@ -96,6 +98,8 @@ class Encoder:
     heads: int = _within(1, 1, 64)
     history: int = _within(128, 1, 10_000)
     dropout: float = _within(0.2, 0, 0.95)
+    attention_dropout: float = _within(0, 0, 0.95)
+    low_pass: float = _within(0.7, 0, 1)
     epochs: int = _within(7, 1, 10_000)
     patience: int = _within(2, 1, 10_000)
     learning_rate: float = _within(0.004, 1e-8, 10)

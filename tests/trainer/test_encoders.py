@@ -2,9 +2,11 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
+import onnxruntime
 import pytest
 import torch
 from torch import Tensor
@@ -17,6 +19,7 @@ from trainer.encoder_training import Validation, encoder_sizes
 from trainer.encoders import ENCODERS, SequenceEncoder, build_encoder
 from trainer.errors import RecipeError
 from trainer.evaluation import hide_seen
+from trainer.export_onnx import export_encoder
 from trainer.fit import evaluate_baselines, evaluate_two_stage, fit_two_stage
 from trainer.fit_encoder import fit_encoder
 from trainer.histories import histories_before
@@ -167,6 +170,19 @@ def test_an_empty_history_has_no_vector(encoded: Encoded) -> None:
     """Proves that it is refused rather than answered with the vector of padding."""
     with pytest.raises(ValueError, match="empty history"):
         encoded.user_vectors([history_of([1]), history_of([])])
+
+
+def test_the_exported_graph_is_the_encoder(model: TwoStage, tmp_path: Path) -> None:
+    """Proves that ONNX Runtime gives PyTorch's vectors for any number of users and any length, with padding."""
+    path = tmp_path / "user_encoder.onnx"
+    export_encoder(model, path)
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    for lengths in ((1,), (16, 16), (3, 1, 9, 2, 5)):
+        histories = [history_of(range(length)) for length in lengths]
+        given = encoder_inputs(model.encoded.vectors, histories, 16)
+        names = {one.name for one in session.get_inputs()}
+        found = session.run(None, {name: array for name, array in given.items() if name in names})[0]
+        np.testing.assert_allclose(found, model.encoded.user_vectors(histories), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("limit", [10_000, 0])

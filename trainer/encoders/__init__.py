@@ -1,18 +1,25 @@
 """Encoders: history → user vector, item → vector. A new one is a file here, a line below and a recipe."""
 
 from trainer.encoders.autoencoder import AutoencoderEncoder
-from trainer.encoders.base import Encoder, EncoderSizes, SequenceEncoder
+from trainer.encoders.base import Encoder, EncoderSizes
+from trainer.encoders.bsarec import BsarecEncoder
+from trainer.encoders.gru import GruEncoder
 from trainer.encoders.ials import IalsEncoder
 from trainer.encoders.lightgcn import LightGCNEncoder
+from trainer.encoders.sequence import SequenceEncoder
 from trainer.encoders.transformer import TransformerEncoder
+from trainer.encoders.two_tower import TwoTowerEncoder
 from trainer.errors import RecipeError
 from trainer.recipe import Encoder as EncoderRecipe
 
 ENCODERS: dict[str, type[Encoder]] = {
     "autoencoder": AutoencoderEncoder,
+    "bsarec": BsarecEncoder,
+    "gru": GruEncoder,
     "ials": IalsEncoder,
     "lightgcn": LightGCNEncoder,
     "transformer": TransformerEncoder,
+    "two_tower": TwoTowerEncoder,
 }
 
 

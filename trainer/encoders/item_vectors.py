@@ -1,0 +1,57 @@
+"""What every encoder learns of an item and of an event."""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from trainer.encoders.base import EncoderSizes
+
+_ID_STD, _EVENT_STD, _CONTENT_STD = 0.05, 0.05, 0.02
+
+
+class ItemVectors(nn.Module):
+    """A vector learnt for the id, plus what the features say: ``[N, D]``."""
+
+    def __init__(self, sizes: EncoderSizes, width: int) -> None:
+        super().__init__()
+        self.ids = embedding(sizes.items, width, _ID_STD)
+        self.content = nn.Linear(sizes.item_features.shape[1], width, bias=False)
+        nn.init.normal_(self.content.weight, std=_CONTENT_STD)
+        self.features_NF: Tensor
+        self.register_buffer("features_NF", torch.from_numpy(sizes.item_features))
+
+    def forward(self, rows: Tensor | None = None) -> Tensor:
+        """All items, or those of the rows, whose ids then have sparse gradients."""
+        if rows is None:
+            content: Tensor = self.content(self.features_NF)
+            return self.ids.weight + content
+        content = self.content(self.features_NF[rows])
+        return F.embedding(rows, self.ids.weight, sparse=True) + content
+
+    def tables(self) -> list[nn.Parameter]:
+        """The weights with a row for each item."""
+        return list(self.ids.parameters())
+
+
+class EventInputs(nn.Module):
+    """An event as an encoder reads it: the item's vector, and what its value and its kind add, ``[B, L, D]``."""
+
+    def __init__(self, sizes: EncoderSizes, width: int) -> None:
+        super().__init__()
+        self.values = embedding(len(sizes.value_edges) + 1, width, _EVENT_STD)
+        self.kinds = embedding(sizes.events + 1, width, _EVENT_STD)
+        self.value_edges: Tensor
+        self.register_buffer("value_edges", torch.from_numpy(sizes.value_edges))
+
+    def forward(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor) -> Tensor:
+        """An unknown value (NaN) is above no edge, which makes it a bucket of its own."""
+        bucket_BL = (values_BL[..., None] >= self.value_edges).long().sum(-1)
+        x_BLD: Tensor = vectors_BLD + self.values(bucket_BL) + self.kinds(events_BL)
+        return x_BLD
+
+
+def embedding(rows: int, width: int, std: float) -> nn.Embedding:
+    """A table of normal numbers."""
+    table = nn.Embedding(rows, width)
+    nn.init.normal_(table.weight, std=std)
+    return table

@@ -1,0 +1,54 @@
+"""What encoders of sequences share: all but how a history becomes states."""
+
+from abc import abstractmethod
+
+from torch import Tensor, nn
+
+from trainer.encoders.base import Encoder, EncoderSizes
+from trainer.encoders.item_vectors import EventInputs, ItemVectors, embedding
+from trainer.recipe import Encoder as EncoderRecipe
+
+_INTENT_STD = 0.02
+
+
+class SequenceEncoder(Encoder):
+    """An encoder that learns from every place of a history what comes next; it reads what is searched."""
+
+    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
+        super().__init__(recipe, sizes)
+        self.items = ItemVectors(sizes, recipe.dimension)
+        self.events = EventInputs(sizes, recipe.dimension)
+        self.dropout = nn.Dropout(recipe.dropout)
+        self.intent = embedding(2, recipe.dimension, _INTENT_STD)
+
+    def item_vectors(self, rows: Tensor | None = None) -> Tensor:
+        """See :class:`Encoder`. A vector learnt for the id, plus what the features say."""
+        vectors: Tensor = self.items(rows)
+        return vectors
+
+    def item_tables(self) -> list[nn.Parameter]:
+        """The weights with a row for each item, ``[N, ...]``.
+
+        Their gradients are sparse when :meth:`item_vectors` is given rows.
+        """
+        return self.items.tables()
+
+    @abstractmethod
+    def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
+        """What is known of the user after each interaction, ``[B, L, D]``; a place never looks to its right."""
+
+    def last_state(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
+        """The state after the latest interaction, ``[B, D]``: all that serving asks for, and often far less work."""
+        return self.states(vectors_BLD, values_BL, events_BL, mask_BL)[:, -1]
+
+    def queries(self, states: Tensor, liked: Tensor) -> Tensor:
+        """From states ``[..., D]`` to vectors for the next item, given whether it will be liked (bool ``[...]``)."""
+        wanted: Tensor = self.intent(liked.long())
+        return states + wanted
+
+    def forward(
+        self, history_vectors: Tensor, history_values: Tensor, history_events: Tensor, history_mask: Tensor
+    ) -> Tensor:
+        """See :class:`Encoder`."""
+        last_BD = self.last_state(history_vectors, history_values, history_events, history_mask)
+        return self.queries(last_BD, last_BD.new_ones(last_BD.shape[:-1]).bool())
