@@ -31,7 +31,9 @@ def main() -> int:
     console.rule("Training")
     bundles = BUILD / "bundles"
     command = [sys.executable, "-m", "trainer", "fit", "--recipe", str(RECIPE), "--data", str(folder)]
-    code = subprocess.run([*command, "--out", str(bundles), "--report", str(REPORT)], check=False).returncode
+    # What was just trained is what is shown, whatever an earlier demo has left.
+    command += ["--out", str(bundles), "--report", str(REPORT), "--publish", "--force"]
+    code = subprocess.run(command, check=False).returncode
     if code:
         return code
     with start_both(bundles, BUILD) as services:

@@ -9,23 +9,33 @@ from rich.console import Console
 
 from shortlist.errors import ShortlistError
 from trainer.commands import evaluate, export, fit
-from trainer.errors import TrainerError
+from trainer.errors import NotPublishedError, TrainerError
 from trainer.progress import ConsoleReporter
 from trainer.protocols import PROTOCOLS, TWO_STAGE
 
 _EXIT_BAD_INPUT = 2
+_EXIT_NOT_PUBLISHED = 3
 _EXIT_INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Runs one command; returns the exit code: 0, 2 for bad data or a bad recipe, 130 after Ctrl-C."""
-    options = _parser().parse_args(arguments)
+    """Runs one command; returns the exit code.
+
+    It is 0, 2 for bad data or a bad recipe, 3 when a bundle was written and is too bad to be served, 130 after Ctrl-C.
+    """
+    parser = _parser()
+    options = parser.parse_args(arguments)
+    if getattr(options, "force", False) and not options.publish:
+        parser.error("--force: needs --publish")
     console = Console(stderr=True)
     try:
         options.run(options, ConsoleReporter(console))
     except (TrainerError, ShortlistError) as error:
         console.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
         return _EXIT_BAD_INPUT
+    except NotPublishedError as error:
+        console.print(f"not published: {error}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        return _EXIT_NOT_PUBLISHED
     except KeyboardInterrupt:
         console.print("stopped; no bundle was written", highlight=False)
         return _EXIT_INTERRUPTED
@@ -35,7 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m trainer", description="Trains both stages and writes bundles.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_fit(commands.add_parser("fit", help="train, evaluate, write a bundle and make it the current one"))
+    _add_fit(commands.add_parser("fit", help="train, evaluate, write a bundle; with --publish serve it"))
     _add_evaluate(commands.add_parser("evaluate", help="train and evaluate for several seeds; writes no bundle"))
     _add_export(commands.add_parser("export", help="write a bundle's models again, with newer histories and counts"))
     return parser
@@ -45,6 +55,16 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     _add_inputs(parser)
     _add_output(parser)
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same models (default: 0)")
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="serve the bundle, unless its validation figure is worse than the served one's by more than the recipe's "
+        "[publish] margin: then it is written, the other stays, and the exit code is 3; the first bundle of a directory "
+        "is always served, a later one only with --publish",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="with --publish: serve it all the same; its manifest says so"
+    )
     parser.set_defaults(run=fit)
 
 

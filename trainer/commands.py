@@ -13,7 +13,8 @@ import torch
 from shortlist.bundle.manifest import Manifest
 from trainer.checkpoint import load_two_stage
 from trainer.data import Dataset, load
-from trainer.export import export_bundle
+from trainer.errors import NotPublishedError
+from trainer.export import export_bundle, flat
 from trainer.fit import (
     Figures,
     evaluate_baselines,
@@ -25,31 +26,54 @@ from trainer.fit import (
 from trainer.progress import Reporter
 from trainer.protocols import PROTOCOLS, TWO_STAGE, Task
 from trainer.protocols.next_like import next_like_task
+from trainer.publish import check_metric, decide
 from trainer.recipe import Recipe
 from trainer.split import Split, evaluation_split, final_split
 from trainer.tables import figures_table, index_table, mean_and_spread
 
+_WHAT_TO_DO = (
+    "{id} is written, and is not served. If the data is meant to be so, `shortlist bundles pin {id} --bundles {root}` "
+    "serves it, and `fit --publish --force` trains and publishes whatever comes of it"
+)
+
 
 def fit(options: argparse.Namespace, reporter: Reporter) -> None:
-    """Trains on the evaluation's slices, measures on the test, trains again on all of the data, writes a bundle."""
+    """Trains on the evaluation's slices, measures on the test, trains again on all of the data, writes a bundle.
+
+    Raises:
+        NotPublishedError: the bundle was to be published and is worse than the one that is served.
+    """
     started = time.monotonic()
     recipe, dataset = _read(options.recipe, options.data, reporter)
+    check_metric(recipe)
     split = evaluation_split(dataset, recipe.split)
     model = fit_two_stage(dataset, split, recipe, options.seed, reporter)
     figures = evaluate_baselines(next_like_task(dataset, split)) | evaluate_two_stage(model, dataset, split)
     if recipe.split.refit:
         reporter.say("training again on all of the data, for serving")
         model = fit_two_stage(dataset, final_split(dataset, recipe.split), recipe, options.seed, reporter)
-    directory = export_bundle(model, dataset, figures, options.out, sign_key=options.sign_key)
+    measured = figures | model.log.validation
+    decision = decide(options.out, flat(measured), recipe, asked=options.publish, force=options.force)
+    directory = export_bundle(
+        model,
+        dataset,
+        measured,
+        options.out,
+        sign_key=options.sign_key,
+        publish=decision.publish,
+        forced=decision.forced,
+    )
     reporter.say(f"wrote {directory}")
     index = Manifest.read(directory).index
     reporter.say(index_table(index))
     reporter.say(
         figures_table({name: {key: (value, 0.0) for key, value in row.items()} for name, row in figures.items()})
     )
-    _write_report(
-        options.report, {**figures, "index_trials": [asdict(trial) for trial in index.trials], **_cost(started)}
-    )
+    trials = [asdict(trial) for trial in index.trials]
+    _write_report(options.report, {**measured, "index_trials": trials, **_cost(started)})
+    if decision.refused:
+        raise NotPublishedError(f"{decision.text}. {_WHAT_TO_DO.format(id=directory.name, root=options.out)}")
+    reporter.say(f"{directory.name}: {decision.text}")
 
 
 def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
@@ -92,7 +116,7 @@ def export(options: argparse.Namespace, reporter: Reporter) -> None:
     model = load_two_stage(options.bundle, dataset, end=dataset.counts.interactions)
     figures: Figures = {}
     for key, value in manifest.metrics.items():
-        name, metric = key.split("/")
+        name, _, metric = key.rpartition("/")
         figures.setdefault(name, {})[metric] = value
     reporter.say(f"wrote {export_bundle(model, dataset, figures, options.out, sign_key=options.sign_key)}")
 

@@ -11,3 +11,7 @@ class DataError(TrainerError):
 
 class RecipeError(TrainerError):
     """A bad recipe; the message names the file, the section, the key and what is accepted."""
+
+
+class NotPublishedError(Exception):
+    """A bundle was written, and is worse than the one that is served; the message says by what, and what to do."""

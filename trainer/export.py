@@ -26,9 +26,18 @@ _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime", "faiss-cpu", "numpy"
 
 
 def export_bundle(
-    model: TwoStage, dataset: Dataset, figures: Figures, root: Path, *, sign_key: Path | None = None
+    model: TwoStage,
+    dataset: Dataset,
+    figures: Figures,
+    root: Path,
+    *,
+    sign_key: Path | None = None,
+    publish: bool = True,
+    forced: str = "",
 ) -> Path:
-    """Writes a bundle, signed when there is a key, and makes it the current one; returns its directory.
+    """Writes a bundle, signed when there is a key; returns its directory.
+
+    To ``publish`` it is to make it the current one; ``forced`` is what spoke against that.
 
     Raises:
         TrainerError: a vector is not finite, or an exported model differs from PyTorch; nothing is written.
@@ -37,14 +46,16 @@ def export_bundle(
         raise TrainerError("the encoder gave item vectors that are not finite; nothing is exported")
     bundle_id = new_bundle_id()
     users = user_tables(dataset)
-    with BundleStore(root).publishing(bundle_id) as directory:
+    store = BundleStore(root)
+    with (store.publishing if publish else store.adding)(bundle_id) as directory:
         save_tables(directory, model.items, users)
         dataset.item_table.write_parquet(directory / ITEM_TABLE)
         export_encoder(model, directory / USER_ENCODER)
         export_ranker(model, directory / RANKER)
         save_checkpoint(model, directory)
         index = build_index(model, dataset, directory)
-        _manifest(model, dataset, figures, bundle_id, index, directory).write(directory)
+        manifest = _manifest(model, dataset, figures, bundle_id, index, directory)
+        dataclasses.replace(manifest, forced=forced).write(directory)
         if sign_key is not None:
             sign(directory, sign_key)
     return root / bundle_id

@@ -18,6 +18,7 @@ from trainer.protocols.next_like import next_like_task
 from trainer.recipe import Recipe
 from trainer.split import Split, evenly, held_out_events
 from trainer.statistics import item_tables
+from trainer.training_log import TrainingLog
 from trainer.two_stage import TwoStage, places_of_both
 
 Figures = dict[str, dict[str, float]]
@@ -38,11 +39,13 @@ def fit_two_stage(dataset: Dataset, split: Split, recipe: Recipe, seed: int, rep
     reporter.say(f"retrieving {recipe.ranker.candidates} candidates for {len(events):,} events of the ranker's slice")
     examples = RankingExamples.of(dataset, encoded, before, events, recipe.ranker.candidates)
     sizes = ranker_sizes(dataset, before)
-    ranker = RankerTraining(examples, before, sizes, recipe.ranker, seed).run(reporter)
+    training = RankerTraining(examples, before, sizes, recipe.ranker, seed)
+    ranker = training.run(reporter)
     after = item_tables(dataset, split.ranker_end, recipe.statistics, encoded.vectors, encoded.inputs)
     # The scale of the values is what the ranker has learnt with.
     after = replace(after, value_mean=before.value_mean, value_std=before.value_std)
-    return TwoStage(recipe=recipe, encoded=encoded, items=after, ranker=ranker)
+    log = TrainingLog(encoder=trained.curve, ranker=tuple(training.curve))
+    return TwoStage(recipe=recipe, encoded=encoded, items=after, ranker=ranker, log=log)
 
 
 def evaluate_two_stage(model: TwoStage, dataset: Dataset, split: Split) -> Figures:

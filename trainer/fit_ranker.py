@@ -103,6 +103,10 @@ class RankerTraining:
         start = int(len(usable) * (1 - _VALIDATION_SHARE))
         self._usable, self._early, late = usable, usable[:start], usable[start:]
         self._late_likes = late[examples.likes[late]]
+        # Of the same time, those that retrieval missed too: what is served has no chance with them.
+        self._late_wanted = int(examples.likes[late[0] :].sum()) if len(late) else 0
+        self.curve: list[dict[str, float]] = []
+        """The loss and the validation's figures of each epoch that was tried."""
 
     def run(self, reporter: Reporter) -> Ranker:
         """Finds the number of epochs on the latest fifth of the examples, then trains anew on all of them."""
@@ -121,9 +125,10 @@ class RankerTraining:
             loss = fit.epoch(reporter, f"ranker epoch {epoch}/{self._recipe.epochs}")
             figure = self._validate(fit.ranker)
             reporter.say(
-                f"ranker epoch {epoch}/{self._recipe.epochs}  loss {loss:.4f}  validation nDCG@10 of the retrieved "
-                f"{figure:.4f}  {time.monotonic() - started:.1f} s"
+                f"ranker epoch {epoch}/{self._recipe.epochs}  loss {loss:.4f}  ndcg@10 {figure:.4f}"
+                f"  {time.monotonic() - started:.1f} s"
             )
+            self.curve.append({"loss": loss, "ndcg@10": figure})
             if figure > best:
                 best, best_epoch = figure, epoch
             if epoch - best_epoch == _PATIENCE:
@@ -140,7 +145,7 @@ class RankerTraining:
             scores = ranker(**self.inputs(batch))[..., 0].numpy()
             chosen = np.take_along_axis(scores, self._examples.chosen[batch][:, None], axis=1)
             places.append((scores > chosen).sum(axis=1))
-        return report(np.concatenate(places))["ndcg@10"]
+        return report(np.concatenate(places))["ndcg@10"] * len(self._late_likes) / self._late_wanted
 
     def inputs(self, places: NDArray[np.int64], known: NDArray[np.bool_] | None = None) -> dict[str, Tensor]:
         """The ranker's inputs of some examples."""

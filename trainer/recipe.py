@@ -164,6 +164,17 @@ class Statistics:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Publish:
+    """A new bundle is served when this validation `metric` is not worse than the served one's by more than `margin`.
+
+    The margin is a share of the served bundle's figure: 0.05 allows 0.095 after 0.1.
+    """
+
+    metric: str = "two_stage/ndcg@10"
+    margin: float = _within(0.05, 0, 1)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Recipe:
     """One training run. Without `items` or `users` there is no such table and there are no such features."""
 
@@ -175,6 +186,7 @@ class Recipe:
     ranker: Ranker = field(default_factory=Ranker)
     index: Index = field(default_factory=Index)
     statistics: Statistics = field(default_factory=Statistics)
+    publish: Publish = field(default_factory=Publish)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -208,6 +220,7 @@ _SECTIONS: Mapping[str, type[Any]] = {
     "ranker": Ranker,
     "index": Index,
     "statistics": Statistics,
+    "publish": Publish,
 }
 
 

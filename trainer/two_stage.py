@@ -1,7 +1,7 @@
 """Both trained stages over the data set's rows, in PyTorch: the offline twin of what the services do."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import torch
@@ -18,6 +18,7 @@ from trainer.histories import histories_before
 from trainer.metrics import places_of
 from trainer.rankers import Ranker
 from trainer.recipe import Recipe
+from trainer.training_log import TrainingLog
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,12 +35,13 @@ class Retrieval:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TwoStage:
-    """An encoder, the tables and a ranker, ready to recommend."""
+    """An encoder, the tables and a ranker, ready to recommend; of models that were read back the log is empty."""
 
     recipe: Recipe
     encoded: Encoded
     items: ItemTables
     ranker: Ranker
+    log: TrainingLog = field(default_factory=TrainingLog)
 
     @torch.no_grad()
     def rank(

@@ -101,7 +101,8 @@ class Manifest:
 
     ``encoder_history`` and ``ranker_history`` are how many of the latest interactions each model looks at;
     ``value_mean`` and ``value_std`` are in the unit of the interactions' values; ``heads`` are the columns of the
-    ranker's output, and the first of them makes the order.
+    ranker's output, and the first of them makes the order. ``forced`` is empty, or by what the bundle was worse than
+    the one it replaced, where somebody published it all the same.
     """
 
     format_version: int
@@ -125,6 +126,7 @@ class Manifest:
     metrics: Mapping[str, float]
     recipe: Mapping[str, Any]
     files: Mapping[str, FileDigest]
+    forced: str = ""
 
     @classmethod
     def read(cls, directory: Path) -> Self:

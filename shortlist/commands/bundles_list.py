@@ -65,7 +65,8 @@ def _cells(manifest: Manifest | None) -> list[str]:
 
 
 def _marks(one: Listed) -> str:
-    marks = (("current", one.current), ("pinned", one.pinned), ("unreadable", bool(one.problem)))
+    forced = one.manifest is not None and bool(one.manifest.forced)
+    marks = (("current", one.current), ("pinned", one.pinned), ("forced", forced), ("unreadable", bool(one.problem)))
     return ", ".join(name for name, holds in marks if holds)
 
 
@@ -89,6 +90,7 @@ def _as_json(one: Listed) -> dict[str, Any]:
                 "recall_at": one.manifest.index.recall_at,
             },
             "metrics": {name: _finite(value) for name, value in one.manifest.metrics.items()},
+            "forced": one.manifest.forced or None,
         }
     return described
 

@@ -100,7 +100,7 @@ def test_a_fit_killed_while_it_writes_leaves_the_former_bundle(fit: Command, exp
     kill_when(lambda: any(path.suffix == ".onnx" for path in out.glob(".staging-*/*")), fit)
     assert any(out.glob(".staging-*"))
     assert Bundle.open(BundleStore(out).current()).bundle_id == exported.name
-    assert main([*fit, "--report", str(report)]) == 0
+    assert main([*fit, "--publish", "--report", str(report)]) == 0
     assert not any(out.glob(".staging-*"))
     latest = Bundle.open(BundleStore(out).current())
     assert latest.bundle_id != exported.name

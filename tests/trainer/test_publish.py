@@ -1,0 +1,153 @@
+"""What a new bundle has to be before it takes the place of the one that is served."""
+
+import dataclasses
+import json
+import math
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from shortlist.bundle import BundleStore
+from shortlist.bundle.manifest import MANIFEST, Manifest
+from tests.shortlist.bundle.fake import OLDER, publish
+from trainer.__main__ import main
+from trainer.errors import RecipeError
+from trainer.publish import METRICS, check_metric, compare, decide
+from trainer.recipe import Interactions, Publish, Recipe, Split
+
+NAME = "validation/two_stage/ndcg@10"
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Callable[..., Path]:
+    """From a validation figure and a recipe to a directory whose current bundle says so."""
+
+    def make(figure: float | None, recipe: Recipe | None = None) -> Path:
+        publish(tmp_path, OLDER)
+        metrics = {"two_stage/ndcg@10": 0.9} | ({} if figure is None else {NAME: figure})
+        manifest = Manifest.read(tmp_path / OLDER)
+        plain = dataclasses.asdict(recipe or Recipe())
+        dataclasses.replace(manifest, metrics=metrics, recipe=plain).write(tmp_path / OLDER)
+        return tmp_path
+
+    return make
+
+
+@pytest.mark.parametrize(
+    ("found", "worse"), [(0.12, False), (0.1, False), (0.0951, False), (0.0949, True), (0.0, True), (math.nan, True)]
+)
+def test_a_bundle_may_be_worse_by_the_margin(served: Callable[..., Path], found: float, worse: bool) -> None:
+    """Proves the rule at its edge: 5 % below 0.1 is 0.095; what is not a number is worse than anything."""
+    assert compare(served(0.1), {NAME: found}, Recipe()).worse == worse
+
+
+def test_what_is_worse_is_said_with_both_figures(served: Callable[..., Path]) -> None:
+    """Proves that the line has the metric, both figures, by how much, of which bundle, and what is allowed."""
+    decision = decide(served(0.1), {NAME: 0.08}, Recipe(), asked=True, force=False)
+    assert decision.refused
+    assert not decision.publish
+    assert decision.text == f"{NAME} is 0.0800, 20.0% below the 0.1000 of {OLDER}, and [publish] margin allows 5.0%"
+
+
+def test_who_insists_publishes_and_it_is_written_down(served: Callable[..., Path]) -> None:
+    """Proves that force moves the pointer and says against what; without need it leaves no mark."""
+    worse = decide(served(0.1), {NAME: 0.08}, Recipe(), asked=True, force=True)
+    assert worse.publish
+    assert worse.forced == f"{NAME} is 0.0800, 20.0% below the 0.1000 of {OLDER}"
+    assert decide(served(0.1), {NAME: 0.2}, Recipe(), asked=True, force=True).forced == ""
+
+
+@pytest.mark.parametrize(
+    ("figure", "recipe", "told"),
+    [
+        (None, Recipe(), f"{OLDER} has no {NAME}"),
+        (0.9, Recipe(split=Split(test=0.2)), "another [split]"),
+        (0.9, Recipe(interactions=Interactions(file="other.csv")), "other [interactions]"),
+    ],
+)
+def test_what_cannot_be_compared_never_blocks(
+    served: Callable[..., Path], figure: float | None, recipe: Recipe, told: str
+) -> None:
+    """Proves that a bundle of an older release, or of another question, is replaced, with a line that says why."""
+    decision = decide(served(figure, recipe), {NAME: 0.1}, Recipe(), asked=True, force=False)
+    assert decision.publish
+    assert told in decision.text
+
+
+def test_a_damaged_bundle_is_replaced(served: Callable[..., Path]) -> None:
+    """Proves that a manifest nobody can read does not keep a whole bundle out."""
+    root = served(0.9)
+    (root / OLDER / MANIFEST).write_text("{")
+    assert decide(root, {NAME: 0.1}, Recipe(), asked=True, force=False).publish
+
+
+def test_a_release_before_the_section_is_compared(served: Callable[..., Path]) -> None:
+    """Proves that a recipe in a manifest may lack what was invented later."""
+    root = served(0.9)
+    path = root / OLDER / MANIFEST
+    raw = json.loads(path.read_text())
+    del raw["recipe"]["publish"], raw["forced"]
+    path.write_text(json.dumps(raw))
+    assert decide(root, {NAME: 0.1}, Recipe(), asked=True, force=False).refused
+
+
+def test_only_the_first_is_served_unasked(served: Callable[..., Path], tmp_path: Path) -> None:
+    """Proves that a fit without the flag serves nothing new, but that the first one needs no flag."""
+    assert decide(tmp_path / "empty", {NAME: 0.1}, Recipe(), asked=False, force=False).publish
+    decision = decide(served(0.1), {NAME: 0.9}, Recipe(), asked=False, force=False)
+    assert (decision.publish, decision.refused) == (False, False)
+    assert OLDER in decision.text
+
+
+def test_an_unknown_metric_is_refused_before_training() -> None:
+    """Proves that the recipe's message names what there is."""
+    for metric in METRICS:
+        check_metric(Recipe(publish=Publish(metric=metric)))
+    with pytest.raises(RecipeError, match=r"\[publish\] metric: no 'auc'; there are two_stage/ndcg@10"):
+        check_metric(Recipe(publish=Publish(metric="auc")))
+
+
+@pytest.fixture
+def determinism() -> Iterator[None]:
+    """The command asks PyTorch for it; no other test shall depend on that."""
+    before = torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.use_deterministic_algorithms(before)
+
+
+@pytest.mark.usefixtures("determinism")
+def test_a_fit_that_is_worse_ends_with_three_and_is_not_served(
+    exported: Path, planted_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Proves the whole way: the bundle is written whole, CURRENT stays, the code is 3; forced, it moves."""
+    root, recipe = tmp_path / "bundles", tmp_path / "quick.toml"
+    shutil.copytree(exported.parent, root)
+    manifest = Manifest.read(root / exported.name)
+    dataclasses.replace(manifest, metrics={NAME: 0.99}).write(root / exported.name)
+    text = (planted_folder / "recipe.toml").read_text()
+    recipe.write_text(text.replace("epochs = 16", "epochs = 1").replace("epochs = 6", "epochs = 1"))
+    fit = ["fit", "--recipe", str(recipe), "--data", str(planted_folder), "--out", str(root), "--publish"]
+    assert main(fit) == 3
+    store = BundleStore(root)
+    assert store.current_id() == exported.name
+    [written] = set(store.ids()) - {exported.name}
+    new = Manifest.read(root / written)
+    new.verify(root / written)
+    assert set(METRICS) <= {name.removeprefix("validation/") for name in new.metrics if name.startswith("validation/")}
+    told = capsys.readouterr().err
+    assert f"not published: {NAME} is {new.metrics[NAME]:.4f}" in told
+    assert f"shortlist bundles pin {written}" in told
+    assert main([*fit, "--force"]) == 0
+    assert store.current_id() not in {exported.name, written}
+    assert Manifest.read(store.current()).forced.startswith(f"{NAME} is ")
+
+
+def test_force_alone_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    """Proves that the flag does not go unheard."""
+    with pytest.raises(SystemExit) as stopped:
+        main(["fit", "--recipe", "r", "--data", "d", "--out", "o", "--force"])
+    assert stopped.value.code == 2
+    assert "--force: needs --publish" in capsys.readouterr().err

@@ -1,0 +1,93 @@
+"""Whether a new bundle may take the place of the one that is served."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from shortlist.bundle.manifest import Manifest
+from shortlist.bundle.store import CURRENT, BundleStore
+from shortlist.errors import BundleError
+from trainer.errors import RecipeError, TrainerError
+from trainer.recipe import Recipe
+
+# What every fit measures on its validation.
+METRICS = ("two_stage/ndcg@10", "retrieval/hr@10", "retrieval/ndcg@10", "retrieval/recall@200")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Decision:
+    """Whether to make a new bundle the current one, and the line that says why.
+
+    It is ``refused`` when somebody asked for it and it is worse; ``forced`` is by what, where they insisted.
+    """
+
+    publish: bool
+    text: str
+    refused: bool = False
+    forced: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """What came of comparing with the served bundle: ``worse`` says by what it may not be replaced, ``text`` all."""
+
+    text: str
+    worse: bool = False
+
+
+def check_metric(recipe: Recipe) -> None:
+    """Raises RecipeError when bundles cannot be compared by the recipe's metric: before hours of training, not after."""
+    if recipe.publish.metric not in METRICS:
+        raise RecipeError(f"[publish] metric: no {recipe.publish.metric!r}; there are {', '.join(METRICS)}")
+
+
+def decide(root: Path, metrics: Mapping[str, float], recipe: Recipe, *, asked: bool, force: bool) -> Decision:
+    """Whether a bundle with these ``metrics`` becomes the current one of a directory; the first there always does."""
+    if not (root / CURRENT).exists():
+        return Decision(publish=True, text="it is the first one here, and is served")
+    if not asked:
+        return Decision(publish=False, text=f"what is served stays ({_said(root)}); --publish moves it")
+    comparison = compare(root, metrics, recipe)
+    if comparison.worse and not force:
+        margin = f"[publish] margin allows {recipe.publish.margin:.1%}"
+        return Decision(publish=False, refused=True, text=f"{comparison.text}, and {margin}")
+    forced = comparison.text if comparison.worse else ""
+    return Decision(publish=True, forced=forced, text=f"published{', as forced' if forced else ''}: {comparison.text}")
+
+
+def compare(root: Path, metrics: Mapping[str, float], recipe: Recipe) -> Comparison:
+    """The new bundle's validation figure, ``[publish] metric``, beside that of the current one of a directory.
+
+    It is worse when it is below the other by more than ``[publish] margin`` of it, or not a number. Each figure is of
+    its own bundle's validation, of the time it was trained. Two are only comparable when both recipes have the same
+    [interactions] and [split]: other data, other likes or other slices are other questions. Whatever cannot be
+    compared is not worse: no bundle is current, its manifest cannot be read, is of a release that measured nothing
+    of the kind, or of another question.
+    """
+    name = f"validation/{recipe.publish.metric}"
+    try:
+        served = Manifest.read(BundleStore(root).current())
+        asked = Recipe.of(served.recipe)
+    except (BundleError, TrainerError) as error:
+        return Comparison(text=f"nothing to compare {name} with: {error}")
+    before, found = served.metrics.get(name), metrics[name]
+    if before is None:
+        return Comparison(text=f"nothing to compare with: {served.bundle_id} has no {name}")
+    if (asked.interactions, asked.split) != (recipe.interactions, recipe.split):
+        return Comparison(
+            text=f"nothing to compare with: {served.bundle_id} has other [interactions] or another [split]"
+        )
+    text = f"{name} is {found:.4f}, {_change(found, before)} the {before:.4f} of {served.bundle_id}"
+    # So that no figure that is not a number passes.
+    return Comparison(text=text, worse=not found >= before * (1 - recipe.publish.margin))
+
+
+def _said(root: Path) -> str:
+    return (root / CURRENT).read_text(encoding="utf-8", errors="replace").strip()[:80]
+
+
+def _change(found: float, before: float) -> str:
+    if not before > 0:
+        return "beside"
+    change = found / before - 1
+    return f"{abs(change):.1%} {'below' if change < 0 else 'above'}"
