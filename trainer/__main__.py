@@ -59,8 +59,8 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
         "--publish",
         action="store_true",
         help="serve the bundle, unless its validation figure is worse than the served one's by more than the recipe's "
-        "[publish] margin: then it is written, the other stays, and the exit code is 3; the first bundle of a directory "
-        "is always served, a later one only with --publish",
+        "[publish] margin: then it is written, the other stays, and the exit code is 3; without --publish only the "
+        "first bundle of a directory is served",
     )
     parser.add_argument(
         "--force", action="store_true", help="with --publish: serve it all the same; its manifest says so"

@@ -5,31 +5,38 @@ import json
 import resource
 import time
 from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
-from shortlist.bundle.manifest import Manifest
+from shortlist.bundle.manifest import IndexInfo, Manifest
 from trainer.checkpoint import load_two_stage
 from trainer.data import Dataset, load
+from trainer.encode import Encoded
 from trainer.errors import NotPublishedError
 from trainer.export import export_bundle, flat
 from trainer.fit import (
     Figures,
-    evaluate_baselines,
-    evaluate_retrieval,
-    evaluate_two_stage,
+    Lists,
+    baseline_lists,
     fit_retrieval,
     fit_two_stage,
+    lists_of_test,
+    two_stage_lists,
 )
 from trainer.progress import Reporter
 from trainer.protocols import PROTOCOLS, TWO_STAGE, Task
 from trainer.protocols.next_like import next_like_task
 from trainer.publish import check_metric, decide
 from trainer.recipe import Recipe
+from trainer.report import REPORT, Findings, Groups, ItemMap, Report, Run
 from trainer.split import Split, evaluation_split, final_split
-from trainer.tables import figures_table, index_table, mean_and_spread
+from trainer.tables import figures_table, index_table
+from trainer.training_log import TrainingLog
 
 _WHAT_TO_DO = (
     "{id} is written, and is not served. If the data is meant to be so, `shortlist bundles pin {id} --bundles {root}` "
@@ -47,30 +54,34 @@ def fit(options: argparse.Namespace, reporter: Reporter) -> None:
     recipe, dataset = _read(options.recipe, options.data, reporter)
     check_metric(recipe)
     split = evaluation_split(dataset, recipe.split)
+    task = next_like_task(dataset, split)
+    groups = Groups.of(task)
     model = fit_two_stage(dataset, split, recipe, options.seed, reporter)
-    figures = evaluate_baselines(next_like_task(dataset, split)) | evaluate_two_stage(model, dataset, split)
+    run = Run.of(baseline_lists(task) | two_stage_lists(model, dataset, split), task, groups)
+    logs = {"to be measured": model.log}
     if recipe.split.refit:
         reporter.say("training again on all of the data, for serving")
         model = fit_two_stage(dataset, final_split(dataset, recipe.split), recipe, options.seed, reporter)
-    measured = figures | model.log.validation
-    decision = decide(options.out, flat(measured), recipe, asked=options.publish, force=options.force)
+        logs["to be served"] = model.log
+    figures = run.figures | model.log.validation
+    decision = decide(options.out, flat(figures), recipe, asked=options.publish, force=options.force)
+    found = Findings(runs=[run], groups=groups, chosen_by=task.chosen_by, logs=logs)
     directory = export_bundle(
         model,
         dataset,
-        measured,
+        figures,
         options.out,
         sign_key=options.sign_key,
         publish=decision.publish,
         forced=decision.forced,
+        report=lambda index: _page(options, recipe, dataset, found, model.encoded.vectors, started, index),
     )
-    reporter.say(f"wrote {directory}")
+    reporter.say(f"wrote {directory}, with {REPORT}")
     index = Manifest.read(directory).index
     reporter.say(index_table(index))
-    reporter.say(
-        figures_table({name: {key: (value, 0.0) for key, value in row.items()} for name, row in figures.items()})
-    )
+    reporter.say(figures_table(found.figures))
     trials = [asdict(trial) for trial in index.trials]
-    _write_report(options.report, {**measured, "index_trials": trials, **_cost(started)})
+    _write_report(options.report, {**figures, "index_trials": trials, **_cost(started)})
     if decision.refused:
         raise NotPublishedError(f"{decision.text}. {_WHAT_TO_DO.format(id=directory.name, root=options.out)}")
     reporter.say(f"{directory.name}: {decision.text}")
@@ -81,32 +92,79 @@ def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
     started = time.monotonic()
     recipe, dataset = _read(options.recipe, options.data, reporter)
     task = PROTOCOLS[options.protocol](dataset, recipe, options.data)
-    baselines = evaluate_baselines(task)
-    runs: list[Figures] = []
+    groups = Groups.of(task)
+    baselines = Run.of(baseline_lists(task), task, groups)
+    runs: list[Run] = []
+    logs: dict[str, TrainingLog] = {}
     for seed in range(options.seeds):
         reporter.say(f"seed {seed}")
-        runs.append(baselines | _evaluate_seed(task, recipe, seed, reporter, both=options.protocol == TWO_STAGE))
-    figures = mean_and_spread(runs)
-    reporter.say(figures_table(figures))
-    described = {name: {key: {"mean": m, "std": s} for key, (m, s) in row.items()} for name, row in figures.items()}
+        vectors, lists, logs[f"seed {seed}"] = _evaluate_seed(
+            task, recipe, seed, reporter, both=options.protocol == TWO_STAGE
+        )
+        runs.append(baselines | Run.of(lists, task, groups))
+    found = Findings(runs=runs, groups=groups, chosen_by=task.chosen_by, logs=logs)
+    reporter.say(figures_table(found.figures))
+    described = {
+        name: {key: {"mean": m, "std": s} for key, (m, s) in row.items()} for name, row in found.figures.items()
+    }
     report = {
         "protocol": options.protocol,
         "recipe": options.recipe.stem,
         "data": options.data.resolve().name,
         "seeds": options.seeds,
         "figures": described,
-        "runs": runs,
+        "runs": [run.figures for run in runs],
         **_cost(started),
     }
     _write_report(options.report, report)
+    if options.report is not None:
+        page = _page(options, recipe, task.dataset, found, vectors, started)
+        options.report.with_suffix(".html").write_text(page, encoding="utf-8")
 
 
-def _evaluate_seed(task: Task, recipe: Recipe, seed: int, reporter: Reporter, *, both: bool) -> Figures:
+def _evaluate_seed(
+    task: Task, recipe: Recipe, seed: int, reporter: Reporter, *, both: bool
+) -> tuple[NDArray[np.float32], Lists, TrainingLog]:
+    """The item vectors, the answers to the test, and how training went."""
     if both:
         split = Split(encoder_end=task.learn_end, ranker_end=task.known_end, end=task.dataset.counts.interactions)
-        return evaluate_two_stage(fit_two_stage(task.dataset, split, recipe, seed, reporter), task.dataset, split)
+        model = fit_two_stage(task.dataset, split, recipe, seed, reporter)
+        return model.encoded.vectors, two_stage_lists(model, task.dataset, split), model.log
     trained = fit_retrieval(task, recipe, seed, reporter)
-    return {"retrieval": evaluate_retrieval(trained, task, recipe)}
+    encoded = Encoded.of(trained.encoder, recipe.encoder.history)
+    return encoded.vectors, {"retrieval": lists_of_test(encoded.scores, task)}, TrainingLog(encoder=trained.curve)
+
+
+def _page(
+    options: argparse.Namespace,
+    recipe: Recipe,
+    dataset: Dataset,
+    found: Findings,
+    vectors: NDArray[np.float32],
+    started: float,
+    index: IndexInfo | None = None,
+) -> str:
+    counts, cost = dataset.counts, _cost(started)
+    facts = {
+        "data": options.data.resolve().name,
+        "interactions": f"{counts.interactions:,}",
+        "users": f"{counts.users:,}",
+        "items": f"{counts.items:,}",
+        "protocol": getattr(options, "protocol", TWO_STAGE),
+        "asked on the test": f"{found.groups.queries:,}",
+        "seeds": str(len(found.runs)),
+        "seconds": f"{cost['seconds']:,.0f}",
+        "peak memory": f"{cost['peak_rss_mb']:,.0f} MB",
+        "made": f"{datetime.now(UTC):%Y-%m-%d}",
+    }
+    return Report(
+        title=f"{options.recipe.stem} on {options.data.resolve().name}",
+        facts=facts,
+        found=found,
+        items=ItemMap.of(vectors, dataset.item_features),
+        recipe=recipe,
+        index=index,
+    ).html()
 
 
 def export(options: argparse.Namespace, reporter: Reporter) -> None:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import importlib.metadata
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from trainer.errors import TrainerError
 from trainer.export_onnx import export_encoder, export_ranker
 from trainer.fit import Figures
 from trainer.index import build_index
+from trainer.report import REPORT
 from trainer.statistics import STATISTICS
 from trainer.two_stage import TwoStage
 
@@ -34,10 +35,12 @@ def export_bundle(
     sign_key: Path | None = None,
     publish: bool = True,
     forced: str = "",
+    report: Callable[[IndexInfo], str] | None = None,
 ) -> Path:
     """Writes a bundle, signed when there is a key; returns its directory.
 
-    To ``publish`` it is to make it the current one; ``forced`` is what spoke against that.
+    To ``publish`` it is to make it the current one; ``forced`` is what spoke against that. The ``report`` is a page
+    that shows the index that was chosen.
 
     Raises:
         TrainerError: a vector is not finite, or an exported model differs from PyTorch; nothing is written.
@@ -54,6 +57,8 @@ def export_bundle(
         export_ranker(model, directory / RANKER)
         save_checkpoint(model, directory)
         index = build_index(model, dataset, directory)
+        if report is not None:
+            (directory / REPORT).write_text(report(index), encoding="utf-8")
         manifest = _manifest(model, dataset, figures, bundle_id, index, directory)
         dataclasses.replace(manifest, forced=forced).write(directory)
         if sign_key is not None:

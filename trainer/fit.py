@@ -1,5 +1,6 @@
 """Both stages, one after the other."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,13 +9,13 @@ from trainer.baselines import BASELINES, MAX_DENSE_ITEMS
 from trainer.data import Dataset
 from trainer.encode import Encoded
 from trainer.encoder_training import Trained, Validation
-from trainer.evaluation import rankings
+from trainer.evaluation import Scorer, rankings
 from trainer.fit_encoder import fit_encoder
 from trainer.fit_ranker import RankerTraining, RankingExamples, ranker_sizes
-from trainer.metrics import depth_of, figures, report
+from trainer.metrics import Rankings, depth_of, figures
 from trainer.progress import Reporter
 from trainer.protocols import Task
-from trainer.protocols.next_like import next_like_task
+from trainer.protocols.next_like import METRICS, next_like_task
 from trainer.recipe import Recipe
 from trainer.split import Split, evenly, held_out_events
 from trainer.statistics import item_tables
@@ -22,6 +23,9 @@ from trainer.training_log import TrainingLog
 from trainer.two_stage import TwoStage, places_of_both
 
 Figures = dict[str, dict[str, float]]
+Lists = dict[str, Rankings]
+# As far down as a report looks.
+_DEPTH = 200
 
 
 def fit_two_stage(dataset: Dataset, split: Split, recipe: Recipe, seed: int, reporter: Reporter) -> TwoStage:
@@ -50,8 +54,16 @@ def fit_two_stage(dataset: Dataset, split: Split, recipe: Recipe, seed: int, rep
 
 def evaluate_two_stage(model: TwoStage, dataset: Dataset, split: Split) -> Figures:
     """The figures of both stages on the test's events."""
+    return figures_of(two_stage_lists(model, dataset, split), METRICS)
+
+
+def two_stage_lists(model: TwoStage, dataset: Dataset, split: Split) -> Lists:
+    """Where both stages put what was wanted on the test's events; nothing is known of the rest of their lists."""
     after_retrieval, after_ranking = places_of_both(model, dataset, held_out_events(dataset, split))
-    return {"retrieval": report(after_retrieval), "two_stage": report(after_ranking)}
+    return {
+        "retrieval": Rankings.of_places(after_retrieval, _DEPTH),
+        "two_stage": Rankings.of_places(after_ranking, _DEPTH),
+    }
 
 
 def fit_retrieval(task: Task, recipe: Recipe, seed: int, reporter: Reporter) -> Trained:
@@ -66,16 +78,26 @@ def fit_retrieval(task: Task, recipe: Recipe, seed: int, reporter: Reporter) -> 
 
 def evaluate_retrieval(trained: Trained, task: Task, recipe: Recipe) -> dict[str, float]:
     """The test's figures of an encoder."""
-    encoded = Encoded.of(trained.encoder, recipe.encoder.history)
-    return figures(rankings(encoded.scores, task.test, depth_of(task.metrics), task.known_end), task.metrics)
+    return figures(lists_of_test(Encoded.of(trained.encoder, recipe.encoder.history).scores, task), task.metrics)
 
 
 def evaluate_baselines(task: Task) -> Figures:
-    """The test's figures of the baselines; they learn from all that is known before the test."""
+    """The test's figures of the baselines."""
+    return figures_of(baseline_lists(task), task.metrics)
+
+
+def baseline_lists(task: Task) -> Lists:
+    """The baselines' answers to the test; they learn from all that is known before it."""
     items = len(task.dataset.item_ids)
     chosen = BASELINES if items <= MAX_DENSE_ITEMS else {"popularity": BASELINES["popularity"]}
-    found = {}
-    for name, fit in chosen.items():
-        lists = rankings(fit(task.dataset, task.known_end), task.test, depth_of(task.metrics), task.known_end)
-        found[name] = figures(lists, task.metrics)
-    return found
+    return {name: lists_of_test(fit(task.dataset, task.known_end), task) for name, fit in chosen.items()}
+
+
+def lists_of_test(scorer: Scorer, task: Task) -> Rankings:
+    """The answers to the test of whatever scores items."""
+    return rankings(scorer, task.test, max(_DEPTH, depth_of(task.metrics)), task.known_end)
+
+
+def figures_of(lists: Lists, metrics: Sequence[str]) -> Figures:
+    """The metrics of each model's lists."""
+    return {name: figures(one, metrics) for name, one in lists.items()}

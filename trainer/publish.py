@@ -36,7 +36,7 @@ class Comparison:
 
 
 def check_metric(recipe: Recipe) -> None:
-    """Raises RecipeError when bundles cannot be compared by the recipe's metric: before hours of training, not after."""
+    """Raises RecipeError when bundles cannot be compared by the recipe's metric: before the training, not after it."""
     if recipe.publish.metric not in METRICS:
         raise RecipeError(f"[publish] metric: no {recipe.publish.metric!r}; there are {', '.join(METRICS)}")
 

@@ -137,6 +137,7 @@ def test_a_fit_that_is_worse_ends_with_three_and_is_not_served(
     new = Manifest.read(root / written)
     new.verify(root / written)
     assert set(METRICS) <= {name.removeprefix("validation/") for name in new.metrics if name.startswith("validation/")}
+    assert "report.html" in new.files
     told = capsys.readouterr().err
     assert f"not published: {NAME} is {new.metrics[NAME]:.4f}" in told
     assert f"shortlist bundles pin {written}" in told

@@ -1,0 +1,61 @@
+"""A report of the planted data, and the browser that it is looked at with."""
+
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shortlist.bundle.manifest import Manifest
+from trainer.data import Dataset
+from trainer.fit import baseline_lists, two_stage_lists
+from trainer.protocols.next_like import next_like_task
+from trainer.report import Findings, Groups, ItemMap, Report, Run
+from trainer.split import Split
+from trainer.two_stage import TwoStage
+
+Render = Callable[..., tuple[str, str]]
+_FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--hide-scrollbars")
+# Nothing outside can be reached, so that whoever asks for it is heard on the console.
+_ALONE = "--host-resolver-rules=MAP * ~NOTFOUND"
+
+
+@pytest.fixture(scope="session")
+def found(fitted: TwoStage, planted: Dataset, split: Split) -> Findings:
+    """What both stages and the baselines give on the planted data's test, as if for two seeds."""
+    task = next_like_task(planted, split)
+    groups = Groups.of(task)
+    run = Run.of(baseline_lists(task) | two_stage_lists(fitted, planted, split), task, groups)
+    return Findings(runs=[run, run], groups=groups, chosen_by=task.chosen_by, logs={"seed 0": fitted.log})
+
+
+@pytest.fixture(scope="session")
+def report(found: Findings, fitted: TwoStage, planted: Dataset, exported: Path) -> Report:
+    """The report of it; whoever named the data has tried to break the page."""
+    return Report(
+        title="planted on <script>alert(1)</script>",
+        facts={"users": "120", "seconds": "3"},
+        found=found,
+        items=ItemMap.of(fitted.encoded.vectors, planted.item_features),
+        recipe=fitted.recipe,
+        index=Manifest.read(exported).index,
+    )
+
+
+@pytest.fixture
+def render(tmp_path: Path) -> Render:
+    """From a page, and flags, to the document that a browser makes of it, and what it logs."""
+    browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if browser is None:
+        pytest.skip("no Chromium here; `apt-get install chromium` brings the one that this test opens the page with")
+
+    def run(page: str, *flags: str) -> tuple[str, str]:
+        path = tmp_path / "page.html"
+        path.write_text(page, encoding="utf-8")
+        profile = f"--user-data-dir={tmp_path / 'profile'}"
+        command = [browser, *_FLAGS, _ALONE, profile, *flags, "--dump-dom", path.as_uri()]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
+        return done.stdout, done.stderr
+
+    return run

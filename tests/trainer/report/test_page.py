@@ -1,0 +1,115 @@
+"""The report, as a browser shows it."""
+
+import dataclasses
+import json
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+
+from tests.trainer.report.conftest import Render
+from trainer.report import Findings, Report
+from trainer.report.verdict import verdict
+
+SECTIONS = ["verdict", "figures", "recall", "groups", "training", "map", "index", "recipe"]
+# What the browser measures of the page it has laid out.
+_MEASURE = """<script>
+const box = one => one.getBoundingClientRect();
+document.body.dataset.measured = JSON.stringify({
+  sections: [...document.querySelectorAll("header, section")].filter(one => box(one).height > 40).map(one => one.id),
+  charts: [...document.querySelectorAll("svg")].filter(one => box(one).height > 100 && box(one).width > 200).length,
+  lines: [...document.querySelectorAll("svg path")].filter(
+    one => getComputedStyle(one).stroke !== "none" && box(one).width > 50).length,
+  colours: [...new Set([...document.querySelectorAll("#recall svg path")].map(one => getComputedStyle(one).stroke))],
+  paper: getComputedStyle(document.body).backgroundColor,
+  verdict: box(document.getElementById("verdict")).bottom,
+  wide: document.documentElement.scrollWidth - innerWidth,
+  requests: performance.getEntriesByType("resource").map(one => one.name),
+});
+</script>"""
+
+
+class Texts(HTMLParser):
+    """The texts of a page."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.found: list[str] = []
+        self.feed(page)
+
+    def handle_data(self, data: str) -> None:
+        """Keeps one."""
+        self.found.append(data)
+
+
+def measured(page: str, render: Render, *flags: str) -> dict[str, Any]:
+    """What a browser lays out of it; its console has to stay silent."""
+    document, log = render(page.replace("</body>", f"{_MEASURE}</body>"), *flags)
+    assert [line for line in log.splitlines() if "CONSOLE" in line] == []
+    given = re.search(r'data-measured="([^"]*)"', document)
+    assert given is not None
+    read: dict[str, Any] = json.loads(given[1].replace("&quot;", '"'))
+    return read
+
+
+@pytest.mark.parametrize("width", [1280, 420])
+def test_a_browser_shows_every_part(report: Report, render: Render, width: int) -> None:
+    """Proves that every section and chart is laid out on a desk and on a phone, and the verdict on the first screen."""
+    seen = measured(report.html(), render, f"--window-size={width},900")
+    assert seen["sections"] == SECTIONS
+    assert seen["charts"] == 6
+    assert seen["lines"] > 40
+    assert seen["verdict"] < 900
+    assert seen["wide"] <= 0
+    assert seen["requests"] == []
+
+
+def test_the_colours_follow_the_readers_light(report: Report, render: Render) -> None:
+    """Proves that the paper and the lines of the charts change together."""
+    light = measured(report.html(), render)
+    dark = measured(report.html(), render, "--blink-settings=preferredColorScheme=0")
+    assert light["paper"] == "rgb(251, 251, 250)"
+    assert dark["paper"] == "rgb(17, 19, 22)"
+    assert len(set(light["colours"])) >= len(report.found.figures)
+    assert set(light["colours"]) & set(dark["colours"]) <= {"none"}
+
+
+def test_the_page_asks_for_nothing(report: Report) -> None:
+    """Proves without a browser that no address, script or foreign style is in the page, whatever the data is called."""
+    page = report.html()
+    assert "<script" not in page
+    assert re.findall(r"https?:|@import", page) == []
+    assert {link[:1] for link in re.findall(r'(?:href|src)="([^"]*)"', page)} <= {"#", "d"}
+    assert re.findall(r"#0102|#0a0b0c|#0d0e0f", page) == []
+    assert not re.search(r"\bnan\b", " ".join(Texts(page).found))
+    assert len(page) < 400_000
+
+
+def test_the_figures_are_those_that_were_measured(report: Report, found: Findings) -> None:
+    """Proves that the table has each model's figure, and that of the index and the recipe, to the last digit shown."""
+    texts = Texts(report.html()).found
+    for row in found.figures.values():
+        for value, _ in row.values():
+            assert f"{value:.4f}" in texts
+    assert report.index is not None
+    assert f"{report.index.trials[0].recall:.4f}" in texts
+    assert "[encoder] learning_rate" in texts
+    assert "0.02" in texts
+
+
+def test_the_verdict_is_good_even_or_bad(found: Findings) -> None:
+    """Proves that within two standard deviations of the best baseline nothing is claimed, and that worse is said."""
+    best = max(row["ndcg@10"][0] for name, row in found.figures.items() if name not in {"retrieval", "two_stage"})
+
+    def said(*values: float) -> str:
+        runs = []
+        for value in values:
+            figures = found.runs[0].figures
+            figures = {**figures, "two_stage": {**figures["two_stage"], "ndcg@10": value}}
+            runs.append(dataclasses.replace(found.runs[0], figures=figures))
+        return verdict(dataclasses.replace(found, runs=runs)).mood
+
+    assert said(best + 0.02, best + 0.021) == "good"
+    assert said(best - 0.02, best + 0.03) == "even"
+    assert said(best - 0.02) == "bad"

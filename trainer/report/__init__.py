@@ -1,0 +1,11 @@
+"""A page for people, of what was trained and measured."""
+
+from trainer.report.findings import Findings, Run
+from trainer.report.item_map import ItemMap
+from trainer.report.page import Report
+from trainer.report.slices import Groups
+
+REPORT = "report.html"
+"""Its name in a bundle."""
+
+__all__ = ["REPORT", "Findings", "Groups", "ItemMap", "Report", "Run"]

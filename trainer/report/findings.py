@@ -1,0 +1,49 @@
+"""All that a report shows of what was trained and measured."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Self
+
+from trainer.baselines import BASELINES
+from trainer.fit import Figures, Lists, figures_of
+from trainer.protocols import Task
+from trainer.report.slices import Groups, Slices
+from trainer.tables import Spread, mean_and_spread
+from trainer.training_log import TrainingLog
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Run:
+    """What one seed gave on the test: the figures and the slices of each model, of the baselines too."""
+
+    figures: Figures
+    slices: Mapping[str, Slices]
+
+    @classmethod
+    def of(cls, lists: Lists, task: Task, groups: Groups) -> Self:
+        """Measures each model's answers to the task's test."""
+        slices = {name: Slices.of(rankings, groups) for name, rankings in lists.items()}
+        return cls(figures=figures_of(lists, task.metrics), slices=slices)
+
+    def __or__(self, other: "Run") -> "Run":
+        return Run(figures=self.figures | other.figures, slices={**self.slices, **other.slices})
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Findings:
+    """Runs of one task, the ``groups`` of its test, and by a name the log of each training."""
+
+    runs: Sequence[Run]
+    groups: Groups
+    chosen_by: str
+    logs: Mapping[str, TrainingLog]
+
+    @property
+    def figures(self) -> Spread:
+        """Mean and standard deviation over the runs."""
+        return mean_and_spread([run.figures for run in self.runs])
+
+
+def is_baseline(name: str) -> bool:
+    """Whether a model is one that others have to beat."""
+    return name in BASELINES

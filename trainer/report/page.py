@@ -1,0 +1,75 @@
+"""A report as one HTML file that asks for nothing else: first whether it is any good, then all that shows why."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.resources import files
+
+from shortlist.bundle.manifest import IndexInfo
+from trainer.recipe import Recipe
+from trainer.report import html
+from trainer.report.findings import Findings
+from trainer.report.item_map import ItemMap
+from trainer.report.sections import (
+    figures_section,
+    groups_section,
+    index_section,
+    map_section,
+    recall_section,
+    recipe_section,
+    training_section,
+)
+from trainer.report.verdict import verdict
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Report:
+    """What a page is made of; ``facts`` stand at the top. An evaluation has no ``index``."""
+
+    title: str
+    facts: Mapping[str, str]
+    found: Findings
+    items: ItemMap
+    recipe: Recipe
+    index: IndexInfo | None = None
+
+    def html(self) -> str:
+        """The page."""
+        sections = [
+            self._head(),
+            figures_section(self.found),
+            recall_section(self.found),
+            groups_section(self.found),
+            training_section(self.found),
+            map_section(self.items),
+            *([] if self.index is None else [index_section(self.index)]),
+            recipe_section(asdict(self.recipe), asdict(Recipe())),
+        ]
+        style = files("trainer.report").joinpath("page.css").read_text(encoding="utf-8")
+        return _PAGE.format(title=html.text(self.title), style=style, body="\n".join(sections))
+
+    def _head(self) -> str:
+        said = verdict(self.found)
+        return (
+            f'<header id="verdict"><h1>{html.text(self.title)}</h1>'
+            f'<div class="verdict {said.mood}">{html.text(said.headline)}</div><p>{html.text(said.detail)}</p>'
+            f"{html.facts(self.facts.items())}</header>"
+        )
+
+
+_PAGE = """<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="icon" href="data:,">
+<style>
+{style}</style>
+</head>
+<body>
+<main>
+{body}
+</main>
+</body>
+</html>
+"""
