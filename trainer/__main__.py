@@ -1,4 +1,4 @@
-"""``python -m trainer``: fit, evaluate, export."""
+"""``python -m trainer``: fit, evaluate, export, tune."""
 
 import argparse
 import sys
@@ -12,6 +12,7 @@ from trainer.commands import evaluate, export, fit
 from trainer.errors import NotPublishedError, TrainerError
 from trainer.progress import ConsoleReporter
 from trainer.protocols import PROTOCOLS, TWO_STAGE
+from trainer.tune_command import tune
 
 _EXIT_BAD_INPUT = 2
 _EXIT_NOT_PUBLISHED = 3
@@ -36,8 +37,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except NotPublishedError as error:
         console.print(f"not published: {error}", style="yellow", highlight=False, markup=False, soft_wrap=True)
         return _EXIT_NOT_PUBLISHED
-    except KeyboardInterrupt:
-        console.print("stopped; no bundle was written", highlight=False)
+    except KeyboardInterrupt as stopped:
+        console.print(str(stopped) or "stopped; no bundle was written", highlight=False, soft_wrap=True)
         return _EXIT_INTERRUPTED
     return 0
 
@@ -48,11 +49,13 @@ def _parser() -> argparse.ArgumentParser:
     _add_fit(commands.add_parser("fit", help="train, evaluate, write a bundle; with --publish serve it"))
     _add_evaluate(commands.add_parser("evaluate", help="train and evaluate for several seeds; writes no bundle"))
     _add_export(commands.add_parser("export", help="write a bundle's models again, with newer histories and counts"))
+    _add_tune(commands.add_parser("tune", help="look for better settings of the encoder, by the validation alone"))
     return parser
 
 
 def _add_fit(parser: argparse.ArgumentParser) -> None:
     _add_inputs(parser)
+    _add_report(parser, "also write the figures to this JSON file")
     _add_output(parser)
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same models (default: 0)")
     parser.add_argument(
@@ -70,14 +73,33 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
 
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     _add_inputs(parser)
-    parser.add_argument(
-        "--protocol",
-        choices=PROTOCOLS,
-        default=TWO_STAGE,
-        help=f"how to split and to measure (default: {TWO_STAGE}, which measures both stages; the others the first)",
-    )
+    _add_report(parser, "also write the figures to this JSON file, and a page for people beside it")
+    _add_protocol(parser, f"how to split and to measure (default: {TWO_STAGE}; it has both stages, the others one)")
     parser.add_argument("--seeds", type=_positive, default=3, help="how many seeds, from 0 (default: 3)")
     parser.set_defaults(run=evaluate)
+
+
+def _add_tune(parser: argparse.ArgumentParser) -> None:
+    _add_inputs(parser)
+    _add_protocol(parser, f"whose validation decides; the test is not looked at (default: {TWO_STAGE})")
+    parser.add_argument(
+        "--trials", type=_positive, required=True, help="how many settings to try, those of the study file included"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="RECIPE", help="write the recipe with the best settings here"
+    )
+    parser.add_argument(
+        "--study", type=Path, metavar="FILE", help="keep the trials here, to go on later (default: beside --out)"
+    )
+    parser.set_defaults(run=tune)
+
+
+def _add_protocol(parser: argparse.ArgumentParser, help: str) -> None:
+    parser.add_argument("--protocol", choices=PROTOCOLS, default=TWO_STAGE, help=help)
+
+
+def _add_report(parser: argparse.ArgumentParser, help: str) -> None:
+    parser.add_argument("--report", type=Path, metavar="FILE", help=help)
 
 
 def _add_export(parser: argparse.ArgumentParser) -> None:
@@ -97,7 +119,6 @@ def _add_inputs(parser: argparse.ArgumentParser) -> None:
         "--recipe", type=Path, required=True, help="a TOML file, such as trainer/recipes/movielens.toml"
     )
     parser.add_argument("--data", type=Path, required=True, help="the folder with the tables that the recipe names")
-    parser.add_argument("--report", type=Path, metavar="FILE", help="also write the figures to this JSON file")
 
 
 def _positive(text: str) -> int:

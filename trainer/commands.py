@@ -51,7 +51,7 @@ def fit(options: argparse.Namespace, reporter: Reporter) -> None:
         NotPublishedError: the bundle was to be published and is worse than the one that is served.
     """
     started = time.monotonic()
-    recipe, dataset = _read(options.recipe, options.data, reporter)
+    recipe, dataset = read_inputs(options.recipe, options.data, reporter)
     check_metric(recipe)
     split = evaluation_split(dataset, recipe.split)
     task = next_like_task(dataset, split)
@@ -90,7 +90,7 @@ def fit(options: argparse.Namespace, reporter: Reporter) -> None:
 def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
     """Trains and measures for several seeds; the baselines do not depend on the seed."""
     started = time.monotonic()
-    recipe, dataset = _read(options.recipe, options.data, reporter)
+    recipe, dataset = read_inputs(options.recipe, options.data, reporter)
     task = PROTOCOLS[options.protocol](dataset, recipe, options.data)
     groups = Groups.of(task)
     baselines = Run.of(baseline_lists(task), task, groups)
@@ -179,7 +179,8 @@ def export(options: argparse.Namespace, reporter: Reporter) -> None:
     reporter.say(f"wrote {export_bundle(model, dataset, figures, options.out, sign_key=options.sign_key)}")
 
 
-def _read(recipe_path: Path, data: Path, reporter: Reporter) -> tuple[Recipe, Dataset]:
+def read_inputs(recipe_path: Path, data: Path, reporter: Reporter) -> tuple[Recipe, Dataset]:
+    """The recipe and the data of a command; from here on PyTorch gives the same for the same seed."""
     torch.use_deterministic_algorithms(True)
     recipe = Recipe.read(recipe_path)
     return recipe, _load(data, recipe, reporter)

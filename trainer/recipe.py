@@ -1,8 +1,9 @@
 """A recipe: everything a training run is told, read from one TOML file and checked once."""
 
+import json
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self, get_type_hints
 
@@ -11,9 +12,38 @@ from trainer.errors import RecipeError
 _LARGEST = 1e300  # shuts out inf, nan and whole numbers that no float holds
 
 
-def _within(default: float | None, low: float, high: float) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """A number whose accepted range, both ends included, stands beside its default."""
-    return field(default=default, metadata={"range": (low, high)})
+@dataclass(frozen=True)
+class Range:
+    """What a search tries: numbers from ``low`` to ``high``, with ``log`` as often in each power of ten."""
+
+    low: float
+    high: float
+    log: bool = False
+
+    def has(self, value: float) -> bool:
+        """Whether it would be tried."""
+        return self.low <= value <= self.high
+
+
+class Choices:
+    """What a search tries: these whole numbers."""
+
+    def __init__(self, *values: int) -> None:
+        self.values = values
+
+    def has(self, value: float) -> bool:
+        """Whether it would be tried."""
+        return value in self.values
+
+
+def _within(
+    default: float | None,
+    low: float,
+    high: float,
+    tuned: Range | Choices | None = None,
+) -> Any:  # noqa: ANN401 - as dataclasses.field
+    """A number whose accepted range, both ends included, stands beside its default, and what of it a search tries."""
+    return field(default=default, metadata={"range": (low, high)} | ({} if tuned is None else {"tuned": tuned}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,26 +123,26 @@ class Encoder:
     """
 
     name: str = "transformer"
-    dimension: int = _within(64, 1, 4096)
-    layers: int = _within(1, 1, 64)
+    dimension: int = _within(64, 1, 4096, Choices(32, 64, 128, 256))
+    layers: int = _within(1, 1, 64, Choices(1, 2, 3))
     heads: int = _within(1, 1, 64)
     history: int = _within(128, 1, 10_000)
-    dropout: float = _within(0.2, 0, 0.95)
-    attention_dropout: float = _within(0, 0, 0.95)
-    low_pass: float = _within(0.7, 0, 1)
+    dropout: float = _within(0.2, 0, 0.95, Range(0, 0.7))
+    attention_dropout: float = _within(0, 0, 0.95, Range(0, 0.7))
+    low_pass: float = _within(0.7, 0, 1, Range(0, 1))
     epochs: int = _within(7, 1, 10_000)
     patience: int = _within(2, 1, 10_000)
-    learning_rate: float = _within(0.004, 1e-8, 10)
-    weight_decay: float = _within(0.01, 0, 10)
-    batch_size: int = _within(16, 1, 1_000_000)
+    learning_rate: float = _within(0.004, 1e-8, 10, Range(3e-4, 3e-2, log=True))
+    weight_decay: float = _within(0.01, 0, 10, Range(1e-4, 0.3, log=True))
+    batch_size: int = _within(16, 1, 1_000_000, Choices(16, 32, 64, 128, 256))
     softmax_limit: int = _within(10_000, 0, 100_000_000)
     negatives: int = _within(2048, 1, 10_000_000)
-    temperature: float = _within(0.1, 1e-3, 100)
-    noise: float = _within(0.0, 0, 10)
-    contrast: float = _within(0.2, 0, 100)
-    kl_weight: float = _within(0.2, 0, 100)
-    unobserved_weight: float = _within(0.03, 1e-6, 1)
-    regularisation: float = _within(0.003, 0, 1000)
+    temperature: float = _within(0.1, 1e-3, 100, Range(0.05, 0.5, log=True))
+    noise: float = _within(0.0, 0, 10, Range(0, 0.3))
+    contrast: float = _within(0.2, 0, 100, Range(0, 0.5))
+    kl_weight: float = _within(0.2, 0, 100, Range(0, 0.5))
+    unobserved_weight: float = _within(0.03, 1e-6, 1, Range(1e-3, 0.3, log=True))
+    regularisation: float = _within(0.003, 0, 1000, Range(1e-4, 0.3, log=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -201,6 +231,11 @@ class Recipe:
             return cls(**_sections(raw))
         except RecipeError as error:
             raise RecipeError(f"{path}, {error}") from error
+
+    def plain(self) -> dict[str, Any]:
+        """What :meth:`of` reads back."""
+        plain: dict[str, Any] = json.loads(json.dumps(asdict(self)))
+        return plain
 
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Self:

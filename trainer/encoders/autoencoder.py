@@ -16,6 +16,8 @@ class AutoencoderEncoder(HistoryEncoder):
     is what is searched. Without a weight on the divergence it is the denoising Mult-DAE.
     """
 
+    tuned = ("dimension", "dropout", "kl_weight", "learning_rate", "weight_decay", "batch_size")
+
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
         super().__init__(recipe, sizes)
         self._recipe = recipe

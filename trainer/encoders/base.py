@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +30,9 @@ class Encoder(nn.Module, ABC):
 
     Legend of shapes: B users, L interactions (oldest first, padded on the left), D components, N items.
     """
+
+    tuned: ClassVar[tuple[str, ...]]
+    """The keys of [encoder] that a search for better settings tries; what of each stands beside it in the recipe."""
 
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
         super().__init__()

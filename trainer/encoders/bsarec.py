@@ -20,6 +20,17 @@ _HIDDEN_FACTOR = 4
 class BsarecEncoder(SequenceEncoder):
     """Item id and item features, the value and the kind of each event; its vectors are what the last block gives."""
 
+    tuned = (
+        "dimension",
+        "layers",
+        "dropout",
+        "attention_dropout",
+        "low_pass",
+        "learning_rate",
+        "weight_decay",
+        "batch_size",
+    )
+
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
         super().__init__(recipe, sizes)
         self.norm = nn.LayerNorm(recipe.dimension)

@@ -14,6 +14,8 @@ from trainer.recipe import Encoder as EncoderRecipe
 class GruEncoder(SequenceEncoder):
     """Item id and item features, the value and the kind of each event; gated recurrent units, layer upon layer."""
 
+    tuned = ("dimension", "layers", "dropout", "learning_rate", "weight_decay", "batch_size")
+
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
         super().__init__(recipe, sizes)
         width = recipe.dimension

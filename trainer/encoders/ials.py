@@ -25,6 +25,8 @@ class IalsEncoder(Encoder):
     Each vector is regularised by how much was done with it.
     """
 
+    tuned = ("dimension", "unobserved_weight", "regularisation")
+
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
         super().__init__(recipe, sizes)
         self._recipe = recipe

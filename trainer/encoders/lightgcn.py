@@ -26,6 +26,8 @@ class LightGCNEncoder(HistoryEncoder):
     arXiv:2209.02544).
     """
 
+    tuned = ("dimension", "layers", "temperature", "noise", "contrast", "learning_rate", "batch_size")
+
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
         super().__init__(recipe, sizes)
         self._recipe = recipe

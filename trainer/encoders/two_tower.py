@@ -20,6 +20,8 @@ _HIDDEN_FACTOR = 4
 class TwoTowerEncoder(SequenceEncoder):
     """The item tower: id and features. The user tower: a mean of the history, then ``layers`` hidden layers."""
 
+    tuned = ("dimension", "layers", "dropout", "learning_rate", "weight_decay", "batch_size")
+
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
         super().__init__(recipe, sizes)
         width = recipe.dimension
