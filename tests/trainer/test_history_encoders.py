@@ -199,7 +199,13 @@ def test_conjugate_gradients_solve_a_system_in_as_many_steps_as_it_has_unknowns(
     roots = random.normal(size=(2, 3, 3))
     systems, right = roots @ roots.transpose(0, 2, 1) + np.eye(3), random.normal(size=(2, 3))
     matrices, rights = torch.from_numpy(systems), torch.from_numpy(right)
-    found = conjugate_gradients(lambda x: (matrices @ x[..., None])[..., 0], rights, torch.zeros_like(rights), 3)
+    found = conjugate_gradients(
+        lambda x: (matrices @ x[..., None])[..., 0],
+        matrices.diagonal(dim1=1, dim2=2),
+        rights,
+        torch.zeros_like(rights),
+        3,
+    )
     np.testing.assert_allclose(found.numpy(), np.linalg.solve(systems, right[..., None])[..., 0], rtol=1e-6)
 
 
