@@ -4,6 +4,7 @@ from trainer.encoders.autoencoder import AutoencoderEncoder
 from trainer.encoders.base import Encoder, EncoderSizes, SequenceEncoder
 from trainer.encoders.ials import IalsEncoder
 from trainer.encoders.lightgcn import LightGCNEncoder
+from trainer.encoders.low_pass import LowPassEncoder
 from trainer.encoders.transformer import TransformerEncoder
 from trainer.errors import RecipeError
 from trainer.recipe import Encoder as EncoderRecipe
@@ -12,6 +13,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "autoencoder": AutoencoderEncoder,
     "ials": IalsEncoder,
     "lightgcn": LightGCNEncoder,
+    "low_pass": LowPassEncoder,
     "transformer": TransformerEncoder,
 }
 
