@@ -42,10 +42,10 @@ def load_two_stage(directory: Path, dataset: Dataset, end: int) -> TwoStage:
     recipe = Recipe.of(manifest.recipe)
     _check_same_items(directory, manifest, dataset)
     with np.load(directory / CHECKPOINT, allow_pickle=False) as weights:
-        encoder = build_encoder(
-            recipe.encoder,
-            replace(encoder_sizes(dataset, end), value_edges=weights["encoder.events.value_edges"]),
-        )
+        sizes = encoder_sizes(dataset, end)
+        # An encoder that buckets values keeps the edges it was trained with; newer data has others.
+        edges = weights.get("encoder.events.value_edges", sizes.value_edges)
+        encoder = build_encoder(recipe.encoder, replace(sizes, value_edges=edges))
         _load(encoder, "encoder", weights)
         encoded = Encoded.of(encoder.eval(), recipe.encoder.history)
         items = item_tables(dataset, end, recipe.statistics, encoded.vectors, encoded.inputs)

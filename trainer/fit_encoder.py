@@ -8,8 +8,11 @@ from trainer.data import Dataset
 from trainer.encoder_batches import EncoderBatch, EncoderBatches, Negatives
 from trainer.encoder_optimiser import EncoderOptimiser
 from trainer.encoder_training import EncoderTraining, Trained, Validation
-from trainer.encoders import SequenceEncoder, encoder_class
+from trainer.encoders import Encoder, SequenceEncoder, encoder_class
 from trainer.encoders.history import HistoryEncoder
+from trainer.encoders.ials import IalsEncoder
+from trainer.encoders.gfcf import GfcfEncoder
+from trainer.fit_closed_form import ClosedFormTraining
 from trainer.fit_histories import HistoryTraining
 from trainer.fit_sweeps import SweepTraining
 from trainer.progress import Reporter
@@ -36,9 +39,7 @@ def fit_encoder(
 
 def _way_of_learning(recipe: EncoderRecipe) -> type[EncoderTraining]:
     encoder = encoder_class(recipe)
-    if issubclass(encoder, SequenceEncoder):
-        return NextItemTraining
-    return HistoryTraining if issubclass(encoder, HistoryEncoder) else SweepTraining
+    return next(way for kind, way in _WAYS_OF_LEARNING if issubclass(encoder, kind))
 
 
 class NextItemTraining(EncoderTraining):
@@ -87,3 +88,11 @@ class NextItemTraining(EncoderTraining):
         vectors_BLD = vectors_BLD * batch.mask[..., None]
         states_BLD = self.encoder.states(vectors_BLD, batch.values, batch.events, batch.mask)
         return self.encoder.queries(states_BLD[batch.predicted], batch.liked)
+
+
+_WAYS_OF_LEARNING: tuple[tuple[type[Encoder], type[EncoderTraining]], ...] = (
+    (SequenceEncoder, NextItemTraining),
+    (HistoryEncoder, HistoryTraining),
+    (IalsEncoder, SweepTraining),
+    (GfcfEncoder, ClosedFormTraining),
+)

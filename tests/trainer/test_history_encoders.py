@@ -17,6 +17,7 @@ from trainer.encoders.base import Encoder, EncoderSizes
 from trainer.encoders.history import product
 from trainer.encoders.ials import IalsEncoder, conjugate_gradients
 from trainer.encoders.lightgcn import LightGCNEncoder
+from trainer.encoders.gfcf import GfcfEncoder
 from trainer.fit_encoder import fit_encoder
 from trainer.histories import history_counts
 from trainer.progress import Reporter
@@ -35,7 +36,7 @@ RECIPE = EncoderRecipe(
     unobserved_weight=0.3,
     regularisation=0.1,
 )
-NAMES = ("autoencoder", "ials", "lightgcn")
+NAMES = ("autoencoder", "ials", "lightgcn", "gfcf")
 CHAIN = 15
 
 
@@ -45,10 +46,10 @@ def sizes_of(items: int) -> EncoderSizes:
     return EncoderSizes(items=items, item_features=np.zeros((items, 1), dtype=np.float32), value_edges=edges, events=1)
 
 
-def trained(name: str, dataset: Dataset, end: int, reporter: Reporter, recipe: EncoderRecipe = RECIPE) -> Encoder:
+def trained(name: str, dataset: Dataset, end: int, reporter: Reporter, recipe: EncoderRecipe) -> Encoder:
     """An encoder after its epochs, in evaluation mode."""
     found = fit_encoder(dataset, end, replace(recipe, name=name), 0, reporter, None)
-    assert found.curve[-1]["loss"] < found.curve[0]["loss"]
+    assert found.curve[-1]["loss"] < found.curve[0]["loss"] or name == "gfcf"
     return found.encoder
 
 
@@ -76,8 +77,9 @@ def scores(encoder: Encoder, rows: list[list[int]]) -> Tensor:
 
 @pytest.fixture(scope="module", params=NAMES)
 def encoder(request: pytest.FixtureRequest, planted: Dataset, split: Split, reporter: Reporter) -> Encoder:
-    """Each of them, trained."""
-    return trained(request.param, planted, split.encoder_end, reporter)
+    """Each of them, trained; a filter with as many components as there are genres."""
+    recipe = replace(RECIPE, dimension=4) if request.param == "gfcf" else RECIPE
+    return trained(request.param, planted, split.encoder_end, reporter, recipe)
 
 
 def test_a_stranger_is_offered_more_of_what_they_like(encoder: Encoder) -> None:
@@ -199,8 +201,35 @@ def test_conjugate_gradients_solve_a_system_in_as_many_steps_as_it_has_unknowns(
     roots = random.normal(size=(2, 3, 3))
     systems, right = roots @ roots.transpose(0, 2, 1) + np.eye(3), random.normal(size=(2, 3))
     matrices, rights = torch.from_numpy(systems), torch.from_numpy(right)
-    found = conjugate_gradients(lambda x: (matrices @ x[..., None])[..., 0], rights, torch.zeros_like(rights), 3)
+    found = conjugate_gradients(
+        lambda x: (matrices @ x[..., None])[..., 0],
+        matrices.diagonal(dim1=1, dim2=2),
+        rights,
+        torch.zeros_like(rights),
+        3,
+    )
     np.testing.assert_allclose(found.numpy(), np.linalg.solve(systems, right[..., None])[..., 0], rtol=1e-6)
+
+
+def test_the_filter_is_the_projection_on_the_first_singular_vectors() -> None:
+    """Proves the scores against numpy's decomposition of the normalised graph, and the energy that is left out."""
+    model = GfcfEncoder(replace(RECIPE, dimension=2), sizes_of(4))
+    left_out = model.solve(GRAPH, np.random.default_rng(0))
+    dense = GRAPH.toarray()
+    root_U, root_N = np.sqrt(dense.sum(axis=1)), np.sqrt(dense.sum(axis=0))
+    _, values, vectors = np.linalg.svd(dense / np.outer(root_U, root_N))
+    expected = (dense / root_N) @ vectors[:2].T @ vectors[:2] * root_N
+    rows = [np.flatnonzero(line).tolist() for line in dense]
+    np.testing.assert_allclose(scores(model, rows).numpy(), expected, rtol=1e-3, atol=1e-4)
+    assert left_out == pytest.approx(values[2] ** 2 / np.square(values).sum(), abs=1e-4)
+
+
+def test_more_components_than_items_are_zeros() -> None:
+    """Proves that a small catalogue is no error: everything is kept, and the rest of the components say nothing."""
+    model = GfcfEncoder(RECIPE, sizes_of(4))
+    assert model.solve(GRAPH, np.random.default_rng(0)) == pytest.approx(0.0, abs=1e-5)
+    assert model.item_vectors().shape == (4, RECIPE.dimension)
+    assert not model.item_vectors()[:, 4:].any()
 
 
 def test_a_product_has_the_gradient_of_the_dense_one() -> None:

@@ -33,11 +33,12 @@ class AutoencoderEncoder(HistoryEncoder):
 
     def item_vectors(self, rows: Tensor | None = None) -> Tensor:
         """The decoder's weights, and its bias as the last component."""
-        return self.written_ND if rows is None else self.written_ND[rows]
+        vectors_ND = self.written_ND.detach()
+        return vectors_ND if rows is None else vectors_ND[rows]
 
     def item_inputs(self) -> Tensor:
         """See :class:`Encoder`."""
-        return self.read_NI
+        return self.read_NI.detach()
 
     def represent(self, histories_BN: sparse.csr_array) -> Representation:
         """See :class:`HistoryEncoder`. Interactions are dropped, then the mean is drawn around."""

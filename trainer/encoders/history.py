@@ -57,3 +57,13 @@ def product(matrix_BN: sparse.csr_array, table_ND: Tensor) -> Tensor:
     assert matrix_BN.dtype == np.float32
     sums: Tensor = _Product.apply(table_ND, matrix_BN)  # type: ignore[no-untyped-call]
     return sums
+
+
+def normalised(histories_UN: sparse.csr_array) -> tuple[sparse.csr_array, Tensor]:
+    """The graph, every edge divided by the roots of both its ends' degrees; and the roots of the items', ``[N, 1]``.
+
+    A degree of zero counts as one.
+    """
+    root_U, root_N = (np.sqrt(histories_UN.sum(axis=axis).clip(min=1.0)) for axis in (1, 0))
+    edges_UN = sparse.diags_array(1.0 / root_U) @ histories_UN @ sparse.diags_array(1.0 / root_N)
+    return edges_UN.tocsr().astype(np.float32), torch.from_numpy(root_N.astype(np.float32))[:, None]

@@ -14,9 +14,10 @@ from torch import Tensor
 from trainer.encoders.base import Encoder, EncoderSizes
 from trainer.recipe import Encoder as EncoderRecipe
 
-_FOLD_IN_STEPS = 8
+_FOLD_IN_STEPS = 10
 _SWEEP_STEPS = 4
 _CHUNK = 4096
+_TINY = 1e-30
 
 
 class IalsEncoder(Encoder):
@@ -52,15 +53,22 @@ class IalsEncoder(Encoder):
             return of_history_BD + x_BD @ self.gram_DD + ridge_B1 * x_BD
 
         right_BD = vectors_BLD.sum(dim=1)
-        return conjugate_gradients(times, right_BD, torch.zeros_like(right_BD), _FOLD_IN_STEPS)
+        like_BD = self.gram_DD.diagonal() + ridge_B1
+        return conjugate_gradients(times, like_BD, right_BD, torch.zeros_like(right_BD), _FOLD_IN_STEPS)
 
     @torch.no_grad()
     def sweep(self, users_UD: Tensor, histories_UN: sparse.csr_array) -> Tensor:
-        """Solves for the users and then for the items; returns the users, with which the next sweep begins."""
+        """Solves for the users and then for the items; returns the users, with which the next sweep begins.
+
+        Then both are turned so that the items' Gram matrix is diagonal, which no score sees: a short history is then
+        folded in exactly, in one step for each of its items and one more.
+        """
         users_UD = self._solve(histories_UN, users_UD, self.items_ND)
-        self.items_ND = self._solve(histories_UN.T.tocsr(), self.items_ND, users_UD)
+        items_ND = self._solve(histories_UN.T.tocsr(), self.items_ND, users_UD)
+        turn_DD = torch.linalg.eigh(self._gram(items_ND)).eigenvectors
+        self.items_ND = items_ND @ turn_DD
         self.gram_DD = self._gram(self.items_ND)
-        return users_UD
+        return users_UD @ turn_DD
 
     @torch.no_grad()
     def objective(self, users_UD: Tensor, histories_UN: sparse.csr_array) -> float:
@@ -92,7 +100,8 @@ class IalsEncoder(Encoder):
             weighted.data = (count_P * (others_PD * x_CD[line_P]).sum(dim=-1)).numpy()
             return torch.from_numpy(weighted @ others_ND.numpy()) + x_CD @ gram_DD + ridge_C1 * x_CD
 
-        return conjugate_gradients(times, torch.from_numpy(counts_CN @ others_ND.numpy()), start_CD, _SWEEP_STEPS)
+        right_CD = torch.from_numpy(counts_CN @ others_ND.numpy())
+        return conjugate_gradients(times, gram_DD.diagonal() + ridge_C1, right_CD, start_CD, _SWEEP_STEPS)
 
     def _gram(self, vectors_ND: Tensor) -> Tensor:
         return self._recipe.unobserved_weight * vectors_ND.T @ vectors_ND
@@ -111,17 +120,21 @@ def _cells(counts_CN: sparse.csr_array) -> tuple[Tensor, Tensor, Tensor]:
     )
 
 
-def conjugate_gradients(times: Callable[[Tensor], Tensor], right_BD: Tensor, start_BD: Tensor, steps: int) -> Tensor:
+def conjugate_gradients(
+    times: Callable[[Tensor], Tensor], like_BD: Tensor, right_BD: Tensor, start_BD: Tensor, steps: int
+) -> Tensor:
     """B symmetric positive definite systems at once, after some steps from a start (Hestenes and Stiefel, 1952).
 
-    ``times`` is the product of the matrices with vectors ``[B, D]``, whose result should be ``right_BD``.
+    ``times`` is the product of the matrices with vectors ``[B, D]``, whose result should be ``right_BD``; ``like_BD``
+    are the diagonals of matrices that are like them, the preconditioner.
     """
     solution_BD, rest_BD = start_BD, right_BD - times(start_BD)
-    direction_BD, squared_B1 = rest_BD, rest_BD.square().sum(dim=-1, keepdim=True)
+    direction_BD = rest_BD / like_BD
+    size_B1 = (rest_BD * direction_BD).sum(dim=-1, keepdim=True)
     for _ in range(steps):
         image_BD = times(direction_BD)
-        length_B1 = squared_B1 / (direction_BD * image_BD).sum(dim=-1, keepdim=True).clamp(min=1e-20)
+        length_B1 = size_B1 / (direction_BD * image_BD).sum(dim=-1, keepdim=True).clamp(min=_TINY)
         solution_BD, rest_BD = solution_BD + length_B1 * direction_BD, rest_BD - length_B1 * image_BD
-        before_B1, squared_B1 = squared_B1, rest_BD.square().sum(dim=-1, keepdim=True)
-        direction_BD = rest_BD + squared_B1 / before_B1.clamp(min=1e-20) * direction_BD
+        before_B1, size_B1 = size_B1, (rest_BD.square() / like_BD).sum(dim=-1, keepdim=True)
+        direction_BD = rest_BD / like_BD + size_B1 / before_B1.clamp(min=_TINY) * direction_BD
     return solution_BD

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from trainer import losses
 from trainer.encoders.base import EncoderSizes
-from trainer.encoders.history import HistoryEncoder, Representation, product
+from trainer.encoders.history import HistoryEncoder, Representation, normalised, product
 from trainer.recipe import Encoder as EncoderRecipe
 
 _CONTRASTED = 2048
@@ -47,11 +47,8 @@ class LightGCNEncoder(HistoryEncoder):
         return self.items_ND / self.root_degree_N1
 
     def begin(self, histories_UN: sparse.csr_array) -> None:
-        """The graph: every edge divided by the roots of both its ends' degrees."""
-        degree_U, degree_N = (histories_UN.sum(axis=axis).clip(min=1.0) for axis in (1, 0))
-        self.root_degree_N1 = torch.from_numpy(degree_N).float()[:, None].sqrt()
-        edges = sparse.diags_array(degree_U**-0.5) @ histories_UN @ sparse.diags_array(degree_N**-0.5)
-        self._edges_UN = edges.tocsr().astype("float32")
+        """See :class:`HistoryEncoder`: the graph."""
+        self._edges_UN, self.root_degree_N1 = normalised(histories_UN)
         self.settle()
 
     def represent(self, histories_BN: sparse.csr_array) -> Representation:
