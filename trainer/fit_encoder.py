@@ -9,9 +9,9 @@ from trainer.encoder_batches import EncoderBatch, EncoderBatches, Negatives
 from trainer.encoder_optimiser import EncoderOptimiser
 from trainer.encoder_training import EncoderTraining, Trained, Validation
 from trainer.encoders import Encoder, SequenceEncoder, encoder_class
+from trainer.encoders.gfcf import GfcfEncoder
 from trainer.encoders.history import HistoryEncoder
 from trainer.encoders.ials import IalsEncoder
-from trainer.encoders.gfcf import GfcfEncoder
 from trainer.fit_closed_form import ClosedFormTraining
 from trainer.fit_histories import HistoryTraining
 from trainer.fit_sweeps import SweepTraining

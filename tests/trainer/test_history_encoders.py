@@ -14,10 +14,10 @@ from torch import Tensor
 from trainer.data import Dataset
 from trainer.encoders.autoencoder import AutoencoderEncoder
 from trainer.encoders.base import Encoder, EncoderSizes
+from trainer.encoders.gfcf import GfcfEncoder
 from trainer.encoders.history import product
 from trainer.encoders.ials import IalsEncoder, conjugate_gradients
 from trainer.encoders.lightgcn import LightGCNEncoder
-from trainer.encoders.gfcf import GfcfEncoder
 from trainer.fit_encoder import fit_encoder
 from trainer.histories import history_counts
 from trainer.progress import Reporter

@@ -68,7 +68,8 @@ class IalsEncoder(Encoder):
         turn_DD = torch.linalg.eigh(self._gram(items_ND)).eigenvectors
         self.items_ND = items_ND @ turn_DD
         self.gram_DD = self._gram(self.items_ND)
-        return users_UD @ turn_DD
+        turned_UD: Tensor = users_UD @ turn_DD
+        return turned_UD
 
     @torch.no_grad()
     def objective(self, users_UD: Tensor, histories_UN: sparse.csr_array) -> float:
