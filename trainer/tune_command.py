@@ -35,7 +35,7 @@ def tune(options: argparse.Namespace, reporter: Reporter) -> None:
     try:
         Search(study, task, recipe, reporter).run(options.trials, write)
     except KeyboardInterrupt as stopped:
-        kept = f"{path} keeps {len(finished(study))} finished trials"
+        kept = f"{path} keeps the {len(finished(study))} of {options.trials} trials that came to an end"
         raise KeyboardInterrupt(f"stopped; {kept}, and the same command goes on from there") from stopped
     # Also where the last trials were no better, so that the file says of how many it is the best.
     write(study.best_trial)

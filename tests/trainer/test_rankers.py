@@ -11,12 +11,14 @@ from shortlist.inference.model_inputs import ranker_inputs
 from trainer.data import Dataset
 from trainer.errors import RecipeError
 from trainer.fit import evaluate_two_stage, fit_two_stage
+from trainer.fit_ranker import RankerTraining, RankingExamples, ranker_sizes
 from trainer.histories import histories_before
 from trainer.progress import Reporter
 from trainer.rankers import RANKERS, build_ranker
 from trainer.rankers.ntn_mlp import NtnMlpRanker
 from trainer.recipe import Recipe
 from trainer.split import Split, held_out_events
+from trainer.statistics import item_tables
 from trainer.two_stage import Retrieval, TwoStage, retrieve, tensors
 
 CHAIN, GENRES = 15, 4
@@ -162,3 +164,23 @@ def test_a_name_that_no_ranker_has_is_refused(fitted: TwoStage, recipe: Recipe) 
     """Proves that the message names the section and the rankers that there are."""
     with pytest.raises(RecipeError, match=r"\[ranker\] name: no ranker 'oracle'; there are .*ntn_mlp"):
         build_ranker(replace(recipe.ranker, name="oracle"), fitted.ranker.sizes)
+
+
+def test_the_validation_counts_what_retrieval_missed(
+    fitted: TwoStage, planted: Dataset, split: Split, recipe: Recipe, reporter: Reporter
+) -> None:
+    """Proves that a stage one that finds less makes the figure lower, by which bundles are compared.
+
+    With one candidate a hit is at the first place, so that the figure is the share of late likes that are found.
+    """
+    before = item_tables(planted, split.encoder_end, recipe.statistics, fitted.encoded.vectors)
+    events = np.arange(split.encoder_end, split.ranker_end)
+    events = events[planted.position[events] >= 1]
+    examples = RankingExamples.of(planted, fitted.encoded, before, events, 1)
+    training = RankerTraining(examples, before, ranker_sizes(planted, before), replace(recipe.ranker, epochs=1), seed=0)
+    training.run(reporter)
+    found = np.flatnonzero(examples.chosen >= 0)
+    late = slice(found[int(len(found) * 0.8)], None)
+    expected = (examples.chosen[late] >= 0)[examples.likes[late]].mean()
+    assert 0.1 < expected < 0.9
+    assert training.curve[0]["ndcg@10"] == pytest.approx(expected)

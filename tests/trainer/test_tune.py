@@ -122,7 +122,7 @@ def test_ctrl_c_keeps_what_was_done(base: Path, planted_folder: Path, tmp_path: 
     given = argparse.Namespace(
         recipe=base, data=planted_folder, protocol="leave-one-out", trials=2, out=out, study=tmp_path / "kept.db"
     )
-    with pytest.raises(KeyboardInterrupt, match=r"kept\.db keeps 1 finished trials, and the same command goes on"):
+    with pytest.raises(KeyboardInterrupt, match=r"kept\.db keeps the 1 of 2 trials .* the same command goes on"):
         tune(given, Stopping(during=1))
     assert Recipe.read(out) == Recipe.read(base)
     person = Stopping(during=-1)
