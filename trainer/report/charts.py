@@ -1,7 +1,6 @@
 """Charts as SVG inside a page: matplotlib draws and the page's style colours, so that they are right in any light."""
 
 import io
-import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -16,9 +15,6 @@ from numpy.typing import NDArray
 
 from trainer.report.item_map import OTHER, ItemMap
 from trainer.report.names import metric_label
-
-# It says where it keeps its fonts, which is no news to who trains a model.
-logging.getLogger("matplotlib").setLevel(logging.ERROR)
 
 SERIES = 8
 """How many colours the page's style has: ``--series-0`` and on."""
