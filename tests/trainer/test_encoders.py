@@ -33,7 +33,7 @@ from trainer.two_stage import TwoStage, tensors
 
 T = TypeVar("T")
 CHAIN = 15
-# Where the recipe's learning rate is too high: it learns the walks by heart, and little of their genre beside them.
+# Where the planted recipe's rate is too high: it learns the walks by heart, and little of their genre beside them.
 LEARNING_RATES = {"bsarec": 0.01}
 
 
