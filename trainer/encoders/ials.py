@@ -65,7 +65,7 @@ class IalsEncoder(Encoder):
         """
         users_UD = self._solve(histories_UN, users_UD, self.items_ND)
         items_ND = self._solve(histories_UN.T.tocsr(), self.items_ND, users_UD)
-        turn_DD = torch.linalg.eigh(self._gram(items_ND)).eigenvectors
+        turn_DD: Tensor = torch.linalg.eigh(self._gram(items_ND)).eigenvectors
         self.items_ND = items_ND @ turn_DD
         self.gram_DD = self._gram(self.items_ND)
         turned_UD: Tensor = users_UD @ turn_DD
