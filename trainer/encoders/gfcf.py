@@ -21,6 +21,8 @@ _POWERS = 4
 class GfcfEncoder(Encoder):
     """Keeps as many directions as vectors have components; it gets better with several hundred of them."""
 
+    tuned = ("dimension",)
+
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
         super().__init__(recipe, sizes)
         self.directions_ND: Tensor
