@@ -40,14 +40,14 @@ def test_a_serving_image_has_no_torch(target: str, stages: dict[str, _Stage]) ->
         for _, rest in stages[name].instructions:
             assert "torch" not in rest
             assert "train]" not in rest
-            assert "[train" not in rest
+            assert "train]" not in rest
 
 
 def test_the_trainer_installs_torch_before_what_needs_it(stages: dict[str, _Stage]) -> None:
     """Proves that the CPU build is there first, so that pip has no reason to fetch the CUDA build."""
     runs = [rest for name in _sources("trainer", stages) for kind, rest in stages[name].instructions if kind == "RUN"]
-    (install,) = (run for run in runs if "[train" in run)
-    assert install.index("--index-url") < install.index("'torch>=") < install.index("[train")
+    (install,) = (run for run in runs if "train]" in run)
+    assert install.index("--index-url") < install.index("'torch>=") < install.index("train]")
     (wanted,) = re.findall(r"'(torch[^']*)'", install)
     assert f'"{wanted}"' in (ROOT / "pyproject.toml").read_text()
 
