@@ -27,8 +27,8 @@ def user_vectors(models: Path, histories: NDArray[np.int64], vectors: NDArray[np
     of_users = [_history(rows) for rows in histories]
     return np.concatenate(
         [
-            session.run(encoder_inputs(vectors, of_users[start : start + 50], HISTORY))
-            for start in range(0, len(of_users), 50)
+            session.run(encoder_inputs(vectors, part, HISTORY, np.zeros((len(part), 0), dtype=np.float32)))
+            for part in (of_users[start : start + 50] for start in range(0, len(of_users), 50))
         ]
     )
 

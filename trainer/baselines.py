@@ -14,7 +14,7 @@ from trainer.statistics import follow_counts, interaction_matrix
 _EASE_LAMBDA = 500.0
 _SEQUENTIAL_DECAY = 0.8
 # EASE inverts a dense matrix of the items, and the others hold one: beyond this they are left out of the report.
-MAX_DENSE_ITEMS = 20_000
+_MAX_DENSE_ITEMS = 20_000
 
 
 def popularity(dataset: Dataset, end: int) -> Scorer:
@@ -29,6 +29,20 @@ def item_knn(dataset: Dataset, end: int) -> Scorer:
     together = (matrix.T @ matrix).toarray()
     norms = np.sqrt(np.maximum(together.diagonal(), 1.0))
     return _linear(together / np.outer(norms, norms))
+
+
+def content_knn(dataset: Dataset, end: int) -> Scorer:
+    """Sum over the history of the cosine of the items' features; learns from no event, and so knows new items, too."""
+    features = dataset.item_features.matrix
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    directions = features / np.where(lengths > 0, lengths, 1.0)
+
+    def score(profiles: Profiles) -> NDArray[np.floating]:
+        return (
+            np.stack([directions[np.unique(history.rows)].sum(axis=0) for history in profiles.histories]) @ directions.T
+        )
+
+    return score
 
 
 def ease(dataset: Dataset, end: int) -> Scorer:
@@ -67,6 +81,15 @@ def _linear(weights: NDArray[np.float64]) -> Scorer:
 BASELINES: dict[str, Callable[[Dataset, int], Scorer]] = {
     "popularity": popularity,
     "itemknn": item_knn,
+    "contentknn": content_knn,
     "ease": ease,
     "cooccurrence": cooccurrence,
 }
+
+
+def baselines_for(dataset: Dataset) -> dict[str, Callable[[Dataset, int], Scorer]]:
+    """Those that the data's size and features allow."""
+    left_out = set() if dataset.item_features.names else {"contentknn"}
+    if len(dataset.item_ids) > _MAX_DENSE_ITEMS:
+        left_out |= {"itemknn", "ease", "cooccurrence"}
+    return {name: fit for name, fit in BASELINES.items() if name not in left_out}

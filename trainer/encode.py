@@ -36,13 +36,13 @@ class Encoded:
         return cls(encoder=encoder, length=length, vectors=array, inputs=array if inputs is None else inputs.numpy())
 
     @torch.no_grad()
-    def user_vectors(self, histories: Sequence[History]) -> NDArray[np.float32]:
-        """One vector for each history, ``[histories, dimension]``."""
-        inputs = encoder_inputs(self.inputs, histories, self.length)
+    def user_vectors(self, histories: Sequence[History], features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """One vector for each history and its user's features ``[histories, U]``: ``[histories, dimension]``."""
+        inputs = encoder_inputs(self.inputs, histories, self.length, features)
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.items()}
         vectors: NDArray[np.float32] = self.encoder(**tensors).numpy()
         return vectors
 
     def scores(self, profiles: Profiles) -> NDArray[np.float32]:
         """Inner products with every item, ``[B, items]``."""
-        return self.user_vectors(profiles.histories) @ self.vectors.T
+        return self.user_vectors(profiles.histories, profiles.features) @ self.vectors.T

@@ -29,7 +29,7 @@ class EncoderBatch:
     ``rows``, ``values``, ``events`` and ``mask`` ``[B, L]`` are the inputs, ``predicted`` ``[B, L]`` marks the places
     whose next event is learnt; ``targets`` ``[P]`` are its item rows, ``liked`` ``[P]`` whether it is a like.
     ``against`` is what the targets are told from: negatives, or all of the catalogue but what the user has, of which
-    it is the mask ``[P, items]``.
+    it is the mask ``[P, items]``. ``user_features`` ``[B, U]`` describe the users.
     """
 
     rows: Tensor
@@ -40,6 +40,7 @@ class EncoderBatch:
     targets: Tensor
     liked: Tensor
     against: Negatives | Tensor
+    user_features: Tensor
 
 
 class EncoderBatches:
@@ -64,6 +65,7 @@ class EncoderBatches:
 
     def _batch(self, batch: WindowBatch) -> EncoderBatch:
         data, real = self._dataset.histories, batch.mask > 0
+        users = np.searchsorted(self._dataset.user_offsets, batch.windows.starts, side="right") - 1
         return EncoderBatch(
             rows=_rows(data.item_rows[batch.inputs]),
             values=torch.from_numpy(np.where(real, data.values[batch.inputs], np.float32("nan"))),
@@ -72,6 +74,7 @@ class EncoderBatches:
             predicted=torch.from_numpy(batch.predicted),
             targets=_rows(data.item_rows[batch.targets]),
             liked=torch.from_numpy(data.likes[batch.targets]),
+            user_features=torch.from_numpy(self._dataset.known_user_features[users]),
             against=self._negatives() if self.sampled else torch.from_numpy(seen_before(self._dataset, batch)),
         )
 

@@ -8,6 +8,7 @@ from typing import Self
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from trainer.data import Dataset
 from trainer.encode import Encoded
@@ -64,6 +65,12 @@ class EncoderTraining(ABC):
         self.recipe = recipe
         self.encoder = build_encoder(recipe, encoder_sizes(dataset, end))
 
+    def known_by_history(self, users: int) -> Tensor:
+        """Which users, ``[users, 1]``, a step does not leave with their features alone."""
+        if self.encoder.by_features is None:
+            return torch.ones((users, 1), dtype=torch.bool)
+        return torch.rand(users, 1) >= self.recipe.history_dropout
+
     @abstractmethod
     def epoch(self, reporter: Reporter, name: str) -> float:
         """Goes once through what is learnt from; returns the mean loss."""
@@ -106,6 +113,8 @@ def encoder_sizes(dataset: Dataset, end: int) -> EncoderSizes:
         items=len(dataset.item_ids),
         # Without a column there is nothing to multiply: one of zeros stands in.
         item_features=features if features.shape[1] else np.zeros((len(features), 1), dtype=np.float32),
+        learnt=np.bincount(dataset.item_rows[:end], minlength=len(dataset.item_ids)) > 0,
+        user_features=len(dataset.user_features.names) and dataset.known_user_features.shape[1],
         value_edges=edges.astype(np.float32),
         events=len(dataset.event_names),
     )

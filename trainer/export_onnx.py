@@ -30,9 +30,9 @@ def export_encoder(model: TwoStage, path: Path) -> None:
     """
     users, length = torch.export.Dim("users"), torch.export.Dim("length", max=model.recipe.encoder.history)
     by_place = {0: users, 1: length}
-    shapes = dict.fromkeys(("history_vectors", "history_values", "history_events", "history_mask"), by_place)
-    module = model.encoded.encoder
-    _export(module, _encoder_sample(model, 2, 3), shapes, path)
+    module, sample = model.encoded.encoder, _encoder_sample(model, 2, 3)
+    shapes = {name: {0: users} if name == "user_features" else by_place for name in sample}
+    _export(module, sample, shapes, path)
     for size in SIZES:
         length_of_sample = min(size, model.recipe.encoder.history)
         _check(module, path, _encoder_sample(model, 2, length_of_sample), f"history of {length_of_sample}")
@@ -77,12 +77,15 @@ def _check(module: nn.Module, path: Path, sample: dict[str, Tensor], what: str) 
 
 def _encoder_sample(model: TwoStage, users: int, length: int) -> dict[str, Tensor]:
     history = _history_sample(model, users, length, model.items.inputs)
-    return {
+    sample = {
         "history_vectors": history["history_vectors"],
         "history_values": history["history_values"],
         "history_events": torch.zeros((users, length), dtype=torch.int64),
         "history_mask": history["history_mask"],
     }
+    if model.encoded.encoder.by_features is not None:
+        sample["user_features"] = torch.rand((users, model.encoded.encoder.by_features.in_features))
+    return sample
 
 
 def _ranker_sample(model: TwoStage, users: int, length: int, count: int) -> dict[str, Tensor]:

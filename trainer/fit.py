@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from trainer.baselines import BASELINES, MAX_DENSE_ITEMS
+from trainer.baselines import baselines_for
 from trainer.data import Dataset
 from trainer.encode import Encoded
 from trainer.encoder_training import Trained, Validation
@@ -88,8 +88,7 @@ def evaluate_baselines(task: Task) -> Figures:
 
 def baseline_lists(task: Task) -> Lists:
     """The baselines' answers to the test; they learn from all that is known before it."""
-    items = len(task.dataset.item_ids)
-    chosen = BASELINES if items <= MAX_DENSE_ITEMS else {"popularity": BASELINES["popularity"]}
+    chosen = baselines_for(task.dataset)
     return {name: lists_of_test(fit(task.dataset, task.known_end), task) for name, fit in chosen.items()}
 
 

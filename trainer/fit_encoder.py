@@ -87,7 +87,10 @@ class NextItemTraining(EncoderTraining):
     def _queries(self, batch: EncoderBatch, vectors_BLD: Tensor) -> Tensor:
         vectors_BLD = vectors_BLD * batch.mask[..., None]
         states_BLD = self.encoder.states(vectors_BLD, batch.values, batch.events, batch.mask)
-        return self.encoder.queries(states_BLD[batch.predicted], batch.liked)
+        queries_PD = self.encoder.queries(states_BLD[batch.predicted], batch.liked)
+        line_P = batch.predicted.nonzero()[:, 0]
+        known_B1 = self.known_by_history(len(batch.rows))
+        return self.encoder.with_features(queries_PD, known_B1[line_P], batch.user_features[line_P])
 
 
 _WAYS_OF_LEARNING: tuple[tuple[type[Encoder], type[EncoderTraining]], ...] = (

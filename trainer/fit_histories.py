@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import numpy as np
 import torch
-from scipy import sparse
+from numpy.typing import NDArray
 from torch import Tensor
 
 from trainer import losses
@@ -30,6 +30,7 @@ class HistoryTraining(EncoderTraining):
         super().__init__(dataset, end, recipe, seed)
         self._random = np.random.default_rng(seed)
         self._histories_UN = history_counts(dataset, end, recipe.history)
+        self._features_UF = torch.from_numpy(dataset.known_user_features)
         self._users = np.flatnonzero(np.diff(self._histories_UN.indptr))
         self.encoder.begin(self._histories_UN)
         steps = recipe.epochs * -(-len(self._users) // recipe.batch_size)
@@ -38,19 +39,22 @@ class HistoryTraining(EncoderTraining):
     def epoch(self, reporter: Reporter, name: str) -> float:
         """Each history once, in random order; returns the mean loss of an interaction."""
         self.encoder.train()
-        losses_of_steps = [self._step(batch) for batch in reporter.track(list(self._batches()), name)]
+        losses_of_steps = [self._step(users) for users in reporter.track(list(self._batches()), name)]
         self.encoder.eval().settle()
         return float(np.mean(losses_of_steps))
 
-    def _batches(self) -> Iterator[sparse.csr_array]:
+    def _batches(self) -> Iterator[NDArray[np.int64]]:
         users = self._random.permutation(self._users)
         for start in range(0, len(users), self.recipe.batch_size):
-            yield self._histories_UN[users[start : start + self.recipe.batch_size]]
+            yield users[start : start + self.recipe.batch_size]
 
-    def _step(self, histories_BN: sparse.csr_array) -> float:
+    def _step(self, users: NDArray[np.int64]) -> float:
+        histories_BN = self._histories_UN[users]
         found = self.encoder.represent(histories_BN)
-        wanted_B = (found.users * product(histories_BN, found.items)).sum(dim=-1)
-        logits_BS = found.users @ self._against(found.items).T
+        known_B1 = self.known_by_history(len(users))
+        users_BD = self.encoder.with_features(found.users, known_B1, self._features_UF[torch.from_numpy(users)])
+        wanted_B = (users_BD * product(histories_BN, found.items)).sum(dim=-1)
+        logits_BS = users_BD @ self._against(found.items).T
         counts_B = torch.from_numpy(histories_BN.sum(axis=1))
         loss = losses.multinomial(wanted_B, logits_BS, counts_B).sum() / counts_B.sum()
         self._optimiser.step(loss + found.penalty)

@@ -60,9 +60,10 @@ class RankingExamples:
         transitions = np.empty((*shape, FEATURE_COUNT), dtype=np.float32)
         vectors = np.empty((len(events), encoded.vectors.shape[1]), dtype=np.float32)
         histories: list[History] = []
+        features = dataset.known_user_features
         for batch in batches(events):
             of_batch = histories_before(dataset, batch)
-            found = retrieve(encoded, items, of_batch, count)
+            found = retrieve(encoded, items, of_batch, features[dataset.user_rows[batch]], count)
             part = slice(len(histories), len(histories) + len(batch))
             rows[part], scores[part] = found.candidates.rows, _finite(found.candidates.scores)
             transitions[part], vectors[part] = found.candidates.transitions, found.user_vectors
@@ -71,7 +72,7 @@ class RankingExamples:
         return cls(
             histories=histories,
             user_vectors=vectors,
-            user_features=dataset.known_user_features[dataset.user_rows[events]],
+            user_features=features[dataset.user_rows[events]],
             candidates=CandidateLists(rows=rows, scores=scores, transitions=transitions),
             chosen=np.where(hit.any(axis=1), hit.argmax(axis=1), -1),
             likes=dataset.likes[events],

@@ -65,4 +65,5 @@ def user_vectors(model: TwoStage, dataset: Dataset) -> np.ndarray[tuple[int, int
     # Of different users, or those who choose the parameters would be those who measure them.
     ends = dataset.user_offsets[1:][np.diff(dataset.user_offsets) > 1]
     events = np.sort(dataset.user_events[ends - 1])[-_USERS:]
-    return model.encoded.user_vectors(histories_before(dataset, events))
+    features = dataset.known_user_features[dataset.user_rows[events]]
+    return model.encoded.user_vectors(histories_before(dataset, events), features)

@@ -68,7 +68,11 @@ class Interactions:
 
 @dataclass(frozen=True, kw_only=True)
 class FeatureColumns:
-    """A table of items or users: its file, its id column and how each column becomes features."""
+    """A table of items or users: its file, its id column and how each column becomes features.
+
+    Of a column of `text`, or of lists of words there, the TF-IDF's main `directions` are features: the way for columns
+    of far more than 256 categories. `vectors` are columns of lists of numbers, such as the embedding of an image.
+    """
 
     file: str
     id: str
@@ -76,6 +80,8 @@ class FeatureColumns:
     multi_valued: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()
     text: tuple[str, ...] = ()
+    vectors: tuple[str, ...] = ()
+    directions: int = _within(16, 1, 4096)
     separator: str = "|"
 
 
@@ -116,6 +122,9 @@ class Encoder:
 
     Training ends after `epochs`, or when the validation's figure has not grown for `patience` of them.
 
+    At each step `id_dropout` of the items are known by their features alone, and `history_dropout` of the users; with
+    none of them, the encoder does not read what describes a user.
+
     Of encoders that learn from whole histories: `temperature`, `noise` and `contrast` are lightgcn's, `kl_weight` the
     autoencoder's (0 leaves it denoising alone), `unobserved_weight` and `regularisation` those of ials.
     `low_pass` is bsarec's: of what a block mixes of a history, the share that is not attention but a filter of slow
@@ -135,6 +144,8 @@ class Encoder:
     learning_rate: float = _within(0.004, 1e-8, 10, Range(3e-4, 3e-2, log=True))
     weight_decay: float = _within(0.01, 0, 10, Range(1e-4, 0.3, log=True))
     batch_size: int = _within(16, 1, 1_000_000, Choices(16, 32, 64, 128, 256))
+    id_dropout: float = _within(0, 0, 0.95, Range(0, 0.7))
+    history_dropout: float = _within(0, 0, 0.95)
     softmax_limit: int = _within(10_000, 0, 100_000_000)
     negatives: int = _within(2048, 1, 10_000_000)
     temperature: float = _within(0.1, 1e-3, 100, Range(0.05, 0.5, log=True))

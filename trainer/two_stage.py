@@ -48,7 +48,7 @@ class TwoStage:
         self, histories: Sequence[History], user_features: NDArray[np.float32]
     ) -> tuple[Retrieval, NDArray[np.int64]]:
         """Each user's candidates, and the places ``[users, candidates]`` that put them into the ranker's order."""
-        found = retrieve(self.encoded, self.items, histories, self.recipe.ranker.candidates)
+        found = retrieve(self.encoded, self.items, histories, user_features, self.recipe.ranker.candidates)
         inputs = ranker_inputs(
             self.items, histories, self.recipe.ranker.history, found.user_vectors, user_features, found.candidates
         )
@@ -65,9 +65,11 @@ class TwoStage:
         return np.take_along_axis(found.candidates.rows, order, axis=1)[:, :limit]
 
 
-def retrieve(encoded: Encoded, items: ItemTables, histories: Sequence[History], count: int) -> Retrieval:
+def retrieve(
+    encoded: Encoded, items: ItemTables, histories: Sequence[History], features: NDArray[np.float32], count: int
+) -> Retrieval:
     """The ``count`` nearest items that each user does not have yet."""
-    vectors = encoded.user_vectors(histories)
+    vectors = encoded.user_vectors(histories, features)
     scores = vectors @ encoded.vectors.T
     hide_seen(scores, histories)
     rows = best_first(scores, count)

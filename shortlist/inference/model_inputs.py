@@ -32,23 +32,21 @@ class CandidateLists:
     transitions: NDArray[np.float32]
 
 
-def encoder_inputs(items: NDArray[np.float32], histories: Sequence[History], length: int) -> Inputs:
+def encoder_inputs(
+    items: NDArray[np.float32], histories: Sequence[History], length: int, user_features: NDArray[np.float32]
+) -> Inputs:
     """Inputs of the user encoder, the last ``length`` interactions, oldest first, padded on the left.
 
-    ``items`` ``[items, I]`` is what each is read as.
-
-    Raises:
-        ValueError: a history is empty; there is nothing to encode.
+    ``items`` ``[items, I]`` is what each is read as. An empty history is all padding: ``user_features`` ``[B, U]``,
+    zeros for a stranger, are all that is known then.
     """
-    recent = [history.last(length) for history in histories]
-    if not all(len(history) for history in recent):
-        raise ValueError("an empty history has no vector")
-    rows, values, events, mask = _padded(recent)
+    rows, values, events, mask = _padded([history.last(length) for history in histories])
     return {
         "history_vectors": items.take(rows, axis=0) * mask[..., None],
         "history_values": values,
         "history_events": events,
         "history_mask": mask,
+        "user_features": user_features,
     }
 
 

@@ -17,11 +17,13 @@ class UserEncoder:
 
     def __init__(self, bundle: Bundle) -> None:
         self._inputs = bundle.items.inputs
+        self._features = bundle.users.features.shape[1]
         self._length = bundle.manifest.encoder_history
         self._session = OnnxSession(bundle.directory / USER_ENCODER)
 
     def encode(self, histories: Sequence[History]) -> NDArray[np.float32]:
-        """The vectors ``[users, dimension]`` of users with at least one interaction each."""
-        inputs = encoder_inputs(self._inputs, histories, self._length)
+        """The vectors ``[users, dimension]`` of users with at least one interaction each, as of strangers."""
+        features = np.zeros((len(histories), self._features), dtype=np.float32)
+        inputs = encoder_inputs(self._inputs, histories, self._length, features)
         with metrics.INFERENCE_SECONDS["user_encoder"].time():
             return self._session.run(inputs)

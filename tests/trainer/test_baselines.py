@@ -1,6 +1,6 @@
 """Each baseline against the same model written with dense matrices."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from shortlist.inference.history import History
-from trainer.baselines import BASELINES, cooccurrence, ease, item_knn, popularity
+from trainer.baselines import BASELINES, baselines_for, content_knn, cooccurrence, ease, item_knn, popularity
 from trainer.data import Dataset
 from trainer.histories import histories_before
 from trainer.queries import Profiles
@@ -55,6 +55,18 @@ def test_item_knn_sums_cosines(planted: Dataset, dense: NDArray[np.float64], pro
     """Proves the cosine of the items' users, summed over a history with each item once."""
     unit = dense / np.maximum(np.linalg.norm(dense, axis=0), 1.0)
     np.testing.assert_allclose(item_knn(planted, END)(profiles), summed(unit.T @ unit, profiles.histories))
+
+
+def test_content_knn_sums_the_cosines_of_features(planted: Dataset, profiles: Profiles) -> None:
+    """Proves that the score of an item is how many of the history are of its genre, though nobody had it."""
+    same = np.arange(60)[:, None] // 15 == np.arange(60) // 15
+    found = content_knn(planted, 0)(profiles)
+    np.testing.assert_allclose(found, summed(same.astype(np.float64), profiles.histories), rtol=1e-5)
+
+
+def test_without_features_there_is_no_content_to_compare(dataset_of: Callable[..., Dataset]) -> None:
+    """Proves that the report has no line of zeros."""
+    assert "contentknn" not in baselines_for(dataset_of([("u", "a", 0, 5.0), ("v", "b", 1, 5.0)]))
 
 
 def test_ease_solves_its_regression(planted: Dataset, dense: NDArray[np.float64], profiles: Profiles) -> None:

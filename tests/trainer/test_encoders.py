@@ -9,6 +9,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 from shortlist.inference.history import History
@@ -79,7 +80,8 @@ def histories(planted: Dataset, split: Split) -> list[History]:
 @pytest.fixture
 def inputs(encoded: Encoded, histories: list[History]) -> dict[str, Tensor]:
     """What the encoder is given of them, without padding: the last five events of the longer ones."""
-    return tensors(encoder_inputs(encoded.vectors, [one for one in histories if len(one) >= 5], 5))
+    long = [one for one in histories if len(one) >= 5]
+    return tensors(encoder_inputs(encoded.vectors, long, 5, strangers(len(long))))
 
 
 def history_of(rows: Sequence[int]) -> History:
@@ -94,7 +96,17 @@ def history_of(rows: Sequence[int]) -> History:
 
 def profiles_of(histories: Sequence[History]) -> Profiles:
     """Strangers, of whom only the histories are known."""
-    return Profiles(histories=histories, features=np.zeros((len(histories), 1), dtype=np.float32))
+    return Profiles(histories=histories, features=strangers(len(histories)))
+
+
+def strangers(count: int) -> NDArray[np.float32]:
+    """The features of people of no table: two countries, and whether they are known."""
+    return np.zeros((count, 3), dtype=np.float32)
+
+
+def vectors_of(encoded: Encoded, histories: Sequence[History]) -> NDArray[np.float32]:
+    """Of strangers."""
+    return encoded.user_vectors(histories, strangers(len(histories)))
 
 
 @torch.no_grad()
@@ -134,8 +146,8 @@ def test_a_stranger_is_understood_by_what_they_did(encoded: Encoded) -> None:
 
 def test_a_batch_equals_one_at_a_time(encoded: Encoded, histories: list[History]) -> None:
     """Proves that neither the other users nor the padding to the longest of them changes a vector."""
-    together = encoded.user_vectors(histories)
-    alone = np.concatenate([encoded.user_vectors([history]) for history in histories])
+    together = vectors_of(encoded, histories)
+    alone = np.concatenate([vectors_of(encoded, [history]) for history in histories])
     np.testing.assert_allclose(together, alone, rtol=1e-5, atol=1e-5)
     assert np.std(together, axis=0).min() > 0.01
 
@@ -165,14 +177,81 @@ def test_padding_says_nothing(encoded: Encoded, inputs: dict[str, Tensor]) -> No
 def test_a_history_beyond_the_limit_equals_its_last_part(encoded: Encoded) -> None:
     """Proves that a long history costs no more than the limit, and that its latest events are the ones kept."""
     long = history_of([row % 60 for row in range(7, 90)])
-    np.testing.assert_array_equal(encoded.user_vectors([long]), encoded.user_vectors([long.last(16)]))
-    assert not np.array_equal(encoded.user_vectors([long]), encoded.user_vectors([long.last(15)]))
+    np.testing.assert_array_equal(vectors_of(encoded, [long]), vectors_of(encoded, [long.last(16)]))
+    assert not np.array_equal(vectors_of(encoded, [long]), vectors_of(encoded, [long.last(15)]))
 
 
-def test_an_empty_history_has_no_vector(encoded: Encoded) -> None:
-    """Proves that it is refused rather than answered with the vector of padding."""
-    with pytest.raises(ValueError, match="empty history"):
-        encoded.user_vectors([history_of([1]), history_of([])])
+def test_an_empty_history_says_nothing(encoded: Encoded) -> None:
+    """Proves that a stranger who did nothing has a vector of zeros, not that of padding."""
+    found = vectors_of(encoded, [history_of([1]), history_of([])])
+    assert found[0].any()
+    assert not found[1].any()
+
+
+@pytest.mark.parametrize("name", sorted(set(ENCODERS) - {"gfcf", "ials"}))
+def test_a_new_user_is_understood_by_their_features(
+    planted: Dataset, split: Split, recipe: Recipe, reporter: Reporter, name: str
+) -> None:
+    """Proves that somebody who has done nothing gets a vector: of each country half of the genres are liked, and of the
+    ten first items nearly all are theirs; and that a history still counts beside the features.
+    """
+    dropping = replace(recipe.encoder, name=name, history_dropout=0.3)
+    trained = fit_encoder(planted, split.encoder_end, dropping, 0, reporter, None)
+    encoded = Encoded.of(trained.encoder, 16)
+    countries = np.array([[1, 0, 1], [0, 1, 1]], dtype=np.float32)
+    scores = encoded.scores(Profiles(histories=[history_of([])] * 2, features=countries))
+    genres = np.argsort(-scores, axis=1)[:, :10] // CHAIN
+    of_country = np.array([[1, 3], [0, 2]])  # by the planted user's number
+    assert np.mean([np.isin(line, liked).mean() for line, liked in zip(genres, of_country, strict=True)]) > 0.9
+    walks = [history_of([genre * CHAIN + place for place in range(4)]) for genre in range(4)]
+    scores = encoded.scores(Profiles(histories=walks, features=countries[[1, 0, 1, 0]]))
+    hide_seen(scores, walks)
+    assert (np.argsort(-scores, axis=1)[:, :5] // CHAIN == np.arange(4)[:, None]).mean() > 0.7
+
+
+@pytest.mark.parametrize("limit", [10_000, 0])
+@pytest.mark.parametrize("name", sorted(name for name in ENCODERS if issubclass(ENCODERS[name], SequenceEncoder)))
+def test_an_item_that_nobody_had_is_ranked_by_what_it_is(
+    planted: Dataset, recipe: Recipe, reporter: Reporter, name: str, limit: int
+) -> None:
+    """Proves that an item without an event is in the index by its features alone, and that these are worth something:
+    of four such items, who walks a chain is offered the one of their genre.
+    """
+    cold = np.arange(4) * CHAIN + 7
+    warm = planted.in_order(np.flatnonzero(~np.isin(planted.item_rows, cold)))
+    dropping = replace(recipe.encoder, name=name, id_dropout=0.5, softmax_limit=limit, negatives=32)
+    trained = fit_encoder(warm, len(warm.times), dropping, 0, reporter, None)
+    encoded = Encoded.of(trained.encoder, 16)
+    assert isinstance(trained.encoder, SequenceEncoder)
+    with torch.no_grad():
+        content = trained.encoder.items.content(torch.from_numpy(planted.item_features.matrix)).numpy()
+    alone = np.isclose(encoded.vectors, content, atol=1e-6).all(axis=1)
+    np.testing.assert_array_equal(np.flatnonzero(alone), cold)
+    walks = [history_of([genre * CHAIN + start + step for step in range(4)]) for genre in range(4) for start in (0, 9)]
+    scores = encoded.scores(profiles_of(walks))[:, cold]
+    assert (scores.argmax(axis=1) == np.repeat(np.arange(4), 2)).mean() > 0.8
+
+
+@pytest.mark.parametrize("name", ["autoencoder", "lightgcn", "two_tower"])
+def test_the_graph_reads_features_only_where_the_encoder_does(
+    model: TwoStage, planted: Dataset, recipe: Recipe, tmp_path: Path, name: str
+) -> None:
+    """Proves that ONNX Runtime gives PyTorch's vectors from features, without a history, too."""
+    torch.manual_seed(0)
+    dropping = replace(recipe.encoder, name=name, history_dropout=0.3)
+    encoder = build_encoder(dropping, encoder_sizes(planted, len(planted.times))).eval()
+    encoded = Encoded.of(encoder, 16)
+    items = replace(model.items, vectors=encoded.vectors, inputs=encoded.inputs)
+    export_encoder(replace(model, encoded=encoded, items=items), tmp_path / "user_encoder.onnx")
+    session = onnxruntime.InferenceSession(tmp_path / "user_encoder.onnx", providers=["CPUExecutionProvider"])
+    histories = [history_of([]), history_of([3, 4])]
+    given = encoder_inputs(encoded.inputs, histories, 16, planted.known_user_features[:2])
+    names = {one.name for one in session.get_inputs()}
+    assert "user_features" in names
+    found = session.run(None, {key: array for key, array in given.items() if key in names})[0]
+    expected = encoded.user_vectors(histories, planted.known_user_features[:2])
+    np.testing.assert_allclose(found, expected, rtol=1e-4, atol=1e-4)
+    assert expected[0].any()
 
 
 def test_the_exported_graph_is_the_encoder(model: TwoStage, tmp_path: Path) -> None:
@@ -182,10 +261,11 @@ def test_the_exported_graph_is_the_encoder(model: TwoStage, tmp_path: Path) -> N
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for lengths in ((1,), (16, 16), (3, 1, 9, 2, 5)):
         histories = [history_of(range(length)) for length in lengths]
-        given = encoder_inputs(model.encoded.vectors, histories, 16)
+        given = encoder_inputs(model.encoded.inputs, histories, 16, strangers(len(histories)))
         names = {one.name for one in session.get_inputs()}
+        assert "user_features" not in names
         found = session.run(None, {name: array for name, array in given.items() if name in names})[0]
-        np.testing.assert_allclose(found, model.encoded.user_vectors(histories), rtol=1e-4, atol=1e-4)
+        np.testing.assert_allclose(found, vectors_of(model.encoded, histories), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("limit", [10_000, 0])

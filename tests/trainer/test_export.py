@@ -87,7 +87,7 @@ def test_the_exported_models_say_what_pytorch_says(
     histories, features = histories_before(planted, events), planted.known_user_features[planted.user_rows[events]]
     encoder, ranker = OnnxSession(exported / USER_ENCODER), OnnxSession(exported / RANKER)
     found, order = final.rank(histories, features)
-    vectors = encoder.run(encoder_inputs(final.encoded.vectors, histories, 16))
+    vectors = encoder.run(encoder_inputs(final.encoded.vectors, histories, 16, features))
     np.testing.assert_allclose(vectors, found.user_vectors, atol=1e-4)
     for line in (slice(0, 9), slice(4, 5)):
         part = replace(
@@ -132,7 +132,8 @@ def test_the_users_that_choose_and_measure_an_index_are_different_people(final: 
     vectors = user_vectors(final, planted)
     assert len(vectors) == len(planted.user_ids)
     last = [planted.rows_of_user(user)[-1] for user in range(len(planted.user_ids))]
-    expected = final.encoded.user_vectors(histories_before(planted, sorted(last)))
+    features = planted.known_user_features[planted.user_rows[sorted(last)]]
+    expected = final.encoded.user_vectors(histories_before(planted, sorted(last)), features)
     np.testing.assert_allclose(vectors, expected, atol=1e-6)
 
 

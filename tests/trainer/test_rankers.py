@@ -43,7 +43,8 @@ def events(planted: Dataset, split: Split) -> np.ndarray[tuple[int], np.dtype[np
 @pytest.fixture(scope="module")
 def found(model: TwoStage, planted: Dataset, events: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Retrieval:
     """What the first stage found for them."""
-    return retrieve(model.encoded, model.items, histories_before(planted, events), 40)
+    features = planted.known_user_features[planted.user_rows[events]]
+    return retrieve(model.encoded, model.items, histories_before(planted, events), features, 40)
 
 
 @pytest.fixture

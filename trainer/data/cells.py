@@ -88,6 +88,29 @@ def _numbers(table: Table, column: str) -> pl.Series:
     return series.cast(pl.Float64, strict=False).cast(pl.Float32, strict=False)
 
 
+def vectors(table: Table, column: str) -> pl.Series:
+    """Lists of numbers [n], float32, all as long, null where missing. Raises DataError."""
+    series = table.column(column)
+    if not isinstance(series.dtype, pl.List | pl.Array) or not series.dtype.inner.is_numeric():
+        raise DataError(f"{table.name}, column {column!r}: {series.dtype} is not a list of numbers")
+    lists = series.cast(pl.List(pl.Float32), strict=False)
+    known = lists.list.len().drop_nulls()
+    length = known[0] if len(known) else 0
+    table.refuse(
+        column, (lists.list.len() != length).fill_null(False), f"not {length} numbers, as in the first vector,"
+    )
+    finite = lists.list.eval(pl.element().is_finite().fill_null(False)).list.all()
+    table.refuse(column, ~finite.fill_null(True), "numbers that are missing or not finite")
+    return lists
+
+
+def texts(table: Table, column: str) -> pl.Series:
+    """Text [n], or lists of text [n] of a list column, null where missing. Raises DataError."""
+    if isinstance(table.column(column).dtype, pl.List):
+        return word_lists(table, column, "")
+    return words(table, column)
+
+
 def words(table: Table, column: str) -> pl.Series:
     """Text [n] of any column that is not nested, null where missing. Raises DataError."""
     series = table.column(column)

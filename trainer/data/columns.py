@@ -1,4 +1,4 @@
-"""A table's columns as features: categories as ones, numbers standardised and binned, text as its main directions."""
+"""A table's columns as features: ones for categories, numbers standardised and binned, text as its main directions."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -8,14 +8,13 @@ import polars as pl
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import svds
 
-from trainer.data.cells import measures, unique_ids, word_lists, words
+from trainer.data.cells import measures, texts, unique_ids, vectors, word_lists, words
 from trainer.data.dataset import Features, Floats
 from trainer.data.tables import Table
 from trainer.recipe import FeatureColumns
 
 _CATEGORIES = 256
 _BINS = 8
-_DIRECTIONS = 16
 _IN_ROWS = 2
 
 
@@ -28,7 +27,9 @@ class Block:
 
 
 def parsed(table: Table, columns: FeatureColumns) -> pl.DataFrame:
-    """`id` and the columns that become features, in the file's order: lists of text, numbers, text; null where missing.
+    """`id` and the columns that become features, in the file's order: lists of text or numbers, numbers, text.
+
+    What is missing is null.
 
     Raises DataError for a column that is missing or of another type, and for an id that is there twice.
     """
@@ -41,19 +42,20 @@ def parsed(table: Table, columns: FeatureColumns) -> pl.DataFrame:
                 for name in columns.multi_valued
             ),
             *(measures(table, name).alias(f"numeric:{name}") for name in columns.numeric),
-            *(words(table, name).alias(f"text:{name}") for name in columns.text),
+            *(texts(table, name).alias(f"text:{name}") for name in columns.text),
+            *(vectors(table, name).alias(f"vectors:{name}") for name in columns.vectors),
         ]
     )
 
 
-def features(frame: pl.DataFrame) -> Features:
-    """Features of what `parsed` gave, once its rows are those of the dataset."""
+def features(frame: pl.DataFrame, columns: FeatureColumns) -> Features:
+    """Features of what `parsed` gave of the columns, once its rows are those of the dataset."""
     names: list[str] = []
     kinds: list[str] = []
     matrices = [np.zeros((frame.height, 0), dtype=np.float32)]
     for column in frame.drop("id").iter_columns():
         kind, _, name = column.name.partition(":")
-        block = _MAKERS[kind](name, column)
+        block = text(name, column, columns.directions) if kind == "text" else _MAKERS[kind](name, column)
         names += block.names
         kinds += [kind] * len(block.names)
         matrices.append(block.matrix)
@@ -89,13 +91,24 @@ def numeric(name: str, numbers: pl.Series) -> Block:
     return Block(names=[name, *(f"{name}[{position}]" for position in range(len(used)))], matrix=matrix)
 
 
-def text(name: str, texts: pl.Series) -> Block:
-    """The main directions of the TF-IDF of texts [n], scaled by their singular values: latent semantic analysis.
+def vector(name: str, lists: pl.Series) -> Block:
+    """The numbers of vectors [n] of one length; all zeros where null."""
+    present = lists.is_not_null().to_numpy()
+    known = lists.drop_nulls()
+    length = len(known[0]) if len(known) else 0
+    matrix = np.zeros((len(lists), length), dtype=np.float32)
+    matrix[present] = known.explode().to_numpy().reshape(len(known), length) if length else 0
+    return Block(names=[f"{name}.{position}" for position in range(length)], matrix=matrix)
+
+
+def text(name: str, texts: pl.Series, most: int) -> Block:
+    """The main directions of the TF-IDF of texts, or of lists of words, [n], scaled by their singular values: latent
+    semantic analysis.
 
     Deerwester et al. 1990. The sign of each is such that its largest loading is positive.
     """
     weights = _tf_idf(texts)
-    directions = min(_DIRECTIONS, min(weights.shape) - 1)
+    directions = min(most, min(weights.shape) - 1)
     if directions < 1:
         return Block(names=[], matrix=np.zeros((len(texts), 0), dtype=np.float32))
     left, scale, right = svds(weights, k=directions, rng=np.random.default_rng(0))
@@ -108,7 +121,8 @@ def text(name: str, texts: pl.Series) -> Block:
 
 def _tf_idf(texts: pl.Series) -> csr_array:
     """[n, tokens] of tokens in at least two rows, rows of length one; idf as in scikit-learn, smoothed."""
-    tokens = _pairs(texts.str.to_lowercase().str.extract_all(r"\w+"), repeats=True)
+    listed = texts.dtype == pl.List(pl.String)
+    tokens = _pairs(texts if listed else texts.str.to_lowercase().str.extract_all(r"\w+"), repeats=True)
     counts = tokens.group_by("row", "word").len("count").sort("row", "word")
     shared = counts["word"].value_counts(name="rows").filter(pl.col("rows") >= _IN_ROWS).sort("word")
     counts = counts.join(shared, on="word", maintain_order="left")
@@ -135,5 +149,5 @@ _MAKERS: Mapping[str, Callable[[str, pl.Series], Block]] = {
     "categorical": multi_hot,
     "multi_valued": multi_hot,
     "numeric": numeric,
-    "text": text,
+    "vectors": vector,
 }

@@ -23,9 +23,9 @@ class Features:
     """Numbers that describe each user or item; zeros for one that its table does not have."""
 
     names: tuple[str, ...]
-    """[F], such as `genres=Comedy`, `year`, `year[3]`, `title~0`."""
+    """[F], such as `genres=Comedy`, `year`, `year[3]`, `title~0`, `cover.0`."""
     kinds: tuple[str, ...]
-    """[F], each `categorical`, `multi_valued`, `numeric` or `text`."""
+    """[F], each `categorical`, `multi_valued`, `numeric`, `text` or `vectors`."""
     matrix: Floats
     """[n, F]."""
 

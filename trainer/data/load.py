@@ -16,7 +16,7 @@ from trainer.data.dataset import DataCounts, Dataset, Histories, Ids, group_by_u
 from trainer.data.events import event_arrays, read_events, used_columns
 from trainer.data.tables import Table, read_table, read_tables
 from trainer.errors import DataError
-from trainer.recipe import FeatureColumns, Recipe
+from trainer.recipe import FeatureColumns, Items, Recipe, Users
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -51,8 +51,8 @@ def load(data_dir: Path, recipe: Recipe) -> Dataset:
         user_events=user_events,
         position=position,
         histories=Histories.of(events, user_events),
-        item_features=features(_aligned(items, item_frame, "id")),
-        user_features=features(_aligned(users, user_frame, "id")),
+        item_features=features(_aligned(items, item_frame, "id"), recipe.items or Items()),
+        user_features=features(_aligned(users, user_frame, "id"), recipe.users or Users()),
         item_table=_item_table(items, sources.items, recipe),
         counts=DataCounts(
             interactions=len(events.times),

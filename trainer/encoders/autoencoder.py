@@ -54,7 +54,7 @@ class AutoencoderEncoder(HistoryEncoder):
         penalty = self._recipe.kl_weight * divergence_B.sum() / float(histories_BN.sum())
         return Representation(users=_with_one(drawn_BD), items=self.written_ND, penalty=penalty)
 
-    def forward(
+    def of_history(
         self, history_vectors: Tensor, history_values: Tensor, history_events: Tensor, history_mask: Tensor
     ) -> Tensor:
         """See :class:`Encoder`."""

@@ -4,6 +4,8 @@ The items' smoothest directions over the normalised graph of users and items are
 history x is scored x D^-½ V Vᵀ D^½, with the items' degrees D, which is an inner product of a user and an item vector.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -24,7 +26,8 @@ class GfcfEncoder(Encoder):
     tuned = ("dimension",)
 
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
-        super().__init__(recipe, sizes)
+        # One decomposition gives all vectors: there is no gradient for what features would say.
+        super().__init__(recipe, replace(sizes, user_features=0))
         self.directions_ND: Tensor
         self.root_degree_N1: Tensor
         self.register_buffer("directions_ND", torch.zeros(sizes.items, recipe.dimension))
@@ -39,7 +42,7 @@ class GfcfEncoder(Encoder):
         """See :class:`Encoder`."""
         return self.directions_ND / self.root_degree_N1
 
-    def forward(
+    def of_history(
         self, history_vectors: Tensor, history_values: Tensor, history_events: Tensor, history_mask: Tensor
     ) -> Tensor:
         """See :class:`Encoder`."""

@@ -5,6 +5,7 @@ training is what training itself does, and is done in the exported graph.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -29,7 +30,8 @@ class IalsEncoder(Encoder):
     tuned = ("dimension", "unobserved_weight", "regularisation")
 
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
-        super().__init__(recipe, sizes)
+        # Vectors are solved for, and no gradient reaches what features would say.
+        super().__init__(recipe, replace(sizes, user_features=0))
         self._recipe = recipe
         std = 0.1 / recipe.dimension**0.5
         self.items_ND: Tensor
@@ -41,7 +43,7 @@ class IalsEncoder(Encoder):
         """See :class:`Encoder`."""
         return self.items_ND if rows is None else self.items_ND[rows]
 
-    def forward(
+    def of_history(
         self, history_vectors: Tensor, history_values: Tensor, history_events: Tensor, history_mask: Tensor
     ) -> Tensor:
         """See :class:`Encoder`."""

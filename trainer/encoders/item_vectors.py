@@ -1,5 +1,6 @@
 """What every encoder learns of an item and of an event."""
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -10,23 +11,35 @@ _ID_STD, _EVENT_STD, _CONTENT_STD = 0.05, 0.05, 0.02
 
 
 class ItemVectors(nn.Module):
-    """A vector learnt for the id, plus what the features say: ``[N, D]``."""
+    """A vector learnt for the id, plus what the features say: ``[N, D]``.
 
-    def __init__(self, sizes: EncoderSizes, width: int) -> None:
+    An item without an event to learn from has the features' part alone. In training the ids of a share of the others
+    are left out, too, so that the features learn to stand alone (DropoutNet: Volkovs et al., 2017).
+    """
+
+    def __init__(self, sizes: EncoderSizes, width: int, id_dropout: float) -> None:
         super().__init__()
+        self._id_dropout = id_dropout
         self.ids = embedding(sizes.items, width, _ID_STD)
         self.content = nn.Linear(sizes.item_features.shape[1], width, bias=False)
         nn.init.normal_(self.content.weight, std=_CONTENT_STD)
         self.features_NF: Tensor
+        self.learnt_N1: Tensor
         self.register_buffer("features_NF", torch.from_numpy(sizes.item_features))
+        self.register_buffer("learnt_N1", torch.from_numpy(sizes.learnt.astype(np.float32))[:, None])
 
     def forward(self, rows: Tensor | None = None) -> Tensor:
         """All items, or those of the rows, whose ids then have sparse gradients."""
         if rows is None:
             content: Tensor = self.content(self.features_NF)
-            return self.ids.weight + content
+            return self._kept(self.learnt_N1) * self.ids.weight + content
         content = self.content(self.features_NF[rows])
-        return F.embedding(rows, self.ids.weight, sparse=True) + content
+        return self._kept(self.learnt_N1[rows]) * F.embedding(rows, self.ids.weight, sparse=True) + content
+
+    def _kept(self, learnt_M1: Tensor) -> Tensor:
+        if not self.training or self._id_dropout == 0:
+            return learnt_M1
+        return learnt_M1 * (torch.rand_like(learnt_M1) >= self._id_dropout)
 
     def tables(self) -> list[nn.Parameter]:
         """The weights with a row for each item."""

@@ -69,11 +69,12 @@ class LightGCNEncoder(HistoryEncoder):
         self.items_ND = torch.stack(self.eval()._layers()).mean(dim=0)
         self.train(training)
 
-    def forward(
+    def of_history(
         self, history_vectors: Tensor, history_values: Tensor, history_events: Tensor, history_mask: Tensor
     ) -> Tensor:
         """See :class:`Encoder`."""
-        return F.normalize((history_vectors * history_mask[..., None]).sum(dim=1), dim=-1)
+        users_BD = (history_vectors * history_mask[..., None]).sum(dim=1)
+        return F.normalize(users_BD, dim=-1) / self._recipe.temperature
 
     @property
     def _noisy(self) -> bool:

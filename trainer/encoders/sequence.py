@@ -16,7 +16,7 @@ class SequenceEncoder(Encoder):
 
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
         super().__init__(recipe, sizes)
-        self.items = ItemVectors(sizes, recipe.dimension)
+        self.items = ItemVectors(sizes, recipe.dimension, recipe.id_dropout)
         self.events = EventInputs(sizes, recipe.dimension)
         self.dropout = nn.Dropout(recipe.dropout)
         self.intent = embedding(2, recipe.dimension, _INTENT_STD)
@@ -46,7 +46,7 @@ class SequenceEncoder(Encoder):
         wanted: Tensor = self.intent(liked.long())
         return states + wanted
 
-    def forward(
+    def of_history(
         self, history_vectors: Tensor, history_values: Tensor, history_events: Tensor, history_mask: Tensor
     ) -> Tensor:
         """See :class:`Encoder`."""

@@ -49,7 +49,7 @@ def test_fewer_distinct_numbers_have_fewer_bins() -> None:
 
 def test_texts_that_share_tokens_are_close_and_others_are_not() -> None:
     """Proves that the text columns carry the tokens in common, whatever their case, and that no token gives zeros."""
-    block = text("title", pl.Series(["Star Wars", "STAR wars!", "Blue Sky", "blue sky", "alone", None]))
+    block = text("title", pl.Series(["Star Wars", "STAR wars!", "Blue Sky", "blue sky", "alone", None]), 16)
     likeness = block.matrix @ block.matrix.T
     assert likeness[0, 1] == pytest.approx(1, abs=1e-5)
     assert likeness[2, 3] == pytest.approx(1, abs=1e-5)
@@ -62,7 +62,7 @@ def test_text_columns_are_the_same_every_time() -> None:
     """Proves equality to the bit, and signs that do not depend on the order of the rows."""
     rng = np.random.default_rng(3)
     titles = pl.Series([" ".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), 4)) for _ in range(200)])
-    first, second, turned = text("title", titles), text("title", titles), text("title", titles.reverse())
+    first, second, turned = text("title", titles, 16), text("title", titles, 16), text("title", titles.reverse(), 16)
     assert first.matrix.shape == (200, 16)
     assert np.array_equal(first.matrix, second.matrix)
     assert np.allclose(first.matrix, turned.matrix[::-1], atol=1e-4)
@@ -71,14 +71,14 @@ def test_text_columns_are_the_same_every_time() -> None:
 @pytest.mark.parametrize("titles", [["one", "two"], ["same", "same"], [None, None]])
 def test_too_few_tokens_give_no_columns(titles: list[str | None]) -> None:
     """Proves that texts with fewer than two tokens in two rows are left out rather than decomposed."""
-    assert text("title", pl.Series(titles, dtype=pl.String)).matrix.shape == (2, 0)
+    assert text("title", pl.Series(titles, dtype=pl.String), 16).matrix.shape == (2, 0)
 
 
 def test_content_columns_are_the_categories() -> None:
     """Proves which columns can match what a user has liked, and that kinds stand beside names."""
     columns = Items(categorical=("kind",), multi_valued=("tags",), numeric=("year",))
     given = table(item_id=["1", "2"], kind=["x", None], tags=["a|b", "b"], year=["1990", None])
-    built = features(parsed(given, columns))
+    built = features(parsed(given, columns), columns)
     assert built.names == ("kind=x", "tags=a", "tags=b", "year", "year[0]")
     assert built.is_content.tolist() == [True, True, True, False, False]
     assert built.matrix.tolist() == [[1, 1, 1, 0, 1], [0, 0, 1, 0, 0]]
@@ -86,7 +86,7 @@ def test_content_columns_are_the_categories() -> None:
 
 def test_a_table_without_feature_columns_has_none() -> None:
     """Proves that the matrix keeps its rows when there is nothing to describe them."""
-    assert features(parsed(table(item_id=[1, 2]), Items())).matrix.shape == (2, 0)
+    assert features(parsed(table(item_id=[1, 2]), Items()), Items()).matrix.shape == (2, 0)
 
 
 def test_text_in_a_numeric_column_is_refused() -> None:
@@ -107,6 +107,34 @@ def test_an_item_that_is_there_twice_is_refused() -> None:
 
 def test_columns_of_another_type_are_refused() -> None:
     """Proves that nested and odd columns are named, not handed to polars."""
-    for columns in (Items(categorical=("odd",)), Items(text=("odd",)), Items(numeric=("odd",))):
+    odd = ("odd",)
+    for columns in (Items(categorical=odd), Items(text=odd), Items(numeric=odd), Items(vectors=odd)):
         with pytest.raises(DataError, match=r"items.csv, column 'odd'"):
-            parsed(table(item_id=[1], odd=[[1]]), columns)
+            parsed(table(item_id=[1], odd=[[["a"]]]), columns)
+
+
+def test_lists_of_words_are_text_whose_words_are_whole() -> None:
+    """Proves the way for many categories: rows that share a word are close, and no word is cut at its hyphen."""
+    columns = Items(text=("tags",), directions=3)
+    tags = [["a-b", "x y"], ["a-b", "x y"], ["a", "b"], ["a", "b"], None]
+    built = features(parsed(table(item_id=[1, 2, 3, 4, 5], tags=tags), columns), columns)
+    assert built.kinds == ("text",) * len(built.names)
+    together = built.matrix @ built.matrix.T
+    np.testing.assert_allclose(together, [[1, 1, 0, 0, 0]] * 2 + [[0, 0, 1, 1, 0]] * 2 + [[0] * 5], atol=1e-6)
+
+
+def test_vectors_are_features_as_they_are() -> None:
+    """Proves names, kinds and values, and zeros for an item without one."""
+    columns = Items(vectors=("cover",))
+    built = features(parsed(table(item_id=[1, 2, 3], cover=[[0.5, -1.0], None, [3.0, 4.0]]), columns), columns)
+    assert built.names == ("cover.0", "cover.1")
+    assert built.kinds == ("vectors", "vectors")
+    assert built.matrix.tolist() == [[0.5, -1.0], [0, 0], [3, 4]]
+
+
+def test_a_vector_of_another_length_or_not_finite_is_refused_with_its_row() -> None:
+    """Proves that the message has the column, the row and what was expected."""
+    bad = {"not 2 numbers": [1.0, 2.0, 3.0], "not finite": [1.0, float("nan")], "missing": [1.0, None]}
+    for said, cover in bad.items():
+        with pytest.raises(DataError, match=rf"items.csv, column 'cover': .*{said}.* in 1 of 3 rows.*; first row 3"):
+            parsed(table(item_id=[1, 2, 3], cover=[[1.0, 2.0], None, cover]), Items(vectors=("cover",)))
