@@ -29,10 +29,9 @@ def main() -> None:
     """See the module."""
     bundle = Bundle.open(planted_bundle())
     items = bundle.items.vectors
-    users = [
-        resolve_user(bundle, UserQuery(user_id=person)).history.last(HISTORY) for person in people(bundle)[:_USERS]
-    ]
-    vectors = UserEncoder(bundle).encode(users)
+    users = [resolve_user(bundle, UserQuery(user_id=person)) for person in people(bundle)[:_USERS]]
+    histories = [user.history.last(HISTORY) for user in users]
+    vectors = UserEncoder(bundle).encode(histories, np.concatenate([user.features for user in users]))
     tried = [*families(len(items), items.shape[1], CANDIDATES), _REFERENCE]
     with tempfile.TemporaryDirectory(dir=BUILD) as folder:
         target = RECIPE.index.recall

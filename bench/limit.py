@@ -31,7 +31,7 @@ def bare_loop(bundle: Bundle) -> Work:
 
     def work(user: ResolvedUser, vector: NDArray[np.float32] | None) -> None:
         if vector is None:
-            vector = encoder.encode([user.history])[0]
+            vector = encoder.encode([user.history], user.features)[0]
         near = index.search(vector, CANDIDATES)
         candidates = Candidates(rows=near.rows, scores=near.scores, user_vector=vector)
         best_first(ranker.score([user], [candidates])[0, :, 0], LIMIT)
@@ -44,7 +44,7 @@ def main(bundles: str) -> None:
     bundle = Bundle.open(BundleStore(Path(bundles)).current())
     work, encoder = bare_loop(bundle), UserEncoder(bundle)
     users = [resolve_user(bundle, UserQuery(user_id=person)) for person in people(bundle)]
-    vectors = [encoder.encode([user.history])[0] for user in users]
+    vectors = [encoder.encode([user.history], user.features)[0] for user in users]
     nothing = [None] * len(users)
     for line in sys.stdin:
         name, seconds = line.split()

@@ -15,11 +15,15 @@ from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 
 @dataclass(frozen=True, kw_only=True)
 class Wanted:
-    """Whom to find candidates for: a history with at least one interaction, rows (ascending) that may not be found."""
+    """Whom to find candidates for: a history, rows (ascending) that may not be found, and the user's features ``[U]``.
+
+    The features are None for a stranger, and where the encoder reads none; the history then has an interaction.
+    """
 
     history: History
     hidden: NDArray[np.int64]
     limit: int
+    features: NDArray[np.float32] | None = None
 
 
 def rows_request(bundle: Bundle, wanted: Sequence[Wanted]) -> pb.RetrieveRowsRequest:
@@ -34,6 +38,7 @@ def rows_request(bundle: Bundle, wanted: Sequence[Wanted]) -> pb.RetrieveRowsReq
             history_events=history.events.astype(BYTES).tobytes(),
             hidden_rows=one.hidden.astype(ROWS).tobytes(),
             limit=one.limit,
+            user_features=b"" if one.features is None else one.features.astype(FLOATS, copy=False).tobytes(),
         )
     return request
 

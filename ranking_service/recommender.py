@@ -112,7 +112,7 @@ class Recommender:
         Raises :class:`CallerGone` when the answer is not wanted any more by the time that it would be made.
         """
         request = self._resolve(query)
-        if not len(request.user.history):
+        if not self._is_known(request.user):
             return self._popular(request)
         try:
             return self._together(request, _for_retrieval(request.deadline), is_wanted)
@@ -125,11 +125,13 @@ class Recommender:
         found = rows_of(self.bundle.items.ids, item_ids)
         unknown = resolved.unknown_items + int(np.count_nonzero(found < 0))
         rows = np.array(list(dict.fromkeys(found[found >= 0].tolist())), dtype=np.int64)
-        if not len(resolved.history) or not len(rows):
+        if not self._is_known(resolved) or not len(rows):
             popular = self.bundle.items.popular
             return _unscored(popular[is_among(popular, np.sort(rows))][:limit].astype(np.int64), unknown)
-        vector = self._encoder.encode([resolved.history])[0]
+        vector = self._encoder.encode([resolved.history], resolved.features)[0]
         candidates = Candidates(rows=rows, scores=self.bundle.items.vectors[rows] @ vector, user_vector=vector)
+        if not len(resolved.history):
+            return _by_retrieval_score(candidates, limit, unknown)
         heads = self._ranker.score([resolved], [candidates])[0]
         return _selected(candidates, heads, limit, unknown)
 
@@ -147,9 +149,20 @@ class Recommender:
             span=tracing.capture(),
         )
 
+    def _is_known(self, user: ResolvedUser) -> bool:
+        return len(user.history) > 0 or self._features(user) is not None
+
+    def _features(self, user: ResolvedUser) -> NDArray[np.float32] | None:
+        return user.features[0] if self._encoder.reads_features and user.is_described else None
+
     def _retrieve_and_rank(self, requests: Sequence[_Request]) -> list[Ranked]:
         wanted = [
-            Wanted(history=request.user.history, hidden=request.hidden, limit=request.candidates)
+            Wanted(
+                history=request.user.history,
+                hidden=request.hidden,
+                limit=request.candidates,
+                features=self._features(request.user),
+            )
             for request in requests
         ]
         spans = [request.span for request in requests]
@@ -172,7 +185,8 @@ class Recommender:
         # Lists of one length are one run of the model; most often all are.
         by_length = defaultdict[int, list[int]](list)
         for place, (request, candidates) in enumerate(zip(requests, found, strict=True)):
-            if not len(candidates.scores):
+            if not len(candidates.scores) or not len(request.user.history):
+                # Without a history the ranker knows nothing that retrieval does not.
                 answers[place] = _in_order_of_retrieval(request, candidates)
             elif request.deadline - time.monotonic() < _RANKING_SECONDS:
                 answers[place] = _in_order_of_retrieval(request, candidates, Degraded.DEADLINE)
@@ -231,6 +245,16 @@ def _in_order_of_retrieval(request: _Request, candidates: Candidates, degraded: 
         heads=np.zeros(0, dtype=np.float32),
         unknown_items=request.unknown_items,
         degraded=degraded,
+    )
+
+
+def _by_retrieval_score(candidates: Candidates, limit: int, unknown: int) -> Ranked:
+    best = best_first(candidates.scores, limit)
+    return Ranked(
+        rows=candidates.rows[best],
+        retrieval_scores=candidates.scores[best],
+        heads=np.zeros(0, dtype=np.float32),
+        unknown_items=unknown,
     )
 
 

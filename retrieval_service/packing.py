@@ -39,8 +39,13 @@ def _read(message: pb.RowsQuery, check: RequestCheck, manifest: Manifest) -> Row
     values = _array(message.history_values, FLOATS, "history_values", check)
     events = _array(message.history_events, BYTES, "history_events", check)
     hidden = _array(message.hidden_rows, ROWS, "hidden_rows", check).astype(np.int64)
+    features = _array(message.user_features, FLOATS, "user_features", check)
     check.limit(message.limit)
-    check.require(len(rows) > 0, "history_rows", "is empty; there is nobody to find candidates for")
+    somebody = len(rows) > 0 or len(features) > 0
+    check.require(somebody, "history_rows", "is empty; there is nobody to find candidates for")
+    width = len(manifest.user_features)
+    check.require(len(features) in {0, width}, "user_features", f"has {len(features)} numbers; the bundle has {width}")
+    check.require(bool(np.isfinite(features).all()), "user_features", "has a number that is not finite")
     check.require(len(values) == len(rows) == len(events), "history_rows", "is not as long as its values and events")
     check.require(bool((rows < manifest.item_count).all()), "history_rows", "names a row that the bundle does not have")
     check.require(not np.isinf(values).any(), "history_values", "has a number that is not finite")
@@ -52,7 +57,12 @@ def _read(message: pb.RowsQuery, check: RequestCheck, manifest: Manifest) -> Row
     )
     check.done()
     history = History(rows=rows.astype(np.int32), values=values.astype(np.float32), events=events.astype(np.int64))
-    return RowsQuery(history=history, hidden=hidden, limit=message.limit)
+    return RowsQuery(
+        history=history,
+        hidden=hidden,
+        limit=message.limit,
+        features=features.astype(np.float32, copy=False) if len(features) else None,
+    )
 
 
 def _array(packed: bytes, kind: np.dtype[T], field: str, check: RequestCheck) -> NDArray[T]:

@@ -34,14 +34,16 @@ class RetrievalQuery:
 class RowsQuery:
     """What to look for, in the bundle's rows.
 
-    Searched near ``vector`` ``[dimension]`` when that is given, else near what the encoder makes of the history; nobody
-    is known when there is neither. ``hidden`` are the rows, ascending, that may not be found.
+    Searched near ``vector`` ``[dimension]`` when that is given, else near what the encoder makes of the history and of
+    the user's ``features`` ``[U]``, which are None for a stranger; nobody is known when there is none of them.
+    ``hidden`` are the rows, ascending, that may not be found.
     """
 
     history: History
     hidden: NDArray[np.int64]
     limit: int
     vector: NDArray[np.float32] | None = None
+    features: NDArray[np.float32] | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,6 +65,7 @@ class Retriever:
         self.bundle = bundle
         self._encoder = UserEncoder(bundle)
         self._index = FaissIndex(bundle)
+        self._stranger = np.zeros(bundle.users.features.shape[1], dtype=np.float32)
         self._together = Coalescer(self.retrieve_rows)
 
     def retrieve(
@@ -86,7 +89,9 @@ class Retriever:
             return self._resolve_similar(query)
         user = resolve_user(self.bundle, query.user)
         hidden, unknown = hidden_rows(self.bundle, user, query.exclude, keep_seen=query.keep_seen)
-        return RowsQuery(history=user.history, hidden=hidden, limit=query.limit), unknown + user.unknown_items
+        features = user.features[0] if self._encoder.reads_features and user.is_described else None
+        in_rows = RowsQuery(history=user.history, hidden=hidden, limit=query.limit, features=features)
+        return in_rows, unknown + user.unknown_items
 
     def _resolve_similar(self, query: RetrievalQuery) -> tuple[RowsQuery, int]:
         known, unknown = known_rows(self.bundle, query.similar_to)
@@ -105,12 +110,20 @@ class Retriever:
 
     def _encode(self, queries: Sequence[RowsQuery]) -> list[NDArray[np.float32] | None]:
         vectors = [query.vector for query in queries]
-        people = [place for place, query in enumerate(queries) if len(query.history)]
+        people = [place for place, query in enumerate(queries) if self._is_to_be_encoded(query)]
         if people:
-            encoded = self._encoder.encode([queries[place].history for place in people])
+            features = np.stack([self._features(queries[place]) for place in people])
+            encoded = self._encoder.encode([queries[place].history for place in people], features)
             for place, vector in zip(people, encoded, strict=True):
                 vectors[place] = vector
         return vectors
+
+    def _is_to_be_encoded(self, query: RowsQuery) -> bool:
+        described = query.features is not None and self._encoder.reads_features
+        return query.vector is None and (len(query.history) > 0 or described)
+
+    def _features(self, query: RowsQuery) -> NDArray[np.float32]:
+        return self._stranger if query.features is None else query.features
 
     def _search(
         self, queries: Sequence[RowsQuery], vectors: Sequence[NDArray[np.float32] | None]

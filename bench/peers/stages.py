@@ -51,7 +51,9 @@ class Retrieval:
     def __call__(self, user_ids: Sequence[str]) -> Found:
         """The candidates of users that the bundle knows."""
         users = _resolve(self._bundle, user_ids)
-        vectors = self._encoder.encode([user.history for user in users])
+        vectors = self._encoder.encode(
+            [user.history for user in users], np.concatenate([user.features for user in users])
+        )
         found = [self._search(user, vector) for user, vector in zip(users, vectors, strict=True)]
         return Found(
             rows=np.stack([rows for rows, _ in found]),

@@ -27,6 +27,10 @@ class OnnxSession:
         self._output = [self._session.get_outputs()[0].name]
         self._inputs = {item.name for item in self._session.get_inputs()}
 
+    def takes(self, name: str) -> bool:
+        """Whether the graph has an input of that name."""
+        return name in self._inputs
+
     def run(self, inputs: dict[str, NDArray[np.generic]]) -> NDArray[np.float32]:
         """The model's only output. Inputs that the graph does not use are left out."""
         known = {name: array for name, array in inputs.items() if name in self._inputs}

@@ -17,13 +17,19 @@ class UserEncoder:
 
     def __init__(self, bundle: Bundle) -> None:
         self._inputs = bundle.items.inputs
-        self._features = bundle.users.features.shape[1]
         self._length = bundle.manifest.encoder_history
         self._session = OnnxSession(bundle.directory / USER_ENCODER)
 
-    def encode(self, histories: Sequence[History]) -> NDArray[np.float32]:
-        """The vectors ``[users, dimension]`` of users with at least one interaction each, as of strangers."""
-        features = np.zeros((len(histories), self._features), dtype=np.float32)
+    @property
+    def reads_features(self) -> bool:
+        """Whether what describes a user counts, so that one who is described needs no history."""
+        return self._session.takes("user_features")
+
+    def encode(self, histories: Sequence[History], features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The vectors ``[users, dimension]`` of histories and of the ``features`` ``[users, U]`` of their users.
+
+        A history may be empty only where features are read.
+        """
         inputs = encoder_inputs(self._inputs, histories, self._length, features)
         with metrics.INFERENCE_SECONDS["user_encoder"].time():
             return self._session.run(inputs)

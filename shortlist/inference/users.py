@@ -36,6 +36,11 @@ class ResolvedUser:
     features: NDArray[np.float32]
     unknown_items: int
 
+    @property
+    def is_described(self) -> bool:
+        """Whether the bundle's table of users has them."""
+        return bool(self.features.any())
+
 
 def resolve_user(bundle: Bundle, query: UserQuery) -> ResolvedUser:
     """The history sent in the call, else the stored one, else nobody."""

@@ -39,8 +39,8 @@ def people(opened: Bundle) -> list[ResolvedUser]:
 def test_a_user_vector_does_not_depend_on_who_is_encoded_beside_it(opened: Bundle, people: list[ResolvedUser]) -> None:
     """Histories of other lengths pad this one, and the padding must not be seen."""
     encoder = UserEncoder(opened)
-    together = encoder.encode([user.history for user in people])
-    alone = np.concatenate([encoder.encode([user.history]) for user in people])
+    together = encoder.encode([user.history for user in people], np.concatenate([user.features for user in people]))
+    alone = np.concatenate([encoder.encode([user.history], user.features) for user in people])
     np.testing.assert_allclose(together, alone, rtol=_TOLERANCE, atol=_TOLERANCE)
 
 
@@ -49,7 +49,7 @@ def test_a_score_does_not_depend_on_who_is_ranked_beside_it(opened: Bundle, peop
     encoder, ranker, random = UserEncoder(opened), OnnxRanker(opened), np.random.default_rng(3)
     lists = []
     for user in people:
-        vector = encoder.encode([user.history])[0]
+        vector = encoder.encode([user.history], user.features)[0]
         rows = random.permutation(opened.manifest.item_count)[:40].astype(np.int64)
         lists.append(Candidates(rows=rows, scores=opened.items.vectors[rows] @ vector, user_vector=vector))
     together = ranker.score(people, lists)

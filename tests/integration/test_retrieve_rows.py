@@ -28,6 +28,7 @@ def _query(
     events: tuple[int, ...] = (0, 0),
     hidden: tuple[int, ...] = (3, 7),
     limit: int = 5,
+    features: tuple[float, ...] = (),
 ) -> pb.RowsQuery:
     return pb.RowsQuery(
         history_rows=np.array(rows, dtype=ROWS).tobytes(),
@@ -35,6 +36,7 @@ def _query(
         history_events=np.array(events, dtype=BYTES).tobytes(),
         hidden_rows=np.array(hidden, dtype=ROWS).tobytes(),
         limit=limit,
+        user_features=np.array(features, dtype=FLOATS).tobytes(),
     )
 
 
@@ -49,6 +51,18 @@ def test_rows_come_back_without_the_hidden_ones(retrieval: RetrievalServiceStub,
     assert len(np.frombuffer(second.rows, dtype=ROWS)) == 9
 
 
+def test_features_that_the_encoder_does_not_read_make_nobody_known(
+    retrieval: RetrievalServiceStub, bundle: Path
+) -> None:
+    """A query of nothing else is answered with what is popular, and without a vector."""
+    query = _query(rows=(), values=(), events=(), features=(1.0, 0.0, 1.0))
+    (found,) = retrieval.RetrieveRows(
+        pb.RetrieveRowsRequest(bundle_id=bundle.name, queries=[query]), timeout=10
+    ).candidates
+    assert len(np.frombuffer(found.rows, dtype=ROWS)) == 5
+    assert found.scores == found.user_vector == b""
+
+
 @pytest.mark.parametrize(
     ("query", "field"),
     [
@@ -59,6 +73,8 @@ def test_rows_come_back_without_the_hidden_ones(retrieval: RetrievalServiceStub,
         (_query(events=(0, 255)), "history_events"),
         (_query(hidden=(7, 3)), "hidden_rows"),
         (_query(hidden=(3, 999_999)), "hidden_rows"),
+        (_query(features=(1.0,)), "user_features"),
+        (_query(features=(float("nan"), 0.0, 1.0)), "user_features"),
         (_query(limit=0), "limit"),
         (_query(limit=1001), "limit"),
         (pb.RowsQuery(history_rows=b"abc", limit=5), "history_rows"),

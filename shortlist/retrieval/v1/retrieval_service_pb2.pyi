@@ -291,8 +291,9 @@ class RowsQuery(_message.Message):
     HISTORY_EVENTS_FIELD_NUMBER: _builtins.int
     HIDDEN_ROWS_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
+    USER_FEATURES_FIELD_NUMBER: _builtins.int
     history_rows: _builtins.bytes
-    """uint32: the items of the history, oldest first; at least one."""
+    """uint32: the items of the history, oldest first; at least one, unless there are user features."""
     history_values: _builtins.bytes
     """float32: how much each; NaN where unknown."""
     history_events: _builtins.bytes
@@ -301,6 +302,10 @@ class RowsQuery(_message.Message):
     """uint32: rows that may not be in the answer, ascending."""
     limit: _builtins.int
     """How many candidates, 1 to 1000."""
+    user_features: _builtins.bytes
+    """float32: what describes the user, as many as the bundle has user features; empty for a stranger, and where the
+    bundle's encoder does not read them.
+    """
     def __init__(
         self,
         *,
@@ -309,10 +314,11 @@ class RowsQuery(_message.Message):
         history_events: _builtins.bytes = ...,
         hidden_rows: _builtins.bytes = ...,
         limit: _builtins.int = ...,
+        user_features: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["hidden_rows", b"hidden_rows", "history_events", b"history_events", "history_rows", b"history_rows", "history_values", b"history_values", "limit", b"limit"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hidden_rows", b"hidden_rows", "history_events", b"history_events", "history_rows", b"history_rows", "history_values", b"history_values", "limit", b"limit", "user_features", b"user_features"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
