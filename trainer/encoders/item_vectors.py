@@ -7,7 +7,8 @@ from torch.nn import functional as F
 
 from trainer.encoders.base import EncoderSizes
 
-_ID_STD, _EVENT_STD, _CONTENT_STD = 0.05, 0.05, 0.02
+# Larger ones take epochs to turn: on Beauty a validation nDCG@10 of .0543 after six with .05, of .0592 with this.
+_STD = 0.02
 
 
 class ItemVectors(nn.Module):
@@ -20,9 +21,9 @@ class ItemVectors(nn.Module):
     def __init__(self, sizes: EncoderSizes, width: int, id_dropout: float) -> None:
         super().__init__()
         self._id_dropout = id_dropout
-        self.ids = embedding(sizes.items, width, _ID_STD)
+        self.ids = embedding(sizes.items, width, _STD)
         self.content = nn.Linear(sizes.item_features.shape[1], width, bias=False)
-        nn.init.normal_(self.content.weight, std=_CONTENT_STD)
+        nn.init.normal_(self.content.weight, std=_STD)
         self.features_NF: Tensor
         self.learnt_N1: Tensor
         self.register_buffer("features_NF", torch.from_numpy(sizes.item_features))
@@ -51,8 +52,8 @@ class EventInputs(nn.Module):
 
     def __init__(self, sizes: EncoderSizes, width: int) -> None:
         super().__init__()
-        self.values = embedding(len(sizes.value_edges) + 1, width, _EVENT_STD)
-        self.kinds = embedding(sizes.events + 1, width, _EVENT_STD)
+        self.values = embedding(len(sizes.value_edges) + 1, width, _STD)
+        self.kinds = embedding(sizes.events + 1, width, _STD)
         self.value_edges: Tensor
         self.register_buffer("value_edges", torch.from_numpy(sizes.value_edges))
 
