@@ -14,8 +14,8 @@ from trainer.progress import ConsoleReporter
 from trainer.protocols import PROTOCOLS, TWO_STAGE
 from trainer.tune_command import tune
 
-_EXIT_BAD_INPUT = 2
-_EXIT_NOT_PUBLISHED = 3
+EXIT_BAD_INPUT = 2
+EXIT_NOT_PUBLISHED = 3
 _EXIT_INTERRUPTED = 130
 
 
@@ -33,10 +33,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.run(options, ConsoleReporter(console))
     except (TrainerError, ShortlistError) as error:
         console.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
-        return _EXIT_BAD_INPUT
+        return EXIT_BAD_INPUT
     except NotPublishedError as error:
         console.print(f"not published: {error}", style="yellow", highlight=False, markup=False, soft_wrap=True)
-        return _EXIT_NOT_PUBLISHED
+        return EXIT_NOT_PUBLISHED
     except KeyboardInterrupt as stopped:
         console.print(str(stopped) or "stopped; no bundle was written", highlight=False, soft_wrap=True)
         return _EXIT_INTERRUPTED

@@ -84,6 +84,10 @@ class Puller:
         return False
 
 
+class NothingPublished(NotThere):
+    """The source has no current bundle."""
+
+
 def push(store: BundleStore, destination: str, progress: Progress) -> Transferred:
     """Copies the current bundle elsewhere, and makes it current there; what is there already is only verified.
 
@@ -128,7 +132,7 @@ def _current_of(source: Location) -> str:
         text = read_small(source, CURRENT, _MAX_POINTER_BYTES).decode(errors="replace").strip()
     except NotThere as error:
         advice = "is it a directory of bundles, and has one been published there?"
-        raise NotThere(f"{source} has no {CURRENT}: {advice}") from error
+        raise NothingPublished(f"{source} has no {CURRENT}: {advice}") from error
     if not is_bundle_id(text):
         raise TransferError(f"{source}/{CURRENT} says {text[:80]!r}, which is not a bundle id")
     return text

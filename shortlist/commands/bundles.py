@@ -47,6 +47,11 @@ def _add_transfers(bundles: Commands) -> None:
     pulling.add_argument(
         "--watch", type=_seconds, metavar="SECONDS", help="look again that often, until SIGTERM; survives errors"
     )
+    pulling.add_argument(
+        "--or-none",
+        action="store_true",
+        help="a source where nothing was published yet is no error, as before a first fit",
+    )
     _add_keep(pulling)
     pushing = _add(bundles, "push", push_bundle, "copy the current bundle to another place, to be served there")
     pushing.add_argument("destination", metavar="DEST", help=place)

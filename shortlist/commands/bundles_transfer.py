@@ -12,7 +12,7 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from shortlist.bundle.store import BundleStore
-from shortlist.bundle.transfer import Puller, Transferred, push
+from shortlist.bundle.transfer import NothingPublished, Puller, Transferred, push
 from shortlist.commands.command import fail
 from shortlist.errors import ShortlistError
 
@@ -28,7 +28,12 @@ def pull_bundle(arguments: argparse.Namespace, store: BundleStore) -> int:
         puller = Puller(arguments.source, store, bar, arguments.keep)
         if arguments.watch is not None:
             _watch(puller, store, arguments.watch)
-        _tell(puller.pull(), store)
+        try:
+            _tell(puller.pull(), store)
+        except NothingPublished as nothing:
+            if not arguments.or_none:
+                raise
+            print(f"nothing to copy: {nothing}", flush=True)
     return 0
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 from deploy.check.kustomize import Manifest
 from deploy.check.manifests import Workload, deployments, environment, of_kind, selects, volume_at, workloads
+from trainer.__main__ import EXIT_BAD_INPUT, EXIT_NOT_PUBLISHED
 
 # For the process to end once its calls have: joining threads, and the sidecar after it.
 _MARGIN_SECONDS = 10
@@ -95,6 +96,20 @@ def test_the_trainer_publishes_to_where_pods_pull_from(manifests: list[Manifest]
         for container in workload.pod["initContainers"]:
             assert container["command"][3] == "$(BUNDLE_SOURCE)"
             assert _source_claim(workload, container, manifests) == claim
+
+
+def test_the_trainer_compares_with_what_is_served(manifests: list[Manifest]) -> None:
+    """Proves that the served bundle is there before the fit, whose worse one ends the job and is not tried again."""
+    for trainer in (one for one in workloads(manifests) if one.manifest["kind"] == "CronJob"):
+        served, fit = trainer.pod["initContainers"]
+        directory = fit["command"][fit["command"].index("--out") + 1]
+        pulled = ["shortlist", "bundles", "pull", "$(BUNDLE_SOURCE)", "--to", directory, "--or-none"]
+        assert served["command"] == pulled
+        assert volume_at(trainer, served, directory) == volume_at(trainer, fit, directory)
+        assert "--publish" in fit["command"]
+        rules = trainer.manifest["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
+        (bad,) = (rule for rule in rules if rule["action"] == "FailJob")
+        assert bad["onExitCodes"]["values"] == [EXIT_BAD_INPUT, EXIT_NOT_PUBLISHED]
 
 
 def _source_claim(workload: Workload, container: Mapping[str, Any], manifests: list[Manifest]) -> str:

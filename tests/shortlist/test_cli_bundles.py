@@ -126,6 +126,20 @@ def test_a_bundle_is_pulled_and_pushed(bundles: Path, tmp_path: Path, capsys: py
     assert names(back) == [NEWER, "CURRENT"]
 
 
+def test_where_nothing_was_published_yet_there_may_be_nothing_to_pull(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Proves that --or-none lets a first training begin, and forgives nothing else: a damaged pointer is an error."""
+    source, to = tmp_path / "source", tmp_path / "to"
+    source.mkdir()
+    pull = ("pull", str(source), "--to", str(to), "--or-none")
+    assert run(*pull) == 0
+    assert capsys.readouterr().out.startswith(f"nothing to copy: {source} has no CURRENT")
+    (source / "CURRENT").write_text("../elsewhere\n")
+    assert run(*pull) == 1
+    assert "is not a bundle id" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
