@@ -48,7 +48,11 @@ def _parser() -> argparse.ArgumentParser:
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_fit(commands.add_parser("fit", help="train, evaluate, write a bundle; with --publish serve it"))
     _add_evaluate(commands.add_parser("evaluate", help="train and evaluate for several seeds; writes no bundle"))
-    _add_export(commands.add_parser("export", help="write a bundle's models again, with newer histories and counts"))
+    _add_export(
+        commands.add_parser(
+            "export", help="write a bundle's models again, with newer histories and counts, and make them current"
+        )
+    )
     _add_tune(commands.add_parser("tune", help="look for better settings of the encoder, by the validation alone"))
     return parser
 

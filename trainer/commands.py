@@ -168,7 +168,10 @@ def _page(
 
 
 def export(options: argparse.Namespace, reporter: Reporter) -> None:
-    """Writes the models of a bundle into a new one, with the histories and counts of the data as it is now."""
+    """Writes the models of a bundle into a new one, with the histories and counts of the data as it is now.
+
+    It becomes the current one: its models were judged when they were trained.
+    """
     manifest = Manifest.read(options.bundle)
     dataset = _load(options.data, Recipe.of(manifest.recipe), reporter)
     model = load_two_stage(options.bundle, dataset, end=dataset.counts.interactions)
@@ -176,7 +179,8 @@ def export(options: argparse.Namespace, reporter: Reporter) -> None:
     for key, value in manifest.metrics.items():
         name, _, metric = key.rpartition("/")
         figures.setdefault(name, {})[metric] = value
-    reporter.say(f"wrote {export_bundle(model, dataset, figures, options.out, sign_key=options.sign_key)}")
+    written = export_bundle(model, dataset, figures, options.out, sign_key=options.sign_key, forced=manifest.forced)
+    reporter.say(f"wrote {written}")
 
 
 def read_inputs(recipe_path: Path, data: Path, reporter: Reporter) -> tuple[Recipe, Dataset]:

@@ -15,6 +15,8 @@ Scorer = Callable[[Profiles], NDArray[np.floating]]
 BATCH = 64
 # About as many scores are worked on at once.
 _SCORES = 2**23
+# Of a small catalogue those scores are many users, whose histories take memory as well.
+_MOST_TOGETHER = 256
 
 
 def batches(events: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
@@ -34,8 +36,8 @@ def rankings(scorer: Scorer, queries: Queries, depth: int, end: int) -> Rankings
     is first. Who has what is of the events before ``end``.
     """
     items = len(queries.dataset.item_ids)
-    size = max(1, _SCORES // items)
-    hits = np.zeros((len(queries), depth), dtype=np.bool_)
+    size = max(1, min(_SCORES // items, _MOST_TOGETHER))
+    hits, wanted = np.zeros((len(queries), depth), dtype=np.bool_), np.zeros(len(queries), dtype=np.int64)
     rows = np.full((len(queries), depth), -1, dtype=np.int64)
     start, places = 0, slice(0, min(depth, items))
     for batch in queries.batches(size):
@@ -46,13 +48,14 @@ def rankings(scorer: Scorer, queries: Queries, depth: int, end: int) -> Rankings
             scores[:, ~queries.candidates] = -np.inf
         best = best_first(scores, depth)
         shown = np.isfinite(np.take_along_axis(scores, best, axis=1))
-        lines = slice(start, start + len(batch))
-        hits[lines, places] = np.take_along_axis(batch.wanted(), best, axis=1) & shown
+        lines, of_batch = slice(start, start + len(batch)), batch.wanted()
+        hits[lines, places] = np.take_along_axis(of_batch, best, axis=1) & shown
+        wanted[lines] = of_batch.sum(axis=1)
         rows[lines, places] = np.where(shown, best, -1)
         start = lines.stop
     return Rankings(
         hits=hits,
-        wanted=queries.targets[:, 1] - queries.targets[:, 0],
+        wanted=wanted,
         rows=rows,
         allowed=np.ones(items, dtype=np.bool_) if queries.candidates is None else queries.candidates,
         owners=_owners(queries.dataset, end),

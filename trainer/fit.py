@@ -15,7 +15,7 @@ from trainer.fit_ranker import RankerTraining, RankingExamples, ranker_sizes
 from trainer.metrics import Rankings, depth_of, figures
 from trainer.progress import Reporter
 from trainer.protocols import Task
-from trainer.protocols.next_like import METRICS, next_like_task
+from trainer.protocols.next_like import CHOSEN_BY, METRICS, validation
 from trainer.recipe import Recipe
 from trainer.split import Split, evenly, held_out_events
 from trainer.statistics import item_tables
@@ -34,7 +34,9 @@ def fit_two_stage(dataset: Dataset, split: Split, recipe: Recipe, seed: int, rep
     While the ranker learns, the counted tables end where its slice begins; what is returned has them up to the slice's
     end, as a served bundle has them up to the moment of training.
     """
-    decides = Validation.of(next_like_task(dataset, split))
+    decides = Validation(
+        queries=validation(dataset, split), metrics=METRICS, chosen_by=CHOSEN_BY, end=split.encoder_end
+    )
     trained = fit_encoder(dataset, split.encoder_end, recipe.encoder, seed, reporter, decides)
     encoded = Encoded.of(trained.encoder, recipe.encoder.history)
     before = item_tables(dataset, split.encoder_end, recipe.statistics, encoded.vectors, encoded.inputs)

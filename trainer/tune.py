@@ -57,8 +57,8 @@ class _Bars:
 class Search:
     """A study that may have begun earlier, and goes on until it has so many trials.
 
-    The first trial is of the recipe as it is, so that what is found is never worse. Settings come from Optuna's tree of
-    Parzen estimators (Bergstra et al., 2011).
+    The first trial is of the recipe as it is, so that what is found is seldom worse. Settings come from a tree of
+    Parzen estimators, Optuna's (Bergstra et al., 2011).
     """
 
     def __init__(self, study: optuna.Study, task: Task, recipe: Recipe, reporter: Reporter) -> None:

@@ -139,6 +139,40 @@ def test_a_part_of_another_name_is_refused(tmp_path: Path) -> None:
         PROTOCOLS["cold-users"](data, recipe, tmp_path)
 
 
+def test_a_row_without_a_part_is_refused(tmp_path: Path) -> None:
+    """Proves that what nobody assigned is not learnt from in silence."""
+    data, recipe = cold(tmp_path, "a,x,train\nb,y,\nc,x,test\n")
+    with pytest.raises(DataError, match=r"none of train, .* row 2"):
+        PROTOCOLS["cold-users"](data, recipe, tmp_path)
+
+
+def test_an_interaction_in_both_files_is_refused(given: Recipe, tmp_path: Path) -> None:
+    """Proves that a test which was given to learn from is no test."""
+    train, test = (tmp_path / name for name in ("train.txt", "test.txt"))
+    train.write_text(train.read_text() + test.read_text().splitlines()[0] + "\n")
+    with pytest.raises(DataError, match="in several parts"):
+        PROTOCOLS["lightgcn-split"](load(tmp_path, given), given, tmp_path)
+
+
+def test_ids_may_be_of_any_language(tmp_path: Path) -> None:
+    """Proves that a split is found by ids that are not ASCII."""
+    data, recipe = cold(tmp_path, "é,x,train\nß,y,train\n名,x,vali\n人,x,test\n")
+    assert asked(PROTOCOLS["cold-users"](data, recipe, tmp_path).test) == {"人": ([], ["x"])}
+
+
+def test_what_is_wanted_twice_is_one_wish(tmp_path: Path) -> None:
+    """Proves that a perfect list is perfect where users do the same again."""
+    lines = [
+        f"u{user} " + " ".join(f"i{(user + step) % 9}" for step in (0, 1, 2, 3, 4, 5, 6, 7, 8, 8)) for user in range(30)
+    ]
+    (tmp_path / "log.txt").write_text("\n".join(lines) + "\n")
+    recipe = Recipe(interactions=Interactions(file="log.txt"))
+    task = PROTOCOLS["strong-generalisation"](load(tmp_path, recipe), recipe, tmp_path)
+    lists = rankings(Oracle(task.test), task.test, 5, task.known_end)
+    assert lists.wanted.tolist() == [1] * len(task.test)
+    assert lists.hits[:, 0].all()
+
+
 def test_a_protocol_that_needs_a_split_says_so(planted: Dataset, recipe: Recipe, tmp_path: Path) -> None:
     """Proves that the keys are named that are missing."""
     with pytest.raises(RecipeError, match=r"\[split\] column, test_file"):

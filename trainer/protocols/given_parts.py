@@ -27,16 +27,17 @@ def given_parts(dataset: Dataset, recipe: Recipe, data: Path) -> NDArray[np.int6
     if recipe.split.column:
         table = read_table(data / columns.file)
         part = table.column(recipe.split.column).cast(pl.String)
-        table.refuse(recipe.split.column, ~part.is_in(list(_PARTS)), f"none of {', '.join(_PARTS)}")
+        bad = (~part.is_in(list(_PARTS))).fill_null(True)
+        table.refuse(recipe.split.column, bad, f"none of {', '.join(_PARTS)}")
         codes = part.replace_strict(_PARTS, return_dtype=pl.Int64)
-    elif recipe.split.test_file:
-        table = read_table(data / recipe.split.test_file)
-        codes = pl.repeat(TEST, table.frame.height, dtype=pl.Int64, eager=True)
-    else:
-        raise RecipeError(
-            "[split] column, test_file: neither is there, and the protocol needs the split of one of them"
-        )
-    return _of_events(dataset, _pairs(table, recipe).with_columns(part=codes))
+        return _of_events(dataset, _pairs(table, recipe).with_columns(part=codes))
+    if recipe.split.test_file:
+        files = {columns.file: TRAIN, recipe.split.test_file: TEST}
+        pairs = [
+            _pairs(read_table(data / file), recipe).with_columns(part=pl.lit(part)) for file, part in files.items()
+        ]
+        return _of_events(dataset, pl.concat(pairs))
+    raise RecipeError("[split] column, test_file: neither is there, and the protocol needs the split of one of them")
 
 
 def _pairs(table: Table, recipe: Recipe) -> pl.DataFrame:
@@ -45,10 +46,14 @@ def _pairs(table: Table, recipe: Recipe) -> pl.DataFrame:
 
 
 def _of_events(dataset: Dataset, parts: pl.DataFrame) -> NDArray[np.int64]:
-    users, items = dataset.user_ids[dataset.user_rows], dataset.item_ids[dataset.item_rows]
-    events = pl.DataFrame({"user": users.astype(str), "item": items.astype(str)})
+    users, items = _text(dataset.user_ids), _text(dataset.item_ids)
+    events = pl.DataFrame({"user": users.gather(dataset.user_rows), "item": items.gather(dataset.item_rows)})
     known = parts.unique(["user", "item"], keep="first")
     if len(known) < len(parts.unique()):
         raise DataError("an interaction is in several parts of the split")
     found = events.join(known, on=["user", "item"], how="left", maintain_order="left")["part"]
-    return found.fill_null(TRAIN).to_numpy()
+    return found.cast(pl.Int64).to_numpy()
+
+
+def _text(ids: NDArray[np.bytes_]) -> pl.Series:
+    return pl.Series([one.decode() for one in ids])

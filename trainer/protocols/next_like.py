@@ -8,6 +8,7 @@ from trainer.queries import Queries
 from trainer.recipe import Recipe
 from trainer.split import Split, evaluation_split, evenly, held_out_events, targets
 
+CHOSEN_BY = "ndcg@10"
 METRICS = ("hr@10", "ndcg@10", "recall@200")
 VALIDATION_EVENTS = 2000
 
@@ -26,7 +27,7 @@ def next_like_task(dataset: Dataset, split: Split) -> Task:
         validation=validation(dataset, split),
         test=Queries.of_events(dataset, held_out_events(dataset, split)),
         metrics=METRICS,
-        chosen_by="ndcg@10",
+        chosen_by=CHOSEN_BY,
     )
 
 

@@ -5,6 +5,7 @@ _MODELS = {
     "itemknn": "item-to-item, cosine",
     "ease": "EASE",
     "cooccurrence": "sequential co-occurrence",
+    "contentknn": "nearest by content",
     "retrieval": "retrieval",
     "two_stage": "both stages",
 }
