@@ -150,10 +150,7 @@ class Recommender:
         )
 
     def _is_known(self, user: ResolvedUser) -> bool:
-        return len(user.history) > 0 or self._features(user) is not None
-
-    def _features(self, user: ResolvedUser) -> NDArray[np.float32] | None:
-        return user.features[0] if self._encoder.reads_features and user.is_described else None
+        return len(user.history) > 0 or self._encoder.features_of(user) is not None
 
     def _retrieve_and_rank(self, requests: Sequence[_Request]) -> list[Ranked]:
         wanted = [
@@ -161,7 +158,7 @@ class Recommender:
                 history=request.user.history,
                 hidden=request.hidden,
                 limit=request.candidates,
-                features=self._features(request.user),
+                features=self._encoder.features_of(request.user),
             )
             for request in requests
         ]

@@ -89,7 +89,7 @@ class Retriever:
             return self._resolve_similar(query)
         user = resolve_user(self.bundle, query.user)
         hidden, unknown = hidden_rows(self.bundle, user, query.exclude, keep_seen=query.keep_seen)
-        features = user.features[0] if self._encoder.reads_features and user.is_described else None
+        features = self._encoder.features_of(user)
         in_rows = RowsQuery(history=user.history, hidden=hidden, limit=query.limit, features=features)
         return in_rows, unknown + user.unknown_items
 

@@ -9,6 +9,7 @@ from shortlist.bundle.bundle import USER_ENCODER, Bundle
 from shortlist.inference.history import History
 from shortlist.inference.model_inputs import encoder_inputs
 from shortlist.inference.onnx_session import OnnxSession
+from shortlist.inference.users import ResolvedUser
 from shortlist.observability import metrics
 
 
@@ -24,6 +25,10 @@ class UserEncoder:
     def reads_features(self) -> bool:
         """Whether what describes a user counts, so that one who is described needs no history."""
         return self._session.takes("user_features")
+
+    def features_of(self, user: ResolvedUser) -> NDArray[np.float32] | None:
+        """What it reads of a user beside the history, ``[U]``: None of a stranger, and where it reads no features."""
+        return user.features[0] if self.reads_features and user.is_described else None
 
     def encode(self, histories: Sequence[History], features: NDArray[np.float32]) -> NDArray[np.float32]:
         """The vectors ``[users, dimension]`` of histories and of the ``features`` ``[users, U]`` of their users.
