@@ -17,9 +17,9 @@ from bench.requests import people
 from shortlist.bundle import Bundle
 from shortlist.inference.user_encoder import UserEncoder
 from shortlist.inference.users import UserQuery, resolve_user
-from trainer.index_choice import choose
-from trainer.index_families import Family, families
-from trainer.tables import index_table
+from trainer.evaluation.tables import index_table
+from trainer.index.choice import choose
+from trainer.index.families import Family, families
 
 _USERS = 1000
 _REFERENCE = Family(spec="HNSW32", ladders=(("efSearch=512",),))

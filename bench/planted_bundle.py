@@ -13,13 +13,13 @@ from shortlist.bundle import BundleStore
 from shortlist.errors import BundleError
 from trainer.data import Dataset, load
 from trainer.encode import Encoded
-from trainer.encoder_training import encoder_sizes
 from trainer.encoders.transformer import TransformerEncoder
-from trainer.export import export_bundle
-from trainer.fit_ranker import ranker_sizes
+from trainer.export.bundle import export_bundle
 from trainer.rankers.ntn_mlp import NtnMlpRanker
 from trainer.recipe import Encoder, Items, Ranker, Recipe
 from trainer.statistics import item_tables
+from trainer.training.encoder import encoder_sizes
+from trainer.training.ranker import ranker_sizes
 from trainer.two_stage import TwoStage
 
 RECIPE = Recipe(

@@ -98,7 +98,7 @@ def _build_index(planted: Planted, vectors: Path, folder: Path) -> tuple[IndexIn
     task.write_text(json.dumps({**given, "count": CANDIDATES, "recall": _RECALL, "spec": None, "parameters": None}))
     started = time.monotonic()
     with output.open("w") as stdout:
-        process = subprocess.Popen([sys.executable, "-m", "trainer.build_index", str(task)], stdout=stdout)
+        process = subprocess.Popen([sys.executable, "-m", "trainer.index.process", str(task)], stdout=stdout)
         _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:

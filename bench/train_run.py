@@ -19,12 +19,12 @@ from bench.train_data import RECIPE, Log
 from bench.train_memory import MemoryWatch
 from trainer.data import Dataset, load
 from trainer.encode import Encoded
-from trainer.fit_encoder import NextItemTraining
-from trainer.fit_ranker import RankerFit, RankerTraining, RankingExamples, ranker_sizes
+from trainer.evaluation.split import Split, evaluation_split, evenly
 from trainer.recipe import Encoder
-from trainer.split import Split, evaluation_split, evenly
 from trainer.statistics import item_tables
-from trainer.windows import batch_by_length, windows_of
+from trainer.training.fit_encoder import NextItemTraining
+from trainer.training.ranker import RankerFit, RankerTraining, RankingExamples, ranker_sizes
+from trainer.training.windows import batch_by_length, windows_of
 
 T = TypeVar("T")
 Figures = dict[str, float]

@@ -12,7 +12,7 @@ from trainer.commands import evaluate, export, fit
 from trainer.errors import NotPublishedError, TrainerError
 from trainer.progress import ConsoleReporter
 from trainer.protocols import PROTOCOLS, TWO_STAGE
-from trainer.tune_command import tune
+from trainer.tuning.command import tune
 
 EXIT_BAD_INPUT = 2
 EXIT_NOT_PUBLISHED = 3

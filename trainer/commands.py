@@ -14,11 +14,14 @@ import torch
 from numpy.typing import NDArray
 
 from shortlist.bundle.manifest import IndexInfo, Manifest
-from trainer.checkpoint import load_two_stage
 from trainer.data import Dataset, load
 from trainer.encode import Encoded
 from trainer.errors import NotPublishedError
-from trainer.export import export_bundle, flat
+from trainer.evaluation.split import Split, evaluation_split, final_split
+from trainer.evaluation.tables import figures_table, index_table
+from trainer.export.bundle import export_bundle, flat
+from trainer.export.checkpoint import load_two_stage
+from trainer.export.publish import check_metric, decide
 from trainer.fit import (
     Figures,
     Lists,
@@ -31,12 +34,9 @@ from trainer.fit import (
 from trainer.progress import Reporter
 from trainer.protocols import PROTOCOLS, TWO_STAGE, Task
 from trainer.protocols.next_like import next_like_task
-from trainer.publish import check_metric, decide
 from trainer.recipe import Recipe
 from trainer.report import REPORT, Findings, Groups, ItemMap, Report, Run
-from trainer.split import Split, evaluation_split, final_split
-from trainer.tables import figures_table, index_table
-from trainer.training_log import TrainingLog
+from trainer.training.log import TrainingLog
 
 _WHAT_TO_DO = (
     "{id} is written, and is not served. If the data is meant to be so, `shortlist bundles pin {id} --bundles {root}` "

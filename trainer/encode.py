@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shortlist.inference.history import History
 from shortlist.inference.model_inputs import encoder_inputs
 from trainer.encoders import Encoder
-from trainer.queries import Profiles
+from trainer.evaluation.queries import Profiles
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -5,21 +5,21 @@ from dataclasses import replace
 
 import numpy as np
 
-from trainer.baselines import baselines_for
 from trainer.data import Dataset
 from trainer.encode import Encoded
-from trainer.encoder_training import Trained, Validation
-from trainer.evaluation import Scorer, rankings
-from trainer.fit_encoder import fit_encoder
-from trainer.fit_ranker import RankerTraining, RankingExamples, ranker_sizes
-from trainer.metrics import Rankings, depth_of, figures
+from trainer.evaluation.baselines import baselines_for
+from trainer.evaluation.metrics import Rankings, depth_of, figures
+from trainer.evaluation.rankings import Scorer, rankings
+from trainer.evaluation.split import Split, evenly, held_out_events
 from trainer.progress import Reporter
 from trainer.protocols import Task
 from trainer.protocols.next_like import CHOSEN_BY, METRICS, validation
 from trainer.recipe import Recipe
-from trainer.split import Split, evenly, held_out_events
 from trainer.statistics import item_tables
-from trainer.training_log import TrainingLog
+from trainer.training.encoder import Trained, Validation
+from trainer.training.fit_encoder import fit_encoder
+from trainer.training.log import TrainingLog
+from trainer.training.ranker import RankerTraining, RankingExamples, ranker_sizes
 from trainer.two_stage import TwoStage, places_of_both
 
 Figures = dict[str, dict[str, float]]

@@ -13,12 +13,12 @@ from shortlist.inference.history import History
 from shortlist.inference.model_inputs import CandidateLists, Inputs, ranker_inputs, transition_features
 from trainer.data import Dataset
 from trainer.encode import Encoded
-from trainer.evaluation import batches, best_first, hide_seen
+from trainer.evaluation.metrics import places_of
+from trainer.evaluation.rankings import batches, best_first, hide_seen
 from trainer.histories import histories_before
-from trainer.metrics import places_of
 from trainer.rankers import Ranker
 from trainer.recipe import Recipe
-from trainer.training_log import TrainingLog
+from trainer.training.log import TrainingLog
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bench.quality import Row, rows
-from trainer.baselines import BASELINES
+from trainer.evaluation.baselines import BASELINES
 from trainer.protocols import PROTOCOLS
 from trainer.recipe import Recipe
 

@@ -10,11 +10,11 @@ import pytest
 from demo.services import start_both
 from shortlist import HistoryItem, Recommender
 from shortlist.inference.history import History
-from trainer.checkpoint import load_two_stage
 from trainer.data import Dataset, load
+from trainer.evaluation.split import evaluation_split, held_out_events
+from trainer.export.checkpoint import load_two_stage
 from trainer.histories import histories_before
 from trainer.recipe import Recipe
-from trainer.split import evaluation_split, held_out_events
 
 pytestmark = pytest.mark.integration
 

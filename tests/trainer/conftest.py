@@ -10,11 +10,11 @@ import pytest
 import torch
 
 from trainer.data import Dataset, load
-from trainer.export import export_bundle
+from trainer.evaluation.split import Split, evaluation_split
+from trainer.export.bundle import export_bundle
 from trainer.fit import fit_two_stage
 from trainer.progress import Reporter
 from trainer.recipe import Index, Interactions, Recipe
-from trainer.split import Split, evaluation_split
 from trainer.statistics import item_tables
 from trainer.two_stage import TwoStage
 

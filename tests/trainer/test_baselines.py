@@ -8,10 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from shortlist.inference.history import History
-from trainer.baselines import BASELINES, baselines_for, content_knn, cooccurrence, ease, item_knn, popularity
 from trainer.data import Dataset
+from trainer.evaluation.baselines import BASELINES, baselines_for, content_knn, cooccurrence, ease, item_knn, popularity
+from trainer.evaluation.queries import Profiles
 from trainer.histories import histories_before
-from trainer.queries import Profiles
 
 END = 1500
 

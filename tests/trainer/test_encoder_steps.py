@@ -10,15 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from trainer.data import Dataset
-from trainer.encoder_batches import EncoderBatch, EncoderBatches, Negatives
-from trainer.encoder_optimiser import clip
-from trainer.encoder_training import encoder_sizes
 from trainer.encoders import ENCODERS, SequenceEncoder, build_encoder
-from trainer.fit_encoder import NextItemTraining
+from trainer.evaluation.split import Split
 from trainer.progress import Reporter
 from trainer.recipe import Encoder as EncoderRecipe
 from trainer.recipe import Recipe
-from trainer.split import Split
+from trainer.training.encoder import encoder_sizes
+from trainer.training.encoder_batches import EncoderBatch, EncoderBatches, Negatives
+from trainer.training.encoder_optimiser import clip
+from trainer.training.fit_encoder import NextItemTraining
 
 T = TypeVar("T")
 

@@ -16,20 +16,20 @@ from shortlist.inference.history import History
 from shortlist.inference.model_inputs import encoder_inputs
 from trainer.data import Dataset
 from trainer.encode import Encoded
-from trainer.encoder_training import Validation, encoder_sizes
 from trainer.encoders import ENCODERS, SequenceEncoder, build_encoder
 from trainer.errors import RecipeError
-from trainer.evaluation import hide_seen
-from trainer.export_onnx import export_encoder
+from trainer.evaluation.queries import Profiles
+from trainer.evaluation.rankings import hide_seen
+from trainer.evaluation.split import Split, held_out_events
+from trainer.export.onnx_files import export_encoder
 from trainer.fit import evaluate_baselines, evaluate_two_stage, fit_two_stage
-from trainer.fit_encoder import fit_encoder
 from trainer.histories import histories_before
 from trainer.progress import Reporter
 from trainer.protocols.next_like import next_like_task
-from trainer.queries import Profiles
 from trainer.recipe import Encoder as EncoderRecipe
 from trainer.recipe import Recipe
-from trainer.split import Split, held_out_events
+from trainer.training.encoder import Validation, encoder_sizes
+from trainer.training.fit_encoder import fit_encoder
 from trainer.two_stage import TwoStage, tensors
 
 T = TypeVar("T")

@@ -15,14 +15,14 @@ from shortlist.bundle.bundle import RANKER, USER_ENCODER
 from shortlist.inference.model_inputs import encoder_inputs, ranker_inputs
 from shortlist.inference.onnx_session import OnnxSession
 from shortlist.serving.served_messages import bundle_message
-from trainer.checkpoint import load_two_stage
 from trainer.data import Dataset
 from trainer.errors import DataError, TrainerError
-from trainer.export import export_bundle
+from trainer.evaluation.split import Split, held_out_events
+from trainer.export.bundle import export_bundle
+from trainer.export.checkpoint import load_two_stage
 from trainer.histories import histories_before
-from trainer.index import user_vectors
+from trainer.index.build import user_vectors
 from trainer.recipe import Index
-from trainer.split import Split, held_out_events
 from trainer.two_stage import TwoStage
 
 FIGURES = {"two_stage": {"ndcg@10": 0.5}}
@@ -143,7 +143,7 @@ def test_an_index_that_cannot_be_built_is_named(
 ) -> None:
     """Proves that FAISS' refusal becomes a message about the recipe, and that nothing is published."""
     for export in ("export_encoder", "export_ranker"):
-        monkeypatch.setattr(f"trainer.export.{export}", lambda model, path: path.touch())
+        monkeypatch.setattr(f"trainer.export.bundle.{export}", lambda model, path: path.touch())
     bad = replace(final, recipe=replace(final.recipe, index=index))
     with pytest.raises(
         TrainerError, match=rf"\[index\] spec '{index.spec}'.*cannot be built .*chosen. FAISS says: .*could not"

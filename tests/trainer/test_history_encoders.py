@@ -18,11 +18,11 @@ from trainer.encoders.gfcf import GfcfEncoder
 from trainer.encoders.history import product
 from trainer.encoders.ials import IalsEncoder, conjugate_gradients
 from trainer.encoders.lightgcn import LightGCNEncoder
-from trainer.fit_encoder import fit_encoder
+from trainer.evaluation.split import Split
 from trainer.histories import history_counts
 from trainer.progress import Reporter
 from trainer.recipe import Encoder as EncoderRecipe
-from trainer.split import Split
+from trainer.training.fit_encoder import fit_encoder
 
 RECIPE = EncoderRecipe(
     dimension=16,

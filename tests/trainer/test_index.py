@@ -9,13 +9,12 @@ import numpy as np
 import pytest
 
 from shortlist.bundle.manifest import IndexInfo, IndexTrial
-from trainer import index_choice
-from trainer.build_index import main, run
-from trainer.index_builder import Builder, set_parameters
-from trainer.index_choice import choose, finalists
-from trainer.index_families import Family, families, inverted, not_tried
-from trainer.index_queries import Queries
-from trainer.tables import index_table
+from trainer.evaluation.tables import index_table
+from trainer.index.builder import Builder, set_parameters
+from trainer.index.choice import choose, finalists
+from trainer.index.families import Family, families, inverted, not_tried
+from trainer.index.process import main, run
+from trainer.index.queries import Queries
 
 _COUNT = 50
 
@@ -132,7 +131,7 @@ def test_the_exact_neighbours_are_those_of_a_product_with_everything(
     items: np.ndarray, users: np.ndarray, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Proves the oracle that every recall is counted against, also when it goes through the items part by part."""
-    monkeypatch.setattr("trainer.index_queries._AT_ONCE", 3000)
+    monkeypatch.setattr("trainer.index.queries._AT_ONCE", 3000)
     expected = np.argsort(-(users[:20] @ items.T), axis=1)[:, :_COUNT]
     found = Queries.of(users[:20], items, _COUNT).exact
     assert [set(row) for row in found.tolist()] == [set(row) for row in expected.tolist()]
@@ -172,8 +171,8 @@ def test_a_very_large_catalogue_builds_only_what_is_best_on_a_sample(
     items: np.ndarray, users: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Proves that choosing stays affordable: two are built whole, and each of the others has its reason."""
-    monkeypatch.setattr(index_choice, "MOST_IN_GRAPH", 5000)
-    monkeypatch.setattr(index_choice, "_SAMPLE", 2000)
+    monkeypatch.setattr("trainer.index.choice.MOST_IN_GRAPH", 5000)
+    monkeypatch.setattr("trainer.index.choice._SAMPLE", 2000)
     tried = [Family.of(spec, _COUNT) for spec in inverted(len(items), 16)]
     kept, reasons = finalists(items, users[:100], _COUNT, 0.9, tried, tmp_path)
     assert len(kept) == 2
@@ -183,7 +182,7 @@ def test_a_very_large_catalogue_builds_only_what_is_best_on_a_sample(
 
 
 def task_of(items: np.ndarray, users: np.ndarray, folder: Path, **recipe: object) -> dict[str, object]:
-    """What :mod:`trainer.index` asks of the process that builds."""
+    """What :mod:`trainer.index.build` asks of the process that builds."""
     np.save(folder / "items.npy", items)
     np.save(folder / "users.npy", users)
     files = {"vectors": "items.npy", "queries": "users.npy", "index": "index.faiss"}

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from trainer import losses
+from trainer.training import losses
 
 QUERIES = torch.tensor([[1.0, 0.0], [0.5, -1.0]])
 ITEMS = torch.tensor([[1.0, 2.0], [0.0, 1.0], [-1.0, 0.5], [2.0, 0.0]])

@@ -6,7 +6,7 @@ from ranx import Qrels, Run
 from ranx import evaluate as ranx_evaluate
 
 from trainer.errors import TrainerError
-from trainer.metrics import Rankings, figures, places_of, report
+from trainer.evaluation.metrics import Rankings, figures, places_of, report
 
 PLACES = np.array([0, 2, 9, 10, 250])
 

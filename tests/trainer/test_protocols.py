@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from trainer.data import Dataset, load
 from trainer.errors import DataError, RecipeError
-from trainer.evaluation import rankings
+from trainer.evaluation.queries import Profiles, Queries
+from trainer.evaluation.rankings import rankings
 from trainer.protocols import PROTOCOLS, Task
-from trainer.queries import Profiles, Queries
 from trainer.recipe import Interactions, Recipe, Split
 
 Row = tuple[str, str, int, float]

@@ -15,7 +15,7 @@ from shortlist.bundle.manifest import MANIFEST, Manifest
 from tests.shortlist.bundle.fake import OLDER, publish
 from trainer.__main__ import main
 from trainer.errors import RecipeError
-from trainer.publish import METRICS, check_metric, compare, decide
+from trainer.export.publish import METRICS, check_metric, compare, decide
 from trainer.recipe import Interactions, Publish, Recipe, Split
 
 NAME = "validation/two_stage/ndcg@10"

@@ -10,15 +10,15 @@ from torch import Tensor
 from shortlist.inference.model_inputs import ranker_inputs
 from trainer.data import Dataset
 from trainer.errors import RecipeError
+from trainer.evaluation.split import Split, held_out_events
 from trainer.fit import evaluate_two_stage, fit_two_stage
-from trainer.fit_ranker import RankerTraining, RankingExamples, ranker_sizes
 from trainer.histories import histories_before
 from trainer.progress import Reporter
 from trainer.rankers import RANKERS, build_ranker
 from trainer.rankers.ntn_mlp import NtnMlpRanker
 from trainer.recipe import Recipe
-from trainer.split import Split, held_out_events
 from trainer.statistics import item_tables
+from trainer.training.ranker import RankerTraining, RankingExamples, ranker_sizes
 from trainer.two_stage import Retrieval, TwoStage, retrieve, tensors
 
 CHAIN, GENRES = 15, 4

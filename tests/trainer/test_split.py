@@ -11,12 +11,12 @@ from torch import nn
 from trainer.data import Dataset
 from trainer.data.dataset import Histories
 from trainer.errors import DataError
+from trainer.evaluation.split import Split, evaluation_split, evenly, final_split, held_out_events, targets
 from trainer.fit import fit_two_stage
-from trainer.fit_encoder import fit_encoder
 from trainer.progress import Reporter
 from trainer.recipe import Recipe
 from trainer.recipe import Split as SplitRecipe
-from trainer.split import Split, evaluation_split, evenly, final_split, held_out_events, targets
+from trainer.training.fit_encoder import fit_encoder
 from trainer.two_stage import TwoStage
 
 Make = Callable[[Sequence[tuple[str, str, int, float]]], Dataset]
@@ -66,7 +66,7 @@ def test_targets_do_not_depend_on_how_many_users_are_looked_at_together(
     repeated = replace(planted, item_rows=item_rows)
     repeated = replace(repeated, histories=Histories.of(repeated, planted.user_events))
     together = targets(repeated, 0, 1680)
-    monkeypatch.setattr("trainer.split.CHUNK", 40)
+    monkeypatch.setattr("trainer.evaluation.split.CHUNK", 40)
     assert targets(repeated, 0, 1680).tolist() == together.tolist()
     likes = planted.likes & (planted.position >= 1)
     assert 0 < len(together) < likes.sum()

@@ -19,9 +19,9 @@ from trainer.errors import TrainerError
 from trainer.progress import Reporter
 from trainer.protocols import PROTOCOLS
 from trainer.recipe import Choices, Encoder, Recipe
-from trainer.search_space import SearchSpace, with_settings
-from trainer.tune import Search, finished, median_pruner
-from trainer.tune_command import tune
+from trainer.tuning.command import tune
+from trainer.tuning.search import Search, finished, median_pruner
+from trainer.tuning.search_space import SearchSpace, with_settings
 
 T = TypeVar("T")
 

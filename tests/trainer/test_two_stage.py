@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from trainer.evaluation import best_first
+from trainer.evaluation.rankings import best_first
 
 
 @pytest.mark.parametrize("count", [1, 7, 39, 40, 50])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trainer.data import Dataset
-from trainer.windows import WindowBatch, Windows, batch_by_length, collate, seen_before, windows_of
+from trainer.training.windows import WindowBatch, Windows, batch_by_length, collate, seen_before, windows_of
 
 Make = Callable[[Sequence[tuple[str, str, int, float]]], Dataset]
 # User a sees items 0 1 0 2 3, user b items 3 2; they take turns, which a history leaves no trace of.

@@ -10,10 +10,10 @@ from scipy import sparse
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer import losses
 from trainer.encoders.base import EncoderSizes
 from trainer.encoders.history import HistoryEncoder, Representation, normalised, product
 from trainer.recipe import Encoder as EncoderRecipe
+from trainer.training import losses
 
 _CONTRASTED = 2048
 _CONTRAST_TEMPERATURE = 0.2

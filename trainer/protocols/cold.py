@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 
 from trainer.data import Dataset
 from trainer.errors import DataError
+from trainer.evaluation.queries import Queries
 from trainer.protocols.given_parts import given_parts
 from trainer.protocols.task import TEST, TRAIN, VALIDATION, Task, by_part, spans
-from trainer.queries import Queries
 from trainer.recipe import Recipe
 
 METRICS = ("recall@100", "recall@20", "recall@50", "ndcg@100", "ndcg@20", "coverage@20", "gini@20", "novelty@20")

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from trainer.data import Dataset
+from trainer.evaluation.queries import Queries
 from trainer.protocols.task import TEST, TRAIN, VALIDATION, Task, by_part, spans
-from trainer.queries import Queries
 from trainer.recipe import Recipe
 
 _LEAST_EVENTS = 3

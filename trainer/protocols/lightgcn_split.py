@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from trainer.data import Dataset
+from trainer.evaluation.queries import Queries
 from trainer.protocols.given_parts import given_parts
 from trainer.protocols.task import TEST, TRAIN, VALIDATION, Task, by_part, spans
-from trainer.queries import Queries
 from trainer.recipe import Recipe
 
 METRICS = ("recall@20", "ndcg@20", "hr@20", "mrr@20", "coverage@20", "gini@20", "novelty@20")

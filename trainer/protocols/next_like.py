@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from trainer.data import Dataset
+from trainer.evaluation.queries import Queries
+from trainer.evaluation.split import Split, evaluation_split, evenly, held_out_events, targets
 from trainer.protocols.task import Task
-from trainer.queries import Queries
 from trainer.recipe import Recipe
-from trainer.split import Split, evaluation_split, evenly, held_out_events, targets
 
 CHOSEN_BY = "ndcg@10"
 METRICS = ("hr@10", "ndcg@10", "recall@200")

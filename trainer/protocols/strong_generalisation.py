@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from trainer.data import Dataset
+from trainer.evaluation.queries import Queries
 from trainer.protocols.task import TEST, TRAIN, VALIDATION, Task, by_part
-from trainer.queries import Queries
 from trainer.recipe import Recipe
 
 METRICS = ("recall_min@20", "recall_min@50", "ndcg@100", "ndcg@10", "coverage@20", "gini@20", "novelty@20")

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from trainer.data import Dataset
 from trainer.errors import DataError
-from trainer.queries import Queries
+from trainer.evaluation.queries import Queries
 
 TRAIN, VALIDATION, TEST = 0, 1, 2
 

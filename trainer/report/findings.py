@@ -4,12 +4,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
-from trainer.baselines import BASELINES
+from trainer.evaluation.baselines import BASELINES
+from trainer.evaluation.tables import Spread, mean_and_spread
 from trainer.fit import Figures, Lists, figures_of
 from trainer.protocols import Task
 from trainer.report.slices import Groups, Slices
-from trainer.tables import Spread, mean_and_spread
-from trainer.training_log import TrainingLog
+from trainer.training.log import TrainingLog
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -11,7 +11,7 @@ from trainer.report.findings import Findings, is_baseline
 from trainer.report.item_map import ItemMap
 from trainer.report.names import metric_label, model_colour, model_label
 from trainer.report.slices import HISTORY, ITEMS, POPULARITY, USERS
-from trainer.training_log import Line
+from trainer.training.log import Line
 
 _LEAST_SPREAD = 5e-5
 # Recommending at random is best at these.

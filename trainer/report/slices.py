@@ -10,9 +10,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.metrics import Rankings
+from trainer.evaluation.metrics import Rankings
+from trainer.evaluation.queries import Queries
 from trainer.protocols import Task
-from trainer.queries import Queries
 
 POPULARITY, HISTORY, USERS, ITEMS = "popularity", "history", "users", "items"
 _DECILES = 10

@@ -9,10 +9,10 @@ import pytest
 
 from shortlist.bundle.manifest import Manifest
 from trainer.data import Dataset
+from trainer.evaluation.split import Split
 from trainer.fit import baseline_lists, two_stage_lists
 from trainer.protocols.next_like import next_like_task
 from trainer.report import Findings, Groups, ItemMap, Report, Run
-from trainer.split import Split
 from trainer.two_stage import TwoStage
 
 Render = Callable[..., tuple[str, str]]

@@ -7,9 +7,9 @@ import pytest
 
 from trainer.data import Dataset
 from trainer.data.dataset import Features
-from trainer.metrics import Rankings
+from trainer.evaluation.metrics import Rankings
+from trainer.evaluation.queries import Queries
 from trainer.protocols import Task
-from trainer.queries import Queries
 from trainer.report.item_map import ItemMap
 from trainer.report.slices import HISTORY, ITEMS, POPULARITY, USERS, Groups, Slices
 

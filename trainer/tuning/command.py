@@ -9,9 +9,9 @@ from trainer.commands import read_inputs
 from trainer.errors import TrainerError
 from trainer.progress import Reporter
 from trainer.protocols import PROTOCOLS
-from trainer.study_file import open_study
-from trainer.tune import Search, finished
-from trainer.tuned_recipe import write_tuned
+from trainer.tuning.search import Search, finished
+from trainer.tuning.study_file import open_study
+from trainer.tuning.tuned_recipe import write_tuned
 
 
 def tune(options: argparse.Namespace, reporter: Reporter) -> None:

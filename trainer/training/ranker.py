@@ -15,16 +15,16 @@ from shortlist.bundle.tables import ItemTables
 from shortlist.bundle.transitions import FEATURE_COUNT
 from shortlist.inference.history import History
 from shortlist.inference.model_inputs import CandidateLists, ranker_inputs
-from trainer import losses
 from trainer.data import Dataset
 from trainer.encode import Encoded
-from trainer.evaluation import batches
+from trainer.evaluation.metrics import report
+from trainer.evaluation.rankings import batches
 from trainer.histories import histories_before
-from trainer.metrics import report
 from trainer.progress import Reporter
 from trainer.rankers import Ranker, RankerSizes, build_ranker
 from trainer.recipe import Ranker as RankerRecipe
 from trainer.statistics import STATISTICS
+from trainer.training import losses
 from trainer.two_stage import retrieve, tensors
 
 LIKE, VALUE = "like", "value"

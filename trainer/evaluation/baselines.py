@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 
 from trainer.data import Dataset
-from trainer.evaluation import Scorer
-from trainer.queries import Profiles
+from trainer.evaluation.queries import Profiles
+from trainer.evaluation.rankings import Scorer
 from trainer.recipe import Statistics
 from trainer.statistics import follow_counts, interaction_matrix
 

@@ -1,6 +1,6 @@
 """Chooses, builds and measures a bundle's index, in a process without PyTorch.
 
-``python -m trainer.build_index TASK.json`` writes the index and prints, as JSON, what the manifest says of it, or
+``python -m trainer.index.process TASK.json`` writes the index and prints, as JSON, what the manifest says of it, or
 ``{"refused": …}`` with what FAISS says when it refuses. The task has ``vectors`` and ``queries`` (.npy files),
 ``index`` (the file to write), ``count`` (how many neighbours serving asks for), ``recall`` (the target), and ``spec``
 and ``parameters``: null to choose.
@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from shortlist.bundle.manifest import IndexInfo
-from trainer.index_choice import choose, finalists
-from trainer.index_families import Family, families, not_tried
+from trainer.index.choice import choose, finalists
+from trainer.index.families import Family, families, not_tried
 
 
 def run(task: Mapping[str, Any]) -> IndexInfo:

@@ -11,7 +11,7 @@ from torch import Tensor
 from trainer.data import Dataset
 from trainer.progress import Reporter
 from trainer.recipe import Encoder as EncoderRecipe
-from trainer.windows import WindowBatch, batch_by_length, collate, seen_before, windows_of
+from trainer.training.windows import WindowBatch, batch_by_length, collate, seen_before, windows_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -13,12 +13,12 @@ from shortlist.bundle.manifest import FORMAT_VERSION, FileDigest, IndexInfo, Man
 from shortlist.bundle.signature import sign
 from shortlist.bundle.store import BundleStore, new_bundle_id
 from shortlist.bundle.tables import UserTables
-from trainer.checkpoint import save_checkpoint
 from trainer.data import Dataset
 from trainer.errors import TrainerError
-from trainer.export_onnx import export_encoder, export_ranker
+from trainer.export.checkpoint import save_checkpoint
+from trainer.export.onnx_files import export_encoder, export_ranker
 from trainer.fit import Figures
-from trainer.index import build_index
+from trainer.index.build import build_index
 from trainer.report import REPORT
 from trainer.statistics import STATISTICS
 from trainer.two_stage import TwoStage

@@ -7,14 +7,14 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from trainer import losses
 from trainer.data import Dataset
-from trainer.encoder_optimiser import EncoderOptimiser
-from trainer.encoder_training import EncoderTraining
 from trainer.encoders.history import HistoryEncoder, product
 from trainer.histories import history_counts
 from trainer.progress import Reporter
 from trainer.recipe import Encoder as EncoderRecipe
+from trainer.training import losses
+from trainer.training.encoder import EncoderTraining
+from trainer.training.encoder_optimiser import EncoderOptimiser
 
 
 class HistoryTraining(EncoderTraining):

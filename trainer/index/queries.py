@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.inference.rescoring import rescored
-from trainer.index_builder import Vectors
+from trainer.index.builder import Vectors
 
 _AT_ONCE = 500_000
 _TIMED = 100

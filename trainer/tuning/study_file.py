@@ -10,7 +10,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from trainer.errors import TrainerError
 from trainer.protocols import Task
 from trainer.recipe import Recipe
-from trainer.tune import median_pruner
+from trainer.tuning.search import median_pruner
 
 _QUESTION = "question"
 

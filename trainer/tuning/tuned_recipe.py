@@ -8,7 +8,7 @@ from pathlib import Path
 import tomlkit
 from tomlkit.items import Table
 
-from trainer.search_space import Settings
+from trainer.tuning.search_space import Settings
 
 
 def write_tuned(base: Path, out: Path, settings: Settings, about: Sequence[str]) -> None:

@@ -10,13 +10,13 @@ from torch import nn
 from shortlist.bundle.manifest import Manifest
 from trainer.data import Dataset
 from trainer.encode import Encoded
-from trainer.encoder_training import encoder_sizes
 from trainer.encoders import build_encoder
 from trainer.errors import DataError
-from trainer.fit_ranker import ranker_sizes
 from trainer.rankers import build_ranker
 from trainer.recipe import Recipe
 from trainer.statistics import item_tables
+from trainer.training.encoder import encoder_sizes
+from trainer.training.ranker import ranker_sizes
 from trainer.two_stage import TwoStage
 
 CHECKPOINT = "weights.npz"

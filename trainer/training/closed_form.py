@@ -3,11 +3,11 @@
 import numpy as np
 
 from trainer.data import Dataset
-from trainer.encoder_training import EncoderTraining, Trained, Validation
 from trainer.encoders.gfcf import GfcfEncoder
 from trainer.histories import history_counts
 from trainer.progress import Reporter
 from trainer.recipe import Encoder as EncoderRecipe
+from trainer.training.encoder import EncoderTraining, Trained, Validation
 
 
 class ClosedFormTraining(EncoderTraining):

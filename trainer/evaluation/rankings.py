@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 
 from shortlist.inference.history import History
 from trainer.data import Dataset
-from trainer.metrics import Rankings
-from trainer.queries import Profiles, Queries
+from trainer.evaluation.metrics import Rankings
+from trainer.evaluation.queries import Profiles, Queries
 
 # Who asks → scores of every item, [B, items].
 Scorer = Callable[[Profiles], NDArray[np.floating]]

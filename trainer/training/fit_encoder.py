@@ -3,20 +3,20 @@
 import torch
 from torch import Tensor
 
-from trainer import losses
 from trainer.data import Dataset
-from trainer.encoder_batches import EncoderBatch, EncoderBatches, Negatives
-from trainer.encoder_optimiser import EncoderOptimiser
-from trainer.encoder_training import EncoderTraining, Trained, Validation
 from trainer.encoders import Encoder, SequenceEncoder, encoder_class
 from trainer.encoders.gfcf import GfcfEncoder
 from trainer.encoders.history import HistoryEncoder
 from trainer.encoders.ials import IalsEncoder
-from trainer.fit_closed_form import ClosedFormTraining
-from trainer.fit_histories import HistoryTraining
-from trainer.fit_sweeps import SweepTraining
 from trainer.progress import Reporter
 from trainer.recipe import Encoder as EncoderRecipe
+from trainer.training import losses
+from trainer.training.closed_form import ClosedFormTraining
+from trainer.training.encoder import EncoderTraining, Trained, Validation
+from trainer.training.encoder_batches import EncoderBatch, EncoderBatches, Negatives
+from trainer.training.encoder_optimiser import EncoderOptimiser
+from trainer.training.histories import HistoryTraining
+from trainer.training.sweeps import SweepTraining
 
 
 def fit_encoder(

@@ -13,11 +13,11 @@ from torch import Tensor
 from trainer.data import Dataset
 from trainer.encode import Encoded
 from trainer.encoders import Encoder, EncoderSizes, build_encoder
-from trainer.evaluation import rankings
-from trainer.metrics import depth_of, figures
+from trainer.evaluation.metrics import depth_of, figures
+from trainer.evaluation.queries import Queries
+from trainer.evaluation.rankings import rankings
 from trainer.progress import Reporter
 from trainer.protocols import Task
-from trainer.queries import Queries
 from trainer.recipe import Encoder as EncoderRecipe
 
 _VALUE_BUCKETS = 16

@@ -45,7 +45,7 @@ def build_index(model: TwoStage, dataset: Dataset, directory: Path) -> IndexInfo
                 }
             )
         )
-        command = [sys.executable, "-m", "trainer.build_index", str(task)]
+        command = [sys.executable, "-m", "trainer.index.process", str(task)]
         # It says on stderr what it tries, which may take a while.
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from shortlist.bundle.manifest import IndexInfo, IndexTrial
-from trainer.index_builder import Builder, Vectors, say
-from trainer.index_families import MOST_IN_GRAPH, Family, inverted
-from trainer.index_queries import Queries
-from trainer.index_trials import measured, try_family
+from trainer.index.builder import Builder, Vectors, say
+from trainer.index.families import MOST_IN_GRAPH, Family, inverted
+from trainer.index.queries import Queries
+from trainer.index.trials import measured, try_family
 
 # Building an index of ten million takes a quarter of an hour, so that only the best on a sample are built whole.
 _SAMPLE = 500_000

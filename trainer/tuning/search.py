@@ -8,13 +8,13 @@ from typing import TypeVar
 import optuna
 
 from trainer.encode import Encoded
-from trainer.encoder_training import Validation
 from trainer.errors import TrainerError
-from trainer.fit_encoder import fit_encoder
 from trainer.progress import Reporter
 from trainer.protocols import Task
 from trainer.recipe import Recipe
-from trainer.search_space import SearchSpace, with_settings
+from trainer.training.encoder import Validation
+from trainer.training.fit_encoder import fit_encoder
+from trainer.tuning.search_space import SearchSpace, with_settings
 
 T = TypeVar("T")
 Best = Callable[[optuna.trial.FrozenTrial], None]

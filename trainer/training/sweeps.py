@@ -3,11 +3,11 @@
 import torch
 
 from trainer.data import Dataset
-from trainer.encoder_training import EncoderTraining
 from trainer.encoders.ials import IalsEncoder
 from trainer.histories import history_counts
 from trainer.progress import Reporter
 from trainer.recipe import Encoder as EncoderRecipe
+from trainer.training.encoder import EncoderTraining
 
 
 class SweepTraining(EncoderTraining):

@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.bundle.manifest import IndexTrial
-from trainer.index_builder import Builder, set_parameters
-from trainer.index_families import Family
-from trainer.index_queries import Queries
+from trainer.index.builder import Builder, set_parameters
+from trainer.index.families import Family
+from trainer.index.queries import Queries
 
 _ROUNDS = 5
 _TOGETHER = 8

@@ -1,0 +1,1 @@
+"""Choosing, building and measuring the index that is searched."""

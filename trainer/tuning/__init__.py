@@ -1,0 +1,1 @@
+"""Looking for better settings of a recipe."""
