@@ -49,6 +49,7 @@ class OnnxRanker:
         )
         vectors = np.stack([one.user_vector for one in lists])
         features = np.concatenate([user.features for user in users])
-        inputs = ranker_inputs(self._items, histories, self._length, vectors, features, candidates)
+        nothing = np.zeros((len(users), 0), dtype=np.float32)
+        inputs = ranker_inputs(self._items, histories, self._length, vectors, features, candidates, nothing)
         with metrics.INFERENCE_SECONDS["ranker"].time():
             return self._session.run(inputs)

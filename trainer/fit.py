@@ -11,6 +11,7 @@ from trainer.evaluation.baselines import baselines_for
 from trainer.evaluation.metrics import Rankings, depth_of, figures
 from trainer.evaluation.rankings import Scorer, rankings
 from trainer.evaluation.split import Split, evenly, held_out_events
+from trainer.goals import goals_of, scales_of
 from trainer.progress import Reporter
 from trainer.protocols import Task
 from trainer.protocols.next_like import CHOSEN_BY, METRICS, validation
@@ -19,7 +20,8 @@ from trainer.statistics import item_tables
 from trainer.training.encoder import Trained, Validation
 from trainer.training.fit_encoder import fit_encoder
 from trainer.training.log import TrainingLog
-from trainer.training.ranker import RankerTraining, RankingExamples, ranker_sizes
+from trainer.training.ranker import RankerTraining, ranker_sizes, with_own
+from trainer.training.retrieved_examples import RetrievedExamples
 from trainer.two_stage import TwoStage, places_of_both
 
 Figures = dict[str, dict[str, float]]
@@ -43,15 +45,23 @@ def fit_two_stage(dataset: Dataset, split: Split, recipe: Recipe, seed: int, rep
     events = np.arange(split.encoder_end, split.ranker_end)
     events = evenly(events[dataset.position[events] >= 1], recipe.ranker.examples)
     reporter.say(f"retrieving {recipe.ranker.candidates} candidates for {len(events):,} events of the ranker's slice")
-    examples = RankingExamples.of(dataset, encoded, before, events, recipe.ranker.candidates)
-    sizes = ranker_sizes(dataset, before)
-    training = RankerTraining(examples, before, sizes, recipe.ranker, seed)
+    goals = goals_of(recipe, dataset)
+    examples = RetrievedExamples.of(dataset, encoded, before, events, recipe.ranker.candidates, goals)
+    sizes = ranker_sizes(dataset, before, scales_of(goals, examples.targets), {}, recipe.ranker.embedding)
+    training = RankerTraining(examples, before, len(dataset.user_ids), sizes, goals, recipe.ranker, seed)
     ranker = training.run(reporter)
     after = item_tables(dataset, split.ranker_end, recipe.statistics, encoded.vectors, encoded.inputs)
     # The scale of the values is what the ranker has learnt with.
     after = replace(after, value_mean=before.value_mean, value_std=before.value_std)
     log = TrainingLog(encoder=trained.curve, ranker=tuple(training.curve))
-    return TwoStage(recipe=recipe, encoded=encoded, items=after, ranker=ranker, log=log)
+    return TwoStage(
+        recipe=recipe,
+        encoded=encoded,
+        items=with_own(after, ranker.own),
+        ranker=ranker.ranker,
+        own=ranker.own,
+        log=log,
+    )
 
 
 def evaluate_two_stage(model: TwoStage, dataset: Dataset, split: Split) -> Figures:

@@ -17,6 +17,8 @@ from trainer.evaluation.metrics import places_of
 from trainer.evaluation.rankings import batches, best_first, hide_seen
 from trainer.histories import histories_before
 from trainer.rankers import Ranker
+from trainer.rankers.base import width_of
+from trainer.rankers.own import OwnTables
 from trainer.recipe import Recipe
 from trainer.training.log import TrainingLog
 
@@ -35,13 +37,21 @@ class Retrieval:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TwoStage:
-    """An encoder, the tables and a ranker, ready to recommend; of models that were read back the log is empty."""
+    """An encoder, the tables and a ranker, ready to recommend; of models that were read back the log is empty.
+
+    What of the ranker's ``own`` is of items is in the tables as well.
+    """
 
     recipe: Recipe
     encoded: Encoded
     items: ItemTables
     ranker: Ranker
+    own: OwnTables
     log: TrainingLog = field(default_factory=TrainingLog)
+
+    def user_features(self, dataset: Dataset) -> NDArray[np.float32]:
+        """What the models know of each user, ``[users, U]``."""
+        return np.hstack([dataset.known_user_features, self.own.users])
 
     @torch.no_grad()
     def rank(
@@ -50,7 +60,13 @@ class TwoStage:
         """Each user's candidates, and the places ``[users, candidates]`` that put them into the ranker's order."""
         found = retrieve(self.encoded, self.items, histories, user_features, self.recipe.ranker.candidates)
         inputs = ranker_inputs(
-            self.items, histories, self.recipe.ranker.history, found.user_vectors, user_features, found.candidates
+            self.items,
+            histories,
+            self.recipe.ranker.history,
+            found.user_vectors,
+            user_features,
+            found.candidates,
+            np.zeros((len(histories), width_of(self.ranker.sizes.context_columns)), dtype=np.float32),
         )
         scores = self.ranker(**tensors(inputs))[..., 0].numpy()
         # A user who has nearly everything has fewer candidates than the others: what fills the row comes last.
@@ -88,7 +104,7 @@ def places_of_both(
 
     What is not among the candidates stays where retrieval put it, behind them.
     """
-    features = dataset.known_user_features
+    features = model.user_features(dataset)
     after_retrieval, after_ranking = [], []
     for batch in batches(events):
         target = dataset.item_rows[batch]

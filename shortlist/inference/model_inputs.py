@@ -57,14 +57,19 @@ def ranker_inputs(
     user_vectors: NDArray[np.float32],
     user_features: NDArray[np.float32],
     candidates: CandidateLists,
+    context: NDArray[np.float32],
 ) -> Inputs:
-    """Inputs of the ranker: the last ``length`` interactions, latest first, and everything gathered by candidate."""
+    """Inputs of the ranker: the last ``length`` interactions, latest first, and everything gathered by candidate.
+
+    ``context`` ``[B, K]`` is what is known of the request.
+    """
     rows, values, _, mask = _padded([history.last(length) for history in histories])
     rows, values, mask = rows[:, ::-1], values[:, ::-1], mask[:, ::-1]
     places = np.arange(candidates.rows.shape[1], dtype=np.float32)
     return {
         "user_vectors": user_vectors,
         "user_features": user_features,
+        "context": context,
         "history_vectors": items.vectors.take(rows, axis=0) * mask[..., None],
         "history_features": items.features.take(rows, axis=0) * mask[..., None],
         "history_values": np.ascontiguousarray(values),
@@ -75,6 +80,11 @@ def ranker_inputs(
         "candidate_scores": candidates.scores,
         "candidate_places": np.broadcast_to(places, candidates.rows.shape).copy(),
     }
+
+
+def history_rows(histories: Sequence[History], length: int) -> NDArray[np.int64]:
+    """The items of a ranker's histories, ``[B, L]``; of padding the first row."""
+    return np.ascontiguousarray(_padded([history.last(length) for history in histories])[0][:, ::-1])
 
 
 def transition_features(

@@ -50,7 +50,9 @@ hidden = 16
 epochs = 6
 batch_size = 16
 learning_rate = 0.005
-value_weight = 1.0
+[goals.like]
+[goals.value]
+kind = "value"
 """
 _GENRES, _CHAIN, _USERS, _EVENTS = 4, 15, 120, 14
 

@@ -51,7 +51,7 @@ def drifting_encoder(model: TwoStage) -> TwoStage:
 def drifting_ranker(model: TwoStage) -> TwoStage:
     """The model with a ranker whose export differs."""
     ranker = copy.deepcopy(model.ranker)
-    ranker.heads = Drifting(ranker.get_submodule("heads"))
+    ranker.towers = Drifting(ranker.get_submodule("towers"))
     return replace(model, ranker=ranker)
 
 
@@ -89,6 +89,7 @@ def test_the_exported_models_say_what_pytorch_says(
     found, order = final.rank(histories, features)
     vectors = encoder.run(encoder_inputs(final.encoded.vectors, histories, 16, features))
     np.testing.assert_allclose(vectors, found.user_vectors, atol=1e-4)
+    nothing = np.zeros((9, 0), dtype=np.float32)
     for line in (slice(0, 9), slice(4, 5)):
         part = replace(
             found.candidates,
@@ -96,7 +97,9 @@ def test_the_exported_models_say_what_pytorch_says(
             scores=found.candidates.scores[line],
             transitions=found.candidates.transitions[line],
         )
-        scores = ranker.run(ranker_inputs(final.items, histories[line], 8, vectors[line], features[line], part))
+        scores = ranker.run(
+            ranker_inputs(final.items, histories[line], 8, vectors[line], features[line], part, nothing[line])
+        )
         by_order = np.take_along_axis(scores[..., 0], order[line], axis=1)
         assert np.diff(by_order, axis=1).max() < 1e-3
 

@@ -12,20 +12,23 @@ from trainer.data import Dataset
 from trainer.errors import RecipeError
 from trainer.evaluation.split import Split, held_out_events
 from trainer.fit import evaluate_two_stage, fit_two_stage
+from trainer.goals import goals_of, scales_of
 from trainer.histories import histories_before
 from trainer.progress import Reporter
-from trainer.rankers import RANKERS, build_ranker
-from trainer.rankers.ntn_mlp import NtnMlpRanker
+from trainer.rankers import BODIES, View, build_ranker
+from trainer.rankers.base import width_of
+from trainer.rankers.ntn_mlp import NtnMlp
 from trainer.recipe import Recipe
 from trainer.statistics import item_tables
-from trainer.training.ranker import RankerTraining, RankingExamples, ranker_sizes
+from trainer.training.ranker import RankerTraining, ranker_sizes
+from trainer.training.retrieved_examples import RetrievedExamples
 from trainer.two_stage import Retrieval, TwoStage, retrieve, tensors
 
 CHAIN, GENRES = 15, 4
 OF_CANDIDATE, OF_HISTORY = "candidate_", "history_"
 
 
-@pytest.fixture(scope="module", params=RANKERS)
+@pytest.fixture(scope="module", params=BODIES)
 def model(
     request: pytest.FixtureRequest, planted: Dataset, split: Split, recipe: Recipe, reporter: Reporter
 ) -> TwoStage:
@@ -54,7 +57,8 @@ def inputs(
     """What the second stage is given."""
     histories = histories_before(planted, events)
     features = planted.known_user_features[planted.user_rows[events]]
-    return tensors(ranker_inputs(model.items, histories, 8, found.user_vectors, features, found.candidates))
+    nothing = np.zeros((len(events), 0), dtype=np.float32)
+    return tensors(ranker_inputs(model.items, histories, 8, found.user_vectors, features, found.candidates, nothing))
 
 
 @torch.no_grad()
@@ -117,7 +121,7 @@ def test_the_value_head_tells_the_value(
     inputs: dict[str, Tensor],
 ) -> None:
     """Proves that the second column is in the unit of the ratings: near 5 for the own genre, well below for others."""
-    assert model.ranker.sizes.heads == ("like", "value")
+    assert [goal.name for goal in model.ranker.sizes.goals] == ["like", "value"]
     values = scored(model, inputs)[..., 1].numpy()
     own = found.candidates.rows // CHAIN == (planted.user_rows[events] % GENRES)[:, None]
     assert 4.3 < values[own].mean() < 5.3
@@ -130,35 +134,48 @@ def test_without_values_there_is_no_value_head(
 ) -> None:
     """Proves that data without ratings trains both stages, and gives one finite column."""
     unrated = replace(planted, values=np.full_like(planted.values, np.nan))
-    short = replace(recipe, encoder=replace(recipe.encoder, epochs=1), ranker=replace(recipe.ranker, epochs=1))
+    short = replace(
+        recipe, goals={}, encoder=replace(recipe.encoder, epochs=1), ranker=replace(recipe.ranker, epochs=1)
+    )
     model = fit_two_stage(unrated, split, short, seed=0, reporter=reporter)
-    assert model.ranker.sizes.heads == ("like",)
+    assert [goal.name for goal in model.ranker.sizes.goals] == ["like"]
     assert all(weights.isfinite().all() for weights in model.ranker.state_dict().values())
     assert np.isfinite(model.items.features).all()
 
 
 def test_the_folded_tensor_equals_its_formula(fitted: TwoStage) -> None:
     """Proves h_k = e_uᵀ T_k e_i and a first layer over [e_u, e_i, h], written out for each user, item and slice."""
-    ranker = fitted.ranker
-    assert isinstance(ranker, NtnMlpRanker)
+    body = fitted.ranker.towers.get_submodule("body")
+    assert isinstance(body, NtnMlp)
     random = torch.Generator().manual_seed(0)
     users, items = torch.randn(3, 16, generator=random), torch.randn(3, 5, 16, generator=random)
-    nothing = torch.zeros(3, 5, len(ranker.mean_X))
+    sizes, nothing = body.sizes, torch.zeros(3, 0)
+    view = View(
+        user_BD=users,
+        about_BU=torch.zeros(3, width_of(sizes.about)),
+        candidates_BCD=items,
+        items_BCF=torch.zeros(3, 5, width_of(sizes.items)),
+        features_BCX=torch.zeros(3, 5, width_of(sizes.crossing)),
+        history_BHD=nothing,
+        history_items_BHF=nothing,
+        values_BH=nothing,
+        mask_BH=nothing,
+    )
     with torch.no_grad():
-        folded = ranker._first_layer(users, torch.zeros(3, ranker.sizes.user_features), items, nothing)
+        folded = body.first_layer(view)
     for user in range(3):
         for item in range(5):
-            assert_close(folded[user, item], first_layer(ranker, users[user], items[user, item]))
+            assert_close(folded[user, item], first_layer(body, users[user], items[user, item]))
 
 
 @torch.no_grad()
-def first_layer(ranker: NtnMlpRanker, user: Tensor, item: Tensor) -> Tensor:
-    """One user and one item through the layer as the paper has it, with the scales that calibration set."""
-    user_D, item_D = user / ranker.user_scale, item / ranker.sizes.vector_scale
-    h_K = torch.stack([user_D @ slice_DD @ item_D for slice_DD in ranker.tensor_KDD])
+def first_layer(body: NtnMlp, user_D: Tensor, item: Tensor) -> Tensor:
+    """One user and one item through the layer as the paper has it, with the scale of the items."""
+    item_D = item / body.sizes.vector_scale
+    h_K = torch.stack([user_D @ slice_DD @ item_D for slice_DD in body.tensor_KDD])
     joined = torch.cat([user_D, item_D, h_K])
-    weight = torch.cat([ranker.from_user.weight, ranker.from_item.weight, ranker.from_tensor.weight], dim=1)
-    return weight @ joined + ranker.from_user.bias
+    weight = torch.cat([body.from_user.weight, body.from_item.weight, body.from_tensor.weight], dim=1)
+    return torch.addmv(body.from_user.bias, weight, joined)
 
 
 def test_a_name_that_no_ranker_has_is_refused(fitted: TwoStage, recipe: Recipe) -> None:
@@ -177,8 +194,11 @@ def test_the_validation_counts_what_retrieval_missed(
     before = item_tables(planted, split.encoder_end, recipe.statistics, fitted.encoded.vectors)
     events = np.arange(split.encoder_end, split.ranker_end)
     events = events[planted.position[events] >= 1]
-    examples = RankingExamples.of(planted, fitted.encoded, before, events, 1)
-    training = RankerTraining(examples, before, ranker_sizes(planted, before), replace(recipe.ranker, epochs=1), seed=0)
+    goals = goals_of(recipe, planted)
+    examples = RetrievedExamples.of(planted, fitted.encoded, before, events, 1, goals)
+    sizes = ranker_sizes(planted, before, scales_of(goals, examples.targets), {}, 0)
+    short, users = replace(recipe.ranker, epochs=1), len(planted.user_ids)
+    training = RankerTraining(examples, before, users, sizes, goals, short, seed=0)
     training.run(reporter)
     found = np.flatnonzero(examples.chosen >= 0)
     late = slice(found[int(len(found) * 0.8)], None)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from shortlist.bundle.transitions import FEATURE_COUNT
 from trainer.errors import TrainerError
+from trainer.rankers.base import width_of
 from trainer.two_stage import TwoStage
 
 SIZES = (1, 2, 7, 500)
@@ -47,7 +48,12 @@ def export_ranker(model: TwoStage, path: Path) -> None:
     """
     users, length, count = (torch.export.Dim(name) for name in ("users", "length", "candidates"))
     sample = _ranker_sample(model, 2, 3, 5)
-    by_prefix = {"user": {0: users}, "history": {0: users, 1: length}, "candidate": {0: users, 1: count}}
+    by_prefix = {
+        "user": {0: users},
+        "context": {0: users},
+        "history": {0: users, 1: length},
+        "candidate": {0: users, 1: count},
+    }
     shapes = {name: by_prefix[name.split("_")[0]] for name in sample}
     _export(model.ranker, sample, shapes, path)
     for size in SIZES:
@@ -92,10 +98,11 @@ def _ranker_sample(model: TwoStage, users: int, length: int, count: int) -> dict
     random = np.random.default_rng(count)
     items, vectors = model.items, model.items.vectors
     rows = random.integers(len(vectors), size=(users, count))
-    features = random.random((users, model.ranker.sizes.user_features))
+    features = random.random((users, width_of(model.ranker.sizes.user_columns)))
     arrays: dict[str, NDArray[np.generic]] = {
         "user_vectors": vectors[random.integers(len(vectors), size=users)],
         "user_features": features,
+        "context": random.random((users, width_of(model.ranker.sizes.context_columns))),
         "candidate_vectors": vectors[rows],
         "candidate_features": items.features[rows],
         "candidate_transitions": random.random((users, count, FEATURE_COUNT)),
