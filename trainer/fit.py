@@ -40,15 +40,44 @@ def fit_two_stage(
 ) -> TwoStage:
     """The encoder from the first slice, the ranker from the encoder's candidates on the second.
 
-    What ``decides`` for the encoder is of the second slice, likes of it unless told. While the ranker learns, the
-    counted tables end where its slice begins; what is returned has them up to the slice's end, as a served bundle has
-    them up to the moment of training.
+    What ``decides`` for the encoder is of the second slice, likes of it unless told.
     """
     decides = decides or Validation(
         queries=validation(dataset, split), metrics=METRICS, chosen_by=CHOSEN_BY, end=split.encoder_end
     )
     trained = fit_encoder(dataset, split.encoder_end, recipe.encoder, seed, reporter, decides)
     encoded = Encoded.of(trained.encoder, recipe.encoder.history)
+    model = fit_ranker(encoded, dataset, split, recipe, seed, reporter)
+    return replace(model, log=replace(model.log, encoder=trained.curve))
+
+
+def fit_ranker(
+    encoded: Encoded, dataset: Dataset, split: Split, recipe: Recipe, seed: int, reporter: Reporter
+) -> TwoStage:
+    """The ranker of an encoder that knows nothing of the second slice, and both of them.
+
+    While the ranker learns, the counted tables end where its slice begins; what is returned has them up to the slice's
+    end, as a served bundle has them up to the moment of training.
+    """
+    training = ranker_training(encoded, dataset, split, recipe, seed, reporter)
+    ranker, before = training.run(reporter), training.items
+    after = item_tables(dataset, split.ranker_end, recipe.statistics, encoded.vectors, encoded.inputs)
+    # The scale of the values is what the ranker has learnt with.
+    after = replace(after, value_mean=before.value_mean, value_std=before.value_std)
+    return TwoStage(
+        recipe=recipe,
+        encoded=encoded,
+        items=with_own(after, ranker.own),
+        ranker=ranker.ranker,
+        own=ranker.own,
+        log=TrainingLog(ranker=tuple(training.curve)),
+    )
+
+
+def ranker_training(
+    encoded: Encoded, dataset: Dataset, split: Split, recipe: Recipe, seed: int, reporter: Reporter
+) -> RankerTraining:
+    """A run over what the encoder retrieves for the events of the second slice."""
     before = item_tables(dataset, split.encoder_end, recipe.statistics, encoded.vectors, encoded.inputs)
     events = np.arange(split.encoder_end, split.ranker_end)
     events = evenly(events[dataset.position[events] >= 1], recipe.ranker.examples)
@@ -56,20 +85,7 @@ def fit_two_stage(
     goals = goals_of(recipe, dataset)
     examples = RetrievedExamples.of(dataset, encoded, before, events, recipe.ranker.candidates, goals)
     sizes = ranker_sizes(dataset, before, scales_of(goals, examples.targets), {}, recipe.ranker.embedding)
-    training = RankerTraining(examples, before, len(dataset.user_ids), sizes, goals, recipe.ranker, seed)
-    ranker = training.run(reporter)
-    after = item_tables(dataset, split.ranker_end, recipe.statistics, encoded.vectors, encoded.inputs)
-    # The scale of the values is what the ranker has learnt with.
-    after = replace(after, value_mean=before.value_mean, value_std=before.value_std)
-    log = TrainingLog(encoder=trained.curve, ranker=tuple(training.curve))
-    return TwoStage(
-        recipe=recipe,
-        encoded=encoded,
-        items=with_own(after, ranker.own),
-        ranker=ranker.ranker,
-        own=ranker.own,
-        log=log,
-    )
+    return RankerTraining(examples, before, len(dataset.user_ids), sizes, goals, recipe.ranker, seed)
 
 
 def evaluate_two_stage(model: TwoStage, task: Task) -> Figures:
