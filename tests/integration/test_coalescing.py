@@ -13,6 +13,7 @@ import pytest
 from demo.services import Running
 from ranking_service.ranker import Candidates, OnnxRanker
 from shortlist.bundle import Bundle
+from shortlist.inference.context import ContextEncoder
 from shortlist.inference.user_encoder import UserEncoder
 from shortlist.inference.users import ResolvedUser, UserQuery, resolve_user
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
@@ -52,8 +53,10 @@ def test_a_score_does_not_depend_on_who_is_ranked_beside_it(opened: Bundle, peop
         vector = encoder.encode([user.history], user.features)[0]
         rows = random.permutation(opened.manifest.item_count)[:40].astype(np.int64)
         lists.append(Candidates(rows=rows, scores=opened.items.vectors[rows] @ vector, user_vector=vector))
-    together = ranker.score(people, lists)
-    alone = np.concatenate([ranker.score([user], [one]) for user, one in zip(people, lists, strict=True)])
+    nothing = ContextEncoder(opened.manifest.context).encode({})
+    together = ranker.score(people, lists, [nothing] * len(people))
+    pairs = zip(people, lists, strict=True)
+    alone = np.concatenate([ranker.score([user], [one], [nothing]) for user, one in pairs])
     np.testing.assert_allclose(together, alone, rtol=_TOLERANCE, atol=_TOLERANCE)
 
 
