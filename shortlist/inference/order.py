@@ -38,7 +38,7 @@ class Order:
     def keys(self, columns: NDArray[np.float32]) -> NDArray[np.floating]:
         """What sorts candidates ``[...]``, higher is better; not finite where a prediction that counts is not."""
         if self._single is not None:
-            # Log-odds are in the order of the probabilities, and tell those apart that round to 1.
+            # Log-odds are in the order of the probabilities, and that costs nothing.
             return columns[..., self._single]
         numbers, total = _finite(columns), np.zeros(columns.shape[:-1])
         for place, power in enumerate(self.powers):

@@ -70,11 +70,12 @@ def ranking(running: Running) -> Iterator[RankingServiceStub]:
 def _requests() -> list[pb.RecommendRequest]:
     known = [pb.RecommendRequest(user=User(user_id=f"u{user}"), limit=5 + user % 7) for user in range(40)]
     new = [User(history=[HistoryItem(item_id=f"i{item}") for item in range(first, 100, 9)]) for first in range(9)]
-    return [*known, *(pb.RecommendRequest(user=user, limit=10, candidate_count=30) for user in new)]
+    by_value = [pb.RecommendRequest(user=one.user, limit=10, order={"value": 1 + one.limit % 3}) for one in known[:20]]
+    return [*known, *by_value, *(pb.RecommendRequest(user=user, limit=10, candidate_count=30) for user in new)]
 
 
 def test_a_crowd_gets_the_lists_that_each_would_get_alone(ranking: RankingServiceStub) -> None:
-    """Sixteen at once, of several limits and candidate counts: the same items, scores to 1e-6, nothing degraded."""
+    """Sixteen at once, of several limits, orders and candidate counts: the same items, scores to 1e-6, none degraded."""
     requests = _requests()
     alone = [ranking.Recommend(request, timeout=30) for request in requests]
     with ThreadPoolExecutor(16) as pool:
