@@ -75,7 +75,7 @@ def _requests() -> list[pb.RecommendRequest]:
 
 
 def test_a_crowd_gets_the_lists_that_each_would_get_alone(ranking: RankingServiceStub) -> None:
-    """Sixteen at once, of several limits, orders and candidate counts: the same items, scores to 1e-6, none degraded."""
+    """Sixteen at once, of several limits, counts and orders: the same items, scores to 1e-6, nothing degraded."""
     requests = _requests()
     alone = [ranking.Recommend(request, timeout=30) for request in requests]
     with ThreadPoolExecutor(16) as pool:
