@@ -10,7 +10,7 @@ from trainer.encode import Encoded
 from trainer.evaluation.baselines import baselines_for
 from trainer.evaluation.metrics import Rankings, depth_of, figures
 from trainer.evaluation.rankings import Scorer, rankings
-from trainer.evaluation.split import Split, evenly, held_out_events
+from trainer.evaluation.split import Split, evenly
 from trainer.goals import goals_of, scales_of
 from trainer.progress import Reporter
 from trainer.protocols import Task
@@ -22,7 +22,7 @@ from trainer.training.fit_encoder import fit_encoder
 from trainer.training.log import TrainingLog
 from trainer.training.ranker import RankerTraining, ranker_sizes, with_own
 from trainer.training.retrieved_examples import RetrievedExamples
-from trainer.two_stage import TwoStage, places_of_both
+from trainer.two_stage import TwoStage
 
 Figures = dict[str, dict[str, float]]
 Lists = dict[str, Rankings]
@@ -30,13 +30,21 @@ Lists = dict[str, Rankings]
 _DEPTH = 200
 
 
-def fit_two_stage(dataset: Dataset, split: Split, recipe: Recipe, seed: int, reporter: Reporter) -> TwoStage:
+def fit_two_stage(
+    dataset: Dataset,
+    split: Split,
+    recipe: Recipe,
+    seed: int,
+    reporter: Reporter,
+    decides: Validation | None = None,
+) -> TwoStage:
     """The encoder from the first slice, the ranker from the encoder's candidates on the second.
 
-    While the ranker learns, the counted tables end where its slice begins; what is returned has them up to the slice's
-    end, as a served bundle has them up to the moment of training.
+    What ``decides`` for the encoder is of the second slice, likes of it unless told. While the ranker learns, the
+    counted tables end where its slice begins; what is returned has them up to the slice's end, as a served bundle has
+    them up to the moment of training.
     """
-    decides = Validation(
+    decides = decides or Validation(
         queries=validation(dataset, split), metrics=METRICS, chosen_by=CHOSEN_BY, end=split.encoder_end
     )
     trained = fit_encoder(dataset, split.encoder_end, recipe.encoder, seed, reporter, decides)
@@ -64,17 +72,16 @@ def fit_two_stage(dataset: Dataset, split: Split, recipe: Recipe, seed: int, rep
     )
 
 
-def evaluate_two_stage(model: TwoStage, dataset: Dataset, split: Split) -> Figures:
-    """The figures of both stages on the test's events."""
-    return figures_of(two_stage_lists(model, dataset, split), METRICS)
+def evaluate_two_stage(model: TwoStage, task: Task) -> Figures:
+    """The test's figures of both stages."""
+    return figures_of(two_stage_lists(model, task), task.metrics)
 
 
-def two_stage_lists(model: TwoStage, dataset: Dataset, split: Split) -> Lists:
-    """Where both stages put what was wanted on the test's events; nothing is known of the rest of their lists."""
-    after_retrieval, after_ranking = places_of_both(model, dataset, held_out_events(dataset, split))
+def two_stage_lists(model: TwoStage, task: Task) -> Lists:
+    """The answers to the test of stage one alone, and of both together."""
     return {
-        "retrieval": Rankings.of_places(after_retrieval, _DEPTH),
-        "two_stage": Rankings.of_places(after_ranking, _DEPTH),
+        "retrieval": lists_of_test(model.encoded.scores, task),
+        "two_stage": lists_of_test(model.scores, task),
     }
 
 
