@@ -8,6 +8,7 @@ X transition features.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +18,7 @@ from shortlist.bundle.transitions import HISTORY_STEPS
 from shortlist.inference.history import History
 
 Inputs = dict[str, NDArray[np.generic]]
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +66,7 @@ def ranker_inputs(
     ``context`` ``[B, K]`` is what is known of the request.
     """
     rows, values, _, mask = _padded([history.last(length) for history in histories])
-    rows, values, mask = rows[:, ::-1], values[:, ::-1], mask[:, ::-1]
+    rows, values, mask = _latest_first(rows), _latest_first(values), _latest_first(mask)
     places = np.arange(candidates.rows.shape[1], dtype=np.float32)
     return {
         "user_vectors": user_vectors,
@@ -72,8 +74,8 @@ def ranker_inputs(
         "context": context,
         "history_vectors": items.vectors.take(rows, axis=0) * mask[..., None],
         "history_features": items.features.take(rows, axis=0) * mask[..., None],
-        "history_values": np.ascontiguousarray(values),
-        "history_mask": np.ascontiguousarray(mask),
+        "history_values": values,
+        "history_mask": mask,
         "candidate_vectors": items.vectors.take(candidates.rows, axis=0),
         "candidate_features": items.features.take(candidates.rows, axis=0),
         "candidate_transitions": candidates.transitions,
@@ -84,7 +86,7 @@ def ranker_inputs(
 
 def history_rows(histories: Sequence[History], length: int) -> NDArray[np.int64]:
     """The items of a ranker's histories, ``[B, L]``; of padding the first row."""
-    return np.ascontiguousarray(_padded([history.last(length) for history in histories])[0][:, ::-1])
+    return _latest_first(_padded([history.last(length) for history in histories])[0])
 
 
 def transition_features(
@@ -93,6 +95,11 @@ def transition_features(
     """How well each candidate ``[B, C]`` continues its user's history, ``[B, C, X]``."""
     values = [items.standardised(history.last(HISTORY_STEPS).values) for history in histories]
     return items.transitions.features([history.last(HISTORY_STEPS).rows for history in histories], values, candidates)
+
+
+def _latest_first(array_BL: NDArray[Number]) -> NDArray[Number]:
+    """A copy, for to numpy a single column that is read backwards is contiguous, and PyTorch refuses its stride."""
+    return array_BL[:, ::-1].copy()
 
 
 def _padded(
