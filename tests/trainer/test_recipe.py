@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+import trainer
+from trainer.encoders import ENCODERS
 from trainer.errors import RecipeError
+from trainer.rankers import BODIES
 from trainer.recipe import Recipe
 
 MINIMAL = """
@@ -37,6 +40,14 @@ def test_ten_lines_are_a_recipe_and_the_rest_has_defaults(tmp_path: Path) -> Non
     assert recipe.items.multi_valued == ("tags",)
     assert recipe.users is None
     assert (recipe.encoder.name, recipe.ranker.name, recipe.index.spec) == ("transformer", "ntn_mlp", None)
+
+
+@pytest.mark.parametrize("path", sorted((Path(trainer.__path__[0]) / "recipes").iterdir()), ids=lambda path: path.stem)
+def test_the_recipes_that_come_along_name_models_that_there_are(path: Path) -> None:
+    """Proves that none has a key that is gone, or an encoder or a ranker that nobody wrote."""
+    recipe = Recipe.read(path)
+    assert recipe.encoder.name in ENCODERS
+    assert recipe.ranker.name in BODIES
 
 
 def test_an_empty_file_is_the_default_recipe(tmp_path: Path) -> None:

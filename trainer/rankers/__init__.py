@@ -5,11 +5,20 @@ from collections.abc import Callable
 
 from trainer.errors import RecipeError
 from trainer.rankers.base import Body, Columns, GoalScale, RankerSizes, View
+from trainer.rankers.cnn import Cnn
+from trainer.rankers.din import Din
+from trainer.rankers.gru import Gru
+from trainer.rankers.mmoe import MixtureOfExperts
 from trainer.rankers.ntn_mlp import NtnMlp
 from trainer.rankers.ranker import Ranker, SharedBody
 from trainer.recipe import Ranker as RankerRecipe
 
-BODIES: dict[str, Callable[[RankerRecipe, RankerSizes], Body]] = {"ntn_mlp": NtnMlp}
+BODIES: dict[str, Callable[[RankerRecipe, RankerSizes], Body]] = {
+    "cnn": Cnn,
+    "din": Din,
+    "gru": Gru,
+    "ntn_mlp": NtnMlp,
+}
 
 
 def build_ranker(recipe: RankerRecipe, sizes: RankerSizes) -> Ranker:
@@ -20,7 +29,19 @@ def build_ranker(recipe: RankerRecipe, sizes: RankerSizes) -> Ranker:
     """
     if recipe.name not in BODIES:
         raise RecipeError(f"[ranker] name: no ranker {recipe.name!r}; there are {', '.join(sorted(BODIES))}")
-    return Ranker(SharedBody(BODIES[recipe.name](recipe, sizes), sizes.goals), sizes)
+    bodies = [BODIES[recipe.name](recipe, sizes) for _ in range(recipe.experts)]
+    return Ranker(MixtureOfExperts(bodies, sizes) if len(bodies) > 1 else SharedBody(bodies[0], sizes.goals), sizes)
 
 
-__all__ = ["BODIES", "Body", "Columns", "GoalScale", "Ranker", "RankerSizes", "SharedBody", "View", "build_ranker"]
+__all__ = [
+    "BODIES",
+    "Body",
+    "Columns",
+    "GoalScale",
+    "MixtureOfExperts",
+    "Ranker",
+    "RankerSizes",
+    "SharedBody",
+    "View",
+    "build_ranker",
+]
