@@ -8,7 +8,6 @@ X transition features.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +17,6 @@ from shortlist.bundle.transitions import HISTORY_STEPS
 from shortlist.inference.history import History
 
 Inputs = dict[str, NDArray[np.generic]]
-Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,7 +64,8 @@ def ranker_inputs(
     ``context`` ``[B, K]`` is what is known of the request.
     """
     rows, values, _, mask = _padded([history.last(length) for history in histories])
-    rows, values, mask = _latest_first(rows), _latest_first(values), _latest_first(mask)
+    # Copies: of a single column, what is turned around counts as contiguous, with a stride that PyTorch refuses.
+    rows, values, mask = rows[:, ::-1].copy(), values[:, ::-1].copy(), mask[:, ::-1].copy()
     places = np.arange(candidates.rows.shape[1], dtype=np.float32)
     return {
         "user_vectors": user_vectors,
@@ -86,7 +85,7 @@ def ranker_inputs(
 
 def history_rows(histories: Sequence[History], length: int) -> NDArray[np.int64]:
     """The items of a ranker's histories, ``[B, L]``; of padding the first row."""
-    return _latest_first(_padded([history.last(length) for history in histories])[0])
+    return _padded([history.last(length) for history in histories])[0][:, ::-1].copy()
 
 
 def transition_features(
@@ -95,11 +94,6 @@ def transition_features(
     """How well each candidate ``[B, C]`` continues its user's history, ``[B, C, X]``."""
     values = [items.standardised(history.last(HISTORY_STEPS).values) for history in histories]
     return items.transitions.features([history.last(HISTORY_STEPS).rows for history in histories], values, candidates)
-
-
-def _latest_first(array_BL: NDArray[Number]) -> NDArray[Number]:
-    """A copy, for to numpy a single column that is read backwards is contiguous, and PyTorch refuses its stride."""
-    return array_BL[:, ::-1].copy()
 
 
 def _padded(

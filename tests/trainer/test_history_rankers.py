@@ -1,23 +1,15 @@
 """The bodies that look at the history event by event, each on what only it can tell."""
 
 from dataclasses import replace
-from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
-from shortlist.inference.history import History
-from shortlist.inference.model_inputs import ranker_inputs
-from shortlist.inference.onnx_session import OnnxSession
 from tests.trainer.planted_views import ITEMS, PADDING, accuracy, sizes_of, trained, view_of
-from trainer.export.onnx_files import export_ranker
-from trainer.rankers import BODIES, View, build_ranker
-from trainer.rankers.base import width_of
+from trainer.rankers import BODIES, View
 from trainer.rankers.din import Din
 from trainer.recipe import Ranker as RankerRecipe
-from trainer.two_stage import TwoStage, retrieve, tensors
 
 RECIPE = RankerRecipe(hidden=32, dropout=0.0, user_dropout=0.0)
 NAMES = ("cnn", "din", "gru")
@@ -137,37 +129,3 @@ def test_what_is_masked_is_not_looked_at(name: str) -> None:
         assert first.isfinite().all()
         for other in others:
             torch.testing.assert_close(other, first)
-
-
-@pytest.mark.parametrize("name", NAMES)
-def test_the_exported_body_says_what_pytorch_says(fitted: TwoStage, name: str, tmp_path: Path) -> None:
-    """Proves parity for histories of every length, one user's full, one's half as long and one's empty."""
-    torch.manual_seed(0)
-    ranker = build_ranker(replace(fitted.recipe.ranker, name=name), fitted.ranker.sizes).eval()
-    for weights in ranker.parameters():
-        torch.nn.init.normal_(weights, std=0.2)
-    export_ranker(replace(fitted, ranker=ranker), tmp_path / "ranker.onnx")
-    session = OnnxSession(tmp_path / "ranker.onnx")
-    random = np.random.default_rng(0)
-    features = np.zeros((3, width_of(ranker.sizes.user_columns)), dtype=np.float32)
-    context = np.zeros((3, 0), dtype=np.float32)
-    for length in range(1, 51):
-        histories = [history_of(random, size) for size in (length, length // 2, 0)]
-        found = retrieve(fitted.encoded, fitted.items, histories, features, 9)
-        inputs = ranker_inputs(fitted.items, histories, 50, found.user_vectors, features, found.candidates, context)
-        with torch.no_grad():
-            expected = ranker(**tensors(inputs)).numpy()
-        np.testing.assert_allclose(session.run(inputs), expected, rtol=1e-3, atol=1e-4)
-
-
-def test_users_of_one_event_are_ranked(fitted: TwoStage) -> None:
-    """Proves that a batch whose longest history is a single event reaches PyTorch."""
-    histories = [history_of(np.random.default_rng(user), 1) for user in range(3)]
-    features = np.zeros((3, width_of(fitted.ranker.sizes.user_columns)), dtype=np.float32)
-    assert fitted.recommend(histories, features, 5).shape == (3, 5)
-
-
-def history_of(random: np.random.Generator, size: int) -> History:
-    """So many interactions with the planted items."""
-    rows, values = random.integers(60, size=size), random.choice([2.0, 5.0, np.nan], size=size)
-    return History(rows=rows.astype(np.int32), values=values.astype(np.float32), events=np.zeros(size, dtype=np.int64))

@@ -13,6 +13,7 @@ from trainer.evaluation.split import Split
 from trainer.export.onnx_files import export_ranker
 from trainer.fit import evaluate_two_stage, fit_two_stage
 from trainer.progress import Reporter
+from trainer.protocols.next_like import next_like_task
 from trainer.rankers import BODIES, MixtureOfExperts, SharedBody, View, build_ranker
 from trainer.recipe import Ranker as RankerRecipe
 from trainer.recipe import Recipe
@@ -87,6 +88,6 @@ def test_what_was_planted_is_learnt_and_exported(
     """Proves that a mixture ranks as well as a body alone does, and that its export says the same."""
     mixed = replace(recipe, ranker=replace(recipe.ranker, experts=3))
     model = fit_two_stage(planted, split, mixed, seed=0, reporter=reporter)
-    figures = evaluate_two_stage(model, planted, split)
+    figures = evaluate_two_stage(model, next_like_task(planted, split))
     assert figures["two_stage"]["ndcg@10"] > 0.8
     export_ranker(model, tmp_path / "ranker.onnx")
