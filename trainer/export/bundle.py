@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from shortlist.bundle.bundle import ITEM_TABLE, RANKER, USER_ENCODER, save_tables
 from shortlist.bundle.manifest import FORMAT_VERSION, FileDigest, IndexInfo, Manifest
+from shortlist.bundle.ranker_columns import Goal
 from shortlist.bundle.signature import sign
 from shortlist.bundle.store import BundleStore, new_bundle_id
 from shortlist.bundle.tables import UserTables
@@ -19,6 +20,7 @@ from trainer.errors import TrainerError
 from trainer.export.checkpoint import save_checkpoint
 from trainer.export.onnx_files import export_encoder, export_ranker
 from trainer.fit import Figures
+from trainer.goals import goals_of
 from trainer.index.build import build_index
 from trainer.rankers.base import KNOWN, OWN
 from trainer.report import REPORT
@@ -101,12 +103,26 @@ def _manifest(
         ranker_history=model.recipe.ranker.history,
         value_mean=model.items.value_mean,
         value_std=model.items.value_std,
-        heads=tuple(goal.name for goal in model.ranker.sizes.goals),
+        goals=_goals(model, dataset),
         candidate_count=model.recipe.ranker.candidates,
         index=index,
         metrics=flat(figures),
         recipe=dataclasses.asdict(model.recipe),
         files={path.name: FileDigest.of(path) for path in sorted(directory.iterdir())},
+    )
+
+
+def _goals(model: TwoStage, dataset: Dataset) -> tuple[Goal, ...]:
+    """The first alone makes the order, unless the recipe says otherwise."""
+    return tuple(
+        Goal(
+            name=name,
+            kind=goal.kind,
+            power=float(place == 0) if goal.power is None else goal.power,
+            least_power=goal.least_power,
+            most_power=goal.most_power,
+        )
+        for place, (name, goal) in enumerate(goals_of(model.recipe, dataset).items())
     )
 
 
