@@ -20,7 +20,7 @@ from trainer.errors import NotPublishedError
 from trainer.evaluation.split import Split, evaluation_split, final_split
 from trainer.evaluation.tables import figures_table, index_table
 from trainer.export.bundle import export_bundle, flat
-from trainer.export.checkpoint import load_two_stage
+from trainer.export.checkpoint import load_dataset, load_two_stage
 from trainer.export.publish import check_metric, decide
 from trainer.fit import (
     Figures,
@@ -173,7 +173,7 @@ def export(options: argparse.Namespace, reporter: Reporter) -> None:
     It becomes the current one: its models were judged when they were trained.
     """
     manifest = Manifest.read(options.bundle)
-    dataset = _load(options.data, Recipe.of(manifest.recipe), reporter)
+    dataset = _told(load_dataset(options.bundle, options.data), reporter)
     model = load_two_stage(options.bundle, dataset, end=dataset.counts.interactions)
     figures: Figures = {}
     for key, value in manifest.metrics.items():
@@ -187,11 +187,10 @@ def read_inputs(recipe_path: Path, data: Path, reporter: Reporter) -> tuple[Reci
     """The recipe and the data of a command; from here on PyTorch gives the same for the same seed."""
     torch.use_deterministic_algorithms(True)
     recipe = Recipe.read(recipe_path)
-    return recipe, _load(data, recipe, reporter)
+    return recipe, _told(load(data, recipe), reporter)
 
 
-def _load(data: Path, recipe: Recipe, reporter: Reporter) -> Dataset:
-    dataset = load(data, recipe)
+def _told(dataset: Dataset, reporter: Reporter) -> Dataset:
     counts = dataset.counts
     reporter.say(
         f"read {counts.interactions:,} interactions of {counts.users:,} users with {counts.items:,} items; "

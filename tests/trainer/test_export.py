@@ -1,6 +1,7 @@
 """From models to a bundle: all of it, or nothing."""
 
 import copy
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +20,7 @@ from trainer.data import Dataset
 from trainer.errors import DataError, TrainerError
 from trainer.evaluation.split import Split, held_out_events
 from trainer.export.bundle import export_bundle
-from trainer.export.checkpoint import load_two_stage
+from trainer.export.checkpoint import load_dataset, load_two_stage
 from trainer.histories import histories_before
 from trainer.index.build import user_vectors
 from trainer.recipe import Index
@@ -162,6 +163,24 @@ def test_a_model_read_back_recommends_the_same(exported: Path, final: TwoStage, 
     assert again.recipe == final.recipe
 
 
+def test_features_are_made_of_newer_tables_as_the_bundle_learnt_to(
+    exported: Path, final: TwoStage, planted: Dataset, planted_folder: Path, tmp_path: Path
+) -> None:
+    """Proves that a newcomer of a country that no weight is for does not move the features of the others."""
+    data = tmp_path / "data"
+    shutil.copytree(planted_folder, data)
+    with (data / "users.csv").open("a") as table:
+        table.write("u999,be\n")
+    with (data / "interactions.csv").open("a") as table:
+        table.write("u999,i03,9000,5\n")
+    grown = load_dataset(exported, data)
+    assert grown.user_features.names == planted.user_features.names == ("country=de", "country=fr")
+    np.testing.assert_array_equal(grown.known_user_features[:-1], planted.known_user_features)
+    assert grown.known_user_features[-1].tolist() == [0, 0, 1]
+    model = load_two_stage(exported, grown, end=len(grown.times))
+    np.testing.assert_array_equal(model.encoded.vectors, final.encoded.vectors)
+
+
 def test_a_bundle_is_not_read_back_over_other_items(exported: Path, planted: Dataset) -> None:
     """Proves that vectors never go to items that they were not learnt for, nor weights to other features."""
     ids = planted.item_ids.copy()
@@ -172,3 +191,6 @@ def test_a_bundle_is_not_read_back_over_other_items(exported: Path, planted: Dat
     other = replace(planted, item_features=replace(planted.item_features, names=names))
     with pytest.raises(DataError, match=r"other features than those of .*; fit again"):
         load_two_stage(exported, other, end=1680)
+    events = replace(planted, event_names=("buy", "view"))
+    with pytest.raises(DataError, match=r"other kinds of events than those of .*; fit again"):
+        load_two_stage(exported, events, end=1680)

@@ -55,7 +55,7 @@ def export_bundle(
         dataset.item_table.write_parquet(directory / ITEM_TABLE)
         export_encoder(model, directory / USER_ENCODER)
         export_ranker(model, directory / RANKER)
-        save_checkpoint(model, directory)
+        save_checkpoint(model, dataset.learnt_columns, directory)
         index = build_index(model, dataset, directory)
         if report is not None:
             (directory / REPORT).write_text(report(index), encoding="utf-8")
