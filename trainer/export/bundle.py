@@ -110,3 +110,12 @@ def _manifest(
 def flat(figures: Figures) -> Mapping[str, float]:
     """``{"two_stage": {"hr@10": …}}`` → ``{"two_stage/hr@10": …}``."""
     return {f"{name}/{metric}": value for name, values in figures.items() for metric, value in values.items()}
+
+
+def by_model(metrics: Mapping[str, float]) -> Figures:
+    """What :func:`flat` was given."""
+    figures: Figures = {}
+    for key, value in metrics.items():
+        name, _, metric = key.rpartition("/")
+        figures.setdefault(name, {})[metric] = value
+    return figures
