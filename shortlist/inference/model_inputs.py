@@ -60,15 +60,16 @@ def ranker_inputs(
 ) -> Inputs:
     """Inputs of the ranker: the last ``length`` interactions, latest first, and everything gathered by candidate."""
     rows, values, _, mask = _padded([history.last(length) for history in histories])
-    rows, values, mask = rows[:, ::-1], values[:, ::-1], mask[:, ::-1]
+    # Copies: of a history of one, numpy calls a reversed view contiguous, and PyTorch refuses its negative stride.
+    rows, values, mask = rows[:, ::-1], values[:, ::-1].copy(), mask[:, ::-1].copy()
     places = np.arange(candidates.rows.shape[1], dtype=np.float32)
     return {
         "user_vectors": user_vectors,
         "user_features": user_features,
         "history_vectors": items.vectors.take(rows, axis=0) * mask[..., None],
         "history_features": items.features.take(rows, axis=0) * mask[..., None],
-        "history_values": np.ascontiguousarray(values),
-        "history_mask": np.ascontiguousarray(mask),
+        "history_values": values,
+        "history_mask": mask,
         "candidate_vectors": items.vectors.take(candidates.rows, axis=0),
         "candidate_features": items.features.take(candidates.rows, axis=0),
         "candidate_transitions": candidates.transitions,

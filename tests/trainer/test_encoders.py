@@ -243,7 +243,7 @@ def test_the_graph_reads_features_only_where_the_encoder_does(
     encoder = build_encoder(dropping, encoder_sizes(planted, len(planted.times))).eval()
     encoded = Encoded.of(encoder, 16)
     items = replace(model.items, vectors=encoded.vectors, inputs=encoded.inputs)
-    export_encoder(replace(model, encoded=encoded, items=items), tmp_path / "user_encoder.onnx")
+    export_encoder(replace(model, encoded=encoded, items=items), tmp_path / "user_encoder.onnx", events=0)
     session = onnxruntime.InferenceSession(tmp_path / "user_encoder.onnx", providers=["CPUExecutionProvider"])
     histories = [history_of([]), history_of([3, 4])]
     given = encoder_inputs(encoded.inputs, histories, 16, planted.known_user_features[:2])
@@ -258,7 +258,7 @@ def test_the_graph_reads_features_only_where_the_encoder_does(
 def test_the_exported_graph_is_the_encoder(model: TwoStage, tmp_path: Path) -> None:
     """Proves that ONNX Runtime gives PyTorch's vectors for any number of users and any length, with padding."""
     path = tmp_path / "user_encoder.onnx"
-    export_encoder(model, path)
+    export_encoder(model, path, events=0)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for lengths in ((1,), (16, 16), (3, 1, 9, 2, 5)):
         histories = [history_of(range(length)) for length in lengths]

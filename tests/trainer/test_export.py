@@ -17,13 +17,16 @@ from shortlist.inference.model_inputs import encoder_inputs, ranker_inputs
 from shortlist.inference.onnx_session import OnnxSession
 from shortlist.serving.served_messages import bundle_message
 from trainer.data import Dataset
+from trainer.encoders import build_encoder
 from trainer.errors import DataError, TrainerError
 from trainer.evaluation.split import Split, held_out_events
 from trainer.export.bundle import export_bundle
 from trainer.export.checkpoint import load_dataset, load_two_stage
+from trainer.export.onnx_files import export_encoder, export_ranker
 from trainer.histories import histories_before
 from trainer.index.build import user_vectors
-from trainer.recipe import Index
+from trainer.recipe import Index, Recipe
+from trainer.training.encoder import encoder_sizes
 from trainer.two_stage import TwoStage
 
 FIGURES = {"two_stage": {"ndcg@10": 0.5}}
@@ -54,6 +57,39 @@ def drifting_ranker(model: TwoStage) -> TwoStage:
     ranker = copy.deepcopy(model.ranker)
     ranker.heads = Drifting(ranker.get_submodule("heads"))
     return replace(model, ranker=ranker)
+
+
+def drifting_where(owner: nn.Module, method: str, seen: Callable[..., Tensor]) -> None:
+    """Makes a method of the module give something else to the exporter, for the users of whom ``seen`` is true."""
+    inner = getattr(owner, method)
+
+    def drifting(*inputs: Tensor) -> Tensor:
+        out: Tensor = inner(*inputs)
+        if not torch.compiler.is_exporting():
+            return out
+        return out + 0.1 * seen(*inputs).view(-1, *[1] * (out.ndim - 1))
+
+    setattr(owner, method, drifting)
+
+
+def test_a_graph_that_differs_for_padding_or_for_a_kind_of_event_is_refused(
+    final: TwoStage, planted: Dataset, recipe: Recipe, tmp_path: Path
+) -> None:
+    """Proves that the samples have both: what is off only there is seen, and what is not off passes."""
+    sizes = replace(encoder_sizes(planted, len(planted.times)), events=2)
+    with_kinds = replace(final.encoded, encoder=build_encoder(recipe.encoder, sizes).eval())
+    sound, path = replace(final, encoded=with_kinds), tmp_path / "model.onnx"
+    export_encoder(sound, path, events=2)
+    export_ranker(sound, path)
+    for seen in (lambda _v, _x, _e, mask: mask.amin(1) < 1, lambda _v, _x, events, _m: events.amax(1) > 1):
+        off = copy.deepcopy(sound)
+        drifting_where(off.encoded.encoder, "of_history", seen)
+        with pytest.raises(TrainerError, match=r"model\.onnx differs from PyTorch for a .*; nothing is exported"):
+            export_encoder(off, path, events=2)
+    off = copy.deepcopy(sound)
+    drifting_where(off.ranker, "_features", lambda *inputs: inputs[3].amin(1) < 1)
+    with pytest.raises(TrainerError, match=r"model\.onnx differs from PyTorch for a .*; nothing is exported"):
+        export_ranker(off, path)
 
 
 def test_a_bundle_opens_and_is_the_current_one(exported: Path, planted: Dataset, final: TwoStage) -> None:
@@ -144,7 +180,7 @@ def test_an_index_that_cannot_be_built_is_named(
 ) -> None:
     """Proves that FAISS' refusal becomes a message about the recipe, and that nothing is published."""
     for export in ("export_encoder", "export_ranker"):
-        monkeypatch.setattr(f"trainer.export.bundle.{export}", lambda model, path: path.touch())
+        monkeypatch.setattr(f"trainer.export.bundle.{export}", lambda model, path, *_: path.touch())
     bad = replace(final, recipe=replace(final.recipe, index=index))
     with pytest.raises(
         TrainerError, match=rf"\[index\] spec '{index.spec}'.*cannot be built .*chosen. FAISS says: .*could not"

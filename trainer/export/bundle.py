@@ -53,7 +53,7 @@ def export_bundle(
     with (store.publishing if publish else store.adding)(bundle_id) as directory:
         save_tables(directory, model.items, users)
         dataset.item_table.write_parquet(directory / ITEM_TABLE)
-        export_encoder(model, directory / USER_ENCODER)
+        export_encoder(model, directory / USER_ENCODER, len(dataset.event_names))
         export_ranker(model, directory / RANKER)
         save_checkpoint(model, dataset.learnt_columns, directory)
         index = build_index(model, dataset, directory)
