@@ -3,6 +3,7 @@
 from abc import abstractmethod
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from trainer.encoders.base import Encoder, EncoderSizes
 from trainer.encoders.item_vectors import EventInputs, ItemVectors, embedding
@@ -16,15 +17,16 @@ class SequenceEncoder(Encoder):
 
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
         super().__init__(recipe, sizes)
+        self._of_length_one = recipe.loss == "ccl"
         self.items = ItemVectors(sizes, recipe.dimension, recipe.id_dropout)
         self.events = EventInputs(sizes, recipe.dimension)
         self.dropout = nn.Dropout(recipe.dropout)
         self.intent = embedding(2, recipe.dimension, _INTENT_STD)
 
     def item_vectors(self, rows: Tensor | None = None) -> Tensor:
-        """See :class:`Encoder`. A vector learnt for the id, plus what the features say."""
+        """See :class:`Encoder`. A vector learnt for the id, plus what the features say; of length one for cosines."""
         vectors: Tensor = self.items(rows)
-        return vectors
+        return F.normalize(vectors, dim=-1) if self._of_length_one else vectors
 
     def item_tables(self) -> list[nn.Parameter]:
         """The weights with a row for each item, ``[N, ...]``.
