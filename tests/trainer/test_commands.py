@@ -7,13 +7,12 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.bundle.manifest import FileDigest, IndexInfo, Manifest
@@ -23,25 +22,16 @@ from trainer.fit import Figures
 from trainer.report import REPORT
 from trainer.two_stage import TwoStage
 
+pytestmark = pytest.mark.usefixtures("determinism")
 Command = list[str]
 DEADLINE_SECONDS = 120.0
 
 
-@pytest.fixture(autouse=True)
-def determinism() -> Iterator[None]:
-    """The commands ask PyTorch for it; no other test shall depend on that."""
-    before = torch.are_deterministic_algorithms_enabled()
-    yield
-    torch.use_deterministic_algorithms(before)
-
-
 @pytest.fixture
-def quick(planted_folder: Path, tmp_path: Path) -> Path:
-    """A recipe of one epoch a stage, which trains again on everything as recipes do that say nothing of it."""
-    text = (planted_folder / "recipe.toml").read_text().replace("refit = false", "")
-    path = tmp_path / "quick.toml"
-    path.write_text(text.replace("epochs = 16", "epochs = 1").replace("epochs = 6", "epochs = 1"))
-    return path
+def quick(quick: Path) -> Path:
+    """Trains again on everything, as recipes do that say nothing of it."""
+    quick.write_text(quick.read_text().replace("refit = false", ""))
+    return quick
 
 
 @pytest.fixture

@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import optuna
 import pytest
-import torch
 
 from trainer.__main__ import main
 from trainer.data import load
@@ -23,15 +22,8 @@ from trainer.tuning.command import tune
 from trainer.tuning.search import Search, finished, median_pruner
 from trainer.tuning.search_space import SearchSpace, with_settings
 
+pytestmark = pytest.mark.usefixtures("determinism")
 T = TypeVar("T")
-
-
-@pytest.fixture(autouse=True)
-def determinism() -> Iterator[None]:
-    """The command asks PyTorch for it; no other test shall depend on that."""
-    before = torch.are_deterministic_algorithms_enabled()
-    yield
-    torch.use_deterministic_algorithms(before)
 
 
 @pytest.fixture
