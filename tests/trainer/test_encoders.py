@@ -111,10 +111,12 @@ def vectors_of(encoded: Encoded, histories: Sequence[History]) -> NDArray[np.flo
 
 @torch.no_grad()
 def states(encoded: Encoded, inputs: dict[str, Tensor]) -> Tensor:
-    """The states [B, L, D] of `encoder_inputs`."""
+    """The states [B, L, D] of `encoder_inputs`, after each of its places."""
     assert isinstance(encoded.encoder, SequenceEncoder)
     named = {"vectors_BLD": "vectors", "values_BL": "values", "events_BL": "events", "mask_BL": "mask"}
-    return encoded.encoder.states(**{name: inputs[f"history_{key}"] for name, key in named.items()})
+    return encoded.encoder.states(
+        **{name: inputs[f"history_{key}"] for name, key in named.items()}, asked=inputs["history_mask"].shape[1]
+    )
 
 
 def test_what_was_planted_is_learnt(model: TwoStage, planted: Dataset, split: Split) -> None:

@@ -36,12 +36,11 @@ class SequenceEncoder(Encoder):
         return self.items.tables()
 
     @abstractmethod
-    def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """What is known of the user after each interaction, ``[B, L, D]``; a place never looks to its right."""
+    def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor, asked: int) -> Tensor:
+        """What is known of the user after each of the last ``asked`` interactions, ``[B, asked, D]``.
 
-    def last_state(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """The state after the latest interaction, ``[B, D]``: all that serving asks for, and often far less work."""
-        return self.states(vectors_BLD, values_BL, events_BL, mask_BL)[:, -1]
+        A place never looks to its right. Training asks for all of them, serving for the latest, often at far less cost.
+        """
 
     def queries(self, states: Tensor, liked: Tensor) -> Tensor:
         """From states ``[..., D]`` to vectors for the next item, given whether it will be liked (bool ``[...]``)."""
@@ -52,5 +51,5 @@ class SequenceEncoder(Encoder):
         self, history_vectors: Tensor, history_values: Tensor, history_events: Tensor, history_mask: Tensor
     ) -> Tensor:
         """See :class:`Encoder`."""
-        last_BD = self.last_state(history_vectors, history_values, history_events, history_mask)
+        last_BD = self.states(history_vectors, history_values, history_events, history_mask, asked=1)[:, 0]
         return self.queries(last_BD, last_BD.new_ones(last_BD.shape[:-1]).bool())

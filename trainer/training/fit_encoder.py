@@ -102,7 +102,7 @@ class NextItemTraining(EncoderTraining):
 
     def _queries(self, batch: EncoderBatch, vectors_BLD: Tensor) -> Tensor:
         vectors_BLD = vectors_BLD * batch.mask[..., None]
-        states_BLD = self.encoder.states(vectors_BLD, batch.values, batch.events, batch.mask)
+        states_BLD = self.encoder.states(vectors_BLD, batch.values, batch.events, batch.mask, asked=batch.rows.shape[1])
         queries_PD = self.encoder.queries(states_BLD[batch.predicted], batch.liked)
         line_P = batch.predicted.nonzero()[:, 0]
         known_B1 = self.known_by_history(len(batch.rows))
