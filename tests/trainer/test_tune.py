@@ -175,6 +175,13 @@ def test_what_does_not_go_with_the_recipe_is_not_tried() -> None:
     assert kept.values == (96,)
 
 
+def test_an_encoder_may_have_something_else_tried() -> None:
+    """Proves it of gfcf, which has vectors of several hundred components, and of the others that they do not."""
+    tried = {name: SearchSpace.of(Recipe(encoder=Encoder(name=name))).keys["dimension"] for name in ("gfcf", "ials")}
+    assert (tried["gfcf"].has(1024), tried["gfcf"].has(32)) == (True, False)
+    assert (tried["ials"].has(1024), tried["ials"].has(32)) == (False, True)
+
+
 def test_a_recipe_outside_the_ranges_is_tried_too() -> None:
     """Proves that the first trial is the recipe as it is, whatever it says, but for a zero among powers of ten."""
     recipe = Recipe(encoder=Encoder(learning_rate=0.5, dropout=0.9, weight_decay=0))
