@@ -15,7 +15,9 @@ from trainer.data import Dataset, load
 from trainer.encode import Encoded
 from trainer.encoders.transformer import TransformerEncoder
 from trainer.export.bundle import export_bundle
-from trainer.rankers.ntn_mlp import NtnMlpRanker
+from trainer.goals import goals_of, scales_of, served_goals
+from trainer.rankers import SharedBody, build_ranker
+from trainer.rankers.own import OwnTables
 from trainer.recipe import Encoder, Items, Ranker, Recipe
 from trainer.statistics import item_tables
 from trainer.training.encoder import encoder_sizes
@@ -70,10 +72,16 @@ def _model(planted: Planted, dataset: Dataset) -> TwoStage:
     _identity(encoder.out, 1 / DIMENSION**0.5)
     encoded = Encoded.of(encoder.eval(), HISTORY)
     items = item_tables(dataset, len(dataset.times), RECIPE.statistics, encoded.vectors)
-    ranker = NtnMlpRanker(RECIPE.ranker, ranker_sizes(dataset, items))
-    nn.init.normal_(ranker.heads.weight, std=0.1)
+    goals = goals_of(RECIPE, dataset)
+    scales = scales_of(goals, np.zeros((0, len(goals)), dtype=np.float32))
+    ranker = build_ranker(RECIPE.ranker, ranker_sizes(dataset, items, scales, {}, 0))
+    assert isinstance(ranker.towers, SharedBody)
+    nn.init.normal_(ranker.towers.out.weight, std=0.1)
     nn.init.normal_(ranker.linear.weight, std=0.1)
-    return TwoStage(recipe=RECIPE, encoded=encoded, items=items, ranker=ranker.eval())
+    nothing = OwnTables.none(len(items.ids), len(dataset.user_ids))
+    return TwoStage(
+        recipe=RECIPE, encoded=encoded, items=items, ranker=ranker.eval(), own=nothing, goals=served_goals(goals)
+    )
 
 
 def _average(block: nn.Module) -> None:

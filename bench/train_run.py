@@ -20,10 +20,12 @@ from bench.train_memory import MemoryWatch
 from trainer.data import Dataset, load
 from trainer.encode import Encoded
 from trainer.evaluation.split import Split, evaluation_split, evenly
+from trainer.goals import goals_of, scales_of
 from trainer.recipe import Encoder
 from trainer.statistics import item_tables
 from trainer.training.fit_encoder import NextItemTraining
-from trainer.training.ranker import RankerFit, RankerTraining, RankingExamples, ranker_sizes
+from trainer.training.ranker import RankerFit, RankerTraining, ranker_sizes
+from trainer.training.retrieved_examples import RetrievedExamples
 from trainer.training.windows import batch_by_length, windows_of
 
 T = TypeVar("T")
@@ -100,14 +102,15 @@ def _ranker(
     events = np.arange(split.encoder_end, split.ranker_end)
     events = evenly(events[dataset.position[events] >= 1], _RANKER_EXAMPLES)
     with _stage("candidates", figures):
-        found = RankingExamples.of(dataset, encoded, items, events, RECIPE.ranker.candidates)
+        goals = goals_of(RECIPE, dataset)
+        found = RetrievedExamples.of(dataset, encoded, items, events, RECIPE.ranker.candidates, goals)
     figures["candidates"]["examples_a_second"] = len(events) / figures["candidates"]["seconds"]
     examples = replace(found, chosen=np.maximum(found.chosen, 0))
-    fit = RankerFit(
-        RankerTraining(examples, items, ranker_sizes(dataset, items), RECIPE.ranker, seed=0), np.arange(len(events))
-    )
+    sizes = ranker_sizes(dataset, items, scales_of(goals, examples.targets), {}, RECIPE.ranker.embedding)
+    training_of_ranker = RankerTraining(examples, items, len(dataset.user_ids), sizes, goals, RECIPE.ranker, seed=0)
+    fit = RankerFit(training_of_ranker, np.arange(len(events)))
     with _stage("ranker", figures):
-        speed = _speed(fit.batches(Silent(), ""), fit.step, lambda batch: len(batch.chosen), seconds)
+        speed = _speed(iter(fit.batches()), fit.step, len, seconds)
     figures["ranker"] |= speed
 
 

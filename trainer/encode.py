@@ -38,7 +38,10 @@ class Encoded:
     @torch.no_grad()
     def user_vectors(self, histories: Sequence[History], features: NDArray[np.float32]) -> NDArray[np.float32]:
         """One vector for each history and its user's features ``[histories, U]``: ``[histories, dimension]``."""
-        inputs = encoder_inputs(self.inputs, histories, self.length, features)
+        reads = self.encoder.by_features
+        # What comes behind is the ranker's own.
+        read = features if reads is None else features[:, : reads.in_features]
+        inputs = encoder_inputs(self.inputs, histories, self.length, read)
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.items()}
         vectors: NDArray[np.float32] = self.encoder(**tensors).numpy()
         return vectors

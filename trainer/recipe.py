@@ -9,6 +9,9 @@ from typing import Any, Self, get_type_hints
 
 from trainer.errors import RecipeError
 
+GOAL_KINDS = ("event", "value")
+LIKE, VALUE = OWN_GOALS = ("like", "value")
+"""The goals that every interaction has by itself."""
 _LARGEST = 1e300  # shuts out inf, nan and whole numbers that no float holds
 
 
@@ -69,6 +72,43 @@ class Interactions:
     value: str | None = None
     positive_value: float | None = None
     positive_events: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Impressions:
+    """What was shown to whom: a row for each item, with a column for each goal.
+
+    `categorical` and `numeric` columns are the context, known when the request is made, such as the device or the hour.
+    Where the `position` in the list is known, the ranker learns what it adds, and leaves it out when it serves.
+    """
+
+    file: str = "impressions.parquet"
+    user: str = "user_id"
+    item: str = "item_id"
+    time: str = "timestamp"
+    categorical: tuple[str, ...] = ()
+    numeric: tuple[str, ...] = ()
+    position: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """What showing an item may lead to: an event, or of `kind` "value" a number, such as a rating.
+
+    It is in a `column` of the impressions; an empty cell says that it was not observed. Of interactions, it is one of
+    the `events`, or has a name of its own: "like" as [interactions] defines it, "value" the value.
+
+    The order is by the product of the goals, each to its `power`; of those that say none the first has 1, others 0. A
+    call may choose other powers from `least_power` to `most_power`.
+    """
+
+    kind: str = "event"
+    column: str | None = None
+    events: tuple[str, ...] = ()
+    weight: float = _within(1, 0, 1000)
+    power: float | None = _within(None, -10, 10)
+    least_power: float = _within(0, -10, 10)
+    most_power: float = _within(4, -10, 10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +214,12 @@ class Encoder:
 class Ranker:
     """The second stage. `history` is in events, `candidates` in items a user.
 
-    It learns from at most `examples` events of its slice, evenly spread, for each holds its candidates in memory.
+    It learns from at most `examples` events of its slice, evenly spread, for each holds its candidates in memory. With
+    an `embedding` it learns so many numbers of each item and each user by itself, all of which every step goes through.
+
+    wide_deep, xdeepfm, dcn_v2 and final_mlp embed each group of columns in `field_width` numbers. Of their MLPs, of
+    xdeepfm's maps and of dcn_v2's crosses there are `layers`. `slices` are of ntn_mlp's tensor; they are the maps of a
+    layer of xdeepfm, and the heads of final_mlp.
     """
 
     name: str = "ntn_mlp"
@@ -182,14 +227,16 @@ class Ranker:
     examples: int = _within(100_000, 100, 100_000_000)
     history: int = _within(50, 1, 10_000)
     slices: int = _within(8, 1, 1024)
+    layers: int = _within(2, 1, 64)
     hidden: int = _within(64, 1, 65_536)
+    field_width: int = _within(16, 1, 1024)
+    embedding: int = _within(0, 0, 1024)
     dropout: float = _within(0.2, 0, 0.95)
     user_dropout: float = _within(0.3, 0, 0.95)
     epochs: int = _within(6, 1, 10_000)
     learning_rate: float = _within(0.001, 1e-8, 10)
     weight_decay: float = _within(0.05, 0, 10)
     batch_size: int = _within(64, 1, 1_000_000)
-    value_weight: float = _within(0.1, 0, 1000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,7 +278,10 @@ class Publish:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """One training run. Without `items` or `users` there is no such table and there are no such features."""
+    """One training run. Without `items` or `users` there is no such table and there are no such features.
+
+    Without `goals`, they are the like, and where interactions have values the value.
+    """
 
     interactions: Interactions = field(default_factory=Interactions)
     items: Items | None = None
@@ -242,6 +292,8 @@ class Recipe:
     index: Index = field(default_factory=Index)
     statistics: Statistics = field(default_factory=Statistics)
     publish: Publish = field(default_factory=Publish)
+    impressions: Impressions | None = None
+    goals: Mapping[str, Goal] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -265,10 +317,7 @@ class Recipe:
     @classmethod
     def of(cls, raw: Mapping[str, Any]) -> Self:
         """The recipe that `dataclasses.asdict` gave, read back from JSON."""
-        given = {name: section for name, section in raw.items() if section is not None}
-        return cls(
-            **_sections({name: {k: v for k, v in part.items() if v is not None} for name, part in given.items()})
-        )
+        return cls(**_sections(_without_none(raw)))
 
 
 _SECTIONS: Mapping[str, type[Any]] = {
@@ -281,17 +330,19 @@ _SECTIONS: Mapping[str, type[Any]] = {
     "index": Index,
     "statistics": Statistics,
     "publish": Publish,
+    "impressions": Impressions,
 }
+_GOALS = "goals"
 
 
 def _sections(raw: Mapping[str, object]) -> dict[str, Any]:
     read: dict[str, Any] = {}
     for name, section in raw.items():
-        if name not in _SECTIONS:
-            raise RecipeError(f"[{name}]: no such section; sections are {', '.join(_SECTIONS)}")
+        if name not in _SECTIONS and name != _GOALS:
+            raise RecipeError(f"[{name}]: no such section; sections are {', '.join([*_SECTIONS, _GOALS])}")
         if not isinstance(section, dict):
             raise RecipeError(f"[{name}]: must be a section, not {section!r}")
-        read[name] = _section(name, _SECTIONS[name], section)
+        read[name] = _goals(section) if name == _GOALS else _section(name, _SECTIONS[name], section)
     if "interactions" in read:
         _check_likes(read["interactions"])
     if "index" in read and read["index"].parameters is not None and read["index"].spec is None:
@@ -299,6 +350,22 @@ def _sections(raw: Mapping[str, object]) -> dict[str, Any]:
     if "encoder" in read and read["encoder"].dimension % read["encoder"].heads:
         raise RecipeError("[encoder] heads: must divide dimension")
     return read
+
+
+def _goals(raw: Mapping[str, object]) -> dict[str, Goal]:
+    read: dict[str, Goal] = {}
+    for name, section in raw.items():
+        if not isinstance(section, dict):
+            raise RecipeError(f"[goals.{name}]: must be a section, not {section!r}")
+        goal: Goal = _section(f"goals.{name}", Goal, section)
+        _check_goal(name, goal)
+        read[name] = goal
+    return read
+
+
+def _without_none(raw: Mapping[str, Any]) -> dict[str, Any]:
+    given = {name: value for name, value in raw.items() if value is not None}
+    return {name: _without_none(value) if isinstance(value, Mapping) else value for name, value in given.items()}
 
 
 def _section(name: str, kind: type[Any], raw: Mapping[str, object]) -> Any:  # noqa: ANN401 - an instance of kind
@@ -359,8 +426,21 @@ _READERS: Mapping[object, tuple[str, Callable[[object], object]]] = {
     int | None: ("a whole number", _whole),
     float: ("a number", _number),
     float | None: ("a number", _number),
+    float | None: ("a number", _number),
     tuple[str, ...]: ("a list of different texts, none empty", _texts),
 }
+
+
+def _check_goal(name: str, goal: Goal) -> None:
+    where = f"[goals.{name}]"
+    if goal.kind not in GOAL_KINDS:
+        raise RecipeError(f"{where} kind: must be {' or '.join(GOAL_KINDS)}, not {goal.kind!r}")
+    if goal.least_power > goal.most_power:
+        raise RecipeError(f"{where} least_power: must not be more than most_power, {goal.most_power}")
+    if goal.power and not goal.least_power <= goal.power <= goal.most_power:
+        raise RecipeError(f"{where} power: must be from least_power to most_power, not {goal.power}")
+    if goal.column is None and not goal.events and name not in OWN_GOALS:
+        raise RecipeError(f"{where}: needs column or events; without them, goals are {' and '.join(OWN_GOALS)}")
 
 
 def _check_likes(interactions: Interactions) -> None:

@@ -57,15 +57,20 @@ def ranker_inputs(
     user_vectors: NDArray[np.float32],
     user_features: NDArray[np.float32],
     candidates: CandidateLists,
+    context: NDArray[np.float32],
 ) -> Inputs:
-    """Inputs of the ranker: the last ``length`` interactions, latest first, and everything gathered by candidate."""
+    """Inputs of the ranker: the last ``length`` interactions, latest first, and everything gathered by candidate.
+
+    ``context`` ``[B, K]`` is what is known of the request.
+    """
     rows, values, _, mask = _padded([history.last(length) for history in histories])
-    # Copies: of a history of one, numpy calls a reversed view contiguous, and PyTorch refuses its negative stride.
-    rows, values, mask = rows[:, ::-1], values[:, ::-1].copy(), mask[:, ::-1].copy()
+    # Copies: of a single column, what is turned around counts as contiguous, with a stride that PyTorch refuses.
+    rows, values, mask = rows[:, ::-1].copy(), values[:, ::-1].copy(), mask[:, ::-1].copy()
     places = np.arange(candidates.rows.shape[1], dtype=np.float32)
     return {
         "user_vectors": user_vectors,
         "user_features": user_features,
+        "context": context,
         "history_vectors": items.vectors.take(rows, axis=0) * mask[..., None],
         "history_features": items.features.take(rows, axis=0) * mask[..., None],
         "history_values": values,
@@ -76,6 +81,11 @@ def ranker_inputs(
         "candidate_scores": candidates.scores,
         "candidate_places": np.broadcast_to(places, candidates.rows.shape).copy(),
     }
+
+
+def history_rows(histories: Sequence[History], length: int) -> NDArray[np.int64]:
+    """The items of a ranker's histories, ``[B, L]``; of padding the first row."""
+    return _padded([history.last(length) for history in histories])[0][:, ::-1].copy()
 
 
 def transition_features(

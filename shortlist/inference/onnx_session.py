@@ -25,11 +25,15 @@ class OnnxSession:
         except Exception as error:
             raise BundleError(path, f"ONNX Runtime cannot load it: {error}") from error
         self._output = [self._session.get_outputs()[0].name]
-        self._inputs = {item.name for item in self._session.get_inputs()}
+        self._inputs = {item.name: item.shape for item in self._session.get_inputs()}
 
     def takes(self, name: str) -> bool:
         """Whether the graph has an input of that name."""
         return name in self._inputs
+
+    def width(self, name: str) -> int:
+        """How many columns the input of that name has."""
+        return int(self._inputs[name][-1])
 
     def run(self, inputs: dict[str, NDArray[np.generic]]) -> NDArray[np.float32]:
         """The model's only output. Inputs that the graph does not use are left out."""

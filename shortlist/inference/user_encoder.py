@@ -20,6 +20,8 @@ class UserEncoder:
         self._inputs = bundle.items.inputs
         self._length = bundle.manifest.encoder_history
         self._session = OnnxSession(bundle.directory / USER_ENCODER)
+        # What comes behind is the ranker's own.
+        self._width = self._session.width("user_features") if self.reads_features else 0
 
     @property
     def reads_features(self) -> bool:
@@ -28,13 +30,13 @@ class UserEncoder:
 
     def features_of(self, user: ResolvedUser) -> NDArray[np.float32] | None:
         """What it reads of a user beside the history, ``[U]``: None of a stranger, and where it reads no features."""
-        return user.features[0] if self.reads_features and user.is_described else None
+        return user.features[0, : self._width] if self.reads_features and user.is_described else None
 
     def encode(self, histories: Sequence[History], features: NDArray[np.float32]) -> NDArray[np.float32]:
         """The vectors ``[users, dimension]`` of histories and of the ``features`` ``[users, U]`` of their users.
 
         A history may be empty only where features are read.
         """
-        inputs = encoder_inputs(self._inputs, histories, self._length, features)
+        inputs = encoder_inputs(self._inputs, histories, self._length, features[:, : self._width])
         with metrics.INFERENCE_SECONDS["user_encoder"].time():
             return self._session.run(inputs)

@@ -35,6 +35,9 @@ categorical = ["country"]
 [split]
 ranker = 0.3
 refit = false
+[goals.like]
+[goals.value]
+kind = "value"
 [encoder]
 dimension = 16
 history = 16
@@ -50,7 +53,6 @@ hidden = 16
 epochs = 6
 batch_size = 16
 learning_rate = 0.005
-value_weight = 1.0
 """
 _GENRES, _CHAIN, _USERS, _EVENTS = 4, 15, 120, 14
 

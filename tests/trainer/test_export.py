@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.bundle.bundle import RANKER, USER_ENCODER
+from shortlist.bundle.manifest import Manifest
 from shortlist.inference.model_inputs import encoder_inputs, ranker_inputs
 from shortlist.inference.onnx_session import OnnxSession
 from shortlist.serving.served_messages import bundle_message
@@ -23,8 +24,10 @@ from trainer.evaluation.split import Split, held_out_events
 from trainer.export.bundle import export_bundle
 from trainer.export.checkpoint import load_dataset, load_two_stage
 from trainer.export.onnx_files import export_encoder, export_ranker
+from trainer.fit import fit_ranker
 from trainer.histories import histories_before
 from trainer.index.build import user_vectors
+from trainer.progress import Reporter
 from trainer.recipe import Index, Recipe
 from trainer.training.encoder import encoder_sizes
 from trainer.two_stage import TwoStage
@@ -55,7 +58,7 @@ def drifting_encoder(model: TwoStage) -> TwoStage:
 def drifting_ranker(model: TwoStage) -> TwoStage:
     """The model with a ranker whose export differs."""
     ranker = copy.deepcopy(model.ranker)
-    ranker.heads = Drifting(ranker.get_submodule("heads"))
+    ranker.towers = Drifting(ranker.get_submodule("towers"))
     return replace(model, ranker=ranker)
 
 
@@ -63,7 +66,7 @@ def drifting_where(owner: nn.Module, method: str, seen: Callable[..., Tensor]) -
     """Makes a method of the module give something else to the exporter, for the users of whom ``seen`` is true."""
     inner = getattr(owner, method)
 
-    def drifting(*inputs: Tensor) -> Tensor:
+    def drifting(*inputs: object) -> Tensor:
         out: Tensor = inner(*inputs)
         if not torch.compiler.is_exporting():
             return out
@@ -87,7 +90,7 @@ def test_a_graph_that_differs_for_padding_or_for_a_kind_of_event_is_refused(
         with pytest.raises(TrainerError, match=r"model\.onnx differs from PyTorch for a .*; nothing is exported"):
             export_encoder(off, path, events=2)
     off = copy.deepcopy(sound)
-    drifting_where(off.ranker, "_features", lambda *inputs: inputs[3].amin(1) < 1)
+    drifting_where(off.ranker.towers, "forward", lambda view: view.mask_BH.amin(1) < 1)
     with pytest.raises(TrainerError, match=r"model\.onnx differs from PyTorch for a .*; nothing is exported"):
         export_ranker(off, path)
 
@@ -98,7 +101,10 @@ def test_a_bundle_opens_and_is_the_current_one(exported: Path, planted: Dataset,
     assert BundleStore(exported.parent).current() == exported
     assert bundle.bundle_id == exported.name
     assert bundle.manifest.metrics == {"two_stage/ndcg@10": 0.5}
-    assert bundle.manifest.heads == ("like", "value")
+    assert [(goal.name, goal.kind, goal.power) for goal in bundle.manifest.goals] == [
+        ("like", "event", 1.0),
+        ("value", "value", 0.0),
+    ]
     np.testing.assert_array_equal(bundle.items.vectors, final.encoded.vectors)
     np.testing.assert_array_equal(bundle.items.features, final.items.features)
     for user in (0, 57):
@@ -126,6 +132,7 @@ def test_the_exported_models_say_what_pytorch_says(
     found, order = final.rank(histories, features)
     vectors = encoder.run(encoder_inputs(final.encoded.vectors, histories, 16, features))
     np.testing.assert_allclose(vectors, found.user_vectors, atol=1e-4)
+    nothing = np.zeros((9, 0), dtype=np.float32)
     for line in (slice(0, 9), slice(4, 5)):
         part = replace(
             found.candidates,
@@ -133,7 +140,9 @@ def test_the_exported_models_say_what_pytorch_says(
             scores=found.candidates.scores[line],
             transitions=found.candidates.transitions[line],
         )
-        scores = ranker.run(ranker_inputs(final.items, histories[line], 8, vectors[line], features[line], part))
+        scores = ranker.run(
+            ranker_inputs(final.items, histories[line], 8, vectors[line], features[line], part, nothing[line])
+        )
         by_order = np.take_along_axis(scores[..., 0], order[line], axis=1)
         assert np.diff(by_order, axis=1).max() < 1e-3
 
@@ -215,6 +224,30 @@ def test_features_are_made_of_newer_tables_as_the_bundle_learnt_to(
     assert grown.known_user_features[-1].tolist() == [0, 0, 1]
     model = load_two_stage(exported, grown, end=len(grown.times))
     np.testing.assert_array_equal(model.encoded.vectors, final.encoded.vectors)
+
+
+def test_what_a_ranker_learnt_of_its_own_is_in_the_bundle(
+    fitted: TwoStage,
+    planted: Dataset,
+    split: Split,
+    reporter: Reporter,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Proves that its numbers are named features of items and users, and are there again when the bundle is read."""
+    for export in ("export_encoder", "export_ranker"):
+        monkeypatch.setattr(f"trainer.export.bundle.{export}", lambda model, path, *_: path.touch())
+    recipe = replace(fitted.recipe, index=Index(spec="Flat"))
+    recipe = replace(recipe, ranker=replace(recipe.ranker, embedding=2, epochs=1))
+    model = fit_ranker(fitted.encoded, planted, split, recipe, seed=0, reporter=reporter)
+    directory = export_bundle(model, planted, FIGURES, tmp_path)
+    manifest, again = Manifest.read(directory), load_two_stage(directory, planted, end=split.ranker_end)
+    assert manifest.item_features[-2:] == manifest.user_features[-2:] == ("its own~0", "its own~1")
+    assert model.own.items.any()
+    np.testing.assert_array_equal(np.load(directory / "item_features.npy")[:, -2:], model.own.items)
+    np.testing.assert_array_equal(np.load(directory / "user_features.npy")[:, -2:], model.own.users)
+    np.testing.assert_array_equal(again.user_features(planted), model.user_features(planted))
+    np.testing.assert_array_equal(again.items.features, model.items.features)
 
 
 def test_a_bundle_is_not_read_back_over_other_items(exported: Path, planted: Dataset) -> None:

@@ -1,9 +1,11 @@
 """What training reads: events in time order, and a row and features for each user and item."""
 
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from itertools import pairwise
 from typing import Self
 
 import numpy as np
@@ -18,6 +20,14 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 _VALUES = 1_000_000
+# What stands between a column's name and that of each of its features.
+_SEPARATORS = {
+    "categorical": re.compile("="),
+    "multi_valued": re.compile("="),
+    "numeric": re.compile(r"\[\d+\]$"),
+    "text": re.compile(r"~\d+$"),
+    "vectors": re.compile(r"\.\d+$"),
+}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -37,6 +47,13 @@ class Features:
     def is_content(self) -> Flags:
         """[F]: which columns say that an item has a category, and so can match what a user has liked."""
         return np.array([kind in ("categorical", "multi_valued") for kind in self.kinds], dtype=np.bool_)
+
+    @property
+    def columns(self) -> dict[str, slice]:
+        """By the name of each column of the table, its features."""
+        own = [_SEPARATORS[kind].split(name)[0] for name, kind in zip(self.names, self.kinds, strict=True)]
+        starts = [place for place, name in enumerate(own) if place == 0 or name != own[place - 1]]
+        return {own[start]: slice(start, end) for start, end in pairwise([*starts, len(own)])}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from shortlist.bundle.bundle import ITEM_TABLE, RANKER, USER_ENCODER, save_tables
 from shortlist.bundle.manifest import FORMAT_VERSION, FileDigest, IndexInfo, Manifest
@@ -19,6 +20,7 @@ from trainer.export.checkpoint import save_checkpoint
 from trainer.export.onnx_files import export_encoder, export_ranker
 from trainer.fit import Figures
 from trainer.index.build import build_index
+from trainer.rankers.base import KNOWN, OWN
 from trainer.report import REPORT
 from trainer.statistics import STATISTICS
 from trainer.two_stage import TwoStage
@@ -48,7 +50,7 @@ def export_bundle(
     if not np.isfinite(model.encoded.vectors).all():
         raise TrainerError("the encoder gave item vectors that are not finite; nothing is exported")
     bundle_id = new_bundle_id()
-    users = user_tables(dataset)
+    users = user_tables(dataset, model.user_features(dataset))
     store = BundleStore(root)
     with (store.publishing if publish else store.adding)(bundle_id) as directory:
         save_tables(directory, model.items, users)
@@ -66,12 +68,12 @@ def export_bundle(
     return root / bundle_id
 
 
-def user_tables(dataset: Dataset) -> UserTables:
-    """Everybody's features and whole history."""
+def user_tables(dataset: Dataset, features: NDArray[np.float32]) -> UserTables:
+    """Everybody's features ``[users, U]`` and whole history."""
     events = dataset.user_events
     return UserTables(
         ids=dataset.user_ids,
-        features=dataset.known_user_features,
+        features=features,
         offsets=dataset.user_offsets,
         rows=dataset.item_rows[events].astype(np.int32),
         values=dataset.values[events],
@@ -82,6 +84,7 @@ def user_tables(dataset: Dataset) -> UserTables:
 def _manifest(
     model: TwoStage, dataset: Dataset, figures: Figures, bundle_id: str, index: IndexInfo, directory: Path
 ) -> Manifest:
+    own = tuple(f"{OWN}~{place}" for place in range(model.own.width))
     return Manifest(
         format_version=FORMAT_VERSION,
         bundle_id=bundle_id,
@@ -91,14 +94,14 @@ def _manifest(
         metric="inner_product",
         item_count=len(dataset.item_ids),
         user_count=len(dataset.user_ids),
-        item_features=(*STATISTICS, *dataset.item_features.names),
-        user_features=(*dataset.user_features.names, "known"),
+        item_features=(*STATISTICS, *dataset.item_features.names, *own),
+        user_features=(*dataset.user_features.names, KNOWN, *own),
         event_names=dataset.event_names,
         encoder_history=model.recipe.encoder.history,
         ranker_history=model.recipe.ranker.history,
         value_mean=model.items.value_mean,
         value_std=model.items.value_std,
-        heads=model.ranker.sizes.heads,
+        goals=model.goals,
         candidate_count=model.recipe.ranker.candidates,
         index=index,
         metrics=flat(figures),

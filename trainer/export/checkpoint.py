@@ -6,8 +6,10 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
+from shortlist.bundle.ids import rows_of
 from shortlist.bundle.manifest import Manifest
 from trainer.data import Dataset, load
 from trainer.data.learnt_columns import LearntColumns
@@ -15,14 +17,18 @@ from trainer.encode import Encoded
 from trainer.encoders import build_encoder
 from trainer.errors import DataError
 from trainer.export.column_arrays import as_arrays, of_arrays
+from trainer.goals import goals_of, scales_of
 from trainer.rankers import build_ranker
+from trainer.rankers.base import KNOWN
+from trainer.rankers.own import OwnTables
 from trainer.recipe import Recipe
-from trainer.statistics import item_tables
+from trainer.statistics import STATISTICS, item_tables
 from trainer.training.encoder import encoder_sizes
-from trainer.training.ranker import ranker_sizes
+from trainer.training.ranker import ranker_sizes, with_own
 from trainer.two_stage import TwoStage
 
 CHECKPOINT = "weights.npz"
+_OWN_ITEMS, _OWN_USERS = "own.items", "own.users"
 
 
 def save_checkpoint(model: TwoStage, learnt: LearntColumns, directory: Path) -> None:
@@ -31,7 +37,7 @@ def save_checkpoint(model: TwoStage, learnt: LearntColumns, directory: Path) -> 
     arrays: dict[str, Any] = {
         f"{name}.{key}": value.numpy() for name, one in modules.items() for key, value in one.state_dict().items()
     }
-    arrays |= as_arrays(learnt)
+    arrays |= {_OWN_ITEMS: model.own.items, _OWN_USERS: model.own.users} | as_arrays(learnt)
     np.savez(directory / CHECKPOINT, **arrays)
 
 
@@ -67,19 +73,32 @@ def load_two_stage(directory: Path, dataset: Dataset, end: int) -> TwoStage:
         encoded = Encoded.of(encoder.eval(), recipe.encoder.history)
         items = item_tables(dataset, end, recipe.statistics, encoded.vectors, encoded.inputs)
         items = replace(items, value_mean=manifest.value_mean, value_std=manifest.value_std)
-        ranker = build_ranker(recipe.ranker, ranker_sizes(dataset, items))
+        goals = scales_of(goals_of(recipe, dataset), np.zeros((0, len(manifest.heads)), dtype=np.float32))
+        own = OwnTables(items=weights[_OWN_ITEMS], users=_of_users(directory, dataset, weights[_OWN_USERS]))
+        ranker = build_ranker(recipe.ranker, ranker_sizes(dataset, items, goals, {}, own.width))
         _load(ranker, "ranker", weights)
-    return TwoStage(recipe=recipe, encoded=encoded, items=items, ranker=ranker.eval())
+    return TwoStage(
+        goals=manifest.goals, recipe=recipe, encoded=encoded, items=with_own(items, own), ranker=ranker.eval(), own=own
+    )
 
 
 def _load(module: nn.Module, name: str, weights: np.lib.npyio.NpzFile) -> None:
     module.load_state_dict({key: torch.from_numpy(weights[f"{name}.{key}"]) for key in module.state_dict()})
 
 
+def _of_users(directory: Path, dataset: Dataset, own: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The rows of the bundle's users for those of the data; zeros for who is new."""
+    ids = np.load(directory / "user_ids.npy", allow_pickle=False)
+    rows = rows_of(ids, [one.decode() for one in dataset.user_ids.tolist()])
+    of_users = np.zeros((len(rows), own.shape[1]), dtype=np.float32)
+    of_users[rows >= 0] = own[rows[rows >= 0]]
+    return of_users
+
+
 def _check_same_data(directory: Path, manifest: Manifest, dataset: Dataset) -> None:
     ids = np.load(directory / "item_ids.npy", allow_pickle=False)
-    names = manifest.item_features[-len(dataset.item_features.names) :] if dataset.item_features.names else ()
-    users = manifest.user_features[:-1]
+    names = manifest.item_features[len(STATISTICS) :][: len(dataset.item_features.names)]
+    users = manifest.user_features[: manifest.user_features.index(KNOWN)]
     if not np.array_equal(ids, dataset.item_ids):
         raise DataError(
             f"the data has {len(dataset.item_ids)} items, not the {len(ids)} of {directory.name}; fit again"

@@ -17,6 +17,7 @@ from shortlist.bundle.transitions import FEATURE_COUNT
 from shortlist.inference.history import History
 from shortlist.inference.model_inputs import CandidateLists, encoder_inputs, ranker_inputs
 from trainer.errors import TrainerError
+from trainer.rankers.base import width_of
 from trainer.two_stage import TwoStage, tensors
 
 SIZES = (1, 2, 7, 500)
@@ -49,7 +50,12 @@ def export_ranker(model: TwoStage, path: Path) -> None:
     """
     users, length, count = (torch.export.Dim(name) for name in ("users", "length", "candidates"))
     sample = _ranker_sample(model, 2, 3, 5)
-    by_prefix = {"user": {0: users}, "history": {0: users, 1: length}, "candidate": {0: users, 1: count}}
+    by_prefix = {
+        "user": {0: users},
+        "context": {0: users},
+        "history": {0: users, 1: length},
+        "candidate": {0: users, 1: count},
+    }
     shapes = {name: by_prefix[name.split("_")[0]] for name in sample}
     _export(model.ranker, sample, shapes, path)
     for size in SIZES:
@@ -91,16 +97,17 @@ def _encoder_sample(model: TwoStage, users: int, longest: int, events: int) -> d
 
 
 def _ranker_sample(model: TwoStage, users: int, longest: int, count: int) -> dict[str, Tensor]:
-    random, items = np.random.default_rng(count), model.items
+    random, items, sizes = np.random.default_rng(count), model.items, model.ranker.sizes
     candidates = CandidateLists(
         rows=random.integers(len(items.vectors), size=(users, count)),
         scores=random.normal(size=(users, count)).astype(np.float32),
         transitions=random.random((users, count, FEATURE_COUNT), dtype=np.float32),
     )
     vectors = items.vectors[random.integers(len(items.vectors), size=users)]
-    features = random.random((users, model.ranker.sizes.user_features), dtype=np.float32)
+    features = random.random((users, width_of(sizes.user_columns)), dtype=np.float32)
+    context = random.random((users, width_of(sizes.context_columns)), dtype=np.float32)
     histories = _histories(model, users, longest, events=0)
-    return tensors(ranker_inputs(items, histories, longest, vectors, features, candidates))
+    return tensors(ranker_inputs(items, histories, longest, vectors, features, candidates, context))
 
 
 def _histories(model: TwoStage, users: int, longest: int, events: int) -> list[History]:

@@ -1,13 +1,25 @@
-"""Rankers: user, history, candidates → scores per head. A new one is a file here, a line below and a recipe."""
+"""Rankers: user, history, candidates → a column for each goal. A new one is a body in a file here, a line below and a
+recipe."""
 
 from collections.abc import Callable
 
 from trainer.errors import RecipeError
-from trainer.rankers.base import Ranker, RankerSizes
-from trainer.rankers.ntn_mlp import NtnMlpRanker
+from trainer.rankers.base import Body, Columns, GoalScale, RankerSizes, View
+from trainer.rankers.dcn_v2 import DcnV2
+from trainer.rankers.final_mlp import FinalMlp
+from trainer.rankers.ntn_mlp import NtnMlp
+from trainer.rankers.ranker import Ranker, SharedBody
+from trainer.rankers.wide_deep import WideDeep
+from trainer.rankers.xdeepfm import XDeepFm
 from trainer.recipe import Ranker as RankerRecipe
 
-RANKERS: dict[str, Callable[[RankerRecipe, RankerSizes], Ranker]] = {"ntn_mlp": NtnMlpRanker}
+BODIES: dict[str, Callable[[RankerRecipe, RankerSizes], Body]] = {
+    "dcn_v2": DcnV2,
+    "final_mlp": FinalMlp,
+    "ntn_mlp": NtnMlp,
+    "wide_deep": WideDeep,
+    "xdeepfm": XDeepFm,
+}
 
 
 def build_ranker(recipe: RankerRecipe, sizes: RankerSizes) -> Ranker:
@@ -16,9 +28,9 @@ def build_ranker(recipe: RankerRecipe, sizes: RankerSizes) -> Ranker:
     Raises:
         RecipeError: there is none of that name.
     """
-    if recipe.name not in RANKERS:
-        raise RecipeError(f"[ranker] name: no ranker {recipe.name!r}; there are {', '.join(sorted(RANKERS))}")
-    return RANKERS[recipe.name](recipe, sizes)
+    if recipe.name not in BODIES:
+        raise RecipeError(f"[ranker] name: no ranker {recipe.name!r}; there are {', '.join(sorted(BODIES))}")
+    return Ranker(SharedBody(BODIES[recipe.name](recipe, sizes), sizes.goals), sizes)
 
 
-__all__ = ["RANKERS", "Ranker", "RankerSizes", "build_ranker"]
+__all__ = ["BODIES", "Body", "Columns", "GoalScale", "Ranker", "RankerSizes", "SharedBody", "View", "build_ranker"]

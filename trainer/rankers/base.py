@@ -1,58 +1,129 @@
-"""The one shape that every ranker has."""
+"""The one shape that every ranker has, and what a new one has to fill in.
+
+Legend of shapes, here and in the other files: B users, H interactions (latest first, padded at the end), C candidates,
+D vector components, F item features, U what is known of the user and of the request, X crossing features, G goals,
+M hidden units.
+"""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from shortlist.bundle.transitions import FEATURE_COUNT as TRANSITIONS
+from trainer.rankers.crossing import MATCH_FEATURES, SIMILARITY_FEATURES
+
+Columns = Mapping[str, slice]
+COUNTS, KNOWN, OWN = "its counts", "is known", "its own"
+"""Names of columns that no table has: what is counted of an item comes first, that a user is no stranger and what the
+ranker learns of each row by itself last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class GoalScale:
+    """A goal as the ranker predicts it: the log-odds of an event, or a value of this mean and spread."""
+
+    name: str
+    is_value: bool = False
+    mean: float = 0.0
+    std: float = 1.0
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RankerSizes:
     """What a ranker has to know of the data.
 
-    ``statistics`` ``[F]`` and ``content`` ``[F]`` say which item features are counts and the like, and which are
-    categories. ``vector_scale`` is the mean length of an item vector. ``heads`` are the columns of the output.
+    ``user_columns``, ``item_columns`` and ``context_columns`` say by name which columns of an input belong together.
+    ``content`` ``[F]`` says which item features are categories. ``vector_scale`` is the mean length of an item vector,
+    ``value_mean`` and ``value_std`` are of the values of a history.
     """
 
     dimension: int
-    user_features: int
-    statistics: NDArray[np.bool_]
+    user_columns: Columns
+    item_columns: Columns
+    context_columns: Columns
     content: NDArray[np.bool_]
     vector_scale: float
     value_mean: float
     value_std: float
-    heads: tuple[str, ...]
+    goals: tuple[GoalScale, ...]
+
+    @property
+    def about(self) -> Columns:
+        """What is known of the user and of the request, U: the user features, then the context."""
+        known = width_of(self.user_columns)
+        context = {name: slice(part.start + known, part.stop + known) for name, part in self.context_columns.items()}
+        return {**self.user_columns, **context}
+
+    @property
+    def counted(self) -> int:
+        """How many item features are counted."""
+        return width_of({COUNTS: self.item_columns.get(COUNTS, slice(0, 0))})
+
+    @property
+    def items(self) -> Columns:
+        """The item features without the counted, as a view has them."""
+        others = {name: part for name, part in self.item_columns.items() if name != COUNTS}
+        return {name: slice(part.start - self.counted, part.stop - self.counted) for name, part in others.items()}
+
+    @property
+    def crossing(self) -> Columns:
+        """The crossing features X of a view."""
+        return named(
+            {
+                "transitions": TRANSITIONS,
+                "similarity": SIMILARITY_FEATURES,
+                "match": MATCH_FEATURES,
+                COUNTS: self.counted,
+                "retrieval": 2,
+                "history": 2,
+            }
+        )
 
 
-class Ranker(nn.Module, ABC):
-    """User and candidates → one column of scores for each head; the first head makes the order.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class View:
+    """What a body is given, of B users with C candidates each.
 
-    A candidate's scores never depend on the other candidates. Legend of shapes: B users, H interactions (latest first,
-    padded at the end), C candidates, D vector components, F item features, U user features, X transition features.
+    ``features_BCX`` crosses a candidate with the history, and has the item's counts; its columns are standardised.
+    ``values_BH`` are standardised, 0 where unknown. ``items_BCF`` and ``history_items_BHF`` are item features without
+    the counts; candidates and history are the encoder's item vectors.
     """
 
-    sizes: RankerSizes
+    user_BD: Tensor
+    about_BU: Tensor
+    candidates_BCD: Tensor
+    items_BCF: Tensor
+    features_BCX: Tensor
+    history_BHD: Tensor
+    history_items_BHF: Tensor
+    values_BH: Tensor
+    mask_BH: Tensor
+
+
+class Body(nn.Module, ABC):
+    """A network from a view to hidden units of each candidate, from which the goals are predicted.
+
+    A candidate's never depend on the other candidates. A subclass is a file of its own.
+    """
+
+    width: int
+    """M, how many it gives."""
 
     @abstractmethod
-    def forward(
-        self,
-        user_vectors: Tensor,
-        user_features: Tensor,
-        history_vectors: Tensor,
-        history_features: Tensor,
-        history_values: Tensor,
-        history_mask: Tensor,
-        candidate_vectors: Tensor,
-        candidate_features: Tensor,
-        candidate_transitions: Tensor,
-        candidate_scores: Tensor,
-        candidate_places: Tensor,
-    ) -> Tensor:
-        """Scores ``[B, C, heads]``. Arguments are ``[B, D]``, ``[B, U]``, ``[B, H, D]``, ``[B, H, F]``, ``[B, H]``,
-        ``[B, H]``, ``[B, C, D]``, ``[B, C, F]``, ``[B, C, X]``, ``[B, C]``, ``[B, C]``."""
+    def forward(self, view: View) -> Tensor:
+        """Hidden units ``[B, C, M]``."""
 
-    @abstractmethod
-    def calibrate(self, inputs: dict[str, Tensor]) -> None:
-        """Sets the scales of the inputs from a sample of the training data, before the first step."""
+
+def named(widths: Mapping[str, int]) -> Columns:
+    """Columns one group behind the other; a group without any is left out."""
+    ends = np.cumsum(list(widths.values())).tolist()
+    return {name: slice(end - width, end) for (name, width), end in zip(widths.items(), ends, strict=True) if width}
+
+
+def width_of(columns: Columns) -> int:
+    """How many columns there are."""
+    return max((part.stop for part in columns.values()), default=0)

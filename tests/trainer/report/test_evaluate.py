@@ -9,11 +9,11 @@ from trainer.__main__ import main
 
 
 @pytest.mark.usefixtures("determinism")
-@pytest.mark.parametrize("protocol", ["next-like", "leave-one-out"])
+@pytest.mark.parametrize("protocol", ["next-like", "strong-generalisation"])
 def test_an_evaluation_writes_a_page_beside_its_figures(
     planted_folder: Path, quick: Path, tmp_path: Path, protocol: str
 ) -> None:
-    """Proves that both kinds of protocol give a page, of as many seeds, with the figures of the JSON."""
+    """Proves that protocols of one stage and of both give a page, of as many seeds, with the figures of the JSON."""
     report = tmp_path / "out" / "figures.json"
     inputs = ["--recipe", str(quick), "--data", str(planted_folder), "--protocol", protocol]
     assert main(["evaluate", *inputs, "--seeds", "2", "--report", str(report)]) == 0

@@ -1,0 +1,57 @@
+"""What a ranker learns of each item and each user by itself, which no table and no encoder says."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class OwnTables:
+    """What was learnt of each item, ``[items, E]``, and of each user, ``[users, E]``; E may be 0."""
+
+    items: NDArray[np.float32]
+    users: NDArray[np.float32]
+
+    @classmethod
+    def none(cls, items: int, users: int) -> Self:
+        """Those of a ranker that learns nothing of the kind."""
+        return cls(items=np.zeros((items, 0), dtype=np.float32), users=np.zeros((users, 0), dtype=np.float32))
+
+    @property
+    def width(self) -> int:
+        """E."""
+        return int(self.items.shape[1])
+
+
+class OwnColumns(nn.Module):
+    """A row for each item and each user; once trained, they are columns of the bundle's features.
+
+    All start at zero, which is what an item stays at that training never met, and what a stranger has.
+    """
+
+    def __init__(self, items: int, users: int, width: int) -> None:
+        super().__init__()
+        self.width = width
+        self.items, self.users = nn.Embedding(items, width), nn.Embedding(users, width)
+        nn.init.zeros_(self.items.weight)
+        nn.init.zeros_(self.users.weight)
+
+    def tables(self) -> OwnTables:
+        """As it is by now."""
+        return OwnTables(items=self.items.weight.detach().numpy(), users=self.users.weight.detach().numpy())
+
+    def add(
+        self, inputs: dict[str, Tensor], users_B: Tensor, known_B: Tensor, candidates_BC: Tensor, history_BH: Tensor
+    ) -> dict[str, Tensor]:
+        """The inputs with those of the rows behind the features; of users who are not ``known_B``, and of what is only
+        padding, zeros."""
+        added = {
+            "user_features": self.users(users_B) * known_B[:, None],
+            "candidate_features": self.items(candidates_BC),
+            "history_features": self.items(history_BH) * inputs["history_mask"][..., None],
+        }
+        return inputs | {name: torch.cat([inputs[name], columns], dim=-1) for name, columns in added.items()}

@@ -1,0 +1,118 @@
+"""Examples of what retrieval would have offered: where nobody logged what was shown."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from shortlist.bundle.tables import ItemTables
+from shortlist.bundle.transitions import FEATURE_COUNT
+from shortlist.inference.history import History
+from shortlist.inference.model_inputs import CandidateLists
+from trainer.data import Dataset
+from trainer.encode import Encoded
+from trainer.evaluation.metrics import report
+from trainer.evaluation.rankings import batches
+from trainer.goals import Goals, targets_of_events
+from trainer.histories import histories_before
+from trainer.rankers.base import GoalScale
+from trainer.training import losses
+from trainer.training.ranker_examples import Columns, RankerExamples, RankerInputs
+from trainer.two_stage import retrieve
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RetrievedExamples(RankerExamples):
+    """Events and the candidates that retrieval would have offered just before them.
+
+    ``chosen`` ``[n]`` is the place of the event's item among its candidates, -1 where retrieval missed it; ``likes``
+    ``[n]`` says which events a list is judged by.
+    """
+
+    chosen: NDArray[np.int64]
+    likes: NDArray[np.bool_]
+
+    chosen_by = "ndcg@10"
+
+    @classmethod
+    def of(
+        cls,
+        dataset: Dataset,
+        encoded: Encoded,
+        items: ItemTables,
+        events: NDArray[np.int64],
+        count: int,
+        goals: Goals,
+    ) -> Self:
+        """Examples of the events; ``items`` must not know of anything after the first of them."""
+        shape = (len(events), min(count, len(items.ids)))
+        rows, scores = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
+        transitions = np.empty((*shape, FEATURE_COUNT), dtype=np.float32)
+        vectors = np.empty((len(events), encoded.vectors.shape[1]), dtype=np.float32)
+        histories: list[History] = []
+        users, features = dataset.user_rows[events], dataset.known_user_features
+        for batch in batches(events):
+            of_batch = histories_before(dataset, batch)
+            found = retrieve(encoded, items, of_batch, features[dataset.user_rows[batch]], count)
+            part = slice(len(histories), len(histories) + len(batch))
+            rows[part], scores[part] = found.candidates.rows, _finite(found.candidates.scores)
+            transitions[part], vectors[part] = found.candidates.transitions, found.user_vectors
+            histories += of_batch
+        hit = rows == dataset.item_rows[events][:, None]
+        inputs = RankerInputs(
+            histories=histories,
+            user_rows=users,
+            user_vectors=vectors,
+            user_features=features[users],
+            context=np.zeros((len(events), 0), dtype=np.float32),
+            candidates=CandidateLists(rows=rows, scores=scores, transitions=transitions),
+        )
+        return cls(
+            inputs=inputs,
+            targets=targets_of_events(goals, dataset, events),
+            chosen=np.where(hit.any(axis=1), hit.argmax(axis=1), -1),
+            likes=dataset.likes[events],
+        )
+
+    @property
+    def usable(self) -> NDArray[np.int64]:
+        """Those that retrieval did not miss."""
+        return np.flatnonzero(self.chosen >= 0)
+
+    def loss(
+        self, columns_BCG: Tensor, places: NDArray[np.int64], goals: Goals, scales: tuple[GoalScale, ...]
+    ) -> Tensor:
+        """An event is to be told from the rest of its list, a value only where it was given."""
+        chosen, targets = torch.from_numpy(self.chosen[places]), torch.from_numpy(self.targets[places])
+        total = torch.zeros(())
+        for place, (goal, scale) in enumerate(zip(goals.values(), scales, strict=True)):
+            column_BC, wanted_B = columns_BCG[..., place], targets[:, place]
+            if scale.is_value:
+                predicted_BC, wanted_B = (column_BC - scale.mean) / scale.std, (wanted_B - scale.mean) / scale.std
+                loss = losses.squared_error(predicted_BC, chosen, wanted_B).mean()
+            else:
+                loss = losses.weighted_mean(losses.listwise_softmax(column_BC, chosen), wanted_B.nan_to_num())
+            total = total + goal.weight * loss
+        return total
+
+    def figures(self, columns: Columns, places: NDArray[np.int64], scales: tuple[GoalScale, ...]) -> dict[str, float]:
+        """Of the likes among the places, nDCG@10 of the first goal's order; what retrieval missed counts as a zero."""
+        liked = places[self.likes[places]]
+        if not len(liked):
+            return {self.chosen_by: 0.0}
+        below = []
+        for batch in batches(liked):
+            scores = columns(batch)[..., 0]
+            chosen = np.take_along_axis(scores, self.chosen[batch][:, None], axis=1)
+            below.append((scores > chosen).sum(axis=1))
+        # Of the same time, those that retrieval missed too: what is served has no chance with them.
+        wanted = int(self.likes[places[0] :].sum())
+        return {self.chosen_by: report(np.concatenate(below))["ndcg@10"] * len(liked) / wanted}
+
+
+def _finite(scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Filler of a short list gets a score far below the others instead of none, so that no gradient is NaN."""
+    return np.where(np.isfinite(scores), scores, np.float32(-100.0))
