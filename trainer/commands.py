@@ -19,11 +19,10 @@ from trainer.encode import Encoded
 from trainer.errors import NotPublishedError
 from trainer.evaluation.split import Split, evaluation_split, final_split
 from trainer.evaluation.tables import figures_table, index_table
-from trainer.export.bundle import export_bundle, flat
-from trainer.export.checkpoint import load_two_stage
-from trainer.export.publish import check_metric, decide
+from trainer.export.bundle import by_model, export_bundle, flat
+from trainer.export.checkpoint import load_dataset, load_two_stage
+from trainer.export.publish import Decision, check_metric, decide
 from trainer.fit import (
-    Figures,
     Lists,
     baseline_lists,
     fit_retrieval,
@@ -35,13 +34,13 @@ from trainer.progress import Reporter
 from trainer.protocols import DEFAULT, PROTOCOLS, Task
 from trainer.protocols.next_like import next_like_task
 from trainer.recipe import Recipe
-from trainer.report import REPORT, Findings, Groups, ItemMap, Report, Run
+from trainer.report import REPORT, Findings, Groups, ItemMap, Report, Run, noted
 from trainer.training.encoder import Validation
 from trainer.training.log import TrainingLog
 
 _WHAT_TO_DO = (
     "{id} is written, and is not served. If the data is meant to be so, `shortlist bundles pin {id} --bundles {root}` "
-    "serves it, and `fit --publish --force` trains and publishes whatever comes of it"
+    "serves it, and `{command} --publish --force` publishes whatever comes of it"
 )
 
 
@@ -83,9 +82,7 @@ def fit(options: argparse.Namespace, reporter: Reporter) -> None:
     reporter.say(figures_table(found.figures))
     trials = [asdict(trial) for trial in index.trials]
     _write_report(options.report, {**figures, "index_trials": trials, **_cost(started)})
-    if decision.refused:
-        raise NotPublishedError(f"{decision.text}. {_WHAT_TO_DO.format(id=directory.name, root=options.out)}")
-    reporter.say(f"{directory.name}: {decision.text}")
+    _say_decision(decision, directory, "fit", reporter)
 
 
 def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
@@ -169,28 +166,49 @@ def _page(
 def export(options: argparse.Namespace, reporter: Reporter) -> None:
     """Writes the models of a bundle into a new one, with the histories and counts of the data as it is now.
 
-    It becomes the current one: its models were judged when they were trained.
+    Its figures and its page are those of the training: the gate compares them as if it had just ended.
+
+    Raises:
+        NotPublishedError: the bundle was to be published and is worse than the one that is served.
     """
     manifest = Manifest.read(options.bundle)
-    dataset = _load(options.data, Recipe.of(manifest.recipe), reporter)
+    dataset = _told(load_dataset(options.bundle, options.data), reporter)
     model = load_two_stage(options.bundle, dataset, end=dataset.counts.interactions)
-    figures: Figures = {}
-    for key, value in manifest.metrics.items():
-        name, _, metric = key.rpartition("/")
-        figures.setdefault(name, {})[metric] = value
-    written = export_bundle(model, dataset, figures, options.out, sign_key=options.sign_key, forced=manifest.forced)
-    reporter.say(f"wrote {written}")
+    decision = decide(options.out, manifest.metrics, model.recipe, asked=options.publish, force=options.force)
+    page = options.bundle / REPORT
+    note = (
+        f"Written again on {datetime.now(UTC):%Y-%m-%d} from {manifest.bundle_id}: the models and all that follows are "
+        "of that bundle; the histories, the counts and the index are newer than this page."
+    )
+    directory = export_bundle(
+        model,
+        dataset,
+        by_model(manifest.metrics),
+        options.out,
+        sign_key=options.sign_key,
+        publish=decision.publish,
+        forced=decision.forced or manifest.forced,
+        report=(lambda _: noted(page.read_text(encoding="utf-8"), note)) if page.exists() else None,
+    )
+    reporter.say(f"wrote {directory}")
+    _say_decision(decision, directory, "export", reporter)
+
+
+def _say_decision(decision: Decision, directory: Path, command: str, reporter: Reporter) -> None:
+    if decision.refused:
+        what_to_do = _WHAT_TO_DO.format(id=directory.name, root=directory.parent, command=command)
+        raise NotPublishedError(f"{decision.text}. {what_to_do}")
+    reporter.say(f"{directory.name}: {decision.text}")
 
 
 def read_inputs(recipe_path: Path, data: Path, reporter: Reporter) -> tuple[Recipe, Dataset]:
     """The recipe and the data of a command; from here on PyTorch gives the same for the same seed."""
     torch.use_deterministic_algorithms(True)
     recipe = Recipe.read(recipe_path)
-    return recipe, _load(data, recipe, reporter)
+    return recipe, _told(load(data, recipe), reporter)
 
 
-def _load(data: Path, recipe: Recipe, reporter: Reporter) -> Dataset:
-    dataset = load(data, recipe)
+def _told(dataset: Dataset, reporter: Reporter) -> Dataset:
     counts = dataset.counts
     reporter.say(
         f"read {counts.interactions:,} interactions of {counts.users:,} users with {counts.items:,} items; "

@@ -49,6 +49,11 @@ def _within(
     return field(default=default, metadata={"range": (low, high)} | ({} if tuned is None else {"tuned": tuned}))
 
 
+def _one_of(*choices: str) -> Any:  # noqa: ANN401 - as dataclasses.field
+    """A text that is one of these; the first is the default."""
+    return field(default=choices[0], metadata={"choices": choices})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Interactions:
     """Where the interactions are, relative to the data directory, and what their columns are called.
@@ -160,6 +165,11 @@ class Split:
 class Encoder:
     """The first stage. `history` is in events; up to `softmax_limit` items the softmax is full, above it sampled.
 
+    Of encoders that learn what comes next: a `loss` other than the softmax tells it from `negatives` at any size. These
+    are drawn `negatives_by` popularity, uniformly, or from what comes next elsewhere in the batch; a sampled softmax
+    takes how they are drawn off again. `margin` and `negatives_weight` are those of ccl, whose vectors are of length
+    one.
+
     Training ends after `epochs`, or when the validation's figure has not grown for `patience` of them.
 
     At each step `id_dropout` of the items are known by their features alone, and `history_dropout` of the users; with
@@ -187,7 +197,11 @@ class Encoder:
     id_dropout: float = _within(0, 0, 0.95, Range(0, 0.7))
     history_dropout: float = _within(0, 0, 0.95)
     softmax_limit: int = _within(10_000, 0, 100_000_000)
+    loss: str = _one_of("softmax", "bpr", "ccl", "bce")
     negatives: int = _within(2048, 1, 10_000_000)
+    negatives_by: str = _one_of("popularity", "uniform", "batch")
+    margin: float = _within(0.5, -1, 1)
+    negatives_weight: float = _within(10, 0, 1e6)
     temperature: float = _within(0.1, 1e-3, 100, Range(0.05, 0.5, log=True))
     noise: float = _within(0.0, 0, 10, Range(0, 0.3))
     contrast: float = _within(0.2, 0, 100, Range(0, 0.5))
@@ -358,18 +372,20 @@ def _without_none(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 def _section(name: str, kind: type[Any], raw: Mapping[str, object]) -> Any:  # noqa: ANN401 - an instance of kind
     hints = get_type_hints(kind)
-    ranges = {key.name: key.metadata.get("range") for key in fields(kind)}
+    metadata = {key.name: key.metadata for key in fields(kind)}
     values: dict[str, object] = {}
     for key, value in raw.items():
         if key not in hints:
             raise RecipeError(f"[{name}] {key}: no such key; keys are {', '.join(hints)}")
         accepted, read = _READERS[hints[key]]
         values[key] = read(value)
-        bounds = ranges[key]
-        if bounds is not None:
-            low, high = bounds
+        if "range" in metadata[key]:
+            low, high = metadata[key]["range"]
             accepted = f"{accepted} from {low} to {high}"
             values[key] = _inside(values[key], low, high)
+        if "choices" in metadata[key]:
+            accepted = f"one of {', '.join(metadata[key]['choices'])}"
+            values[key] = value if value in metadata[key]["choices"] else None
         if values[key] is None:
             raise RecipeError(f"[{name}] {key}: must be {accepted}, not {value!r}")
     return kind(**values)

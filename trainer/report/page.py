@@ -56,6 +56,11 @@ class Report:
         )
 
 
+def noted(page: str, note: str) -> str:
+    """A page with a line above all that it says."""
+    return page.replace("<main>", f"<main>\n<p>{html.text(note)}</p>", 1)
+
+
 _PAGE = """<!doctype html>
 <html lang="en">
 <head>
