@@ -5,6 +5,7 @@ history x is scored x D^-½ V Vᵀ D^½, with the items' degrees D, which is an 
 """
 
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -23,7 +24,7 @@ _POWERS = 4
 class GfcfEncoder(Encoder):
     """Keeps as many directions as vectors have components; it gets better with several hundred of them."""
 
-    tuned = ("dimension",)
+    tuned: ClassVar[tuple[str, ...]] = ("dimension",)
 
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
         # One decomposition gives all vectors: there is no gradient for what features would say.
