@@ -176,7 +176,8 @@ class Encoder:
     none of them, the encoder does not read what describes a user.
 
     Of encoders that learn from whole histories: `temperature`, `noise` and `contrast` are lightgcn's, `kl_weight` the
-    autoencoder's (0 leaves it denoising alone), `unobserved_weight` and `regularisation` those of ials.
+    autoencoder's (0 leaves it denoising alone), `unobserved_weight` and `regularisation` those of ials;
+    content_ridge has `regularisation`, of its features' weights, too.
     `low_pass` is bsarec's: of what a block mixes of a history, the share that is not attention but a filter of slow
     changes.
     """

@@ -26,7 +26,7 @@ _POWERS = 4
 class GfcfEncoder(Encoder):
     """Keeps as many directions as vectors have components; it gets better with several hundred of them."""
 
-    tuned = ("dimension",)
+    tuned: ClassVar[tuple[str, ...]] = ("dimension",)
     tuned_otherwise: ClassVar[Mapping[str, Choices]] = {"dimension": Choices(64, 128, 256, 512, 1024, 2048)}
 
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
