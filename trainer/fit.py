@@ -53,7 +53,7 @@ def fit_two_stage(dataset: Dataset, split: Split, recipe: Recipe, seed: int, rep
     after = item_tables(dataset, split.ranker_end, recipe.statistics, encoded.vectors, encoded.inputs)
     # The scale of the values is what the ranker has learnt with.
     after = replace(after, value_mean=before.value_mean, value_std=before.value_std)
-    log = TrainingLog(encoder=trained.curve, ranker=tuple(training.curve))
+    log = TrainingLog(encoder=trained.curve, ranker=tuple(training.curve), calibrations=training.calibrations)
     return TwoStage(
         recipe=recipe,
         encoded=encoded,

@@ -25,6 +25,15 @@ class CalibrationCurve:
         return float(np.average(np.abs(self.predicted - self.observed), weights=self.counts))
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Outcomes:
+    """What a ranker says of n rows, and what came of them: ``logits``, ``labels`` and whose they are, ``users``."""
+
+    logits: NDArray[np.float32]
+    labels: NDArray[np.bool_]
+    users: NDArray[np.int64]
+
+
 def auc(logits: Numbers, labels: Labels) -> float:
     """How often a one is above a zero, equal ones counting half (Mann and Whitney, 1947); NaN with one class alone."""
     return gauc(logits, labels, np.zeros(len(logits), dtype=np.int64))
