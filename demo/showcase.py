@@ -48,7 +48,7 @@ def print_figures(console: Console, report: dict[str, Any]) -> None:
     """The test's figures of the report, one line for each model."""
     table = Table("", *_FIGURES, box=None, header_style="dim")
     for name, figures in report.items():
-        if isinstance(figures, dict) and not name.startswith("validation/"):
+        if isinstance(figures, dict) and set(_FIGURES) <= figures.keys() and not name.startswith("validation/"):
             table.add_row(name, *(f"{figures[key]:.3f}" for key in _FIGURES))
     console.print(table)
     console.print(f"{report['seconds']} s, {report['peak_rss_mb']} MB at most", style="dim")

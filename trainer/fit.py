@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from trainer.attribution import Attribution, attribute
+from trainer.attribution.chain import Places
 from trainer.data import Dataset
 from trainer.encode import Encoded
 from trainer.evaluation.baselines import baselines_for
@@ -71,11 +73,17 @@ def evaluate_two_stage(model: TwoStage, dataset: Dataset, split: Split) -> Figur
 
 def two_stage_lists(model: TwoStage, dataset: Dataset, split: Split) -> Lists:
     """Where both stages put what was wanted on the test's events; nothing is known of the rest of their lists."""
-    after_retrieval, after_ranking = places_of_both(model, dataset, held_out_events(dataset, split))
-    return {
-        "retrieval": Rankings.of_places(after_retrieval, _DEPTH),
-        "two_stage": Rankings.of_places(after_ranking, _DEPTH),
-    }
+    return _lists_of_places(places_of_both(model, dataset, held_out_events(dataset, split)))
+
+
+def measure_two_stage(model: TwoStage, dataset: Dataset, split: Split, reporter: Reporter) -> tuple[Lists, Attribution]:
+    """Those lists, and what each stage has to do with them; of a model that was just trained."""
+    places = places_of_both(model, dataset, held_out_events(dataset, split))
+    return _lists_of_places(places), attribute(model, dataset, split, places, reporter)
+
+
+def _lists_of_places(places: tuple[Places, Places]) -> Lists:
+    return {name: Rankings.of_places(one, _DEPTH) for name, one in zip(("retrieval", "two_stage"), places, strict=True)}
 
 
 def fit_retrieval(task: Task, recipe: Recipe, seed: int, reporter: Reporter) -> Trained:
