@@ -21,7 +21,8 @@ def ranking_section(runs: Sequence[Attribution]) -> str:
     if runs[0].importance:
         body.append(html.figure("What the order rests on", _importance(runs)))
     if runs[0].goals:
-        body += [html.figure("Each goal, among the candidates", _goals_table(runs)), _curves(runs)]
+        table = html.figure("Each goal, among the candidates", _goals_table(runs))
+        body.append(f'<div class="charts">{table}{_curves(runs)}</div>')
     return html.section(
         "ranking", "What ranking adds", "On the test, from the catalogue to the first ten.", "".join(body)
     )
@@ -52,7 +53,7 @@ def _of_catalogue(chains: Sequence[Chain]) -> str:
 
 def _loss(chains: Sequence[Chain]) -> str:
     loss = _mean([None if one.whole is None else one.whole.loss for one in chains])
-    return "" if loss is None else f"; ranking these alone {_percent(-loss)} nDCG@10"
+    return "" if loss is None else f"; nDCG@10 {_percent(-loss)} for ranking these alone"
 
 
 def _recall_table(chains: Sequence[Chain]) -> str:
@@ -88,30 +89,27 @@ def _goals_table(runs: Sequence[Attribution]) -> str:
         "GAUC": lambda one: one.gauc,
         "log loss": lambda one: one.log_loss,
         "calibration error": lambda one: one.error,
-        "uncalibrated": lambda one: one.uncalibrated,
-        "on the validation": lambda one: one.validation.error_after,
-        "uncalibrated there": lambda one: one.validation.error_before,
+        "calibration error, uncalibrated": lambda one: one.uncalibrated,
+        "validation's calibration error": lambda one: one.validation.error_after,
+        "validation's, uncalibrated": lambda one: one.validation.error_before,
     }
+    goals = list(runs[0].goals)
     rows = [
-        html.row(
-            [
-                html.cell(goal),
-                *(_spread([told(run.goals[goal]) for run in _with(runs, goal)]) for told in shown.values()),
-            ]
-        )
-        for goal in runs[0].goals
+        html.row([html.cell(name), *(_spread([told(run.goals[goal]) for run in _with(runs, goal)]) for goal in goals)])
+        for name, told in shown.items()
     ]
-    return html.table(["", *shown], rows)
+    return html.table(["", *goals], rows)
 
 
 def _curves(runs: Sequence[Attribution]) -> str:
-    drawn = [
-        html.figure(f"Calibration of {goal}", charts.calibration([run.goals[goal].curve for run in _with(runs, goal)]))
+    return "".join(
+        html.figure(
+            f"Calibration of {goal}, by bins of as many candidates",
+            charts.calibration([run.goals[goal].curve for run in _with(runs, goal)]),
+        )
         for goal in runs[0].goals
         if any((run.goals[goal].curve.observed > 0).any() for run in _with(runs, goal))
-    ]
-    about = "Bins of as many candidates each, by their probability; on the dashed line it is right."
-    return f'<div class="charts">{"".join(drawn)}</div><p class="dim">{about}</p>' if drawn else ""
+    )
 
 
 def _with(runs: Sequence[Attribution], goal: str) -> list[Attribution]:
@@ -129,4 +127,4 @@ def _spread(values: Sequence[float | None]) -> str:
 
 
 def _percent(value: float | None) -> str:
-    return _UNKNOWN if value is None else f"{value:+.1%}"
+    return _UNKNOWN if value is None else f"{round(value, 3) + 0.0:+.1%}"
