@@ -33,10 +33,11 @@ from trainer.fit import (
     measure_two_stage,
 )
 from trainer.progress import Reporter
-from trainer.protocols import PROTOCOLS, TWO_STAGE, Task
+from trainer.protocols import DEFAULT, PROTOCOLS, Task
 from trainer.protocols.next_like import next_like_task
 from trainer.recipe import Recipe
 from trainer.report import REPORT, Findings, Groups, ItemMap, Report, Run
+from trainer.training.encoder import Validation
 from trainer.training.log import TrainingLog
 
 _WHAT_TO_DO = (
@@ -58,7 +59,7 @@ def fit(options: argparse.Namespace, reporter: Reporter) -> None:
     task = next_like_task(dataset, split)
     groups = Groups.of(task)
     model = fit_two_stage(dataset, split, recipe, options.seed, reporter)
-    lists, attribution = measure_two_stage(model, dataset, split, reporter)
+    lists, attribution = measure_two_stage(model, task, reporter)
     run = Run.of(baseline_lists(task) | lists, task, groups)
     logs = {"to be measured": model.log}
     if recipe.split.refit:
@@ -102,9 +103,7 @@ def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
     attributions: list[Attribution] = []
     for seed in range(options.seeds):
         reporter.say(f"seed {seed}")
-        vectors, lists, logs[f"seed {seed}"], attribution = _evaluate_seed(
-            task, recipe, seed, reporter, both=options.protocol == TWO_STAGE
-        )
+        vectors, lists, logs[f"seed {seed}"], attribution = _evaluate_seed(task, recipe, seed, reporter)
         runs.append(baselines | Run.of(lists, task, groups))
         attributions += [] if attribution is None else [attribution]
     found = Findings(runs=runs, groups=groups, chosen_by=task.chosen_by, logs=logs, attributions=attributions)
@@ -129,13 +128,13 @@ def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
 
 
 def _evaluate_seed(
-    task: Task, recipe: Recipe, seed: int, reporter: Reporter, *, both: bool
+    task: Task, recipe: Recipe, seed: int, reporter: Reporter
 ) -> tuple[NDArray[np.float32], Lists, TrainingLog, Attribution | None]:
     """The item vectors, the answers to the test, how training went, and of two stages what each has to do with it."""
-    if both:
+    if task.both_stages:
         split = Split(encoder_end=task.learn_end, ranker_end=task.known_end, end=task.dataset.counts.interactions)
-        model = fit_two_stage(task.dataset, split, recipe, seed, reporter)
-        lists, attribution = measure_two_stage(model, task.dataset, split, reporter)
+        model = fit_two_stage(task.dataset, split, recipe, seed, reporter, Validation.of(task))
+        lists, attribution = measure_two_stage(model, task, reporter)
         return model.encoded.vectors, lists, model.log, attribution
     trained = fit_retrieval(task, recipe, seed, reporter)
     encoded = Encoded.of(trained.encoder, recipe.encoder.history)
@@ -158,7 +157,7 @@ def _page(
         "interactions": f"{counts.interactions:,}",
         "users": f"{counts.users:,}",
         "items": f"{counts.items:,}",
-        "protocol": getattr(options, "protocol", TWO_STAGE),
+        "protocol": getattr(options, "protocol", DEFAULT),
         "asked on the test": f"{found.groups.queries:,}",
         "seeds": str(len(found.runs)),
         "seconds": f"{cost['seconds']:,.0f}",

@@ -64,7 +64,8 @@ def ranker_inputs(
     ``context`` ``[B, K]`` is what is known of the request.
     """
     rows, values, _, mask = _padded([history.last(length) for history in histories])
-    rows, values, mask = rows[:, ::-1], values[:, ::-1], mask[:, ::-1]
+    # Copies: of a single column, what is turned around counts as contiguous, with a stride that PyTorch refuses.
+    rows, values, mask = rows[:, ::-1].copy(), values[:, ::-1].copy(), mask[:, ::-1].copy()
     places = np.arange(candidates.rows.shape[1], dtype=np.float32)
     return {
         "user_vectors": user_vectors,
@@ -72,8 +73,8 @@ def ranker_inputs(
         "context": context,
         "history_vectors": items.vectors.take(rows, axis=0) * mask[..., None],
         "history_features": items.features.take(rows, axis=0) * mask[..., None],
-        "history_values": np.ascontiguousarray(values),
-        "history_mask": np.ascontiguousarray(mask),
+        "history_values": values,
+        "history_mask": mask,
         "candidate_vectors": items.vectors.take(candidates.rows, axis=0),
         "candidate_features": items.features.take(candidates.rows, axis=0),
         "candidate_transitions": candidates.transitions,
@@ -84,7 +85,7 @@ def ranker_inputs(
 
 def history_rows(histories: Sequence[History], length: int) -> NDArray[np.int64]:
     """The items of a ranker's histories, ``[B, L]``; of padding the first row."""
-    return np.ascontiguousarray(_padded([history.last(length) for history in histories])[0][:, ::-1])
+    return _padded([history.last(length) for history in histories])[0][:, ::-1].copy()
 
 
 def transition_features(

@@ -10,13 +10,14 @@ from numpy.typing import NDArray
 
 from trainer.data import Dataset
 from trainer.evaluation.classification import Outcomes, sigmoid
-from trainer.evaluation.split import Split, held_out_events
+from trainer.evaluation.split import Split
 from trainer.goals import goals_of, scales_of
 from trainer.histories import histories_before
+from trainer.protocols.next_like import next_like_task
 from trainer.recipe import Recipe
 from trainer.training.calibration import Calibration, calibrate, platt
 from trainer.training.retrieved_examples import RetrievedExamples
-from trainer.two_stage import TwoStage, places_of_both
+from trainer.two_stage import TwoStage
 
 
 def outcomes(logits: NDArray[np.float64], labels: NDArray[np.bool_]) -> Outcomes:
@@ -68,8 +69,8 @@ def test_a_ranker_says_what_it_was_calibrated_to(fitted: TwoStage, planted: Data
     torch.testing.assert_close(ranker.scale_G, before.scale_G * torch.tensor([2.0, 1.0]))
     torch.testing.assert_close(ranker.shift_G, before.shift_G * torch.tensor([2.0, 1.0]) + torch.tensor([-3.0, 0.0]))
     np.testing.assert_allclose(found.undone(np.array([5.0], dtype=np.float32)), [4.0])
-    events = held_out_events(planted, split)
-    np.testing.assert_array_equal(places_of_both(calibrated, planted, events), places_of_both(fitted, planted, events))
+    profiles = next_like_task(planted, split).test.profiles()
+    np.testing.assert_array_equal(calibrated.scores(profiles), fitted.scores(profiles))
 
 
 def test_training_calibrates_the_ranker_that_is_served(fitted: TwoStage) -> None:

@@ -8,13 +8,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.bundle.tables import ItemTables
-from trainer.attribution.chain import Chain, Places, chain
+from trainer.attribution.chain import Chain, chain
 from trainer.attribution.goals import GoalFigures, figures_of_goals
 from trainer.attribution.importance import importance
 from trainer.data import Dataset
-from trainer.evaluation.split import Split, evenly, held_out_events
+from trainer.evaluation.metrics import Rankings
+from trainer.evaluation.split import evenly
 from trainer.goals import goals_of
 from trainer.progress import Reporter
+from trainer.protocols import Task
 from trainer.rankers.own import OwnColumns
 from trainer.training.ranker import TrainedRanker
 from trainer.training.retrieved_examples import RetrievedExamples
@@ -43,27 +45,26 @@ class Attribution:
         }
 
 
-def attribute(
-    model: TwoStage, dataset: Dataset, split: Split, places: tuple[Places, Places], reporter: Reporter
-) -> Attribution:
-    """Of a model that was just trained, on the test's events and the ``places`` of what they wanted after each stage.
+def attribute(model: TwoStage, task: Task, retrieved: Rankings, ranked: Rankings, reporter: Reporter) -> Attribution:
+    """Of a model that was just trained, and its answers to the test as the chain takes them.
 
-    The chain's last step, the goals and the importance are of an even sample of at most two thousand events: of a goal
-    among all of the test's, of an order among its likes.
+    The goals and the importance are of an even sample of at most two thousand events of the test: of the goals among
+    all of them, of the importance among those that are to be found.
     """
-    wanted = held_out_events(dataset, split)
-    after = np.arange(split.ranker_end, split.end)
     trained, items = _trained(model), _without_own(model.items, model.own.width)
-    of_goals = _examples(model, items, dataset, after[dataset.position[after] >= 1])
-    of_order = _examples(model, items, dataset, wanted)
-    length = model.recipe.ranker.history
+    data, length, goals = task.dataset, model.recipe.ranker.history, model.ranker.sizes.goals
+    after = np.arange(task.known_end, len(data.times))
+    of_goals = _examples(model, items, data, after[data.position[after] >= 1])
+    wanted = [data.user_events[slice(*span)] for span in task.test.targets]
+    of_order = _examples(model, items, data, np.sort(np.concatenate(wanted)))
+    of_order = replace(of_order, likes=np.ones_like(of_order.likes))
 
     def columns(asked: NDArray[np.int64]) -> NDArray[np.float32]:
         return trained.predict(of_goals.inputs, asked, items, length)
 
-    outcomes = of_goals.outcomes(columns, np.arange(len(of_goals.targets)), model.ranker.sizes.goals)
+    outcomes = of_goals.outcomes(columns, np.arange(len(of_goals.targets)), goals)
     return Attribution(
-        chain=chain(model, dataset, wanted, places, reporter),
+        chain=chain(model, task, retrieved, ranked, reporter),
         goals=figures_of_goals(outcomes, model.log.calibrations),
         importance=importance(of_order, trained, items, length, reporter),
     )

@@ -6,28 +6,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data import Dataset
-from trainer.evaluation.metrics import report
-from trainer.evaluation.rankings import batches
+from trainer.evaluation.metrics import Rankings, depth_of, figures
+from trainer.evaluation.queries import Profiles
+from trainer.evaluation.rankings import rankings
 from trainer.evaluation.split import evenly
 from trainer.progress import Reporter
-from trainer.two_stage import TwoStage, places_of_both
+from trainer.protocols import Task
+from trainer.two_stage import TwoStage
 
-Places = NDArray[np.int64]
 METRIC = "ndcg@10"
-CUTS = (50, 100, 200, 500)
+_CUTS = (50, 100, 200, 500)
+DEPTH = max(_CUTS)
+"""How much of retrieval's lists is looked at."""
 LARGEST_CATALOGUE = 100_000
 """In items; of a larger one the ranker is not asked for the whole order, which takes a user as long as it is."""
-_MOST_EVENTS = 2000
+_MOST_QUERIES = 2000
 # How many items are ranked in all, and how many at once.
 _RANKED, _TOGETHER = 10_000_000, 100_000
 
 
 @dataclass(frozen=True, kw_only=True)
 class WholeCatalogue:
-    """The ranker's nDCG@10 over all ``items`` and over the ``candidates`` alone, on the same ``events`` of the test."""
+    """The ranker's nDCG@10 over all ``items`` and over the ``candidates`` alone, of as many ``queries`` of the test."""
 
-    events: int
+    queries: int
     items: float
     candidates: float
 
@@ -39,7 +41,7 @@ class WholeCatalogue:
 
 @dataclass(frozen=True, kw_only=True)
 class Chain:
-    """Of the test: what is among the first k of retrieval, ``recall`` by k, and the nDCG@10 of both stages.
+    """Of the test: what is among the first k of retrieval, ``recall`` by k, and the nDCG@10 of it and of both stages.
 
     ``whole`` is None for a catalogue that is too large.
     """
@@ -50,6 +52,11 @@ class Chain:
     retrieval: float
     two_stage: float
     whole: WholeCatalogue | None
+
+    @property
+    def looked_at(self) -> int:
+        """How many of the candidates at most are in ``recall``."""
+        return min(self.candidates, DEPTH)
 
     @property
     def gain(self) -> float | None:
@@ -68,20 +75,18 @@ class Chain:
         }
 
 
-def chain(
-    model: TwoStage, dataset: Dataset, events: NDArray[np.int64], places: tuple[Places, Places], reporter: Reporter
-) -> Chain:
-    """Of the test's events and the ``places`` of what they wanted after each of the stages, all ``[n]``."""
-    items, candidates = len(dataset.item_ids), min(model.recipe.ranker.candidates, len(dataset.item_ids))
-    after_retrieval, after_ranking = places
-    cuts = sorted({*(k for k in CUTS if k < items), candidates})
+def chain(model: TwoStage, task: Task, retrieved: Rankings, ranked: Rankings, reporter: Reporter) -> Chain:
+    """Of the answers to the test of stage one alone, ``DEPTH`` deep or to their end, and of both."""
+    items = len(task.dataset.item_ids)
+    candidates = min(model.recipe.ranker.candidates, items)
+    cuts = sorted({*(k for k in _CUTS if k < items), min(candidates, DEPTH)})
     return Chain(
         items=items,
         candidates=candidates,
-        recall={k: float((after_retrieval < k).mean()) for k in cuts},
-        retrieval=report(after_retrieval)[METRIC],
-        two_stage=report(after_ranking)[METRIC],
-        whole=_whole_catalogue(model, dataset, events, after_ranking, reporter) if items <= LARGEST_CATALOGUE else None,
+        recall={k: figures(retrieved, [f"recall@{k}"])[f"recall@{k}"] for k in cuts},
+        retrieval=_figure(retrieved),
+        two_stage=_figure(ranked),
+        whole=_whole_catalogue(model, task, ranked, reporter) if items <= LARGEST_CATALOGUE else None,
     )
 
 
@@ -90,23 +95,26 @@ def change(before: float, after: float) -> float:
     return after / before - 1.0
 
 
-def _whole_catalogue(
-    model: TwoStage, dataset: Dataset, events: NDArray[np.int64], after_ranking: Places, reporter: Reporter
-) -> WholeCatalogue:
+def _whole_catalogue(model: TwoStage, task: Task, ranked: Rankings, reporter: Reporter) -> WholeCatalogue:
     """The ranker is given everything as its candidates, in the order of retrieval."""
-    items = len(dataset.item_ids)
-    sample = evenly(np.arange(len(events)), min(_MOST_EVENTS, max(1, _RANKED // items)))
+    items = len(task.dataset.item_ids)
+    sample = evenly(np.arange(len(task.test)), min(_MOST_QUERIES, max(1, _RANKED // items)))
+    reporter.say(f"ranking all {items:,} items for {len(sample):,} queries of the test")
     ranker = replace(model.recipe.ranker, candidates=items)
-    all_of_it = replace(model, recipe=replace(model.recipe, ranker=ranker))
-    together = list(batches(events[sample], max(1, _TOGETHER // items)))
-    tracked = reporter.track(together, "ranking the whole catalogue")
-    places = [places_of_both(all_of_it, dataset, batch)[1] for batch in tracked]
-    return WholeCatalogue(
-        events=len(sample),
-        items=report(np.concatenate(places))[METRIC],
-        candidates=report(after_ranking[sample])[METRIC],
-    )
+    of_all = replace(model, recipe=replace(model.recipe, ranker=ranker))
+    size = max(1, _TOGETHER // items)
+
+    def scores(profiles: Profiles) -> NDArray[np.floating]:
+        starts = range(0, len(profiles), size)
+        return np.concatenate([of_all.scores(profiles.at(slice(start, start + size))) for start in starts])
+
+    found = rankings(scores, task.test.at(sample), depth_of([METRIC]), task.known_end)
+    return WholeCatalogue(queries=len(sample), items=_figure(found), candidates=_figure(ranked.at(sample)))
+
+
+def _figure(lists: Rankings) -> float:
+    return figures(lists, [METRIC])[METRIC]
 
 
 def _plain(whole: WholeCatalogue) -> dict[str, Any]:
-    return {"events": whole.events, "two_stage": whole.items, "of_candidates": whole.candidates, "loss": whole.loss}
+    return {"queries": whole.queries, "two_stage": whole.items, "of_candidates": whole.candidates, "loss": whole.loss}

@@ -31,12 +31,16 @@ def ranking_section(runs: Sequence[Attribution]) -> str:
 def _steps(chains: Sequence[Chain]) -> str:
     first = chains[0]
     retrieval, both, found = np.mean(
-        [(one.retrieval, one.two_stage, one.recall[one.candidates]) for one in chains], axis=0
+        [(one.retrieval, one.two_stage, one.recall[one.looked_at]) for one in chains], axis=0
     )
     return html.chain(
         [
             ("Catalogue", f"{first.items:,} items", _of_catalogue(chains)),
-            ("Candidates", f"{first.candidates:,}", f"hold {found:.1%} of what was wanted{_loss(chains)}"),
+            (
+                "Candidates",
+                f"{first.candidates:,}",
+                f"the first {first.looked_at:,} hold {found:.1%} of what was wanted{_loss(chains)}",
+            ),
             ("Order of retrieval", f"{retrieval:.4f}", "nDCG@10 of what is nearest first"),
             ("Order of the ranker", f"{both:.4f}", f"nDCG@10, {_percent(_mean([one.gain for one in chains]))}"),
         ]
@@ -48,7 +52,7 @@ def _of_catalogue(chains: Sequence[Chain]) -> str:
         return f"more than the {LARGEST_CATALOGUE:,} that the ranker would be asked for all of"
     wholes = [one.whole for one in chains if one.whole is not None]
     items = float(np.mean([one.items for one in wholes]))
-    return f"nDCG@10 {items:.4f} if the ranker saw all of it ({wholes[0].events:,} of the events)"
+    return f"nDCG@10 {items:.4f} if the ranker saw all of it ({wholes[0].queries:,} of the queries)"
 
 
 def _loss(chains: Sequence[Chain]) -> str:

@@ -7,20 +7,21 @@ import numpy as np
 import pytest
 import torch
 
-from trainer.attribution import Attribution, attribute, described_attributions
+from trainer.attribution import Attribution, described_attributions
 from trainer.attribution.importance import groups_of
 from trainer.data import Dataset, load
-from trainer.evaluation.split import Split, evaluation_split, held_out_events
-from trainer.fit import fit_two_stage
+from trainer.evaluation.split import Split, evaluation_split
+from trainer.fit import fit_two_stage, measure_two_stage
 from trainer.progress import Reporter
+from trainer.protocols.next_like import next_like_task
 from trainer.rankers.base import width_of
 from trainer.recipe import Recipe
-from trainer.two_stage import TwoStage, places_of_both
+from trainer.two_stage import TwoStage
 
 
 def attributed(model: TwoStage, dataset: Dataset, split: Split, reporter: Reporter) -> Attribution:
     """On the test."""
-    return attribute(model, dataset, split, places_of_both(model, dataset, held_out_events(dataset, split)), reporter)
+    return measure_two_stage(model, next_like_task(dataset, split), reporter)[1]
 
 
 @pytest.mark.parametrize(

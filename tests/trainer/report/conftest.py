@@ -27,7 +27,7 @@ def found(fitted: TwoStage, planted: Dataset, split: Split, reporter: Reporter) 
     """What both stages and the baselines give on the planted data's test, as if for two seeds."""
     task = next_like_task(planted, split)
     groups = Groups.of(task)
-    lists, attribution = measure_two_stage(fitted, planted, split, reporter)
+    lists, attribution = measure_two_stage(fitted, task, reporter)
     run = Run.of(baseline_lists(task) | lists, task, groups)
     return Findings(
         runs=[run, run],
