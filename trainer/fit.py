@@ -13,7 +13,7 @@ from trainer.evaluation.baselines import baselines_for
 from trainer.evaluation.metrics import Rankings, depth_of, figures
 from trainer.evaluation.rankings import Scorer, rankings
 from trainer.evaluation.split import Split, evenly
-from trainer.goals import goals_of, scales_of
+from trainer.goals import goals_of, scales_of, served_goals
 from trainer.progress import Reporter
 from trainer.protocols import Task
 from trainer.protocols.next_like import CHOSEN_BY, METRICS, validation
@@ -72,6 +72,7 @@ def fit_ranker(
         items=with_own(after, ranker.own),
         ranker=ranker.ranker,
         own=ranker.own,
+        goals=served_goals(training.goals),
         log=TrainingLog(ranker=tuple(training.curve), calibrations=training.calibrations),
     )
 

@@ -202,6 +202,7 @@ class Ranker:
 
     It learns from at most `examples` events of its slice, evenly spread, for each holds its candidates in memory. With
     an `embedding` it learns so many numbers of each item and each user by itself, all of which every step goes through.
+    With more `experts` than one, so many rankers of its name are mixed for each goal by a gate of its own.
 
     wide_deep, xdeepfm, dcn_v2 and final_mlp embed each group of columns in `field_width` numbers. Of their MLPs, of
     xdeepfm's maps and of dcn_v2's crosses there are `layers`. `slices` are of ntn_mlp's tensor; they are the maps of a
@@ -209,6 +210,7 @@ class Ranker:
     """
 
     name: str = "ntn_mlp"
+    experts: int = _within(1, 1, 64)
     candidates: int = _within(200, 1, 100_000)
     examples: int = _within(100_000, 100, 100_000_000)
     history: int = _within(50, 1, 10_000)

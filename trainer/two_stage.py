@@ -8,9 +8,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shortlist.bundle.ranker_columns import Goal
 from shortlist.bundle.tables import ItemTables
 from shortlist.inference.history import History
 from shortlist.inference.model_inputs import CandidateLists, Inputs, ranker_inputs, transition_features
+from shortlist.inference.order import Order
 from trainer.data import Dataset
 from trainer.encode import Encoded
 from trainer.evaluation.queries import STRANGER, Profiles
@@ -46,6 +48,7 @@ class TwoStage:
     items: ItemTables
     ranker: Ranker
     own: OwnTables
+    goals: tuple[Goal, ...]
     log: TrainingLog = field(default_factory=TrainingLog)
 
     def user_features(self, dataset: Dataset) -> NDArray[np.float32]:
@@ -67,7 +70,7 @@ class TwoStage:
             found.candidates,
             np.zeros((len(histories), width_of(self.ranker.sizes.context_columns)), dtype=np.float32),
         )
-        scores = self.ranker(**tensors(inputs))[..., 0].numpy()
+        scores = Order.of(self.goals).keys(self.ranker(**tensors(inputs)).numpy())
         # A user who has nearly everything has fewer candidates than the others: what fills the row comes last.
         scores = np.where(np.isfinite(found.candidates.scores), scores, -np.inf)
         return found, np.argsort(-scores, axis=1, kind="stable")

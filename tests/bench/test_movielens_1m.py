@@ -6,7 +6,7 @@ from bench.movielens_1m import with_times
 
 
 def test_a_rating_without_a_time_gets_one_between_its_neighbours() -> None:
-    """Proves it for a gap in a user's order, for what has no place there, and that another user's times do not count."""
+    """Proves it for a gap in a user's order, for what has no place in it, and that others' times do not count."""
     ratings = pl.DataFrame(
         [(1, 10, 4, 0, 100), (1, 11, 3, 1, None), (1, 12, 5, 2, 300), (1, 13, 2, -1, None), (2, 10, 4, 0, 150)],
         schema=["user_id", "movie_id", "rating", "order", "timestamp"],

@@ -64,7 +64,10 @@ def test_a_bundle_opens_and_is_the_current_one(exported: Path, planted: Dataset,
     assert BundleStore(exported.parent).current() == exported
     assert bundle.bundle_id == exported.name
     assert bundle.manifest.metrics == {"two_stage/ndcg@10": 0.5}
-    assert bundle.manifest.heads == ("like", "value")
+    assert [(goal.name, goal.kind, goal.power) for goal in bundle.manifest.goals] == [
+        ("like", "event", 1.0),
+        ("value", "value", 0.0),
+    ]
     np.testing.assert_array_equal(bundle.items.vectors, final.encoded.vectors)
     np.testing.assert_array_equal(bundle.items.features, final.items.features)
     for user in (0, 57):

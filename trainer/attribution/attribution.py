@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.bundle.tables import ItemTables
+from shortlist.inference.order import Order
 from trainer.attribution.chain import Chain, chain
 from trainer.attribution.goals import GoalFigures, figures_of_goals
 from trainer.attribution.importance import importance
@@ -59,6 +60,8 @@ def attribute(model: TwoStage, task: Task, retrieved: Rankings, ranked: Rankings
     of_order = _examples(model, items, data, np.sort(np.concatenate(wanted)))
     of_order = replace(of_order, likes=np.ones_like(of_order.likes))
 
+    order = Order.of(model.goals)
+
     def columns(asked: NDArray[np.int64]) -> NDArray[np.float32]:
         return trained.predict(of_goals.inputs, asked, items, length)
 
@@ -66,7 +69,7 @@ def attribute(model: TwoStage, task: Task, retrieved: Rankings, ranked: Rankings
     return Attribution(
         chain=chain(model, task, retrieved, ranked, reporter),
         goals=figures_of_goals(outcomes, model.log.calibrations),
-        importance=importance(of_order, trained, items, length, reporter),
+        importance=importance(of_order, trained, items, length, lambda said: order.keys(said)[..., None], reporter),
     )
 
 

@@ -57,6 +57,8 @@ def export_ranker(model: TwoStage, path: Path) -> None:
     shapes = {name: by_prefix[name.split("_")[0]] for name in sample}
     _export(model.ranker, sample, shapes, path)
     for size in SIZES:
+        length_of_sample = min(size, model.recipe.ranker.history)
+        _check(model.ranker, path, _ranker_sample(model, 2, length_of_sample, 5), f"history of {length_of_sample}")
         _check(model.ranker, path, _ranker_sample(model, 2, 7, size), f"{size} candidates")
         _check(model.ranker, path, _ranker_sample(model, size, 3, 5), f"batch of {size}")
 
