@@ -14,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from shortlist.bundle.manifest import IndexInfo, Manifest
+from trainer.attribution import Attribution, described_attributions
 from trainer.data import Dataset, load
 from trainer.encode import Encoded
 from trainer.errors import NotPublishedError
@@ -28,7 +29,7 @@ from trainer.fit import (
     fit_retrieval,
     fit_two_stage,
     lists_of_test,
-    two_stage_lists,
+    measure_two_stage,
 )
 from trainer.progress import Reporter
 from trainer.protocols import DEFAULT, PROTOCOLS, Task
@@ -57,7 +58,8 @@ def fit(options: argparse.Namespace, reporter: Reporter) -> None:
     task = next_like_task(dataset, split)
     groups = Groups.of(task)
     model = fit_two_stage(dataset, split, recipe, options.seed, reporter)
-    run = Run.of(baseline_lists(task) | two_stage_lists(model, task), task, groups)
+    lists, attribution = measure_two_stage(model, task, reporter)
+    run = Run.of(baseline_lists(task) | lists, task, groups)
     logs = {"to be measured": model.log}
     if recipe.split.refit:
         reporter.say("training again on all of the data, for serving")
@@ -65,7 +67,7 @@ def fit(options: argparse.Namespace, reporter: Reporter) -> None:
         logs["to be served"] = model.log
     figures = run.figures | model.log.validation
     decision = decide(options.out, flat(figures), recipe, asked=options.publish, force=options.force)
-    found = Findings(runs=[run], groups=groups, chosen_by=task.chosen_by, logs=logs)
+    found = Findings(runs=[run], groups=groups, chosen_by=task.chosen_by, logs=logs, attributions=[attribution])
     directory = export_bundle(
         model,
         dataset,
@@ -81,7 +83,8 @@ def fit(options: argparse.Namespace, reporter: Reporter) -> None:
     reporter.say(index_table(index))
     reporter.say(figures_table(found.figures))
     trials = [asdict(trial) for trial in index.trials]
-    _write_report(options.report, {**figures, "index_trials": trials, **_cost(started)})
+    measured = {**figures, "attribution": attribution.plain(), "index_trials": trials}
+    _write_report(options.report, {**measured, **_cost(started)})
     _say_decision(decision, directory, "fit", reporter)
 
 
@@ -94,11 +97,13 @@ def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
     baselines = Run.of(baseline_lists(task), task, groups)
     runs: list[Run] = []
     logs: dict[str, TrainingLog] = {}
+    attributions: list[Attribution] = []
     for seed in range(options.seeds):
         reporter.say(f"seed {seed}")
-        vectors, lists, logs[f"seed {seed}"] = _evaluate_seed(task, recipe, seed, reporter)
+        vectors, lists, logs[f"seed {seed}"], attribution = _evaluate_seed(task, recipe, seed, reporter)
         runs.append(baselines | Run.of(lists, task, groups))
-    found = Findings(runs=runs, groups=groups, chosen_by=task.chosen_by, logs=logs)
+        attributions += [] if attribution is None else [attribution]
+    found = Findings(runs=runs, groups=groups, chosen_by=task.chosen_by, logs=logs, attributions=attributions)
     reporter.say(figures_table(found.figures))
     described = {
         name: {key: {"mean": m, "std": s} for key, (m, s) in row.items()} for name, row in found.figures.items()
@@ -110,6 +115,7 @@ def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
         "seeds": options.seeds,
         "figures": described,
         "runs": [run.figures for run in runs],
+        **({"attribution": described_attributions(attributions)} if attributions else {}),
         **_cost(started),
     }
     _write_report(options.report, report)
@@ -120,15 +126,17 @@ def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
 
 def _evaluate_seed(
     task: Task, recipe: Recipe, seed: int, reporter: Reporter
-) -> tuple[NDArray[np.float32], Lists, TrainingLog]:
-    """The item vectors, the answers to the test, and how training went."""
+) -> tuple[NDArray[np.float32], Lists, TrainingLog, Attribution | None]:
+    """The item vectors, the answers to the test, how training went, and of two stages what each has to do with it."""
     if task.both_stages:
         split = Split(encoder_end=task.learn_end, ranker_end=task.known_end, end=task.dataset.counts.interactions)
         model = fit_two_stage(task.dataset, split, recipe, seed, reporter, Validation.of(task))
-        return model.encoded.vectors, two_stage_lists(model, task), model.log
+        lists, attribution = measure_two_stage(model, task, reporter)
+        return model.encoded.vectors, lists, model.log, attribution
     trained = fit_retrieval(task, recipe, seed, reporter)
     encoded = Encoded.of(trained.encoder, recipe.encoder.history)
-    return encoded.vectors, {"retrieval": lists_of_test(encoded.scores, task)}, TrainingLog(encoder=trained.curve)
+    lists = {"retrieval": lists_of_test(encoded.scores, task)}
+    return encoded.vectors, lists, TrainingLog(encoder=trained.curve), None
 
 
 def _page(

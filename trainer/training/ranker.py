@@ -1,5 +1,6 @@
 """Training stage two."""
 
+import copy
 import math
 import time
 from dataclasses import dataclass, replace
@@ -11,7 +12,8 @@ from torch import Tensor
 
 from shortlist.bundle.tables import ItemTables
 from trainer.data import Dataset
-from trainer.evaluation.rankings import batches
+from trainer.evaluation.rankings import BATCH, batches
+from trainer.evaluation.split import evenly
 from trainer.goals import Goals
 from trainer.progress import Reporter
 from trainer.rankers import GoalScale, Ranker, RankerSizes, build_ranker
@@ -19,12 +21,16 @@ from trainer.rankers.base import COUNTS, KNOWN, OWN, Columns, named
 from trainer.rankers.own import OwnColumns, OwnTables
 from trainer.recipe import Ranker as RankerRecipe
 from trainer.statistics import STATISTICS
-from trainer.training.ranker_examples import RankerExamples
+from trainer.training.calibration import Calibration, calibrate, platt
+from trainer.training.ranker_examples import Columns as ExampleColumns
+from trainer.training.ranker_examples import RankerExamples, RankerInputs
 
 _WARMUP_STEPS = 50
 _PATIENCE = 2
 _VALIDATION_SHARE = 0.2
 _SAMPLE = 500
+# How many candidates are looked at at once, and how many a calibration looks at in all.
+_TOGETHER, _CALIBRATED_ON = 12_800, 2_000_000
 # How often a known user is shown to the ranker as a stranger, so that it learns a default for those it never met.
 _STRANGERS = 0.2
 
@@ -34,7 +40,24 @@ class TrainedRanker:
     """A ranker, and what it has learnt of each item and user by itself."""
 
     ranker: Ranker
-    own: OwnTables
+    columns: OwnColumns
+
+    @property
+    def own(self) -> OwnTables:
+        """What it has learnt of each item and user."""
+        return self.columns.tables()
+
+    @torch.no_grad()
+    def predict(
+        self, inputs: RankerInputs, places: NDArray[np.int64], items: ItemTables, length: int
+    ) -> NDArray[np.float32]:
+        """What it says of the candidates of some examples, ``[n, C, G]``; the ``items`` are without its own columns."""
+        together = max(BATCH, _TOGETHER // inputs.candidates.rows.shape[1])
+        parts = []
+        for batch in batches(places, together):
+            given = inputs.at(batch, items, length, np.ones(len(batch), dtype=np.bool_), self.columns)
+            parts.append(self.ranker(**given).numpy())
+        return np.concatenate(parts)
 
 
 class RankerTraining:
@@ -57,19 +80,43 @@ class RankerTraining:
         self._early, self._late = self._usable[:start], self._usable[start:]
         self.curve: list[dict[str, float]] = []
         """The loss and the validation's figures of each epoch that was tried."""
+        self.calibrations: dict[str, Calibration] = {}
+        """How each goal that is an event was calibrated on the latest fifth of the examples."""
 
     def run(self, reporter: Reporter) -> TrainedRanker:
-        """Finds the number of epochs on the latest fifth of the examples, then trains anew on all of them."""
-        epochs = self._best_epoch(reporter)
+        """Finds the number of epochs on the latest fifth of the examples, then trains anew on all of them.
+
+        How the goals are calibrated is found there too, of the model of the best epoch; the one that is calibrated so
+        has learnt as many epochs, from a quarter more.
+        """
+        epochs, best = self._best_epoch(reporter)
+        self.calibrations = self._calibrations(best)
+        for name, found in self.calibrations.items():
+            reporter.say(f"ranker: goal {name} calibrated, error {found.error_before:.5f} -> {found.error_after:.5f}")
         reporter.say(f"ranker: best after {epochs} epochs; training on the whole slice")
         fit = RankerFit(self, self._usable)
         for epoch in range(1, epochs + 1):
             fit.epoch(reporter, f"ranker epoch {epoch}/{epochs}")
-        return fit.trained()
+        trained = fit.trained()
+        calibrate(trained.ranker, self.calibrations)
+        return trained
 
-    def _best_epoch(self, reporter: Reporter) -> int:
+    def _calibrations(self, trained: TrainedRanker) -> dict[str, Calibration]:
+        if not len(self._late):
+            return {}
+        # What retrieval missed as well, as it will when it is served.
+        late = np.setdiff1d(np.arange(self._late[0], len(self.examples.targets)), self._early)
+        places = evenly(late, max(1, _CALIBRATED_ON // self.examples.inputs.candidates.rows.shape[1]))
+        found = self.examples.outcomes(self.columns_of(trained), places, self.sizes.goals)
+        return {name: platt(outcomes) for name, outcomes in found.items()}
+
+    def columns_of(self, trained: TrainedRanker) -> ExampleColumns:
+        """What a ranker says of the examples."""
+        return lambda places: trained.predict(self.examples.inputs, places, self.items, self.recipe.history)
+
+    def _best_epoch(self, reporter: Reporter) -> tuple[int, TrainedRanker]:
         fit, examples = RankerFit(self, self._early), self.examples
-        best, best_epoch = -math.inf, 1
+        best, best_epoch, kept = -math.inf, 1, fit.trained()
         for epoch in range(1, self.recipe.epochs + 1):
             started, name = time.monotonic(), f"ranker epoch {epoch}/{self.recipe.epochs}"
             found = {"loss": fit.epoch(reporter, name), **fit.figures(self._late)}
@@ -77,10 +124,10 @@ class RankerTraining:
             reporter.say(f"{name}  {shown}  {time.monotonic() - started:.1f} s")
             self.curve.append(found)
             if found[examples.chosen_by] > best:
-                best, best_epoch = found[examples.chosen_by], epoch
+                best, best_epoch, kept = found[examples.chosen_by], epoch, copy.deepcopy(fit.trained())
             if epoch - best_epoch == _PATIENCE:
                 break
-        return best_epoch
+        return best_epoch, kept
 
 
 class RankerFit:
@@ -125,15 +172,12 @@ class RankerFit:
     def figures(self, places: NDArray[np.int64]) -> dict[str, float]:
         """How good it is on other examples."""
         self.ranker.eval()
-        return self._training.examples.figures(self._columns, places, self._training.sizes.goals)
+        training = self._training
+        return training.examples.figures(training.columns_of(self.trained()), places, training.sizes.goals)
 
     def trained(self) -> TrainedRanker:
         """What came of it."""
-        return TrainedRanker(ranker=self.ranker.eval(), own=self._own.tables())
-
-    def _columns(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
-        parts = [self.ranker(**self._inputs(batch)).numpy() for batch in batches(places)]
-        return np.concatenate(parts)
+        return TrainedRanker(ranker=self.ranker.eval(), columns=self._own)
 
     def _inputs(self, places: NDArray[np.int64], known: NDArray[np.bool_] | None = None) -> dict[str, Tensor]:
         training = self._training

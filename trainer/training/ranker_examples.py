@@ -12,6 +12,7 @@ from torch import Tensor
 from shortlist.bundle.tables import ItemTables
 from shortlist.inference.history import History
 from shortlist.inference.model_inputs import CandidateLists, history_rows, ranker_inputs
+from trainer.evaluation.classification import Outcomes
 from trainer.goals import Goals
 from trainer.rankers.base import GoalScale
 from trainer.rankers.own import OwnColumns
@@ -80,3 +81,10 @@ class RankerExamples(ABC):
     @abstractmethod
     def figures(self, columns: Columns, places: NDArray[np.int64], scales: tuple[GoalScale, ...]) -> dict[str, float]:
         """How good what it says of them is; ``chosen_by`` is among them, and the higher the better."""
+
+    @abstractmethod
+    def outcomes(
+        self, columns: Columns, places: NDArray[np.int64], scales: tuple[GoalScale, ...]
+    ) -> dict[str, Outcomes]:
+        """By the name of each goal that is an event, what it says of all that was observed at the places, one row for
+        each candidate; the places need not be usable."""
