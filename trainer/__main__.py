@@ -10,6 +10,7 @@ from rich.console import Console
 from shortlist.errors import ShortlistError
 from trainer.commands import evaluate, export, fit
 from trainer.errors import NotPublishedError, TrainerError
+from trainer.predictions import PREDICTIONS
 from trainer.progress import ConsoleReporter
 from trainer.protocols import DEFAULT, PROTOCOLS
 from trainer.tuning.command import tune
@@ -71,7 +72,9 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     _add_report(parser, "also write the figures to this JSON file, and a page for people beside it")
     _add_protocol(
         parser,
-        f"how to split and to measure (default: {DEFAULT}; with leave-one-out the one of both stages)",
+        [*PROTOCOLS, *PREDICTIONS],
+        f"how to split and to measure (default: {DEFAULT}; with leave-one-out the one of both stages; "
+        f"{', '.join(PREDICTIONS)}: of predictions instead of lists, without a page)",
     )
     parser.add_argument("--seeds", type=_positive, default=3, help="how many seeds, from 0 (default: 3)")
     parser.set_defaults(run=evaluate)
@@ -79,7 +82,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 def _add_tune(parser: argparse.ArgumentParser) -> None:
     _add_inputs(parser)
-    _add_protocol(parser, f"whose validation decides; the test is not looked at (default: {DEFAULT})")
+    _add_protocol(parser, [*PROTOCOLS], f"whose validation decides; the test is not looked at (default: {DEFAULT})")
     parser.add_argument(
         "--trials", type=_positive, required=True, help="how many settings to try, those of the study file included"
     )
@@ -92,8 +95,8 @@ def _add_tune(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=tune)
 
 
-def _add_protocol(parser: argparse.ArgumentParser, help: str) -> None:
-    parser.add_argument("--protocol", choices=PROTOCOLS, default=DEFAULT, help=help)
+def _add_protocol(parser: argparse.ArgumentParser, choices: list[str], help: str) -> None:
+    parser.add_argument("--protocol", choices=choices, default=DEFAULT, help=help)
 
 
 def _add_report(parser: argparse.ArgumentParser, help: str) -> None:

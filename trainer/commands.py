@@ -4,6 +4,7 @@ import argparse
 import json
 import resource
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,11 +20,12 @@ from trainer.data import Dataset, load
 from trainer.encode import Encoded
 from trainer.errors import NotPublishedError
 from trainer.evaluation.split import Split, evaluation_split, final_split
-from trainer.evaluation.tables import figures_table, index_table
+from trainer.evaluation.tables import figures_table, index_table, mean_and_spread
 from trainer.export.bundle import by_model, export_bundle, flat
 from trainer.export.checkpoint import load_dataset, load_two_stage
 from trainer.export.publish import Decision, check_metric, decide
 from trainer.fit import (
+    Figures,
     Lists,
     baseline_lists,
     fit_retrieval,
@@ -31,6 +33,7 @@ from trainer.fit import (
     lists_of_test,
     measure_two_stage,
 )
+from trainer.predictions import PREDICTIONS
 from trainer.progress import Reporter
 from trainer.protocols import DEFAULT, PROTOCOLS, Task
 from trainer.protocols.next_like import next_like_task
@@ -92,6 +95,9 @@ def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
     """Trains and measures for several seeds; the baselines do not depend on the seed."""
     started = time.monotonic()
     recipe, dataset = read_inputs(options.recipe, options.data, reporter)
+    if options.protocol in PREDICTIONS:
+        _evaluate_predictions(options, recipe, dataset, started, reporter)
+        return
     task = PROTOCOLS[options.protocol](dataset, recipe, options.data)
     groups = Groups.of(task)
     baselines = Run.of(baseline_lists(task), task, groups)
@@ -105,23 +111,33 @@ def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
         attributions += [] if attribution is None else [attribution]
     found = Findings(runs=runs, groups=groups, chosen_by=task.chosen_by, logs=logs, attributions=attributions)
     reporter.say(figures_table(found.figures))
-    described = {
-        name: {key: {"mean": m, "std": s} for key, (m, s) in row.items()} for name, row in found.figures.items()
-    }
-    report = {
+    attributed = {"attribution": described_attributions(attributions)} if attributions else {}
+    report = _described(options, [run.figures for run in runs])
+    _write_report(options.report, {**report, **attributed, **_cost(started)})
+    if options.report is not None:
+        page = _page(options, recipe, task.dataset, found, vectors, started)
+        options.report.with_suffix(".html").write_text(page, encoding="utf-8")
+
+
+def _evaluate_predictions(
+    options: argparse.Namespace, recipe: Recipe, dataset: Dataset, started: float, reporter: Reporter
+) -> None:
+    """Has no page: that is of lists."""
+    runs = PREDICTIONS[options.protocol](dataset, recipe, options.data, options.seeds, reporter)
+    reporter.say(figures_table(mean_and_spread(runs)))
+    _write_report(options.report, {**_described(options, runs), **_cost(started)})
+
+
+def _described(options: argparse.Namespace, runs: Sequence[Figures]) -> dict[str, Any]:
+    figures = mean_and_spread(runs)
+    return {
         "protocol": options.protocol,
         "recipe": options.recipe.stem,
         "data": options.data.resolve().name,
         "seeds": options.seeds,
-        "figures": described,
-        "runs": [run.figures for run in runs],
-        **({"attribution": described_attributions(attributions)} if attributions else {}),
-        **_cost(started),
+        "figures": {name: {key: {"mean": m, "std": s} for key, (m, s) in row.items()} for name, row in figures.items()},
+        "runs": list(runs),
     }
-    _write_report(options.report, report)
-    if options.report is not None:
-        page = _page(options, recipe, task.dataset, found, vectors, started)
-        options.report.with_suffix(".html").write_text(page, encoding="utf-8")
 
 
 def _evaluate_seed(

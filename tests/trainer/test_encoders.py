@@ -272,7 +272,9 @@ def test_the_exported_graph_is_the_encoder(model: TwoStage, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("limit", [10_000, 0])
-@pytest.mark.parametrize("name", [name for name in ENCODERS if name not in ("content_ridge", "gfcf")])  # whose one solution all seeds find
+@pytest.mark.parametrize(
+    "name", [name for name in ENCODERS if name not in ("content_ridge", "gfcf")]
+)  # whose one solution all seeds find
 def test_the_same_seed_gives_the_same_encoder(
     planted: Dataset, split: Split, recipe: Recipe, name: str, limit: int
 ) -> None:
