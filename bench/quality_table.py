@@ -27,19 +27,18 @@ def main() -> int:
     if not begin or not end:
         print(f"{_PAGE} has no {_BEGIN} … {_END}", file=sys.stderr)
         return 1
-    lines = [_line(row, former) for row in rows()]
+    lines = [line(row, former) for row in rows()]
     _PAGE.write_text("\n".join([before + _BEGIN, "", *_HEAD, *lines, "", _END]) + after, encoding="utf-8")
     return 0
 
 
-def _line(row: Row, former: str) -> str:
+def line(row: Row, former: str) -> str:
+    """The line of a row in the table, of which the former one is given."""
     result = row.measured()
     if result is not None:
         return _measured(row, result)
     start = f"| {_name(row)} |"
-    return next(
-        (line for line in former.splitlines() if line.startswith(start)), f"{start} {_NOT_MEASURED} | | | | | | |"
-    )
+    return next((one for one in former.splitlines() if one.startswith(start)), f"{start} {_NOT_MEASURED} | | | | | | |")
 
 
 def _name(row: Row) -> str:
