@@ -12,6 +12,7 @@ from trainer.commands import evaluate, export, fit
 from trainer.errors import NotPublishedError, TrainerError
 from trainer.progress import ConsoleReporter
 from trainer.protocols import PROTOCOLS, TWO_STAGE
+from trainer.protocols.impressions import IMPRESSIONS
 from trainer.tuning.command import tune
 
 EXIT_BAD_INPUT = 2
@@ -78,14 +79,19 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
 def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     _add_inputs(parser)
     _add_report(parser, "also write the figures to this JSON file, and a page for people beside it")
-    _add_protocol(parser, f"how to split and to measure (default: {TWO_STAGE}; it has both stages, the others one)")
+    _add_protocol(
+        parser,
+        [*PROTOCOLS, IMPRESSIONS],
+        f"how to split and to measure (default: {TWO_STAGE}; it has both stages, {IMPRESSIONS} the second, the others "
+        "the first)",
+    )
     parser.add_argument("--seeds", type=_positive, default=3, help="how many seeds, from 0 (default: 3)")
     parser.set_defaults(run=evaluate)
 
 
 def _add_tune(parser: argparse.ArgumentParser) -> None:
     _add_inputs(parser)
-    _add_protocol(parser, f"whose validation decides; the test is not looked at (default: {TWO_STAGE})")
+    _add_protocol(parser, list(PROTOCOLS), f"whose validation decides; the test is not looked at (default: {TWO_STAGE})")
     parser.add_argument(
         "--trials", type=_positive, required=True, help="how many settings to try, those of the study file included"
     )
@@ -98,8 +104,8 @@ def _add_tune(parser: argparse.ArgumentParser) -> None:
     parser.set_defaults(run=tune)
 
 
-def _add_protocol(parser: argparse.ArgumentParser, help: str) -> None:
-    parser.add_argument("--protocol", choices=PROTOCOLS, default=TWO_STAGE, help=help)
+def _add_protocol(parser: argparse.ArgumentParser, choices: list[str], help: str) -> None:
+    parser.add_argument("--protocol", choices=choices, default=TWO_STAGE, help=help)
 
 
 def _add_report(parser: argparse.ArgumentParser, help: str) -> None:

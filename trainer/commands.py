@@ -4,6 +4,7 @@ import argparse
 import json
 import resource
 import time
+from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +19,7 @@ from trainer.data import Dataset, load
 from trainer.encode import Encoded
 from trainer.errors import NotPublishedError
 from trainer.evaluation.split import Split, evaluation_split, final_split
-from trainer.evaluation.tables import figures_table, index_table
+from trainer.evaluation.tables import figures_table, index_table, mean_and_spread
 from trainer.export.bundle import export_bundle, flat
 from trainer.export.checkpoint import load_two_stage
 from trainer.export.publish import check_metric, decide
@@ -31,8 +32,10 @@ from trainer.fit import (
     lists_of_test,
     two_stage_lists,
 )
+from trainer.fit_ranker import RankerRun
 from trainer.progress import Reporter
 from trainer.protocols import PROTOCOLS, TWO_STAGE, Task
+from trainer.protocols.impressions import IMPRESSIONS, impressions
 from trainer.protocols.next_like import next_like_task
 from trainer.recipe import Recipe
 from trainer.report import REPORT, Findings, Groups, ItemMap, Report, Run
@@ -91,6 +94,9 @@ def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
     """Trains and measures for several seeds; the baselines do not depend on the seed."""
     started = time.monotonic()
     recipe, dataset = read_inputs(options.recipe, options.data, reporter)
+    if options.protocol == IMPRESSIONS:
+        _evaluate_ranker(dataset, recipe, options, reporter, started)
+        return
     task = PROTOCOLS[options.protocol](dataset, recipe, options.data)
     groups = Groups.of(task)
     baselines = Run.of(baseline_lists(task), task, groups)
@@ -104,22 +110,38 @@ def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
         runs.append(baselines | Run.of(lists, task, groups))
     found = Findings(runs=runs, groups=groups, chosen_by=task.chosen_by, logs=logs)
     reporter.say(figures_table(found.figures))
-    described = {
-        name: {key: {"mean": m, "std": s} for key, (m, s) in row.items()} for name, row in found.figures.items()
-    }
-    report = {
+    _write_report(options.report, _described(options, [run.figures for run in runs], started))
+    if options.report is not None:
+        page = _page(options, recipe, task.dataset, found, vectors, started)
+        options.report.with_suffix(".html").write_text(page, encoding="utf-8")
+
+
+def _evaluate_ranker(
+    dataset: Dataset, recipe: Recipe, options: argparse.Namespace, reporter: Reporter, started: float
+) -> None:
+    """The second stage by itself, on what was shown; there is no page of it."""
+    split = impressions(dataset, recipe, options.data)
+    runs: list[Figures] = []
+    for seed in range(options.seeds):
+        reporter.say(f"seed {seed}")
+        runs.append({"ranker": RankerRun(dataset, split, recipe, seed, reporter).figures()})
+    reporter.say(figures_table(mean_and_spread(runs)))
+    _write_report(options.report, _described(options, runs, started))
+
+
+def _described(options: argparse.Namespace, runs: Sequence[Figures], started: float) -> dict[str, Any]:
+    figures = mean_and_spread(runs)
+    return {
         "protocol": options.protocol,
         "recipe": options.recipe.stem,
         "data": options.data.resolve().name,
         "seeds": options.seeds,
-        "figures": described,
-        "runs": [run.figures for run in runs],
+        "figures": {
+            name: {key: {"mean": m, "std": s} for key, (m, s) in row.items()} for name, row in figures.items()
+        },
+        "runs": list(runs),
         **_cost(started),
     }
-    _write_report(options.report, report)
-    if options.report is not None:
-        page = _page(options, recipe, task.dataset, found, vectors, started)
-        options.report.with_suffix(".html").write_text(page, encoding="utf-8")
 
 
 def _evaluate_seed(

@@ -145,8 +145,9 @@ class Users(FeatureColumns):
 class Split:
     """Fractions of the events, in time order: the encoder's, then the ranker's, then the test's.
 
-    Data that was published with its split has it in a `column` of the interactions, as train, validation or test, or
-    has the test's interactions in a `test_file`; only the protocols that need such a split look at these.
+    Data that was published with its split has it in a `column` of the interactions, or of the impressions where these
+    are what is measured, as train, validation or test, or has the test's interactions in a `test_file`; only the
+    protocols that need such a split look at these.
     """
 
     ranker: float = _within(0.1, 0.01, 0.4)

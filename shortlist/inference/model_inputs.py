@@ -32,6 +32,15 @@ class CandidateLists:
     transitions: NDArray[np.float32]
 
 
+@dataclass(frozen=True, kw_only=True)
+class LatestFirst:
+    """The last interactions of several users, latest first, all ``[B, L]``; of padding, row 0, value NaN and mask 0."""
+
+    rows: NDArray[np.int64]
+    values: NDArray[np.float32]
+    mask: NDArray[np.float32]
+
+
 def encoder_inputs(
     items: NDArray[np.float32], histories: Sequence[History], length: int, user_features: NDArray[np.float32]
 ) -> Inputs:
@@ -63,8 +72,19 @@ def ranker_inputs(
 
     ``context`` ``[B, K]`` is what is known of the request.
     """
-    rows, values, _, mask = _padded([history.last(length) for history in histories])
-    rows, values, mask = rows[:, ::-1], values[:, ::-1], mask[:, ::-1]
+    return inputs_of_rows(items, latest_first(histories, length), user_vectors, user_features, candidates, context)
+
+
+def inputs_of_rows(
+    items: ItemTables,
+    history: LatestFirst,
+    user_vectors: NDArray[np.float32],
+    user_features: NDArray[np.float32],
+    candidates: CandidateLists,
+    context: NDArray[np.float32],
+) -> Inputs:
+    """As :func:`ranker_inputs`, of histories that are padded already."""
+    rows, mask = history.rows, history.mask
     places = np.arange(candidates.rows.shape[1], dtype=np.float32)
     return {
         "user_vectors": user_vectors,
@@ -72,8 +92,8 @@ def ranker_inputs(
         "context": context,
         "history_vectors": items.vectors.take(rows, axis=0) * mask[..., None],
         "history_features": items.features.take(rows, axis=0) * mask[..., None],
-        "history_values": np.ascontiguousarray(values),
-        "history_mask": np.ascontiguousarray(mask),
+        "history_values": history.values,
+        "history_mask": mask,
         "candidate_vectors": items.vectors.take(candidates.rows, axis=0),
         "candidate_features": items.features.take(candidates.rows, axis=0),
         "candidate_transitions": candidates.transitions,
@@ -82,9 +102,12 @@ def ranker_inputs(
     }
 
 
-def history_rows(histories: Sequence[History], length: int) -> NDArray[np.int64]:
-    """The items of a ranker's histories, ``[B, L]``; of padding the first row."""
-    return np.ascontiguousarray(_padded([history.last(length) for history in histories])[0][:, ::-1])
+def latest_first(histories: Sequence[History], length: int) -> LatestFirst:
+    """The last ``length`` interactions of each."""
+    rows, values, _, mask = _padded([history.last(length) for history in histories])
+    return LatestFirst(
+        rows=rows[:, ::-1], values=np.ascontiguousarray(values[:, ::-1]), mask=np.ascontiguousarray(mask[:, ::-1])
+    )
 
 
 def transition_features(

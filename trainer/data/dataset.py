@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from trainer.data.arrays import array, chunks, taken
+from trainer.data.impressions import Impressions
 
 Ids = NDArray[np.bytes_]
 Ints = NDArray[np.int64]
@@ -81,7 +82,7 @@ class EventArrays:
 
     def known_values(self, end: int) -> Floats:
         """Values of events before `end`, without NaN; of more than a million a million, evenly spread."""
-        values = self.values[: end : math.ceil(end / _VALUES)]
+        values = self.values[: end : max(1, math.ceil(end / _VALUES))]
         return values[np.isfinite(values)]
 
 
@@ -130,6 +131,7 @@ class Dataset(EventArrays):
     item_table: pl.DataFrame
     """[I] rows, the item table's own columns, the id as text; nulls for items it does not have."""
     counts: DataCounts
+    impressions: Impressions | None = None
 
     @cached_property
     def known_user_features(self) -> Floats:
@@ -149,6 +151,10 @@ class Dataset(EventArrays):
             histories=Histories.of(events, user_events),
             counts=replace(self.counts, interactions=len(order)),
         )
+
+    def until(self, time: int) -> int:
+        """How many events are strictly before a time."""
+        return int(np.searchsorted(self.times, time, side="left"))
 
     def rows_of_user(self, user_row: int) -> Ints:
         """The positions of one user's events, oldest first."""

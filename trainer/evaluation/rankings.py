@@ -19,10 +19,10 @@ _SCORES = 2**23
 _MOST_TOGETHER = 256
 
 
-def batches(events: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """The events in pieces that a score matrix fits in memory for."""
-    for start in range(0, len(events), BATCH):
-        yield events[start : start + BATCH]
+def batches(events: NDArray[np.int64], size: int = BATCH) -> Iterator[NDArray[np.int64]]:
+    """The events in pieces; without a size, of one that a score matrix fits in memory for."""
+    for start in range(0, len(events), size):
+        yield events[start : start + size]
 
 
 def hide_seen(scores: NDArray[np.floating], histories: Sequence[History]) -> None:

@@ -66,7 +66,8 @@ class Viewer(nn.Module):
         candidates_BCD, items_BCF = inputs["candidate_vectors"], inputs["candidate_features"]
         transitions_BCX, scores_BC = inputs["candidate_transitions"], inputs["candidate_scores"]
         values_BH, mask_BH = self._standardised(inputs["history_values"]), inputs["history_mask"]
-        own_BC2 = torch.stack([scores_BC, torch.log1p(inputs["candidate_places"])], dim=-1)
+        places_BC = torch.log1p(inputs["candidate_places"]) * float(self.sizes.of_lists)
+        own_BC2 = torch.stack([scores_BC, places_BC], dim=-1)
         history_BC2 = _of_history(values_BH, mask_BH)[:, None].expand(-1, scores_BC.shape[1], -1)
         parts = [
             torch.log(transitions_BCX[..., :_PROBABILITIES] + _LEAST_PROBABILITY),

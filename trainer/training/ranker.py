@@ -1,5 +1,6 @@
 """Training stage two."""
 
+import copy
 import math
 import time
 from dataclasses import dataclass, replace
@@ -11,20 +12,23 @@ from torch import Tensor
 
 from shortlist.bundle.tables import ItemTables
 from trainer.data import Dataset
-from trainer.evaluation.rankings import batches
+from trainer.evaluation.rankings import BATCH, batches
 from trainer.goals import Goals
 from trainer.progress import Reporter
 from trainer.rankers import GoalScale, Ranker, RankerSizes, build_ranker
-from trainer.rankers.base import COUNTS, KNOWN, OWN, Columns, named
+from trainer.rankers.base import COUNTS, KNOWN, OWN, RATES, Columns, named
 from trainer.rankers.own import OwnColumns, OwnTables
 from trainer.recipe import Ranker as RankerRecipe
 from trainer.statistics import STATISTICS
-from trainer.training.ranker_examples import RankerExamples
+from trainer.training.positions import PositionTerms
+from trainer.training.ranker_examples import RankerExamples, RankerInputs
 
 _WARMUP_STEPS = 50
 _PATIENCE = 2
 _VALIDATION_SHARE = 0.2
 _SAMPLE = 500
+# How many candidates are looked at at once.
+_TOGETHER = 12_800
 # How often a known user is shown to the ranker as a stranger, so that it learns a default for those it never met.
 _STRANGERS = 0.2
 
@@ -34,11 +38,32 @@ class TrainedRanker:
     """A ranker, and what it has learnt of each item and user by itself."""
 
     ranker: Ranker
-    own: OwnTables
+    columns: OwnColumns
+
+    @property
+    def own(self) -> OwnTables:
+        """What it has learnt of each item and user."""
+        return self.columns.tables()
+
+    @torch.no_grad()
+    def predict(
+        self, inputs: RankerInputs, places: NDArray[np.int64], items: ItemTables, length: int
+    ) -> NDArray[np.float32]:
+        """What it says of the candidates of some examples, ``[n, C, G]``; the ``items`` are without its own columns."""
+        together = max(BATCH, _TOGETHER // inputs.candidates.rows.shape[1])
+        parts = []
+        for batch in batches(places, together):
+            given = inputs.at(batch, items, length, np.ones(len(batch), dtype=np.bool_), self.columns)
+            parts.append(self.ranker(**given).numpy())
+        return np.concatenate(parts)
 
 
 class RankerTraining:
-    """One run over examples in the order of time."""
+    """One run over examples in the order of time.
+
+    The epoch is chosen by the examples at the places ``deciding``, which are then not learnt from, or without them by
+    the latest fifth, and then what is learnt is learnt anew from all.
+    """
 
     def __init__(
         self,
@@ -49,27 +74,33 @@ class RankerTraining:
         goals: Goals,
         recipe: RankerRecipe,
         seed: int,
+        deciding: NDArray[np.int64] | None = None,
     ) -> None:
         self.examples, self.items, self.users = examples, items, users
         self.sizes, self.goals, self.recipe, self.seed = sizes, goals, recipe, seed
         self._usable = examples.usable
         start = int(len(self._usable) * (1 - _VALIDATION_SHARE))
         self._early, self._late = self._usable[:start], self._usable[start:]
+        self._given = deciding is not None
+        if deciding is not None:
+            self._early, self._late = np.setdiff1d(self._usable, deciding), np.intersect1d(self._usable, deciding)
         self.curve: list[dict[str, float]] = []
         """The loss and the validation's figures of each epoch that was tried."""
 
     def run(self, reporter: Reporter) -> TrainedRanker:
-        """Finds the number of epochs on the latest fifth of the examples, then trains anew on all of them."""
-        epochs = self._best_epoch(reporter)
+        """See the class."""
+        epochs, best = self._best_epoch(reporter)
+        if self._given:
+            return best
         reporter.say(f"ranker: best after {epochs} epochs; training on the whole slice")
         fit = RankerFit(self, self._usable)
         for epoch in range(1, epochs + 1):
             fit.epoch(reporter, f"ranker epoch {epoch}/{epochs}")
         return fit.trained()
 
-    def _best_epoch(self, reporter: Reporter) -> int:
+    def _best_epoch(self, reporter: Reporter) -> tuple[int, TrainedRanker]:
         fit, examples = RankerFit(self, self._early), self.examples
-        best, best_epoch = -math.inf, 1
+        best, best_epoch, kept = -math.inf, 1, fit.trained()
         for epoch in range(1, self.recipe.epochs + 1):
             started, name = time.monotonic(), f"ranker epoch {epoch}/{self.recipe.epochs}"
             found = {"loss": fit.epoch(reporter, name), **fit.figures(self._late)}
@@ -77,10 +108,10 @@ class RankerTraining:
             reporter.say(f"{name}  {shown}  {time.monotonic() - started:.1f} s")
             self.curve.append(found)
             if found[examples.chosen_by] > best:
-                best, best_epoch = found[examples.chosen_by], epoch
+                best, best_epoch, kept = found[examples.chosen_by], epoch, copy.deepcopy(fit.trained())
             if epoch - best_epoch == _PATIENCE:
                 break
-        return best_epoch
+        return best_epoch, kept
 
 
 class RankerFit:
@@ -92,8 +123,9 @@ class RankerFit:
         self._random = np.random.default_rng(training.seed)
         self._own = OwnColumns(len(training.items.ids), training.users, recipe.embedding)
         self.ranker = build_ranker(recipe, training.sizes)
+        self._terms = PositionTerms(training.examples.positions[places], training.sizes.goals)
         self.ranker.scale_by(self._inputs(places[:: max(1, len(places) // _SAMPLE)]))
-        parameters = [*self.ranker.parameters(), *self._own.parameters()]
+        parameters = [part for one in (self.ranker, self._own, self._terms) for part in one.parameters()]
         self._optimiser = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
         self._steps = recipe.epochs * math.ceil(len(places) / recipe.batch_size)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimiser, self._rate)
@@ -112,8 +144,9 @@ class RankerFit:
     def step(self, places: NDArray[np.int64]) -> float:
         """Learns from the examples at the places; returns their mean loss."""
         known = self._random.random(len(places)) >= _STRANGERS
-        columns_BCG = self.ranker(**self._inputs(places, known))
         training = self._training
+        columns_BCG = self.ranker(**self._inputs(places, known))
+        columns_BCG = columns_BCG + self._terms(training.examples.positions[places])[:, None]
         loss = training.examples.loss(columns_BCG, places, training.goals, training.sizes.goals)
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -125,15 +158,16 @@ class RankerFit:
     def figures(self, places: NDArray[np.int64]) -> dict[str, float]:
         """How good it is on other examples."""
         self.ranker.eval()
-        return self._training.examples.figures(self._columns, places, self._training.sizes.goals)
+        trained, training = self.trained(), self._training
+
+        def columns(places: NDArray[np.int64]) -> NDArray[np.float32]:
+            return trained.predict(training.examples.inputs, places, training.items, training.recipe.history)
+
+        return training.examples.figures(columns, places, training.sizes.goals)
 
     def trained(self) -> TrainedRanker:
         """What came of it."""
-        return TrainedRanker(ranker=self.ranker.eval(), own=self._own.tables())
-
-    def _columns(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
-        parts = [self.ranker(**self._inputs(batch)).numpy() for batch in batches(places)]
-        return np.concatenate(parts)
+        return TrainedRanker(ranker=self.ranker.eval(), columns=self._own)
 
     def _inputs(self, places: NDArray[np.int64], known: NDArray[np.bool_] | None = None) -> dict[str, Tensor]:
         training = self._training
@@ -147,21 +181,26 @@ class RankerFit:
 
 
 def ranker_sizes(
-    dataset: Dataset, items: ItemTables, goals: tuple[GoalScale, ...], context: Columns, own: int
+    dataset: Dataset, items: ItemTables, goals: tuple[GoalScale, ...], context: Columns, own: int, rates: int = 0
 ) -> RankerSizes:
-    """What a ranker of this data looks like; ``own`` columns behind the features of items and of users are its own."""
+    """What a ranker of this data looks like; ``own`` columns behind the features of items and of users are its own.
+
+    With ``rates`` it learns from impressions, whose rates stand behind the other counts of items, and of users behind
+    what is known of them.
+    """
     item_features, user_features = dataset.item_features, dataset.user_features
-    none = np.zeros(len(STATISTICS), dtype=np.bool_)
+    none = np.zeros(len(STATISTICS) + rates, dtype=np.bool_)
     return RankerSizes(
         dimension=items.vectors.shape[1],
-        user_columns=named({**_widths(user_features.columns), KNOWN: 1, OWN: own}),
-        item_columns=named({COUNTS: len(STATISTICS), **_widths(item_features.columns), OWN: own}),
+        user_columns=named({**_widths(user_features.columns), KNOWN: 1, RATES: rates, OWN: own}),
+        item_columns=named({COUNTS: len(none), **_widths(item_features.columns), OWN: own}),
         context_columns=context,
         content=np.concatenate([none, item_features.is_content, np.zeros(own, dtype=np.bool_)]),
         vector_scale=float(np.linalg.norm(items.vectors, axis=1).mean()) or 1.0,
         value_mean=items.value_mean,
         value_std=items.value_std,
         goals=goals,
+        of_lists=rates == 0,
     )
 
 
