@@ -32,7 +32,7 @@ from trainer.fit import (
     lists_of_test,
     two_stage_lists,
 )
-from trainer.fit_ranker import RankerRun
+from trainer.ranker_run import RankerRun
 from trainer.progress import Reporter
 from trainer.protocols import PROTOCOLS, TWO_STAGE, Task
 from trainer.protocols.impressions import IMPRESSIONS, impressions

@@ -105,9 +105,8 @@ def inputs_of_rows(
 def latest_first(histories: Sequence[History], length: int) -> LatestFirst:
     """The last ``length`` interactions of each."""
     rows, values, _, mask = _padded([history.last(length) for history in histories])
-    return LatestFirst(
-        rows=rows[:, ::-1], values=np.ascontiguousarray(values[:, ::-1]), mask=np.ascontiguousarray(mask[:, ::-1])
-    )
+    # Copies: of a single column, what is turned around counts as contiguous, with a stride that PyTorch refuses.
+    return LatestFirst(rows=rows[:, ::-1].copy(), values=values[:, ::-1].copy(), mask=mask[:, ::-1].copy())
 
 
 def transition_features(

@@ -123,5 +123,5 @@ class RankerRun:
 
 
 def _came_to_something(shown: Impressions) -> NDArray[np.bool_]:
-    came: NDArray[np.bool_] = np.where(shown.is_value, np.isfinite(shown.targets), shown.targets > 0)
-    return came.any(axis=1)
+    came = np.where(shown.is_value, np.isfinite(shown.targets), shown.targets > 0)
+    return np.asarray(came.any(axis=1))
