@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from trainer.rankers.base import RankerSizes, View, width_of
-from trainer.rankers.crossing import match_features, similarity_features
+from trainer.rankers.base import OWN, RankerSizes, View, width_of
+from trainer.rankers.crossing import MATCH_FEATURES, match_features, similarity_features
 
 _PROBABILITIES = 4
 _LEAST_PROBABILITY = 1e-4
@@ -73,12 +73,19 @@ class Viewer(nn.Module):
             torch.log(transitions_BCX[..., :_PROBABILITIES] + _LEAST_PROBABILITY),
             transitions_BCX[..., _PROBABILITIES:],
             similarity_features(candidates_BCD, inputs["history_vectors"], mask_BH),
-            match_features(items_BCF, inputs["history_features"], values_BH, mask_BH, self.content_F),
+            self._matches(items_BCF, inputs["history_features"], values_BH, mask_BH),
             items_BCF @ self.statistics_FS,
             own_BC2,
             history_BC2,
         ]
         return torch.cat(parts, dim=-1)
+
+    def _matches(self, items_BCF: Tensor, history_BHF: Tensor, values_BH: Tensor, mask_BH: Tensor) -> Tensor:
+        if not self.sizes.content.any():
+            return torch.zeros_like(items_BCF[..., :1]).expand(-1, -1, MATCH_FEATURES)
+        # What the ranker learns of each item by itself is no category, and no gradient has to go that way.
+        end = self.sizes.item_columns.get(OWN, slice(len(self.content_F), None)).start
+        return match_features(items_BCF[..., :end], history_BHF[..., :end], values_BH, mask_BH, self.content_F[:end])
 
     def _standardised(self, values_BH: Tensor) -> Tensor:
         standardised = (values_BH - self.sizes.value_mean) / self.sizes.value_std
