@@ -203,6 +203,7 @@ class Ranker:
 
     It learns from at most `examples` events of its slice, evenly spread, for each holds its candidates in memory. With
     an `embedding` it learns so many numbers of each item and each user by itself, all of which every step goes through.
+    Of the users, a share is shown to it as `strangers`, so that it learns a default for those it never met.
     """
 
     name: str = "ntn_mlp"
@@ -214,6 +215,7 @@ class Ranker:
     embedding: int = _within(0, 0, 1024)
     dropout: float = _within(0.2, 0, 0.95)
     user_dropout: float = _within(0.3, 0, 0.95)
+    strangers: float = _within(0.2, 0, 0.95)
     epochs: int = _within(6, 1, 10_000)
     learning_rate: float = _within(0.001, 1e-8, 10)
     weight_decay: float = _within(0.05, 0, 10)

@@ -29,8 +29,6 @@ _VALIDATION_SHARE = 0.2
 _SAMPLE = 500
 # How many candidates are looked at at once.
 _TOGETHER = 12_800
-# How often a known user is shown to the ranker as a stranger, so that it learns a default for those it never met.
-_STRANGERS = 0.2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -143,7 +141,7 @@ class RankerFit:
 
     def step(self, places: NDArray[np.int64]) -> float:
         """Learns from the examples at the places; returns their mean loss."""
-        known = self._random.random(len(places)) >= _STRANGERS
+        known = self._random.random(len(places)) >= self._training.recipe.strangers
         training = self._training
         columns_BCG = self.ranker(**self._inputs(places, known))
         columns_BCG = columns_BCG + self._terms(training.examples.positions[places])[:, None]
