@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 
+_STD = 0.1
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OwnTables:
     """What was learnt of each item, ``[items, E]``, and of each user, ``[users, E]``; E may be 0."""
@@ -30,7 +33,8 @@ class OwnTables:
 class OwnColumns(nn.Module):
     """A row for each item and each user; once trained, they are columns of the bundle's features.
 
-    All start at zero, which is what an item stays at that training never met, and what a stranger has.
+    Of what training never meets it is zeros, which is what a stranger has. The others start at random: at zero a
+    product of two of them has no gradient.
     """
 
     def __init__(self, items: int, users: int, width: int) -> None:
@@ -39,6 +43,12 @@ class OwnColumns(nn.Module):
         self.items, self.users = nn.Embedding(items, width), nn.Embedding(users, width)
         nn.init.zeros_(self.items.weight)
         nn.init.zeros_(self.users.weight)
+
+    @torch.no_grad()
+    def begin(self, items: NDArray[np.int64], users: NDArray[np.int64]) -> None:
+        """Draws the rows that training will meet."""
+        for table, rows in ((self.items.weight, items), (self.users.weight, users)):
+            table[torch.from_numpy(rows)] = torch.randn(len(rows), self.width) * _STD
 
     def tables(self) -> OwnTables:
         """As it is by now."""

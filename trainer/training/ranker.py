@@ -121,6 +121,8 @@ class RankerFit:
         self._random = np.random.default_rng(training.seed)
         self._own = OwnColumns(len(training.items.ids), training.users, recipe.embedding)
         self.ranker = build_ranker(recipe, training.sizes)
+        if recipe.embedding:
+            self._own.begin(*training.examples.inputs.met(places))
         self._terms = PositionTerms(training.examples.positions[places], training.sizes.goals)
         self.ranker.scale_by(self._inputs(places[:: max(1, len(places) // _SAMPLE)]))
         parameters = [part for one in (self.ranker, self._own, self._terms) for part in one.parameters()]

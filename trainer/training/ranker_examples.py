@@ -42,6 +42,11 @@ class RankerInputs:
     candidates: CandidateLists
     counted: NDArray[np.float32] | None = None
 
+    def met(self, places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The items that are candidates of some examples, and their users."""
+        users = np.unique(self.user_rows[places])
+        return np.unique(self.candidates.rows[places]), users[users >= 0]
+
     def at(
         self, places: NDArray[np.int64], items: ItemTables, length: int, known: NDArray[np.bool_], own: OwnColumns
     ) -> dict[str, Tensor]:
