@@ -17,6 +17,7 @@ from bench.planted import CANDIDATES
 from bench.requests import LIMIT, people
 from ranking_service.ranker import Candidates, OnnxRanker
 from ranking_service.selection import best_first
+from ranking_service.terms import TermsReader
 from retrieval_service.index import FaissIndex
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.inference.user_encoder import UserEncoder
@@ -28,13 +29,15 @@ Work = Callable[[ResolvedUser, NDArray[np.float32] | None], None]
 def bare_loop(bundle: Bundle) -> Work:
     """The work of one request and nothing else: vector → candidates → scores → the best."""
     encoder, index, ranker = UserEncoder(bundle), FaissIndex(bundle), OnnxRanker(bundle)
+    terms = TermsReader(bundle.manifest).default
 
     def work(user: ResolvedUser, vector: NDArray[np.float32] | None) -> None:
         if vector is None:
             vector = encoder.encode([user.history], user.features)[0]
         near = index.search(vector, CANDIDATES)
         candidates = Candidates(rows=near.rows, scores=near.scores, user_vector=vector)
-        best_first(ranker.score([user], [candidates])[0, :, 0], LIMIT)
+        columns = ranker.score([user], [candidates], [terms.context])[0]
+        best_first(terms.order.keys(columns), LIMIT)
 
     return work
 

@@ -15,7 +15,7 @@ from trainer.data import Dataset, load
 from trainer.encode import Encoded
 from trainer.encoders.transformer import TransformerEncoder
 from trainer.export.bundle import export_bundle
-from trainer.goals import goals_of, scales_of
+from trainer.goals import goals_of, scales_of, served_goals
 from trainer.rankers import SharedBody, build_ranker
 from trainer.rankers.own import OwnTables
 from trainer.recipe import Encoder, Items, Ranker, Recipe
@@ -78,10 +78,10 @@ def _model(planted: Planted, dataset: Dataset) -> TwoStage:
     assert isinstance(ranker.towers, SharedBody)
     nn.init.normal_(ranker.towers.out.weight, std=0.1)
     nn.init.normal_(ranker.linear.weight, std=0.1)
-    nothing = OwnTables(
-        items=np.zeros((len(items.ids), 0), np.float32), users=np.zeros((len(dataset.user_ids), 0), np.float32)
+    nothing = OwnTables.none(len(items.ids), len(dataset.user_ids))
+    return TwoStage(
+        recipe=RECIPE, encoded=encoded, items=items, ranker=ranker.eval(), own=nothing, goals=served_goals(goals)
     )
-    return TwoStage(recipe=RECIPE, encoded=encoded, items=items, ranker=ranker.eval(), own=nothing)
 
 
 def _average(block: nn.Module) -> None:

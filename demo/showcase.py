@@ -37,7 +37,7 @@ def _print_list(
     table = Table("", "recommended", "score", "value expected", "from", box=None, header_style="dim")
     for place, item in enumerate(answer.items, start=1):
         value = f"{item.heads['value']:.1f}" if "value" in item.heads else ""
-        score = f"{item.score:.2f}" if item.source == "model" else ""
+        score = f"{item.score:.3f}" if item.source == "model" else ""
         table.add_row(str(place), titles[item.item_id], score, value, item.source)
     console.print(table)
     degraded = f", degraded: {answer.degraded}" if answer.degraded else ""

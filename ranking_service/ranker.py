@@ -31,15 +31,20 @@ class Candidates:
 
 
 class OnnxRanker:
-    """Users and candidates → one column of scores for each head."""
+    """Users and candidates → a column for each goal."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._items = bundle.items
         self._length = bundle.manifest.ranker_history
         self._session = OnnxSession(bundle.directory / RANKER)
 
-    def score(self, users: Sequence[ResolvedUser], lists: Sequence[Candidates]) -> NDArray[np.float32]:
-        """Scores ``[users, chosen, heads]`` of each user's chosen candidates, which are as many for every user."""
+    def score(
+        self, users: Sequence[ResolvedUser], lists: Sequence[Candidates], contexts: Sequence[NDArray[np.float32]]
+    ) -> NDArray[np.float32]:
+        """Columns ``[users, chosen, goals]`` of each user's chosen candidates, which are as many for every user.
+
+        ``contexts`` ``[K]`` are what is known of each one's request.
+        """
         histories = [user.history for user in users]
         rows = np.stack([one.chosen for one in lists])
         candidates = CandidateLists(
@@ -49,7 +54,7 @@ class OnnxRanker:
         )
         vectors = np.stack([one.user_vector for one in lists])
         features = np.concatenate([user.features for user in users])
-        nothing = np.zeros((len(users), 0), dtype=np.float32)
-        inputs = ranker_inputs(self._items, histories, self._length, vectors, features, candidates, nothing)
+        context = np.stack(contexts)
+        inputs = ranker_inputs(self._items, histories, self._length, vectors, features, candidates, context)
         with metrics.INFERENCE_SECONDS["ranker"].time():
             return self._session.run(inputs)

@@ -3,8 +3,8 @@
 import logging
 import time
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import Enum, auto
 
 import grpc
@@ -16,9 +16,12 @@ from ranking_service.packing import Wanted
 from ranking_service.ranker import Candidates, OnnxRanker
 from ranking_service.retrieval import RetrievalClient, RetrievalFailed
 from ranking_service.selection import best_first
+from ranking_service.terms import Terms, TermsReader
 from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.ids import rows_of
 from shortlist.errors import DeadlineExceeded
+from shortlist.inference.context import Context
+from shortlist.inference.order import Order
 from shortlist.inference.popular import popular_rows
 from shortlist.inference.rows import is_among
 from shortlist.inference.user_encoder import UserEncoder
@@ -58,7 +61,11 @@ _REASONS = {
 
 @dataclass(frozen=True, kw_only=True)
 class RecommendQuery:
-    """Whom to recommend to, and how much; ``deadline`` is in the seconds of ``time.monotonic``."""
+    """Whom to recommend to, and how much; ``deadline`` is in the seconds of ``time.monotonic``.
+
+    ``order`` has powers by the names of goals, and is empty for the bundle's own; ``context`` is what the call says of
+    itself.
+    """
 
     user: User
     limit: int
@@ -66,19 +73,42 @@ class RecommendQuery:
     candidates: int
     keep_seen: bool
     deadline: float
+    order: Mapping[str, float] = field(default_factory=dict)
+    context: Context = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankQuery:
+    """Whose candidates to rank, and how many of them to answer with; the rest as in :class:`RecommendQuery`."""
+
+    user: User
+    item_ids: tuple[str, ...]
+    limit: int
+    order: Mapping[str, float] = field(default_factory=dict)
+    context: Context = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unknown:
+    """How many of the names in a request the bundle does not know: ids of items, and names in the context."""
+
+    items: int
+    context: int
 
 
 @dataclass(frozen=True, kw_only=True)
 class Ranked:
     """A list, best first: ``rows`` ``[found]``, of which the first ``len(retrieval_scores)`` are the models' choice.
 
-    ``heads`` ``[scored, heads]`` is empty when the ranker did not run; ``degraded`` says why.
+    ``scores`` ``[chosen]`` are what they are in the order of; ``heads`` ``[scored, goals]``, what is predicted of each,
+    is empty when the ranker did not run; ``degraded`` says why.
     """
 
     rows: NDArray[np.int64]
+    scores: NDArray[np.float32]
     retrieval_scores: NDArray[np.float32]
     heads: NDArray[np.float32]
-    unknown_items: int
+    unknown: Unknown
     degraded: Degraded | None = None
 
 
@@ -90,7 +120,8 @@ class _Request:
     hidden: NDArray[np.int64]
     limit: int
     candidates: int
-    unknown_items: int
+    terms: Terms
+    unknown: Unknown
     deadline: float
     # The span that the request came in, since another's thread may do its work.
     span: SpanContext | None
@@ -104,12 +135,15 @@ class Recommender:
         self._retrieval = retrieval
         self._encoder = UserEncoder(bundle)
         self._ranker = OnnxRanker(bundle)
+        self._terms = TermsReader(bundle.manifest)
         self._together = Coalescer(self._retrieve_and_rank)
 
     def recommend(self, query: RecommendQuery, is_wanted: Callable[[], bool] = lambda: True) -> Ranked:
         """Resolve → retrieve → rank → select; popular items when nobody is known or retrieval is gone.
 
-        Raises :class:`CallerGone` when the answer is not wanted any more by the time that it would be made.
+        Raises:
+            InvalidRequest: the bundle cannot order so, or takes no such context.
+            CallerGone: the answer is not wanted any more by the time that it would be made.
         """
         request = self._resolve(query)
         if not self._is_known(request.user):
@@ -119,32 +153,40 @@ class Recommender:
         except DeadlineExceeded:
             return self._popular(request, Degraded.RETRIEVAL_TIMEOUT)
 
-    def rank(self, user: User, item_ids: tuple[str, ...], limit: int) -> Ranked:
-        """The caller's candidates, in the order of the ranker; by popularity when nobody is known."""
-        resolved = resolve_user(self.bundle, read_user(user))
-        found = rows_of(self.bundle.items.ids, item_ids)
-        unknown = resolved.unknown_items + int(np.count_nonzero(found < 0))
+    def rank(self, query: RankQuery) -> Ranked:
+        """The caller's candidates, in the order of the ranker; by popularity when nobody is known.
+
+        Raises:
+            InvalidRequest: the bundle cannot order so, or takes no such context.
+        """
+        terms = self._terms.read(query.order, query.context)
+        user = resolve_user(self.bundle, read_user(query.user))
+        found = rows_of(self.bundle.items.ids, query.item_ids)
+        missing = int(np.count_nonzero(found < 0))
+        unknown = Unknown(items=user.unknown_items + missing, context=terms.unknown_context)
         rows = np.array(list(dict.fromkeys(found[found >= 0].tolist())), dtype=np.int64)
-        if not self._is_known(resolved) or not len(rows):
+        if not self._is_known(user) or not len(rows):
             popular = self.bundle.items.popular
-            return _unscored(popular[is_among(popular, np.sort(rows))][:limit].astype(np.int64), unknown)
-        vector = self._encoder.encode([resolved.history], resolved.features)[0]
+            return _unscored(popular[is_among(popular, np.sort(rows))][: query.limit].astype(np.int64), unknown)
+        vector = self._encoder.encode([user.history], user.features)[0]
         candidates = Candidates(rows=rows, scores=self.bundle.items.vectors[rows] @ vector, user_vector=vector)
-        if not len(resolved.history):
-            return _by_retrieval_score(candidates, limit, unknown)
-        heads = self._ranker.score([resolved], [candidates])[0]
-        return _selected(candidates, heads, limit, unknown)
+        if not len(user.history):
+            return _by_retrieval_score(candidates, query.limit, unknown)
+        columns = self._ranker.score([user], [candidates], [terms.context])[0]
+        return _selected(candidates, columns, terms.order, query.limit, unknown)
 
     def _resolve(self, query: RecommendQuery) -> _Request:
+        terms = self._terms.read(query.order, query.context)
         user = resolve_user(self.bundle, read_user(query.user))
-        hidden, unknown = hidden_rows(self.bundle, user, query.exclude, keep_seen=query.keep_seen)
+        hidden, excluded = hidden_rows(self.bundle, user, query.exclude, keep_seen=query.keep_seen)
         candidates = query.candidates or self.bundle.manifest.candidate_count
         return _Request(
             user=user,
             hidden=hidden,
             limit=query.limit,
             candidates=min(max(candidates, query.limit), MAX_LIMIT),
-            unknown_items=user.unknown_items + unknown,
+            terms=terms,
+            unknown=Unknown(items=user.unknown_items + excluded, context=terms.unknown_context),
             deadline=query.deadline,
             span=tracing.capture(),
         )
@@ -196,7 +238,8 @@ class Recommender:
 
     def _score(self, requests: Sequence[_Request], found: Sequence[Candidates]) -> list[Ranked]:
         try:
-            heads = self._ranker.score([request.user for request in requests], found)
+            contexts = [request.terms.context for request in requests]
+            columns = self._ranker.score([request.user for request in requests], found, contexts)
         except Exception:
             if len(requests) > 1:
                 # One of them is at fault, and only that one is to be degraded; which one, its own run logs.
@@ -205,13 +248,13 @@ class Recommender:
             _OFTEN.error("ranking failed, answering in the order of retrieval", exc_info=True)
             return [_in_order_of_retrieval(requests[0], found[0], Degraded.RANKER_FAILED)]
         return [
-            _selected(one, of_one, request.limit, request.unknown_items)
-            for request, one, of_one in zip(requests, found, heads, strict=True)
+            _selected(one, of_one, request.terms.order, request.limit, request.unknown)
+            for request, one, of_one in zip(requests, found, columns, strict=True)
         ]
 
     def _popular(self, request: _Request, degraded: Degraded | None = None) -> Ranked:
         rows = popular_rows(self.bundle.items, request.limit, request.hidden)
-        return replace(_unscored(rows, request.unknown_items), degraded=degraded)
+        return replace(_unscored(rows, request.unknown), degraded=degraded)
 
 
 def _longest_wait() -> float:
@@ -225,36 +268,35 @@ def _for_retrieval(deadline: float) -> float:
     return now + (deadline - now) * (1 - _RESERVED_SHARE)
 
 
-def _selected(candidates: Candidates, heads: NDArray[np.float32], limit: int, unknown: int) -> Ranked:
-    best = best_first(heads[:, 0], limit)
+def _selected(
+    candidates: Candidates, columns: NDArray[np.float32], order: Order, limit: int, unknown: Unknown
+) -> Ranked:
+    keys = order.keys(columns)
+    best = best_first(keys, limit)
+    predictions = order.predictions(columns[best])
     return Ranked(
         rows=np.concatenate([candidates.rows[best], candidates.rows[len(candidates.scores) :]])[:limit],
+        scores=order.scores(keys[best], predictions),
         retrieval_scores=candidates.scores[best],
-        heads=heads[best],
-        unknown_items=unknown,
+        heads=predictions,
+        unknown=unknown,
     )
 
 
 def _in_order_of_retrieval(request: _Request, candidates: Candidates, degraded: Degraded | None = None) -> Ranked:
-    return Ranked(
-        rows=candidates.rows[: request.limit],
-        retrieval_scores=candidates.scores[: request.limit],
-        heads=np.zeros(0, dtype=np.float32),
-        unknown_items=request.unknown_items,
-        degraded=degraded,
-    )
+    limit = request.limit
+    return replace(_unranked(candidates.rows[:limit], candidates.scores[:limit], request.unknown), degraded=degraded)
 
 
-def _by_retrieval_score(candidates: Candidates, limit: int, unknown: int) -> Ranked:
+def _by_retrieval_score(candidates: Candidates, limit: int, unknown: Unknown) -> Ranked:
     best = best_first(candidates.scores, limit)
-    return Ranked(
-        rows=candidates.rows[best],
-        retrieval_scores=candidates.scores[best],
-        heads=np.zeros(0, dtype=np.float32),
-        unknown_items=unknown,
-    )
+    return _unranked(candidates.rows[best], candidates.scores[best], unknown)
 
 
-def _unscored(rows: NDArray[np.int64], unknown: int) -> Ranked:
+def _unscored(rows: NDArray[np.int64], unknown: Unknown) -> Ranked:
+    return _unranked(rows, np.zeros(0, dtype=np.float32), unknown)
+
+
+def _unranked(rows: NDArray[np.int64], scores: NDArray[np.float32], unknown: Unknown) -> Ranked:
     nothing = np.zeros(0, dtype=np.float32)
-    return Ranked(rows=rows, retrieval_scores=nothing, heads=nothing, unknown_items=unknown)
+    return Ranked(rows=rows, scores=scores, retrieval_scores=scores, heads=nothing, unknown=unknown)

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def best_first(scores: NDArray[np.float32], limit: int) -> NDArray[np.int64]:
+def best_first(scores: NDArray[np.floating], limit: int) -> NDArray[np.int64]:
     """Places of the ``limit`` best scores ``[candidates]``; equal ones keep their order, non-finite ones come last."""
     ascending = -np.where(np.isfinite(scores), scores, -np.inf)
     if limit >= len(scores):

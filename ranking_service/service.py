@@ -2,7 +2,7 @@
 
 import grpc
 
-from ranking_service.recommender import Recommender
+from ranking_service.recommender import RankQuery, Recommender
 from ranking_service.retrieval import RetrievalClient
 from ranking_service.servicer import RankingServicer
 from shortlist.bundle import Bundle, BundleStore
@@ -44,6 +44,7 @@ def load(bundle: Bundle, retrieval: RetrievalClient) -> Recommender:
         recommender = Recommender(bundle, retrieval)
         popular = [bundle.items.id_of(int(row)) for row in bundle.items.popular[: bundle.manifest.candidate_count]]
         someone = User(history=[HistoryItem(item_id=bundle.most_popular)])
-        require_finite(bundle, RANKER, recommender.rank(someone, tuple(popular), limit=len(popular)).heads)
+        ranked = recommender.rank(RankQuery(user=someone, item_ids=tuple(popular), limit=len(popular)))
+        require_finite(bundle, RANKER, ranked.heads)
     retrieval.connect(bundle)
     return recommender

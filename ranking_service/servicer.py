@@ -2,12 +2,12 @@
 
 import grpc
 
-from ranking_service.recommender import Ranked, Recommender, RecommendQuery
+from ranking_service.recommender import Ranked, RankQuery, Recommender, RecommendQuery
 from ranking_service.swap import recommend
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer
 from shortlist.serving.deadlines import deadline_of
-from shortlist.serving.requests import MAX_EXCLUDED, MAX_LIMIT, RequestCheck
+from shortlist.serving.requests import MAX_EXCLUDED, MAX_LIMIT, RequestCheck, read_context
 from shortlist.serving.served_bundles import ServedBundles
 from shortlist.serving.served_messages import bundle_message, failure_message
 from shortlist.type.v1.source_pb2 import SOURCE_FALLBACK, SOURCE_MODEL
@@ -29,13 +29,16 @@ class RankingServicer(RankingServiceServicer):
             candidates=request.candidate_count,
             keep_seen=request.keep_seen,
             deadline=deadline_of(context),
+            order=dict(request.order),
+            context=read_context(request.context),
         )
         recommender, ranked = recommend(self._served, request.bundle_id, query, context.is_active)
         response = pb.RecommendResponse(
             bundle_id=recommender.bundle.bundle_id,
             asked_count=request.limit,
             found_count=len(ranked.rows),
-            unknown_item_count=ranked.unknown_items,
+            unknown_item_count=ranked.unknown.items,
+            unknown_context_count=ranked.unknown.context,
             degraded=ranked.degraded is not None,
             degraded_reason=_reason(ranked),
             heads=recommender.bundle.manifest.heads,
@@ -47,12 +50,20 @@ class RankingServicer(RankingServiceServicer):
         """Ranks the caller's own candidates."""
         _check_rank(request)
         recommender = self._served.get(request.bundle_id)
-        ranked = recommender.rank(request.user, tuple(request.item_ids), request.limit)
+        query = RankQuery(
+            user=request.user,
+            item_ids=tuple(request.item_ids),
+            limit=request.limit,
+            order=dict(request.order),
+            context=read_context(request.context),
+        )
+        ranked = recommender.rank(query)
         response = pb.RankResponse(
             bundle_id=recommender.bundle.bundle_id,
             asked_count=request.limit,
             found_count=len(ranked.rows),
-            unknown_item_count=ranked.unknown_items,
+            unknown_item_count=ranked.unknown.items,
+            unknown_context_count=ranked.unknown.context,
             heads=recommender.bundle.manifest.heads,
         )
         _add_items(response, recommender, ranked)
@@ -74,6 +85,8 @@ def _check_recommend(request: pb.RecommendRequest) -> None:
     check.require(0 <= count <= MAX_LIMIT, "candidate_count", f"is {count}; has to be 0 (default) to {MAX_LIMIT}")
     check.user(request.user)
     check.ids(request.exclude_item_ids, "exclude_item_ids", MAX_EXCLUDED)
+    check.order(request.order)
+    check.context(request.context)
     check.done()
 
 
@@ -83,6 +96,8 @@ def _check_rank(request: pb.RankRequest) -> None:
     check.user(request.user)
     check.require(bool(request.item_ids), "item_ids", "is empty; name the candidates to rank")
     check.ids(request.item_ids, "item_ids", MAX_LIMIT)
+    check.order(request.order)
+    check.context(request.context)
     check.done()
 
 
@@ -95,15 +110,15 @@ def _add_items(response: pb.RecommendResponse | pb.RankResponse, recommender: Re
     # In place: a list of messages given to the constructor is copied message by message.
     add = response.items.add
     ids = recommender.bundle.items.ids_of(ranked.rows)
-    retrieval_scores = ranked.retrieval_scores.tolist()
-    heads = ranked.heads.tolist() or [[]] * len(retrieval_scores)
-    for item_id, retrieval_score, scores in zip(ids, retrieval_scores, heads, strict=False):
+    scores, retrieval_scores = ranked.scores.tolist(), ranked.retrieval_scores.tolist()
+    heads = ranked.heads.tolist() or [[]] * len(scores)
+    for item_id, score, retrieval_score, of_item in zip(ids, scores, retrieval_scores, heads, strict=False):
         add(
             item_id=item_id,
-            score=scores[0] if scores else retrieval_score,
-            head_scores=scores,
+            score=score,
+            head_scores=of_item,
             retrieval_score=retrieval_score,
             source=SOURCE_MODEL,
         )
-    for item_id in ids[len(retrieval_scores) :]:
+    for item_id in ids[len(scores) :]:
         add(item_id=item_id, source=SOURCE_FALLBACK)

@@ -1,8 +1,10 @@
 """Recommending while the two services take a new bundle, each in its own moment."""
 
+import contextlib
 from collections.abc import Callable
 
 from ranking_service.recommender import Degraded, Ranked, Recommender, RecommendQuery
+from shortlist.errors import InvalidRequest
 from shortlist.observability import metrics
 from shortlist.serving.served_bundles import ServedBundles
 
@@ -17,13 +19,16 @@ def recommend(
     Raises:
         Unavailable: nothing is loaded yet.
         BundleNotServed: the bundle asked for is not served here.
+        InvalidRequest: the bundle cannot order so, or takes no such context.
         CallerGone: nobody waits for the list any more.
     """
     recommender = served.get(bundle_id)
     ranked = recommender.recommend(query, is_wanted)
     previous = served.previous()
     if ranked.degraded is Degraded.BUNDLE_MISMATCH and not bundle_id and previous is not None:
-        recommender, ranked = previous, previous.recommend(query, is_wanted)
+        # Where only the newer bundle has a goal that the order names, popular items have to do.
+        with contextlib.suppress(InvalidRequest):
+            recommender, ranked = previous, previous.recommend(query, is_wanted)
     if ranked.degraded is not None:
         metrics.DEGRADED[ranked.degraded.name.lower()].inc()
     return recommender, ranked

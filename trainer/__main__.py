@@ -11,7 +11,7 @@ from shortlist.errors import ShortlistError
 from trainer.commands import evaluate, export, fit
 from trainer.errors import NotPublishedError, TrainerError
 from trainer.progress import ConsoleReporter
-from trainer.protocols import PROTOCOLS, TWO_STAGE
+from trainer.protocols import DEFAULT, PROTOCOLS
 from trainer.protocols.impressions import IMPRESSIONS
 from trainer.tuning.command import tune
 
@@ -82,8 +82,8 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     _add_protocol(
         parser,
         [*PROTOCOLS, IMPRESSIONS],
-        f"how to split and to measure (default: {TWO_STAGE}; it has both stages, {IMPRESSIONS} the second, the others "
-        "the first)",
+        f"how to split and to measure (default: {DEFAULT}; with leave-one-out the one of both stages; {IMPRESSIONS} is "
+        "of the second alone)",
     )
     parser.add_argument("--seeds", type=_positive, default=3, help="how many seeds, from 0 (default: 3)")
     parser.set_defaults(run=evaluate)
@@ -91,7 +91,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 def _add_tune(parser: argparse.ArgumentParser) -> None:
     _add_inputs(parser)
-    _add_protocol(parser, list(PROTOCOLS), f"whose validation decides; the test is not looked at (default: {TWO_STAGE})")
+    _add_protocol(parser, list(PROTOCOLS), f"whose validation decides; the test is not looked at (default: {DEFAULT})")
     parser.add_argument(
         "--trials", type=_positive, required=True, help="how many settings to try, those of the study file included"
     )
@@ -105,7 +105,7 @@ def _add_tune(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_protocol(parser: argparse.ArgumentParser, choices: list[str], help: str) -> None:
-    parser.add_argument("--protocol", choices=choices, default=TWO_STAGE, help=help)
+    parser.add_argument("--protocol", choices=choices, default=DEFAULT, help=help)
 
 
 def _add_report(parser: argparse.ArgumentParser, help: str) -> None:

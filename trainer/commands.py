@@ -32,13 +32,14 @@ from trainer.fit import (
     lists_of_test,
     two_stage_lists,
 )
-from trainer.ranker_run import RankerRun
 from trainer.progress import Reporter
-from trainer.protocols import PROTOCOLS, TWO_STAGE, Task
+from trainer.protocols import DEFAULT, PROTOCOLS, Task
 from trainer.protocols.impressions import IMPRESSIONS, impressions
 from trainer.protocols.next_like import next_like_task
+from trainer.ranker_run import RankerRun
 from trainer.recipe import Recipe
 from trainer.report import REPORT, Findings, Groups, ItemMap, Report, Run
+from trainer.training.encoder import Validation
 from trainer.training.log import TrainingLog
 
 _WHAT_TO_DO = (
@@ -60,7 +61,7 @@ def fit(options: argparse.Namespace, reporter: Reporter) -> None:
     task = next_like_task(dataset, split)
     groups = Groups.of(task)
     model = fit_two_stage(dataset, split, recipe, options.seed, reporter)
-    run = Run.of(baseline_lists(task) | two_stage_lists(model, dataset, split), task, groups)
+    run = Run.of(baseline_lists(task) | two_stage_lists(model, task), task, groups)
     logs = {"to be measured": model.log}
     if recipe.split.refit:
         reporter.say("training again on all of the data, for serving")
@@ -104,9 +105,7 @@ def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
     logs: dict[str, TrainingLog] = {}
     for seed in range(options.seeds):
         reporter.say(f"seed {seed}")
-        vectors, lists, logs[f"seed {seed}"] = _evaluate_seed(
-            task, recipe, seed, reporter, both=options.protocol == TWO_STAGE
-        )
+        vectors, lists, logs[f"seed {seed}"] = _evaluate_seed(task, recipe, seed, reporter)
         runs.append(baselines | Run.of(lists, task, groups))
     found = Findings(runs=runs, groups=groups, chosen_by=task.chosen_by, logs=logs)
     reporter.say(figures_table(found.figures))
@@ -136,22 +135,20 @@ def _described(options: argparse.Namespace, runs: Sequence[Figures], started: fl
         "recipe": options.recipe.stem,
         "data": options.data.resolve().name,
         "seeds": options.seeds,
-        "figures": {
-            name: {key: {"mean": m, "std": s} for key, (m, s) in row.items()} for name, row in figures.items()
-        },
+        "figures": {name: {key: {"mean": m, "std": s} for key, (m, s) in row.items()} for name, row in figures.items()},
         "runs": list(runs),
         **_cost(started),
     }
 
 
 def _evaluate_seed(
-    task: Task, recipe: Recipe, seed: int, reporter: Reporter, *, both: bool
+    task: Task, recipe: Recipe, seed: int, reporter: Reporter
 ) -> tuple[NDArray[np.float32], Lists, TrainingLog]:
     """The item vectors, the answers to the test, and how training went."""
-    if both:
+    if task.both_stages:
         split = Split(encoder_end=task.learn_end, ranker_end=task.known_end, end=task.dataset.counts.interactions)
-        model = fit_two_stage(task.dataset, split, recipe, seed, reporter)
-        return model.encoded.vectors, two_stage_lists(model, task.dataset, split), model.log
+        model = fit_two_stage(task.dataset, split, recipe, seed, reporter, Validation.of(task))
+        return model.encoded.vectors, two_stage_lists(model, task), model.log
     trained = fit_retrieval(task, recipe, seed, reporter)
     encoded = Encoded.of(trained.encoder, recipe.encoder.history)
     return encoded.vectors, {"retrieval": lists_of_test(encoded.scores, task)}, TrainingLog(encoder=trained.curve)
@@ -172,7 +169,7 @@ def _page(
         "interactions": f"{counts.interactions:,}",
         "users": f"{counts.users:,}",
         "items": f"{counts.items:,}",
-        "protocol": getattr(options, "protocol", TWO_STAGE),
+        "protocol": getattr(options, "protocol", DEFAULT),
         "asked on the test": f"{found.groups.queries:,}",
         "seeds": str(len(found.runs)),
         "seconds": f"{cost['seconds']:,.0f}",

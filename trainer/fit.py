@@ -10,8 +10,8 @@ from trainer.encode import Encoded
 from trainer.evaluation.baselines import baselines_for
 from trainer.evaluation.metrics import Rankings, depth_of, figures
 from trainer.evaluation.rankings import Scorer, rankings
-from trainer.evaluation.split import Split, evenly, held_out_events
-from trainer.goals import goals_of, scales_of
+from trainer.evaluation.split import Split, evenly
+from trainer.goals import goals_of, scales_of, served_goals
 from trainer.progress import Reporter
 from trainer.protocols import Task
 from trainer.protocols.next_like import CHOSEN_BY, METRICS, validation
@@ -22,7 +22,7 @@ from trainer.training.fit_encoder import fit_encoder
 from trainer.training.log import TrainingLog
 from trainer.training.ranker import RankerTraining, ranker_sizes, with_own
 from trainer.training.retrieved_examples import RetrievedExamples
-from trainer.two_stage import TwoStage, places_of_both
+from trainer.two_stage import TwoStage
 
 Figures = dict[str, dict[str, float]]
 Lists = dict[str, Rankings]
@@ -30,17 +30,55 @@ Lists = dict[str, Rankings]
 _DEPTH = 200
 
 
-def fit_two_stage(dataset: Dataset, split: Split, recipe: Recipe, seed: int, reporter: Reporter) -> TwoStage:
+def fit_two_stage(
+    dataset: Dataset,
+    split: Split,
+    recipe: Recipe,
+    seed: int,
+    reporter: Reporter,
+    decides: Validation | None = None,
+) -> TwoStage:
     """The encoder from the first slice, the ranker from the encoder's candidates on the second.
 
-    While the ranker learns, the counted tables end where its slice begins; what is returned has them up to the slice's
-    end, as a served bundle has them up to the moment of training.
+    What ``decides`` for the encoder is of the second slice, likes of it unless told.
     """
-    decides = Validation(
+    decides = decides or Validation(
         queries=validation(dataset, split), metrics=METRICS, chosen_by=CHOSEN_BY, end=split.encoder_end
     )
     trained = fit_encoder(dataset, split.encoder_end, recipe.encoder, seed, reporter, decides)
     encoded = Encoded.of(trained.encoder, recipe.encoder.history)
+    model = fit_ranker(encoded, dataset, split, recipe, seed, reporter)
+    return replace(model, log=replace(model.log, encoder=trained.curve))
+
+
+def fit_ranker(
+    encoded: Encoded, dataset: Dataset, split: Split, recipe: Recipe, seed: int, reporter: Reporter
+) -> TwoStage:
+    """The ranker of an encoder that knows nothing of the second slice, and both of them.
+
+    While the ranker learns, the counted tables end where its slice begins; what is returned has them up to the slice's
+    end, as a served bundle has them up to the moment of training.
+    """
+    training = ranker_training(encoded, dataset, split, recipe, seed, reporter)
+    ranker, before = training.run(reporter), training.items
+    after = item_tables(dataset, split.ranker_end, recipe.statistics, encoded.vectors, encoded.inputs)
+    # The scale of the values is what the ranker has learnt with.
+    after = replace(after, value_mean=before.value_mean, value_std=before.value_std)
+    return TwoStage(
+        recipe=recipe,
+        encoded=encoded,
+        items=with_own(after, ranker.own),
+        ranker=ranker.ranker,
+        own=ranker.own,
+        goals=served_goals(training.goals),
+        log=TrainingLog(ranker=tuple(training.curve)),
+    )
+
+
+def ranker_training(
+    encoded: Encoded, dataset: Dataset, split: Split, recipe: Recipe, seed: int, reporter: Reporter
+) -> RankerTraining:
+    """A run over what the encoder retrieves for the events of the second slice."""
     before = item_tables(dataset, split.encoder_end, recipe.statistics, encoded.vectors, encoded.inputs)
     events = np.arange(split.encoder_end, split.ranker_end)
     events = evenly(events[dataset.position[events] >= 1], recipe.ranker.examples)
@@ -48,33 +86,19 @@ def fit_two_stage(dataset: Dataset, split: Split, recipe: Recipe, seed: int, rep
     goals = goals_of(recipe, dataset)
     examples = RetrievedExamples.of(dataset, encoded, before, events, recipe.ranker.candidates, goals)
     sizes = ranker_sizes(dataset, before, scales_of(goals, examples.targets), {}, recipe.ranker.embedding)
-    training = RankerTraining(examples, before, len(dataset.user_ids), sizes, goals, recipe.ranker, seed)
-    ranker = training.run(reporter)
-    after = item_tables(dataset, split.ranker_end, recipe.statistics, encoded.vectors, encoded.inputs)
-    # The scale of the values is what the ranker has learnt with.
-    after = replace(after, value_mean=before.value_mean, value_std=before.value_std)
-    log = TrainingLog(encoder=trained.curve, ranker=tuple(training.curve))
-    return TwoStage(
-        recipe=recipe,
-        encoded=encoded,
-        items=with_own(after, ranker.own),
-        ranker=ranker.ranker,
-        own=ranker.own,
-        log=log,
-    )
+    return RankerTraining(examples, before, len(dataset.user_ids), sizes, goals, recipe.ranker, seed)
 
 
-def evaluate_two_stage(model: TwoStage, dataset: Dataset, split: Split) -> Figures:
-    """The figures of both stages on the test's events."""
-    return figures_of(two_stage_lists(model, dataset, split), METRICS)
+def evaluate_two_stage(model: TwoStage, task: Task) -> Figures:
+    """The test's figures of both stages."""
+    return figures_of(two_stage_lists(model, task), task.metrics)
 
 
-def two_stage_lists(model: TwoStage, dataset: Dataset, split: Split) -> Lists:
-    """Where both stages put what was wanted on the test's events; nothing is known of the rest of their lists."""
-    after_retrieval, after_ranking = places_of_both(model, dataset, held_out_events(dataset, split))
+def two_stage_lists(model: TwoStage, task: Task) -> Lists:
+    """The answers to the test of stage one alone, and of both together."""
     return {
-        "retrieval": Rankings.of_places(after_retrieval, _DEPTH),
-        "two_stage": Rankings.of_places(after_ranking, _DEPTH),
+        "retrieval": lists_of_test(model.encoded.scores, task),
+        "two_stage": lists_of_test(model.scores, task),
     }
 
 

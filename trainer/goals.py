@@ -5,6 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.bundle.ranker_columns import Goal as ServedGoal
 from trainer.data import Dataset
 from trainer.errors import RecipeError
 from trainer.rankers import GoalScale
@@ -22,6 +23,27 @@ def goals_of(recipe: Recipe, dataset: Dataset) -> Goals:
     if not np.isfinite(dataset.values).any():
         return like
     return {**like, VALUE: Goal(kind="value", weight=_VALUE_WEIGHT)}
+
+
+def served_goals(goals: Goals) -> tuple[ServedGoal, ...]:
+    """As a bundle has them; the first alone makes the order, unless the recipe says otherwise.
+
+    Raises:
+        RecipeError: none of them counts in the order.
+    """
+    served = tuple(
+        ServedGoal(
+            name=name,
+            kind=goal.kind,
+            power=float(place == 0) if goal.power is None else goal.power,
+            least_power=goal.least_power,
+            most_power=goal.most_power,
+        )
+        for place, (name, goal) in enumerate(goals.items())
+    )
+    if not any(goal.power for goal in served):
+        raise RecipeError("[goals]: the power of all of them is 0, so that there is nothing to order by")
+    return served
 
 
 def targets_of_events(goals: Goals, dataset: Dataset, events: NDArray[np.int64]) -> NDArray[np.float32]:

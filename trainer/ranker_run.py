@@ -5,7 +5,6 @@ from numpy.typing import NDArray
 
 from shortlist.bundle.tables import ItemTables
 from trainer.data import Dataset
-from trainer.data.context import ContextVectors
 from trainer.data.impressions import Impressions
 from trainer.encode import Encoded
 from trainer.errors import RecipeError
@@ -16,6 +15,7 @@ from trainer.histories import Spans, own_places
 from trainer.progress import Reporter
 from trainer.protocols.impressions import ShownSplit
 from trainer.protocols.next_like import CHOSEN_BY, METRICS, VALIDATION_EVENTS
+from trainer.rankers.base import named
 from trainer.rates import rates_before
 from trainer.recipe import Recipe
 from trainer.statistics import item_tables
@@ -44,7 +44,7 @@ class RankerRun:
         start = int(self._shown.times[split.learn[0]])
         self._encoded, encoder_curve = self._encoder(start, seed, reporter)
         self._items = self._tables(start)
-        self._context = ContextVectors.learnt(self._shown.context.at(split.learn))
+        self._context = self._shown.context.at(split.learn).learnt_columns()
         rows = np.concatenate([split.learn, split.deciding])
         learning = self._shown.at(split.learn)
         counted = [Counted.by_slices(dataset, learning), self._as_of_first(split.deciding)]
@@ -58,7 +58,7 @@ class RankerRun:
                 dataset,
                 self._items,
                 scales_of_impressions(learning),
-                self._context.columns,
+                named({column.name: column.width for column in self._context}),
                 recipe.ranker.embedding,
                 rates=counted[0].users.shape[1],
             ),

@@ -203,7 +203,11 @@ class Ranker:
 
     It learns from at most `examples` events of its slice, evenly spread, for each holds its candidates in memory. With
     an `embedding` it learns so many numbers of each item and each user by itself, all of which every step goes through.
-    Of the users, a share is shown to it as `strangers`, so that it learns a default for those it never met.
+    Those shrink by `embedding_decay` as the other weights do by `weight_decay`. Of the users, a share is shown to it as `strangers`, so that it learns a default for those it never met.
+
+    wide_deep, xdeepfm, dcn_v2 and final_mlp embed each group of columns in `field_width` numbers. Of their MLPs, of
+    xdeepfm's maps and of dcn_v2's crosses there are `layers`. `slices` are of ntn_mlp's tensor; they are the maps of a
+    layer of xdeepfm, and the heads of final_mlp.
     """
 
     name: str = "ntn_mlp"
@@ -211,8 +215,11 @@ class Ranker:
     examples: int = _within(100_000, 100, 100_000_000)
     history: int = _within(50, 1, 10_000)
     slices: int = _within(8, 1, 1024)
+    layers: int = _within(2, 1, 64)
     hidden: int = _within(64, 1, 65_536)
+    field_width: int = _within(16, 1, 1024)
     embedding: int = _within(0, 0, 1024)
+    embedding_decay: float = _within(0.05, 0, 1000)
     dropout: float = _within(0.2, 0, 0.95)
     user_dropout: float = _within(0.3, 0, 0.95)
     strangers: float = _within(0.2, 0, 0.95)

@@ -52,7 +52,7 @@ def item_statistics(dataset: Dataset, end: int) -> NDArray[np.float32]:
     likes = _sums(rows, dataset.likes[:end], items)
     first = np.full(items, dataset.times[end - 1])
     np.minimum.at(first, rows, dataset.times[:end])
-    age = np.log1p(dataset.times[end - 1] - first)
+    age = np.log1p(np.maximum(dataset.times[end - 1] - first, 0))
     columns = [np.log1p(count), np.log1p(likes), _mean_value(dataset, end, count), age]
     standardised = [(column - column.mean()) / (column.std() + 1e-6) for column in columns]
     return np.stack([*standardised, count == 0], axis=1).astype(np.float32)

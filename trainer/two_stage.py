@@ -8,14 +8,15 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shortlist.bundle.ranker_columns import Goal
 from shortlist.bundle.tables import ItemTables
 from shortlist.inference.history import History
 from shortlist.inference.model_inputs import CandidateLists, Inputs, ranker_inputs, transition_features
+from shortlist.inference.order import Order
 from trainer.data import Dataset
 from trainer.encode import Encoded
-from trainer.evaluation.metrics import places_of
-from trainer.evaluation.rankings import batches, best_first, hide_seen
-from trainer.histories import histories_before
+from trainer.evaluation.queries import STRANGER, Profiles
+from trainer.evaluation.rankings import best_first, hide_seen
 from trainer.rankers import Ranker
 from trainer.rankers.base import width_of
 from trainer.rankers.own import OwnTables
@@ -47,6 +48,7 @@ class TwoStage:
     items: ItemTables
     ranker: Ranker
     own: OwnTables
+    goals: tuple[Goal, ...]
     log: TrainingLog = field(default_factory=TrainingLog)
 
     def user_features(self, dataset: Dataset) -> NDArray[np.float32]:
@@ -68,10 +70,24 @@ class TwoStage:
             found.candidates,
             np.zeros((len(histories), width_of(self.ranker.sizes.context_columns)), dtype=np.float32),
         )
-        scores = self.ranker(**tensors(inputs))[..., 0].numpy()
+        scores = Order.of(self.goals).keys(self.ranker(**tensors(inputs)).numpy())
         # A user who has nearly everything has fewer candidates than the others: what fills the row comes last.
         scores = np.where(np.isfinite(found.candidates.scores), scores, -np.inf)
         return found, np.argsort(-scores, axis=1, kind="stable")
+
+    def scores(self, profiles: Profiles) -> NDArray[np.floating]:
+        """The order of both stages as scores of every item, ``[B, items]``: candidates by the ranker, behind them what
+        else there is by retrieval."""
+        own = self.own.users[profiles.users] * (profiles.users != STRANGER)[:, None]
+        features = np.hstack([profiles.features, own.astype(np.float32)])
+        found, order = self.rank(profiles.histories, features)
+        candidates = found.candidates
+        scores: NDArray[np.floating] = found.scores - found.scores.max(axis=1, keepdims=True) - 1
+        ranked = np.take_along_axis(candidates.rows, order, axis=1)
+        places = np.arange(order.shape[1], 0, -1, dtype=scores.dtype)
+        shown = np.isfinite(np.take_along_axis(found.scores, ranked, axis=1))
+        np.put_along_axis(scores, ranked, np.where(shown, places, -np.inf), axis=1)
+        return scores
 
     def recommend(
         self, histories: Sequence[History], user_features: NDArray[np.float32], limit: int
@@ -95,25 +111,6 @@ def retrieve(
         transitions=transition_features(items, histories, rows),
     )
     return Retrieval(user_vectors=vectors, scores=scores, candidates=candidates)
-
-
-def places_of_both(
-    model: TwoStage, dataset: Dataset, events: NDArray[np.int64]
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """0-based place of each event's item after retrieval and after ranking, each ``[events]``.
-
-    What is not among the candidates stays where retrieval put it, behind them.
-    """
-    features = model.user_features(dataset)
-    after_retrieval, after_ranking = [], []
-    for batch in batches(events):
-        target = dataset.item_rows[batch]
-        found, order = model.rank(histories_before(dataset, batch), features[dataset.user_rows[batch]])
-        place = places_of(found.scores, target)
-        hit = np.take_along_axis(found.candidates.rows, order, axis=1) == target[:, None]
-        after_retrieval.append(place)
-        after_ranking.append(np.where(hit.any(axis=1), hit.argmax(axis=1), place))
-    return np.concatenate(after_retrieval), np.concatenate(after_ranking)
 
 
 def tensors(inputs: Inputs) -> dict[str, Tensor]:

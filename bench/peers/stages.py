@@ -14,6 +14,8 @@ from ranking_service.ranker import Candidates, OnnxRanker
 from ranking_service.selection import best_first
 from retrieval_service.index import FaissIndex
 from shortlist.bundle import Bundle
+from shortlist.inference.context import ContextEncoder
+from shortlist.inference.order import Order
 from shortlist.inference.rows import is_among
 from shortlist.inference.user_encoder import UserEncoder
 from shortlist.inference.users import ResolvedUser, UserQuery, resolve_user
@@ -35,7 +37,7 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """The answer to one user, best first: ids ``[LIMIT]`` and the first head's scores ``[LIMIT]``."""
+    """The answer to one user, best first: ids ``[LIMIT]`` and scores ``[LIMIT]``."""
 
     item_ids: NDArray[np.bytes_]
     scores: NDArray[np.float32]
@@ -72,17 +74,22 @@ class Ranking:
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle, self._ranker = bundle, OnnxRanker(bundle)
+        self._order = Order.of(bundle.manifest.goals)
+        self._no_context = ContextEncoder(bundle.manifest.context).encode({})
 
     def __call__(self, user_ids: Sequence[str], found: Found) -> list[Listed]:
         """A list for each user."""
         parts = zip(found.rows.astype(np.int64), found.scores, found.vectors, strict=True)
         candidates = [Candidates(rows=rows, scores=scores, user_vector=vector) for rows, scores, vector in parts]
-        heads = self._ranker.score(_resolve(self._bundle, user_ids), candidates)
-        return [self._best(one.rows, scores[:, 0]) for one, scores in zip(candidates, heads, strict=True)]
+        users = _resolve(self._bundle, user_ids)
+        columns = self._ranker.score(users, candidates, [self._no_context] * len(users))
+        return [self._best(one.rows, of_one) for one, of_one in zip(candidates, columns, strict=True)]
 
-    def _best(self, rows: NDArray[np.int64], scores: NDArray[np.float32]) -> Listed:
-        best = best_first(scores, LIMIT)
-        return Listed(item_ids=self._bundle.items.ids[rows[best]], scores=scores[best])
+    def _best(self, rows: NDArray[np.int64], columns: NDArray[np.float32]) -> Listed:
+        keys = self._order.keys(columns)
+        best = best_first(keys, LIMIT)
+        scores = self._order.scores(keys[best], self._order.predictions(columns[best]))
+        return Listed(item_ids=self._bundle.items.ids[rows[best]], scores=scores)
 
 
 def _resolve(bundle: Bundle, user_ids: Sequence[str]) -> list[ResolvedUser]:

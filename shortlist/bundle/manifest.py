@@ -12,10 +12,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from shortlist.bundle.json_reader import read_json
+from shortlist.bundle.ranker_columns import ContextColumn, Goal, check_context, check_goals
 from shortlist.bundle.store import is_bundle_id
 from shortlist.errors import BundleError
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 2**24
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -100,9 +101,9 @@ class Manifest:
     """Everything a service has to know before it opens the other files.
 
     ``encoder_history`` and ``ranker_history`` are how many of the latest interactions each model looks at;
-    ``value_mean`` and ``value_std`` are in the unit of the interactions' values; ``heads`` are the columns of the
-    ranker's output, and the first of them makes the order. ``forced`` is empty, or by what the bundle was worse than
-    the one it replaced, where somebody published it all the same.
+    ``value_mean`` and ``value_std`` are in the unit of the interactions' values; ``goals`` are the columns of the
+    ranker's output, and ``context`` is what a call may say of itself. ``forced`` is empty, or by what the bundle was
+    worse than the one it replaced, where somebody published it all the same.
     """
 
     format_version: int
@@ -120,13 +121,19 @@ class Manifest:
     ranker_history: int
     value_mean: float
     value_std: float
-    heads: tuple[str, ...]
+    goals: tuple[Goal, ...]
     candidate_count: int
     index: IndexInfo
     metrics: Mapping[str, float]
     recipe: Mapping[str, Any]
     files: Mapping[str, FileDigest]
+    context: tuple[ContextColumn, ...] = ()
     forced: str = ""
+
+    @property
+    def heads(self) -> tuple[str, ...]:
+        """The goals by name, as answers list them."""
+        return tuple(goal.name for goal in self.goals)
 
     @classmethod
     def read(cls, directory: Path) -> Self:
@@ -166,7 +173,8 @@ class Manifest:
             _require(low <= getattr(self, name) <= high, name)
         _require(math.isfinite(self.value_mean), "value_mean")
         _require(0 < self.value_std < math.inf, "value_std")
-        _require(bool(self.heads), "heads")
+        check_goals(self.goals)
+        check_context(self.context)
         for name, digest in self.files.items():
             if not _FILE_NAME.fullmatch(name) or name == MANIFEST:
                 raise ValueError(f"it names {name[:80]!r}, which is not a file inside the bundle")

@@ -6,7 +6,9 @@ from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from shortlist.inference.context import Context
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
+from shortlist.type.v1.context_pb2 import ContextValue
 from shortlist.type.v1.source_pb2 import SOURCE_MODEL
 from shortlist.type.v1.user_pb2 import HistoryItem as HistoryMessage
 from shortlist.type.v1.user_pb2 import User
@@ -32,8 +34,9 @@ class HistoryItem:
 class Recommendation:
     """One item of a list.
 
-    ``score`` is what the order is made by, higher is better; ``heads`` is what each head of the ranker says;
-    ``source`` is "model" for the models' choice, "fallback" for a popular item, which has no scores.
+    ``score`` is what the order is made by, higher is better; ``heads`` is what the ranker predicts of each goal: of an
+    event its probability, of a value the value; ``source`` is "model" for the models' choice, "fallback" for a popular
+    item, which has no scores.
     """
 
     item_id: str
@@ -48,7 +51,8 @@ class Recommendations:
     """A list, best first, and the bundle that made it.
 
     ``found`` is below ``asked`` when the catalogue has no more that may be shown. ``unknown_items`` counts the ids sent
-    that the bundle does not know. ``degraded`` says why a stage was left out ("retrieval_timeout"), None when none was.
+    that the bundle does not know, ``unknown_context`` the names in the context. ``degraded`` says why a stage was left
+    out ("retrieval_timeout"), None when none was.
     """
 
     bundle_id: str
@@ -56,12 +60,21 @@ class Recommendations:
     asked: int
     found: int
     unknown_items: int
+    unknown_context: int
     degraded: str | None
 
 
 def user_message(user_id: str, history: Iterable[HistoryItem | str]) -> User:
     """The person; a history of plain ids is one without times, oldest first."""
     return User(user_id=user_id, history=[_history_message(item) for item in history])
+
+
+def context_message(context: Context | None) -> dict[str, ContextValue]:
+    """What the call says of itself."""
+    return {
+        name: ContextValue(text=value) if isinstance(value, str) else ContextValue(number=value)
+        for name, value in (context or {}).items()
+    }
 
 
 def read_recommendations(response: pb.RecommendResponse | pb.RankResponse) -> Recommendations:
@@ -72,6 +85,7 @@ def read_recommendations(response: pb.RecommendResponse | pb.RankResponse) -> Re
         asked=response.asked_count,
         found=response.found_count,
         unknown_items=response.unknown_item_count,
+        unknown_context=response.unknown_context_count,
         degraded=_degraded(response) if isinstance(response, pb.RecommendResponse) else None,
     )
 

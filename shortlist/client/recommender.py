@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Self, TypeVar
 
@@ -13,9 +13,10 @@ import grpc
 
 from shortlist.client.channels import AsyncChannels, Channels
 from shortlist.client.hedging import Hedging
-from shortlist.client.messages import HistoryItem, Recommendations, read_recommendations, user_message
+from shortlist.client.messages import HistoryItem, Recommendations, context_message, read_recommendations, user_message
 from shortlist.client.service_config import channel_options
 from shortlist.errors import ShortlistError
+from shortlist.inference.context import Context
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 from shortlist.security.settings import ClientSecurity
@@ -63,6 +64,8 @@ class Recommender:
         exclude: Iterable[str] = (),
         candidates: int = 0,
         keep_seen: bool = False,
+        order: Mapping[str, float] | None = None,
+        context: Context | None = None,
         timeout: float | None = None,
     ) -> Recommendations:
         """The best ``limit`` items for a user, both stages in one call.
@@ -74,6 +77,9 @@ class Recommender:
             exclude: items that may not be in the list.
             candidates: how many candidates to rank, up to 1000; 0 leaves it to the bundle.
             keep_seen: whether items of the history may be in the list.
+            order: powers by the names of goals, in place of the bundle's own: the best item is the one whose product of
+                predictions, each to its power, is the highest.
+            context: what the call says of itself, such as ``{"device": "tv", "hour": 20}``; texts and numbers.
             timeout: seconds for this call, in place of the client's own.
 
         Raises:
@@ -82,7 +88,7 @@ class Recommender:
             DeadlineExceeded: no answer within the timeout.
             ShortlistError: anything else, among it the use of a closed client.
         """
-        request = _recommend_request(user_id, history, limit, exclude, candidates, keep_seen)
+        request = _recommend_request(user_id, history, limit, exclude, candidates, keep_seen, order, context)
         return self._call(lambda stub: stub.Recommend, request, timeout)
 
     def rank(
@@ -92,10 +98,12 @@ class Recommender:
         user_id: str = "",
         history: Sequence[HistoryItem | str] = (),
         limit: int = 10,
+        order: Mapping[str, float] | None = None,
+        context: Context | None = None,
         timeout: float | None = None,
     ) -> Recommendations:
         """The best ``limit`` of the caller's own candidates, which come best first; raises as ``recommend`` does."""
-        request = _rank_request(item_ids, user_id, history, limit)
+        request = _rank_request(item_ids, user_id, history, limit, order, context)
         return self._call(lambda stub: stub.Rank, request, timeout)
 
     def close(self) -> None:
@@ -160,10 +168,12 @@ class AsyncRecommender:
         exclude: Iterable[str] = (),
         candidates: int = 0,
         keep_seen: bool = False,
+        order: Mapping[str, float] | None = None,
+        context: Context | None = None,
         timeout: float | None = None,
     ) -> Recommendations:
         """See :meth:`Recommender.recommend`."""
-        request = _recommend_request(user_id, history, limit, exclude, candidates, keep_seen)
+        request = _recommend_request(user_id, history, limit, exclude, candidates, keep_seen, order, context)
         return await self._call(lambda stub: stub.Recommend, request, timeout)
 
     async def rank(
@@ -173,10 +183,12 @@ class AsyncRecommender:
         user_id: str = "",
         history: Sequence[HistoryItem | str] = (),
         limit: int = 10,
+        order: Mapping[str, float] | None = None,
+        context: Context | None = None,
         timeout: float | None = None,
     ) -> Recommendations:
         """See :meth:`Recommender.rank`."""
-        request = _rank_request(item_ids, user_id, history, limit)
+        request = _rank_request(item_ids, user_id, history, limit, order, context)
         return await self._call(lambda stub: stub.Rank, request, timeout)
 
     async def close(self) -> None:
@@ -226,6 +238,8 @@ def _recommend_request(
     exclude: Iterable[str],
     candidates: int,
     keep_seen: bool,
+    order: Mapping[str, float] | None,
+    context: Context | None,
 ) -> pb.RecommendRequest:
     return pb.RecommendRequest(
         user=user_message(user_id, history),
@@ -233,13 +247,26 @@ def _recommend_request(
         exclude_item_ids=exclude,
         candidate_count=candidates,
         keep_seen=keep_seen,
+        order=order,
+        context=context_message(context),
     )
 
 
 def _rank_request(
-    item_ids: Sequence[str], user_id: str, history: Sequence[HistoryItem | str], limit: int
+    item_ids: Sequence[str],
+    user_id: str,
+    history: Sequence[HistoryItem | str],
+    limit: int,
+    order: Mapping[str, float] | None,
+    context: Context | None,
 ) -> pb.RankRequest:
-    return pb.RankRequest(user=user_message(user_id, history), item_ids=item_ids, limit=limit)
+    return pb.RankRequest(
+        user=user_message(user_id, history),
+        item_ids=item_ids,
+        limit=limit,
+        order=order,
+        context=context_message(context),
+    )
 
 
 def _require_open(closed: bool) -> None:

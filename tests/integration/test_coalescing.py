@@ -13,6 +13,7 @@ import pytest
 from demo.services import Running
 from ranking_service.ranker import Candidates, OnnxRanker
 from shortlist.bundle import Bundle
+from shortlist.inference.context import ContextEncoder
 from shortlist.inference.user_encoder import UserEncoder
 from shortlist.inference.users import ResolvedUser, UserQuery, resolve_user
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
@@ -52,8 +53,10 @@ def test_a_score_does_not_depend_on_who_is_ranked_beside_it(opened: Bundle, peop
         vector = encoder.encode([user.history], user.features)[0]
         rows = random.permutation(opened.manifest.item_count)[:40].astype(np.int64)
         lists.append(Candidates(rows=rows, scores=opened.items.vectors[rows] @ vector, user_vector=vector))
-    together = ranker.score(people, lists)
-    alone = np.concatenate([ranker.score([user], [one]) for user, one in zip(people, lists, strict=True)])
+    nothing = ContextEncoder(opened.manifest.context).encode({})
+    together = ranker.score(people, lists, [nothing] * len(people))
+    pairs = zip(people, lists, strict=True)
+    alone = np.concatenate([ranker.score([user], [one], [nothing]) for user, one in pairs])
     np.testing.assert_allclose(together, alone, rtol=_TOLERANCE, atol=_TOLERANCE)
 
 
@@ -67,11 +70,12 @@ def ranking(running: Running) -> Iterator[RankingServiceStub]:
 def _requests() -> list[pb.RecommendRequest]:
     known = [pb.RecommendRequest(user=User(user_id=f"u{user}"), limit=5 + user % 7) for user in range(40)]
     new = [User(history=[HistoryItem(item_id=f"i{item}") for item in range(first, 100, 9)]) for first in range(9)]
-    return [*known, *(pb.RecommendRequest(user=user, limit=10, candidate_count=30) for user in new)]
+    by_value = [pb.RecommendRequest(user=one.user, limit=10, order={"value": 1 + one.limit % 3}) for one in known[:20]]
+    return [*known, *by_value, *(pb.RecommendRequest(user=user, limit=10, candidate_count=30) for user in new)]
 
 
 def test_a_crowd_gets_the_lists_that_each_would_get_alone(ranking: RankingServiceStub) -> None:
-    """Sixteen at once, of several limits and candidate counts: the same items, scores to 1e-6, nothing degraded."""
+    """Sixteen at once, of several limits, counts and orders: the same items, scores to 1e-6, nothing degraded."""
     requests = _requests()
     alone = [ranking.Recommend(request, timeout=30) for request in requests]
     with ThreadPoolExecutor(16) as pool:

@@ -32,8 +32,8 @@ _METHODS: dict[str, type[Message]] = {
     f"{_RETRIEVAL}RetrieveRows": retrieval_pb.RetrieveRowsRequest,
 }
 _fuzz = settings(max_examples=_EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-# Ids that the planted data has, beside any others.
-_TEXTS = st.one_of(st.sampled_from(["u1", "i1", "i2", "untouched", ""]), st.text(max_size=300))
+# Ids and goals that the planted data has, beside any others.
+_TEXTS = st.one_of(st.sampled_from(["u1", "i1", "i2", "untouched", "", "like", "value"]), st.text(max_size=300))
 _NUMBERS = {
     FieldDescriptor.CPPTYPE_INT32: st.one_of(st.integers(0, 1100), st.integers(-(2**31), 2**31 - 1)),
     FieldDescriptor.CPPTYPE_INT64: st.integers(-(2**63), 2**63 - 1),
@@ -72,6 +72,10 @@ def _messages(descriptor: Any, bundle_id: str) -> st.SearchStrategy[dict[str, An
 
 
 def _values(field: FieldDescriptor, bundle_id: str) -> st.SearchStrategy[Any]:
+    if _is_map(field):
+        entry: Any = field.message_type
+        key, value = entry.fields
+        return st.dictionaries(_values(key, bundle_id), _values(value, bundle_id), max_size=70)
     if field.cpp_type == FieldDescriptor.CPPTYPE_MESSAGE:
         one: st.SearchStrategy[Any] = _messages(field.message_type, bundle_id)
     elif field.name == "bundle_id":
@@ -85,6 +89,10 @@ def _values(field: FieldDescriptor, bundle_id: str) -> st.SearchStrategy[Any]:
     return st.lists(one, max_size=12) if field.is_repeated else one
 
 
+def _is_map(field: Any) -> bool:  # noqa: ANN401 - one of two kinds
+    return field.message_type is not None and field.message_type.GetOptions().map_entry
+
+
 def _build(kind: type[Message], values: dict[str, Any]) -> bytes:
     message = kind()
     _fill(message, values)
@@ -95,7 +103,13 @@ def _fill(message: Message, values: dict[str, Any]) -> None:
     for name, value in values.items():
         field = message.DESCRIPTOR.fields_by_name[name]
         is_message = field.cpp_type == FieldDescriptor.CPPTYPE_MESSAGE
-        if is_message and field.is_repeated:
+        if _is_map(field):
+            for key, one in value.items():
+                if isinstance(one, dict):
+                    _fill(getattr(message, name)[key], one)
+                else:
+                    getattr(message, name)[key] = one
+        elif is_message and field.is_repeated:
             for one in value:
                 _fill(getattr(message, name).add(), one)
         elif is_message:

@@ -14,11 +14,13 @@ from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceSt
 from shortlist.serving.requests import (
     MAX_BATCH,
     MAX_BATCH_CANDIDATES,
+    MAX_CONTEXT,
     MAX_EXCLUDED,
     MAX_HISTORY,
     MAX_LIMIT,
     MAX_VALUE,
 )
+from shortlist.type.v1.context_pb2 import ContextValue
 from shortlist.type.v1.user_pb2 import HistoryItem, User
 
 pytestmark = pytest.mark.integration
@@ -32,6 +34,10 @@ def _user(items: int) -> User:
 def _valued(value: int) -> User:
     # One more is not to be told apart in 64 bits.
     return User(history=[HistoryItem(item_id="i1", value=float(value) * (1 if value == int(MAX_VALUE) else 2))])
+
+
+def _context(values: int) -> dict[str, ContextValue]:
+    return {f"name {number}": ContextValue(number=number) for number in range(values)}
 
 
 def _recommend(**fields: object) -> ranking.RecommendRequest:
@@ -66,6 +72,15 @@ _LIMITS: dict[str, tuple[int, Call]] = {
     "item_ids": (
         MAX_LIMIT,
         lambda rank, _, n: rank.Rank(ranking.RankRequest(limit=5, item_ids=["i1"] * n), timeout=30),
+    ),
+    "context": (MAX_CONTEXT, lambda rank, _, n: rank.Recommend(_recommend(context=_context(n)), timeout=30)),
+    "context['device']": (
+        MAX_ID_BYTES,
+        lambda rank, _, n: rank.Recommend(_recommend(context={"device": ContextValue(text="x" * n)}), timeout=30),
+    ),
+    "context['xxx": (
+        MAX_ID_BYTES,
+        lambda rank, _, n: rank.Recommend(_recommend(context={"x" * n: ContextValue(number=1.0)}), timeout=30),
     ),
     "similar_to.item_ids": (MAX_HISTORY, lambda _, find, n: find.Retrieve(_similar(n), timeout=30)),
     "user.history[0].value": (

@@ -35,6 +35,9 @@ categorical = ["country"]
 [split]
 ranker = 0.3
 refit = false
+[goals.like]
+[goals.value]
+kind = "value"
 [encoder]
 dimension = 16
 history = 16
@@ -50,9 +53,6 @@ hidden = 16
 epochs = 6
 batch_size = 16
 learning_rate = 0.005
-[goals.like]
-[goals.value]
-kind = "value"
 """
 _GENRES, _CHAIN, _USERS, _EVENTS = 4, 15, 120, 14
 

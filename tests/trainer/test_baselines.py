@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from shortlist.inference.history import History
 from trainer.data import Dataset
 from trainer.evaluation.baselines import BASELINES, baselines_for, content_knn, cooccurrence, ease, item_knn, popularity
-from trainer.evaluation.queries import Profiles
+from trainer.evaluation.queries import STRANGER, Profiles
 from trainer.histories import histories_before
 
 END = 1500
@@ -34,7 +34,11 @@ def profiles(planted: Dataset) -> Profiles:
 
 def profiles_of(histories: Sequence[History]) -> Profiles:
     """Strangers, of whom only the histories are known."""
-    return Profiles(histories=histories, features=np.zeros((len(histories), 1), dtype=np.float32))
+    return Profiles(
+        users=np.full(len(histories), STRANGER),
+        histories=histories,
+        features=np.zeros((len(histories), 1), dtype=np.float32),
+    )
 
 
 def summed(weights: NDArray[np.float64], histories: Sequence[History]) -> NDArray[np.float64]:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.bundle.bundle import RANKER, USER_ENCODER
+from shortlist.bundle.manifest import Manifest
 from shortlist.inference.model_inputs import encoder_inputs, ranker_inputs
 from shortlist.inference.onnx_session import OnnxSession
 from shortlist.serving.served_messages import bundle_message
@@ -20,8 +21,10 @@ from trainer.errors import DataError, TrainerError
 from trainer.evaluation.split import Split, held_out_events
 from trainer.export.bundle import export_bundle
 from trainer.export.checkpoint import load_two_stage
+from trainer.fit import fit_ranker
 from trainer.histories import histories_before
 from trainer.index.build import user_vectors
+from trainer.progress import Reporter
 from trainer.recipe import Index
 from trainer.two_stage import TwoStage
 
@@ -61,7 +64,10 @@ def test_a_bundle_opens_and_is_the_current_one(exported: Path, planted: Dataset,
     assert BundleStore(exported.parent).current() == exported
     assert bundle.bundle_id == exported.name
     assert bundle.manifest.metrics == {"two_stage/ndcg@10": 0.5}
-    assert bundle.manifest.heads == ("like", "value")
+    assert [(goal.name, goal.kind, goal.power) for goal in bundle.manifest.goals] == [
+        ("like", "event", 1.0),
+        ("value", "value", 0.0),
+    ]
     np.testing.assert_array_equal(bundle.items.vectors, final.encoded.vectors)
     np.testing.assert_array_equal(bundle.items.features, final.items.features)
     for user in (0, 57):
@@ -163,6 +169,30 @@ def test_a_model_read_back_recommends_the_same(exported: Path, final: TwoStage, 
     expected = final.recommend(histories, features, 10)
     np.testing.assert_array_equal(again.recommend(histories, features, 10), expected)
     assert again.recipe == final.recipe
+
+
+def test_what_a_ranker_learnt_of_its_own_is_in_the_bundle(
+    fitted: TwoStage,
+    planted: Dataset,
+    split: Split,
+    reporter: Reporter,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Proves that its numbers are named features of items and users, and are there again when the bundle is read."""
+    for export in ("export_encoder", "export_ranker"):
+        monkeypatch.setattr(f"trainer.export.bundle.{export}", lambda model, path: path.touch())
+    recipe = replace(fitted.recipe, index=Index(spec="Flat"))
+    recipe = replace(recipe, ranker=replace(recipe.ranker, embedding=2, epochs=1))
+    model = fit_ranker(fitted.encoded, planted, split, recipe, seed=0, reporter=reporter)
+    directory = export_bundle(model, planted, FIGURES, tmp_path)
+    manifest, again = Manifest.read(directory), load_two_stage(directory, planted, end=split.ranker_end)
+    assert manifest.item_features[-2:] == manifest.user_features[-2:] == ("its own~0", "its own~1")
+    assert model.own.items.any()
+    np.testing.assert_array_equal(np.load(directory / "item_features.npy")[:, -2:], model.own.items)
+    np.testing.assert_array_equal(np.load(directory / "user_features.npy")[:, -2:], model.own.users)
+    np.testing.assert_array_equal(again.user_features(planted), model.user_features(planted))
+    np.testing.assert_array_equal(again.items.features, model.items.features)
 
 
 def test_a_bundle_is_not_read_back_over_other_items(exported: Path, planted: Dataset) -> None:

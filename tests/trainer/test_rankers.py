@@ -1,62 +1,92 @@
 """What every ranker has to be, on planted data."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from numpy.typing import NDArray
+from torch import Tensor, nn
 
+from shortlist.bundle.bundle import RANKER
+from shortlist.bundle.transitions import FEATURE_COUNT
 from shortlist.inference.model_inputs import ranker_inputs
+from shortlist.inference.onnx_session import OnnxSession
 from trainer.data import Dataset
 from trainer.errors import RecipeError
 from trainer.evaluation.split import Split, held_out_events
-from trainer.fit import evaluate_two_stage, fit_two_stage
-from trainer.goals import goals_of, scales_of
+from trainer.export.bundle import user_tables
+from trainer.export.onnx_files import SIZES, export_ranker
+from trainer.fit import evaluate_two_stage, fit_ranker, fit_two_stage, ranker_training
 from trainer.histories import histories_before
 from trainer.progress import Reporter
-from trainer.rankers import BODIES, View, build_ranker
-from trainer.rankers.base import width_of
+from trainer.protocols.next_like import next_like_task
+from trainer.rankers import BODIES, RankerSizes, View, build_ranker
+from trainer.rankers.base import COUNTS, KNOWN, width_of
 from trainer.rankers.ntn_mlp import NtnMlp
 from trainer.recipe import Recipe
-from trainer.statistics import item_tables
-from trainer.training.ranker import RankerTraining, ranker_sizes
+from trainer.training.ranker import RankerFit
 from trainer.training.retrieved_examples import RetrievedExamples
 from trainer.two_stage import Retrieval, TwoStage, retrieve, tensors
 
-CHAIN, GENRES = 15, 4
+CHAIN, GENRES, OWN = 15, 4, 3
 OF_CANDIDATE, OF_HISTORY = "candidate_", "history_"
+
+
+Rows = NDArray[np.int64]
 
 
 @pytest.fixture(scope="module", params=BODIES)
 def model(
-    request: pytest.FixtureRequest, planted: Dataset, split: Split, recipe: Recipe, reporter: Reporter
+    request: pytest.FixtureRequest,
+    fitted: TwoStage,
+    planted: Dataset,
+    split: Split,
+    recipe: Recipe,
+    reporter: Reporter,
 ) -> TwoStage:
-    """Both stages, the second with each of the rankers."""
+    """Both stages, the second with each of the rankers, all of one encoder."""
     named = replace(recipe, ranker=replace(recipe.ranker, name=request.param))
-    return fit_two_stage(planted, split, named, seed=0, reporter=reporter)
+    return fit_ranker(fitted.encoded, planted, split, named, seed=0, reporter=reporter)
 
 
 @pytest.fixture(scope="module")
-def events(planted: Dataset, split: Split) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def few(model: TwoStage) -> Recipe:
+    """The ranker with numbers of its own for each user and item, and so few examples that it cannot meet them all."""
+    short = replace(model.recipe.ranker, embedding=OWN, examples=60, candidates=5, history=1, epochs=4)
+    return replace(model.recipe, ranker=short)
+
+
+@pytest.fixture(scope="module")
+def own(few: Recipe, fitted: TwoStage, planted: Dataset, split: Split, reporter: Reporter) -> TwoStage:
+    """Both stages of that recipe."""
+    return fit_ranker(fitted.encoded, planted, split, few, seed=0, reporter=reporter)
+
+
+@pytest.fixture(scope="module")
+def events(planted: Dataset, split: Split) -> Rows:
     """Events of the test."""
     return held_out_events(planted, split)
 
 
 @pytest.fixture(scope="module")
-def found(model: TwoStage, planted: Dataset, events: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Retrieval:
+def found(fitted: TwoStage, planted: Dataset, events: Rows) -> Retrieval:
     """What the first stage found for them."""
     features = planted.known_user_features[planted.user_rows[events]]
-    return retrieve(model.encoded, model.items, histories_before(planted, events), features, 40)
+    return retrieve(fitted.encoded, fitted.items, histories_before(planted, events), features, 40)
 
 
 @pytest.fixture
-def inputs(
-    model: TwoStage, planted: Dataset, events: np.ndarray[tuple[int], np.dtype[np.int64]], found: Retrieval
-) -> dict[str, Tensor]:
+def inputs(model: TwoStage, planted: Dataset, events: Rows, found: Retrieval) -> dict[str, Tensor]:
     """What the second stage is given."""
+    return inputs_of(model, planted, events, found)
+
+
+def inputs_of(model: TwoStage, planted: Dataset, events: Rows, found: Retrieval) -> dict[str, Tensor]:
+    """What the second stage of a model is given of the events."""
     histories = histories_before(planted, events)
-    features = planted.known_user_features[planted.user_rows[events]]
+    features = model.user_features(planted)[planted.user_rows[events]]
     nothing = np.zeros((len(events), 0), dtype=np.float32)
     return tensors(ranker_inputs(model.items, histories, 8, found.user_vectors, features, found.candidates, nothing))
 
@@ -108,15 +138,122 @@ def test_missing_values_give_finite_scores(model: TwoStage, inputs: dict[str, Te
 
 def test_what_was_planted_is_learnt(model: TwoStage, planted: Dataset, split: Split) -> None:
     """Proves that the order is better after ranking: which item follows crosses the candidate with the history."""
-    figures = evaluate_two_stage(model, planted, split)
+    figures = evaluate_two_stage(model, next_like_task(planted, split))
     assert figures["two_stage"]["ndcg@10"] > 0.8
     assert figures["two_stage"]["ndcg@10"] >= figures["retrieval"]["ndcg@10"] - 0.01
+
+
+def test_a_stranger_is_ranked_by_what_they_did(model: TwoStage, planted: Dataset, events: Rows) -> None:
+    """Proves that where the features of users are missing there is a learnt default: the order is as good without."""
+    histories, wanted = histories_before(planted, events), planted.item_rows[events][:, None]
+    found, order = model.rank(histories, np.zeros_like(model.user_features(planted)[planted.user_rows[events]]))
+    offered = np.take_along_axis(found.candidates.rows, order, axis=1)[:, :10]
+    assert (offered == wanted).any(axis=1).mean() > 0.85
+
+
+def test_of_whom_nothing_is_known_the_scores_are_finite(model: TwoStage, inputs: dict[str, Tensor]) -> None:
+    """Proves that a request without user, vector or history ranks, and not all candidates alike."""
+    nothing = {name: torch.zeros_like(tensor) for name, tensor in inputs.items() if not name.startswith(OF_CANDIDATE)}
+    scores = scored(model, inputs | nothing)
+    assert scores.isfinite().all()
+    assert (scores.std(dim=1) > 1e-3).all()
+
+
+def test_the_context_may_be_missing_and_counts_where_it_is_not(model: TwoStage) -> None:
+    """Proves that a ranker of data without tables, but with a context, reads the context, and is finite without."""
+    sizes = sizes_without_tables(model.ranker.sizes)
+    ranker = build_ranker(model.recipe.ranker, sizes).eval()
+    random = torch.Generator().manual_seed(0)
+    for weights in ranker.parameters():
+        nn.init.normal_(weights, std=0.3, generator=random)
+    given = {
+        "user_vectors": torch.randn(2, 16, generator=random),
+        "user_features": torch.zeros(2, 1),
+        "context": torch.eye(3)[:2],
+        "history_vectors": torch.randn(2, 4, 16, generator=random),
+        "history_features": torch.rand(2, 4, sizes.counted, generator=random),
+        "history_values": torch.full((2, 4), torch.nan),
+        "history_mask": torch.ones(2, 4),
+        "candidate_vectors": torch.randn(2, 5, 16, generator=random),
+        "candidate_features": torch.rand(2, 5, sizes.counted, generator=random),
+        "candidate_transitions": torch.rand(2, 5, FEATURE_COUNT, generator=random),
+        "candidate_scores": torch.randn(2, 5, generator=random),
+        "candidate_places": torch.arange(5.0).expand(2, -1),
+    }
+    with torch.no_grad():
+        scores, without = ranker(**given), ranker(**given | {"context": torch.zeros(2, 3)})
+    assert scores.isfinite().all()
+    assert without.isfinite().all()
+    assert ((scores - without).abs() > 1e-3).any(dim=(1, 2)).all()
+
+
+def sizes_without_tables(sizes: RankerSizes) -> RankerSizes:
+    """Items that are only counted, users who are only known, and a device that each request is made with."""
+    counted = {COUNTS: sizes.item_columns[COUNTS]}
+    content = np.zeros(sizes.counted, dtype=np.bool_)
+    device = {"device": slice(0, 3)}
+    return replace(
+        sizes, user_columns={KNOWN: slice(0, 1)}, item_columns=counted, context_columns=device, content=content
+    )
+
+
+def test_the_exported_ranker_says_what_pytorch_says(model: TwoStage, inputs: dict[str, Tensor], tmp_path: Path) -> None:
+    """Proves parity at 1, 2, 7 and 500 candidates, which the export refuses without, and for real users."""
+    assert SIZES == (1, 2, 7, 500)
+    export_ranker(model, tmp_path / RANKER)
+    exported = OnnxSession(tmp_path / RANKER).run({name: tensor.numpy() for name, tensor in inputs.items()})
+    np.testing.assert_allclose(exported, scored(model, inputs).numpy(), rtol=1e-4, atol=1e-4)
+
+
+def test_the_same_seed_gives_the_same_ranker(
+    few: Recipe, own: TwoStage, planted: Dataset, split: Split, reporter: Reporter
+) -> None:
+    """Proves that a run can be repeated to the last bit of its losses and weights, and that the seed is what it is."""
+    again, other = (fit_ranker(own.encoded, planted, split, few, seed=seed, reporter=reporter) for seed in (0, 1))
+    assert again.log == own.log
+    assert other.log != own.log
+    weights = own.ranker.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in again.ranker.state_dict().items())
+    np.testing.assert_array_equal(again.own.items, own.own.items)
+
+
+def test_a_ranker_learns_numbers_of_its_own_of_those_it_meets(
+    own: TwoStage, few: Recipe, planted: Dataset, split: Split, reporter: Reporter
+) -> None:
+    """Proves that they are served behind the features, and are zeros of all items and users that training never met."""
+    training = ranker_training(own.encoded, planted, split, few, seed=0, reporter=reporter)
+    places, given = training.examples.usable, training.examples.inputs
+    candidates = np.unique(given.candidates.rows[places])
+    histories = given.histories.latest_first(places, few.ranker.history).rows
+    never = np.setdiff1d(np.arange(len(planted.item_ids)), np.union1d(candidates, histories))
+    learnt, strangers = own.own.items, np.setdiff1d(planted.user_rows, given.user_rows[places])
+    assert min(len(never), len(strangers)) > 0
+    assert not learnt[never].any()
+    assert not own.own.users[strangers].any()
+    assert learnt[candidates].any(axis=1).mean() > 0.9
+    assert own.own.users.any()
+    np.testing.assert_array_equal(own.items.features[:, -OWN:], learnt)
+    tables = user_tables(planted, own.user_features(planted))
+    np.testing.assert_array_equal(tables.features[:, -OWN:], own.own.users)
+
+
+def test_what_a_ranker_learns_of_its_own_counts(
+    own: TwoStage, planted: Dataset, events: Rows, found: Retrieval
+) -> None:
+    """Proves that scores read the own numbers of the user and of the item, and are finite for who has none of them."""
+    inputs = inputs_of(own, planted, events, found)
+    for name in ("user_features", "candidate_features"):
+        without = inputs[name].clone()
+        without[..., -OWN:] = 0.0
+        scores = scored(own, inputs | {name: without})
+        assert scores.isfinite().all()
+        assert not torch.equal(scores, scored(own, inputs))
 
 
 def test_the_value_head_tells_the_value(
     model: TwoStage,
     planted: Dataset,
-    events: np.ndarray[tuple[int], np.dtype[np.int64]],
+    events: Rows,
     found: Retrieval,
     inputs: dict[str, Tensor],
 ) -> None:
@@ -178,6 +315,18 @@ def first_layer(body: NtnMlp, user_D: Tensor, item: Tensor) -> Tensor:
     return torch.addmv(body.from_user.bias, weight, joined)
 
 
+def test_training_shows_known_users_as_strangers(
+    fitted: TwoStage, planted: Dataset, split: Split, recipe: Recipe, reporter: Reporter
+) -> None:
+    """Proves that about a fifth of the examples come without their user's features: there the default is learnt."""
+    training = ranker_training(fitted.encoded, planted, split, recipe, seed=0, reporter=reporter)
+    fit, shown = RankerFit(training, training.examples.usable), list[Tensor]()
+    fit.ranker.register_forward_pre_hook(lambda _, __, inputs: shown.append(inputs["user_features"]), with_kwargs=True)
+    fit.epoch(reporter, "epoch")
+    strangers = (torch.cat(shown) == 0).all(dim=1).float().mean()
+    assert 0.15 < strangers < 0.25
+
+
 def test_a_name_that_no_ranker_has_is_refused(fitted: TwoStage, recipe: Recipe) -> None:
     """Proves that the message names the section and the rankers that there are."""
     with pytest.raises(RecipeError, match=r"\[ranker\] name: no ranker 'oracle'; there are .*ntn_mlp"):
@@ -191,14 +340,10 @@ def test_the_validation_counts_what_retrieval_missed(
 
     With one candidate a hit is at the first place, so that the figure is the share of late likes that are found.
     """
-    before = item_tables(planted, split.encoder_end, recipe.statistics, fitted.encoded.vectors)
-    events = np.arange(split.encoder_end, split.ranker_end)
-    events = events[planted.position[events] >= 1]
-    goals = goals_of(recipe, planted)
-    examples = RetrievedExamples.of(planted, fitted.encoded, before, events, 1, goals)
-    sizes = ranker_sizes(planted, before, scales_of(goals, examples.targets), {}, 0)
-    short, users = replace(recipe.ranker, epochs=1), len(planted.user_ids)
-    training = RankerTraining(examples, before, users, sizes, goals, short, seed=0)
+    short = replace(recipe, ranker=replace(recipe.ranker, candidates=1, epochs=1))
+    training = ranker_training(fitted.encoded, planted, split, short, seed=0, reporter=reporter)
+    examples = training.examples
+    assert isinstance(examples, RetrievedExamples)
     training.run(reporter)
     found = np.flatnonzero(examples.chosen >= 0)
     late = slice(found[int(len(found) * 0.8)], None)

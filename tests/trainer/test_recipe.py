@@ -5,8 +5,13 @@ from pathlib import Path
 
 import pytest
 
+import trainer
+from trainer.encoders import ENCODERS
 from trainer.errors import RecipeError
+from trainer.rankers import BODIES
 from trainer.recipe import Recipe
+
+SHIPPED = sorted((Path(trainer.__path__[0]) / "recipes").glob("*.toml"))
 
 MINIMAL = """
 [interactions]
@@ -37,6 +42,19 @@ def test_ten_lines_are_a_recipe_and_the_rest_has_defaults(tmp_path: Path) -> Non
     assert recipe.items.multi_valued == ("tags",)
     assert recipe.users is None
     assert (recipe.encoder.name, recipe.ranker.name, recipe.index.spec) == ("transformer", "ntn_mlp", None)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_recipe_names_what_there_is(path: Path) -> None:
+    """Proves that each can be read, and that there are such an encoder and such a ranker."""
+    recipe = Recipe.read(path)
+    assert recipe.encoder.name in ENCODERS
+    assert recipe.ranker.name in BODIES
+
+
+def test_every_ranker_has_a_recipe() -> None:
+    """Proves that each can be tried without a line of one's own."""
+    assert {Recipe.read(path).ranker.name for path in SHIPPED} == set(BODIES)
 
 
 def test_an_empty_file_is_the_default_recipe(tmp_path: Path) -> None:

@@ -1,20 +1,20 @@
 """The context of impressions: columns as they were read, and what a ranker is given of them."""
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import accumulate
 from typing import Self
 
 import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from shortlist.bundle.ranker_columns import CATEGORICAL, NUMERIC, ContextColumn
+from shortlist.inference.context import encode_contexts
 from trainer.data.cells import measures, words
 from trainer.data.tables import Table
 from trainer.recipe import Impressions as ImpressionsRecipe
 
 _CATEGORIES = 256
-_LEAST_SPREAD = 1e-6
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -66,61 +66,34 @@ class Context:
             numbers=self.numbers[places],
         )
 
+    def learnt_columns(self) -> tuple[ContextColumn, ...]:
+        """What a ranker that learns from these requests knows of each column: the categories and the scale in them.
 
-@dataclass(frozen=True, kw_only=True, eq=False)
-class ContextVectors:
-    """How a context becomes numbers: a one for each known category, and of numbers the deviation and a one.
+        A column is left out that says nothing in any of them; of many categories the most frequent are known.
+        """
+        texts = zip(self.categorical, self.categories, self.codes.T, strict=True)
+        numbers = zip(self.numeric, self.numbers.T, strict=True)
+        columns = [*(_categorical(*one) for one in texts), *(_numeric(*one) for one in numbers)]
+        return tuple(column for column in columns if column is not None)
 
-    ``known`` are for each categorical column its categories, of which ``places`` says where each is among those that
-    were read; ``means`` and ``spreads`` are of the numeric columns.
-    """
-
-    categorical: Mapping[str, tuple[str, ...]]
-    numeric: Mapping[str, tuple[float, float]]
-    places: tuple[NDArray[np.int64], ...]
-
-    @classmethod
-    def learnt(cls, context: Context) -> Self:
-        """From the requests that are learnt from: what never occurs in them is unknown, as is what is rare."""
-        kept, places = {}, []
-        for name, categories, codes in zip(context.categorical, context.categories, context.codes.T, strict=True):
-            counts = np.bincount(codes[codes >= 0], minlength=len(categories))
-            frequent = np.sort(np.argsort(-counts, kind="stable")[:_CATEGORIES])
-            frequent = frequent[counts[frequent] > 0]
-            kept[name] = tuple(categories[place] for place in frequent)
-            place = np.full(len(categories) + 1, -1)
-            place[frequent] = np.arange(len(frequent))
-            places.append(place)
-        numeric = {
-            name: _scale(numbers[np.isfinite(numbers)])
-            for name, numbers in zip(context.numeric, context.numbers.T, strict=True)
+    def encoded(self, columns: Sequence[ContextColumn]) -> NDArray[np.float32]:
+        """What the ranker is given of each request, ``[n, K]``."""
+        texts = {
+            name: np.array([*categories, None], dtype=object)[codes]
+            for name, categories, codes in zip(self.categorical, self.categories, self.codes.T, strict=True)
         }
-        return cls(categorical=kept, numeric=numeric, places=tuple(places))
-
-    @property
-    def columns(self) -> dict[str, slice]:
-        """By the name of each column, its part of the vector; one without a known category has none."""
-        widths = {name: len(one) for name, one in self.categorical.items()} | dict.fromkeys(self.numeric, 2)
-        ends = list(accumulate(widths.values()))
-        return {name: slice(end - width, end) for (name, width), end in zip(widths.items(), ends, strict=True) if width}
-
-    def of(self, context: Context) -> NDArray[np.float32]:
-        """The vectors ``[n, K]`` of requests; what is unknown or missing is zeros."""
-        count, columns = len(context.codes), self.columns
-        vectors = np.zeros((count, max((part.stop for part in columns.values()), default=0)), dtype=np.float32)
-        for name, places, codes in zip(self.categorical, self.places, context.codes.T, strict=True):
-            place = places[codes]
-            known = np.flatnonzero(place >= 0)
-            if len(known):
-                vectors[known, columns[name].start + place[known]] = 1.0
-        for (name, (mean, spread)), numbers in zip(self.numeric.items(), context.numbers.T, strict=True):
-            known = np.flatnonzero(np.isfinite(numbers))
-            vectors[known, columns[name].start] = (numbers[known] - mean) / spread
-            vectors[known, columns[name].start + 1] = 1.0
-        return vectors
+        return encode_contexts(columns, texts | dict(zip(self.numeric, self.numbers.T, strict=True)), len(self.codes))
 
 
-def _scale(known: NDArray[np.float32]) -> tuple[float, float]:
+def _categorical(name: str, categories: Sequence[str], codes: NDArray[np.int64]) -> ContextColumn | None:
+    counts = np.bincount(codes[codes >= 0], minlength=len(categories))
+    frequent = np.sort(np.argsort(-counts, kind="stable")[:_CATEGORIES])
+    known = tuple(categories[place] for place in frequent if counts[place])
+    return ContextColumn(name=name, kind=CATEGORICAL, categories=known) if known else None
+
+
+def _numeric(name: str, numbers: NDArray[np.float32]) -> ContextColumn | None:
+    known = numbers[np.isfinite(numbers)].astype(np.float64)
     if not len(known):
-        return 0.0, 1.0
-    return float(known.mean()), max(float(known.std()), _LEAST_SPREAD)
+        return None
+    return ContextColumn(name=name, kind=NUMERIC, mean=float(known.mean()), std=float(known.std()) or 1.0)

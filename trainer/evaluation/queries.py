@@ -10,11 +10,17 @@ from numpy.typing import NDArray
 from shortlist.inference.history import History
 from trainer.data import Dataset
 
+STRANGER = -1
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Profiles:
-    """What is known of B users who ask: a history each, which may be empty, and ``features`` ``[B, UF]``."""
+    """What is known of B users who ask.
 
+    Their rows ``[B]`` or STRANGER, a history each, which may be empty, and ``features`` ``[B, UF]``.
+    """
+
+    users: NDArray[np.int64]
     histories: Sequence[History]
     features: NDArray[np.float32]
 
@@ -73,7 +79,7 @@ class Queries:
             )
             for start, end in self.histories
         ]
-        return Profiles(histories=histories, features=self.dataset.known_user_features[self.users])
+        return Profiles(users=self.users, histories=histories, features=self.dataset.known_user_features[self.users])
 
     def wanted(self) -> NDArray[np.bool_]:
         """What is to be found, ``[Q, items]``."""

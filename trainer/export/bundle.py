@@ -101,7 +101,7 @@ def _manifest(
         ranker_history=model.recipe.ranker.history,
         value_mean=model.items.value_mean,
         value_std=model.items.value_std,
-        heads=tuple(goal.name for goal in model.ranker.sizes.goals),
+        goals=model.goals,
         candidate_count=model.recipe.ranker.candidates,
         index=index,
         metrics=flat(figures),

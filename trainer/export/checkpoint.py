@@ -61,7 +61,9 @@ def load_two_stage(directory: Path, dataset: Dataset, end: int) -> TwoStage:
         own = OwnTables(items=weights[_OWN_ITEMS], users=_of_users(directory, dataset, weights[_OWN_USERS]))
         ranker = build_ranker(recipe.ranker, ranker_sizes(dataset, items, goals, {}, own.width))
         _load(ranker, "ranker", weights)
-    return TwoStage(recipe=recipe, encoded=encoded, items=with_own(items, own), ranker=ranker.eval(), own=own)
+    return TwoStage(
+        goals=manifest.goals, recipe=recipe, encoded=encoded, items=with_own(items, own), ranker=ranker.eval(), own=own
+    )
 
 
 def _load(module: nn.Module, name: str, weights: np.lib.npyio.NpzFile) -> None:

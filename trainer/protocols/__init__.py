@@ -21,7 +21,7 @@ PROTOCOLS: dict[str, Callable[[Dataset, Recipe, Path], Task]] = {
     "cold-users": cold_users,
 }
 
-TWO_STAGE = "next-like"
-"""The protocol that both stages are measured by."""
+DEFAULT = "next-like"
+"""The protocol that a bundle is measured by."""
 
-__all__ = ["PROTOCOLS", "TWO_STAGE", "Task"]
+__all__ = ["DEFAULT", "PROTOCOLS", "Task"]

@@ -34,4 +34,5 @@ def leave_one_out(dataset: Dataset, recipe: Recipe, data: Path) -> Task:
         test=Queries(dataset=ordered, users=users, histories=known[users], targets=test[users]),
         metrics=METRICS,
         chosen_by="ndcg@10",
+        both_stages=True,
     )

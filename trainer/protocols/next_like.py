@@ -28,6 +28,7 @@ def next_like_task(dataset: Dataset, split: Split) -> Task:
         test=Queries.of_events(dataset, held_out_events(dataset, split)),
         metrics=METRICS,
         chosen_by=CHOSEN_BY,
+        both_stages=True,
     )
 
 

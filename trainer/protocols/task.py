@@ -19,7 +19,7 @@ class Task:
     The data set's events are ordered so that the first ``learn_end`` of them are to be learnt from, and those up to
     ``known_end`` are known by the time of the test. The settings, and the epoch, are those with the best ``chosen_by``
     of the ``metrics`` on the validation. With ``refit`` the model is then trained anew on all that is known, for as
-    many epochs.
+    many epochs. With ``both_stages`` there is a ranker, which learns from the events between the two ends.
     """
 
     dataset: Dataset
@@ -30,6 +30,7 @@ class Task:
     metrics: tuple[str, ...]
     chosen_by: str
     refit: bool = False
+    both_stages: bool = False
 
     def __post_init__(self) -> None:
         for name, queries in {"validation": self.validation, "test": self.test}.items():

@@ -5,11 +5,21 @@ from collections.abc import Callable
 
 from trainer.errors import RecipeError
 from trainer.rankers.base import Body, Columns, GoalScale, RankerSizes, View
+from trainer.rankers.dcn_v2 import DcnV2
+from trainer.rankers.final_mlp import FinalMlp
 from trainer.rankers.ntn_mlp import NtnMlp
 from trainer.rankers.ranker import Ranker, SharedBody
+from trainer.rankers.wide_deep import WideDeep
+from trainer.rankers.xdeepfm import XDeepFm
 from trainer.recipe import Ranker as RankerRecipe
 
-BODIES: dict[str, Callable[[RankerRecipe, RankerSizes], Body]] = {"ntn_mlp": NtnMlp}
+BODIES: dict[str, Callable[[RankerRecipe, RankerSizes], Body]] = {
+    "dcn_v2": DcnV2,
+    "final_mlp": FinalMlp,
+    "ntn_mlp": NtnMlp,
+    "wide_deep": WideDeep,
+    "xdeepfm": XDeepFm,
+}
 
 
 def build_ranker(recipe: RankerRecipe, sizes: RankerSizes) -> Ranker:

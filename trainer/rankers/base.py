@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shortlist.bundle.transitions import FEATURE_COUNT as TRANSITIONS
-from trainer.rankers.crossing import MATCH_FEATURES, SIMILARITY_FEATURES
+from trainer.rankers.crossing import MATCH_FEATURES, OWN_FEATURES, SIMILARITY_FEATURES
 
 Columns = Mapping[str, slice]
 COUNTS, KNOWN, RATES, OWN = "its counts", "is known", "its rates", "its own"
-"""Names of columns that no table has: what is counted of an item comes first; that a user is no stranger, what is counted of
-them and what the ranker learns of each row by itself last."""
+"""Names of columns that no table has: what is counted of an item comes first; that a user is no stranger, what is
+counted of them, and what the ranker learns of each row by itself, last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +79,7 @@ class RankerSizes:
                 "transitions": TRANSITIONS,
                 "similarity": SIMILARITY_FEATURES,
                 "match": MATCH_FEATURES,
+                OWN: OWN_FEATURES if OWN in self.item_columns else 0,
                 COUNTS: self.counted,
                 "retrieval": 2,
                 "history": 2,

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.rankers.base import OWN, RankerSizes, View, width_of
-from trainer.rankers.crossing import MATCH_FEATURES, match_features, similarity_features
+from trainer.rankers.crossing import MATCH_FEATURES, match_features, own_features, similarity_features
 
 _PROBABILITIES = 4
 _LEAST_PROBABILITY = 1e-4
@@ -74,11 +74,16 @@ class Viewer(nn.Module):
             transitions_BCX[..., _PROBABILITIES:],
             similarity_features(candidates_BCD, inputs["history_vectors"], mask_BH),
             self._matches(items_BCF, inputs["history_features"], values_BH, mask_BH),
+            *self._own(items_BCF, inputs["history_features"], mask_BH),
             items_BCF @ self.statistics_FS,
             own_BC2,
             history_BC2,
         ]
         return torch.cat(parts, dim=-1)
+
+    def _own(self, items_BCF: Tensor, history_BHF: Tensor, mask_BH: Tensor) -> list[Tensor]:
+        columns = self.sizes.item_columns.get(OWN)
+        return [] if columns is None else [own_features(items_BCF[..., columns], history_BHF[..., columns], mask_BH)]
 
     def _matches(self, items_BCF: Tensor, history_BHF: Tensor, values_BH: Tensor, mask_BH: Tensor) -> Tensor:
         if not self.sizes.content.any():

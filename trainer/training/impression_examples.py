@@ -9,11 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shortlist.bundle.ranker_columns import ContextColumn
 from shortlist.bundle.tables import ItemTables
 from shortlist.bundle.transitions import FEATURE_COUNT
 from shortlist.inference.model_inputs import CandidateLists, transition_features
 from trainer.data import Dataset
-from trainer.data.context import ContextVectors
 from trainer.data.impressions import Impressions
 from trainer.encode import Encoded
 from trainer.evaluation.outcomes import figures_of_events, figures_of_values
@@ -45,7 +45,7 @@ class ImpressionExamples(RankerExamples):
         counted: Counted,
         encoded: Encoded,
         items: ItemTables,
-        context_vectors: ContextVectors,
+        context_columns: tuple[ContextColumn, ...],
     ) -> Self:
         """Examples of impressions; ``items`` must not know of anything after the first of them."""
         vectors = _user_vectors(dataset, shown, histories, encoded)
@@ -57,7 +57,7 @@ class ImpressionExamples(RankerExamples):
             user_features=dataset.known_user_features,
             user_rates=counted.users,
             context=shown.context,
-            context_vectors=context_vectors,
+            context_columns=context_columns,
             candidates=CandidateLists(
                 rows=rows_NC,
                 scores=np.einsum("nd,nd->n", vectors, encoded.vectors[shown.item_rows])[:, None],
@@ -91,7 +91,9 @@ class ImpressionExamples(RankerExamples):
         for place, (goal, scale) in enumerate(zip(goals.values(), scales, strict=True)):
             column_B, wanted_B = columns_BCG[:, 0, place], targets_BG[:, place]
             if scale.is_value:
-                loss_B = losses.error_of_values((column_B - scale.mean) / scale.std, (wanted_B - scale.mean) / scale.std)
+                loss_B = losses.error_of_values(
+                    (column_B - scale.mean) / scale.std, (wanted_B - scale.mean) / scale.std
+                )
             else:
                 loss_B = losses.log_loss(column_B, wanted_B)
             total = total + goal.weight * losses.weighted_mean(loss_B, wanted_B.isfinite().float())
@@ -138,9 +140,7 @@ def _scale(name: str, known: NDArray[np.float32], *, is_value: bool) -> GoalScal
     return GoalScale(name=name, mean=math.log(rate / (1 - rate)))
 
 
-def _user_vectors(
-    dataset: Dataset, shown: Impressions, histories: Spans, encoded: Encoded
-) -> NDArray[np.float32]:
+def _user_vectors(dataset: Dataset, shown: Impressions, histories: Spans, encoded: Encoded) -> NDArray[np.float32]:
     """``[n, D]``; between two things that a user does, their vector is the same."""
     keys = np.stack([shown.user_rows, histories.ends, histories.without], axis=1)
     _, first, owner = np.unique(keys, axis=0, return_index=True, return_inverse=True)

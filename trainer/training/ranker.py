@@ -125,8 +125,11 @@ class RankerFit:
             self._own.begin(*training.examples.inputs.met(places))
         self._terms = PositionTerms(training.examples.positions[places], training.sizes.goals)
         self.ranker.scale_by(self._inputs(places[:: max(1, len(places) // _SAMPLE)]))
-        parameters = [part for one in (self.ranker, self._own, self._terms) for part in one.parameters()]
-        self._optimiser = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+        shrinking = {"params": list(self._own.parameters()), "weight_decay": recipe.embedding_decay}
+        others = {"params": [*self.ranker.parameters(), *self._terms.parameters()]}
+        self._optimiser = torch.optim.AdamW(
+            [others, shrinking], lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+        )
         self._steps = recipe.epochs * math.ceil(len(places) / recipe.batch_size)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimiser, self._rate)
 

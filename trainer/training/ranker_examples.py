@@ -9,9 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shortlist.bundle.ranker_columns import ContextColumn
 from shortlist.bundle.tables import ItemTables
 from shortlist.inference.model_inputs import CandidateLists, inputs_of_rows
-from trainer.data.context import Context, ContextVectors
+from trainer.data.context import Context
 from trainer.goals import Goals
 from trainer.histories import Spans
 from trainer.rankers.base import GoalScale
@@ -28,8 +29,8 @@ class RankerInputs:
 
     ``user_rows`` and ``user_vectors`` are ``[n]`` and ``[n, D]``; the rows are of ``user_features`` ``[users, U]``, -1
     for a stranger. ``user_rates`` ``[n, R]`` are of the time of the example, as are ``counted`` ``[n, C, S]``, which
-    then stand in the place of what the tables count of a candidate. ``context`` is given as ``context_vectors`` have
-    it.
+    then stand in the place of what the tables count of a candidate. The ranker knows of the ``context``
+    what ``context_columns`` have.
     """
 
     histories: Spans
@@ -38,7 +39,7 @@ class RankerInputs:
     user_features: NDArray[np.float32]
     user_rates: NDArray[np.float32]
     context: Context
-    context_vectors: ContextVectors
+    context_columns: tuple[ContextColumn, ...]
     candidates: CandidateLists
     counted: NDArray[np.float32] | None = None
 
@@ -60,7 +61,7 @@ class RankerInputs:
         known = known & (users >= 0)
         features = np.hstack([self.user_features[users], self.user_rates[places]]) * known[:, None].astype(np.float32)
         history = self.histories.latest_first(places, length)
-        context = self.context_vectors.of(self.context.at(places))
+        context = self.context.at(places).encoded(self.context_columns)
         gathered = inputs_of_rows(items, history, self.user_vectors[places], features, part, context)
         if self.counted is not None:
             gathered["candidate_features"][..., : self.counted.shape[-1]] = self.counted[places]

@@ -12,7 +12,7 @@ from shortlist.bundle.tables import ItemTables
 from shortlist.bundle.transitions import FEATURE_COUNT
 from shortlist.inference.model_inputs import CandidateLists
 from trainer.data import Dataset
-from trainer.data.context import Context, ContextVectors
+from trainer.data.context import Context
 from trainer.encode import Encoded
 from trainer.evaluation.metrics import report
 from trainer.evaluation.rankings import batches
@@ -58,15 +58,14 @@ class RetrievedExamples(RankerExamples):
             rows[part], scores[part] = found.candidates.rows, _finite(found.candidates.scores)
             transitions[part], vectors[part] = found.candidates.transitions, found.user_vectors
         hit = rows == dataset.item_rows[events][:, None]
-        nothing = Context.none(len(events))
         inputs = RankerInputs(
             histories=Spans.before(dataset, events),
             user_rows=users,
             user_vectors=vectors,
             user_features=features,
             user_rates=np.zeros((len(events), 0), dtype=np.float32),
-            context=nothing,
-            context_vectors=ContextVectors.learnt(nothing),
+            context=Context.none(len(events)),
+            context_columns=(),
             candidates=CandidateLists(rows=rows, scores=scores, transitions=transitions),
         )
         return cls(

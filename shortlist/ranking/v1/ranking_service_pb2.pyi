@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from shortlist.type.v1 import bundle_pb2 as _bundle_pb2
+from shortlist.type.v1 import context_pb2 as _context_pb2
 from shortlist.type.v1 import source_pb2 as _source_pb2
 from shortlist.type.v1 import user_pb2 as _user_pb2
 import builtins as _builtins
@@ -64,12 +65,55 @@ class RecommendRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class OrderEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ContextEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _context_pb2.ContextValue: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _context_pb2.ContextValue | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     USER_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     EXCLUDE_ITEM_IDS_FIELD_NUMBER: _builtins.int
     CANDIDATE_COUNT_FIELD_NUMBER: _builtins.int
     KEEP_SEEN_FIELD_NUMBER: _builtins.int
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    CONTEXT_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
     """How many items, 1 to 1000."""
     candidate_count: _builtins.int
@@ -86,6 +130,19 @@ class RecommendRequest(_message.Message):
     def exclude_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Items that may not be in the answer. Unknown ids are ignored, and counted."""
 
+    @_builtins.property
+    def order(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """What the order is made by, in place of the bundle's own: the product of what the ranker predicts of each goal, to the
+        power given here by the goal's name; goals that are not named have power 0. Powers are finite, not all of them 0, and
+        0 or within the bounds that the bundle has for the goal. Empty: the bundle's own powers.
+        """
+
+    @_builtins.property
+    def context(self) -> _containers.MessageMap[_builtins.str, _context_pb2.ContextValue]:
+        """What the call says of itself, by name, at most 64 values. What is absent counts as the ranker has learnt to take it.
+        Names that the bundle does not know are ignored, and counted; a value of the wrong kind is refused.
+        """
+
     def __init__(
         self,
         *,
@@ -95,10 +152,12 @@ class RecommendRequest(_message.Message):
         candidate_count: _builtins.int = ...,
         keep_seen: _builtins.bool = ...,
         bundle_id: _builtins.str = ...,
+        order: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        context: _abc.Mapping[_builtins.str, _context_pb2.ContextValue] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "candidate_count", b"candidate_count", "exclude_item_ids", b"exclude_item_ids", "keep_seen", b"keep_seen", "limit", b"limit", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "candidate_count", b"candidate_count", "context", b"context", "exclude_item_ids", b"exclude_item_ids", "keep_seen", b"keep_seen", "limit", b"limit", "order", b"order", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -118,14 +177,18 @@ class ScoredItem(_message.Message):
     item_id: _builtins.str
     """The item."""
     score: _builtins.float
-    """What the order is made by; higher is better. 0 for a fallback."""
+    """What the order is made by: the product of what is predicted of each goal, to its power; higher is better. The
+    retrieval score when the ranker did not score it, 0 for a fallback.
+    """
     retrieval_score: _builtins.float
     """Inner product of the user vector and the item vector; 0 for a fallback."""
     source: _source_pb2.Source.ValueType
     """Where it comes from."""
     @_builtins.property
     def head_scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """What each head of the ranker says, in the order of the answer's heads. Empty when the ranker did not score it."""
+        """What the ranker predicts of each goal, in the order of the answer's heads: of an event its probability, of a value
+        the value. Empty when the ranker did not score it.
+        """
 
     def __init__(
         self,
@@ -158,6 +221,7 @@ class RecommendResponse(_message.Message):
     DEGRADED_FIELD_NUMBER: _builtins.int
     DEGRADED_REASON_FIELD_NUMBER: _builtins.int
     HEADS_FIELD_NUMBER: _builtins.int
+    UNKNOWN_CONTEXT_COUNT_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """The bundle that answered, in both stages."""
     asked_count: _builtins.int
@@ -170,13 +234,15 @@ class RecommendResponse(_message.Message):
     """Whether a stage was left out."""
     degraded_reason: Global___DegradedReason.ValueType
     """Why."""
+    unknown_context_count: _builtins.int
+    """Names in the context that the bundle does not know."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoredItem]:
         """Best first."""
 
     @_builtins.property
     def heads(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The goals that the ranker predicts, by name; the first of them makes the order."""
+        """The goals that the ranker predicts, by name."""
 
     def __init__(
         self,
@@ -189,10 +255,11 @@ class RecommendResponse(_message.Message):
         degraded: _builtins.bool = ...,
         degraded_reason: Global___DegradedReason.ValueType = ...,
         heads: _abc.Iterable[_builtins.str] | None = ...,
+        unknown_context_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "found_count", b"found_count", "heads", b"heads", "items", b"items", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "found_count", b"found_count", "heads", b"heads", "items", b"items", "unknown_context_count", b"unknown_context_count", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -204,10 +271,53 @@ class RankRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class OrderEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.float
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.float = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class ContextEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        @_builtins.property
+        def value(self) -> _context_pb2.ContextValue: ...
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _context_pb2.ContextValue | None = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _typing.Literal["value", b"value"]  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     USER_FIELD_NUMBER: _builtins.int
     ITEM_IDS_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
+    ORDER_FIELD_NUMBER: _builtins.int
+    CONTEXT_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
     """How many of them to answer with, 1 to 1000."""
     bundle_id: _builtins.str
@@ -222,6 +332,19 @@ class RankRequest(_message.Message):
         twice counts once. Unknown ids are ignored, and counted.
         """
 
+    @_builtins.property
+    def order(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """What the order is made by, in place of the bundle's own: the product of what the ranker predicts of each goal, to the
+        power given here by the goal's name; goals that are not named have power 0. Powers are finite, not all of them 0, and
+        0 or within the bounds that the bundle has for the goal. Empty: the bundle's own powers.
+        """
+
+    @_builtins.property
+    def context(self) -> _containers.MessageMap[_builtins.str, _context_pb2.ContextValue]:
+        """What the call says of itself, by name, at most 64 values. What is absent counts as the ranker has learnt to take it.
+        Names that the bundle does not know are ignored, and counted; a value of the wrong kind is refused.
+        """
+
     def __init__(
         self,
         *,
@@ -229,10 +352,12 @@ class RankRequest(_message.Message):
         item_ids: _abc.Iterable[_builtins.str] | None = ...,
         limit: _builtins.int = ...,
         bundle_id: _builtins.str = ...,
+        order: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        context: _abc.Mapping[_builtins.str, _context_pb2.ContextValue] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "item_ids", b"item_ids", "limit", b"limit", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "context", b"context", "item_ids", b"item_ids", "limit", b"limit", "order", b"order", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -250,6 +375,7 @@ class RankResponse(_message.Message):
     FOUND_COUNT_FIELD_NUMBER: _builtins.int
     UNKNOWN_ITEM_COUNT_FIELD_NUMBER: _builtins.int
     HEADS_FIELD_NUMBER: _builtins.int
+    UNKNOWN_CONTEXT_COUNT_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """The bundle that answered."""
     asked_count: _builtins.int
@@ -258,13 +384,15 @@ class RankResponse(_message.Message):
     """How many were found."""
     unknown_item_count: _builtins.int
     """Ids in the history or among the candidates that the bundle does not know."""
+    unknown_context_count: _builtins.int
+    """Names in the context that the bundle does not know."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoredItem]:
         """Best first."""
 
     @_builtins.property
     def heads(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The goals that the ranker predicts, by name; the first of them makes the order."""
+        """The goals that the ranker predicts, by name."""
 
     def __init__(
         self,
@@ -275,10 +403,11 @@ class RankResponse(_message.Message):
         found_count: _builtins.int = ...,
         unknown_item_count: _builtins.int = ...,
         heads: _abc.Iterable[_builtins.str] | None = ...,
+        unknown_context_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "found_count", b"found_count", "heads", b"heads", "items", b"items", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "found_count", b"found_count", "heads", b"heads", "items", b"items", "unknown_context_count", b"unknown_context_count", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

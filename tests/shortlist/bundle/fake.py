@@ -9,6 +9,7 @@ from shortlist.bundle import FORMAT_VERSION, BundleStore, IndexInfo, ItemTables,
 from shortlist.bundle.bundle import INDEX, ITEM_TABLE, RANKER, USER_ENCODER, save_tables
 from shortlist.bundle.ids import sorted_ids
 from shortlist.bundle.manifest import FileDigest
+from shortlist.bundle.ranker_columns import ContextColumn, Goal
 
 OLDEST, OLDER, NEWER, NEWEST = (f"2026010{day}T000000-000{day}" for day in range(1, 5))
 _ITEMS, _DIMENSION = 5, 4
@@ -48,12 +49,13 @@ def manifest_of(directory: Path, bundle_id: str) -> Manifest:
         ranker_history=10,
         value_mean=0.0,
         value_std=1.0,
-        heads=("like",),
+        goals=(Goal(name="like", kind="event", power=1.0, least_power=0.0, most_power=4.0),),
         candidate_count=4,
         index=IndexInfo(spec="Flat", parameters="", recall=1.0, recall_at=4, target=0.99, trials=()),
         metrics={"two_stage/hr@10": 0.25, "two_stage/ndcg@10": 0.125, "two_stage/recall@200": float("nan")},
         recipe={"encoder": {"dimension": _DIMENSION}},
         files={path.name: FileDigest.of(path) for path in sorted(directory.iterdir())},
+        context=(ContextColumn(name="device", kind="categorical", categories=("phone", "tv")),),
     )
 
 

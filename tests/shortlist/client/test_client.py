@@ -49,6 +49,7 @@ class Recording(RankingServiceServicer):
             asked_count=request.limit,
             found_count=2,
             unknown_item_count=1,
+            unknown_context_count=2,
             degraded=True,
             degraded_reason=pb.DEGRADED_REASON_RETRIEVAL_TIMEOUT,
         )
@@ -100,11 +101,16 @@ def test_every_argument_reaches_the_service(start: Start, ask: Ask) -> None:
         exclude=["9"],
         candidates=50,
         keep_seen=True,
+        order={"like": 2.0},
+        context={"device": "tv", "hour": 20},
     )
     expected = pb.RecommendRequest(limit=3, exclude_item_ids=["9"], candidate_count=50, keep_seen=True)
     expected.user.user_id = "196"
     expected.user.history.add(item_id="1")
     expected.user.history.add(item_id="2", event="rate", value=0.0).time.FromJsonString("2026-01-02T00:00:00Z")
+    expected.order["like"] = 2.0
+    expected.context["device"].text = "tv"
+    expected.context["hour"].number = 20.0
     assert servicer.requests == [expected]
 
 
@@ -120,17 +126,20 @@ def test_the_whole_answer_reaches_the_caller(start: Start, ask: Ask) -> None:
         asked=3,
         found=2,
         unknown_items=1,
+        unknown_context=2,
         degraded="retrieval_timeout",
     )
 
 
 @both
 def test_rank_sends_the_candidates_in_the_order_given(start: Start, ask: Ask) -> None:
-    """Proves that Rank is called with the caller's candidates, and that its answer is never degraded."""
+    """Proves that Rank is called with all that the caller says, and that its answer is never degraded."""
     servicer = Recording()
-    answer = ask(start(servicer), "rank", item_ids=["3", "1"], user_id="196", limit=2)
-    expected = pb.RankRequest(item_ids=["3", "1"], limit=2)
+    wanted = {"order": {"like": 2.0}, "context": {"device": "tv"}}
+    answer = ask(start(servicer), "rank", item_ids=["3", "1"], user_id="196", limit=2, **wanted)
+    expected = pb.RankRequest(item_ids=["3", "1"], limit=2, order={"like": 2.0})
     expected.user.user_id = "196"
+    expected.context["device"].text = "tv"
     assert servicer.requests == [expected]
     assert (answer.found, answer.degraded) == (2, None)
 

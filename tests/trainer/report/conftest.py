@@ -26,7 +26,7 @@ def found(fitted: TwoStage, planted: Dataset, split: Split) -> Findings:
     """What both stages and the baselines give on the planted data's test, as if for two seeds."""
     task = next_like_task(planted, split)
     groups = Groups.of(task)
-    run = Run.of(baseline_lists(task) | two_stage_lists(fitted, planted, split), task, groups)
+    run = Run.of(baseline_lists(task) | two_stage_lists(fitted, task), task, groups)
     return Findings(runs=[run, run], groups=groups, chosen_by=task.chosen_by, logs={"seed 0": fitted.log})
 
 

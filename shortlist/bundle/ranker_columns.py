@@ -1,0 +1,76 @@
+"""What the columns of the ranker's output and of what it is told of a request are, as the manifest says it."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+EVENT, VALUE = "event", "value"
+CATEGORICAL, NUMERIC = "categorical", "numeric"
+# Far above any use, and far below what a product of predictions overflows at.
+_MAX_POWER = 100.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Goal:
+    """A column of the ranker's output, and how much it counts in the order.
+
+    Of an ``event`` the column is calibrated log-odds, of a ``value`` the value in its own unit. ``power`` is what its
+    prediction is raised to in the product that makes the order; a call may ask for another, from ``least_power`` to
+    ``most_power``, or for 0, which leaves the goal out.
+    """
+
+    name: str
+    kind: str
+    power: float
+    least_power: float
+    most_power: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContextColumn:
+    """Something that a call may say of itself, such as the device.
+
+    A ``categorical`` one is a text of ``categories``; a ``numeric`` one has a ``mean`` and ``std`` in its own unit.
+    """
+
+    name: str
+    kind: str
+    categories: tuple[str, ...] = ()
+    mean: float = 0.0
+    std: float = 1.0
+
+    @property
+    def width(self) -> int:
+        """How many numbers the ranker is given of it."""
+        return len(self.categories) if self.kind == CATEGORICAL else 2
+
+
+def check_goals(goals: Sequence[Goal]) -> None:
+    """Raises ValueError when no order can be made by the goals; says why."""
+    _require_names("goals", [goal.name for goal in goals])
+    for goal in goals:
+        _require(goal.kind in {EVENT, VALUE}, f"goal {goal.name!r}: kind")
+        least, most = goal.least_power, goal.most_power
+        _require(-_MAX_POWER <= least <= goal.power <= most <= _MAX_POWER, f"goal {goal.name!r}: power")
+    _require(any(goal.power for goal in goals), "goals: power of all of them")
+
+
+def check_context(columns: Sequence[ContextColumn]) -> None:
+    """Raises ValueError when what a call says cannot be read by the columns; says why."""
+    _require_names("context", [column.name for column in columns])
+    for column in columns:
+        place = f"context {column.name!r}"
+        _require(column.kind in {CATEGORICAL, NUMERIC}, f"{place}: kind")
+        _require(bool(column.categories) is (column.kind == CATEGORICAL), f"{place}: categories")
+        _require(len(set(column.categories)) == len(column.categories), f"{place}: categories")
+        _require(math.isfinite(column.mean), f"{place}: mean")
+        _require(0 < column.std < math.inf, f"{place}: std")
+
+
+def _require_names(field: str, names: Sequence[str]) -> None:
+    _require(all(names) and len(set(names)) == len(names), f"{field}: name")
+
+
+def _require(holds: bool, name: str) -> None:
+    if not holds:
+        raise ValueError(f"{name[:120]} is out of range")

@@ -1,0 +1,55 @@
+"""What a call says of itself, as the ranker is told it."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shortlist.bundle.ranker_columns import ContextColumn
+from shortlist.inference.context import ContextEncoder, encode_contexts
+
+_DEVICE = ContextColumn(name="device", kind="categorical", categories=("phone", "tv", ""))
+_HOUR = ContextColumn(name="hour", kind="numeric", mean=12.0, std=6.0)
+_PAGE = ContextColumn(name="page", kind="categorical", categories=("home", "tv"))
+_COLUMNS = (_DEVICE, _HOUR, _PAGE)
+_TEXTS = st.sampled_from(["phone", "tv", "", "home", "watch"]) | st.none()
+_NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False, width=32)
+
+
+def test_a_text_is_its_category_and_a_number_how_far_it_is_from_the_mean() -> None:
+    """Proves the layout: columns in their order, a category each, and two numbers of a number."""
+    encoder = ContextEncoder(_COLUMNS)
+    assert encoder.width == 7
+    encoded = encoder.encode({"page": "tv", "hour": 15, "device": "phone"})
+    assert encoded.tolist() == [1.0, 0.0, 0.0, 0.5, 1.0, 0.0, 1.0]
+
+
+def test_what_is_absent_or_unknown_is_zero_and_not_the_mean() -> None:
+    """Proves that a category and a name that training never met are as good as none, and the mean is not."""
+    encoder = ContextEncoder(_COLUMNS)
+    assert encoder.encode({}).tolist() == [0.0] * 7
+    assert encoder.encode({"device": "watch", "weather": "rain", "wind": 3.0}).tolist() == [0.0] * 7
+    assert encoder.encode({"hour": 12.0}).tolist() == [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]
+
+
+def test_a_number_far_from_all_that_was_seen_is_ten_deviations_away() -> None:
+    """Proves that the largest number a caller may send stays one that the ranker can calculate with."""
+    encoder = ContextEncoder(_COLUMNS)
+    assert [encoder.encode({"hour": number})[3] for number in (3e38, -3e38)] == [10.0, -10.0]
+
+
+def test_a_bundle_without_context_has_no_columns() -> None:
+    """Proves that nothing is encoded where nothing was learnt."""
+    assert ContextEncoder(()).encode({"device": "tv"}).shape == (0,)
+    assert encode_contexts((), {}, 3).shape == (3, 0)
+
+
+@given(st.lists(st.tuples(_TEXTS, _NUMBERS, _TEXTS), min_size=1, max_size=9))
+def test_a_table_is_encoded_as_its_calls_are(calls: list[tuple[str | None, float | None, str | None]]) -> None:
+    """Proves that the trainer and the services give the ranker the same, bit by bit, absent cells among them."""
+    encoder = ContextEncoder(_COLUMNS)
+    table = dict(zip(("device", "hour", "page"), zip(*calls, strict=True), strict=True))
+    each = [
+        encoder.encode({name: value for name, value in zip(table, call, strict=True) if value is not None})
+        for call in calls
+    ]
+    np.testing.assert_array_equal(encode_contexts(_COLUMNS, table, len(calls)), np.stack(each))
