@@ -203,7 +203,8 @@ class Ranker:
 
     It learns from at most `examples` events of its slice, evenly spread, for each holds its candidates in memory. With
     an `embedding` it learns so many numbers of each item and each user by itself, all of which every step goes through.
-    Those shrink by `embedding_decay` as the other weights do by `weight_decay`. Of the users, a share is shown to it as `strangers`, so that it learns a default for those it never met.
+    Those shrink by `embedding_decay` as the other weights do by `weight_decay`. Of the users, a share is shown to it as
+    `strangers`, so that it learns a default for those it never met.
 
     wide_deep, xdeepfm, dcn_v2 and final_mlp embed each group of columns in `field_width` numbers. Of their MLPs, of
     xdeepfm's maps and of dcn_v2's crosses there are `layers`. `slices` are of ntn_mlp's tensor; they are the maps of a

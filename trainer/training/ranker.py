@@ -4,6 +4,7 @@ import copy
 import math
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -125,11 +126,11 @@ class RankerFit:
             self._own.begin(*training.examples.inputs.met(places))
         self._terms = PositionTerms(training.examples.positions[places], training.sizes.goals)
         self.ranker.scale_by(self._inputs(places[:: max(1, len(places) // _SAMPLE)]))
-        shrinking = {"params": list(self._own.parameters()), "weight_decay": recipe.embedding_decay}
-        others = {"params": [*self.ranker.parameters(), *self._terms.parameters()]}
-        self._optimiser = torch.optim.AdamW(
-            [others, shrinking], lr=recipe.learning_rate, weight_decay=recipe.weight_decay
-        )
+        groups: list[dict[str, Any]] = [
+            {"params": [*self.ranker.parameters(), *self._terms.parameters()]},
+            {"params": list(self._own.parameters()), "weight_decay": recipe.embedding_decay},
+        ]
+        self._optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
         self._steps = recipe.epochs * math.ceil(len(places) / recipe.batch_size)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimiser, self._rate)
 
