@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data import Dataset
-from trainer.data.impressions import Impressions
+from trainer.data.impressions import Impressions, place_groups
 
 SHOWN = "shown"
 _PRIOR = 20.0
@@ -16,10 +16,11 @@ _PRIOR = 20.0
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rates:
     """Of each item and of each user, ``[items, R]`` and ``[users, R]``: how often it was shown, as a logarithm, and
-    what each goal came to beside the mean of all, drawn to it by a few impressions' worth.
+    what each goal came to beside the mean of all, drawn to it by twenty impressions' worth.
 
-    Of an event that is the logarithm of the rate over the mean rate, of a value the difference in standard deviations;
-    both are 0 for what was never shown.
+    Of an event that is the logarithm of how often it happened over how often it does at the places where it was shown
+    (Zhang and Jones, 2007, "clicks over expected clicks"), of a value the difference in standard deviations; both are 0
+    for what was never shown.
     """
 
     names: tuple[str, ...]
@@ -49,19 +50,31 @@ def rates_before(dataset: Dataset, time: int) -> Rates:
 def _rates(shown: Impressions, owners: NDArray[np.int64], count: int) -> NDArray[np.float32]:
     known = owners >= 0
     columns = [np.log1p(np.bincount(owners[known], minlength=count))]
+    groups = place_groups(shown.positions)
     for targets, is_value in zip(shown.targets.T, shown.is_value, strict=True):
         seen = known & np.isfinite(targets)
-        columns.append(_beside_mean(targets[seen].astype(np.float64), owners[seen], count, is_value=bool(is_value)))
+        of_goal, rows = targets[seen].astype(np.float64), owners[seen]
+        columns.append(_of_value(of_goal, rows, count) if is_value else _of_event(of_goal, rows, groups[seen], count))
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _beside_mean(
-    targets: NDArray[np.float64], owners: NDArray[np.int64], count: int, *, is_value: bool
+def _of_event(
+    happened: NDArray[np.float64], owners: NDArray[np.int64], groups: NDArray[np.int64], count: int
 ) -> NDArray[np.float64]:
-    if not len(targets) or not np.ptp(targets):
+    if not happened.any():
         return np.zeros(count)
-    mean, spread = targets.mean(), targets.std()
-    times, sums = np.bincount(owners, minlength=count), np.bincount(owners, weights=targets, minlength=count)
-    smoothed = (sums + _PRIOR * mean) / (times + _PRIOR)
-    beside: NDArray[np.float64] = (smoothed - mean) / spread if is_value else np.log(smoothed / mean)
+    at_place = np.bincount(groups, weights=happened) / np.maximum(np.bincount(groups), 1)
+    expected = np.bincount(owners, weights=at_place[groups], minlength=count)
+    prior = _PRIOR * happened.mean()
+    beside: NDArray[np.float64] = np.log(
+        (np.bincount(owners, weights=happened, minlength=count) + prior) / (expected + prior)
+    )
+    return beside
+
+
+def _of_value(values: NDArray[np.float64], owners: NDArray[np.int64], count: int) -> NDArray[np.float64]:
+    if not len(values) or not np.ptp(values):
+        return np.zeros(count)
+    times, sums = np.bincount(owners, minlength=count), np.bincount(owners, weights=values, minlength=count)
+    beside: NDArray[np.float64] = (sums - times * values.mean()) / ((times + _PRIOR) * values.std())
     return beside

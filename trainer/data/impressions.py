@@ -15,6 +15,10 @@ from trainer.errors import DataError, RecipeError
 from trainer.recipe import Goal, Recipe
 
 UNKNOWN = -1
+# The first places each by itself, those further down in groups that grow.
+_PLACES = np.array([*range(17), 20, 25, 32, 40, 50, 64, 100, 200])
+PLACE_GROUPS = len(_PLACES) + 1
+"""How many groups of places there are; the first is of what was shown at an unknown place."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,6 +52,11 @@ class Impressions:
     def until(self, time: int) -> int:
         """How many were shown strictly before a time."""
         return int(np.searchsorted(self.times, time, side="left"))
+
+
+def place_groups(positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The group ``[n]`` of each position."""
+    return np.searchsorted(_PLACES, positions, side="right")
 
 
 def read_impressions(data_dir: Path, recipe: Recipe, users: pl.Series, items: pl.Series) -> Impressions | None:

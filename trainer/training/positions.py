@@ -5,10 +5,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from trainer.data.impressions import PLACE_GROUPS, place_groups
 from trainer.rankers.base import GoalScale
-
-# The first places each by itself, those further down in groups that grow.
-_EDGES = np.array([*range(1, 17), 20, 25, 32, 40, 50, 64, 100, 200])
 
 
 class PositionTerms(nn.Module):
@@ -20,20 +18,16 @@ class PositionTerms(nn.Module):
 
     def __init__(self, positions: NDArray[np.int64], goals: tuple[GoalScale, ...]) -> None:
         super().__init__()
-        groups = _groups(positions)
-        self.terms = nn.Embedding(len(_EDGES) + 1, len(goals))
+        groups = place_groups(positions)
+        self.terms = nn.Embedding(PLACE_GROUPS, len(goals))
         nn.init.zeros_(self.terms.weight)
-        shown = np.bincount(groups[groups >= 0], minlength=len(_EDGES) + 1)
+        shown = np.bincount(groups, minlength=PLACE_GROUPS) * (np.arange(PLACE_GROUPS) > 0)
         self.shares = torch.from_numpy((shown / max(shown.sum(), 1)).astype(np.float32))
         self.is_event = torch.tensor([not goal.is_value for goal in goals], dtype=torch.float32)
 
     def forward(self, positions: NDArray[np.int64]) -> Tensor:
         """``[n, G]``; 0 for values, and where the position is -1."""
-        groups = torch.from_numpy(_groups(positions))
-        terms = self.terms(groups.clamp(min=0)) - self.shares @ self.terms.weight
-        found: Tensor = terms * (groups >= 0)[:, None] * self.is_event
+        groups = torch.from_numpy(place_groups(positions))
+        terms = self.terms(groups) - self.shares @ self.terms.weight
+        found: Tensor = terms * (groups > 0)[:, None] * self.is_event
         return found
-
-
-def _groups(positions: NDArray[np.int64]) -> NDArray[np.int64]:
-    return np.where(positions < 0, -1, np.searchsorted(_EDGES, positions, side="right"))

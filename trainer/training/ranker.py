@@ -28,6 +28,8 @@ _WARMUP_STEPS = 50
 _PATIENCE = 2
 _VALIDATION_SHARE = 0.2
 _SAMPLE = 500
+# What the place explains, nothing else should learn to: its terms are ahead by so much.
+_AHEAD = 10
 # How many candidates are looked at at once.
 _TOGETHER = 12_800
 
@@ -127,8 +129,9 @@ class RankerFit:
         self._terms = PositionTerms(training.examples.positions[places], training.sizes.goals)
         self.ranker.scale_by(self._inputs(places[:: max(1, len(places) // _SAMPLE)]))
         groups: list[dict[str, Any]] = [
-            {"params": [*self.ranker.parameters(), *self._terms.parameters()]},
+            {"params": list(self.ranker.parameters())},
             {"params": list(self._own.parameters()), "weight_decay": recipe.embedding_decay},
+            {"params": list(self._terms.parameters()), "weight_decay": 0.0, "lr": _AHEAD * recipe.learning_rate},
         ]
         self._optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
         self._steps = recipe.epochs * math.ceil(len(places) / recipe.batch_size)
@@ -160,18 +163,17 @@ class RankerFit:
 
     @torch.no_grad()
     def figures(self, places: NDArray[np.int64]) -> dict[str, float]:
-        """How good it is on other examples."""
-        self.ranker.eval()
-        trained, training = self.trained(), self._training
-
-        def columns(places: NDArray[np.int64]) -> NDArray[np.float32]:
-            return trained.predict(training.examples.inputs, places, training.items, training.recipe.history)
-
-        return training.examples.figures(columns, places, training.sizes.goals)
+        """How good it is on other examples, with what their place added to what came of them."""
+        return self._training.examples.figures(self._columns, places, self._training.sizes.goals)
 
     def trained(self) -> TrainedRanker:
         """What came of it."""
         return TrainedRanker(ranker=self.ranker.eval(), columns=self._own)
+
+    def _columns(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
+        examples, items = self._training.examples, self._training.items
+        columns_BCG = self.trained().predict(examples.inputs, places, items, self._training.recipe.history)
+        return columns_BCG + self._terms(examples.positions[places]).numpy()[:, None]
 
     def _inputs(self, places: NDArray[np.int64], known: NDArray[np.bool_] | None = None) -> dict[str, Tensor]:
         training = self._training
