@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 from scipy import sparse
 
@@ -46,12 +45,26 @@ class Spans:
         return cls(data=dataset.histories, starts=starts, ends=ends, without=np.full(len(users), -1))
 
     @classmethod
-    def whole(cls, dataset: Dataset, users: NDArray[np.int64], without: NDArray[np.int64]) -> Self:
-        """All that each user did, but for a place in the data set's histories, -1 for none: where time is unknown."""
+    def whole(cls, dataset: Dataset, users: NDArray[np.int64], own: NDArray[np.int64]) -> Self:
+        """All items of each user, each once, where time is unknown; but for one that they had to do with a single time,
+        where ``own`` ``[n]`` says that this was it; -1 for none.
+        """
+        items = len(dataset.item_ids)
+        owners = np.repeat(np.arange(len(dataset.user_ids)), np.diff(dataset.user_offsets))
+        pairs, first, counts = np.unique(
+            owners * items + dataset.histories.item_rows, return_index=True, return_counts=True
+        )
         known = np.maximum(users, 0)
-        starts = np.where(users >= 0, dataset.user_offsets[known], 0)
-        ends = np.where(users >= 0, dataset.user_offsets[known + 1], 0)
-        return cls(data=dataset.histories, starts=starts, ends=ends, without=without)
+        at = np.minimum(np.searchsorted(pairs, known * items + own), len(pairs) - 1)
+        single = (users >= 0) & (own >= 0) & (pairs[at] == known * items + own) & (counts[at] == 1)
+        return cls(
+            data=dataset.histories.at(first),
+            starts=np.searchsorted(pairs, known * items),
+            ends=np.where(
+                users >= 0, np.searchsorted(pairs, (known + 1) * items), np.searchsorted(pairs, known * items)
+            ),
+            without=np.where(single, at, -1),
+        )
 
     def __len__(self) -> int:
         return len(self.starts)
@@ -81,21 +94,6 @@ class Spans:
         return History(
             rows=self.data.item_rows[at], values=self.data.values[at], events=self.data.events[at].astype(np.int64)
         )
-
-
-def own_places(dataset: Dataset, users: NDArray[np.int64], items: NDArray[np.int64]) -> NDArray[np.int64]:
-    """For each of n users and items its interaction, as a place in the data set's histories, and none for two of them;
-    -1 where there is none, or none left.
-    """
-    owners = np.repeat(np.arange(len(dataset.user_ids)), np.diff(dataset.user_offsets))
-    there = _numbered(owners, dataset.histories.item_rows.astype(np.int64)).with_row_index("place")
-    found = _numbered(users, items).join(there, on=["user", "item", "number"], how="left", maintain_order="left")
-    return found["place"].cast(pl.Int64).fill_null(-1).to_numpy()
-
-
-def _numbered(users: NDArray[np.int64], items: NDArray[np.int64]) -> pl.DataFrame:
-    pairs = pl.DataFrame({"user": users, "item": items})
-    return pairs.with_columns(number=pl.int_range(pl.len()).over("user", "item"))
 
 
 def history_before(dataset: Dataset, event: int) -> History:

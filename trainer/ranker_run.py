@@ -11,7 +11,7 @@ from trainer.errors import RecipeError
 from trainer.evaluation.queries import Queries
 from trainer.evaluation.split import evenly, targets
 from trainer.goals import goals_of
-from trainer.histories import Spans, own_places
+from trainer.histories import Spans
 from trainer.progress import Reporter
 from trainer.protocols.impressions import ShownSplit
 from trainer.protocols.next_like import CHOSEN_BY, METRICS, VALIDATION_EVENTS
@@ -110,10 +110,8 @@ class RankerRun:
         shown = self._shown.at(rows)
         if not self._recipe.interactions.rows_in_order:
             return Spans.before_times(self._dataset, shown.user_rows, shown.times)
-        own = np.flatnonzero(_came_to_something(shown) & (np.arange(len(rows)) < learnt))
-        without = np.full(len(rows), -1)
-        without[own] = own_places(self._dataset, shown.user_rows[own], shown.item_rows[own])
-        return Spans.whole(self._dataset, shown.user_rows, without)
+        own = _came_to_something(shown) & (np.arange(len(rows)) < learnt)
+        return Spans.whole(self._dataset, shown.user_rows, np.where(own, shown.item_rows, -1))
 
     def _examples(
         self, rows: NDArray[np.int64], counted: Counted, histories: Spans, items: ItemTables

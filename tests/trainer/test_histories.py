@@ -7,7 +7,7 @@ import pytest
 
 from shortlist.inference.model_inputs import latest_first
 from trainer.data import Dataset
-from trainer.histories import Spans, histories_before, own_places
+from trainer.histories import Spans, histories_before
 
 
 @pytest.fixture
@@ -49,30 +49,23 @@ def test_before_a_time_is_strictly_before_it(walked: Dataset) -> None:
     assert (walked.times[walked.user_rows == 3] == 20).any() or (walked.times[walked.user_rows == 3] < 20).any()
 
 
-def test_what_came_of_an_impression_is_left_out(walked: Dataset) -> None:
-    """Proves that a whole history lacks exactly the one interaction, in both of its forms."""
-    users = np.array([4, 4, -1])
-    own = walked.user_offsets[4] + 2
-    spans = Spans.whole(walked, users, np.array([own, -1, -1]))
-    listed = spans.listed(np.arange(3))
-    everything = walked.histories.item_rows[walked.user_offsets[4] : walked.user_offsets[5]].tolist()
-    assert listed[0].rows.tolist() == everything[:2] + everything[3:]
-    assert listed[1].rows.tolist() == everything
-    assert len(listed[2]) == 0
-    found = spans.latest_first(np.array([0, 1, 2]), 100)
-    np.testing.assert_array_equal(found.rows, latest_first(listed, 100).rows)
-    np.testing.assert_array_equal(found.mask, latest_first(listed, 100).mask)
-
-
-def test_each_impression_has_an_interaction_of_its_own(walked: Dataset) -> None:
-    """Proves that pairs are matched one to one, as often as there are interactions of them."""
-    pairs = np.stack([np.repeat(np.arange(12), 12), np.tile(np.repeat(np.arange(6), 2), 12)], axis=1)
-    found = own_places(walked, pairs[:, 0], pairs[:, 1])
-    taken = found[found >= 0]
-    assert len(np.unique(taken)) == len(taken)
-    owners = np.repeat(np.arange(12), np.diff(walked.user_offsets))
-    np.testing.assert_array_equal(owners[taken], pairs[found >= 0, 0])
-    np.testing.assert_array_equal(walked.histories.item_rows[taken], pairs[found >= 0, 1])
-    for (user, item), first in zip(pairs[::2], found[::2], strict=True):
-        times = ((owners == user) & (walked.histories.item_rows == item)).sum()
-        assert (first >= 0) == (times > 0)
+def test_a_whole_history_has_each_item_once_and_not_what_came_of_the_impression(walked: Dataset) -> None:
+    """Proves that an item that a user had to do with once is left out where that was it, in both forms of a history,
+    and that one they had to do with more often stays."""
+    seen = set[int]()
+    for user in range(12):
+        items, counts = np.unique(walked.item_rows[walked.user_rows == user], return_counts=True)
+        own = np.array([*items, -1, 5])
+        spans = Spans.whole(walked, np.array([user] * (len(own) - 1) + [-1]), own)
+        listed = spans.listed(np.arange(len(own)))
+        expected = [
+            [one for one in items if one != item or count > 1] for item, count in zip(items, counts, strict=True)
+        ]
+        assert [one.rows.tolist() for one in listed[:-2]] == expected
+        assert listed[-2].rows.tolist() == items.tolist()
+        assert len(listed[-1]) == 0
+        found, wanted = spans.latest_first(np.arange(len(own)), 100), latest_first(listed, 100)
+        np.testing.assert_array_equal(found.rows, wanted.rows)
+        np.testing.assert_array_equal(found.mask, wanted.mask)
+        seen |= set(counts.tolist())
+    assert {1, 2, 3} <= seen

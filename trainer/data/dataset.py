@@ -96,6 +96,10 @@ class Histories:
     events: NDArray[np.uint16]
     likes: Flags
 
+    def at(self, places: Ints) -> Self:
+        """Some of them."""
+        return type(self)(**{name: column[places] for name, column in vars(self).items()})
+
     @classmethod
     def of(cls, events: EventArrays, order: Ints) -> Self:
         """The events in an order, which is a Dataset's `user_events`."""

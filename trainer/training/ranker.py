@@ -173,7 +173,8 @@ class RankerFit:
     def _columns(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
         examples, items = self._training.examples, self._training.items
         columns_BCG = self.trained().predict(examples.inputs, places, items, self._training.recipe.history)
-        return columns_BCG + self._terms(examples.positions[places]).numpy()[:, None]
+        terms_BG: NDArray[np.float32] = self._terms(examples.positions[places]).numpy()
+        return columns_BCG + terms_BG[:, None]
 
     def _inputs(self, places: NDArray[np.int64], known: NDArray[np.bool_] | None = None) -> dict[str, Tensor]:
         training = self._training
