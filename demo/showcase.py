@@ -37,7 +37,7 @@ def _print_list(
     table = Table("", "recommended", "score", "value expected", "from", box=None, header_style="dim")
     for place, item in enumerate(answer.items, start=1):
         value = f"{item.heads['value']:.1f}" if "value" in item.heads else ""
-        score = f"{item.score:.3f}" if item.source == "model" else ""
+        score = f"{item.score:.4f}" if item.source == "model" else ""
         table.add_row(str(place), titles[item.item_id], score, value, item.source)
     console.print(table)
     degraded = f", degraded: {answer.degraded}" if answer.degraded else ""
@@ -48,7 +48,7 @@ def print_figures(console: Console, report: dict[str, Any]) -> None:
     """The test's figures of the report, one line for each model."""
     table = Table("", *_FIGURES, box=None, header_style="dim")
     for name, figures in report.items():
-        if isinstance(figures, dict) and not name.startswith("validation/"):
+        if isinstance(figures, dict) and set(_FIGURES) <= figures.keys() and not name.startswith("validation/"):
             table.add_row(name, *(f"{figures[key]:.3f}" for key in _FIGURES))
     console.print(table)
     console.print(f"{report['seconds']} s, {report['peak_rss_mb']} MB at most", style="dim")

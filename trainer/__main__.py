@@ -51,7 +51,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_evaluate(commands.add_parser("evaluate", help="train and evaluate for several seeds; writes no bundle"))
     _add_export(
         commands.add_parser(
-            "export", help="write a bundle's models again, with newer histories and counts, and make them current"
+            "export", help="write a bundle's models again, with newer histories and counts; with --publish serve them"
         )
     )
     _add_tune(commands.add_parser("tune", help="look for better settings of the encoder, by the validation alone"))
@@ -63,16 +63,7 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     _add_report(parser, "also write the figures to this JSON file")
     _add_output(parser)
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same models (default: 0)")
-    parser.add_argument(
-        "--publish",
-        action="store_true",
-        help="serve the bundle, unless its validation figure is worse than the served one's by more than the recipe's "
-        "[publish] margin: then it is written, the other stays, and the exit code is 3; without --publish only the "
-        "first bundle of a directory is served",
-    )
-    parser.add_argument(
-        "--force", action="store_true", help="with --publish: serve it all the same; its manifest says so"
-    )
+    _add_publish(parser)
     parser.set_defaults(run=fit)
 
 
@@ -116,7 +107,21 @@ def _add_export(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--bundle", type=Path, required=True, help="the bundle's directory, such as BUNDLES/<id>")
     parser.add_argument("--data", type=Path, required=True, help="the folder that the bundle's recipe reads")
     _add_output(parser)
+    _add_publish(parser)
     parser.set_defaults(run=export)
+
+
+def _add_publish(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="serve the bundle, unless its validation figure is worse than the served one's by more than the recipe's "
+        "[publish] margin: then it is written, the other stays, and the exit code is 3; without --publish only the "
+        "first bundle of a directory is served",
+    )
+    parser.add_argument(
+        "--force", action="store_true", help="with --publish: serve it all the same; its manifest says so"
+    )
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:

@@ -15,14 +15,15 @@ import torch
 from numpy.typing import NDArray
 
 from shortlist.bundle.manifest import IndexInfo, Manifest
+from trainer.attribution import Attribution, described_attributions
 from trainer.data import Dataset, load
 from trainer.encode import Encoded
 from trainer.errors import NotPublishedError
 from trainer.evaluation.split import Split, evaluation_split, final_split
 from trainer.evaluation.tables import figures_table, index_table, mean_and_spread
-from trainer.export.bundle import export_bundle, flat
-from trainer.export.checkpoint import load_two_stage
-from trainer.export.publish import check_metric, decide
+from trainer.export.bundle import by_model, export_bundle, flat
+from trainer.export.checkpoint import load_dataset, load_two_stage
+from trainer.export.publish import Decision, check_metric, decide
 from trainer.fit import (
     Figures,
     Lists,
@@ -30,7 +31,7 @@ from trainer.fit import (
     fit_retrieval,
     fit_two_stage,
     lists_of_test,
-    two_stage_lists,
+    measure_two_stage,
 )
 from trainer.progress import Reporter
 from trainer.protocols import DEFAULT, PROTOCOLS, Task
@@ -38,13 +39,13 @@ from trainer.protocols.impressions import IMPRESSIONS, impressions
 from trainer.protocols.next_like import next_like_task
 from trainer.ranker_run import RankerRun
 from trainer.recipe import Recipe
-from trainer.report import REPORT, Findings, Groups, ItemMap, Report, Run
+from trainer.report import REPORT, Findings, Groups, ItemMap, Report, Run, noted
 from trainer.training.encoder import Validation
 from trainer.training.log import TrainingLog
 
 _WHAT_TO_DO = (
     "{id} is written, and is not served. If the data is meant to be so, `shortlist bundles pin {id} --bundles {root}` "
-    "serves it, and `fit --publish --force` trains and publishes whatever comes of it"
+    "serves it, and `{command} --publish --force` publishes whatever comes of it"
 )
 
 
@@ -61,7 +62,8 @@ def fit(options: argparse.Namespace, reporter: Reporter) -> None:
     task = next_like_task(dataset, split)
     groups = Groups.of(task)
     model = fit_two_stage(dataset, split, recipe, options.seed, reporter)
-    run = Run.of(baseline_lists(task) | two_stage_lists(model, task), task, groups)
+    lists, attribution = measure_two_stage(model, task, reporter)
+    run = Run.of(baseline_lists(task) | lists, task, groups)
     logs = {"to be measured": model.log}
     if recipe.split.refit:
         reporter.say("training again on all of the data, for serving")
@@ -69,7 +71,7 @@ def fit(options: argparse.Namespace, reporter: Reporter) -> None:
         logs["to be served"] = model.log
     figures = run.figures | model.log.validation
     decision = decide(options.out, flat(figures), recipe, asked=options.publish, force=options.force)
-    found = Findings(runs=[run], groups=groups, chosen_by=task.chosen_by, logs=logs)
+    found = Findings(runs=[run], groups=groups, chosen_by=task.chosen_by, logs=logs, attributions=[attribution])
     directory = export_bundle(
         model,
         dataset,
@@ -85,10 +87,9 @@ def fit(options: argparse.Namespace, reporter: Reporter) -> None:
     reporter.say(index_table(index))
     reporter.say(figures_table(found.figures))
     trials = [asdict(trial) for trial in index.trials]
-    _write_report(options.report, {**figures, "index_trials": trials, **_cost(started)})
-    if decision.refused:
-        raise NotPublishedError(f"{decision.text}. {_WHAT_TO_DO.format(id=directory.name, root=options.out)}")
-    reporter.say(f"{directory.name}: {decision.text}")
+    measured = {**figures, "attribution": attribution.plain(), "index_trials": trials}
+    _write_report(options.report, {**measured, **_cost(started)})
+    _say_decision(decision, directory, "fit", reporter)
 
 
 def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
@@ -103,13 +104,18 @@ def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
     baselines = Run.of(baseline_lists(task), task, groups)
     runs: list[Run] = []
     logs: dict[str, TrainingLog] = {}
+    attributions: list[Attribution] = []
     for seed in range(options.seeds):
         reporter.say(f"seed {seed}")
-        vectors, lists, logs[f"seed {seed}"] = _evaluate_seed(task, recipe, seed, reporter)
+        vectors, lists, logs[f"seed {seed}"], attribution = _evaluate_seed(task, recipe, seed, reporter)
         runs.append(baselines | Run.of(lists, task, groups))
-    found = Findings(runs=runs, groups=groups, chosen_by=task.chosen_by, logs=logs)
+        attributions += [] if attribution is None else [attribution]
+    found = Findings(runs=runs, groups=groups, chosen_by=task.chosen_by, logs=logs, attributions=attributions)
     reporter.say(figures_table(found.figures))
-    _write_report(options.report, _described(options, [run.figures for run in runs], started))
+    report = _described(options, [run.figures for run in runs], started)
+    _write_report(
+        options.report, report | ({"attribution": described_attributions(attributions)} if attributions else {})
+    )
     if options.report is not None:
         page = _page(options, recipe, task.dataset, found, vectors, started)
         options.report.with_suffix(".html").write_text(page, encoding="utf-8")
@@ -143,15 +149,17 @@ def _described(options: argparse.Namespace, runs: Sequence[Figures], started: fl
 
 def _evaluate_seed(
     task: Task, recipe: Recipe, seed: int, reporter: Reporter
-) -> tuple[NDArray[np.float32], Lists, TrainingLog]:
-    """The item vectors, the answers to the test, and how training went."""
+) -> tuple[NDArray[np.float32], Lists, TrainingLog, Attribution | None]:
+    """The item vectors, the answers to the test, how training went, and of two stages what each has to do with it."""
     if task.both_stages:
         split = Split(encoder_end=task.learn_end, ranker_end=task.known_end, end=task.dataset.counts.interactions)
         model = fit_two_stage(task.dataset, split, recipe, seed, reporter, Validation.of(task))
-        return model.encoded.vectors, two_stage_lists(model, task), model.log
+        lists, attribution = measure_two_stage(model, task, reporter)
+        return model.encoded.vectors, lists, model.log, attribution
     trained = fit_retrieval(task, recipe, seed, reporter)
     encoded = Encoded.of(trained.encoder, recipe.encoder.history)
-    return encoded.vectors, {"retrieval": lists_of_test(encoded.scores, task)}, TrainingLog(encoder=trained.curve)
+    lists = {"retrieval": lists_of_test(encoded.scores, task)}
+    return encoded.vectors, lists, TrainingLog(encoder=trained.curve), None
 
 
 def _page(
@@ -189,28 +197,49 @@ def _page(
 def export(options: argparse.Namespace, reporter: Reporter) -> None:
     """Writes the models of a bundle into a new one, with the histories and counts of the data as it is now.
 
-    It becomes the current one: its models were judged when they were trained.
+    Its figures and its page are those of the training: the gate compares them as if it had just ended.
+
+    Raises:
+        NotPublishedError: the bundle was to be published and is worse than the one that is served.
     """
     manifest = Manifest.read(options.bundle)
-    dataset = _load(options.data, Recipe.of(manifest.recipe), reporter)
+    dataset = _told(load_dataset(options.bundle, options.data), reporter)
     model = load_two_stage(options.bundle, dataset, end=dataset.counts.interactions)
-    figures: Figures = {}
-    for key, value in manifest.metrics.items():
-        name, _, metric = key.rpartition("/")
-        figures.setdefault(name, {})[metric] = value
-    written = export_bundle(model, dataset, figures, options.out, sign_key=options.sign_key, forced=manifest.forced)
-    reporter.say(f"wrote {written}")
+    decision = decide(options.out, manifest.metrics, model.recipe, asked=options.publish, force=options.force)
+    page = options.bundle / REPORT
+    note = (
+        f"Written again on {datetime.now(UTC):%Y-%m-%d} from {manifest.bundle_id}: the models and all that follows are "
+        "of that bundle; the histories, the counts and the index are newer than this page."
+    )
+    directory = export_bundle(
+        model,
+        dataset,
+        by_model(manifest.metrics),
+        options.out,
+        sign_key=options.sign_key,
+        publish=decision.publish,
+        forced=decision.forced or manifest.forced,
+        report=(lambda _: noted(page.read_text(encoding="utf-8"), note)) if page.exists() else None,
+    )
+    reporter.say(f"wrote {directory}")
+    _say_decision(decision, directory, "export", reporter)
+
+
+def _say_decision(decision: Decision, directory: Path, command: str, reporter: Reporter) -> None:
+    if decision.refused:
+        what_to_do = _WHAT_TO_DO.format(id=directory.name, root=directory.parent, command=command)
+        raise NotPublishedError(f"{decision.text}. {what_to_do}")
+    reporter.say(f"{directory.name}: {decision.text}")
 
 
 def read_inputs(recipe_path: Path, data: Path, reporter: Reporter) -> tuple[Recipe, Dataset]:
     """The recipe and the data of a command; from here on PyTorch gives the same for the same seed."""
     torch.use_deterministic_algorithms(True)
     recipe = Recipe.read(recipe_path)
-    return recipe, _load(data, recipe, reporter)
+    return recipe, _told(load(data, recipe), reporter)
 
 
-def _load(data: Path, recipe: Recipe, reporter: Reporter) -> Dataset:
-    dataset = load(data, recipe)
+def _told(dataset: Dataset, reporter: Reporter) -> Dataset:
     counts = dataset.counts
     reporter.say(
         f"read {counts.interactions:,} interactions of {counts.users:,} users with {counts.items:,} items; "

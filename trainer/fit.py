@@ -5,6 +5,8 @@ from dataclasses import replace
 
 import numpy as np
 
+from trainer.attribution import Attribution, attribute
+from trainer.attribution.chain import DEPTH as RETRIEVED
 from trainer.data import Dataset
 from trainer.encode import Encoded
 from trainer.evaluation.baselines import baselines_for
@@ -71,7 +73,7 @@ def fit_ranker(
         ranker=ranker.ranker,
         own=ranker.own,
         goals=served_goals(training.goals),
-        log=TrainingLog(ranker=tuple(training.curve)),
+        log=TrainingLog(ranker=tuple(training.curve), calibrations=training.calibrations),
     )
 
 
@@ -100,6 +102,14 @@ def two_stage_lists(model: TwoStage, task: Task) -> Lists:
         "retrieval": lists_of_test(model.encoded.scores, task),
         "two_stage": lists_of_test(model.scores, task),
     }
+
+
+def measure_two_stage(model: TwoStage, task: Task, reporter: Reporter) -> tuple[Lists, Attribution]:
+    """Those lists, and what each stage has to do with them; of a model that was just trained."""
+    retrieved = rankings(model.encoded.scores, task.test, RETRIEVED, task.known_end)
+    ranked = lists_of_test(model.scores, task)
+    lists = {"retrieval": retrieved.first(ranked.hits.shape[1]), "two_stage": ranked}
+    return lists, attribute(model, task, retrieved, ranked, reporter)
 
 
 def fit_retrieval(task: Task, recipe: Recipe, seed: int, reporter: Reporter) -> Trained:

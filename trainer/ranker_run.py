@@ -22,7 +22,7 @@ from trainer.statistics import item_tables
 from trainer.training.as_of import Counted
 from trainer.training.encoder import Validation
 from trainer.training.fit_encoder import fit_encoder
-from trainer.training.impression_examples import ImpressionExamples, figures_of_goals, scales_of_impressions
+from trainer.training.impression_examples import ImpressionExamples, figures_of_impressions, scales_of_impressions
 from trainer.training.log import TrainingLog
 from trainer.training.ranker import RankerTraining, TrainedRanker, ranker_sizes
 
@@ -68,14 +68,14 @@ class RankerRun:
             deciding=np.arange(len(split.learn), len(rows)) if len(split.deciding) else None,
         )
         self.trained: TrainedRanker = training.run(reporter)
-        self.log = TrainingLog(encoder=encoder_curve, ranker=tuple(training.curve))
+        self.log = TrainingLog(encoder=encoder_curve, ranker=tuple(training.curve), calibrations=training.calibrations)
 
     def figures(self) -> dict[str, float]:
         """Those of the test, whose counts end where it begins."""
         examples, items = self.test_examples()
         places = np.arange(len(examples.targets))
         columns = self.trained.predict(examples.inputs, places, items, self._recipe.ranker.history)
-        return figures_of_goals(columns[:, 0], examples.shown)
+        return figures_of_impressions(columns[:, 0], examples.shown)
 
     def test_examples(self) -> tuple[ImpressionExamples, ItemTables]:
         """The test, and the tables as they are when it begins."""

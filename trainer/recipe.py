@@ -49,6 +49,11 @@ def _within(
     return field(default=default, metadata={"range": (low, high)} | ({} if tuned is None else {"tuned": tuned}))
 
 
+def _one_of(*choices: str) -> Any:  # noqa: ANN401 - as dataclasses.field
+    """A text that is one of these; the first is the default."""
+    return field(default=choices[0], metadata={"choices": choices})
+
+
 @dataclass(frozen=True, kw_only=True)
 class Interactions:
     """Where the interactions are, relative to the data directory, and what their columns are called.
@@ -161,13 +166,19 @@ class Split:
 class Encoder:
     """The first stage. `history` is in events; up to `softmax_limit` items the softmax is full, above it sampled.
 
+    Of encoders that learn what comes next: a `loss` other than the softmax tells it from `negatives` at any size. These
+    are drawn `negatives_by` popularity, uniformly, or from what comes next elsewhere in the batch; a sampled softmax
+    takes how they are drawn off again. `margin` and `negatives_weight` are those of ccl, whose vectors are of length
+    one.
+
     Training ends after `epochs`, or when the validation's figure has not grown for `patience` of them.
 
     At each step `id_dropout` of the items are known by their features alone, and `history_dropout` of the users; with
     none of them, the encoder does not read what describes a user.
 
     Of encoders that learn from whole histories: `temperature`, `noise` and `contrast` are lightgcn's, `kl_weight` the
-    autoencoder's (0 leaves it denoising alone), `unobserved_weight` and `regularisation` those of ials.
+    autoencoder's (0 leaves it denoising alone), `unobserved_weight` and `regularisation` those of ials;
+    content_ridge has `regularisation`, of its features' weights, too.
     `low_pass` is bsarec's: of what a block mixes of a history, the share that is not attention but a filter of slow
     changes.
     """
@@ -188,7 +199,11 @@ class Encoder:
     id_dropout: float = _within(0, 0, 0.95, Range(0, 0.7))
     history_dropout: float = _within(0, 0, 0.95)
     softmax_limit: int = _within(10_000, 0, 100_000_000)
+    loss: str = _one_of("softmax", "bpr", "ccl", "bce")
     negatives: int = _within(2048, 1, 10_000_000)
+    negatives_by: str = _one_of("popularity", "uniform", "batch")
+    margin: float = _within(0.5, -1, 1)
+    negatives_weight: float = _within(10, 0, 1e6)
     temperature: float = _within(0.1, 1e-3, 100, Range(0.05, 0.5, log=True))
     noise: float = _within(0.0, 0, 10, Range(0, 0.3))
     contrast: float = _within(0.2, 0, 100, Range(0, 0.5))
@@ -205,6 +220,7 @@ class Ranker:
     an `embedding` it learns so many numbers of each item and each user by itself, all of which every step goes through.
     Those shrink by `embedding_decay` as the other weights do by `weight_decay`. Of the users, a share is shown to it as
     `strangers`, so that it learns a default for those it never met.
+    With more `experts` than one, so many rankers of its name are mixed for each goal by a gate of its own.
 
     wide_deep, xdeepfm, dcn_v2 and final_mlp embed each group of columns in `field_width` numbers. Of their MLPs, of
     xdeepfm's maps and of dcn_v2's crosses there are `layers`. `slices` are of ntn_mlp's tensor; they are the maps of a
@@ -212,6 +228,7 @@ class Ranker:
     """
 
     name: str = "ntn_mlp"
+    experts: int = _within(1, 1, 64)
     candidates: int = _within(200, 1, 100_000)
     examples: int = _within(100_000, 100, 100_000_000)
     history: int = _within(50, 1, 10_000)
@@ -361,18 +378,20 @@ def _without_none(raw: Mapping[str, Any]) -> dict[str, Any]:
 
 def _section(name: str, kind: type[Any], raw: Mapping[str, object]) -> Any:  # noqa: ANN401 - an instance of kind
     hints = get_type_hints(kind)
-    ranges = {key.name: key.metadata.get("range") for key in fields(kind)}
+    metadata = {key.name: key.metadata for key in fields(kind)}
     values: dict[str, object] = {}
     for key, value in raw.items():
         if key not in hints:
             raise RecipeError(f"[{name}] {key}: no such key; keys are {', '.join(hints)}")
         accepted, read = _READERS[hints[key]]
         values[key] = read(value)
-        bounds = ranges[key]
-        if bounds is not None:
-            low, high = bounds
+        if "range" in metadata[key]:
+            low, high = metadata[key]["range"]
             accepted = f"{accepted} from {low} to {high}"
             values[key] = _inside(values[key], low, high)
+        if "choices" in metadata[key]:
+            accepted = f"one of {', '.join(metadata[key]['choices'])}"
+            values[key] = value if value in metadata[key]["choices"] else None
         if values[key] is None:
             raise RecipeError(f"[{name}] {key}: must be {accepted}, not {value!r}")
     return kind(**values)

@@ -124,6 +124,23 @@ def recipe(planted_folder: Path) -> Recipe:
     return Recipe.read(planted_folder / "recipe.toml")
 
 
+@pytest.fixture
+def quick(planted_folder: Path, tmp_path: Path) -> Path:
+    """The recipe with one epoch a stage, in a file of the test's own."""
+    text = (planted_folder / "recipe.toml").read_text()
+    path = tmp_path / "quick.toml"
+    path.write_text(text.replace("epochs = 16", "epochs = 1").replace("epochs = 6", "epochs = 1"))
+    return path
+
+
+@pytest.fixture
+def determinism() -> Iterator[None]:
+    """The commands ask PyTorch for it; no other test shall depend on that."""
+    before = torch.are_deterministic_algorithms_enabled()
+    yield
+    torch.use_deterministic_algorithms(before)
+
+
 @pytest.fixture(scope="session")
 def planted(planted_folder: Path, recipe: Recipe) -> Dataset:
     """The planted tables, loaded."""

@@ -1,43 +1,37 @@
 """The commands as they are run."""
 
 import json
+import re
 import shutil
 import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-import torch
 
 from shortlist.bundle import Bundle, BundleStore
+from shortlist.bundle.manifest import FileDigest, IndexInfo, Manifest
 from trainer.__main__ import main
 from trainer.data import Dataset
 from trainer.fit import Figures
+from trainer.report import REPORT
 from trainer.two_stage import TwoStage
 
+pytestmark = pytest.mark.usefixtures("determinism")
 Command = list[str]
 DEADLINE_SECONDS = 120.0
 
 
-@pytest.fixture(autouse=True)
-def determinism() -> Iterator[None]:
-    """The commands ask PyTorch for it; no other test shall depend on that."""
-    before = torch.are_deterministic_algorithms_enabled()
-    yield
-    torch.use_deterministic_algorithms(before)
-
-
 @pytest.fixture
-def quick(planted_folder: Path, tmp_path: Path) -> Path:
-    """A recipe of one epoch a stage, which trains again on everything as recipes do that say nothing of it."""
-    text = (planted_folder / "recipe.toml").read_text().replace("refit = false", "")
-    path = tmp_path / "quick.toml"
-    path.write_text(text.replace("epochs = 16", "epochs = 1").replace("epochs = 6", "epochs = 1"))
-    return path
+def quick(quick: Path) -> Path:
+    """Trains again on everything, as recipes do that say nothing of it."""
+    quick.write_text(quick.read_text().replace("refit = false", ""))
+    return quick
 
 
 @pytest.fixture
@@ -109,26 +103,93 @@ def test_a_fit_killed_while_it_writes_leaves_the_former_bundle(fit: Command, exp
     assert latest.manifest.metrics["two_stage/ndcg@10"] == figures["two_stage"]["ndcg@10"]
 
 
-def test_export_writes_a_bundles_models_over_the_data_as_it_is_now(
-    exported: Path, planted_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Proves that the weights and figures are the bundle's own, and that the tables are counted to the data's end."""
-    written: list[tuple[TwoStage, Figures]] = []
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What a bundle was to be written of."""
+
+    model: TwoStage
+    figures: Figures
+    publish: bool
+    forced: str
+    page: str | None
+
+
+@pytest.fixture
+def written(exported: Path, monkeypatch: pytest.MonkeyPatch) -> list[Written]:
+    """What would have been written, which is long to do, and is no business of the command."""
+    found: list[Written] = []
 
     def spy(
-        model: TwoStage, dataset: Dataset, figures: Figures, root: Path, *, sign_key: Path | None, forced: str
+        model: TwoStage,
+        dataset: Dataset,
+        figures: Figures,
+        root: Path,
+        *,
+        sign_key: Path | None,
+        publish: bool,
+        forced: str,
+        report: Callable[[IndexInfo], str] | None,
     ) -> Path:
         assert sign_key is None
-        written.append((model, figures))
-        return root
+        page = None if report is None else report(Manifest.read(exported).index)
+        found.append(Written(model=model, figures=figures, publish=publish, forced=forced, page=page))
+        return root / "new"
 
     monkeypatch.setattr("trainer.commands.export_bundle", spy)
+    return found
+
+
+def with_manifest(bundle: Path, **changed: object) -> None:
+    """Writes the bundle's manifest with other contents."""
+    replace(Manifest.read(bundle), **changed).write(bundle)  # type: ignore[arg-type]
+
+
+def test_export_writes_a_bundles_models_over_the_data_as_it_is_now(
+    exported: Path, planted_folder: Path, tmp_path: Path, written: list[Written]
+) -> None:
+    """Proves that the weights and figures are the bundle's own, and that the tables are counted to the data's end."""
     bundle = Bundle.open(exported)
     assert main(["export", "--bundle", str(exported), "--data", str(planted_folder), "--out", str(tmp_path)]) == 0
-    [(model, figures)] = written
-    assert figures == {"two_stage": {"ndcg@10": 0.5}}
-    np.testing.assert_array_equal(model.encoded.vectors, bundle.items.vectors)
-    np.testing.assert_array_equal(model.items.features, bundle.items.features)
+    [one] = written
+    assert one.figures == {"two_stage": {"ndcg@10": 0.5}}
+    assert (one.publish, one.page) == (True, None)
+    np.testing.assert_array_equal(one.model.encoded.vectors, bundle.items.vectors)
+    np.testing.assert_array_equal(one.model.items.features, bundle.items.features)
+
+
+def test_an_export_is_served_by_the_rule_of_a_fit(
+    exported: Path, planted_folder: Path, tmp_path: Path, written: list[Written], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Proves that it has to be asked for, and that models that were worse in their validation are served by force."""
+    name, root, old = "validation/two_stage/ndcg@10", tmp_path / "bundles", tmp_path / exported.name
+    shutil.copytree(exported.parent, root)
+    shutil.copytree(exported, old)
+    with_manifest(old, metrics={name: 0.5}, forced="earlier")
+    with_manifest(root / exported.name, metrics={name: 0.5})
+    export = ["export", "--bundle", str(old), "--data", str(planted_folder), "--out", str(root)]
+    assert [main(export), main([*export, "--publish"])] == [0, 0]
+    with_manifest(root / exported.name, metrics={name: 0.9})
+    assert main([*export, "--publish"]) == 3
+    assert "`export --publish --force` publishes" in capsys.readouterr().err
+    assert main([*export, "--publish", "--force"]) == 0
+    assert [one.publish for one in written] == [False, True, False, True]
+    assert [one.forced for one in written[:3]] == ["earlier"] * 3
+    assert written[3].forced.startswith(f"{name} is 0.5000, 44.4% below the 0.9000")
+
+
+def test_an_export_keeps_the_page_and_says_of_what_it_is(
+    exported: Path, planted_folder: Path, tmp_path: Path, written: list[Written]
+) -> None:
+    """Proves that what was told of the models goes with them, under a line that names the bundle it was told of."""
+    bundle = tmp_path / exported.name
+    shutil.copytree(exported, bundle)
+    (bundle / REPORT).write_text("<body>\n<main>\nfine\n</main></body>")
+    files = {**Manifest.read(bundle).files, REPORT: FileDigest.of(bundle / REPORT)}
+    with_manifest(bundle, files=files)
+    assert main(["export", "--bundle", str(bundle), "--data", str(planted_folder), "--out", str(tmp_path / "out")]) == 0
+    [one] = written
+    assert one.page is not None
+    assert re.search(rf"<main>\n<p>Written again on .* from {exported.name}: .*</p>\nfine\n</main>", one.page)
 
 
 def kill_when(reached: Callable[[], bool], arguments: Command) -> None:

@@ -111,10 +111,12 @@ def vectors_of(encoded: Encoded, histories: Sequence[History]) -> NDArray[np.flo
 
 @torch.no_grad()
 def states(encoded: Encoded, inputs: dict[str, Tensor]) -> Tensor:
-    """The states [B, L, D] of `encoder_inputs`."""
+    """The states [B, L, D] of `encoder_inputs`, after each of its places."""
     assert isinstance(encoded.encoder, SequenceEncoder)
     named = {"vectors_BLD": "vectors", "values_BL": "values", "events_BL": "events", "mask_BL": "mask"}
-    return encoded.encoder.states(**{name: inputs[f"history_{key}"] for name, key in named.items()})
+    return encoded.encoder.states(
+        **{name: inputs[f"history_{key}"] for name, key in named.items()}, asked=inputs["history_mask"].shape[1]
+    )
 
 
 def test_what_was_planted_is_learnt(model: TwoStage, planted: Dataset, split: Split) -> None:
@@ -189,7 +191,7 @@ def test_an_empty_history_says_nothing(encoded: Encoded) -> None:
     assert not found[1].any()
 
 
-@pytest.mark.parametrize("name", sorted(set(ENCODERS) - {"gfcf", "ials"}))
+@pytest.mark.parametrize("name", sorted(set(ENCODERS) - {"content_ridge", "gfcf", "ials"}))
 def test_a_new_user_is_understood_by_their_features(
     planted: Dataset, split: Split, recipe: Recipe, reporter: Reporter, name: str
 ) -> None:
@@ -243,7 +245,7 @@ def test_the_graph_reads_features_only_where_the_encoder_does(
     encoder = build_encoder(dropping, encoder_sizes(planted, len(planted.times))).eval()
     encoded = Encoded.of(encoder, 16)
     items = replace(model.items, vectors=encoded.vectors, inputs=encoded.inputs)
-    export_encoder(replace(model, encoded=encoded, items=items), tmp_path / "user_encoder.onnx")
+    export_encoder(replace(model, encoded=encoded, items=items), tmp_path / "user_encoder.onnx", events=0)
     session = onnxruntime.InferenceSession(tmp_path / "user_encoder.onnx", providers=["CPUExecutionProvider"])
     histories = [history_of([]), history_of([3, 4])]
     given = encoder_inputs(encoded.inputs, histories, 16, planted.known_user_features[:2])
@@ -258,7 +260,7 @@ def test_the_graph_reads_features_only_where_the_encoder_does(
 def test_the_exported_graph_is_the_encoder(model: TwoStage, tmp_path: Path) -> None:
     """Proves that ONNX Runtime gives PyTorch's vectors for any number of users and any length, with padding."""
     path = tmp_path / "user_encoder.onnx"
-    export_encoder(model, path)
+    export_encoder(model, path, events=0)
     session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
     for lengths in ((1,), (16, 16), (3, 1, 9, 2, 5)):
         histories = [history_of(range(length)) for length in lengths]
@@ -270,7 +272,8 @@ def test_the_exported_graph_is_the_encoder(model: TwoStage, tmp_path: Path) -> N
 
 
 @pytest.mark.parametrize("limit", [10_000, 0])
-@pytest.mark.parametrize("name", [name for name in ENCODERS if name != "gfcf"])  # whose one solution all seeds find
+# All seeds find the one solution of those that are left out.
+@pytest.mark.parametrize("name", sorted(set(ENCODERS) - {"content_ridge", "gfcf"}))
 def test_the_same_seed_gives_the_same_encoder(
     planted: Dataset, split: Split, recipe: Recipe, name: str, limit: int
 ) -> None:

@@ -1,6 +1,7 @@
 """From models to a bundle: all of it, or nothing."""
 
 import copy
+import shutil
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -17,15 +18,18 @@ from shortlist.inference.model_inputs import encoder_inputs, ranker_inputs
 from shortlist.inference.onnx_session import OnnxSession
 from shortlist.serving.served_messages import bundle_message
 from trainer.data import Dataset
+from trainer.encoders import build_encoder
 from trainer.errors import DataError, TrainerError
 from trainer.evaluation.split import Split, held_out_events
 from trainer.export.bundle import export_bundle
-from trainer.export.checkpoint import load_two_stage
+from trainer.export.checkpoint import load_dataset, load_two_stage
+from trainer.export.onnx_files import export_encoder, export_ranker
 from trainer.fit import fit_ranker
 from trainer.histories import histories_before
 from trainer.index.build import user_vectors
 from trainer.progress import Reporter
-from trainer.recipe import Index
+from trainer.recipe import Index, Recipe
+from trainer.training.encoder import encoder_sizes
 from trainer.two_stage import TwoStage
 
 FIGURES = {"two_stage": {"ndcg@10": 0.5}}
@@ -56,6 +60,39 @@ def drifting_ranker(model: TwoStage) -> TwoStage:
     ranker = copy.deepcopy(model.ranker)
     ranker.towers = Drifting(ranker.get_submodule("towers"))
     return replace(model, ranker=ranker)
+
+
+def drifting_where(owner: nn.Module, method: str, seen: Callable[..., Tensor]) -> None:
+    """Makes a method of the module give something else to the exporter, for the users of whom ``seen`` is true."""
+    inner = getattr(owner, method)
+
+    def drifting(*inputs: object) -> Tensor:
+        out: Tensor = inner(*inputs)
+        if not torch.compiler.is_exporting():
+            return out
+        return out + 0.1 * seen(*inputs).view(-1, *[1] * (out.ndim - 1))
+
+    setattr(owner, method, drifting)
+
+
+def test_a_graph_that_differs_for_padding_or_for_a_kind_of_event_is_refused(
+    final: TwoStage, planted: Dataset, recipe: Recipe, tmp_path: Path
+) -> None:
+    """Proves that the samples have both: what is off only there is seen, and what is not off passes."""
+    sizes = replace(encoder_sizes(planted, len(planted.times)), events=2)
+    with_kinds = replace(final.encoded, encoder=build_encoder(recipe.encoder, sizes).eval())
+    sound, path = replace(final, encoded=with_kinds), tmp_path / "model.onnx"
+    export_encoder(sound, path, events=2)
+    export_ranker(sound, path)
+    for seen in (lambda _v, _x, _e, mask: mask.amin(1) < 1, lambda _v, _x, events, _m: events.amax(1) > 1):
+        off = copy.deepcopy(sound)
+        drifting_where(off.encoded.encoder, "of_history", seen)
+        with pytest.raises(TrainerError, match=r"model\.onnx differs from PyTorch for a .*; nothing is exported"):
+            export_encoder(off, path, events=2)
+    off = copy.deepcopy(sound)
+    drifting_where(off.ranker.towers, "forward", lambda view: view.mask_BH.amin(1) < 1)
+    with pytest.raises(TrainerError, match=r"model\.onnx differs from PyTorch for a .*; nothing is exported"):
+        export_ranker(off, path)
 
 
 def test_a_bundle_opens_and_is_the_current_one(exported: Path, planted: Dataset, final: TwoStage) -> None:
@@ -152,7 +189,7 @@ def test_an_index_that_cannot_be_built_is_named(
 ) -> None:
     """Proves that FAISS' refusal becomes a message about the recipe, and that nothing is published."""
     for export in ("export_encoder", "export_ranker"):
-        monkeypatch.setattr(f"trainer.export.bundle.{export}", lambda model, path: path.touch())
+        monkeypatch.setattr(f"trainer.export.bundle.{export}", lambda model, path, *_: path.touch())
     bad = replace(final, recipe=replace(final.recipe, index=index))
     with pytest.raises(
         TrainerError, match=rf"\[index\] spec '{index.spec}'.*cannot be built .*chosen. FAISS says: .*could not"
@@ -171,6 +208,24 @@ def test_a_model_read_back_recommends_the_same(exported: Path, final: TwoStage, 
     assert again.recipe == final.recipe
 
 
+def test_features_are_made_of_newer_tables_as_the_bundle_learnt_to(
+    exported: Path, final: TwoStage, planted: Dataset, planted_folder: Path, tmp_path: Path
+) -> None:
+    """Proves that a newcomer of a country that no weight is for does not move the features of the others."""
+    data = tmp_path / "data"
+    shutil.copytree(planted_folder, data)
+    with (data / "users.csv").open("a") as table:
+        table.write("u999,be\n")
+    with (data / "interactions.csv").open("a") as table:
+        table.write("u999,i03,9000,5\n")
+    grown = load_dataset(exported, data)
+    assert grown.user_features.names == planted.user_features.names == ("country=de", "country=fr")
+    np.testing.assert_array_equal(grown.known_user_features[:-1], planted.known_user_features)
+    assert grown.known_user_features[-1].tolist() == [0, 0, 1]
+    model = load_two_stage(exported, grown, end=len(grown.times))
+    np.testing.assert_array_equal(model.encoded.vectors, final.encoded.vectors)
+
+
 def test_what_a_ranker_learnt_of_its_own_is_in_the_bundle(
     fitted: TwoStage,
     planted: Dataset,
@@ -181,7 +236,7 @@ def test_what_a_ranker_learnt_of_its_own_is_in_the_bundle(
 ) -> None:
     """Proves that its numbers are named features of items and users, and are there again when the bundle is read."""
     for export in ("export_encoder", "export_ranker"):
-        monkeypatch.setattr(f"trainer.export.bundle.{export}", lambda model, path: path.touch())
+        monkeypatch.setattr(f"trainer.export.bundle.{export}", lambda model, path, *_: path.touch())
     recipe = replace(fitted.recipe, index=Index(spec="Flat"))
     recipe = replace(recipe, ranker=replace(recipe.ranker, embedding=2, epochs=1))
     model = fit_ranker(fitted.encoded, planted, split, recipe, seed=0, reporter=reporter)
@@ -205,3 +260,6 @@ def test_a_bundle_is_not_read_back_over_other_items(exported: Path, planted: Dat
     other = replace(planted, item_features=replace(planted.item_features, names=names))
     with pytest.raises(DataError, match=r"other features than those of .*; fit again"):
         load_two_stage(exported, other, end=1680)
+    events = replace(planted, event_names=("buy", "view"))
+    with pytest.raises(DataError, match=r"other kinds of events than those of .*; fit again"):
+        load_two_stage(exported, events, end=1680)

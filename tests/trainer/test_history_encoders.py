@@ -14,6 +14,7 @@ from torch import Tensor
 from trainer.data import Dataset
 from trainer.encoders.autoencoder import AutoencoderEncoder
 from trainer.encoders.base import Encoder, EncoderSizes
+from trainer.encoders.content_ridge import ContentRidgeEncoder, ridge
 from trainer.encoders.gfcf import GfcfEncoder
 from trainer.encoders.history import product
 from trainer.encoders.ials import IalsEncoder, conjugate_gradients
@@ -36,7 +37,8 @@ RECIPE = EncoderRecipe(
     unobserved_weight=0.3,
     regularisation=0.1,
 )
-NAMES = ("autoencoder", "ials", "lightgcn", "gfcf")
+NAMES = ("autoencoder", "ials", "lightgcn", "gfcf", "content_ridge")
+CLOSED_FORM = ("gfcf", "content_ridge")
 CHAIN = 15
 
 
@@ -56,7 +58,7 @@ def sizes_of(items: int) -> EncoderSizes:
 def trained(name: str, dataset: Dataset, end: int, reporter: Reporter, recipe: EncoderRecipe) -> Encoder:
     """An encoder after its epochs, in evaluation mode."""
     found = fit_encoder(dataset, end, replace(recipe, name=name), 0, reporter, None)
-    assert found.curve[-1]["loss"] < found.curve[0]["loss"] or name == "gfcf"
+    assert found.curve[-1]["loss"] < found.curve[0]["loss"] or name in CLOSED_FORM
     return found.encoder
 
 
@@ -85,7 +87,7 @@ def scores(encoder: Encoder, rows: list[list[int]]) -> Tensor:
 @pytest.fixture(scope="module", params=NAMES)
 def encoder(request: pytest.FixtureRequest, planted: Dataset, split: Split, reporter: Reporter) -> Encoder:
     """Each of them, trained; a filter with as many components as there are genres."""
-    recipe = replace(RECIPE, dimension=4) if request.param == "gfcf" else RECIPE
+    recipe = replace(RECIPE, dimension=4) if request.param in CLOSED_FORM else RECIPE
     return trained(request.param, planted, split.encoder_end, reporter, recipe)
 
 
@@ -229,6 +231,31 @@ def test_the_filter_is_the_projection_on_the_first_singular_vectors() -> None:
     rows = [np.flatnonzero(line).tolist() for line in dense]
     np.testing.assert_allclose(scores(model, rows).numpy(), expected, rtol=1e-3, atol=1e-4)
     assert left_out == pytest.approx(values[2] ** 2 / np.square(values).sum(), abs=1e-4)
+
+
+def test_an_item_without_an_interaction_is_placed_by_its_content() -> None:
+    """Proves that a new item is recommended, and read in a history, like those that have its content; and that one
+    with neither content nor interaction says nothing.
+    """
+    histories = sparse.csr_array(np.array([[1, 1, 0, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0, 0]] * 3, dtype=np.float32))
+    content = np.array([[3, 0], [1, 0], [0, 2], [0, 1], [5, 0], [0, 1], [0, 0]], dtype=np.float32)
+    model = ContentRidgeEncoder(replace(RECIPE, dimension=2), replace(sizes_of(7), item_features=content))
+    model.solve(histories, np.random.default_rng(0))
+    found = scores(model, [[0, 1], [2, 3], [4], [6]]).numpy()
+    assert found[0, 4] > 0.5 > abs(found[0, 5]) + 0.4
+    assert found[1, 5] > 0.5 > abs(found[1, 4]) + 0.4
+    assert found[2, :2].min() > np.abs(found[2, 2:4]).max()
+    assert not found[3].any()
+    assert not found[:, 6].any()
+
+
+def test_ridge_is_least_squares_with_rows_for_the_penalty() -> None:
+    """Proves the weights against numpy's least squares, with a row more for each feature."""
+    random = np.random.default_rng(0)
+    features, wanted = (random.normal(size=(8, width)).astype(np.float32) for width in (3, 2))
+    rows = np.vstack([features, np.sqrt(0.1 * 8) * np.eye(3)])
+    expected = np.linalg.lstsq(rows, np.vstack([wanted, np.zeros((3, 2))]))[0]
+    np.testing.assert_allclose(ridge(features, wanted, 0.1), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_more_components_than_items_are_zeros() -> None:

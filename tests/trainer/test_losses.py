@@ -1,8 +1,12 @@
 """The losses, against the same sums written out in numpy."""
 
+from collections.abc import Callable
+from functools import partial
+
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 from trainer.training import losses
 
@@ -56,6 +60,21 @@ def test_the_multinomial_loss_is_a_cross_entropy_for_each_interaction() -> None:
     assert found.tolist() == pytest.approx([by_hand, 0.0], rel=1e-5)
 
 
+@pytest.mark.parametrize(
+    "loss", [losses.bpr, losses.binary_cross_entropy, partial(losses.cosine_contrastive, margin=-1, weight=2)]
+)
+def test_a_negative_that_is_the_target_moves_nothing(loss: Callable[[Tensor, Tensor], Tensor]) -> None:
+    """Proves by the gradients that the target is not pushed away where it was drawn, too, and that others are."""
+    negatives = ITEMS.clone().requires_grad_()
+    same = TARGETS[:, None] == torch.arange(4)
+    positive, scores = losses.inner_products(QUERIES[:1], ITEMS[TARGETS[:1]], negatives, same[:1])
+    assert positive.tolist() == [2.0]
+    assert scores[0, :3].tolist() == [1.0, 0.0, -1.0]
+    (gradient,) = torch.autograd.grad(loss(positive, scores).sum(), negatives)
+    assert gradient[0].any()
+    assert not gradient[3].any()
+
+
 def test_bpr_asks_that_the_positive_beats_each_negative() -> None:
     """Proves the mean over the negatives by hand."""
     found = losses.bpr(torch.tensor([1.0]), torch.tensor([[0.0, 2.0]]))
@@ -71,10 +90,10 @@ def test_the_cosine_contrastive_loss_lets_be_what_is_below_the_margin() -> None:
     assert gradient.tolist() == [[5.0, 0.0]]
 
 
-def test_the_binary_loss_is_that_of_one_choice_and_of_each_refusal() -> None:
-    """Proves the sum by hand."""
+def test_the_binary_loss_is_that_of_one_choice_and_of_a_refusal() -> None:
+    """Proves by hand that the negatives weigh as much as the positive, however many there are."""
     found = losses.binary_cross_entropy(torch.tensor([1.0]), torch.tensor([[0.0, -2.0]]))
-    by_hand = np.log(1 + np.exp(-1.0)) + np.log(2.0) + np.log(1 + np.exp(-2.0))
+    by_hand = np.log(1 + np.exp(-1.0)) + (np.log(2.0) + np.log(1 + np.exp(-2.0))) / 2
     assert found.item() == pytest.approx(by_hand, rel=1e-5)
 
 

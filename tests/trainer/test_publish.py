@@ -4,11 +4,10 @@ import dataclasses
 import json
 import math
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import torch
 
 from shortlist.bundle import BundleStore
 from shortlist.bundle.manifest import MANIFEST, Manifest
@@ -110,26 +109,16 @@ def test_an_unknown_metric_is_refused_before_training() -> None:
         check_metric(Recipe(publish=Publish(metric="auc")))
 
 
-@pytest.fixture
-def determinism() -> Iterator[None]:
-    """The command asks PyTorch for it; no other test shall depend on that."""
-    before = torch.are_deterministic_algorithms_enabled()
-    yield
-    torch.use_deterministic_algorithms(before)
-
-
 @pytest.mark.usefixtures("determinism")
 def test_a_fit_that_is_worse_ends_with_three_and_is_not_served(
-    exported: Path, planted_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    exported: Path, planted_folder: Path, quick: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Proves the whole way: the bundle is written whole, CURRENT stays, the code is 3; forced, it moves."""
-    root, recipe = tmp_path / "bundles", tmp_path / "quick.toml"
+    root = tmp_path / "bundles"
     shutil.copytree(exported.parent, root)
     manifest = Manifest.read(root / exported.name)
     dataclasses.replace(manifest, metrics={NAME: 0.99}).write(root / exported.name)
-    text = (planted_folder / "recipe.toml").read_text()
-    recipe.write_text(text.replace("epochs = 16", "epochs = 1").replace("epochs = 6", "epochs = 1"))
-    fit = ["fit", "--recipe", str(recipe), "--data", str(planted_folder), "--out", str(root), "--publish"]
+    fit = ["fit", "--recipe", str(quick), "--data", str(planted_folder), "--out", str(root), "--publish"]
     assert main(fit) == 3
     store = BundleStore(root)
     assert store.current_id() == exported.name

@@ -198,11 +198,26 @@ def sizes_without_tables(sizes: RankerSizes) -> RankerSizes:
 
 
 def test_the_exported_ranker_says_what_pytorch_says(model: TwoStage, inputs: dict[str, Tensor], tmp_path: Path) -> None:
-    """Proves parity at 1, 2, 7 and 500 candidates, which the export refuses without, and for real users."""
+    """Proves parity at 1, 2, 7 and 500 candidates, which the export refuses without, for real users, and for histories
+    of any length, full, in part and empty."""
     assert SIZES == (1, 2, 7, 500)
     export_ranker(model, tmp_path / RANKER)
-    exported = OnnxSession(tmp_path / RANKER).run({name: tensor.numpy() for name, tensor in inputs.items()})
-    np.testing.assert_allclose(exported, scored(model, inputs).numpy(), rtol=1e-4, atol=1e-4)
+    session = OnnxSession(tmp_path / RANKER)
+    three = {name: tensor[:3] for name, tensor in inputs.items()}
+    for given in (inputs, *(three | histories_of_three(three, length) for length in range(1, 51))):
+        exported = session.run({name: tensor.numpy() for name, tensor in given.items()})
+        np.testing.assert_allclose(exported, scored(model, given).numpy(), rtol=1e-4, atol=1e-4)
+
+
+def histories_of_three(inputs: dict[str, Tensor], length: int) -> dict[str, Tensor]:
+    """The histories of three users again and again up to a length; then half of the second's, and the third's none."""
+    again = {
+        name: torch.cat([inputs[name]] * length, dim=1)[:, :length] for name in inputs if name.startswith(OF_HISTORY)
+    }
+    kept_3H = (torch.arange(length) < torch.tensor([length, length // 2, 0])[:, None]).float()
+    mask_3H = again["history_mask"] * kept_3H
+    vectors, features = (again[f"history_{name}"] * mask_3H[..., None] for name in ("vectors", "features"))
+    return again | {"history_vectors": vectors, "history_features": features, "history_mask": mask_3H}
 
 
 def test_the_same_seed_gives_the_same_ranker(

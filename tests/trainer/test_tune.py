@@ -10,7 +10,6 @@ from typing import TypeVar
 
 import optuna
 import pytest
-import torch
 
 from trainer.__main__ import main
 from trainer.data import load
@@ -23,15 +22,8 @@ from trainer.tuning.command import tune
 from trainer.tuning.search import Search, finished, median_pruner
 from trainer.tuning.search_space import SearchSpace, with_settings
 
+pytestmark = pytest.mark.usefixtures("determinism")
 T = TypeVar("T")
-
-
-@pytest.fixture(autouse=True)
-def determinism() -> Iterator[None]:
-    """The command asks PyTorch for it; no other test shall depend on that."""
-    before = torch.are_deterministic_algorithms_enabled()
-    yield
-    torch.use_deterministic_algorithms(before)
 
 
 @pytest.fixture
@@ -181,6 +173,13 @@ def test_what_does_not_go_with_the_recipe_is_not_tried() -> None:
     kept = SearchSpace.of(Recipe(encoder=Encoder(dimension=96, heads=48))).keys["dimension"]
     assert isinstance(kept, Choices)
     assert kept.values == (96,)
+
+
+def test_an_encoder_may_have_something_else_tried() -> None:
+    """Proves it of gfcf, which has vectors of several hundred components, and of the others that they do not."""
+    tried = {name: SearchSpace.of(Recipe(encoder=Encoder(name=name))).keys["dimension"] for name in ("gfcf", "ials")}
+    assert (tried["gfcf"].has(1024), tried["gfcf"].has(32)) == (True, False)
+    assert (tried["ials"].has(1024), tried["ials"].has(32)) == (False, True)
 
 
 def test_a_recipe_outside_the_ranges_is_tried_too() -> None:

@@ -1,9 +1,12 @@
-"""Candidates: the best first."""
+"""Candidates, the best first, and what the ranker makes of them."""
 
 import numpy as np
 import pytest
 
+from shortlist.inference.history import History
+from trainer.data import Dataset
 from trainer.evaluation.rankings import best_first
+from trainer.two_stage import TwoStage
 
 
 @pytest.mark.parametrize("count", [1, 7, 39, 40, 50])
@@ -13,3 +16,10 @@ def test_the_best_are_those_of_a_stable_sort(count: int) -> None:
     scores[:, ::9] = -np.inf
     expected = np.argsort(-scores, axis=1, kind="stable")[:, :count]
     assert best_first(scores, count).tolist() == expected.tolist()
+
+
+def test_who_did_a_single_thing_is_recommended_something(fitted: TwoStage, planted: Dataset) -> None:
+    """Proves that a batch in which no history is longer than one is ranked like any other."""
+    one = History(rows=np.array([3], np.int32), values=np.array([5], np.float32), events=np.array([0]))
+    rows = fitted.recommend([one], planted.known_user_features[:1], 5)
+    assert len(set(rows[0].tolist()) - {3}) == 5

@@ -2,7 +2,8 @@
 
 import math
 import re
-from dataclasses import dataclass, fields, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from itertools import pairwise
 from typing import Self
@@ -13,6 +14,7 @@ from numpy.typing import NDArray
 
 from trainer.data.arrays import array, chunks, taken
 from trainer.data.impressions import Impressions
+from trainer.data.learnt_columns import Column, LearntColumns
 
 Ids = NDArray[np.bytes_]
 Ints = NDArray[np.int64]
@@ -39,6 +41,8 @@ class Features:
     """[F], each `categorical`, `multi_valued`, `numeric`, `text` or `vectors`."""
     matrix: Floats
     """[n, F]."""
+    learnt: Mapping[str, Column] = field(default_factory=dict)
+    """By `kind:column`, what makes other rows' features."""
 
     @property
     def is_content(self) -> Flags:
@@ -141,6 +145,11 @@ class Dataset(EventArrays):
     def known_user_features(self) -> Floats:
         """The users' features and a one, [U, F + 1]; a stranger has zeros throughout."""
         return np.hstack([self.user_features.matrix, np.ones((len(self.user_ids), 1), dtype=np.float32)])
+
+    @property
+    def learnt_columns(self) -> LearntColumns:
+        """What makes features of other tables with the same columns."""
+        return LearntColumns(items=self.item_features.learnt, users=self.user_features.learnt)
 
     def in_order(self, order: Ints) -> Self:
         """The same events in another order [N], or some of them, which stands for time from then on."""

@@ -15,6 +15,7 @@ from trainer.data.columns import features, parsed
 from trainer.data.dataset import DataCounts, Dataset, Histories, Ids, group_by_user
 from trainer.data.events import event_arrays, read_events, used_columns
 from trainer.data.impressions import read_impressions
+from trainer.data.learnt_columns import LearntColumns
 from trainer.data.tables import Table, read_table, read_tables
 from trainer.errors import DataError
 from trainer.recipe import FeatureColumns, Items, Recipe, Users
@@ -27,8 +28,10 @@ class _Sources:
     users: Table | None
 
 
-def load(data_dir: Path, recipe: Recipe) -> Dataset:
+def load(data_dir: Path, recipe: Recipe, before: LearntColumns | None = None) -> Dataset:
     """Read the recipe's files, or a MovieLens folder where the recipe's interactions are not there.
+
+    Features are learnt from the tables, or made as they were `before`, for models that are there already.
 
     Of interactions in Parquet no more than a few hundred megabytes are in memory at once, here and later: many of them
     stay in temporary files. Raises DataError, which names the file, the column, the number of bad rows and the first.
@@ -53,8 +56,12 @@ def load(data_dir: Path, recipe: Recipe) -> Dataset:
         user_events=user_events,
         position=position,
         histories=Histories.of(events, user_events),
-        item_features=features(_aligned(items, item_frame, "id"), recipe.items or Items()),
-        user_features=features(_aligned(users, user_frame, "id"), recipe.users or Users()),
+        item_features=features(
+            _aligned(items, item_frame, "id"), recipe.items or Items(), None if before is None else before.items
+        ),
+        user_features=features(
+            _aligned(users, user_frame, "id"), recipe.users or Users(), None if before is None else before.users
+        ),
         item_table=_item_table(items, sources.items, recipe),
         counts=DataCounts(
             interactions=len(events.times),

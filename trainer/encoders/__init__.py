@@ -3,6 +3,7 @@
 from trainer.encoders.autoencoder import AutoencoderEncoder
 from trainer.encoders.base import Encoder, EncoderSizes
 from trainer.encoders.bsarec import BsarecEncoder
+from trainer.encoders.content_ridge import ContentRidgeEncoder
 from trainer.encoders.gfcf import GfcfEncoder
 from trainer.encoders.gru import GruEncoder
 from trainer.encoders.ials import IalsEncoder
@@ -17,6 +18,7 @@ from trainer.recipe import Encoder as EncoderRecipe
 ENCODERS: dict[str, type[Encoder]] = {
     "autoencoder": AutoencoderEncoder,
     "bsarec": BsarecEncoder,
+    "content_ridge": ContentRidgeEncoder,
     "gfcf": GfcfEncoder,
     "gru": GruEncoder,
     "ials": IalsEncoder,

@@ -1,6 +1,7 @@
 """The one shape that every encoder has."""
 
 from abc import ABC, abstractmethod
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -9,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from trainer.recipe import Choices, Range
 from trainer.recipe import Encoder as EncoderRecipe
 
 _FEATURES_STD = 0.02
@@ -42,6 +44,8 @@ class Encoder(nn.Module, ABC):
 
     tuned: ClassVar[tuple[str, ...]]
     """The keys of [encoder] that a search for better settings tries; what of each stands beside it in the recipe."""
+    tuned_otherwise: ClassVar[Mapping[str, Range | Choices]] = {}
+    """What of some of them instead."""
 
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
         super().__init__()

@@ -36,17 +36,8 @@ class BsarecEncoder(SequenceEncoder):
         self.norm = nn.LayerNorm(recipe.dimension)
         self.blocks = nn.ModuleList(_Block(recipe) for _ in range(recipe.layers))
 
-    def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """See :class:`SequenceEncoder`."""
-        return self._states(vectors_BLD, values_BL, events_BL, mask_BL, asked=mask_BL.shape[1])
-
-    def last_state(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """See :class:`SequenceEncoder`. The last block is computed for the last place alone."""
-        return self._states(vectors_BLD, values_BL, events_BL, mask_BL, asked=1)[:, 0]
-
-    def _states(
-        self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor, *, asked: int
-    ) -> Tensor:
+    def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor, asked: int) -> Tensor:
+        """See :class:`SequenceEncoder`. The last block is computed for what is asked alone."""
         x_BLD = self.dropout(self.norm(self.events(vectors_BLD, values_BL, events_BL)))
         back_LL = how_far_back(mask_BL)
         for block in self.blocks[:-1]:

@@ -4,7 +4,9 @@ The items' smoothest directions over the normalised graph of users and items are
 history x is scored x D^-½ V Vᵀ D^½, with the items' degrees D, which is an inner product of a user and an item vector.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -14,6 +16,7 @@ from torch import Tensor
 
 from trainer.encoders.base import Encoder, EncoderSizes
 from trainer.encoders.history import normalised
+from trainer.recipe import Choices
 from trainer.recipe import Encoder as EncoderRecipe
 
 _OVERSAMPLED = 20
@@ -23,7 +26,8 @@ _POWERS = 4
 class GfcfEncoder(Encoder):
     """Keeps as many directions as vectors have components; it gets better with several hundred of them."""
 
-    tuned = ("dimension",)
+    tuned: ClassVar[tuple[str, ...]] = ("dimension",)
+    tuned_otherwise: ClassVar[Mapping[str, Choices]] = {"dimension": Choices(64, 128, 256, 512, 1024, 2048)}
 
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
         # One decomposition gives all vectors: there is no gradient for what features would say.

@@ -24,11 +24,11 @@ class GruEncoder(SequenceEncoder):
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, width)
 
-    def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
+    def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor, asked: int) -> Tensor:
         """See :class:`SequenceEncoder`."""
         mask_BL1 = mask_BL[..., None] > 0
         x_BLD = torch.where(mask_BL1, self.dropout(self.events(vectors_BLD, values_BL, events_BL)), 0.0)
         for layer in self.layers:
             x_BLD = self.dropout(layer(x_BLD)[0])
-        states: Tensor = self.out(self.norm(x_BLD))
+        states: Tensor = self.out(self.norm(x_BLD[:, -asked:]))
         return states

@@ -3,6 +3,7 @@
 from abc import abstractmethod
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from trainer.encoders.base import Encoder, EncoderSizes
 from trainer.encoders.item_vectors import EventInputs, ItemVectors, embedding
@@ -16,15 +17,16 @@ class SequenceEncoder(Encoder):
 
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
         super().__init__(recipe, sizes)
+        self._of_length_one = recipe.loss == "ccl"
         self.items = ItemVectors(sizes, recipe.dimension, recipe.id_dropout)
         self.events = EventInputs(sizes, recipe.dimension)
         self.dropout = nn.Dropout(recipe.dropout)
         self.intent = embedding(2, recipe.dimension, _INTENT_STD)
 
     def item_vectors(self, rows: Tensor | None = None) -> Tensor:
-        """See :class:`Encoder`. A vector learnt for the id, plus what the features say."""
+        """See :class:`Encoder`. A vector learnt for the id, plus what the features say; of length one for cosines."""
         vectors: Tensor = self.items(rows)
-        return vectors
+        return F.normalize(vectors, dim=-1) if self._of_length_one else vectors
 
     def item_tables(self) -> list[nn.Parameter]:
         """The weights with a row for each item, ``[N, ...]``.
@@ -34,12 +36,11 @@ class SequenceEncoder(Encoder):
         return self.items.tables()
 
     @abstractmethod
-    def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """What is known of the user after each interaction, ``[B, L, D]``; a place never looks to its right."""
+    def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor, asked: int) -> Tensor:
+        """What is known of the user after each of the last ``asked`` interactions, ``[B, asked, D]``.
 
-    def last_state(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """The state after the latest interaction, ``[B, D]``: all that serving asks for, and often far less work."""
-        return self.states(vectors_BLD, values_BL, events_BL, mask_BL)[:, -1]
+        A place never looks to its right. Training asks for all of them, serving for the latest, often at far less cost.
+        """
 
     def queries(self, states: Tensor, liked: Tensor) -> Tensor:
         """From states ``[..., D]`` to vectors for the next item, given whether it will be liked (bool ``[...]``)."""
@@ -50,5 +51,5 @@ class SequenceEncoder(Encoder):
         self, history_vectors: Tensor, history_values: Tensor, history_events: Tensor, history_mask: Tensor
     ) -> Tensor:
         """See :class:`Encoder`."""
-        last_BD = self.last_state(history_vectors, history_values, history_events, history_mask)
+        last_BD = self.states(history_vectors, history_values, history_events, history_mask, asked=1)[:, 0]
         return self.queries(last_BD, last_BD.new_ones(last_BD.shape[:-1]).bool())

@@ -29,24 +29,15 @@ class TransformerEncoder(SequenceEncoder):
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, width)
 
-    def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """See :class:`SequenceEncoder`."""
-        x_BLD = self.dropout(self.events(vectors_BLD, values_BL, events_BL))
-        back_LL = how_far_back(mask_BL)
-        for block in self.blocks:
-            x_BLD = block(x_BLD, mask_BL, back_LL)
-        states: Tensor = self.out(self.norm(x_BLD))
-        return states
-
-    def last_state(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """See :class:`SequenceEncoder`. The last block is computed for the last place alone."""
+    def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor, asked: int) -> Tensor:
+        """See :class:`SequenceEncoder`. The last block is computed for what is asked alone."""
         x_BLD = self.dropout(self.events(vectors_BLD, values_BL, events_BL))
         back_LL = how_far_back(mask_BL)
         for block in self.blocks[:-1]:
             x_BLD = block(x_BLD, mask_BL, back_LL)
-        last_B1D = self.blocks[-1](x_BLD, mask_BL, back_LL[-1:])
-        state_BD: Tensor = self.out(self.norm(last_B1D[:, 0]))
-        return state_BD
+        last_BQD = self.blocks[-1](x_BLD, mask_BL, back_LL[-asked:])
+        states: Tensor = self.out(self.norm(last_BQD))
+        return states
 
 
 class _Block(nn.Module):

@@ -28,17 +28,8 @@ class TwoTowerEncoder(SequenceEncoder):
         self.mean = RecencyMean(recipe)
         self.tower = nn.Sequential(nn.LayerNorm(width), *_hidden_layers(recipe))
 
-    def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """See :class:`SequenceEncoder`."""
-        return self._states(vectors_BLD, values_BL, events_BL, mask_BL, asked=mask_BL.shape[1])
-
-    def last_state(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor) -> Tensor:
-        """See :class:`SequenceEncoder`. One mean rather than one for each place."""
-        return self._states(vectors_BLD, values_BL, events_BL, mask_BL, asked=1)[:, 0]
-
-    def _states(
-        self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor, *, asked: int
-    ) -> Tensor:
+    def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor, asked: int) -> Tensor:
+        """See :class:`SequenceEncoder`. As many means as are asked for."""
         mean_BQD = self.mean(self.dropout(self.events(vectors_BLD, values_BL, events_BL)), mask_BL, asked)
         states: Tensor = mean_BQD + self.tower(mean_BQD)
         return states

@@ -19,7 +19,7 @@ The first five are means over the queries.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -65,6 +65,10 @@ class Rankings:
             allowed=self.allowed,
             owners=self.owners,
         )
+
+    def first(self, k: int) -> Self:
+        """The lists without what is behind their first ``k``."""
+        return replace(self, hits=self.hits[:, :k], rows=self.rows[:, :k])
 
     def exposure(self, k: int) -> NDArray[np.int64]:
         """How often each item that may be recommended is among the first ``k``."""

@@ -27,6 +27,10 @@ class Profiles:
     def __len__(self) -> int:
         return len(self.histories)
 
+    def at(self, places: slice) -> Self:
+        """Some of them."""
+        return replace(self, users=self.users[places], histories=self.histories[places], features=self.features[places])
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Queries:

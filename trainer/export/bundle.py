@@ -55,9 +55,9 @@ def export_bundle(
     with (store.publishing if publish else store.adding)(bundle_id) as directory:
         save_tables(directory, model.items, users)
         dataset.item_table.write_parquet(directory / ITEM_TABLE)
-        export_encoder(model, directory / USER_ENCODER)
+        export_encoder(model, directory / USER_ENCODER, len(dataset.event_names))
         export_ranker(model, directory / RANKER)
-        save_checkpoint(model, directory)
+        save_checkpoint(model, dataset.learnt_columns, directory)
         index = build_index(model, dataset, directory)
         if report is not None:
             (directory / REPORT).write_text(report(index), encoding="utf-8")
@@ -113,3 +113,12 @@ def _manifest(
 def flat(figures: Figures) -> Mapping[str, float]:
     """``{"two_stage": {"hr@10": …}}`` → ``{"two_stage/hr@10": …}``."""
     return {f"{name}/{metric}": value for name, values in figures.items() for metric, value in values.items()}
+
+
+def by_model(metrics: Mapping[str, float]) -> Figures:
+    """What :func:`flat` was given."""
+    figures: Figures = {}
+    for key, value in metrics.items():
+        name, _, metric = key.rpartition("/")
+        figures.setdefault(name, {})[metric] = value
+    return figures

@@ -1,7 +1,8 @@
-"""The weights inside a bundle, so that it can be written again with newer histories and counts, without training."""
+"""All that was learnt, inside a bundle, so that it can be written again with newer histories and counts, untrained."""
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -10,10 +11,12 @@ from torch import nn
 
 from shortlist.bundle.ids import rows_of
 from shortlist.bundle.manifest import Manifest
-from trainer.data import Dataset
+from trainer.data import Dataset, load
+from trainer.data.learnt_columns import LearntColumns
 from trainer.encode import Encoded
 from trainer.encoders import build_encoder
 from trainer.errors import DataError
+from trainer.export.column_arrays import as_arrays, of_arrays
 from trainer.goals import goals_of, scales_of
 from trainer.rankers import build_ranker
 from trainer.rankers.base import KNOWN
@@ -28,26 +31,39 @@ CHECKPOINT = "weights.npz"
 _OWN_ITEMS, _OWN_USERS = "own.items", "own.users"
 
 
-def save_checkpoint(model: TwoStage, directory: Path) -> None:
-    """Writes the weights of both stages as plain arrays: reading them can run no code."""
+def save_checkpoint(model: TwoStage, learnt: LearntColumns, directory: Path) -> None:
+    """Writes the weights of both stages, and what features are made with, as plain arrays: reading can run no code."""
     modules = {"encoder": model.encoded.encoder, "ranker": model.ranker}
-    arrays = {
+    arrays: dict[str, Any] = {
         f"{name}.{key}": value.numpy() for name, one in modules.items() for key, value in one.state_dict().items()
     }
-    arrays |= {_OWN_ITEMS: model.own.items, _OWN_USERS: model.own.users}
+    arrays |= {_OWN_ITEMS: model.own.items, _OWN_USERS: model.own.users} | as_arrays(learnt)
     np.savez(directory / CHECKPOINT, **arrays)
+
+
+def load_dataset(directory: Path, data: Path) -> Dataset:
+    """The data as it is now, as :func:`trainer.data.load` reads it; its features are made as those of the bundle were.
+
+    Raises:
+        DataError: the data has other columns, or the bundle is of a release that did not keep what it had learnt.
+    """
+    manifest = Manifest.read(directory)
+    manifest.verify(directory)
+    with np.load(directory / CHECKPOINT, allow_pickle=False) as arrays:
+        learnt = of_arrays(arrays)
+    return load(data, Recipe.of(manifest.recipe), learnt)
 
 
 def load_two_stage(directory: Path, dataset: Dataset, end: int) -> TwoStage:
     """The models of a bundle, over tables counted from the events before ``end``.
 
     Raises:
-        DataError: the data has other items or features than the bundle was trained on.
+        DataError: the data has other items, features or kinds of events than the bundle was trained on.
     """
     manifest = Manifest.read(directory)
     manifest.verify(directory)
     recipe = Recipe.of(manifest.recipe)
-    _check_same_items(directory, manifest, dataset)
+    _check_same_data(directory, manifest, dataset)
     with np.load(directory / CHECKPOINT, allow_pickle=False) as weights:
         sizes = encoder_sizes(dataset, end)
         # An encoder that buckets values keeps the edges it was trained with; newer data has others.
@@ -79,7 +95,7 @@ def _of_users(directory: Path, dataset: Dataset, own: NDArray[np.float32]) -> ND
     return of_users
 
 
-def _check_same_items(directory: Path, manifest: Manifest, dataset: Dataset) -> None:
+def _check_same_data(directory: Path, manifest: Manifest, dataset: Dataset) -> None:
     ids = np.load(directory / "item_ids.npy", allow_pickle=False)
     names = manifest.item_features[len(STATISTICS) :][: len(dataset.item_features.names)]
     users = manifest.user_features[: manifest.user_features.index(KNOWN)]
@@ -89,3 +105,5 @@ def _check_same_items(directory: Path, manifest: Manifest, dataset: Dataset) -> 
         )
     if names != dataset.item_features.names or users != dataset.user_features.names:
         raise DataError(f"the tables give other features than those of {directory.name}; fit again")
+    if manifest.event_names != dataset.event_names:
+        raise DataError(f"the data has other kinds of events than those of {directory.name}; fit again")

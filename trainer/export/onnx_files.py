@@ -4,40 +4,42 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnxruntime
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shortlist.bundle.transitions import FEATURE_COUNT
+from shortlist.inference.history import History
+from shortlist.inference.model_inputs import CandidateLists, encoder_inputs, ranker_inputs
 from trainer.errors import TrainerError
 from trainer.rankers.base import width_of
-from trainer.two_stage import TwoStage
+from trainer.two_stage import TwoStage, tensors
 
 SIZES = (1, 2, 7, 500)
 TOLERANCE = 1e-4
+_UNKNOWN_VALUES = 0.25
 
 
-def export_encoder(model: TwoStage, path: Path) -> None:
-    """Writes the user encoder, its batch and its history of any size.
+def export_encoder(model: TwoStage, path: Path, events: int) -> None:
+    """Writes the user encoder, its batch and its history of any size; there are so many kinds of ``events``.
 
     Raises:
         TrainerError: it differs from PyTorch at one of ``SIZES``.
     """
     users, length = torch.export.Dim("users"), torch.export.Dim("length", max=model.recipe.encoder.history)
     by_place = {0: users, 1: length}
-    module, sample = model.encoded.encoder, _encoder_sample(model, 2, 3)
+    module, sample = model.encoded.encoder, _encoder_sample(model, 2, 3, events)
     shapes = {name: {0: users} if name == "user_features" else by_place for name in sample}
     _export(module, sample, shapes, path)
     for size in SIZES:
-        length_of_sample = min(size, model.recipe.encoder.history)
-        _check(module, path, _encoder_sample(model, 2, length_of_sample), f"history of {length_of_sample}")
-        _check(module, path, _encoder_sample(model, size, 5), f"batch of {size}")
+        longest = min(size, model.recipe.encoder.history)
+        _check(module, path, _encoder_sample(model, 3, longest, events), f"history of {longest}")
+        _check(module, path, _encoder_sample(model, size, 5, events), f"batch of {size}")
 
 
 def export_ranker(model: TwoStage, path: Path) -> None:
@@ -57,7 +59,9 @@ def export_ranker(model: TwoStage, path: Path) -> None:
     shapes = {name: by_prefix[name.split("_")[0]] for name in sample}
     _export(model.ranker, sample, shapes, path)
     for size in SIZES:
-        _check(model.ranker, path, _ranker_sample(model, 2, 7, size), f"{size} candidates")
+        longest = min(size, model.recipe.ranker.history)
+        _check(model.ranker, path, _ranker_sample(model, 3, longest, 5), f"history of {longest}")
+        _check(model.ranker, path, _ranker_sample(model, 3, 7, size), f"{size} candidates")
         _check(model.ranker, path, _ranker_sample(model, size, 3, 5), f"batch of {size}")
 
 
@@ -81,53 +85,44 @@ def _check(module: nn.Module, path: Path, sample: dict[str, Tensor], what: str) 
         raise TrainerError(f"{path.name} differs from PyTorch for a {what}: {worst}; nothing is exported")
 
 
-def _encoder_sample(model: TwoStage, users: int, length: int) -> dict[str, Tensor]:
-    history = _history_sample(model, users, length, model.items.inputs)
-    sample = {
-        "history_vectors": history["history_vectors"],
-        "history_values": history["history_values"],
-        "history_events": torch.zeros((users, length), dtype=torch.int64),
-        "history_mask": history["history_mask"],
-    }
-    if model.encoded.encoder.by_features is not None:
-        sample["user_features"] = torch.rand((users, model.encoded.encoder.by_features.in_features))
+def _encoder_sample(model: TwoStage, users: int, longest: int, events: int) -> dict[str, Tensor]:
+    encoder, random = model.encoded.encoder, np.random.default_rng(longest)
+    width = 0 if encoder.by_features is None else encoder.by_features.in_features
+    features = random.random((users, width), dtype=np.float32)
+    histories = _histories(model, users, longest, events)
+    sample = tensors(encoder_inputs(model.items.inputs, histories, longest, features))
+    if encoder.by_features is None:
+        del sample["user_features"]
     return sample
 
 
-def _ranker_sample(model: TwoStage, users: int, length: int, count: int) -> dict[str, Tensor]:
-    random = np.random.default_rng(count)
-    items, vectors = model.items, model.items.vectors
-    rows = random.integers(len(vectors), size=(users, count))
-    features = random.random((users, width_of(model.ranker.sizes.user_columns)))
-    arrays: dict[str, NDArray[np.generic]] = {
-        "user_vectors": vectors[random.integers(len(vectors), size=users)],
-        "user_features": features,
-        "context": random.random((users, width_of(model.ranker.sizes.context_columns))),
-        "candidate_vectors": vectors[rows],
-        "candidate_features": items.features[rows],
-        "candidate_transitions": random.random((users, count, FEATURE_COUNT)),
-        "candidate_scores": random.normal(size=(users, count)),
-        "candidate_places": np.tile(np.arange(count), (users, 1)),
-    }
-    return _history_sample(model, users, length, vectors) | _as_tensors(arrays)
+def _ranker_sample(model: TwoStage, users: int, longest: int, count: int) -> dict[str, Tensor]:
+    random, items, sizes = np.random.default_rng(count), model.items, model.ranker.sizes
+    candidates = CandidateLists(
+        rows=random.integers(len(items.vectors), size=(users, count)),
+        scores=random.normal(size=(users, count)).astype(np.float32),
+        transitions=random.random((users, count, FEATURE_COUNT), dtype=np.float32),
+    )
+    vectors = items.vectors[random.integers(len(items.vectors), size=users)]
+    features = random.random((users, width_of(sizes.user_columns)), dtype=np.float32)
+    context = random.random((users, width_of(sizes.context_columns)), dtype=np.float32)
+    histories = _histories(model, users, longest, events=0)
+    return tensors(ranker_inputs(items, histories, longest, vectors, features, candidates, context))
 
 
-def _history_sample(model: TwoStage, users: int, length: int, table: NDArray[np.float32]) -> dict[str, Tensor]:
-    random = np.random.default_rng(length)
-    rows = random.integers(len(table), size=(users, length))
-    values = random.normal(model.items.value_mean, model.items.value_std, size=rows.shape)
-    values[0, 0] = np.nan
-    arrays: dict[str, NDArray[np.generic]] = {
-        "history_vectors": table[rows],
-        "history_features": model.items.features[rows],
-        "history_values": values,
-        "history_mask": np.ones(rows.shape),
-    }
-    return _as_tensors(arrays)
+def _histories(model: TwoStage, users: int, longest: int, events: int) -> list[History]:
+    """From the longest down to an empty one, so that all that pads the others is seen, too."""
+    random = np.random.default_rng(longest)
+    return [_history(model, int(length), events, random) for length in np.linspace(longest, 0, users).round()]
 
 
-def _as_tensors(arrays: Mapping[str, NDArray[np.generic]]) -> dict[str, Tensor]:
-    return {name: torch.from_numpy(array.astype(np.float32)) for name, array in arrays.items()}
+def _history(model: TwoStage, length: int, events: int, random: np.random.Generator) -> History:
+    values = random.normal(model.items.value_mean, model.items.value_std, size=length).astype(np.float32)
+    return History(
+        rows=random.integers(len(model.items.vectors), size=length, dtype=np.int32),
+        values=np.where(random.random(length) < _UNKNOWN_VALUES, np.float32("nan"), values),
+        events=random.integers(events + 1, size=length),
+    )
 
 
 @contextlib.contextmanager

@@ -61,8 +61,8 @@ def compare(root: Path, metrics: Mapping[str, float], recipe: Recipe) -> Compari
     It is worse when it is below the other by more than ``[publish] margin`` of it, or not a number. Each figure is of
     its own bundle's validation, of the time it was trained. Two are only comparable when both recipes have the same
     [interactions] and [split]: other data, other likes or other slices are other questions. Whatever cannot be
-    compared is not worse: no bundle is current, its manifest cannot be read, is of a release that measured nothing
-    of the kind, or of another question.
+    compared is not worse: no bundle is current, its manifest cannot be read, one of both is of a release that measured
+    nothing of the kind, or they are of different questions.
     """
     name = f"validation/{recipe.publish.metric}"
     try:
@@ -70,9 +70,10 @@ def compare(root: Path, metrics: Mapping[str, float], recipe: Recipe) -> Compari
         asked = Recipe.of(served.recipe)
     except (BundleError, TrainerError) as error:
         return Comparison(text=f"nothing to compare {name} with: {error}")
-    before, found = served.metrics.get(name), metrics[name]
-    if before is None:
-        return Comparison(text=f"nothing to compare with: {served.bundle_id} has no {name}")
+    before, found = served.metrics.get(name), metrics.get(name)
+    if before is None or found is None:
+        without = served.bundle_id if before is None else "the new one"
+        return Comparison(text=f"nothing to compare with: {without} has no {name}")
     if (asked.interactions, asked.split) != (recipe.interactions, recipe.split):
         return Comparison(
             text=f"nothing to compare with: {served.bundle_id} has other [interactions] or another [split]"

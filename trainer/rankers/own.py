@@ -49,6 +49,15 @@ class OwnColumns(nn.Module):
         for table, rows in ((self.items.weight, items), (self.users.weight, users)):
             table[torch.from_numpy(rows)] = torch.randn(len(rows), self.width) * _STD
 
+    @classmethod
+    def of(cls, tables: OwnTables) -> Self:
+        """What was learnt already."""
+        columns = cls(len(tables.items), len(tables.users), tables.width)
+        columns.load_state_dict(
+            {"items.weight": torch.from_numpy(tables.items), "users.weight": torch.from_numpy(tables.users)}
+        )
+        return columns
+
     def tables(self) -> OwnTables:
         """As it is by now."""
         return OwnTables(items=self.items.weight.detach().numpy(), users=self.users.weight.detach().numpy())

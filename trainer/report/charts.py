@@ -10,9 +10,10 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import FixedLocator, MaxNLocator, NullLocator, PercentFormatter, ScalarFormatter
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter, ScalarFormatter
 from numpy.typing import NDArray
 
+from trainer.evaluation.classification import CalibrationCurve
 from trainer.report.item_map import OTHER, ItemMap
 from trainer.report.names import metric_label
 
@@ -112,6 +113,43 @@ def by_epoch(lines: Mapping[str, Sequence[Mapping[str, float]]], figure_name: st
             axes.set_title(title)
             axes.set_xlabel("epoch")
             axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=8))
+        return _svg(figure)
+
+
+def by_name(values: Mapping[str, NDArray[np.float64]], about: str) -> str:
+    """A bar for each name, from above, as long as the mean of its runs ``[S]``, whose standard deviation is a line."""
+    with mpl.rc_context(_STYLE | {"axes.grid.axis": "x"}):
+        figure, axes = _axes((_WIDE[0], 0.9 + 0.26 * len(values)))
+        places, runs = np.arange(len(values)), list(values.values())
+        spread = [float(run.std()) for run in runs] if any(len(run) > 1 for run in runs) else None
+        axes.barh(places, [float(run.mean()) for run in runs], xerr=spread, color=_COLOURS[_FIRST_RUN], ecolor=_INK)
+        # What a data set calls its columns is not to be read as a formula.
+        axes.set_yticks(places, list(values), parse_math=False)
+        axes.invert_yaxis()
+        axes.set_xlabel(about)
+        return _svg(figure)
+
+
+def calibration(curves: Sequence[CalibrationCurve]) -> str:
+    """What was observed of what was predicted, a line for each run, beside the diagonal that is right.
+
+    Both axes are logarithmic; bins in which nothing was observed, which those have no place for, are left out.
+    """
+    with mpl.rc_context(_STYLE | {"axes.grid.axis": "both"}):
+        figure, axes = _axes(_HALF)
+        axes.set_xscale("log")
+        axes.set_yscale("log")
+        for number, curve in enumerate(curves):
+            there = curve.observed > 0
+            x, y = curve.predicted[there], curve.observed[there]
+            axes.plot(x, y, color=_COLOURS[run_colour(number)], marker="o")
+        low, high = axes.get_xlim()
+        axes.plot([low, high], [low, high], color=_INK, linestyle="--", linewidth=1)
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter(FuncFormatter(lambda value, _: f"{100 * value:g}%"))
+            axis.set_minor_locator(NullLocator())
+        axes.set_xlabel("predicted")
+        axes.set_ylabel("observed")
         return _svg(figure)
 
 

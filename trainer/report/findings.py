@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+from trainer.attribution import Attribution
 from trainer.evaluation.baselines import BASELINES
 from trainer.evaluation.tables import Spread, mean_and_spread
 from trainer.fit import Figures, Lists, figures_of
@@ -31,12 +32,14 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Findings:
-    """Runs of one task, the ``groups`` of its test, and by a name the log of each training."""
+    """Runs of one task, the ``groups`` of its test, by a name the log of each training, and what each run's stages have
+    to do with it, where there are two."""
 
     runs: Sequence[Run]
     groups: Groups
     chosen_by: str
     logs: Mapping[str, TrainingLog]
+    attributions: Sequence[Attribution] = ()
 
     @property
     def figures(self) -> Spread:

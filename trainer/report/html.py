@@ -35,6 +35,15 @@ def facts(pairs: Iterable[tuple[str, object]]) -> str:
     return f'<dl class="facts">{"".join(_fact(name, value) for name, value in pairs)}</dl>'
 
 
+def chain(steps: Iterable[tuple[str, str, str]]) -> str:
+    """Steps from left to right, each a name, what is to be seen at a glance, and a line about it."""
+    items = (
+        f'<li><b>{text(name)}</b><span class="large">{text(large)}</span><span class="dim">{text(about)}</span></li>'
+        for name, large, about in steps
+    )
+    return f'<ol class="chain">{"".join(items)}</ol>'
+
+
 def _fact(name: str, value: object) -> str:
     return f"<div><dt>{text(name)}</dt><dd>{text(value)}</dd></div>"
 

@@ -9,6 +9,7 @@ from trainer.recipe import Recipe
 from trainer.report import html
 from trainer.report.findings import Findings
 from trainer.report.item_map import ItemMap
+from trainer.report.ranking import ranking_section
 from trainer.report.sections import (
     figures_section,
     groups_section,
@@ -38,6 +39,7 @@ class Report:
             self._head(),
             figures_section(self.found),
             recall_section(self.found),
+            *([ranking_section(self.found.attributions)] if self.found.attributions else []),
             groups_section(self.found),
             training_section(self.found),
             map_section(self.items),
@@ -54,6 +56,11 @@ class Report:
             f'<div class="verdict {said.mood}">{html.text(said.headline)}</div><p>{html.text(said.detail)}</p>'
             f"{html.facts(self.facts.items())}</header>"
         )
+
+
+def noted(page: str, note: str) -> str:
+    """A page with a line above all that it says."""
+    return page.replace("<main>", f"<main>\n<p>{html.text(note)}</p>", 1)
 
 
 _PAGE = """<!doctype html>

@@ -27,7 +27,7 @@ def figures_section(found: Findings) -> str:
     rows = []
     for model, row in figures.items():
         cells = [html.cell(model_label(model))]
-        cells += [_figure(*row[name], best=row[name][0] == best.get(name)) for name in names]
+        cells += [figure_cell(*row[name], best=row[name][0] == best.get(name)) for name in names]
         width = f"width:{100 * row[metric][0] / longest:.1f}%;background:var(--series-{model_colour(model)})"
         cells.append(f'<td class="bar"><i style="{width}"></i></td>')
         rows.append(html.row(cells, "" if is_baseline(model) else "ours"))
@@ -140,7 +140,7 @@ def _group_table(found: Findings, kind: str) -> str:
         cells = [html.cell(model_label(name))]
         for group in there:
             values = [run.slices[name].by_group[kind][group] for run in found.runs]
-            cells.append(_figure(float(np.mean(values)), float(np.std(values))))
+            cells.append(figure_cell(float(np.mean(values)), float(np.std(values))))
         rows.append(html.row(cells, "" if is_baseline(name) else "ours"))
     return html.table(["", *(grouping.labels[group] for group in there)], rows)
 
@@ -159,7 +159,8 @@ def _key(found: Findings) -> str:
     )
 
 
-def _figure(mean: float, spread: float, *, best: bool = False) -> str:
+def figure_cell(mean: float, spread: float, *, best: bool = False) -> str:
+    """A figure as mean and standard deviation over the seeds, where they differ."""
     shown = f' <span class="spread">± {spread:.4f}</span>' if spread >= _LEAST_SPREAD else ""
     return f'<td class="best">{mean:.4f}{shown}</td>' if best else f"<td>{mean:.4f}{shown}</td>"
 

@@ -50,9 +50,9 @@ class EncoderBatches:
         self._dataset, self._recipe = dataset, recipe
         self._random = np.random.default_rng(seed)
         self._windows = windows_of(dataset, end, recipe.history)
-        self.sampled = len(dataset.item_ids) > recipe.softmax_limit
-        """Whether the softmax is over a sample of the catalogue."""
-        self._share = _shares(dataset, end)
+        self.sampled = len(dataset.item_ids) > recipe.softmax_limit or recipe.loss != "softmax"
+        """Whether targets are told from a sample of the catalogue."""
+        self._share = _uniform(dataset) if recipe.negatives_by == "uniform" else _shares(dataset, end)
         self._cumulative = np.cumsum(self._share)
 
     def __len__(self) -> int:
@@ -75,15 +75,30 @@ class EncoderBatches:
             targets=_rows(data.item_rows[batch.targets]),
             liked=torch.from_numpy(data.likes[batch.targets]),
             user_features=torch.from_numpy(self._dataset.known_user_features[users]),
-            against=self._negatives() if self.sampled else torch.from_numpy(seen_before(self._dataset, batch)),
+            against=self._negatives(data.item_rows[batch.targets])
+            if self.sampled
+            else torch.from_numpy(seen_before(self._dataset, batch)),
         )
 
-    def _negatives(self) -> Negatives:
+    def _negatives(self, targets: NDArray[np.integer]) -> Negatives:
+        rows = self._of_batch(targets) if self._recipe.negatives_by == "batch" else self._by_share()
+        log_q = np.log(self._share[rows] * len(rows)).astype(np.float32)
+        return Negatives(rows=torch.from_numpy(rows), log_q=torch.from_numpy(log_q))
+
+    def _by_share(self) -> NDArray[np.int64]:
         # By search in the running total: torch.multinomial would go through the whole catalogue at each step.
         drawn = self._random.random(self._recipe.negatives) * self._cumulative[-1]
-        rows = np.searchsorted(self._cumulative, drawn, side="right")
-        expected = self._share[rows] * self._recipe.negatives
-        return Negatives(rows=torch.from_numpy(rows), log_q=torch.from_numpy(np.log(expected).astype(np.float32)))
+        rows: NDArray[np.int64] = np.searchsorted(self._cumulative, drawn, side="right")
+        return rows
+
+    def _of_batch(self, targets: NDArray[np.integer]) -> NDArray[np.int64]:
+        """What is predicted elsewhere in the batch, which is a sample by popularity (Yi et al., 2019)."""
+        return self._random.permutation(targets)[: self._recipe.negatives].astype(np.int64)
+
+
+def _uniform(dataset: Dataset) -> NDArray[np.float64]:
+    items = len(dataset.item_ids)
+    return np.full(items, 1 / items)
 
 
 def _shares(dataset: Dataset, end: int) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from trainer.data import Dataset
 from trainer.encoders import Encoder, SequenceEncoder, encoder_class
@@ -83,11 +84,26 @@ class NextItemTraining(EncoderTraining):
         vectors = torch.split(self.encoder.item_vectors(torch.cat(parts)), [len(part) for part in parts])
         queries_PD = self._queries(batch, vectors[0].view(*batch.rows.shape, -1))
         same_PS = batch.targets[:, None] == negatives.rows
-        return losses.sampled_softmax(queries_PD, vectors[1], vectors[2], same_PS, negatives.log_q).mean()
+        if self.recipe.loss == "softmax":
+            return losses.sampled_softmax(queries_PD, vectors[1], vectors[2], same_PS, negatives.log_q).mean()
+        if self.recipe.loss == "ccl":
+            queries_PD = F.normalize(queries_PD, dim=-1)
+        scores = losses.inner_products(queries_PD, vectors[1], vectors[2], same_PS)
+        return self._loss_of_scores(*scores).mean()
+
+    def _loss_of_scores(self, positive_P: Tensor, negatives_PS: Tensor) -> Tensor:
+        match self.recipe.loss:
+            case "bpr":
+                return losses.bpr(positive_P, negatives_PS)
+            case "bce":
+                return losses.binary_cross_entropy(positive_P, negatives_PS)
+            case _:
+                margin, weight = self.recipe.margin, self.recipe.negatives_weight
+                return losses.cosine_contrastive(positive_P, negatives_PS, margin, weight)
 
     def _queries(self, batch: EncoderBatch, vectors_BLD: Tensor) -> Tensor:
         vectors_BLD = vectors_BLD * batch.mask[..., None]
-        states_BLD = self.encoder.states(vectors_BLD, batch.values, batch.events, batch.mask)
+        states_BLD = self.encoder.states(vectors_BLD, batch.values, batch.events, batch.mask, asked=batch.rows.shape[1])
         queries_PD = self.encoder.queries(states_BLD[batch.predicted], batch.liked)
         line_P = batch.predicted.nonzero()[:, 0]
         known_B1 = self.known_by_history(len(batch.rows))

@@ -16,7 +16,7 @@ from shortlist.inference.model_inputs import CandidateLists, transition_features
 from trainer.data import Dataset
 from trainer.data.impressions import Impressions
 from trainer.encode import Encoded
-from trainer.evaluation.outcomes import figures_of_events, figures_of_values
+from trainer.evaluation.classification import Outcomes, auc, gauc, log_loss
 from trainer.evaluation.rankings import batches
 from trainer.goals import Goals
 from trainer.histories import Spans
@@ -74,7 +74,7 @@ class ImpressionExamples(RankerExamples):
 
     @property
     def chosen_by(self) -> str:
-        """See :func:`figures_of_goals`."""
+        """See :func:`figures_of_impressions`."""
         return RMSE if self.shown.is_value.all() else AUC
 
     @property
@@ -100,26 +100,67 @@ class ImpressionExamples(RankerExamples):
         return total
 
     def figures(self, columns: Columns, places: NDArray[np.int64], scales: tuple[GoalScale, ...]) -> dict[str, float]:
-        """See :func:`figures_of_goals`."""
-        return figures_of_goals(columns(places)[:, 0], self.shown.at(places))
+        """See :func:`figures_of_impressions`."""
+        return figures_of_impressions(columns(places)[:, 0], self.shown.at(places))
+
+    def outcomes(
+        self, columns: Columns, places: NDArray[np.int64], scales: tuple[GoalScale, ...]
+    ) -> dict[str, Outcomes]:
+        """What was observed of each impression."""
+        said_BG, targets_BG, users = columns(places)[:, 0], self.targets[places], self.shown.user_rows[places]
+        seen_BG = np.isfinite(targets_BG)
+        return {
+            scale.name: Outcomes(
+                logits=said_BG[seen_BG[:, goal], goal],
+                labels=targets_BG[seen_BG[:, goal], goal] > 0,
+                users=users[seen_BG[:, goal]],
+            )
+            for goal, scale in enumerate(scales)
+            if not scale.is_value
+        }
 
 
-def figures_of_goals(columns: NDArray[np.float32], shown: Impressions) -> dict[str, float]:
+def figures_of_impressions(columns: NDArray[np.float32], shown: Impressions) -> dict[str, float]:
     """The figures of columns ``[n, G]`` of each goal where it was observed, such as ``click/auc``; and ``auc``, the
     mean of the events', or where there are none ``-rmse``, of the values'.
+
+    A user's own AUC is of those who are known, and an event that always happened, or never, has none.
     """
     events, values = dict[str, dict[str, float]](), dict[str, dict[str, float]]()
     for place, name in enumerate(shown.goals):
         seen = np.isfinite(shown.targets[:, place])
         said, wanted, users = columns[seen, place], shown.targets[seen, place], shown.user_rows[seen]
-        if seen.any() and shown.is_value[place]:
-            values[name] = figures_of_values(said, wanted)
-        elif seen.any():
-            events[name] = figures_of_events(said, wanted, users)
+        if shown.is_value[place]:
+            values[name] = _of_value(said, wanted)
+        else:
+            events[name] = _of_event(said, wanted, users)
     found = {f"{name}/{metric}": value for name, row in (events | values).items() for metric, value in row.items()}
     if shown.is_value.all():
-        return {RMSE: -float(np.mean([row["rmse"] for row in values.values()])), **found}
-    return {AUC: float(np.mean([row["auc"] for row in events.values()])), **found}
+        return {RMSE: -_mean([row["rmse"] for row in values.values()]), **found}
+    return {AUC: _mean([row["auc"] for row in events.values()]), **found}
+
+
+def _of_event(
+    log_odds: NDArray[np.float32], happened: NDArray[np.float32], users: NDArray[np.int64]
+) -> dict[str, float]:
+    known = users >= 0
+    return {
+        "auc": auc(log_odds, happened),
+        "gauc": gauc(log_odds[known], happened[known], users[known]),
+        "logloss": log_loss(log_odds, happened) if len(happened) else np.nan,
+    }
+
+
+def _of_value(said: NDArray[np.float32], values: NDArray[np.float32]) -> dict[str, float]:
+    if not len(values):
+        return {"rmse": np.nan, "mae": np.nan}
+    errors = said.astype(np.float64) - values
+    return {"rmse": float(np.sqrt(np.square(errors).mean())), "mae": float(np.abs(errors).mean())}
+
+
+def _mean(figures: list[float]) -> float:
+    known = [one for one in figures if math.isfinite(one)]
+    return float(np.mean(known)) if known else 0.0
 
 
 def scales_of_impressions(shown: Impressions) -> tuple[GoalScale, ...]:

@@ -1,7 +1,9 @@
 """How training went."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+from trainer.training.calibration import Calibration
 
 Line = Mapping[str, float]
 
@@ -16,6 +18,8 @@ class TrainingLog:
 
     encoder: tuple[Line, ...] = ()
     ranker: tuple[Line, ...] = ()
+    calibrations: Mapping[str, Calibration] = field(default_factory=dict)
+    """By the name of each goal that is an event."""
 
     @property
     def validation(self) -> dict[str, dict[str, float]]:

@@ -36,6 +36,14 @@ def sampled_softmax(
     return F.cross_entropy(logits, torch.zeros(len(logits), dtype=torch.long), reduction="none")
 
 
+def inner_products(
+    queries_PD: Tensor, positives_PD: Tensor, negatives_SD: Tensor, same_PS: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Scores of the targets ``[P]`` and of sampled negatives ``[P, S]``; one that is the target is never high."""
+    negatives_PS = (queries_PD @ negatives_SD.T).masked_fill(same_PS, _NEVER)
+    return (queries_PD * positives_PD).sum(-1), negatives_PS
+
+
 def multinomial(wanted_B: Tensor, logits_BS: Tensor, counts_B: Tensor) -> Tensor:
     """Minus the log-likelihood of histories as draws from a softmax over items, ``[B]`` (Liang et al., 2018,
     arXiv:1802.05814).
@@ -61,10 +69,10 @@ def cosine_contrastive(positive_P: Tensor, negatives_PS: Tensor, margin: float, 
 
 
 def binary_cross_entropy(positive_P: Tensor, negatives_PS: Tensor) -> Tensor:
-    """Cross-entropy of the positive being chosen and each of S negatives not, ``[P]`` (Kang and McAuley, 2018,
-    arXiv:1808.09781, with more than one negative).
+    """Cross-entropy of the positive being chosen and a negative not, the mean over the negatives, ``[P]`` (Kang and
+    McAuley, 2018, arXiv:1808.09781, who draw one).
     """
-    return F.softplus(-positive_P) + F.softplus(negatives_PS).sum(dim=-1)
+    return F.softplus(-positive_P) + F.softplus(negatives_PS).mean(dim=-1)
 
 
 def info_nce(vectors_PD: Tensor, others_PD: Tensor, temperature: float) -> Tensor:

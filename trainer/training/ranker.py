@@ -14,6 +14,7 @@ from torch import Tensor
 from shortlist.bundle.tables import ItemTables
 from trainer.data import Dataset
 from trainer.evaluation.rankings import BATCH, batches
+from trainer.evaluation.split import evenly
 from trainer.goals import Goals
 from trainer.progress import Reporter
 from trainer.rankers import GoalScale, Ranker, RankerSizes, build_ranker
@@ -21,7 +22,9 @@ from trainer.rankers.base import COUNTS, KNOWN, OWN, RATES, Columns, named
 from trainer.rankers.own import OwnColumns, OwnTables
 from trainer.recipe import Ranker as RankerRecipe
 from trainer.statistics import STATISTICS
+from trainer.training.calibration import Calibration, calibrate, platt
 from trainer.training.positions import PositionTerms
+from trainer.training.ranker_examples import Columns as ExampleColumns
 from trainer.training.ranker_examples import RankerExamples, RankerInputs
 
 _WARMUP_STEPS = 50
@@ -30,8 +33,8 @@ _VALIDATION_SHARE = 0.2
 _SAMPLE = 500
 # What the place explains, nothing else should learn to: its terms are ahead by so much.
 _AHEAD = 10
-# How many candidates are looked at at once.
-_TOGETHER = 12_800
+# How many candidates are looked at at once, and how many a calibration looks at in all.
+_TOGETHER, _CALIBRATED_ON = 12_800, 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,17 +90,42 @@ class RankerTraining:
             self._early, self._late = np.setdiff1d(self._usable, deciding), np.intersect1d(self._usable, deciding)
         self.curve: list[dict[str, float]] = []
         """The loss and the validation's figures of each epoch that was tried."""
+        self.calibrations: dict[str, Calibration] = {}
+        """How each goal that is an event was calibrated on the latest fifth of the examples."""
 
     def run(self, reporter: Reporter) -> TrainedRanker:
-        """See the class."""
+        """See the class.
+
+        How the goals are calibrated is found where the epoch is, of the model of the best; the one that is calibrated
+        so may have learnt as many epochs, from a quarter more.
+        """
         epochs, best = self._best_epoch(reporter)
-        if self._given:
-            return best
+        self.calibrations = self._calibrations(best)
+        for name, found in self.calibrations.items():
+            reporter.say(f"ranker: goal {name} calibrated, error {found.error_before:.5f} -> {found.error_after:.5f}")
+        trained = best if self._given else self._anew(epochs, reporter)
+        calibrate(trained.ranker, self.calibrations)
+        return trained
+
+    def _anew(self, epochs: int, reporter: Reporter) -> TrainedRanker:
         reporter.say(f"ranker: best after {epochs} epochs; training on the whole slice")
         fit = RankerFit(self, self._usable)
         for epoch in range(1, epochs + 1):
             fit.epoch(reporter, f"ranker epoch {epoch}/{epochs}")
         return fit.trained()
+
+    def _calibrations(self, trained: TrainedRanker) -> dict[str, Calibration]:
+        if not len(self._late):
+            return {}
+        # What retrieval missed as well, as it will when it is served.
+        late = np.setdiff1d(np.arange(self._late[0], len(self.examples.targets)), self._early)
+        places = evenly(late, max(1, _CALIBRATED_ON // self.examples.inputs.candidates.rows.shape[1]))
+        found = self.examples.outcomes(self.columns_of(trained), places, self.sizes.goals)
+        return {name: platt(outcomes) for name, outcomes in found.items()}
+
+    def columns_of(self, trained: TrainedRanker) -> ExampleColumns:
+        """What a ranker says of the examples."""
+        return lambda places: trained.predict(self.examples.inputs, places, self.items, self.recipe.history)
 
     def _best_epoch(self, reporter: Reporter) -> tuple[int, TrainedRanker]:
         fit, examples = RankerFit(self, self._early), self.examples

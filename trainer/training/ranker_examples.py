@@ -13,6 +13,7 @@ from shortlist.bundle.ranker_columns import ContextColumn
 from shortlist.bundle.tables import ItemTables
 from shortlist.inference.model_inputs import CandidateLists, inputs_of_rows
 from trainer.data.context import Context
+from trainer.evaluation.classification import Outcomes
 from trainer.goals import Goals
 from trainer.histories import Spans
 from trainer.rankers.base import GoalScale
@@ -104,3 +105,10 @@ class RankerExamples(ABC):
     @abstractmethod
     def figures(self, columns: Columns, places: NDArray[np.int64], scales: tuple[GoalScale, ...]) -> dict[str, float]:
         """How good what it says of them is; ``chosen_by`` is among them, and the higher the better."""
+
+    @abstractmethod
+    def outcomes(
+        self, columns: Columns, places: NDArray[np.int64], scales: tuple[GoalScale, ...]
+    ) -> dict[str, Outcomes]:
+        """By the name of each goal that is an event, what it says of all that was observed at the places, one row for
+        each candidate; the places need not be usable."""

@@ -14,6 +14,7 @@ from shortlist.inference.model_inputs import CandidateLists
 from trainer.data import Dataset
 from trainer.data.context import Context
 from trainer.encode import Encoded
+from trainer.evaluation.classification import Outcomes
 from trainer.evaluation.metrics import report
 from trainer.evaluation.rankings import batches
 from trainer.goals import Goals, targets_of_events
@@ -22,6 +23,8 @@ from trainer.rankers.base import GoalScale
 from trainer.training import losses
 from trainer.training.ranker_examples import Columns, RankerExamples, RankerInputs
 from trainer.two_stage import retrieve
+
+_FILLER = np.float32(-100.0)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -115,7 +118,26 @@ class RetrievedExamples(RankerExamples):
         wanted = int(self.likes[places[0] :].sum())
         return {self.chosen_by: report(np.concatenate(below))["ndcg@10"] * len(liked) / wanted}
 
+    def outcomes(
+        self, columns: Columns, places: NDArray[np.int64], scales: tuple[GoalScale, ...]
+    ) -> dict[str, Outcomes]:
+        """A goal that came of an event is a one of the candidate that was chosen, and a zero of all others of the list:
+        a list that retrieval missed has zeros alone."""
+        said_BCG = columns(places)
+        offered_BC = self.inputs.candidates.scores[places] > _FILLER
+        chosen_BC = np.arange(offered_BC.shape[1]) == self.chosen[places][:, None]
+        users = np.broadcast_to(self.inputs.user_rows[places][:, None], offered_BC.shape)[offered_BC]
+        return {
+            scale.name: Outcomes(
+                logits=said_BCG[..., goal][offered_BC],
+                labels=(chosen_BC & (self.targets[places, goal] > 0)[:, None])[offered_BC],
+                users=users,
+            )
+            for goal, scale in enumerate(scales)
+            if not scale.is_value
+        }
+
 
 def _finite(scores: NDArray[np.float32]) -> NDArray[np.float32]:
     """Filler of a short list gets a score far below the others instead of none, so that no gradient is NaN."""
-    return np.where(np.isfinite(scores), scores, np.float32(-100.0))
+    return np.where(np.isfinite(scores), scores, _FILLER)

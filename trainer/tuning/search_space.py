@@ -27,8 +27,9 @@ class SearchSpace:
             RecipeError: there is no encoder of that name.
         """
         stated = {field.name: field.metadata["tuned"] for field in fields(Encoder) if "tuned" in field.metadata}
-        tuned = encoder_class(recipe.encoder).tuned
-        return cls(keys={key: _possible(recipe, key, stated[key]) for key in tuned})
+        encoder = encoder_class(recipe.encoder)
+        stated |= encoder.tuned_otherwise
+        return cls(keys={key: _possible(recipe, key, stated[key]) for key in encoder.tuned})
 
     def suggest(self, trial: optuna.Trial) -> Settings:
         """What a trial is to try."""

@@ -1,12 +1,18 @@
 """Feature columns: planted tables whose features are known."""
 
+from collections.abc import Sequence
+from io import BytesIO
+
 import numpy as np
 import polars as pl
 import pytest
 
-from trainer.data.columns import features, multi_hot, numeric, parsed, text
+from trainer.data.columns import features, parsed
+from trainer.data.dataset import Features
+from trainer.data.learnt_columns import LearntColumns
 from trainer.data.tables import Table
 from trainer.errors import DataError
+from trainer.export.column_arrays import as_arrays, of_arrays
 from trainer.recipe import Items
 
 
@@ -15,54 +21,74 @@ def table(**columns: object) -> Table:
     return Table(name="items.csv", frame=pl.DataFrame(columns))
 
 
+def multi_hot(lists: list[list[str | None] | None]) -> Features:
+    """Of a column of lists."""
+    columns = Items(multi_valued=("tags",))
+    return features(parsed(table(item_id=list(range(len(lists))), tags=lists), columns), columns)
+
+
+def numeric(numbers: Sequence[float | None]) -> Features:
+    """Of a column of numbers."""
+    columns = Items(numeric=("x",))
+    given = pl.Series(numbers, dtype=pl.Float32)
+    return features(parsed(table(item_id=list(range(len(numbers))), x=given), columns), columns)
+
+
+def text(texts: Sequence[str | None]) -> Features:
+    """Of a column of texts."""
+    columns = Items(text=("title",))
+    given = pl.Series(texts, dtype=pl.String)
+    return features(parsed(table(item_id=list(range(len(texts))), title=given), columns), columns)
+
+
 def test_lists_become_ones_under_their_names() -> None:
     """Proves that each value has one column, sorted by name, and that repeats, blanks and nulls add nothing."""
-    block = multi_hot("tags", pl.Series([["b", " a ", "b"], [], None, ["a", "", None]]))
-    assert block.names == ["tags=a", "tags=b"]
-    assert block.matrix.tolist() == [[1, 1], [0, 0], [0, 0], [1, 0]]
+    built = multi_hot([["b", " a ", "b"], [], None, ["a", "", None]])
+    assert built.names == ("tags=a", "tags=b")
+    assert built.matrix.tolist() == [[1, 1], [0, 0], [0, 0], [1, 0]]
 
 
 def test_the_most_frequent_256_categories_are_kept_and_ties_go_by_name() -> None:
     """Proves the cap: of 300 categories, the one seen twice and the first 255 by name have columns."""
     names = [f"c{number:03}" for number in range(300)]
-    block = multi_hot("kind", pl.Series([[name] for name in [*names, "c299"]]))
-    assert block.names == [f"kind={name}" for name in [*names[:255], "c299"]]
-    assert block.matrix.sum() == 257
+    built = multi_hot([[name] for name in [*names, "c299"]])
+    assert built.names == tuple(f"tags={name}" for name in (*names[:255], "c299"))
+    assert built.matrix.sum() == 257
 
 
 def test_numbers_are_standardised_and_binned_and_zero_where_missing() -> None:
     """Proves mean 0 and deviation 1 of what is there, one bin each, rising with the number, and a zero row for null."""
-    block = numeric("year", pl.Series([*range(16), None], dtype=pl.Float32))
-    assert block.names == ["year", *(f"year[{position}]" for position in range(8))]
-    assert block.matrix[:16, 0].mean() == pytest.approx(0, abs=1e-6)
-    assert block.matrix[:16, 0].std() == pytest.approx(1)
-    assert block.matrix[:16, 1:].argmax(axis=1).tolist() == sorted([*range(8), *range(8)])
-    assert not block.matrix[16].any()
+    built = numeric([*range(16), None])
+    assert built.names == ("x", *(f"x[{position}]" for position in range(8)))
+    assert built.matrix[:16, 0].mean() == pytest.approx(0, abs=1e-6)
+    assert built.matrix[:16, 0].std() == pytest.approx(1)
+    assert built.matrix[:16, 1:].argmax(axis=1).tolist() == sorted([*range(8), *range(8)])
+    assert not built.matrix[16].any()
 
 
 def test_fewer_distinct_numbers_have_fewer_bins() -> None:
     """Proves that no bin is empty: two numbers have two bins, one number has one and no deviation."""
-    assert numeric("x", pl.Series([1.0, 1.0, 5.0])).names == ["x", "x[0]", "x[1]"]
-    assert numeric("x", pl.Series([0.1] * 3)).matrix.round(6).tolist() == [[0, 1]] * 3
-    assert numeric("x", pl.Series([None, None], dtype=pl.Float32)).matrix.shape == (2, 0)
+    assert numeric([1.0, 1.0, 5.0]).names == ("x", "x[0]", "x[1]")
+    assert numeric([0.1] * 3).matrix.round(6).tolist() == [[0, 1]] * 3
+    assert numeric([None, None]).matrix.shape == (2, 0)
 
 
 def test_texts_that_share_tokens_are_close_and_others_are_not() -> None:
     """Proves that the text columns carry the tokens in common, whatever their case, and that no token gives zeros."""
-    block = text("title", pl.Series(["Star Wars", "STAR wars!", "Blue Sky", "blue sky", "alone", None]), 16)
-    likeness = block.matrix @ block.matrix.T
+    built = text(["Star Wars", "STAR wars!", "Blue Sky", "blue sky", "alone", None])
+    likeness = built.matrix @ built.matrix.T
     assert likeness[0, 1] == pytest.approx(1, abs=1e-5)
     assert likeness[2, 3] == pytest.approx(1, abs=1e-5)
     assert likeness[0, 2] == pytest.approx(0, abs=1e-5)
-    assert not block.matrix[4:].any()
-    assert block.names == [f"title~{position}" for position in range(block.matrix.shape[1])]
+    assert not built.matrix[4:].any()
+    assert built.names == tuple(f"title~{position}" for position in range(built.matrix.shape[1]))
 
 
 def test_text_columns_are_the_same_every_time() -> None:
     """Proves equality to the bit, and signs that do not depend on the order of the rows."""
     rng = np.random.default_rng(3)
-    titles = pl.Series([" ".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), 4)) for _ in range(200)])
-    first, second, turned = text("title", titles, 16), text("title", titles, 16), text("title", titles.reverse(), 16)
+    titles = [" ".join(rng.choice(list("abcdefghijklmnopqrstuvwxyz"), 4)) for _ in range(200)]
+    first, second, turned = text(titles), text(titles), text(titles[::-1])
     assert first.matrix.shape == (200, 16)
     assert np.array_equal(first.matrix, second.matrix)
     assert np.allclose(first.matrix, turned.matrix[::-1], atol=1e-4)
@@ -71,7 +97,7 @@ def test_text_columns_are_the_same_every_time() -> None:
 @pytest.mark.parametrize("titles", [["one", "two"], ["same", "same"], [None, None]])
 def test_too_few_tokens_give_no_columns(titles: list[str | None]) -> None:
     """Proves that texts with fewer than two tokens in two rows are left out rather than decomposed."""
-    assert text("title", pl.Series(titles, dtype=pl.String), 16).matrix.shape == (2, 0)
+    assert text(titles).matrix.shape == (2, 0)
 
 
 def test_content_columns_are_the_categories() -> None:
@@ -138,3 +164,70 @@ def test_a_vector_of_another_length_or_not_finite_is_refused_with_its_row() -> N
     for said, cover in bad.items():
         with pytest.raises(DataError, match=rf"items.csv, column 'cover': .*{said}.* in 1 of 3 rows.*; first row 3"):
             parsed(table(item_id=[1, 2, 3], cover=[[1.0, 2.0], None, cover]), Items(vectors=("cover",)))
+
+
+COLUMNS = Items(
+    categorical=("kind",), multi_valued=("tags",), numeric=("year",), text=("title",), vectors=("cover",), directions=3
+)
+
+
+def described(*rows: tuple[str, str | None, str | None, str | None, str | None, list[float] | None]) -> pl.DataFrame:
+    """An item table with a column of each kind, parsed."""
+    names = ("item_id", "kind", "tags", "year", "title", "cover")
+    cells = dict(zip(names, zip(*rows, strict=True), strict=True))
+    return parsed(table(**{name: list(column) for name, column in cells.items()}), COLUMNS)
+
+
+BEFORE = (
+    ("a", "film", "x|y", "1990", "red sky", [1.0, 0.0]),
+    ("b", "book", "y", "1995", "red sea", [0.0, 1.0]),
+    ("c", "film", "x", None, "blue sea", None),
+    ("d", None, None, "2001", "blue sky", [0.5, 0.5]),
+)
+
+
+def test_a_row_has_the_same_features_in_a_table_that_grew() -> None:
+    """Proves for each kind that nothing is learnt anew: categories, scales, bins and directions are those of before."""
+    small = features(described(*BEFORE), COLUMNS)
+    later = (("e", "song", "z|x", "2024", "green sky green", None), ("f", "song", "z", "-7", "green", [2.0, 2.0]))
+    grown = features(described(*BEFORE, *later), COLUMNS, small.learnt)
+    assert (grown.names, grown.kinds) == (small.names, small.kinds)
+    np.testing.assert_array_equal(grown.matrix[:4], small.matrix)
+    of_later = dict(zip(grown.names, grown.matrix[4:].T.tolist(), strict=True))
+    assert (of_later["kind=book"], of_later["kind=film"], of_later["tags=x"]) == ([0, 0], [0, 0], [1, 0])
+    assert of_later["year"][0] > small.matrix[:, small.names.index("year")].max()
+    assert (of_later["year[2]"], of_later["year[0]"]) == ([1, 0], [0, 1])
+    assert of_later["cover.0"] == [0, 2]
+    like = grown.matrix[:, [kind == "text" for kind in grown.kinds]]
+    # "sky" is all that the fifth shares with those before, and the sixth shares nothing.
+    assert like[4] @ like[0] > 0.3
+    assert like[4] @ like[2] == pytest.approx(0, abs=1e-6)
+    assert not like[5].any()
+
+
+def test_what_was_not_learnt_is_refused() -> None:
+    """Proves that a column of a release that kept nothing, and vectors of another model, are named."""
+    small = features(described(*BEFORE), COLUMNS)
+    without = {key: column for key, column in small.learnt.items() if key != "text:title"}
+    with pytest.raises(DataError, match="column 'title': it is not known how it became features before; fit again"):
+        features(described(*BEFORE), COLUMNS, without)
+    longer = described(("a", "film", "x", "1990", "red", [1.0, 0.0, 0.0]))
+    with pytest.raises(DataError, match="column 'cover': vectors of 3 numbers, not of 2 as before"):
+        features(longer, COLUMNS, small.learnt)
+
+
+def test_what_was_learnt_is_kept_as_arrays() -> None:
+    """Proves that what is read back makes the same features to the bit, whatever is in a name or in a word."""
+    odd = (("e", "a.b:c/ü\0", "x", "1990", "sky", None), ("f", "w" * 1000, "x", "1990", "sky", None))
+    frame = described(*BEFORE, *odd)
+    built = features(frame, COLUMNS)
+    arrays = as_arrays(LearntColumns(items=built.learnt, users={}))
+    with BytesIO() as file:
+        np.savez(file, allow_pickle=False, **arrays)
+        file.seek(0)
+        again = of_arrays(dict(np.load(file, allow_pickle=False)))
+    assert again.users == {}
+    assert again.items.keys() == built.learnt.keys()
+    read = features(frame, COLUMNS, again.items)
+    assert read.names == built.names
+    np.testing.assert_array_equal(read.matrix, built.matrix)

@@ -10,7 +10,8 @@ import pytest
 from shortlist.bundle.manifest import Manifest
 from trainer.data import Dataset
 from trainer.evaluation.split import Split
-from trainer.fit import baseline_lists, two_stage_lists
+from trainer.fit import baseline_lists, measure_two_stage
+from trainer.progress import Reporter
 from trainer.protocols.next_like import next_like_task
 from trainer.report import Findings, Groups, ItemMap, Report, Run
 from trainer.two_stage import TwoStage
@@ -22,12 +23,19 @@ _ALONE = "--host-resolver-rules=MAP * ~NOTFOUND"
 
 
 @pytest.fixture(scope="session")
-def found(fitted: TwoStage, planted: Dataset, split: Split) -> Findings:
+def found(fitted: TwoStage, planted: Dataset, split: Split, reporter: Reporter) -> Findings:
     """What both stages and the baselines give on the planted data's test, as if for two seeds."""
     task = next_like_task(planted, split)
     groups = Groups.of(task)
-    run = Run.of(baseline_lists(task) | two_stage_lists(fitted, task), task, groups)
-    return Findings(runs=[run, run], groups=groups, chosen_by=task.chosen_by, logs={"seed 0": fitted.log})
+    lists, attribution = measure_two_stage(fitted, task, reporter)
+    run = Run.of(baseline_lists(task) | lists, task, groups)
+    return Findings(
+        runs=[run, run],
+        groups=groups,
+        chosen_by=task.chosen_by,
+        logs={"seed 0": fitted.log},
+        attributions=[attribution, attribution],
+    )
 
 
 @pytest.fixture(scope="session")

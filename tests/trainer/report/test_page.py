@@ -12,7 +12,7 @@ from tests.trainer.report.conftest import Render
 from trainer.report import Findings, Report
 from trainer.report.verdict import verdict
 
-SECTIONS = ["verdict", "figures", "recall", "groups", "training", "map", "index", "recipe"]
+SECTIONS = ["verdict", "figures", "recall", "ranking", "groups", "training", "map", "index", "recipe"]
 # What the browser measures of the page it has laid out.
 _MEASURE = """<script>
 const box = one => one.getBoundingClientRect();
@@ -58,7 +58,7 @@ def test_a_browser_shows_every_part(report: Report, render: Render, width: int) 
     """Proves that every section and chart is laid out on a desk and on a phone, and the verdict on the first screen."""
     seen = measured(report.html(), render, f"--window-size={width},900")
     assert seen["sections"] == SECTIONS
-    assert seen["charts"] == 6
+    assert seen["charts"] == 8
     assert seen["lines"] > 40
     assert seen["verdict"] < 900
     assert seen["wide"] <= 0
@@ -92,6 +92,10 @@ def test_the_figures_are_those_that_were_measured(report: Report, found: Finding
     for row in found.figures.values():
         for value, _ in row.values():
             assert f"{value:.4f}" in texts
+    [chain, *_] = [one.chain for one in found.attributions]
+    assert chain.gain is not None
+    assert {f"{chain.retrieval:.4f}", f"{chain.two_stage:.4f}", f"{chain.gain:+.1%}"} <= set(texts)
+    assert f"{found.attributions[0].goals['like'].error:.4f}" in texts
     assert report.index is not None
     assert f"{report.index.trials[0].recall:.4f}" in texts
     assert "[encoder] learning_rate" in texts

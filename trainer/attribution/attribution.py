@@ -1,0 +1,104 @@
+"""The attribution of what both stages reach on the test."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.bundle.tables import ItemTables
+from shortlist.inference.order import Order
+from trainer.attribution.chain import Chain, chain
+from trainer.attribution.goals import GoalFigures, figures_of_goals
+from trainer.attribution.importance import importance
+from trainer.data import Dataset
+from trainer.evaluation.metrics import Rankings
+from trainer.evaluation.split import evenly
+from trainer.goals import goals_of
+from trainer.progress import Reporter
+from trainer.protocols import Task
+from trainer.rankers.own import OwnColumns
+from trainer.training.ranker import TrainedRanker
+from trainer.training.retrieved_examples import RetrievedExamples
+from trainer.two_stage import TwoStage
+
+_MOST_EVENTS = 2000
+# How many candidates are looked at of a sample in all.
+_CANDIDATES = 400_000
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Attribution:
+    """The ``chain`` from the catalogue to the order, each goal that is an event, and what nDCG@10 the order loses
+    without a group of features, ``importance``."""
+
+    chain: Chain
+    goals: dict[str, GoalFigures]
+    importance: dict[str, float]
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            **self.chain.plain(),
+            "goals": {name: figures.plain() for name, figures in self.goals.items()},
+            "importance": self.importance,
+        }
+
+
+def attribute(model: TwoStage, task: Task, retrieved: Rankings, ranked: Rankings, reporter: Reporter) -> Attribution:
+    """Of a model that was just trained, and its answers to the test as the chain takes them.
+
+    The goals and the importance are of an even sample of at most two thousand events of the test: of the goals among
+    all of them, of the importance among those that are to be found.
+    """
+    trained, items = _trained(model), _without_own(model.items, model.own.width)
+    data, length, goals = task.dataset, model.recipe.ranker.history, model.ranker.sizes.goals
+    after = np.arange(task.known_end, len(data.times))
+    of_goals = _examples(model, items, data, after[data.position[after] >= 1])
+    wanted = [data.user_events[slice(*span)] for span in task.test.targets]
+    of_order = _examples(model, items, data, np.sort(np.concatenate(wanted)))
+    of_order = replace(of_order, likes=np.ones_like(of_order.likes))
+
+    order = Order.of(model.goals)
+
+    def columns(asked: NDArray[np.int64]) -> NDArray[np.float32]:
+        return trained.predict(of_goals.inputs, asked, items, length)
+
+    outcomes = of_goals.outcomes(columns, np.arange(len(of_goals.targets)), goals)
+    return Attribution(
+        chain=chain(model, task, retrieved, ranked, reporter),
+        goals=figures_of_goals(outcomes, model.log.calibrations),
+        importance=importance(of_order, trained, items, length, lambda said: order.keys(said)[..., None], reporter),
+    )
+
+
+def described_attributions(runs: Sequence[Attribution]) -> dict[str, Any]:
+    """Of several seeds the mean of each number, and all of each run; None where a run has nothing to compare with."""
+    plain = [run.plain() for run in runs]
+    return {"mean": _mean(plain), "runs": plain}
+
+
+def _mean(values: Sequence[Any]) -> Any:  # noqa: ANN401 - a number, a text or what has names for them
+    first = values[0]
+    if isinstance(first, dict):
+        parts = {name: [value.get(name) for value in values] for name in first}
+        return {name: _mean(part) for name, part in parts.items() if not isinstance(part[0], list)}
+    if any(value is None for value in values):
+        return None
+    return first if isinstance(first, str) else float(np.mean(values))
+
+
+def _examples(model: TwoStage, items: ItemTables, dataset: Dataset, events: NDArray[np.int64]) -> RetrievedExamples:
+    candidates = model.recipe.ranker.candidates
+    sample = evenly(events, min(_MOST_EVENTS, max(1, _CANDIDATES // candidates)))
+    goals = goals_of(model.recipe, dataset)
+    return RetrievedExamples.of(dataset, model.encoded, items, sample, candidates, goals)
+
+
+def _trained(model: TwoStage) -> TrainedRanker:
+    return TrainedRanker(ranker=model.ranker, columns=OwnColumns.of(model.own))
+
+
+def _without_own(items: ItemTables, width: int) -> ItemTables:
+    return replace(items, features=items.features[:, : items.features.shape[1] - width])
