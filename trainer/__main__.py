@@ -73,8 +73,8 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     _add_protocol(
         parser,
         [*PROTOCOLS, *PREDICTIONS],
-        f"how to split and to measure (default: {DEFAULT}; with leave-one-out the one of both stages; "
-        f"{', '.join(PREDICTIONS)}: of predictions instead of lists, without a page)",
+        f"how to split and to measure (default: {DEFAULT}; with leave-one-out the one of both stages; of predictions "
+        f"instead of lists: {', '.join(PREDICTIONS)})",
     )
     parser.add_argument("--seeds", type=_positive, default=3, help="how many seeds, from 0 (default: 3)")
     parser.set_defaults(run=evaluate)
@@ -82,7 +82,7 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
 
 def _add_tune(parser: argparse.ArgumentParser) -> None:
     _add_inputs(parser)
-    _add_protocol(parser, [*PROTOCOLS], f"whose validation decides; the test is not looked at (default: {DEFAULT})")
+    _add_protocol(parser, list(PROTOCOLS), f"whose validation decides; the test is not looked at (default: {DEFAULT})")
     parser.add_argument(
         "--trials", type=_positive, required=True, help="how many settings to try, those of the study file included"
     )

@@ -111,9 +111,10 @@ def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
         attributions += [] if attribution is None else [attribution]
     found = Findings(runs=runs, groups=groups, chosen_by=task.chosen_by, logs=logs, attributions=attributions)
     reporter.say(figures_table(found.figures))
-    attributed = {"attribution": described_attributions(attributions)} if attributions else {}
-    report = _described(options, [run.figures for run in runs])
-    _write_report(options.report, {**report, **attributed, **_cost(started)})
+    report = _described(options, [run.figures for run in runs], started)
+    _write_report(
+        options.report, report | ({"attribution": described_attributions(attributions)} if attributions else {})
+    )
     if options.report is not None:
         page = _page(options, recipe, task.dataset, found, vectors, started)
         options.report.with_suffix(".html").write_text(page, encoding="utf-8")
@@ -122,13 +123,13 @@ def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
 def _evaluate_predictions(
     options: argparse.Namespace, recipe: Recipe, dataset: Dataset, started: float, reporter: Reporter
 ) -> None:
-    """Has no page: that is of lists."""
+    """There is no page of them."""
     runs = PREDICTIONS[options.protocol](dataset, recipe, options.data, options.seeds, reporter)
     reporter.say(figures_table(mean_and_spread(runs)))
-    _write_report(options.report, {**_described(options, runs), **_cost(started)})
+    _write_report(options.report, _described(options, runs, started))
 
 
-def _described(options: argparse.Namespace, runs: Sequence[Figures]) -> dict[str, Any]:
+def _described(options: argparse.Namespace, runs: Sequence[Figures], started: float) -> dict[str, Any]:
     figures = mean_and_spread(runs)
     return {
         "protocol": options.protocol,
@@ -137,6 +138,7 @@ def _described(options: argparse.Namespace, runs: Sequence[Figures]) -> dict[str
         "seeds": options.seeds,
         "figures": {name: {key: {"mean": m, "std": s} for key, (m, s) in row.items()} for name, row in figures.items()},
         "runs": list(runs),
+        **_cost(started),
     }
 
 

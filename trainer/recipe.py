@@ -150,8 +150,9 @@ class Users(FeatureColumns):
 class Split:
     """Fractions of the events, in time order: the encoder's, then the ranker's, then the test's.
 
-    Data that was published with its split has it in a `column` of the interactions, as train, validation or test, or
-    has the test's interactions in a `test_file`; only the protocols that need such a split look at these.
+    Data that was published with its split has it in a `column` of the interactions, or of the impressions where these
+    are what is measured, as train, validation or test, or has the test's interactions in a `test_file`; only the
+    protocols that need such a split look at these.
 
     Ratings are split into `folds` at random, or into those that such a column names, whatever their names are.
     """
@@ -220,6 +221,8 @@ class Ranker:
 
     It learns from at most `examples` events of its slice, evenly spread, for each holds its candidates in memory. With
     an `embedding` it learns so many numbers of each item and each user by itself, all of which every step goes through.
+    Those shrink by `embedding_decay` as the other weights do by `weight_decay`. Of the users, a share is shown to it as
+    `strangers`, so that it learns a default for those it never met.
     With more `experts` than one, so many rankers of its name are mixed for each goal by a gate of its own.
 
     wide_deep, xdeepfm, dcn_v2 and final_mlp embed each group of columns in `field_width` numbers. Of their MLPs, of
@@ -237,8 +240,10 @@ class Ranker:
     hidden: int = _within(64, 1, 65_536)
     field_width: int = _within(16, 1, 1024)
     embedding: int = _within(0, 0, 1024)
+    embedding_decay: float = _within(0.05, 0, 1000)
     dropout: float = _within(0.2, 0, 0.95)
     user_dropout: float = _within(0.3, 0, 0.95)
+    strangers: float = _within(0.2, 0, 0.95)
     epochs: int = _within(6, 1, 10_000)
     learning_rate: float = _within(0.001, 1e-8, 10)
     weight_decay: float = _within(0.05, 0, 10)

@@ -10,6 +10,7 @@ from shortlist.bundle.tables import ItemTables
 from shortlist.bundle.transitions import TransitionTable
 from trainer.data import Dataset
 from trainer.data.arrays import chunks
+from trainer.rates import Rates
 from trainer.recipe import Statistics
 
 STATISTICS = ("count", "likes", "mean_value", "age", "unseen")
@@ -24,14 +25,16 @@ def item_tables(
     recipe: Statistics,
     vectors: NDArray[np.float32],
     inputs: NDArray[np.float32] | None = None,
+    rates: Rates | None = None,
 ) -> ItemTables:
     """The item tables of a bundle whose data ends before event ``end``; without ``inputs`` they are the vectors."""
+    counted = [item_statistics(dataset, end), *([] if rates is None else [rates.items])]
     known = dataset.known_values(end)
     return ItemTables(
         ids=dataset.item_ids,
         vectors=vectors,
         inputs=vectors if inputs is None else inputs,
-        features=np.hstack([item_statistics(dataset, end), dataset.item_features.matrix]),
+        features=np.hstack([*counted, dataset.item_features.matrix]),
         popular=popularity_order(dataset, end),
         transitions=transition_table(dataset, end, recipe),
         value_mean=float(known.mean()) if len(known) else 0.0,

@@ -32,6 +32,15 @@ class CandidateLists:
     transitions: NDArray[np.float32]
 
 
+@dataclass(frozen=True, kw_only=True)
+class LatestFirst:
+    """The last interactions of several users, latest first, all ``[B, L]``; of padding, row 0, value NaN and mask 0."""
+
+    rows: NDArray[np.int64]
+    values: NDArray[np.float32]
+    mask: NDArray[np.float32]
+
+
 def encoder_inputs(
     items: NDArray[np.float32], histories: Sequence[History], length: int, user_features: NDArray[np.float32]
 ) -> Inputs:
@@ -63,9 +72,19 @@ def ranker_inputs(
 
     ``context`` ``[B, K]`` is what is known of the request.
     """
-    rows, values, _, mask = _padded([history.last(length) for history in histories])
-    # Copies: of a single column, what is turned around counts as contiguous, with a stride that PyTorch refuses.
-    rows, values, mask = rows[:, ::-1].copy(), values[:, ::-1].copy(), mask[:, ::-1].copy()
+    return inputs_of_rows(items, latest_first(histories, length), user_vectors, user_features, candidates, context)
+
+
+def inputs_of_rows(
+    items: ItemTables,
+    history: LatestFirst,
+    user_vectors: NDArray[np.float32],
+    user_features: NDArray[np.float32],
+    candidates: CandidateLists,
+    context: NDArray[np.float32],
+) -> Inputs:
+    """As :func:`ranker_inputs`, of histories that are padded already."""
+    rows, mask = history.rows, history.mask
     places = np.arange(candidates.rows.shape[1], dtype=np.float32)
     return {
         "user_vectors": user_vectors,
@@ -73,7 +92,7 @@ def ranker_inputs(
         "context": context,
         "history_vectors": items.vectors.take(rows, axis=0) * mask[..., None],
         "history_features": items.features.take(rows, axis=0) * mask[..., None],
-        "history_values": values,
+        "history_values": history.values,
         "history_mask": mask,
         "candidate_vectors": items.vectors.take(candidates.rows, axis=0),
         "candidate_features": items.features.take(candidates.rows, axis=0),
@@ -83,9 +102,11 @@ def ranker_inputs(
     }
 
 
-def history_rows(histories: Sequence[History], length: int) -> NDArray[np.int64]:
-    """The items of a ranker's histories, ``[B, L]``; of padding the first row."""
-    return _padded([history.last(length) for history in histories])[0][:, ::-1].copy()
+def latest_first(histories: Sequence[History], length: int) -> LatestFirst:
+    """The last ``length`` interactions of each."""
+    rows, values, _, mask = _padded([history.last(length) for history in histories])
+    # Copies: of a single column, what is turned around counts as contiguous, with a stride that PyTorch refuses.
+    return LatestFirst(rows=rows[:, ::-1].copy(), values=values[:, ::-1].copy(), mask=mask[:, ::-1].copy())
 
 
 def transition_features(

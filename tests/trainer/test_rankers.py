@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from shortlist.bundle.bundle import RANKER
 from shortlist.bundle.transitions import FEATURE_COUNT
-from shortlist.inference.model_inputs import history_rows, ranker_inputs
+from shortlist.inference.model_inputs import ranker_inputs
 from shortlist.inference.onnx_session import OnnxSession
 from trainer.data import Dataset
 from trainer.errors import RecipeError
@@ -239,7 +239,7 @@ def test_a_ranker_learns_numbers_of_its_own_of_those_it_meets(
     training = ranker_training(own.encoded, planted, split, few, seed=0, reporter=reporter)
     places, given = training.examples.usable, training.examples.inputs
     candidates = np.unique(given.candidates.rows[places])
-    histories = history_rows([given.histories[place] for place in places], few.ranker.history)
+    histories = given.histories.latest_first(places, few.ranker.history).rows
     never = np.setdiff1d(np.arange(len(planted.item_ids)), np.union1d(candidates, histories))
     learnt, strangers = own.own.items, np.setdiff1d(planted.user_rows, given.user_rows[places])
     assert min(len(never), len(strangers)) > 0

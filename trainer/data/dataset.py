@@ -13,6 +13,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from trainer.data.arrays import array, chunks, taken
+from trainer.data.impressions import Impressions
 from trainer.data.learnt_columns import Column, LearntColumns
 
 Ids = NDArray[np.bytes_]
@@ -85,7 +86,7 @@ class EventArrays:
 
     def known_values(self, end: int) -> Floats:
         """Values of events before `end`, without NaN; of more than a million a million, evenly spread."""
-        values = self.values[: end : math.ceil(end / _VALUES)]
+        values = self.values[: end : max(1, math.ceil(end / _VALUES))]
         return values[np.isfinite(values)]
 
 
@@ -98,6 +99,10 @@ class Histories:
     values: Floats
     events: NDArray[np.uint16]
     likes: Flags
+
+    def at(self, places: Ints) -> Self:
+        """Some of them."""
+        return type(self)(**{name: column[places] for name, column in vars(self).items()})
 
     @classmethod
     def of(cls, events: EventArrays, order: Ints) -> Self:
@@ -134,6 +139,7 @@ class Dataset(EventArrays):
     item_table: pl.DataFrame
     """[I] rows, the item table's own columns, the id as text; nulls for items it does not have."""
     counts: DataCounts
+    impressions: Impressions | None = None
 
     @cached_property
     def known_user_features(self) -> Floats:
@@ -158,6 +164,10 @@ class Dataset(EventArrays):
             histories=Histories.of(events, user_events),
             counts=replace(self.counts, interactions=len(order)),
         )
+
+    def until(self, time: int) -> int:
+        """How many events are strictly before a time."""
+        return int(np.searchsorted(self.times, time, side="left"))
 
     def rows_of_user(self, user_row: int) -> Ints:
         """The positions of one user's events, oldest first."""

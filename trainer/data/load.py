@@ -14,6 +14,7 @@ from trainer.data import movielens
 from trainer.data.columns import features, parsed
 from trainer.data.dataset import DataCounts, Dataset, Histories, Ids, group_by_user
 from trainer.data.events import event_arrays, read_events, used_columns
+from trainer.data.impressions import read_impressions
 from trainer.data.learnt_columns import LearntColumns
 from trainer.data.tables import Table, read_table, read_tables
 from trainer.errors import DataError
@@ -44,6 +45,7 @@ def load(data_dir: Path, recipe: Recipe, before: LearntColumns | None = None) ->
         users = pl.concat([log.users, user_frame["id"]]).unique().sort()
         event_names = log.events.sort()
         events = event_arrays(log, users, items, event_names)
+    impressions = read_impressions(data_dir, recipe, users, items)
     offsets, user_events, position = group_by_user(events.user_rows, len(users))
     return Dataset(
         **vars(events),
@@ -68,6 +70,7 @@ def load(data_dir: Path, recipe: Recipe, before: LearntColumns | None = None) ->
             duplicates_dropped=log.rows - len(events.times),
             items_without_interactions=len(items) - len(log.items),
         ),
+        impressions=impressions,
     )
 
 

@@ -8,6 +8,7 @@ from trainer.encoders.gfcf import GfcfEncoder
 from trainer.encoders.gru import GruEncoder
 from trainer.encoders.ials import IalsEncoder
 from trainer.encoders.lightgcn import LightGCNEncoder
+from trainer.encoders.none import NoEncoder
 from trainer.encoders.sequence import SequenceEncoder
 from trainer.encoders.transformer import TransformerEncoder
 from trainer.encoders.two_tower import TwoTowerEncoder
@@ -22,6 +23,7 @@ ENCODERS: dict[str, type[Encoder]] = {
     "gru": GruEncoder,
     "ials": IalsEncoder,
     "lightgcn": LightGCNEncoder,
+    "none": NoEncoder,
     "transformer": TransformerEncoder,
     "two_tower": TwoTowerEncoder,
 }

@@ -27,10 +27,7 @@ def given_parts(dataset: Dataset, recipe: Recipe, data: Path) -> NDArray[np.int6
     columns = recipe.interactions
     if recipe.split.column:
         table = interactions_table(data, recipe)
-        part = table.column(recipe.split.column).cast(pl.String)
-        bad = (~part.is_in(list(_PARTS))).fill_null(True)
-        table.refuse(recipe.split.column, bad, f"none of {', '.join(_PARTS)}")
-        codes = part.replace_strict(_PARTS, return_dtype=pl.Int64)
+        codes = part_codes(table, recipe.split.column)
         return _of_events(dataset, pairs(table, recipe).with_columns(part=codes))
     if recipe.split.test_file:
         files = {columns.file: TRAIN, recipe.split.test_file: TEST}
@@ -39,6 +36,13 @@ def given_parts(dataset: Dataset, recipe: Recipe, data: Path) -> NDArray[np.int6
         ]
         return _of_events(dataset, pl.concat(tables))
     raise RecipeError("[split] column, test_file: neither is there, and the protocol needs the split of one of them")
+
+
+def part_codes(table: Table, column: str) -> pl.Series:
+    """The part of each row. Raises DataError for what is not a part's name."""
+    part = table.column(column).cast(pl.String)
+    table.refuse(column, (~part.is_in(list(_PARTS))).fill_null(True), f"none of {', '.join(_PARTS)}")
+    return part.replace_strict(_PARTS, return_dtype=pl.Int64)
 
 
 def pairs(table: Table, recipe: Recipe) -> pl.DataFrame:

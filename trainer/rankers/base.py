@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shortlist.bundle.transitions import FEATURE_COUNT as TRANSITIONS
-from trainer.rankers.crossing import MATCH_FEATURES, SIMILARITY_FEATURES
+from trainer.rankers.crossing import MATCH_FEATURES, OWN_FEATURES, SIMILARITY_FEATURES
 
 Columns = Mapping[str, slice]
-COUNTS, KNOWN, OWN = "its counts", "is known", "its own"
-"""Names of columns that no table has: what is counted of an item comes first, that a user is no stranger and what the
-ranker learns of each row by itself last."""
+COUNTS, KNOWN, RATES, OWN = "its counts", "is known", "its rates", "its own"
+"""Names of columns that no table has: what is counted of an item comes first; that a user is no stranger, what is
+counted of them, and what the ranker learns of each row by itself, last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,7 +38,8 @@ class RankerSizes:
 
     ``user_columns``, ``item_columns`` and ``context_columns`` say by name which columns of an input belong together.
     ``content`` ``[F]`` says which item features are categories. ``vector_scale`` is the mean length of an item vector,
-    ``value_mean`` and ``value_std`` are of the values of a history.
+    ``value_mean`` and ``value_std`` are of the values of a history. It learns from lists ``of_lists`` that retrieval
+    made, or from single items, whose inner product and place in such a list then have nothing to say at first.
     """
 
     dimension: int
@@ -50,6 +51,7 @@ class RankerSizes:
     value_mean: float
     value_std: float
     goals: tuple[GoalScale, ...]
+    of_lists: bool = True
 
     @property
     def about(self) -> Columns:
@@ -77,6 +79,7 @@ class RankerSizes:
                 "transitions": TRANSITIONS,
                 "similarity": SIMILARITY_FEATURES,
                 "match": MATCH_FEATURES,
+                OWN: OWN_FEATURES if OWN in self.item_columns else 0,
                 COUNTS: self.counted,
                 "retrieval": 2,
                 "history": 2,

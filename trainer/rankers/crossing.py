@@ -12,6 +12,7 @@ from torch.nn import functional as F
 
 SIMILARITY_FEATURES = 4
 MATCH_FEATURES = 3
+OWN_FEATURES = 2
 _LATEST, _SESSION, _RECENT, _RECENT_BEST, _ALL = 1, 3, 5, 10, 2**31 - 1
 _LEAST_NORM = 1e-12
 _FAR = -1e9
@@ -26,6 +27,17 @@ def similarity_features(candidates_BCD: Tensor, history_BHD: Tensor, mask_BH: Te
     best_BC1 = (last_BCH + padding_B1H).amax(-1, keepdim=True)
     products_BCX = torch.cat([candidates_BCD @ means_BXD.transpose(1, 2), best_BC1], dim=-1)
     return products_BCX / _norm(candidates_BCD)
+
+
+def own_features(candidates_BCE: Tensor, history_BHE: Tensor, mask_BH: Tensor) -> Tensor:
+    """Cosine of what the ranker learns of a candidate by itself to that of the history, ``[B, C, 2]``: the mean, and
+    the best, which is 1 for what was there before.
+    """
+    unit_BHE = F.normalize(history_BHE, dim=-1)
+    cosines_BCH = candidates_BCE @ unit_BHE.transpose(1, 2) / _norm(candidates_BCE)
+    mean_BC1 = cosines_BCH @ _shares(mask_BH, (_ALL,)).transpose(1, 2)
+    best_BC1 = (cosines_BCH * mask_BH[:, None] - (1.0 - mask_BH[:, None])).amax(-1, keepdim=True)
+    return torch.cat([mean_BC1, best_BC1], dim=-1)
 
 
 def match_features(

@@ -8,6 +8,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+_STD = 0.1
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class OwnTables:
@@ -30,7 +32,8 @@ class OwnTables:
 class OwnColumns(nn.Module):
     """A row for each item and each user; once trained, they are columns of the bundle's features.
 
-    All start at zero, which is what an item stays at that training never met, and what a stranger has.
+    Of what training never meets it is zeros, which is what a stranger has. The others start at random: at zero a
+    product of two of them has no gradient.
     """
 
     def __init__(self, items: int, users: int, width: int) -> None:
@@ -39,6 +42,12 @@ class OwnColumns(nn.Module):
         self.items, self.users = nn.Embedding(items, width), nn.Embedding(users, width)
         nn.init.zeros_(self.items.weight)
         nn.init.zeros_(self.users.weight)
+
+    @torch.no_grad()
+    def begin(self, items: NDArray[np.int64], users: NDArray[np.int64]) -> None:
+        """Draws the rows that training will meet."""
+        for table, rows in ((self.items.weight, items), (self.users.weight, users)):
+            table[torch.from_numpy(rows)] = torch.randn(len(rows), self.width) * _STD
 
     @classmethod
     def of(cls, tables: OwnTables) -> Self:

@@ -19,7 +19,7 @@ class Ranker(nn.Module):
         self.viewer, self.towers = Viewer(sizes), towers
         self.linear = nn.Linear(width_of(sizes.crossing), len(goals), bias=False)
         nn.init.zeros_(self.linear.weight)
-        self.dot_G = nn.Parameter(torch.tensor([0.0 if goal.is_value else 1.0 for goal in goals]))
+        self.dot_G = nn.Parameter(torch.tensor([float(sizes.of_lists and not goal.is_value) for goal in goals]))
         self.scale_G: Tensor
         self.shift_G: Tensor
         self.register_buffer("scale_G", torch.tensor([goal.std for goal in goals]))

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor, nn
 
-from trainer.rankers.base import RankerSizes, View, width_of
-from trainer.rankers.crossing import match_features, similarity_features
+from trainer.rankers.base import OWN, RankerSizes, View, width_of
+from trainer.rankers.crossing import MATCH_FEATURES, match_features, own_features, similarity_features
 
 _PROBABILITIES = 4
 _LEAST_PROBABILITY = 1e-4
@@ -66,18 +66,31 @@ class Viewer(nn.Module):
         candidates_BCD, items_BCF = inputs["candidate_vectors"], inputs["candidate_features"]
         transitions_BCX, scores_BC = inputs["candidate_transitions"], inputs["candidate_scores"]
         values_BH, mask_BH = self._standardised(inputs["history_values"]), inputs["history_mask"]
-        own_BC2 = torch.stack([scores_BC, torch.log1p(inputs["candidate_places"])], dim=-1)
+        places_BC = torch.log1p(inputs["candidate_places"]) * float(self.sizes.of_lists)
+        own_BC2 = torch.stack([scores_BC, places_BC], dim=-1)
         history_BC2 = _of_history(values_BH, mask_BH)[:, None].expand(-1, scores_BC.shape[1], -1)
         parts = [
             torch.log(transitions_BCX[..., :_PROBABILITIES] + _LEAST_PROBABILITY),
             transitions_BCX[..., _PROBABILITIES:],
             similarity_features(candidates_BCD, inputs["history_vectors"], mask_BH),
-            match_features(items_BCF, inputs["history_features"], values_BH, mask_BH, self.content_F),
+            self._matches(items_BCF, inputs["history_features"], values_BH, mask_BH),
+            *self._own(items_BCF, inputs["history_features"], mask_BH),
             items_BCF @ self.statistics_FS,
             own_BC2,
             history_BC2,
         ]
         return torch.cat(parts, dim=-1)
+
+    def _own(self, items_BCF: Tensor, history_BHF: Tensor, mask_BH: Tensor) -> list[Tensor]:
+        columns = self.sizes.item_columns.get(OWN)
+        return [] if columns is None else [own_features(items_BCF[..., columns], history_BHF[..., columns], mask_BH)]
+
+    def _matches(self, items_BCF: Tensor, history_BHF: Tensor, values_BH: Tensor, mask_BH: Tensor) -> Tensor:
+        if not self.sizes.content.any():
+            return torch.zeros_like(items_BCF[..., :1]).expand(-1, -1, MATCH_FEATURES)
+        # What the ranker learns of each item by itself is no category, and no gradient has to go that way.
+        end = self.sizes.item_columns.get(OWN, slice(len(self.content_F), None)).start
+        return match_features(items_BCF[..., :end], history_BHF[..., :end], values_BH, mask_BH, self.content_F[:end])
 
     def _standardised(self, values_BH: Tensor) -> Tensor:
         standardised = (values_BH - self.sizes.value_mean) / self.sizes.value_std

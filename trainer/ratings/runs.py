@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from trainer.data import Dataset
-from trainer.evaluation.outcomes import figures_of_values
+from trainer.evaluation.regression import figures_of_values
 from trainer.fit import Figures
 from trainer.progress import Reporter
 from trainer.protocols.rating import Fold, rating_folds

@@ -9,6 +9,7 @@ from trainer.encoders import Encoder, SequenceEncoder, encoder_class
 from trainer.encoders.gfcf import GfcfEncoder
 from trainer.encoders.history import HistoryEncoder
 from trainer.encoders.ials import IalsEncoder
+from trainer.encoders.none import NoEncoder
 from trainer.progress import Reporter
 from trainer.recipe import Encoder as EncoderRecipe
 from trainer.training import losses
@@ -109,9 +110,22 @@ class NextItemTraining(EncoderTraining):
         return self.encoder.with_features(queries_PD, known_B1[line_P], batch.user_features[line_P])
 
 
+class NoTraining(EncoderTraining):
+    """Of an encoder that has nothing to learn."""
+
+    def run(self, reporter: Reporter, validation: Validation | None, epochs: int) -> Trained:
+        """See :class:`EncoderTraining`."""
+        return super().run(reporter, None, epochs=0)
+
+    def epoch(self, reporter: Reporter, name: str) -> float:
+        """See :class:`EncoderTraining`."""
+        return 0.0
+
+
 _WAYS_OF_LEARNING: tuple[tuple[type[Encoder], type[EncoderTraining]], ...] = (
     (SequenceEncoder, NextItemTraining),
     (HistoryEncoder, HistoryTraining),
     (IalsEncoder, SweepTraining),
     (GfcfEncoder, ClosedFormTraining),
+    (NoEncoder, NoTraining),
 )

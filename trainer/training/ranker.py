@@ -4,6 +4,7 @@ import copy
 import math
 import time
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,11 +18,12 @@ from trainer.evaluation.split import evenly
 from trainer.goals import Goals
 from trainer.progress import Reporter
 from trainer.rankers import GoalScale, Ranker, RankerSizes, build_ranker
-from trainer.rankers.base import COUNTS, KNOWN, OWN, Columns, named
+from trainer.rankers.base import COUNTS, KNOWN, OWN, RATES, Columns, named
 from trainer.rankers.own import OwnColumns, OwnTables
 from trainer.recipe import Ranker as RankerRecipe
 from trainer.statistics import STATISTICS
 from trainer.training.calibration import Calibration, calibrate, platt
+from trainer.training.positions import PositionTerms
 from trainer.training.ranker_examples import Columns as ExampleColumns
 from trainer.training.ranker_examples import RankerExamples, RankerInputs
 
@@ -29,10 +31,10 @@ _WARMUP_STEPS = 50
 _PATIENCE = 2
 _VALIDATION_SHARE = 0.2
 _SAMPLE = 500
+# What the place explains, nothing else should learn to: its terms are ahead by so much.
+_AHEAD = 10
 # How many candidates are looked at at once, and how many a calibration looks at in all.
 _TOGETHER, _CALIBRATED_ON = 12_800, 2_000_000
-# How often a known user is shown to the ranker as a stranger, so that it learns a default for those it never met.
-_STRANGERS = 0.2
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,7 +63,11 @@ class TrainedRanker:
 
 
 class RankerTraining:
-    """One run over examples in the order of time."""
+    """One run over examples in the order of time.
+
+    The epoch is chosen by the examples at the places ``deciding``, which are then not learnt from, or without them by
+    the latest fifth, and then what is learnt is learnt anew from all.
+    """
 
     def __init__(
         self,
@@ -72,34 +78,41 @@ class RankerTraining:
         goals: Goals,
         recipe: RankerRecipe,
         seed: int,
+        deciding: NDArray[np.int64] | None = None,
     ) -> None:
         self.examples, self.items, self.users = examples, items, users
         self.sizes, self.goals, self.recipe, self.seed = sizes, goals, recipe, seed
         self._usable = examples.usable
         start = int(len(self._usable) * (1 - _VALIDATION_SHARE))
         self._early, self._late = self._usable[:start], self._usable[start:]
+        self._given = deciding is not None
+        if deciding is not None:
+            self._early, self._late = np.setdiff1d(self._usable, deciding), np.intersect1d(self._usable, deciding)
         self.curve: list[dict[str, float]] = []
         """The loss and the validation's figures of each epoch that was tried."""
         self.calibrations: dict[str, Calibration] = {}
         """How each goal that is an event was calibrated on the latest fifth of the examples."""
 
     def run(self, reporter: Reporter) -> TrainedRanker:
-        """Finds the number of epochs on the latest fifth of the examples, then trains anew on all of them.
+        """See the class.
 
-        How the goals are calibrated is found there too, of the model of the best epoch; the one that is calibrated so
-        has learnt as many epochs, from a quarter more.
+        How the goals are calibrated is found where the epoch is, of the model of the best; the one that is calibrated
+        so may have learnt as many epochs, from a quarter more.
         """
         epochs, best = self._best_epoch(reporter)
         self.calibrations = self._calibrations(best)
         for name, found in self.calibrations.items():
             reporter.say(f"ranker: goal {name} calibrated, error {found.error_before:.5f} -> {found.error_after:.5f}")
+        trained = best if self._given else self._anew(epochs, reporter)
+        calibrate(trained.ranker, self.calibrations)
+        return trained
+
+    def _anew(self, epochs: int, reporter: Reporter) -> TrainedRanker:
         reporter.say(f"ranker: best after {epochs} epochs; training on the whole slice")
         fit = RankerFit(self, self._usable)
         for epoch in range(1, epochs + 1):
             fit.epoch(reporter, f"ranker epoch {epoch}/{epochs}")
-        trained = fit.trained()
-        calibrate(trained.ranker, self.calibrations)
-        return trained
+        return fit.trained()
 
     def _calibrations(self, trained: TrainedRanker) -> dict[str, Calibration]:
         if not len(self._late):
@@ -139,9 +152,16 @@ class RankerFit:
         self._random = np.random.default_rng(training.seed)
         self._own = OwnColumns(len(training.items.ids), training.users, recipe.embedding)
         self.ranker = build_ranker(recipe, training.sizes)
+        if recipe.embedding:
+            self._own.begin(*training.examples.inputs.met(places))
+        self._terms = PositionTerms(training.examples.positions[places], training.sizes.goals)
         self.ranker.scale_by(self._inputs(places[:: max(1, len(places) // _SAMPLE)]))
-        parameters = [*self.ranker.parameters(), *self._own.parameters()]
-        self._optimiser = torch.optim.AdamW(parameters, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+        groups: list[dict[str, Any]] = [
+            {"params": list(self.ranker.parameters())},
+            {"params": list(self._own.parameters()), "weight_decay": recipe.embedding_decay},
+            {"params": list(self._terms.parameters()), "weight_decay": 0.0, "lr": _AHEAD * recipe.learning_rate},
+        ]
+        self._optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
         self._steps = recipe.epochs * math.ceil(len(places) / recipe.batch_size)
         self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimiser, self._rate)
 
@@ -158,9 +178,10 @@ class RankerFit:
 
     def step(self, places: NDArray[np.int64]) -> float:
         """Learns from the examples at the places; returns their mean loss."""
-        known = self._random.random(len(places)) >= _STRANGERS
-        columns_BCG = self.ranker(**self._inputs(places, known))
+        known = self._random.random(len(places)) >= self._training.recipe.strangers
         training = self._training
+        columns_BCG = self.ranker(**self._inputs(places, known))
+        columns_BCG = columns_BCG + self._terms(training.examples.positions[places])[:, None]
         loss = training.examples.loss(columns_BCG, places, training.goals, training.sizes.goals)
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
@@ -170,14 +191,18 @@ class RankerFit:
 
     @torch.no_grad()
     def figures(self, places: NDArray[np.int64]) -> dict[str, float]:
-        """How good it is on other examples."""
-        self.ranker.eval()
-        training = self._training
-        return training.examples.figures(training.columns_of(self.trained()), places, training.sizes.goals)
+        """How good it is on other examples, with what their place added to what came of them."""
+        return self._training.examples.figures(self._columns, places, self._training.sizes.goals)
 
     def trained(self) -> TrainedRanker:
         """What came of it."""
         return TrainedRanker(ranker=self.ranker.eval(), columns=self._own)
+
+    def _columns(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
+        examples, items = self._training.examples, self._training.items
+        columns_BCG = self.trained().predict(examples.inputs, places, items, self._training.recipe.history)
+        terms_BG: NDArray[np.float32] = self._terms(examples.positions[places]).numpy()
+        return columns_BCG + terms_BG[:, None]
 
     def _inputs(self, places: NDArray[np.int64], known: NDArray[np.bool_] | None = None) -> dict[str, Tensor]:
         training = self._training
@@ -191,21 +216,26 @@ class RankerFit:
 
 
 def ranker_sizes(
-    dataset: Dataset, items: ItemTables, goals: tuple[GoalScale, ...], context: Columns, own: int
+    dataset: Dataset, items: ItemTables, goals: tuple[GoalScale, ...], context: Columns, own: int, rates: int = 0
 ) -> RankerSizes:
-    """What a ranker of this data looks like; ``own`` columns behind the features of items and of users are its own."""
+    """What a ranker of this data looks like; ``own`` columns behind the features of items and of users are its own.
+
+    With ``rates`` it learns from impressions, whose rates stand behind the other counts of items, and of users behind
+    what is known of them.
+    """
     item_features, user_features = dataset.item_features, dataset.user_features
-    none = np.zeros(len(STATISTICS), dtype=np.bool_)
+    none = np.zeros(len(STATISTICS) + rates, dtype=np.bool_)
     return RankerSizes(
         dimension=items.vectors.shape[1],
-        user_columns=named({**_widths(user_features.columns), KNOWN: 1, OWN: own}),
-        item_columns=named({COUNTS: len(STATISTICS), **_widths(item_features.columns), OWN: own}),
+        user_columns=named({**_widths(user_features.columns), KNOWN: 1, RATES: rates, OWN: own}),
+        item_columns=named({COUNTS: len(none), **_widths(item_features.columns), OWN: own}),
         context_columns=context,
         content=np.concatenate([none, item_features.is_content, np.zeros(own, dtype=np.bool_)]),
         vector_scale=float(np.linalg.norm(items.vectors, axis=1).mean()) or 1.0,
         value_mean=items.value_mean,
         value_std=items.value_std,
         goals=goals,
+        of_lists=rates == 0,
     )
 
 

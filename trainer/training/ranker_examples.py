@@ -9,11 +9,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shortlist.bundle.ranker_columns import ContextColumn
 from shortlist.bundle.tables import ItemTables
-from shortlist.inference.history import History
-from shortlist.inference.model_inputs import CandidateLists, history_rows, ranker_inputs
+from shortlist.inference.model_inputs import CandidateLists, inputs_of_rows
+from trainer.data.context import Context
 from trainer.evaluation.classification import Outcomes
 from trainer.goals import Goals
+from trainer.histories import Spans
 from trainer.rankers.base import GoalScale
 from trainer.rankers.own import OwnColumns
 from trainer.two_stage import tensors
@@ -24,17 +26,28 @@ Columns = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RankerInputs:
-    """What a ranker is given of n examples with as many candidates each.
+    """What a ranker is given of n examples with as many candidates each, gathered when it is.
 
-    ``context`` is ``[n, K]``, ``user_features`` ``[n, U]``, of a user in ``user_rows`` ``[n]``.
+    ``user_rows`` and ``user_vectors`` are ``[n]`` and ``[n, D]``; the rows are of ``user_features`` ``[users, U]``, -1
+    for a stranger. ``user_rates`` ``[n, R]`` are of the time of the example, as are ``counted`` ``[n, C, S]``, which
+    then stand in the place of what the tables count of a candidate. The ranker knows of the ``context``
+    what ``context_columns`` have.
     """
 
-    histories: list[History]
+    histories: Spans
     user_rows: NDArray[np.int64]
     user_vectors: NDArray[np.float32]
     user_features: NDArray[np.float32]
-    context: NDArray[np.float32]
+    user_rates: NDArray[np.float32]
+    context: Context
+    context_columns: tuple[ContextColumn, ...]
     candidates: CandidateLists
+    counted: NDArray[np.float32] | None = None
+
+    def met(self, places: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The items that are candidates of some examples, and their users."""
+        users = np.unique(self.user_rows[places])
+        return np.unique(self.candidates.rows[places]), users[users >= 0]
 
     def at(
         self, places: NDArray[np.int64], items: ItemTables, length: int, known: NDArray[np.bool_], own: OwnColumns
@@ -45,15 +58,19 @@ class RankerInputs:
             scores=self.candidates.scores[places],
             transitions=self.candidates.transitions[places],
         )
-        features = self.user_features[places] * known[:, None].astype(np.float32)
-        histories = [self.histories[place] for place in places]
-        vectors, context = self.user_vectors[places], self.context[places]
-        inputs = tensors(ranker_inputs(items, histories, length, vectors, features, part, context))
+        users = self.user_rows[places]
+        known = known & (users >= 0)
+        features = np.hstack([self.user_features[users], self.user_rates[places]]) * known[:, None].astype(np.float32)
+        history = self.histories.latest_first(places, length)
+        context = self.context.at(places).encoded(self.context_columns)
+        gathered = inputs_of_rows(items, history, self.user_vectors[places], features, part, context)
+        if self.counted is not None:
+            gathered["candidate_features"][..., : self.counted.shape[-1]] = self.counted[places]
+        inputs = tensors(gathered)
         if not own.width:
             return inputs
-        users = torch.from_numpy(self.user_rows[places])
-        rows = torch.from_numpy(history_rows(histories, length))
-        return own.add(inputs, users, torch.from_numpy(known), torch.from_numpy(part.rows), rows)
+        rows = (np.maximum(users, 0), known, part.rows, history.rows)
+        return own.add(inputs, *(torch.from_numpy(np.ascontiguousarray(one)) for one in rows))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -64,8 +81,15 @@ class RankerExamples(ABC):
     targets: NDArray[np.float32]
     """[n, G]; NaN where it was not observed."""
 
-    chosen_by = ""
-    """The figure by which the epoch is chosen."""
+    @property
+    @abstractmethod
+    def chosen_by(self) -> str:
+        """The figure by which the epoch is chosen."""
+
+    @property
+    def positions(self) -> NDArray[np.int64]:
+        """Where each was shown ``[n]``, -1 where that is unknown or says nothing."""
+        return np.full(len(self.targets), -1)
 
     @property
     @abstractmethod

@@ -10,15 +10,15 @@ from torch import Tensor
 
 from shortlist.bundle.tables import ItemTables
 from shortlist.bundle.transitions import FEATURE_COUNT
-from shortlist.inference.history import History
 from shortlist.inference.model_inputs import CandidateLists
 from trainer.data import Dataset
+from trainer.data.context import Context
 from trainer.encode import Encoded
 from trainer.evaluation.classification import Outcomes
 from trainer.evaluation.metrics import report
 from trainer.evaluation.rankings import batches
 from trainer.goals import Goals, targets_of_events
-from trainer.histories import histories_before
+from trainer.histories import Spans, histories_before
 from trainer.rankers.base import GoalScale
 from trainer.training import losses
 from trainer.training.ranker_examples import Columns, RankerExamples, RankerInputs
@@ -38,8 +38,6 @@ class RetrievedExamples(RankerExamples):
     chosen: NDArray[np.int64]
     likes: NDArray[np.bool_]
 
-    chosen_by = "ndcg@10"
-
     @classmethod
     def of(
         cls,
@@ -55,22 +53,22 @@ class RetrievedExamples(RankerExamples):
         rows, scores = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
         transitions = np.empty((*shape, FEATURE_COUNT), dtype=np.float32)
         vectors = np.empty((len(events), encoded.vectors.shape[1]), dtype=np.float32)
-        histories: list[History] = []
         users, features = dataset.user_rows[events], dataset.known_user_features
-        for batch in batches(events):
-            of_batch = histories_before(dataset, batch)
-            found = retrieve(encoded, items, of_batch, features[dataset.user_rows[batch]], count)
-            part = slice(len(histories), len(histories) + len(batch))
+        for batch in batches(np.arange(len(events))):
+            histories = histories_before(dataset, events[batch])
+            found = retrieve(encoded, items, histories, features[users[batch]], count)
+            part = slice(batch[0], batch[-1] + 1)
             rows[part], scores[part] = found.candidates.rows, _finite(found.candidates.scores)
             transitions[part], vectors[part] = found.candidates.transitions, found.user_vectors
-            histories += of_batch
         hit = rows == dataset.item_rows[events][:, None]
         inputs = RankerInputs(
-            histories=histories,
+            histories=Spans.before(dataset, events),
             user_rows=users,
             user_vectors=vectors,
-            user_features=features[users],
-            context=np.zeros((len(events), 0), dtype=np.float32),
+            user_features=features,
+            user_rates=np.zeros((len(events), 0), dtype=np.float32),
+            context=Context.none(len(events)),
+            context_columns=(),
             candidates=CandidateLists(rows=rows, scores=scores, transitions=transitions),
         )
         return cls(
@@ -79,6 +77,11 @@ class RetrievedExamples(RankerExamples):
             chosen=np.where(hit.any(axis=1), hit.argmax(axis=1), -1),
             likes=dataset.likes[events],
         )
+
+    @property
+    def chosen_by(self) -> str:
+        """Of the first goal's order."""
+        return "ndcg@10"
 
     @property
     def usable(self) -> NDArray[np.int64]:

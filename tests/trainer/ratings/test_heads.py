@@ -31,7 +31,7 @@ def test_levels_are_told_by_the_thresholds_between_them() -> None:
     above = [1 / (1 + math.exp(low)), 1 / (1 + math.exp(high))]  # of a score of 0
     expected = 1 + above[0] + 3 * above[1] - 8 / 3
     scores_N = torch.zeros(3)
-    assert levels.values(scores_N, batch).tolist() == pytest.approx([expected] * 3)
+    assert levels.values(scores_N, batch).tolist() == pytest.approx([expected] * 3, abs=1e-6)
     likelihoods = [1 - above[0], above[0] - above[1], above[1]]
     squares = [(expected - (rating - 8 / 3)) ** 2 for rating in (1, 2, 5)]
     by_hand = np.mean([0.75 * square - 0.25 * math.log(p) for square, p in zip(squares, likelihoods, strict=True)])

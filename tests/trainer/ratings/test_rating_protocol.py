@@ -10,13 +10,26 @@ import pytest
 from trainer.__main__ import main
 from trainer.data import Dataset, load
 from trainer.errors import DataError
-from trainer.evaluation.outcomes import figures_of_values
+from trainer.evaluation.regression import figures_of_values
 from trainer.protocols.rating import rating_folds
 from trainer.ratings.ratings import Ratings
 from trainer.recipe import Interactions, Recipe, Split
 
 Row = tuple[str, str, int, float]
 TABLE = "user_id,item_id,timestamp,rating,fold"
+RECIPE = """
+[interactions]
+file = "interactions.csv"
+value = "rating"
+[split]
+folds = 2
+[ratings]
+dimension = 4
+epochs = 20
+dropout = 0.1
+regularisation = 0.05
+history_regularisation = 0.05
+"""
 
 
 def test_errors_of_ratings_by_hand() -> None:
@@ -77,12 +90,14 @@ def test_bad_folds_are_refused(tmp_path: Path, lines: list[str], split: Split, s
 
 
 @pytest.mark.usefixtures("determinism")
-def test_the_report_has_each_fold_and_their_mean(planted_folder: Path, tmp_path: Path) -> None:
+def test_the_report_has_each_fold_and_their_mean(planted_ratings: Ratings, tmp_path: Path) -> None:
     """Proves the command: figures of two seeds, whose baselines are the same and are beaten."""
+    told = zip(planted_ratings.user_rows, planted_ratings.item_rows, planted_ratings.values, strict=True)
+    lines = [f"{user},{item},{place},{value},-" for place, (user, item, value) in enumerate(told)]
+    (tmp_path / "interactions.csv").write_text("\n".join([TABLE, *lines]) + "\n")
     recipe, report = tmp_path / "ratings.toml", tmp_path / "report.json"
-    text = (planted_folder / "recipe.toml").read_text().replace("[split]", "[split]\nfolds = 2")
-    recipe.write_text(text + "[ratings]\nepochs = 20\ndimension = 4\ndropout = 0.1\n")
-    inputs = ["--recipe", str(recipe), "--data", str(planted_folder), "--protocol", "rating"]
+    recipe.write_text(RECIPE)
+    inputs = ["--recipe", str(recipe), "--data", str(tmp_path), "--protocol", "rating"]
     assert main(["evaluate", *inputs, "--seeds", "2", "--report", str(report)]) == 0
     written = json.loads(report.read_text())
     assert (written["protocol"], written["seeds"]) == ("rating", 2)

@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 from trainer.errors import DataError
-from trainer.evaluation.outcomes import figures_of_values
+from trainer.evaluation.regression import figures_of_values
 from trainer.progress import Reporter
 from trainer.ratings.ratings import Ratings, Scale
 from trainer.ratings.residuals import Means
@@ -19,8 +19,8 @@ def predicted(
     learn: Ratings, asked: Ratings, recipe: RatingsRecipe, reporter: Reporter, seed: int = 0
 ) -> NDArray[np.float64]:
     """Of the pairs that are asked, without features."""
-    nothing = [np.zeros((size, 0), dtype=np.float32) for size in (learn.users, learn.items)]
-    trained = RatingTraining(learn, *nothing, recipe, seed).run(reporter, "ratings")
+    of_users, of_items = (np.zeros((size, 0), dtype=np.float32) for size in (learn.users, learn.items))
+    trained = RatingTraining(learn, of_users, of_items, recipe, seed).run(reporter, "ratings")
     return trained.predict(asked.user_rows, asked.item_rows)
 
 

@@ -1,0 +1,132 @@
+"""What was shown to whom, and what came of it."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from trainer.data.cells import ids, measures, times
+from trainer.data.context import Context
+from trainer.data.tables import Table, read_tables
+from trainer.errors import DataError, RecipeError
+from trainer.recipe import Goal, Recipe
+
+UNKNOWN = -1
+# The first places each by itself, those further down in groups that grow.
+_PLACES = np.array([*range(17), 20, 25, 32, 40, 50, 64, 100, 200])
+PLACE_GROUPS = len(_PLACES) + 1
+"""How many groups of places there are; the first is of what was shown at an unknown place."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Impressions:
+    """n items that were shown, in the order of time; those of one second keep the order of the file.
+
+    All ``[n]``: ``places`` in the file; ``user_rows`` (-1 for a stranger); ``item_rows``; ``times`` in unix seconds, 0
+    where the data has none; ``positions`` in the list (-1 where unknown). ``targets`` ``[n, goals]`` say what came of
+    each, 1 or 0 or a value, NaN where it was not observed. ``unknown_items`` rows were left out.
+    """
+
+    places: NDArray[np.int64]
+    user_rows: NDArray[np.int64]
+    item_rows: NDArray[np.int64]
+    times: NDArray[np.int64]
+    positions: NDArray[np.int64]
+    targets: NDArray[np.float32]
+    context: Context
+    goals: tuple[str, ...]
+    is_value: NDArray[np.bool_]
+    unknown_items: int
+
+    def __len__(self) -> int:
+        return len(self.item_rows)
+
+    def at(self, rows: NDArray[np.int64]) -> Self:
+        """Some of them."""
+        arrays = ("places", "user_rows", "item_rows", "times", "positions", "targets")
+        return replace(self, context=self.context.at(rows), **{name: getattr(self, name)[rows] for name in arrays})
+
+    def until(self, time: int) -> int:
+        """How many were shown strictly before a time."""
+        return int(np.searchsorted(self.times, time, side="left"))
+
+
+def place_groups(positions: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The group ``[n]`` of each position."""
+    return np.searchsorted(_PLACES, positions, side="right")
+
+
+def read_impressions(data_dir: Path, recipe: Recipe, users: pl.Series, items: pl.Series) -> Impressions | None:
+    """The impressions of a recipe, None when it has no such section; ``users`` and ``items`` are the known ids, sorted.
+
+    Raises:
+        DataError: a column is missing or has something else than it should, or all items are unknown.
+        RecipeError: a goal has no column.
+    """
+    columns = recipe.impressions
+    if columns is None:
+        return None
+    goals = _goals(recipe)
+    named = [columns.user, columns.item, *columns.categorical, *columns.numeric, *(str(one.column) for one in goals)]
+    named += [columns.time] if not recipe.interactions.rows_in_order else []
+    named += [columns.position] if columns.position else []
+    parts = list(read_tables(data_dir / columns.file, list(dict.fromkeys(named))))
+    table = Table(name=parts[0].name, frame=pl.concat([part.frame for part in parts]))
+    item_rows = _rows(ids(table, columns.item), items)
+    if (item_rows < 0).all():
+        raise DataError(f"{table.name}, column {columns.item!r}: no item of it is in the interactions or the items")
+    shown = Impressions(
+        places=np.arange(table.frame.height),
+        user_rows=_rows(ids(table, columns.user), users),
+        item_rows=item_rows,
+        times=_times(table, recipe),
+        positions=_positions(table, columns.position),
+        targets=np.stack([_targets(table, goal) for goal in goals], axis=1),
+        context=Context.read(table, columns),
+        goals=tuple(recipe.goals),
+        is_value=np.array([goal.kind == "value" for goal in goals]),
+        unknown_items=int((item_rows < 0).sum()),
+    )
+    order = np.argsort(shown.times, kind="stable")
+    return shown.at(order[shown.item_rows[order] >= 0])
+
+
+def _goals(recipe: Recipe) -> list[Goal]:
+    if not recipe.goals:
+        raise RecipeError("[impressions]: needs goals; each names a column of it, as [goals.click] column = 'clicked'")
+    for name, goal in recipe.goals.items():
+        if goal.column is None:
+            raise RecipeError(f"[goals.{name}] column: is missing; with [impressions], every goal is a column of it")
+    return list(recipe.goals.values())
+
+
+def _rows(found: pl.Series, known: pl.Series) -> NDArray[np.int64]:
+    """The position of each id, -1 for one that is unknown."""
+    return found.cast(pl.Enum(known), strict=False).to_physical().cast(pl.Int64).fill_null(UNKNOWN).to_numpy()
+
+
+def _times(table: Table, recipe: Recipe) -> NDArray[np.int64]:
+    if recipe.impressions is None or recipe.interactions.rows_in_order:
+        return np.zeros(table.frame.height, dtype=np.int64)
+    return times(table, recipe.impressions.time).to_numpy()
+
+
+def _positions(table: Table, column: str | None) -> NDArray[np.int64]:
+    if column is None:
+        return np.full(table.frame.height, UNKNOWN)
+    numbers = measures(table, column)
+    table.refuse(column, ((numbers < 0) | (numbers != numbers.floor())).fill_null(False), "no whole number from 0 on")
+    return numbers.cast(pl.Int64).fill_null(UNKNOWN).to_numpy()
+
+
+def _targets(table: Table, goal: Goal) -> NDArray[np.float32]:
+    column = str(goal.column)
+    if table.column(column).dtype == pl.Boolean:
+        table = Table(name=table.name, frame=table.frame.with_columns(pl.col(column).cast(pl.Int8)))
+    numbers = measures(table, column)
+    if goal.kind == "event":
+        table.refuse(column, (~numbers.is_in([0.0, 1.0])).fill_null(False), "neither 0 nor 1")
+    return numbers.fill_null(np.nan).to_numpy()
