@@ -3,9 +3,9 @@
     b + m_i + m_u + b_i + b_u + (P_u + Aᵀ F_u + c_u Σ_j (e_uj X_j + Y_j)) · (Q_i + Bᵀ G_i + c_i Σ_v (f_vi Z_v + W_v))
 
 over the items j that u rated and the users v who rated i, where c is 1 / √count, F and G are features, m are shrunk
-means, e is a rating beyond its item's mean and f beyond its user's, too. Y alone are the implicit factors of SVD++
-(Koren, 2008, equation 15), e X those of its neighbourhood model (section 4, equation 16) in factors; Z and W are the
-same of an item's raters. A new user or item has means, features and sums, of what there is.
+means, e is a rating beyond its item's mean and f beyond its user's, too. P with Y alone is SVD++, e X + Y without P is
+Asymmetric-SVD (both Koren, 2008, "Factorization meets the neighborhood", section 4); Z and W are the same of an item's
+raters.
 
 A rating that is learnt from is left out of the sums, the counts and the means of its own score. That is exact but for
 one thing: the residuals of other ratings are those beyond the means with it.
