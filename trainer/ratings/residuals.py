@@ -13,8 +13,8 @@ _PRIOR_RATINGS = 5.0
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Means:
-    """Of the deviations of each item ``[I]``, and of each user ``[U]`` of what is left: the baseline estimates of Koren,
-    2010, "Factor in the neighbors", in the way that takes one after the other."""
+    """Of the deviations of each item ``[I]``, and of each user ``[U]`` of what is left: the baseline estimates of
+    Koren, 2010, "Factor in the neighbors", in the way that takes one after the other."""
 
     of_items: NDArray[np.float64]
     of_users: NDArray[np.float64]
