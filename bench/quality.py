@@ -83,7 +83,8 @@ def main() -> int:
             f"{options.data}: no folder of that name, or nothing is measured on it; it is on {known}", file=sys.stderr
         )
         return 2
-    for row in chosen:
+    # Rows of both stages and of the first alone are of one run.
+    for row in {row.result: row for row in chosen}.values():
         _measure(row, options.data, options.seeds)
     return 0
 

@@ -17,6 +17,7 @@ _HEAD = [
     "|---|---|---|---|---|---|---|---|",
 ]
 _NOT_MEASURED = "not measured"
+_BOTH = "two_stage"
 
 
 def main() -> int:
@@ -42,7 +43,9 @@ def line(row: Row, former: str) -> str:
 
 
 def _name(row: Row) -> str:
-    return f"{row.data}, {row.protocol}"
+    stages = {_BOTH: ", both stages"}.get(row.model, "")
+    gain = ", gain" if stages and row.baseline else ""
+    return f"{row.data}, {row.protocol}{stages}{gain}"
 
 
 def _measured(row: Row, result: Mapping[str, Any]) -> str:
@@ -78,7 +81,7 @@ def _asked(row: Row, figures: tuple[float, ...], measured: Mapping[str, Any]) ->
 
 
 def _best_baseline(row: Row, figures: Mapping[str, Any]) -> str:
-    others = {name: one for name, one in figures.items() if name not in ("two_stage", row.model)}
+    others = {name: one for name, one in figures.items() if name not in (_BOTH, "retrieval", row.model)}
     if not others:
         return ""
     metric = row.metrics[-1]
