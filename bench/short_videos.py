@@ -41,7 +41,9 @@ def watched_before(past: pl.DataFrame) -> pl.DataFrame:
         "user_id",
         item_id="watch_seq",
         timestamp=pl.col("last") - pl.col("back"),
-        value=_value(pl.col("watch_seq").is_in(pl.col("long_watch_seq")), pl.col("watch_seq").is_in(pl.col("like_seq"))),
+        value=_value(
+            pl.col("watch_seq").is_in(pl.col("long_watch_seq")), pl.col("watch_seq").is_in(pl.col("like_seq"))
+        ),
     )
 
 

@@ -7,6 +7,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,9 @@ def _evaluate_ranker(
     runs: list[Figures] = []
     for seed in range(options.seeds):
         reporter.say(f"seed {seed}")
-        runs.append({"ranker": RankerRun(dataset, split, recipe, seed, reporter).figures()})
+        run = RankerRun(dataset, split, recipe, seed, reporter)
+        trees = {"lightgbm": run.figures_of_trees(reporter)} if find_spec("lightgbm") else {}
+        runs.append({"ranker": run.figures(), **trees})
     reporter.say(figures_table(mean_and_spread(runs)))
     _write_report(options.report, _described(options, runs, started))
 

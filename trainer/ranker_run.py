@@ -15,7 +15,7 @@ from trainer.histories import Spans
 from trainer.progress import Reporter
 from trainer.protocols.impressions import ShownSplit
 from trainer.protocols.next_like import CHOSEN_BY, METRICS, VALIDATION_EVENTS
-from trainer.rankers.base import named
+from trainer.rankers.base import GoalScale, RankerSizes, named
 from trainer.rates import rates_before
 from trainer.recipe import Recipe
 from trainer.statistics import item_tables
@@ -50,25 +50,22 @@ class RankerRun:
         counted = [Counted.by_slices(dataset, learning), self._as_of_first(split.deciding)]
         reporter.say(f"ranker: {len(split.learn):,} impressions to learn from")
         examples = self._examples(rows, Counted.joined(counted), self._histories(rows, len(split.learn)), self._items)
-        training = RankerTraining(
+        self._training = RankerTraining(
             examples,
             self._items,
             len(dataset.user_ids),
-            ranker_sizes(
-                dataset,
-                self._items,
-                scales_of_impressions(learning),
-                named({column.name: column.width for column in self._context}),
-                recipe.ranker.embedding,
-                rates=counted[0].users.shape[1],
-            ),
+            self._sizes(scales_of_impressions(learning), recipe.ranker.embedding),
             goals_of(recipe, dataset),
             recipe.ranker,
             seed,
             deciding=np.arange(len(split.learn), len(rows)) if len(split.deciding) else None,
         )
-        self.trained: TrainedRanker = training.run(reporter)
-        self.log = TrainingLog(encoder=encoder_curve, ranker=tuple(training.curve), calibrations=training.calibrations)
+        self.trained: TrainedRanker = self._training.run(reporter)
+        self.log = TrainingLog(
+            encoder=encoder_curve,
+            ranker=tuple(self._training.curve),
+            calibrations=self._training.calibrations,
+        )
 
     def figures(self) -> dict[str, float]:
         """Those of the test, whose counts end where it begins."""
@@ -77,11 +74,42 @@ class RankerRun:
         columns = self.trained.predict(examples.inputs, places, items, self._recipe.ranker.history)
         return figures_of_impressions(columns[:, 0], examples.shown)
 
+    def figures_of_trees(self, reporter: Reporter) -> dict[str, float]:
+        """Those of boosted trees that are given the same, without what the ranker learns of items and users itself."""
+        from trainer.boosting import CandidateRows, fit_goal, predict
+
+        training, (tested, items) = self._training, self.test_examples()
+        sizes, inputs = self._sizes(training.sizes.goals, own=0), training.examples.inputs
+        table = CandidateRows(sizes, self._recipe.ranker.history)
+        table.scale_by(inputs, training.early, self._items)
+        early, late = (table.rows(inputs, places, self._items) for places in (training.early, training.late))
+        test = table.rows(tested.inputs, np.arange(len(tested.targets)), items)
+        columns = []
+        for place, goal in enumerate(sizes.goals):
+            targets = training.examples.targets[:, place]
+            trees = fit_goal(
+                early,
+                targets[training.early],
+                late,
+                targets[training.late],
+                training.seed,
+                is_value=goal.is_value,
+                again=not training.given,
+            )
+            reporter.say(f"lightgbm: {trees.num_trees()} trees of goal {goal.name}")
+            columns.append(predict(trees, test))
+        return figures_of_impressions(np.stack(columns, axis=1), tested.shown)
+
     def test_examples(self) -> tuple[ImpressionExamples, ItemTables]:
         """The test, and the tables as they are when it begins."""
         rows = self._split.test
         items = self._tables(int(self._shown.times[rows[0]]))
         return self._examples(rows, self._as_of_first(rows), self._histories(rows, 0), items), items
+
+    def _sizes(self, goals: tuple[GoalScale, ...], own: int) -> RankerSizes:
+        context = named({column.name: column.width for column in self._context})
+        rates = len(goals) + 1
+        return ranker_sizes(self._dataset, self._items, goals, context, own, rates)
 
     def _encoder(self, start: int, seed: int, reporter: Reporter) -> tuple[Encoded, tuple[dict[str, float], ...]]:
         dataset, recipe = self._dataset, self._recipe.encoder

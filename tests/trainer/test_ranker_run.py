@@ -204,13 +204,16 @@ def test_without_times_an_impression_does_not_see_what_came_of_it(tmp_path: Path
 
 
 def test_the_command_reports_mean_and_spread(planted: Path, tmp_path: Path) -> None:
-    """Proves the report's form: that of the other protocols, with the figures of each goal."""
+    """Proves the report's form: that of the other protocols, with the figures of each goal; boosted trees that are
+    given the same are beside the ranker, and learn what was planted."""
     report, recipe = tmp_path / "report.json", tmp_path / "short.toml"
     recipe.write_text(RECIPE.replace("epochs = 5", "epochs = 1"))
     given = ["--recipe", recipe, "--data", planted, "--report", report]
     assert main(["evaluate", "--protocol", "impressions", "--seeds", "2", *map(str, given)]) == 0
     written = json.loads(report.read_text())
     assert (written["protocol"], written["seeds"], len(written["runs"])) == ("impressions", 2, 2)
+    assert written["figures"]["lightgbm"]["click/auc"]["mean"] > 0.79
+    assert written["figures"]["lightgbm"]["stars/rmse"]["mean"] < 0.5
     runs = [one["ranker"]["click/auc"] for one in written["runs"]]
     assert written["figures"]["ranker"]["click/auc"]["mean"] == pytest.approx(np.mean(runs))
     assert written["figures"]["ranker"]["click/auc"]["std"] == pytest.approx(np.std(runs))
