@@ -19,8 +19,8 @@ from ranking_service.selection import best_first
 from ranking_service.terms import Terms, TermsReader
 from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.ids import rows_of
+from shortlist.context import Context
 from shortlist.errors import DeadlineExceeded
-from shortlist.inference.context import Context
 from shortlist.inference.order import Order
 from shortlist.inference.popular import popular_rows
 from shortlist.inference.rows import is_among

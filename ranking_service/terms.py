@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from shortlist.bundle import Manifest
 from shortlist.bundle.ranker_columns import CATEGORICAL
-from shortlist.inference.context import Context, ContextEncoder
+from shortlist.context import Context
+from shortlist.inference.context import ContextEncoder
 from shortlist.inference.order import Order
 from shortlist.serving.requests import RequestCheck, entry
 

@@ -6,7 +6,7 @@ from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from shortlist.inference.context import Context
+from shortlist.context import Context
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.type.v1.context_pb2 import ContextValue
 from shortlist.type.v1.source_pb2 import SOURCE_MODEL

@@ -15,8 +15,8 @@ from shortlist.client.channels import AsyncChannels, Channels
 from shortlist.client.hedging import Hedging
 from shortlist.client.messages import HistoryItem, Recommendations, context_message, read_recommendations, user_message
 from shortlist.client.service_config import channel_options
+from shortlist.context import Context
 from shortlist.errors import ShortlistError
-from shortlist.inference.context import Context
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 from shortlist.security.settings import ClientSecurity

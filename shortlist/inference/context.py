@@ -11,8 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.bundle.ranker_columns import CATEGORICAL, ContextColumn
+from shortlist.context import Context
 
-Context = Mapping[str, str | float]
 Cells = Sequence[Any] | NDArray[Any]
 # Training has hardly seen anything beyond, and a caller's number may be any.
 _FARTHEST = 10.0

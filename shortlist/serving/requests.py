@@ -7,8 +7,8 @@ from typing import TypeVar
 import numpy as np
 
 from shortlist.bundle.ids import MAX_ID_BYTES
+from shortlist.context import Context
 from shortlist.errors import FieldViolation, InvalidRequest
-from shortlist.inference.context import Context
 from shortlist.inference.users import UserQuery
 from shortlist.type.v1.context_pb2 import ContextValue
 from shortlist.type.v1.user_pb2 import HistoryItem, User
