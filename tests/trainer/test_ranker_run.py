@@ -108,7 +108,7 @@ def run_of(folder: Path, recipe: Recipe, reporter: Reporter) -> RankerRun:
 
 def said(run: RankerRun, history: int = 8) -> NDArray[np.float32]:
     """What it says of the test's impressions, ``[n, G]``."""
-    examples, items = run.test_examples()
+    examples, items = run.test()
     return run.trained.predict(examples.inputs, np.arange(len(examples.targets)), items, history)[:, 0]
 
 
@@ -166,14 +166,13 @@ def test_the_order_learnt_is_that_without_the_place(tmp_path: Path, reporter: Re
     assert recipe.impressions is not None
     untold = replace(recipe, impressions=replace(recipe.impressions, position=None))
     found = {name: _order(tmp_path, one, reporter) for name, one in (("told", recipe), ("untold", untold))}
-    print(found)
-    assert found["told"] > 0.8
-    assert found["untold"] < 0
+    assert found["told"] > 0.5
+    assert found["untold"] < -0.5
 
 
 def _order(folder: Path, recipe: Recipe, reporter: Reporter) -> float:
     run = run_of(folder, recipe, reporter)
-    examples, _ = run.test_examples()
+    examples, _ = run.test()
     rows = examples.shown.item_rows
     means = np.bincount(rows, weights=said(run)[:, 0], minlength=ITEMS) / np.bincount(rows, minlength=ITEMS)
     return float(np.corrcoef(means, np.arange(ITEMS))[0, 1])

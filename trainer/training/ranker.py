@@ -23,6 +23,7 @@ from trainer.rankers.own import OwnColumns, OwnTables
 from trainer.recipe import Ranker as RankerRecipe
 from trainer.statistics import STATISTICS
 from trainer.training.calibration import Calibration, calibrate, platt
+from trainer.training.log import TrainingLog
 from trainer.training.positions import PositionTerms
 from trainer.training.ranker_examples import Columns as ExampleColumns
 from trainer.training.ranker_examples import RankerExamples, RankerInputs
@@ -107,6 +108,13 @@ class RankerTraining:
         trained = best if self.given else self._anew(epochs, reporter)
         calibrate(trained.ranker, self.calibrations)
         return trained
+
+    @property
+    def log(self) -> TrainingLog:
+        """How it went."""
+        return TrainingLog(
+            ranker=tuple(self.curve), ranker_chosen_by=self.examples.chosen_by, calibrations=self.calibrations
+        )
 
     def _anew(self, epochs: int, reporter: Reporter) -> TrainedRanker:
         reporter.say(f"ranker: best after {epochs} epochs; training on the whole slice")
