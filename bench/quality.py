@@ -1,7 +1,7 @@
 """``python -m bench.quality DATA``: measures the rows of docs/quality.md that are about the data in a folder.
 
 The rows are in ``bench/quality.toml``. Each is a run of ``python -m trainer evaluate``, whose report becomes
-``build/quality/<data>.json``.
+``build/quality/<data>-<protocol>.json``.
 """
 
 import argparse
@@ -18,12 +18,16 @@ from bench.processes import write_json
 
 BUILD = Path("build") / "quality"
 _ROWS = Path(__file__).with_name("quality.toml")
+ERRORS = frozenset({"rmse", "mae"})
 _RECIPES = Path("trainer") / "recipes"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of the table; with a ``baseline``, what is asked for is a multiple of its figure."""
+    """One line of the table; with a ``baseline``, what is asked for is a multiple of its figure.
+
+    The figures are those of ``model``, and of metrics in ``ERRORS`` less is better.
+    """
 
     data: str
     protocol: str
@@ -33,11 +37,20 @@ class Row:
     published: str
     aim: tuple[float, ...] = ()
     baseline: str = ""
+    model: str = "retrieval"
 
     @property
     def result(self) -> Path:
-        """Where its figures are."""
-        return BUILD / f"{self.data}.json"
+        """Where its figures are written."""
+        return BUILD / f"{self.data}-{self.protocol}.json"
+
+    def measured(self) -> dict[str, Any] | None:
+        """What was measured last; a file of the data's name alone may be of another protocol."""
+        for path in (self.result, BUILD / f"{self.data}.json"):
+            found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+            if found.get("protocol") == self.protocol:
+                return found
+        return None
 
     def command(self, data: str, seeds: int) -> list[str]:
         """The run that gives them."""
@@ -61,21 +74,23 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m bench.quality", description=__doc__)
     parser.add_argument("data", type=Path, help="the folder of a data set, such as ../shared/data/ml-100k")
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0 (default: 3)")
+    parser.add_argument("--protocol", help="only the row of this protocol (default: all)")
     options = parser.parse_args()
-    chosen = [row for row in rows() if row.data == options.data.name]
+    chosen = [row for row in rows() if row.data == options.data.name and options.protocol in (None, row.protocol)]
     if not chosen or not options.data.is_dir():
-        known = ", ".join(row.data for row in rows())
+        known = ", ".join(f"{row.data} by {row.protocol}" for row in rows())
         print(
             f"{options.data}: no folder of that name, or nothing is measured on it; it is on {known}", file=sys.stderr
         )
         return 2
-    for row in chosen:
+    # Rows of both stages and of the first alone are of one run.
+    for row in {row.result: row for row in chosen}.values():
         _measure(row, options.data, options.seeds)
     return 0
 
 
 def _measure(row: Row, data: Path, seeds: int) -> None:
-    report = BUILD / f"{row.data}.report.json"
+    report = BUILD / f"{row.data}-{row.protocol}.report.json"
     command = row.command(str(data), seeds)
     subprocess.run([sys.executable, *command, "--report", str(report)], check=True)
     shown = " ".join(["python", *row.command(data.name, seeds)])

@@ -3,13 +3,12 @@
 A row that was not measured anew keeps the line that it has.
 """
 
-import json
 import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.quality import Row, rows
+from bench.quality import ERRORS, Row, rows
 
 _PAGE = Path("docs") / "quality.md"
 _BEGIN, _END = "<!-- figures: make quality-table -->", "<!-- end of figures -->"
@@ -18,6 +17,7 @@ _HEAD = [
     "|---|---|---|---|---|---|---|---|",
 ]
 _NOT_MEASURED = "not measured"
+_BOTH = "two_stage"
 
 
 def main() -> int:
@@ -28,27 +28,29 @@ def main() -> int:
     if not begin or not end:
         print(f"{_PAGE} has no {_BEGIN} … {_END}", file=sys.stderr)
         return 1
-    lines = [_line(row, former) for row in rows()]
+    lines = [line(row, former) for row in rows()]
     _PAGE.write_text("\n".join([before + _BEGIN, "", *_HEAD, *lines, "", _END]) + after, encoding="utf-8")
     return 0
 
 
-def _line(row: Row, former: str) -> str:
-    if row.result.exists():
-        return _measured(row, json.loads(row.result.read_text()))
+def line(row: Row, former: str) -> str:
+    """The line of a row in the table, of which the former one is given."""
+    result = row.measured()
+    if result is not None:
+        return _measured(row, result)
     start = f"| {_name(row)} |"
-    return next(
-        (line for line in former.splitlines() if line.startswith(start)), f"{start} {_NOT_MEASURED} | | | | | | |"
-    )
+    return next((one for one in former.splitlines() if one.startswith(start)), f"{start} {_NOT_MEASURED} | | | | | | |")
 
 
 def _name(row: Row) -> str:
-    return f"{row.data}, {row.protocol}"
+    stages = {_BOTH: ", both stages"}.get(row.model, "")
+    gain = ", gain" if stages and row.baseline else ""
+    return f"{row.data}, {row.protocol}{stages}{gain}"
 
 
 def _measured(row: Row, result: Mapping[str, Any]) -> str:
     figures = result["figures"]
-    ours = [figures["retrieval"][metric] for metric in row.metrics]
+    ours = [figures[row.model][metric] for metric in row.metrics]
     cells = [
         _name(row),
         " / ".join(row.metrics),
@@ -71,17 +73,30 @@ def _asked(row: Row, figures: tuple[float, ...], measured: Mapping[str, Any]) ->
         bounds = [
             one * measured[row.baseline][metric]["mean"] for one, metric in zip(figures, row.metrics, strict=True)
         ]
-    reached = all(measured["retrieval"][metric]["mean"] >= one for metric, one in zip(row.metrics, bounds, strict=True))
+    reached = all(
+        _better(metric, measured[row.model][metric]["mean"], one)
+        for metric, one in zip(row.metrics, bounds, strict=True)
+    )
     return f"{' / '.join(f'{one:.4f}' for one in bounds)} {'✓' if reached else '✗'}"
 
 
 def _best_baseline(row: Row, figures: Mapping[str, Any]) -> str:
-    others = {name: one for name, one in figures.items() if name not in ("retrieval", "two_stage")}
+    others = {name: one for name, one in figures.items() if name not in (_BOTH, "retrieval", row.model)}
     if not others:
         return ""
-    best = max(others, key=lambda name: float(others[name][row.metrics[-1]]["mean"]))
+    metric = row.metrics[-1]
+    best = (min if _is_error(metric) else max)(others, key=lambda name: float(others[name][metric]["mean"]))
     found = [others[best][metric]["mean"] for metric in row.metrics]
     return f"{best} {' / '.join(f'{one:.4f}' for one in found)}"
+
+
+def _better(metric: str, figure: float, bound: float) -> bool:
+    """Whether a figure is at least as good as what is asked for."""
+    return figure <= bound if _is_error(metric) else figure >= bound
+
+
+def _is_error(metric: str) -> bool:
+    return metric.partition("[")[0] in ERRORS
 
 
 if __name__ == "__main__":

@@ -10,9 +10,9 @@ from rich.console import Console
 from shortlist.errors import ShortlistError
 from trainer.commands import evaluate, export, fit
 from trainer.errors import NotPublishedError, TrainerError
+from trainer.predictions import PREDICTIONS
 from trainer.progress import ConsoleReporter
 from trainer.protocols import DEFAULT, PROTOCOLS
-from trainer.protocols.impressions import IMPRESSIONS
 from trainer.tuning.command import tune
 
 EXIT_BAD_INPUT = 2
@@ -72,9 +72,9 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     _add_report(parser, "also write the figures to this JSON file, and a page for people beside it")
     _add_protocol(
         parser,
-        [*PROTOCOLS, IMPRESSIONS],
-        f"how to split and to measure (default: {DEFAULT}; with leave-one-out the one of both stages; {IMPRESSIONS} is "
-        "of the second alone)",
+        [*PROTOCOLS, *PREDICTIONS],
+        f"how to split and to measure (default: {DEFAULT}; with leave-one-out the one of both stages; of predictions "
+        f"instead of lists: {', '.join(PREDICTIONS)})",
     )
     parser.add_argument("--seeds", type=_positive, default=3, help="how many seeds, from 0 (default: 3)")
     parser.set_defaults(run=evaluate)

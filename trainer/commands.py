@@ -7,7 +7,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import asdict
 from datetime import UTC, datetime
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +33,10 @@ from trainer.fit import (
     lists_of_test,
     measure_two_stage,
 )
+from trainer.predictions import PREDICTIONS
 from trainer.progress import Reporter
 from trainer.protocols import DEFAULT, PROTOCOLS, Task
-from trainer.protocols.impressions import IMPRESSIONS, impressions
 from trainer.protocols.next_like import next_like_task
-from trainer.ranker_run import RankerRun
 from trainer.recipe import Recipe
 from trainer.report import REPORT, Findings, Groups, ItemMap, Report, Run, noted
 from trainer.training.encoder import Validation
@@ -97,8 +95,8 @@ def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
     """Trains and measures for several seeds; the baselines do not depend on the seed."""
     started = time.monotonic()
     recipe, dataset = read_inputs(options.recipe, options.data, reporter)
-    if options.protocol == IMPRESSIONS:
-        _evaluate_ranker(dataset, recipe, options, reporter, started)
+    if options.protocol in PREDICTIONS:
+        _evaluate_predictions(options, recipe, dataset, started, reporter)
         return
     task = PROTOCOLS[options.protocol](dataset, recipe, options.data)
     groups = Groups.of(task)
@@ -122,17 +120,11 @@ def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
         options.report.with_suffix(".html").write_text(page, encoding="utf-8")
 
 
-def _evaluate_ranker(
-    dataset: Dataset, recipe: Recipe, options: argparse.Namespace, reporter: Reporter, started: float
+def _evaluate_predictions(
+    options: argparse.Namespace, recipe: Recipe, dataset: Dataset, started: float, reporter: Reporter
 ) -> None:
-    """The second stage by itself, on what was shown; there is no page of it."""
-    split = impressions(dataset, recipe, options.data)
-    runs: list[Figures] = []
-    for seed in range(options.seeds):
-        reporter.say(f"seed {seed}")
-        run = RankerRun(dataset, split, recipe, seed, reporter)
-        trees = {"lightgbm": run.figures_of_trees(reporter)} if find_spec("lightgbm") else {}
-        runs.append({"ranker": run.figures(), **trees})
+    """There is no page of them."""
+    runs = PREDICTIONS[options.protocol](dataset, recipe, options.data, options.seeds, reporter)
     reporter.say(figures_table(mean_and_spread(runs)))
     _write_report(options.report, _described(options, runs, started))
 

@@ -1,6 +1,8 @@
 """The ranker by itself, from what was shown."""
 
 from dataclasses import replace
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 
@@ -10,14 +12,26 @@ from trainer.encode import Encoded
 from trainer.errors import RecipeError
 from trainer.evaluation.queries import Queries
 from trainer.evaluation.split import evenly, targets
+from trainer.fit import Figures
 from trainer.progress import Reporter
-from trainer.protocols.impressions import ShownSplit
+from trainer.protocols.impressions import ShownSplit, impressions
 from trainer.protocols.next_like import CHOSEN_BY, METRICS, VALIDATION_EVENTS
 from trainer.recipe import Recipe
 from trainer.training.encoder import Trained, Validation
 from trainer.training.fit_encoder import fit_encoder
 from trainer.training.impression_examples import ImpressionExamples, figures_of_impressions
 from trainer.training.shown import Shown
+
+
+def impression_runs(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, reporter: Reporter) -> list[Figures]:
+    """The figures of each seed, by the goals, of the ``ranker`` and where there is LightGBM of its trees."""
+    split, runs = impressions(dataset, recipe, data), list[Figures]()
+    for seed in range(seeds):
+        reporter.say(f"seed {seed}")
+        run = RankerRun(dataset, split, recipe, seed, reporter)
+        trees = {"lightgbm": run.figures_of_trees(reporter)} if find_spec("lightgbm") else {}
+        runs.append({"ranker": run.figures(), **trees})
+    return runs
 
 
 class RankerRun:

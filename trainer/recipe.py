@@ -153,6 +153,8 @@ class Split:
     Data that was published with its split has it in a `column` of the interactions, or of the impressions where these
     are what is measured, as train, validation or test, or has the test's interactions in a `test_file`; only the
     protocols that need such a split look at these.
+
+    Ratings are split into `folds` at random, or into those that such a column names, whatever their names are.
     """
 
     ranker: float = _within(0.1, 0.01, 0.4)
@@ -160,6 +162,7 @@ class Split:
     refit: bool = True
     column: str | None = None
     test_file: str | None = None
+    folds: int = _within(5, 2, 1000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -248,6 +251,28 @@ class Ranker:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Ratings:
+    """The prediction of ratings, in factors of `dimension`.
+
+    A step learns from the ratings of `batch_size` users, in memory that grows with the product of users and items. Of
+    their own factors `dropout` are left out, and `regularisation` shrinks them; `history_regularisation` shrinks those
+    that stand for a rating in the sums over what a user rated and over who rated an item.
+
+    Of the loss `ordinal` parts are the likelihood of levels, such as 1 to 5, and the others the squared error: for few
+    ratings; with 0 the values need not be levels.
+    """
+
+    dimension: int = _within(64, 1, 4096)
+    epochs: int = _within(60, 1, 10_000)
+    batch_size: int = _within(1000, 1, 1_000_000)
+    dropout: float = _within(0.7, 0, 0.95)
+    regularisation: float = _within(0.3, 0, 1000)
+    history_regularisation: float = _within(0.5, 0, 1000)
+    ordinal: float = _within(0.5, 0, 1)
+    learning_rate: float = _within(0.01, 1e-8, 10)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Index:
     """The fastest index with this `recall` of the ranker's `candidates` is chosen, unless `spec` names one.
 
@@ -297,6 +322,7 @@ class Recipe:
     split: Split = field(default_factory=Split)
     encoder: Encoder = field(default_factory=Encoder)
     ranker: Ranker = field(default_factory=Ranker)
+    ratings: Ratings = field(default_factory=Ratings)
     index: Index = field(default_factory=Index)
     statistics: Statistics = field(default_factory=Statistics)
     publish: Publish = field(default_factory=Publish)
@@ -335,6 +361,7 @@ _SECTIONS: Mapping[str, type[Any]] = {
     "split": Split,
     "encoder": Encoder,
     "ranker": Ranker,
+    "ratings": Ratings,
     "index": Index,
     "statistics": Statistics,
     "publish": Publish,

@@ -72,6 +72,7 @@ def test_a_recipe_becomes_plain_values(tmp_path: Path) -> None:
         "refit": True,
         "column": None,
         "test_file": None,
+        "folds": 5,
     }
 
 

@@ -74,6 +74,12 @@ def load(data_dir: Path, recipe: Recipe, before: LearntColumns | None = None) ->
     )
 
 
+def interactions_table(data_dir: Path, recipe: Recipe) -> Table:
+    """The interactions with all of their columns, at once. Raises DataError as `load` does."""
+    file, layout = data_dir / recipe.interactions.file, movielens.find(data_dir)
+    return read_table(file) if file.exists() or layout is None else layout.interactions(data_dir)
+
+
 def _sources(data_dir: Path, recipe: Recipe) -> _Sources:
     interactions, items, users = recipe.interactions, recipe.items, recipe.users
     if (data_dir / interactions.file).exists():

@@ -24,8 +24,8 @@ def mean_and_spread(runs: Sequence[Figures]) -> Spread:
 
 
 def figures_table(figures: Spread) -> str:
-    """One line for each model; a spread is shown where there is one."""
-    keys = list(next(iter(figures.values())))
+    """One line for each model; a spread is shown where there is one, and figures of folds are not."""
+    keys = [key for key in next(iter(figures.values())) if not key.endswith("]")]
     lines = ["".join([f"{'':14}", *(f"{key:>18}" for key in keys)])]
     for name, row in figures.items():
         lines.append("".join([f"{name:14}", *(f"{_cell(*row[key]):>18}" for key in keys)]))

@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from trainer.data import Dataset
 from trainer.data.cells import ids
+from trainer.data.load import interactions_table
 from trainer.data.tables import Table, read_table
 from trainer.errors import DataError, RecipeError
 from trainer.protocols.task import TEST, TRAIN, VALIDATION
@@ -25,15 +26,15 @@ def given_parts(dataset: Dataset, recipe: Recipe, data: Path) -> NDArray[np.int6
     """
     columns = recipe.interactions
     if recipe.split.column:
-        table = read_table(data / columns.file)
+        table = interactions_table(data, recipe)
         codes = part_codes(table, recipe.split.column)
-        return _of_events(dataset, _pairs(table, recipe).with_columns(part=codes))
+        return _of_events(dataset, pairs(table, recipe).with_columns(part=codes))
     if recipe.split.test_file:
         files = {columns.file: TRAIN, recipe.split.test_file: TEST}
-        pairs = [
-            _pairs(read_table(data / file), recipe).with_columns(part=pl.lit(part)) for file, part in files.items()
+        tables = [
+            pairs(read_table(data / file), recipe).with_columns(part=pl.lit(part)) for file, part in files.items()
         ]
-        return _of_events(dataset, pl.concat(pairs))
+        return _of_events(dataset, pl.concat(tables))
     raise RecipeError("[split] column, test_file: neither is there, and the protocol needs the split of one of them")
 
 
@@ -44,19 +45,30 @@ def part_codes(table: Table, column: str) -> pl.Series:
     return part.replace_strict(_PARTS, return_dtype=pl.Int64)
 
 
-def _pairs(table: Table, recipe: Recipe) -> pl.DataFrame:
+def pairs(table: Table, recipe: Recipe) -> pl.DataFrame:
+    """The `user` and `item` of each interaction, as text."""
     columns = recipe.interactions
     return pl.DataFrame({"user": ids(table, columns.user), "item": ids(table, columns.item)})
 
 
-def _of_events(dataset: Dataset, parts: pl.DataFrame) -> NDArray[np.int64]:
+def parts_of(
+    dataset: Dataset, user_rows: NDArray[np.int64], item_rows: NDArray[np.int64], parts: pl.DataFrame
+) -> pl.Series:
+    """The ``part`` of each interaction ``[N]``, from that of a `user` and an `item`.
+
+    Raises:
+        DataError: these are in several parts.
+    """
     users, items = _text(dataset.user_ids), _text(dataset.item_ids)
-    events = pl.DataFrame({"user": users.gather(dataset.user_rows), "item": items.gather(dataset.item_rows)})
+    events = pl.DataFrame({"user": users.gather(user_rows), "item": items.gather(item_rows)})
     known = parts.unique(["user", "item"], keep="first")
     if len(known) < len(parts.unique()):
         raise DataError("an interaction is in several parts of the split")
-    found = events.join(known, on=["user", "item"], how="left", maintain_order="left")["part"]
-    return found.cast(pl.Int64).to_numpy()
+    return events.join(known, on=["user", "item"], how="left", maintain_order="left")["part"]
+
+
+def _of_events(dataset: Dataset, parts: pl.DataFrame) -> NDArray[np.int64]:
+    return parts_of(dataset, dataset.user_rows, dataset.item_rows, parts).cast(pl.Int64).to_numpy()
 
 
 def _text(ids: NDArray[np.bytes_]) -> pl.Series:

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.rankers.base import OWN, Body, RankerSizes, View, width_of
+from trainer.rankers.base import Body, RankerSizes, View, width_of
 from trainer.recipe import Ranker as RankerRecipe
 
 _LAST_HIDDEN = 32
@@ -24,7 +24,7 @@ class NtnMlp(Body):
     def __init__(self, recipe: RankerRecipe, sizes: RankerSizes) -> None:
         super().__init__()
         self.sizes, hidden = sizes, recipe.hidden
-        width, others = sizes.dimension, width_of(sizes.crossing) + recipe.embedding
+        width, others = sizes.dimension, width_of(sizes.crossing) + width_of(sizes.items)
         self.tensor_KDD = nn.Parameter(torch.randn(recipe.slices, width, width) * 0.02)
         self.from_user, self.from_item = nn.Linear(width, hidden), nn.Linear(width, hidden, bias=False)
         self.from_tensor = nn.Linear(recipe.slices, hidden, bias=False)
@@ -49,11 +49,6 @@ class NtnMlp(Body):
         others_BMY = self.from_features.weight.expand(user_BD.shape[0], -1, -1)
         weights_BMY = torch.cat([folded_BMD, others_BMY], dim=-1)
         of_user_BM = self.from_user(user_BD) + self.from_about(view.about_BU)
-        first_BCM: Tensor = self._known(view) @ weights_BMY.transpose(1, 2) + of_user_BM[:, None]
+        known_BCY = torch.cat([view.candidates_BCD, view.features_BCX, view.items_BCF], dim=-1)
+        first_BCM: Tensor = known_BCY @ weights_BMY.transpose(1, 2) + of_user_BM[:, None]
         return first_BCM
-
-    def _known(self, view: View) -> Tensor:
-        """Of the item features only its own numbers: what categories say is in the crossing features."""
-        own = self.sizes.items.get(OWN)
-        parts = [view.candidates_BCD, view.features_BCX]
-        return torch.cat(parts if own is None else [*parts, view.items_BCF[..., own]], dim=-1)

@@ -18,6 +18,7 @@ from trainer.data.impressions import Impressions
 from trainer.encode import Encoded
 from trainer.evaluation.classification import Outcomes, auc, gauc, log_loss
 from trainer.evaluation.rankings import batches
+from trainer.evaluation.regression import figures_of_values
 from trainer.goals import Goals
 from trainer.histories import Spans
 from trainer.rankers.base import GoalScale
@@ -131,7 +132,7 @@ def figures_of_impressions(columns: NDArray[np.float32], shown: Impressions) -> 
         seen = np.isfinite(shown.targets[:, place])
         said, wanted, users = columns[seen, place], shown.targets[seen, place], shown.user_rows[seen]
         if shown.is_value[place]:
-            values[name] = _of_value(said, wanted)
+            values[name] = figures_of_values(said, wanted)
         else:
             events[name] = _of_event(said, wanted, users)
     found = {f"{name}/{metric}": value for name, row in (events | values).items() for metric, value in row.items()}
@@ -149,13 +150,6 @@ def _of_event(
         "gauc": gauc(log_odds[known], happened[known], users[known]),
         "logloss": log_loss(log_odds, happened) if len(happened) else np.nan,
     }
-
-
-def _of_value(said: NDArray[np.float32], values: NDArray[np.float32]) -> dict[str, float]:
-    if not len(values):
-        return {"rmse": np.nan, "mae": np.nan}
-    errors = said.astype(np.float64) - values
-    return {"rmse": float(np.sqrt(np.square(errors).mean())), "mae": float(np.abs(errors).mean())}
 
 
 def _mean(figures: list[float]) -> float:

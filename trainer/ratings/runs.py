@@ -1,0 +1,66 @@
+"""Measuring of rating prediction: on each fold by the others."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from trainer.data import Dataset
+from trainer.evaluation.regression import figures_of_values
+from trainer.fit import Figures
+from trainer.progress import Reporter
+from trainer.protocols.rating import Fold, rating_folds
+from trainer.ratings.ratings import Ratings, Scale
+from trainer.ratings.residuals import Means
+from trainer.ratings.training import RatingTraining
+from trainer.recipe import Recipe
+
+MODEL = "two_sided"
+
+
+def rating_runs(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, reporter: Reporter) -> list[Figures]:
+    """The figures of each seed by model, ``two_sided`` and the baselines ``biases`` and ``mean``.
+
+    They are ``rmse`` and ``mae``, as means over the folds, and ``rmse[1]`` and the like of each fold by its name.
+    """
+    ratings = Ratings.of(dataset)
+    folds = rating_folds(dataset, ratings, recipe, data)
+    baselines = _by_model([_baselines(ratings, fold) for fold in folds], folds)
+    runs: list[Figures] = []
+    for seed in range(seeds):
+        measured = []
+        for fold in folds:
+            training = RatingTraining(
+                ratings.at(fold.learn),
+                dataset.user_features.matrix,
+                dataset.item_features.matrix,
+                recipe.ratings,
+                seed,
+            )
+            trained = training.run(reporter, f"seed {seed}, fold {fold.name}")
+            test = ratings.at(fold.test)
+            measured.append({MODEL: figures_of_values(trained.predict(test.user_rows, test.item_rows), test.values)})
+        runs.append(_by_model(measured, folds) | baselines)
+    return runs
+
+
+def _baselines(ratings: Ratings, fold: Fold) -> dict[str, dict[str, float]]:
+    """The mean of all, and that with the shrunk means of the item and of the user."""
+    learn, test = ratings.at(fold.learn), ratings.at(fold.test)
+    scale = Scale.of(learn)
+    means = Means.of(learn, scale)
+    biases = means.of_items[test.item_rows] + means.of_users[test.user_rows]
+    return {
+        "biases": figures_of_values(scale.clipped(biases), test.values),
+        "mean": figures_of_values(scale.clipped(np.zeros(len(test))), test.values),
+    }
+
+
+def _by_model(of_folds: Sequence[dict[str, dict[str, float]]], folds: Sequence[Fold]) -> Figures:
+    figures: Figures = {}
+    for model in of_folds[0]:
+        rows = [one[model] for one in of_folds]
+        means = {key: float(np.mean([row[key] for row in rows])) for key in rows[0]}
+        each = {f"{key}[{fold.name}]": row[key] for fold, row in zip(folds, rows, strict=True) for key in row}
+        figures[model] = means | each
+    return figures
