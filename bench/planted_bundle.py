@@ -18,6 +18,7 @@ from trainer.export.bundle import export_bundle
 from trainer.goals import goals_of, scales_of, served_goals
 from trainer.rankers import SharedBody, build_ranker
 from trainer.rankers.own import OwnTables
+from trainer.rates import Rates
 from trainer.recipe import Encoder, Items, Ranker, Recipe
 from trainer.statistics import item_tables
 from trainer.training.encoder import encoder_sizes
@@ -80,7 +81,13 @@ def _model(planted: Planted, dataset: Dataset) -> TwoStage:
     nn.init.normal_(ranker.linear.weight, std=0.1)
     nothing = OwnTables.none(len(items.ids), len(dataset.user_ids))
     return TwoStage(
-        recipe=RECIPE, encoded=encoded, items=items, ranker=ranker.eval(), own=nothing, goals=served_goals(goals)
+        rates=Rates.none(len(dataset.item_ids), len(dataset.user_ids)),
+        recipe=RECIPE,
+        encoded=encoded,
+        items=items,
+        ranker=ranker.eval(),
+        own=nothing,
+        goals=served_goals(goals),
     )
 
 

@@ -9,6 +9,7 @@ from trainer.attribution import Attribution, attribute
 from trainer.attribution.chain import DEPTH as RETRIEVED
 from trainer.data import Dataset
 from trainer.encode import Encoded
+from trainer.errors import DataError
 from trainer.evaluation.baselines import baselines_for
 from trainer.evaluation.metrics import Rankings, depth_of, figures
 from trainer.evaluation.rankings import Scorer, rankings
@@ -17,13 +18,14 @@ from trainer.goals import goals_of, scales_of, served_goals
 from trainer.progress import Reporter
 from trainer.protocols import Task
 from trainer.protocols.next_like import CHOSEN_BY, METRICS, validation
+from trainer.rates import rates_before
 from trainer.recipe import Recipe
 from trainer.statistics import item_tables
 from trainer.training.encoder import Trained, Validation
 from trainer.training.fit_encoder import fit_encoder
-from trainer.training.log import TrainingLog
 from trainer.training.ranker import RankerTraining, ranker_sizes, with_own
 from trainer.training.retrieved_examples import RetrievedExamples
+from trainer.training.shown import Shown
 from trainer.two_stage import TwoStage
 
 Figures = dict[str, dict[str, float]]
@@ -63,7 +65,8 @@ def fit_ranker(
     """
     training = ranker_training(encoded, dataset, split, recipe, seed, reporter)
     ranker, before = training.run(reporter), training.items
-    after = item_tables(dataset, split.ranker_end, recipe.statistics, encoded.vectors, encoded.inputs)
+    rates = rates_before(dataset, dataset.time_of(split.ranker_end))
+    after = item_tables(dataset, split.ranker_end, recipe.statistics, encoded.vectors, encoded.inputs, rates)
     # The scale of the values is what the ranker has learnt with.
     after = replace(after, value_mean=before.value_mean, value_std=before.value_std)
     return TwoStage(
@@ -72,15 +75,30 @@ def fit_ranker(
         items=with_own(after, ranker.own),
         ranker=ranker.ranker,
         own=ranker.own,
+        rates=rates,
         goals=served_goals(training.goals),
-        log=TrainingLog(ranker=tuple(training.curve), calibrations=training.calibrations),
+        context=training.examples.inputs.context_columns,
+        log=training.log,
     )
 
 
 def ranker_training(
     encoded: Encoded, dataset: Dataset, split: Split, recipe: Recipe, seed: int, reporter: Reporter
 ) -> RankerTraining:
-    """A run over what the encoder retrieves for the events of the second slice."""
+    """A run over what was shown in the second slice, or where nobody logged it, over what the encoder retrieves for
+    its events.
+
+    Raises:
+        DataError: there are impressions, and none in the slice.
+    """
+    if dataset.impressions is not None:
+        shown = Shown(dataset=dataset, recipe=recipe, encoded=encoded)
+        rows = shown.impressions.between(dataset.time_of(split.encoder_end), dataset.time_of(split.ranker_end))
+        if not len(rows):
+            raise DataError("no impression is in the slice of the ranker; [split] ranker says how long that is")
+        rows = evenly(rows, recipe.ranker.examples)
+        reporter.say(f"{len(rows):,} impressions of the ranker's slice")
+        return shown.training(rows, rows[:0], seed)
     before = item_tables(dataset, split.encoder_end, recipe.statistics, encoded.vectors, encoded.inputs)
     events = np.arange(split.encoder_end, split.ranker_end)
     events = evenly(events[dataset.position[events] >= 1], recipe.ranker.examples)

@@ -1,137 +1,87 @@
 """The ranker by itself, from what was shown."""
 
+from dataclasses import replace
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from shortlist.bundle.tables import ItemTables
 from trainer.data import Dataset
-from trainer.data.impressions import Impressions
 from trainer.encode import Encoded
 from trainer.errors import RecipeError
 from trainer.evaluation.queries import Queries
 from trainer.evaluation.split import evenly, targets
 from trainer.fit import Figures
-from trainer.goals import goals_of
-from trainer.histories import Spans
 from trainer.progress import Reporter
 from trainer.protocols.impressions import ShownSplit, impressions
 from trainer.protocols.next_like import CHOSEN_BY, METRICS, VALIDATION_EVENTS
-from trainer.rankers.base import named
-from trainer.rates import rates_before
 from trainer.recipe import Recipe
-from trainer.statistics import item_tables
-from trainer.training.as_of import Counted
-from trainer.training.encoder import Validation
+from trainer.training.encoder import Trained, Validation
 from trainer.training.fit_encoder import fit_encoder
-from trainer.training.impression_examples import ImpressionExamples, figures_of_impressions, scales_of_impressions
-from trainer.training.log import TrainingLog
-from trainer.training.ranker import RankerTraining, TrainedRanker, ranker_sizes
-
-_EVER = 2**62
+from trainer.training.impression_examples import ImpressionExamples, figures_of_impressions
+from trainer.training.shown import Shown
 
 
 def impression_runs(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, reporter: Reporter) -> list[Figures]:
-    """The figures of each seed, by the goals of the ``ranker``."""
+    """The figures of each seed, by the goals, of the ``ranker`` and where there is LightGBM of its trees."""
     split, runs = impressions(dataset, recipe, data), list[Figures]()
     for seed in range(seeds):
         reporter.say(f"seed {seed}")
-        runs.append({"ranker": RankerRun(dataset, split, recipe, seed, reporter).figures()})
+        run = RankerRun(dataset, split, recipe, seed, reporter)
+        trees = {"lightgbm": run.figures_of_trees(reporter)} if find_spec("lightgbm") else {}
+        runs.append({"ranker": run.figures(), **trees})
     return runs
 
 
 class RankerRun:
-    """One seed's training on impressions, which then foretells others.
+    """One seed's training on impressions, which then foretells those of the test.
 
-    The first stage learns from what was done before the first impression that is learnt from, and the counts are of
-    what was done and shown before an impression. Where the data has no times, nothing is before anything: there are no
-    counts and there is no first stage, and a history is all that a user did, but for what came of the impression.
+    The first stage learns from what was done before the first impression that is learnt from; where the data has no
+    times there is none.
     """
 
     def __init__(self, dataset: Dataset, split: ShownSplit, recipe: Recipe, seed: int, reporter: Reporter) -> None:
-        assert dataset.impressions is not None
-        self._dataset, self._recipe, self._split = dataset, recipe, split
-        self._shown = dataset.impressions
-        start = int(self._shown.times[split.learn[0]])
-        self._encoded, encoder_curve = self._encoder(start, seed, reporter)
-        self._items = self._tables(start)
-        self._context = self._shown.context.at(split.learn).learnt_columns()
-        rows = np.concatenate([split.learn, split.deciding])
-        learning = self._shown.at(split.learn)
-        counted = [Counted.by_slices(dataset, learning), self._as_of_first(split.deciding)]
+        self._split, self._length = split, recipe.ranker.history
+        first = _encoder(dataset, split, recipe, seed, reporter)
+        self._shown = Shown(dataset=dataset, recipe=recipe, encoded=Encoded.of(first.encoder, recipe.encoder.history))
         reporter.say(f"ranker: {len(split.learn):,} impressions to learn from")
-        examples = self._examples(rows, Counted.joined(counted), self._histories(rows, len(split.learn)), self._items)
-        training = RankerTraining(
-            examples,
-            self._items,
-            len(dataset.user_ids),
-            ranker_sizes(
-                dataset,
-                self._items,
-                scales_of_impressions(learning),
-                named({column.name: column.width for column in self._context}),
-                recipe.ranker.embedding,
-                rates=counted[0].users.shape[1],
-            ),
-            goals_of(recipe, dataset),
-            recipe.ranker,
-            seed,
-            deciding=np.arange(len(split.learn), len(rows)) if len(split.deciding) else None,
-        )
-        self.trained: TrainedRanker = training.run(reporter)
-        self.log = TrainingLog(encoder=encoder_curve, ranker=tuple(training.curve), calibrations=training.calibrations)
+        self._training = self._shown.training(split.learn, split.deciding, seed)
+        self.trained = self._training.run(reporter)
+        self.log = replace(self._training.log, encoder=first.curve)
 
     def figures(self) -> dict[str, float]:
         """Those of the test, whose counts end where it begins."""
-        examples, items = self.test_examples()
-        places = np.arange(len(examples.targets))
-        columns = self.trained.predict(examples.inputs, places, items, self._recipe.ranker.history)
+        examples, items = self.test()
+        columns = self.trained.predict(examples.inputs, np.arange(len(examples.targets)), items, self._length)
         return figures_of_impressions(columns[:, 0], examples.shown)
 
-    def test_examples(self) -> tuple[ImpressionExamples, ItemTables]:
-        """The test, and the tables as they are when it begins."""
-        rows = self._split.test
-        items = self._tables(int(self._shown.times[rows[0]]))
-        return self._examples(rows, self._as_of_first(rows), self._histories(rows, 0), items), items
+    def figures_of_trees(self, reporter: Reporter) -> dict[str, float]:
+        """Those of boosted trees that are given the same, but for what the ranker learns of each item and user."""
+        from trainer.boosting import columns_of_trees  # an extra has what it needs
 
-    def _encoder(self, start: int, seed: int, reporter: Reporter) -> tuple[Encoded, tuple[dict[str, float], ...]]:
-        dataset, recipe = self._dataset, self._recipe.encoder
-        end = dataset.until(start)
-        if not end and recipe.name != "none":
-            raise RecipeError("[encoder] name: must be none; nothing was done before the first impression")
-        known = targets(dataset, end, dataset.until(int(self._shown.times[self._split.learn[-1]])))
-        decides = None
-        if len(known):
-            queries = Queries.of_events(dataset, evenly(known, VALIDATION_EVENTS))
-            decides = Validation(queries=queries, metrics=METRICS, chosen_by=CHOSEN_BY, end=end)
-        trained = fit_encoder(dataset, end, recipe, seed, reporter, decides)
-        return Encoded.of(trained.encoder, recipe.history), trained.curve
+        training, (tested, items) = self._training, self.test()
+        columns = training.examples.inputs.context_columns
+        sizes = self._shown.sizes(training.sizes.goals, columns, training.items, own=0)
+        said = columns_of_trees(training, sizes, tested, items, reporter)
+        return figures_of_impressions(said, tested.shown)
 
-    def _tables(self, time: int) -> ItemTables:
-        dataset, encoded = self._dataset, self._encoded
-        statistics, rates = self._recipe.statistics, rates_before(dataset, time)
-        return item_tables(dataset, dataset.until(time), statistics, encoded.vectors, encoded.inputs, rates)
-
-    def _as_of_first(self, rows: NDArray[np.int64]) -> Counted:
-        shown = self._shown.at(rows)
-        return Counted.at(self._dataset, shown, np.full(len(rows), shown.times.min(initial=_EVER)))
-
-    def _histories(self, rows: NDArray[np.int64], learnt: int) -> Spans:
-        """Of the first ``learnt`` rows without what came of the impression itself."""
-        shown = self._shown.at(rows)
-        if not self._recipe.interactions.rows_in_order:
-            return Spans.before_times(self._dataset, shown.user_rows, shown.times)
-        own = _came_to_something(shown) & (np.arange(len(rows)) < learnt)
-        return Spans.whole(self._dataset, shown.user_rows, np.where(own, shown.item_rows, -1))
-
-    def _examples(
-        self, rows: NDArray[np.int64], counted: Counted, histories: Spans, items: ItemTables
-    ) -> ImpressionExamples:
-        shown = self._shown.at(rows)
-        return ImpressionExamples.of(self._dataset, shown, histories, counted, self._encoded, items, self._context)
+    def test(self) -> tuple[ImpressionExamples, ItemTables]:
+        """The test's impressions, and the tables as they are when it begins."""
+        rows, training = self._split.test, self._training
+        items = self._shown.tables(int(self._shown.impressions.times[rows[0]]))
+        # The scale of the values is what the ranker has learnt with.
+        items = replace(items, value_mean=training.items.value_mean, value_std=training.items.value_std)
+        return self._shown.later(rows, items, training.examples.inputs.context_columns), items
 
 
-def _came_to_something(shown: Impressions) -> NDArray[np.bool_]:
-    came = np.where(shown.is_value, np.isfinite(shown.targets), shown.targets > 0)
-    return np.asarray(came.any(axis=1))
+def _encoder(dataset: Dataset, split: ShownSplit, recipe: Recipe, seed: int, reporter: Reporter) -> Trained:
+    assert dataset.impressions is not None
+    end, last = (dataset.until(int(dataset.impressions.times[split.learn[place]])) for place in (0, -1))
+    if not end and recipe.encoder.name != "none":
+        raise RecipeError("[encoder] name: must be none; nothing was done before the first impression")
+    known, decides = targets(dataset, end, last), None
+    if len(known):
+        queries = Queries.of_events(dataset, evenly(known, VALIDATION_EVENTS))
+        decides = Validation(queries=queries, metrics=METRICS, chosen_by=CHOSEN_BY, end=end)
+    return fit_encoder(dataset, end, recipe.encoder, seed, reporter, decides)

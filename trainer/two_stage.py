@@ -2,13 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shortlist.bundle.ranker_columns import Goal
+from shortlist.bundle.ranker_columns import ContextColumn, Goal
 from shortlist.bundle.tables import ItemTables
 from shortlist.inference.history import History
 from shortlist.inference.model_inputs import CandidateLists, Inputs, ranker_inputs, transition_features
@@ -20,6 +21,7 @@ from trainer.evaluation.rankings import best_first, hide_seen
 from trainer.rankers import Ranker
 from trainer.rankers.base import width_of
 from trainer.rankers.own import OwnTables
+from trainer.rates import Rates
 from trainer.recipe import Recipe
 from trainer.training.log import TrainingLog
 
@@ -40,7 +42,8 @@ class Retrieval:
 class TwoStage:
     """An encoder, the tables and a ranker, ready to recommend; of models that were read back the log is empty.
 
-    What of the ranker's ``own`` is of items is in the tables as well.
+    What of the ranker's ``own`` and of the ``rates`` is of items is in the tables as well. ``context`` is what a call
+    may say of itself.
     """
 
     recipe: Recipe
@@ -48,12 +51,14 @@ class TwoStage:
     items: ItemTables
     ranker: Ranker
     own: OwnTables
+    rates: Rates
     goals: tuple[Goal, ...]
+    context: tuple[ContextColumn, ...] = ()
     log: TrainingLog = field(default_factory=TrainingLog)
 
     def user_features(self, dataset: Dataset) -> NDArray[np.float32]:
         """What the models know of each user, ``[users, U]``."""
-        return np.hstack([dataset.known_user_features, self.own.users])
+        return np.hstack([dataset.known_user_features, self._of_users])
 
     @torch.no_grad()
     def rank(
@@ -78,8 +83,8 @@ class TwoStage:
     def scores(self, profiles: Profiles) -> NDArray[np.floating]:
         """The order of both stages as scores of every item, ``[B, items]``: candidates by the ranker, behind them what
         else there is by retrieval."""
-        own = self.own.users[profiles.users] * (profiles.users != STRANGER)[:, None]
-        features = np.hstack([profiles.features, own.astype(np.float32)])
+        beside = self._of_users[profiles.users] * (profiles.users != STRANGER)[:, None]
+        features = np.hstack([profiles.features, beside.astype(np.float32)])
         found, order = self.rank(profiles.histories, features)
         candidates = found.candidates
         scores: NDArray[np.floating] = found.scores - found.scores.max(axis=1, keepdims=True) - 1
@@ -88,6 +93,11 @@ class TwoStage:
         shown = np.isfinite(np.take_along_axis(found.scores, ranked, axis=1))
         np.put_along_axis(scores, ranked, np.where(shown, places, -np.inf), axis=1)
         return scores
+
+    @cached_property
+    def _of_users(self) -> NDArray[np.float32]:
+        """What is counted and learnt of each user beside the features."""
+        return np.hstack([self.rates.users, self.own.users])
 
     def recommend(
         self, histories: Sequence[History], user_features: NDArray[np.float32], limit: int

@@ -108,7 +108,7 @@ def run_of(folder: Path, recipe: Recipe, reporter: Reporter) -> RankerRun:
 
 def said(run: RankerRun, history: int = 8) -> NDArray[np.float32]:
     """What it says of the test's impressions, ``[n, G]``."""
-    examples, items = run.test_examples()
+    examples, items = run.test()
     return run.trained.predict(examples.inputs, np.arange(len(examples.targets)), items, history)[:, 0]
 
 
@@ -166,14 +166,13 @@ def test_the_order_learnt_is_that_without_the_place(tmp_path: Path, reporter: Re
     assert recipe.impressions is not None
     untold = replace(recipe, impressions=replace(recipe.impressions, position=None))
     found = {name: _order(tmp_path, one, reporter) for name, one in (("told", recipe), ("untold", untold))}
-    print(found)
-    assert found["told"] > 0.8
-    assert found["untold"] < 0
+    assert found["told"] > 0.5
+    assert found["untold"] < -0.5
 
 
 def _order(folder: Path, recipe: Recipe, reporter: Reporter) -> float:
     run = run_of(folder, recipe, reporter)
-    examples, _ = run.test_examples()
+    examples, _ = run.test()
     rows = examples.shown.item_rows
     means = np.bincount(rows, weights=said(run)[:, 0], minlength=ITEMS) / np.bincount(rows, minlength=ITEMS)
     return float(np.corrcoef(means, np.arange(ITEMS))[0, 1])
@@ -204,13 +203,16 @@ def test_without_times_an_impression_does_not_see_what_came_of_it(tmp_path: Path
 
 
 def test_the_command_reports_mean_and_spread(planted: Path, tmp_path: Path) -> None:
-    """Proves the report's form: that of the other protocols, with the figures of each goal."""
+    """Proves the report's form: that of the other protocols, with the figures of each goal; boosted trees that are
+    given the same are beside the ranker, and learn what was planted."""
     report, recipe = tmp_path / "report.json", tmp_path / "short.toml"
     recipe.write_text(RECIPE.replace("epochs = 5", "epochs = 1"))
     given = ["--recipe", recipe, "--data", planted, "--report", report]
     assert main(["evaluate", "--protocol", "impressions", "--seeds", "2", *map(str, given)]) == 0
     written = json.loads(report.read_text())
     assert (written["protocol"], written["seeds"], len(written["runs"])) == ("impressions", 2, 2)
+    assert written["figures"]["lightgbm"]["click/auc"]["mean"] > 0.79
+    assert written["figures"]["lightgbm"]["stars/rmse"]["mean"] < 0.5
     runs = [one["ranker"]["click/auc"] for one in written["runs"]]
     assert written["figures"]["ranker"]["click/auc"]["mean"] == pytest.approx(np.mean(runs))
     assert written["figures"]["ranker"]["click/auc"]["std"] == pytest.approx(np.std(runs))

@@ -11,7 +11,7 @@ from shortlist.bundle.tables import ItemTables
 from shortlist.inference.order import Order
 from trainer.attribution.chain import Chain, chain
 from trainer.attribution.goals import GoalFigures, figures_of_goals
-from trainer.attribution.importance import importance
+from trainer.attribution.importance import Judged, importance
 from trainer.data import Dataset
 from trainer.evaluation.metrics import Rankings
 from trainer.evaluation.split import evenly
@@ -20,18 +20,23 @@ from trainer.progress import Reporter
 from trainer.protocols import Task
 from trainer.rankers.own import OwnColumns
 from trainer.training.ranker import TrainedRanker
+from trainer.training.ranker_examples import RankerExamples
 from trainer.training.retrieved_examples import RetrievedExamples
+from trainer.training.shown import Shown
 from trainer.two_stage import TwoStage
 
 _MOST_EVENTS = 2000
 # How many candidates are looked at of a sample in all.
 _CANDIDATES = 400_000
+Examples = tuple[RankerExamples, RankerExamples, Judged]
+"""Those that the goals are judged on, those that the order is, and what of a ranker's columns these look at."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Attribution:
     """The ``chain`` from the catalogue to the order, each goal that is an event, and what nDCG@10 the order loses
-    without a group of features, ``importance``."""
+    without a group of features, ``importance``; of a ranker of what was shown it is the mean AUC that is lost.
+    """
 
     chain: Chain
     goals: dict[str, GoalFigures]
@@ -54,23 +59,39 @@ def attribute(model: TwoStage, task: Task, retrieved: Rankings, ranked: Rankings
     """
     trained, items = _trained(model), _without_own(model.items, model.own.width)
     data, length, goals = task.dataset, model.recipe.ranker.history, model.ranker.sizes.goals
-    after = np.arange(task.known_end, len(data.times))
-    of_goals = _examples(model, items, data, after[data.position[after] >= 1])
-    wanted = [data.user_events[slice(*span)] for span in task.test.targets]
-    of_order = _examples(model, items, data, np.sort(np.concatenate(wanted)))
-    of_order = replace(of_order, likes=np.ones_like(of_order.likes))
-
-    order = Order.of(model.goals)
+    added = chain(model, task, retrieved, ranked, reporter)
+    of_goals, of_order, judged = (_of_retrieved if data.impressions is None else _of_shown)(model, items, task)
+    if not len(of_goals.targets):
+        return Attribution(chain=added, goals={}, importance={})
 
     def columns(asked: NDArray[np.int64]) -> NDArray[np.float32]:
         return trained.predict(of_goals.inputs, asked, items, length)
 
     outcomes = of_goals.outcomes(columns, np.arange(len(of_goals.targets)), goals)
     return Attribution(
-        chain=chain(model, task, retrieved, ranked, reporter),
+        chain=added,
         goals=figures_of_goals(outcomes, model.log.calibrations),
-        importance=importance(of_order, trained, items, length, lambda said: order.keys(said)[..., None], reporter),
+        importance=importance(of_order, trained, items, length, judged, reporter),
     )
+
+
+def _of_retrieved(model: TwoStage, items: ItemTables, task: Task) -> Examples:
+    data, order = task.dataset, Order.of(model.goals)
+    after = np.arange(task.known_end, len(data.times))
+    of_goals = _examples(model, items, data, after[data.position[after] >= 1])
+    wanted = [data.user_events[slice(*span)] for span in task.test.targets]
+    of_order = _examples(model, items, data, np.sort(np.concatenate(wanted)))
+    of_order = replace(of_order, likes=np.ones_like(of_order.likes))
+    return of_goals, of_order, lambda said: order.keys(said)[..., None]
+
+
+def _of_shown(model: TwoStage, items: ItemTables, task: Task) -> Examples:
+    """A sample of what was shown in the time of the test, by the mean AUC."""
+    shown = Shown(dataset=task.dataset, recipe=model.recipe, encoded=model.encoded)
+    rows = np.arange(shown.impressions.until(task.dataset.time_of(task.known_end)), len(shown.impressions))
+    rows = evenly(rows, _MOST_EVENTS)
+    examples = shown.later(rows, items, model.context)
+    return examples, examples, lambda said: said
 
 
 def described_attributions(runs: Sequence[Attribution]) -> dict[str, Any]:

@@ -21,6 +21,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 _VALUES = 1_000_000
+_NEVER = 2**62
 # What stands between a column's name and that of each of its features.
 _SEPARATORS = {
     "categorical": re.compile("="),
@@ -164,6 +165,10 @@ class Dataset(EventArrays):
             histories=Histories.of(events, user_events),
             counts=replace(self.counts, interactions=len(order)),
         )
+
+    def time_of(self, event: int) -> int:
+        """When an event is; that behind the last is later than anything."""
+        return int(self.times[event]) if event < len(self.times) else _NEVER
 
     def until(self, time: int) -> int:
         """How many events are strictly before a time."""

@@ -53,6 +53,10 @@ class Impressions:
         """How many were shown strictly before a time."""
         return int(np.searchsorted(self.times, time, side="left"))
 
+    def between(self, start: int, end: int) -> NDArray[np.int64]:
+        """The rows from one time to before another."""
+        return np.arange(self.until(start), self.until(end))
+
 
 def place_groups(positions: NDArray[np.int64]) -> NDArray[np.int64]:
     """The group ``[n]`` of each position."""

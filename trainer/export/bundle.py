@@ -20,7 +20,7 @@ from trainer.export.checkpoint import save_checkpoint
 from trainer.export.onnx_files import export_encoder, export_ranker
 from trainer.fit import Figures
 from trainer.index.build import build_index
-from trainer.rankers.base import KNOWN, OWN
+from trainer.rankers.base import KNOWN, OWN, RATES
 from trainer.report import REPORT
 from trainer.statistics import STATISTICS
 from trainer.two_stage import TwoStage
@@ -84,6 +84,7 @@ def user_tables(dataset: Dataset, features: NDArray[np.float32]) -> UserTables:
 def _manifest(
     model: TwoStage, dataset: Dataset, figures: Figures, bundle_id: str, index: IndexInfo, directory: Path
 ) -> Manifest:
+    rates = tuple(f"{RATES}~{name}" for name in model.rates.names)
     own = tuple(f"{OWN}~{place}" for place in range(model.own.width))
     return Manifest(
         format_version=FORMAT_VERSION,
@@ -94,14 +95,15 @@ def _manifest(
         metric="inner_product",
         item_count=len(dataset.item_ids),
         user_count=len(dataset.user_ids),
-        item_features=(*STATISTICS, *dataset.item_features.names, *own),
-        user_features=(*dataset.user_features.names, KNOWN, *own),
+        item_features=(*STATISTICS, *rates, *dataset.item_features.names, *own),
+        user_features=(*dataset.user_features.names, KNOWN, *rates, *own),
         event_names=dataset.event_names,
         encoder_history=model.recipe.encoder.history,
         ranker_history=model.recipe.ranker.history,
         value_mean=model.items.value_mean,
         value_std=model.items.value_std,
         goals=model.goals,
+        context=model.context,
         candidate_count=model.recipe.ranker.candidates,
         index=index,
         metrics=flat(figures),

@@ -19,8 +19,9 @@ from trainer.errors import DataError
 from trainer.export.column_arrays import as_arrays, of_arrays
 from trainer.goals import goals_of, scales_of
 from trainer.rankers import build_ranker
-from trainer.rankers.base import KNOWN
+from trainer.rankers.base import KNOWN, named
 from trainer.rankers.own import OwnTables
+from trainer.rates import rates_before
 from trainer.recipe import Recipe
 from trainer.statistics import STATISTICS, item_tables
 from trainer.training.encoder import encoder_sizes
@@ -71,14 +72,25 @@ def load_two_stage(directory: Path, dataset: Dataset, end: int) -> TwoStage:
         encoder = build_encoder(recipe.encoder, replace(sizes, value_edges=edges))
         _load(encoder, "encoder", weights)
         encoded = Encoded.of(encoder.eval(), recipe.encoder.history)
-        items = item_tables(dataset, end, recipe.statistics, encoded.vectors, encoded.inputs)
+        rates = rates_before(dataset, dataset.time_of(end))
+        items = item_tables(dataset, end, recipe.statistics, encoded.vectors, encoded.inputs, rates)
         items = replace(items, value_mean=manifest.value_mean, value_std=manifest.value_std)
         goals = scales_of(goals_of(recipe, dataset), np.zeros((0, len(manifest.heads)), dtype=np.float32))
         own = OwnTables(items=weights[_OWN_ITEMS], users=_of_users(directory, dataset, weights[_OWN_USERS]))
-        ranker = build_ranker(recipe.ranker, ranker_sizes(dataset, items, goals, {}, own.width))
+        context = named({column.name: column.width for column in manifest.context})
+        ranker = build_ranker(
+            recipe.ranker, ranker_sizes(dataset, items, goals, context, own.width, rates=len(rates.names))
+        )
         _load(ranker, "ranker", weights)
     return TwoStage(
-        goals=manifest.goals, recipe=recipe, encoded=encoded, items=with_own(items, own), ranker=ranker.eval(), own=own
+        recipe=recipe,
+        encoded=encoded,
+        items=with_own(items, own),
+        ranker=ranker.eval(),
+        own=own,
+        rates=rates,
+        goals=manifest.goals,
+        context=manifest.context,
     )
 
 
@@ -97,7 +109,8 @@ def _of_users(directory: Path, dataset: Dataset, own: NDArray[np.float32]) -> ND
 
 def _check_same_data(directory: Path, manifest: Manifest, dataset: Dataset) -> None:
     ids = np.load(directory / "item_ids.npy", allow_pickle=False)
-    names = manifest.item_features[len(STATISTICS) :][: len(dataset.item_features.names)]
+    counted = len(STATISTICS) + (0 if dataset.impressions is None else 1 + len(dataset.impressions.goals))
+    names = manifest.item_features[counted:][: len(dataset.item_features.names)]
     users = manifest.user_features[: manifest.user_features.index(KNOWN)]
     if not np.array_equal(ids, dataset.item_ids):
         raise DataError(

@@ -12,6 +12,8 @@ from trainer.recipe import Recipe
 
 # What every fit measures on its validation.
 METRICS = ("two_stage/ndcg@10", "retrieval/hr@10", "retrieval/ndcg@10", "retrieval/recall@200")
+# What one with impressions does.
+OF_IMPRESSIONS = ("two_stage/auc", *METRICS[1:])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,8 +39,9 @@ class Comparison:
 
 def check_metric(recipe: Recipe) -> None:
     """Raises RecipeError when bundles cannot be compared by the recipe's metric: before the training, not after it."""
-    if recipe.publish.metric not in METRICS:
-        raise RecipeError(f"[publish] metric: no {recipe.publish.metric!r}; there are {', '.join(METRICS)}")
+    there = METRICS if recipe.impressions is None else OF_IMPRESSIONS
+    if recipe.publish.metric not in there:
+        raise RecipeError(f"[publish] metric: no {recipe.publish.metric!r}; there are {', '.join(there)}")
 
 
 def decide(root: Path, metrics: Mapping[str, float], recipe: Recipe, *, asked: bool, force: bool) -> Decision:

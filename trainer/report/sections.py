@@ -68,8 +68,11 @@ def training_section(found: Findings) -> str:
         "Retrieval": {name: log.encoder for name, log in found.logs.items() if log.encoder},
         "Ranking": {name: log.ranker for name, log in found.logs.items() if log.ranker},
     }
+    of_ranker = next((log.ranker_chosen_by for log in found.logs.values() if log.ranker), found.chosen_by)
     drawn = "".join(
-        html.figure(stage, html.wide(charts.by_epoch(runs, found.chosen_by))) for stage, runs in stages.items() if runs
+        html.figure(stage, html.wide(charts.by_epoch(runs, chosen_by)))
+        for (stage, runs), chosen_by in zip(stages.items(), (found.chosen_by, of_ranker), strict=True)
+        if runs
     )
     key = html.key((name, charts.run_colour(number), "line") for number, name in enumerate(found.logs))
     return html.section(

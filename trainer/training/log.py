@@ -12,22 +12,27 @@ Line = Mapping[str, float]
 class TrainingLog:
     """A line of figures for each epoch of each stage that was tried: the loss, and what the validation gave.
 
-    Both stages are chosen by the validation's nDCG@10. The encoder's is of the events of the ranker's slice; that of
-    the ranker is of the latest fifth of them, where what retrieval misses counts as a zero.
+    The encoder is chosen by the validation's nDCG@10, of the events of the ranker's slice, and the ranker by that of
+    the latest fifth of them, where what retrieval misses counts as a zero, or by another figure of the latest fifth of
+    the impressions.
     """
 
     encoder: tuple[Line, ...] = ()
     ranker: tuple[Line, ...] = ()
+    ranker_chosen_by: str = "ndcg@10"
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     """By the name of each goal that is an event."""
 
     @property
     def validation(self) -> dict[str, dict[str, float]]:
         """The validation's figures of each stage's best epoch, such as ``{"validation/retrieval": {"hr@10": …}}``."""
-        stages = {"validation/retrieval": self.encoder, "validation/two_stage": self.ranker}
-        return {name: _best(lines) for name, lines in stages.items() if lines}
+        stages = {
+            "validation/retrieval": (self.encoder, "ndcg@10"),
+            "validation/two_stage": (self.ranker, self.ranker_chosen_by),
+        }
+        return {name: _best(lines, chosen_by) for name, (lines, chosen_by) in stages.items() if lines}
 
 
-def _best(lines: tuple[Line, ...]) -> dict[str, float]:
-    best = max(lines, key=lambda line: line["ndcg@10"])
+def _best(lines: tuple[Line, ...], chosen_by: str) -> dict[str, float]:
+    best = max(lines, key=lambda line: line[chosen_by])
     return {name: value for name, value in best.items() if name != "loss"}

@@ -23,6 +23,7 @@ from trainer.rankers.own import OwnColumns, OwnTables
 from trainer.recipe import Ranker as RankerRecipe
 from trainer.statistics import STATISTICS
 from trainer.training.calibration import Calibration, calibrate, platt
+from trainer.training.log import TrainingLog
 from trainer.training.positions import PositionTerms
 from trainer.training.ranker_examples import Columns as ExampleColumns
 from trainer.training.ranker_examples import RankerExamples, RankerInputs
@@ -84,10 +85,11 @@ class RankerTraining:
         self.sizes, self.goals, self.recipe, self.seed = sizes, goals, recipe, seed
         self._usable = examples.usable
         start = int(len(self._usable) * (1 - _VALIDATION_SHARE))
-        self._early, self._late = self._usable[:start], self._usable[start:]
-        self._given = deciding is not None
+        self.early, self.late = self._usable[:start], self._usable[start:]
+        """Those that are learnt from while the epoch is looked for, and those that decide on it."""
+        self.given = deciding is not None
         if deciding is not None:
-            self._early, self._late = np.setdiff1d(self._usable, deciding), np.intersect1d(self._usable, deciding)
+            self.early, self.late = np.setdiff1d(self._usable, deciding), np.intersect1d(self._usable, deciding)
         self.curve: list[dict[str, float]] = []
         """The loss and the validation's figures of each epoch that was tried."""
         self.calibrations: dict[str, Calibration] = {}
@@ -103,9 +105,16 @@ class RankerTraining:
         self.calibrations = self._calibrations(best)
         for name, found in self.calibrations.items():
             reporter.say(f"ranker: goal {name} calibrated, error {found.error_before:.5f} -> {found.error_after:.5f}")
-        trained = best if self._given else self._anew(epochs, reporter)
+        trained = best if self.given else self._anew(epochs, reporter)
         calibrate(trained.ranker, self.calibrations)
         return trained
+
+    @property
+    def log(self) -> TrainingLog:
+        """How it went."""
+        return TrainingLog(
+            ranker=tuple(self.curve), ranker_chosen_by=self.examples.chosen_by, calibrations=self.calibrations
+        )
 
     def _anew(self, epochs: int, reporter: Reporter) -> TrainedRanker:
         reporter.say(f"ranker: best after {epochs} epochs; training on the whole slice")
@@ -115,10 +124,10 @@ class RankerTraining:
         return fit.trained()
 
     def _calibrations(self, trained: TrainedRanker) -> dict[str, Calibration]:
-        if not len(self._late):
+        if not len(self.late):
             return {}
         # What retrieval missed as well, as it will when it is served.
-        late = np.setdiff1d(np.arange(self._late[0], len(self.examples.targets)), self._early)
+        late = np.setdiff1d(np.arange(self.late[0], len(self.examples.targets)), self.early)
         places = evenly(late, max(1, _CALIBRATED_ON // self.examples.inputs.candidates.rows.shape[1]))
         found = self.examples.outcomes(self.columns_of(trained), places, self.sizes.goals)
         return {name: platt(outcomes) for name, outcomes in found.items()}
@@ -128,11 +137,11 @@ class RankerTraining:
         return lambda places: trained.predict(self.examples.inputs, places, self.items, self.recipe.history)
 
     def _best_epoch(self, reporter: Reporter) -> tuple[int, TrainedRanker]:
-        fit, examples = RankerFit(self, self._early), self.examples
+        fit, examples = RankerFit(self, self.early), self.examples
         best, best_epoch, kept = -math.inf, 1, fit.trained()
         for epoch in range(1, self.recipe.epochs + 1):
             started, name = time.monotonic(), f"ranker epoch {epoch}/{self.recipe.epochs}"
-            found = {"loss": fit.epoch(reporter, name), **fit.figures(self._late)}
+            found = {"loss": fit.epoch(reporter, name), **fit.figures(self.late)}
             shown = "  ".join(f"{key} {value:.4f}" for key, value in found.items())
             reporter.say(f"{name}  {shown}  {time.monotonic() - started:.1f} s")
             self.curve.append(found)

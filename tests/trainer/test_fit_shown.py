@@ -1,0 +1,98 @@
+"""Both stages, of which the second learns from what was shown: trained, exported, read back."""
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from shortlist.bundle.manifest import Manifest
+from shortlist.bundle.store import BundleStore
+from tests.trainer.test_ranker_run import BEGIN, RECIPE, tables, write
+from trainer.__main__ import main
+from trainer.data import load
+from trainer.export.checkpoint import load_two_stage
+from trainer.histories import histories_before
+from trainer.recipe import Recipe
+from trainer.statistics import STATISTICS
+
+FIT = (
+    RECIPE.replace('column = "part"', "ranker = 0.4\nrefit = false").replace("epochs = 5", "epochs = 3")
+    + 'candidates = 12\n[publish]\nmetric = "two_stage/auc"\n'
+)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The planted impressions, whose clicks are interactions as well; and a bundle of what was learnt of them."""
+    folder = tmp_path_factory.mktemp("shown")
+    frames = dict(tables(np.random.default_rng(1), biased=False))
+    shown = frames["impressions"].filter((pl.col("clicked") == 1) & (pl.col("timestamp") % 3 == 0))
+    clicks = shown.select("user_id", "item_id", "timestamp").cast({"timestamp": pl.Int64})
+    past = frames["interactions"].cast({"timestamp": pl.Int64}).sample(fraction=0.5, seed=0)
+    frames["interactions"] = pl.concat([past, clicks])
+    write(folder, frames, FIT)
+    given = ["--recipe", folder / "recipe.toml", "--data", folder, "--out", folder / "bundles"]
+    assert main(["fit", *map(str, given)]) == 0
+    return folder
+
+
+def test_a_bundle_says_what_a_call_may_say_of_itself(folder: Path) -> None:
+    """Proves context, goals and the names of what is counted, in the order in which the tables have them."""
+    manifest = Manifest.read(BundleStore(folder / "bundles").current())
+    assert [(column.name, column.categories) for column in manifest.context] == [("device", ("phone", "tv"))]
+    assert [goal.name for goal in manifest.goals] == ["click", "stars"]
+    rates = ("its rates~shown", "its rates~click", "its rates~stars")
+    assert manifest.item_features[len(STATISTICS) :][:3] == rates
+    assert manifest.user_features[:4] == ("is known", *rates)
+    assert manifest.metrics["validation/two_stage/auc"] > 0.7
+    assert manifest.metrics["two_stage/ndcg@10"] > 0
+
+
+def test_what_is_read_back_is_what_was_exported(folder: Path) -> None:
+    """Proves that the tables of a bundle are those that its models are given offline, rates and context among them."""
+    directory = BundleStore(folder / "bundles").current()
+    dataset = load(folder, Recipe.read(folder / "recipe.toml"))
+    model = load_two_stage(directory, dataset, dataset.until(_known_end(dataset.times)))
+    np.testing.assert_array_equal(np.load(directory / "item_features.npy"), model.items.features)
+    np.testing.assert_array_equal(np.load(directory / "user_features.npy"), model.user_features(dataset))
+    assert model.rates.items.any()
+    events = np.arange(len(dataset.times) - 20, len(dataset.times))
+    features = model.user_features(dataset)[dataset.user_rows[events]]
+    assert model.recommend(histories_before(dataset, events), features, 5).shape == (20, 5)
+
+
+def _known_end(times: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
+    return int(times[round(len(times) * 0.9)])
+
+
+def test_it_is_written_again_with_newer_counts(folder: Path, tmp_path: Path) -> None:
+    """Proves that export reads impressions as they are now: what was shown since counts."""
+    directory = BundleStore(folder / "bundles").current()
+    given = ["--bundle", directory, "--data", folder, "--out", tmp_path]
+    assert main(["export", *map(str, given)]) == 0
+    again = BundleStore(tmp_path).current()
+    before, after = (np.load(one / "item_features.npy")[:, len(STATISTICS)] for one in (directory, again))
+    assert (after > before).all()
+
+
+def test_bundles_are_compared_by_what_is_measured(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Proves that a figure of lists, which a ranker of impressions does not have, is refused before any training."""
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(FIT.replace("two_stage/auc", "two_stage/ndcg@10"))
+    assert main(["fit", "--recipe", str(recipe), "--data", str(folder), "--out", str(tmp_path / "bundles")]) == 2
+    assert "[publish] metric: no 'two_stage/ndcg@10'; there are two_stage/auc" in capsys.readouterr().err
+
+
+def test_impressions_of_another_time_are_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Proves that there has to be something shown in the ranker's slice."""
+    frames = {name: pl.read_parquet(folder / f"{name}.parquet") for name in ("impressions", "interactions", "items")}
+    frames["impressions"] = frames["impressions"].with_columns(pl.col("timestamp") + 10 * BEGIN)
+    write(tmp_path, frames, FIT)
+    given = ["--recipe", tmp_path / "recipe.toml", "--data", tmp_path, "--out", tmp_path / "bundles"]
+    assert main(["fit", *map(str, given)]) == 2
+    assert "no impression is in the slice of the ranker" in capsys.readouterr().err
