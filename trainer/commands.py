@@ -33,6 +33,7 @@ from trainer.fit import (
     lists_of_test,
     measure_two_stage,
 )
+from trainer.goals import goals_of, served_goals
 from trainer.predictions import PREDICTIONS
 from trainer.progress import Reporter
 from trainer.protocols import DEFAULT, PROTOCOLS, Task
@@ -231,7 +232,10 @@ def read_inputs(recipe_path: Path, data: Path, reporter: Reporter) -> tuple[Reci
     """The recipe and the data of a command; from here on PyTorch gives the same for the same seed."""
     torch.use_deterministic_algorithms(True)
     recipe = Recipe.read(recipe_path)
-    return recipe, _told(load(data, recipe), reporter)
+    dataset = _told(load(data, recipe), reporter)
+    # Now, and not after hours of training.
+    served_goals(goals_of(recipe, dataset))
+    return recipe, dataset
 
 
 def _told(dataset: Dataset, reporter: Reporter) -> Dataset:

@@ -41,6 +41,11 @@ def served_goals(goals: Goals) -> tuple[ServedGoal, ...]:
         )
         for place, (name, goal) in enumerate(goals.items())
     )
+    for goal in served:
+        if goal.power and not goal.least_power <= goal.power <= goal.most_power:
+            raise RecipeError(
+                f"[goals.{goal.name}] power: is {goal.power:g}, which is not from least_power to most_power"
+            )
     if not any(goal.power for goal in served):
         raise RecipeError("[goals]: the power of all of them is 0, so that there is nothing to order by")
     return served

@@ -380,6 +380,8 @@ def _sections(raw: Mapping[str, object]) -> dict[str, Any]:
         read[name] = _goals(section) if name == _GOALS else _section(name, _SECTIONS[name], section)
     if "interactions" in read:
         _check_likes(read["interactions"])
+    if "impressions" in read:
+        _check_context(read["impressions"])
     if "index" in read and read["index"].parameters is not None and read["index"].spec is None:
         raise RecipeError("[index] parameters: needs spec; leave both out to have an index chosen")
     if "encoder" in read and read["encoder"].dimension % read["encoder"].heads:
@@ -476,6 +478,12 @@ def _check_goal(name: str, goal: Goal) -> None:
         raise RecipeError(f"{where} power: must be from least_power to most_power, not {goal.power}")
     if goal.column is None and not goal.events and name not in OWN_GOALS:
         raise RecipeError(f"{where}: needs column or events; without them, goals are {' and '.join(OWN_GOALS)}")
+
+
+def _check_context(impressions: Impressions) -> None:
+    both = set(impressions.categorical) & set(impressions.numeric)
+    if both:
+        raise RecipeError(f"[impressions] numeric: {', '.join(sorted(both))} cannot be categorical as well")
 
 
 def _check_likes(interactions: Interactions) -> None:

@@ -51,7 +51,8 @@ def check_goals(goals: Sequence[Goal]) -> None:
     for goal in goals:
         _require(goal.kind in {EVENT, VALUE}, f"goal {goal.name!r}: kind")
         least, most = goal.least_power, goal.most_power
-        _require(-_MAX_POWER <= least <= goal.power <= most <= _MAX_POWER, f"goal {goal.name!r}: power")
+        _require(-_MAX_POWER <= least <= most <= _MAX_POWER, f"goal {goal.name!r}: power")
+        _require(goal.power == 0 or least <= goal.power <= most, f"goal {goal.name!r}: power")
     _require(any(goal.power for goal in goals), "goals: power of all of them")
 
 

@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import Tensor
 
+from trainer.data.dataset import Features
 from trainer.errors import RecipeError
 from trainer.rankers import GoalScale, RankerSizes, View
 from trainer.rankers.base import COUNTS, KNOWN, named, width_of
@@ -151,3 +152,13 @@ def test_heads_of_different_widths_are_refused() -> None:
     """Proves that the message names the key and what it has to divide."""
     with pytest.raises(RecipeError, match=r"\[ranker\] slices: must divide hidden"):
         FinalMlp(replace(RECIPE, slices=4), SIZES)
+
+
+def test_a_column_of_two_kinds_is_two_groups() -> None:
+    """Proves that none of the features is lost, as all rankers count them by their groups."""
+    features = Features(
+        names=("year=1", "year=2", "genre=a", "year", "year[0]"),
+        kinds=("categorical", "categorical", "categorical", "numeric", "numeric"),
+        matrix=np.zeros((1, 5), dtype=np.float32),
+    )
+    assert list(features.columns.values()) == [slice(0, 2), slice(2, 3), slice(3, 5)]

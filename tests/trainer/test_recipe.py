@@ -6,8 +6,10 @@ from pathlib import Path
 import pytest
 
 import trainer
+from shortlist.bundle.ranker_columns import check_goals
 from trainer.encoders import ENCODERS
 from trainer.errors import RecipeError
+from trainer.goals import served_goals
 from trainer.rankers import BODIES
 from trainer.recipe import Recipe
 
@@ -120,3 +122,27 @@ def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """Proves that a wrong path is a message and not a traceback."""
     with pytest.raises(RecipeError, match=r"none.toml: cannot be read"):
         Recipe.read(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("goals", "message"),
+    [
+        ("[goals.like]\nmost_power = 0.5", r"\[goals.like\] power: is 1, which is not from least_power to most_power"),
+        ("[goals.like]\npower = 0", r"\[goals\]: the power of all of them is 0"),
+    ],
+)
+def test_goals_that_no_bundle_can_have_are_refused(tmp_path: Path, goals: str, message: str) -> None:
+    """Proves it of powers that a recipe leaves to their defaults, too, before anything is trained."""
+    with pytest.raises(RecipeError, match=message):
+        served_goals(read(tmp_path, goals).goals)
+
+
+def test_a_goal_may_be_left_out_of_the_order_whatever_its_bounds(tmp_path: Path) -> None:
+    """Proves that a manifest takes what the recipe is let have: a power of 0 below the least of a call."""
+    check_goals(served_goals(read(tmp_path, '[goals.like]\n[goals.value]\nkind = "value"\nleast_power = 0.5').goals))
+
+
+def test_a_context_column_of_two_kinds_is_refused(tmp_path: Path) -> None:
+    """Proves that one name in a call means one thing."""
+    with pytest.raises(RecipeError, match=r"\[impressions\] numeric: hour cannot be categorical as well"):
+        read(tmp_path, '[impressions]\ncategorical = ["hour"]\nnumeric = ["hour"]')

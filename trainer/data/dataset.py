@@ -55,7 +55,12 @@ class Features:
         """By the name of each column of the table, its features."""
         own = [_SEPARATORS[kind].split(name)[0] for name, kind in zip(self.names, self.kinds, strict=True)]
         starts = [place for place, name in enumerate(own) if place == 0 or name != own[place - 1]]
-        return {own[start]: slice(start, end) for start, end in pairwise([*starts, len(own)])}
+        found: dict[str, slice] = {}
+        for start, end in pairwise([*starts, len(own)]):
+            # One column may be of two kinds.
+            name = own[start] if own[start] not in found else f"{own[start]} ({self.kinds[start]})"
+            found[name] = slice(start, end)
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -164,6 +169,8 @@ class Dataset(EventArrays):
             position=position,
             histories=Histories.of(events, user_events),
             counts=replace(self.counts, interactions=len(order)),
+            # What was shown is found by its time, and there is none any more.
+            impressions=None,
         )
 
     def time_of(self, event: int) -> int:

@@ -57,7 +57,10 @@ class RankerSizes:
     def about(self) -> Columns:
         """What is known of the user and of the request, U: the user features, then the context."""
         known = width_of(self.user_columns)
-        context = {name: slice(part.start + known, part.stop + known) for name, part in self.context_columns.items()}
+        context = {
+            f"request: {name}": slice(part.start + known, part.stop + known)
+            for name, part in self.context_columns.items()
+        }
         return {**self.user_columns, **context}
 
     @property
