@@ -139,7 +139,10 @@ def test_goals_that_no_bundle_can_have_are_refused(tmp_path: Path, goals: str, m
 
 def test_a_goal_may_be_left_out_of_the_order_whatever_its_bounds(tmp_path: Path) -> None:
     """Proves that a manifest takes what the recipe is let have: a power of 0 below the least of a call."""
-    check_goals(served_goals(read(tmp_path, '[goals.like]\n[goals.value]\nkind = "value"\nleast_power = 0.5').goals))
+    goals = '[goals.like]\n[goals.value]\nkind = "value"\nleast_power = 0.5'
+    served = served_goals(read(tmp_path, goals).goals)
+    check_goals(served)
+    assert [(goal.power, goal.least_power) for goal in served] == [(1.0, 0.0), (0.0, 0.5)]
 
 
 def test_a_context_column_of_two_kinds_is_refused(tmp_path: Path) -> None:
