@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import re
 import subprocess
 import sys
@@ -58,7 +59,10 @@ except KeyError:
 
 
 def lines(script: str, *arguments: str | Path) -> list[str]:
-    done = subprocess.run([sys.executable, "-c", script, *arguments], check=True, capture_output=True, text=True)
+    # What gRPC's core says of connections that end is not a record of ours.
+    environment = {**os.environ, "GRPC_VERBOSITY": "NONE"}
+    command = [sys.executable, "-c", script, *arguments]
+    done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
     return done.stderr.splitlines()
 
 

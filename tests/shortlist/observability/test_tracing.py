@@ -222,8 +222,8 @@ def test_a_collector_that_is_gone_costs_no_call_anything() -> None:
     assert done.stderr.count("Failed to export traces") == 1
     assert "UNAVAILABLE" in done.stderr
     assert "Traceback" not in done.stderr
-    # What the queue has no room for is told of as well, not for each span.
-    assert len(done.stderr.splitlines()) <= 2
+    # What the queue has no room for is told of as well, every few seconds and not for each span.
+    assert len(done.stderr.splitlines()) <= 5
 
 
 def test_it_is_told_when_the_collector_is_back(
