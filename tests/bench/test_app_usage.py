@@ -50,7 +50,8 @@ def test_the_published_rows_stay_as_they_are(
     """
     tested = used.with_columns(item=pl.lit(5, pl.Int16), split=pl.lit("test"))
     pl.concat([used, tested]).write_parquet(tmp_path / "log.parquet")
-    pl.DataFrame({"item": APPS[::-1].astype(np.int16), "name": list("fedcba")}).write_parquet(tmp_path / "apps.parquet")
+    apps = pl.DataFrame({"item": range(6, -1, -1), "name": list("gfedcba")}, schema_overrides={"item": pl.Int16})
+    apps.write_parquet(tmp_path / "apps.parquet")
     given = pl.concat([tested, used.with_columns(split=pl.lit("valid"))]).with_columns(
         label=pl.Series([1, 0] * len(used), dtype=pl.Int8)
     )
@@ -60,7 +61,7 @@ def test_the_published_rows_stay_as_they_are(
     main()
     done, shown = (pl.read_parquet(out / f"{name}.parquet") for name in ("interactions", "impressions"))
     assert done.rows() == used.select("user", "item").rows()
-    assert set(shown.filter(split="train", user_id=0, label=0)["item_id"]) == {5}
+    assert set(shown.filter(split="train", user_id=0, label=0)["item_id"]) == {5, 6}
     assert shown["split"].value_counts().sort("split").rows() == [("test", 8), ("train", 24), ("validation", 8)]
     columns = ["user_id", "item_id", *CONTEXT, "label"]
     assert shown.filter(pl.col("split") != "train").select(columns).rows() == (

@@ -28,7 +28,7 @@ def test_no_user_changes_places() -> None:
     what is ahead of the first known time, and in whatever order the file has them.
     """
     times = [None, None, 50, None, 50, None, None, 51, 90]
-    rows = [(user, place, 3, place, time) for user in (1, 2) for place, time in enumerate(times)]
+    rows = [(user, place, 5 - place % 5, place, time) for user in (1, 2) for place, time in enumerate(times)]
     ratings = pl.DataFrame(rows, schema=["user_id", "movie_id", "rating", "order", "timestamp"], orient="row")
     found = with_times(ratings.sample(fraction=1, shuffle=True, seed=3))
     for user in (1, 2):
