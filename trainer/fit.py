@@ -92,13 +92,12 @@ def ranker_training(
         DataError: there are impressions, and none in the slice.
     """
     if dataset.impressions is not None:
-        shown = Shown(dataset=dataset, recipe=recipe, encoded=encoded)
-        rows = shown.impressions.between(dataset.time_of(split.encoder_end), dataset.time_of(split.ranker_end))
+        rows = dataset.impressions.between(dataset.time_of(split.encoder_end), dataset.time_of(split.ranker_end))
         if not len(rows):
             raise DataError("no impression is in the slice of the ranker; [split] ranker says how long that is")
         rows = evenly(rows, recipe.ranker.examples)
         reporter.say(f"{len(rows):,} impressions of the ranker's slice")
-        return shown.training(rows, rows[:0], seed)
+        return Shown(dataset=dataset, recipe=recipe, encoded=encoded, learn=rows).training(rows[:0], seed)
     before = item_tables(dataset, split.encoder_end, recipe.statistics, encoded.vectors, encoded.inputs)
     events = np.arange(split.encoder_end, split.ranker_end)
     events = evenly(events[dataset.position[events] >= 1], recipe.ranker.examples)

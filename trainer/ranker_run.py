@@ -44,11 +44,12 @@ class RankerRun:
     def __init__(self, dataset: Dataset, split: ShownSplit, recipe: Recipe, seed: int, reporter: Reporter) -> None:
         self._split, self._length = split, recipe.ranker.history
         first = _encoder(dataset, split, recipe, seed, reporter)
-        self._shown = Shown(dataset=dataset, recipe=recipe, encoded=Encoded.of(first.encoder, recipe.encoder.history))
+        encoded = Encoded.of(first.encoder, recipe.encoder.history)
+        self._shown = Shown(dataset=dataset, recipe=recipe, encoded=encoded, learn=split.learn)
         reporter.say(f"ranker: {len(split.learn):,} impressions to learn from")
-        self._training = self._shown.training(split.learn, split.deciding, seed)
-        self.trained = self._training.run(reporter)
-        self.log = replace(self._training.log, encoder=first.curve)
+        self.training = self._shown.training(split.deciding, seed)
+        self.trained = self.training.run(reporter)
+        self.log = replace(self.training.log, encoder=first.curve)
 
     def figures(self) -> dict[str, float]:
         """Those of the test, whose counts end where it begins."""
@@ -60,7 +61,7 @@ class RankerRun:
         """Those of boosted trees that are given the same, but for what the ranker learns of each item and user."""
         from trainer.boosting import columns_of_trees  # an extra has what it needs
 
-        training, (tested, items) = self._training, self.test()
+        training, (tested, items) = self.training, self.test()
         columns = training.examples.inputs.context_columns
         sizes = self._shown.sizes(training.sizes.goals, columns, training.items, own=0)
         said = columns_of_trees(training, sizes, tested, items, reporter)
@@ -68,7 +69,7 @@ class RankerRun:
 
     def test(self) -> tuple[ImpressionExamples, ItemTables]:
         """The test's impressions, and the tables as they are when it begins."""
-        rows, training = self._split.test, self._training
+        rows, training = self._split.test, self.training
         items = self._shown.tables(int(self._shown.impressions.times[rows[0]]))
         # The scale of the values is what the ranker has learnt with.
         items = replace(items, value_mean=training.items.value_mean, value_std=training.items.value_std)

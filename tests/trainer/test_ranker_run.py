@@ -17,6 +17,7 @@ from trainer.progress import Reporter
 from trainer.protocols.impressions import impressions
 from trainer.ranker_run import RankerRun
 from trainer.recipe import Recipe
+from trainer.statistics import STATISTICS
 
 USERS, ITEMS, GENRES, SHOWN, BEGIN = 40, 24, 4, 4000, 10_000
 RECIPE = """
@@ -184,8 +185,24 @@ TIMELESS = RECIPE.replace('name = "gfcf"', 'name = "none"').replace(
 
 
 def test_without_times_an_impression_does_not_see_what_came_of_it(tmp_path: Path, reporter: Reporter) -> None:
-    """Proves that an item clicked once is not in the history of its own impression, and that coins stay coins: with
-    the click in it, the history would say the label."""
+    """Proves that coins stay coins: with the click in the history of its own impression, that would say the label."""
+    _assert_coins(tmp_path, reporter, ["train"])
+
+
+def test_without_times_no_part_sees_what_came_of_it(tmp_path: Path, reporter: Reporter) -> None:
+    """Proves the same where interactions hold what came of the impressions that decide and of the test."""
+    run = _assert_coins(tmp_path, reporter, ["train", "validation", "test"])
+    examples, items = run.test()
+    training = run.training.examples.inputs
+    assert not items.features[:, len(STATISTICS) :][:, :3].any()
+    for inputs in (examples.inputs, training):
+        assert inputs.counted is not None
+        assert (inputs.counted == inputs.counted[0]).all()
+        assert not inputs.user_rates.any()
+        assert not inputs.candidates.transitions.any()
+
+
+def _assert_coins(tmp_path: Path, reporter: Reporter, parts: list[str]) -> RankerRun:
     random = np.random.default_rng(4)
     frames = dict(tables(random, biased=False))
     toss = random.integers(0, 2, SHOWN)
@@ -195,11 +212,44 @@ def test_without_times_an_impression_does_not_see_what_came_of_it(tmp_path: Path
         user_id=pl.Series([f"u{user:02}" for user in pairs[:, 0]]),
         item_id=pl.Series([f"i{item:02}" for item in pairs[:, 1]]),
     )
-    learnt = (frames["impressions"]["part"] == "train") & (frames["impressions"]["clicked"] == 1)
-    frames["interactions"] = frames["impressions"].filter(learnt).select("user_id", "item_id")
+    clicked = pl.col("part").is_in(parts) & (pl.col("clicked") == 1)
+    frames["interactions"] = frames["impressions"].filter(clicked).select("user_id", "item_id")
     recipe = write(tmp_path, frames, TIMELESS)
     run = run_of(tmp_path, recipe, reporter)
     assert abs(run.figures()["click/auc"] - 0.5) < 0.07
+    assert abs(max(line["auc"] for line in run.log.ranker) - 0.5) < 0.1
+    return run
+
+
+def test_without_times_an_item_is_known_by_another_impression_that_is_learnt_from(
+    tmp_path: Path, reporter: Reporter
+) -> None:
+    """Proves which impressions of one user have their item in their history: neither its own click puts it there nor
+    one of the test, and a click that is learnt from does for all but itself."""
+    shown = pl.DataFrame(
+        {
+            "user_id": ["u"] * 7 + ["v"],
+            "item_id": ["a", "a", "b", "b", "b", "c", "c", "a"],
+            "clicked": [1, 0, 1, 1, 0, 0, 1, 1],
+            "part": ["train", "train", "train", "train", "test", "train", "test", "train"],
+        }
+    )
+    click = '[goals.stars]\nkind = "value"\ncolumn = "stars"\nweight = 0.1\n'
+    text = TIMELESS.replace(click, "").replace('categorical = ["device"]\nposition = "position"\n', "")
+    items = pl.DataFrame({"item_id": ["a", "b", "c"], "genre": ["x", "y", "z"]})
+    clicked = shown.filter(pl.col("clicked") == 1).select("user_id", "item_id")
+    recipe = write(tmp_path, {"impressions": shown, "interactions": clicked, "items": items}, text)
+    run = run_of(tmp_path, recipe, reporter)
+    learnt, tested = run.training.examples.inputs.histories, run.test()[0].inputs.histories
+    assert [sorted(one.rows.tolist()) for one in learnt.listed(np.arange(6))] == [
+        [1, 2],
+        [0, 1, 2],
+        [0, 1, 2],
+        [0, 1, 2],
+        [0, 1],
+        [],
+    ]
+    assert [sorted(one.rows.tolist()) for one in tested.listed(np.arange(2))] == [[0, 1, 2], [0, 1]]
 
 
 def test_the_command_reports_mean_and_spread(planted: Path, tmp_path: Path) -> None:
