@@ -221,24 +221,31 @@ def _assert_coins(tmp_path: Path, reporter: Reporter, parts: list[str]) -> Ranke
     return run
 
 
+def _few(folder: Path, clicked: list[int | None]) -> Recipe:
+    """Eight impressions without times and the recipe of their one goal; interactions are those clicked, and one more,
+    of another user."""
+    shown = pl.DataFrame(
+        {
+            "user_id": ["u"] * 7 + ["v"],
+            "item_id": ["a", "a", "b", "b", "b", "c", "c", "a"],
+            "clicked": clicked,
+            "part": ["train", "train", "train", "train", "test", "train", "test", "validation"],
+        }
+    )
+    stars = '[goals.stars]\nkind = "value"\ncolumn = "stars"\nweight = 0.1\n'
+    text = TIMELESS.replace(stars, "").replace('categorical = ["device"]\nposition = "position"\n', "")
+    items = pl.DataFrame({"item_id": ["a", "b", "c"], "genre": ["x", "y", "z"]})
+    clicks = shown.filter(pl.col("clicked") == 1).select("user_id", "item_id")
+    interactions = pl.concat([clicks, pl.DataFrame({"user_id": ["v"], "item_id": ["a"]})])
+    return write(folder, {"impressions": shown, "interactions": interactions, "items": items}, text)
+
+
 def test_without_times_an_item_is_known_by_another_impression_that_is_learnt_from(
     tmp_path: Path, reporter: Reporter
 ) -> None:
     """Proves which impressions of one user have their item in their history: neither its own click puts it there nor
     one of the test, and a click that is learnt from does for all but itself."""
-    shown = pl.DataFrame(
-        {
-            "user_id": ["u"] * 7 + ["v"],
-            "item_id": ["a", "a", "b", "b", "b", "c", "c", "a"],
-            "clicked": [1, 0, 1, 1, 0, 0, 1, 1],
-            "part": ["train", "train", "train", "train", "test", "train", "test", "train"],
-        }
-    )
-    click = '[goals.stars]\nkind = "value"\ncolumn = "stars"\nweight = 0.1\n'
-    text = TIMELESS.replace(click, "").replace('categorical = ["device"]\nposition = "position"\n', "")
-    items = pl.DataFrame({"item_id": ["a", "b", "c"], "genre": ["x", "y", "z"]})
-    clicked = shown.filter(pl.col("clicked") == 1).select("user_id", "item_id")
-    recipe = write(tmp_path, {"impressions": shown, "interactions": clicked, "items": items}, text)
+    recipe = _few(tmp_path, [1, 0, 1, 1, 0, 0, 1, 1])
     run = run_of(tmp_path, recipe, reporter)
     learnt, tested = run.training.examples.inputs.histories, run.test()[0].inputs.histories
     assert [sorted(one.rows.tolist()) for one in learnt.listed(np.arange(6))] == [
@@ -250,6 +257,22 @@ def test_without_times_an_item_is_known_by_another_impression_that_is_learnt_fro
         [],
     ]
     assert [sorted(one.rows.tolist()) for one in tested.listed(np.arange(2))] == [[0, 1, 2], [0, 1]]
+
+
+def test_too_little_to_learn_from_is_refused(tmp_path: Path, reporter: Reporter) -> None:
+    """Proves the messages where a part, or all but one of what is learnt from, has nothing observed."""
+    recipe = _few(tmp_path, [1, 0, 1, 1, 0, 0, 1, None])
+    with pytest.raises(DataError, match=r"no impression of the validation part has .* to choose its epoch by; fill"):
+        run_of(tmp_path, recipe, reporter)
+    recipe = _few(tmp_path, [None, None, None, None, 0, None, 1, 1])
+    with pytest.raises(DataError, match=r"no impression of the train part has .* to learn from; fill"):
+        run_of(tmp_path, recipe, reporter)
+    recipe = _few(tmp_path, [1, None, None, None, 0, None, 1, 1])
+    split = impressions(dataset := load(tmp_path, recipe), recipe, tmp_path)
+    with pytest.raises(
+        DataError, match=r"of 5 examples, the ranker can learn from 1, and needs two .*\[split\] ranker"
+    ):
+        RankerRun(dataset, replace(split, deciding=split.deciding[:0]), recipe, 0, reporter)
 
 
 def test_the_command_reports_mean_and_spread(planted: Path, tmp_path: Path) -> None:
