@@ -37,8 +37,7 @@ def impression_runs(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, re
 class RankerRun:
     """One seed's training on impressions, which then foretells those of the test.
 
-    The first stage learns from what was done before the first impression that is learnt from; where the data has no
-    times there is none.
+    The first stage learns from what was done before the first impression; where the data has no times there is none.
     """
 
     def __init__(self, dataset: Dataset, split: ShownSplit, recipe: Recipe, seed: int, reporter: Reporter) -> None:
@@ -77,8 +76,11 @@ class RankerRun:
 
 
 def _encoder(dataset: Dataset, split: ShownSplit, recipe: Recipe, seed: int, reporter: Reporter) -> Trained:
+    """What decides on its epoch was done before the test begins, whatever the order of the parts."""
     assert dataset.impressions is not None
-    end, last = (dataset.until(int(dataset.impressions.times[split.learn[place]])) for place in (0, -1))
+    times, parts = dataset.impressions.times, (split.learn, split.deciding, split.test)
+    end = dataset.until(min(int(times[rows[0]]) for rows in parts if len(rows)))
+    last = dataset.until(min(int(times[split.learn[-1]]), int(times[split.test[0]])))
     if not end and recipe.encoder.name != "none":
         raise RecipeError("[encoder] name: must be none; nothing was done before the first impression")
     known, decides = targets(dataset, end, last), None

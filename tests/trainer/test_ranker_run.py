@@ -291,6 +291,27 @@ def test_the_command_reports_mean_and_spread(planted: Path, tmp_path: Path) -> N
     assert written["figures"]["ranker"]["click/auc"]["std"] == pytest.approx(np.std(runs))
 
 
+def test_the_first_stage_sees_nothing_of_the_test_where_parts_are_not_by_time(
+    planted: Path, reporter: Reporter, tmp_path: Path
+) -> None:
+    """Proves that what was done since the test began does not choose the encoder's epoch: all of it is left out, and
+    every figure of its epochs is as it was."""
+    frames = {name: pl.read_parquet(planted / f"{name}.parquet") for name in ("impressions", "interactions", "items")}
+    parts = np.random.default_rng(5).choice(["train", "test"], SHOWN)
+    parts[: SHOWN // 4], parts[SHOWN // 4] = "train", "test"
+    shown = frames["impressions"] = frames["impressions"].with_columns(part=pl.Series(parts))
+    early = pl.col("timestamp") < BEGIN + SHOWN // 4
+    clicks = shown.filter(pl.col("clicked") == 1).select("user_id", "item_id", "timestamp")
+    frames["interactions"] = pl.concat([frames["interactions"], clicks], how="vertical_relaxed")
+    text = RECIPE.replace("epochs = 5", "epochs = 1")
+    logs = []
+    for interactions in (frames["interactions"], frames["interactions"].filter(early)):
+        recipe = write(tmp_path, {**frames, "interactions": interactions}, text)
+        logs.append(run_of(tmp_path, recipe, reporter).log.encoder)
+    assert 0 < logs[0][0]["ndcg@10"] < 1
+    assert logs[0] == logs[1]
+
+
 @pytest.fixture
 def dataset(planted: Path) -> Dataset:
     """The planted tables, loaded."""
