@@ -1,7 +1,6 @@
 """The ranker by itself, from what was shown."""
 
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -25,11 +24,11 @@ from trainer.training.shown import Shown
 
 def impression_runs(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, reporter: Reporter) -> list[Figures]:
     """The figures of each seed, by the goals, of the ``ranker`` and where there is LightGBM of its trees."""
-    split, runs = impressions(dataset, recipe, data), list[Figures]()
+    split, runs, with_trees = impressions(dataset, recipe, data), list[Figures](), _has_trees(reporter)
     for seed in range(seeds):
         reporter.say(f"seed {seed}")
         run = RankerRun(dataset, split, recipe, seed, reporter)
-        trees = {"lightgbm": run.figures_of_trees(reporter)} if find_spec("lightgbm") else {}
+        trees = {"lightgbm": run.figures_of_trees(reporter)} if with_trees else {}
         runs.append({"ranker": run.figures(), **trees})
     return runs
 
@@ -73,6 +72,18 @@ class RankerRun:
         # The scale of the values is what the ranker has learnt with.
         items = replace(items, value_mean=training.items.value_mean, value_std=training.items.value_std)
         return self._shown.later(rows, items, training.examples.inputs.context_columns), items
+
+
+def _has_trees(reporter: Reporter) -> bool:
+    try:
+        import lightgbm  # noqa: F401 - that it is installed does not say that its library can be loaded
+    except ImportError:
+        reporter.say("no boosted trees to measure beside: install the extra baselines")
+    except OSError as error:
+        reporter.say(f"no boosted trees to measure beside: {error}; install OpenMP's runtime, libgomp1 in Debian")
+    else:
+        return True
+    return False
 
 
 def _encoder(dataset: Dataset, split: ShownSplit, recipe: Recipe, seed: int, reporter: Reporter) -> Trained:

@@ -1,9 +1,11 @@
 """A ranker by itself, on planted impressions whose right answer is known."""
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -15,10 +17,11 @@ from trainer.data import Dataset, load
 from trainer.errors import DataError, RecipeError
 from trainer.progress import Reporter
 from trainer.protocols.impressions import impressions
-from trainer.ranker_run import RankerRun
+from trainer.ranker_run import RankerRun, impression_runs
 from trainer.recipe import Recipe
 from trainer.statistics import STATISTICS
 
+T = TypeVar("T")
 USERS, ITEMS, GENRES, SHOWN, BEGIN = 40, 24, 4, 4000, 10_000
 RECIPE = """
 [impressions]
@@ -310,6 +313,42 @@ def test_the_first_stage_sees_nothing_of_the_test_where_parts_are_not_by_time(
         logs.append(run_of(tmp_path, recipe, reporter).log.encoder)
     assert 0 < logs[0][0]["ndcg@10"] < 1
     assert logs[0] == logs[1]
+
+
+class _Heard:
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        """See Reporter."""
+        self.said.append(text)
+
+    def track(self, items: Sequence[T], name: str) -> Iterator[T]:
+        """See Reporter."""
+        yield from items
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        ("ModuleNotFoundError('no lightgbm')", "install the extra baselines"),
+        ("OSError('libgomp.so.1: cannot open')", "libgomp.so.1: cannot open; install OpenMP's runtime, libgomp1"),
+    ],
+)
+def test_trees_that_cannot_be_loaded_are_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: str, told: str
+) -> None:
+    """Proves, of a LightGBM that is not there, and of one without the library it needs, that the ranker is measured by
+    itself and that it is said what to install."""
+    (tmp_path / "lightgbm.py").write_text(f"raise {raised}")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "lightgbm", raising=False)
+    recipe, reporter = _few(tmp_path, [1, 0, 1, 1, 0, 0, 1, 1]), _Heard()
+    [figures] = impression_runs(load(tmp_path, recipe), recipe, tmp_path, 1, reporter)
+    assert list(figures) == ["ranker"]
+    assert any(told in text for text in reporter.said)
 
 
 @pytest.fixture
