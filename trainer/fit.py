@@ -9,7 +9,7 @@ from trainer.attribution import Attribution, attribute
 from trainer.attribution.chain import DEPTH as RETRIEVED
 from trainer.data import Dataset
 from trainer.encode import Encoded
-from trainer.errors import DataError
+from trainer.errors import DataError, RecipeError
 from trainer.evaluation.baselines import baselines_for
 from trainer.evaluation.metrics import Rankings, depth_of, figures
 from trainer.evaluation.rankings import Scorer, rankings
@@ -45,7 +45,17 @@ def fit_two_stage(
     """The encoder from the first slice, the ranker from the encoder's candidates on the second.
 
     What ``decides`` for the encoder is of the second slice, likes of it unless told.
+
+    Raises:
+        DataError: there are impressions, and none in the second slice.
+        RecipeError: there are impressions, and nothing says when they were shown.
     """
+    if dataset.impressions is not None and recipe.interactions.rows_in_order:
+        raise RecipeError(
+            "[interactions] rows_in_order: without times nothing says which impressions are of the ranker's slice, so "
+            "that both stages cannot be trained; give interactions and impressions a column of times, or measure the "
+            "ranker by itself with `evaluate --protocol impressions`, where [split] column says what is the test"
+        )
     decides = decides or Validation(
         queries=validation(dataset, split), metrics=METRICS, chosen_by=CHOSEN_BY, end=split.encoder_end
     )

@@ -99,6 +99,19 @@ def test_impressions_of_another_time_are_refused(
     assert "no impression is in the slice of the ranker" in capsys.readouterr().err
 
 
+def test_without_times_both_stages_are_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Proves that it is told before any training what is missing, and what can be done without it."""
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f"[interactions]\nrows_in_order = true\n{FIT}")
+    assert main(["fit", "--recipe", str(recipe), "--data", str(folder), "--out", str(tmp_path / "bundles")]) == 2
+    told = capsys.readouterr().err
+    assert "[interactions] rows_in_order: without times nothing says which impressions are" in told
+    assert "`evaluate --protocol impressions`" in told
+    assert "epoch" not in told
+
+
 def test_what_was_shown_and_done_in_one_second_is_of_one_slice(folder: Path, tmp_path: Path) -> None:
     """Proves, where a second has many events, that no slice begins within one: its impressions are of the later slice,
     and the earlier would know what came of them."""
