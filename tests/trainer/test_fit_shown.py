@@ -15,6 +15,7 @@ from trainer.evaluation.split import evaluation_split, final_split
 from trainer.export.checkpoint import load_two_stage
 from trainer.histories import histories_before
 from trainer.recipe import Recipe
+from trainer.report import REPORT
 from trainer.statistics import STATISTICS
 
 FIT = (
@@ -125,3 +126,10 @@ def test_what_was_shown_and_done_in_one_second_is_of_one_slice(folder: Path, tmp
         assert dataset.times[border - 1] < dataset.times[border]
         assert dataset.times[border] == dataset.times[round(share * len(dataset.times))]
     assert final.ranker_end == len(dataset.times)
+
+
+def test_the_page_says_of_which_metric_the_importance_is(folder: Path) -> None:
+    """Proves that it is not that of lists, which a ranker of what was shown is not judged by."""
+    page = (BundleStore(folder / "bundles").current() / REPORT).read_text()
+    assert "mean AUC lost when it is shuffled" in page
+    assert "nDCG@10 lost when it is shuffled" not in page

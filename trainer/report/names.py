@@ -9,7 +9,15 @@ _MODELS = {
     "retrieval": "retrieval",
     "two_stage": "both stages",
 }
-_METRICS = {"ndcg": "nDCG", "hr": "HR", "mrr": "MRR", "recall_min": "recall (min)", "gini": "Gini"}
+_METRICS = {
+    "ndcg": "nDCG",
+    "hr": "HR",
+    "mrr": "MRR",
+    "recall_min": "recall (min)",
+    "gini": "Gini",
+    "auc": "mean AUC",
+    "-rmse": "negative RMSE",
+}
 
 
 def model_label(name: str) -> str:
