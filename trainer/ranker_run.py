@@ -1,12 +1,12 @@
 """The ranker by itself, from what was shown."""
 
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from shortlist.bundle.tables import ItemTables
+from trainer.boosting import has_lightgbm
 from trainer.data import Dataset
 from trainer.encode import Encoded
 from trainer.errors import RecipeError
@@ -29,7 +29,7 @@ def impression_runs(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, re
     for seed in range(seeds):
         reporter.say(f"seed {seed}")
         run = RankerRun(dataset, split, recipe, seed, reporter)
-        trees = {"lightgbm": run.figures_of_trees(reporter)} if find_spec("lightgbm") else {}
+        trees = {"lightgbm": run.figures_of_trees(reporter)} if has_lightgbm() else {}
         runs.append({"ranker": run.figures(), **trees})
     return runs
 
@@ -57,8 +57,9 @@ class RankerRun:
         return figures_of_impressions(columns[:, 0], examples.shown)
 
     def figures_of_trees(self, reporter: Reporter) -> dict[str, float]:
-        """Those of boosted trees that are given the same, but for what the ranker learns of each item and user."""
-        from trainer.boosting import columns_of_trees  # an extra has what it needs
+        """Those of boosted trees that are given the same, and where the ranker learns numbers of each item and user,
+        which these are."""
+        from trainer.boosting.impressions import columns_of_trees  # an extra has what it needs
 
         training, (tested, items) = self._training, self.test()
         columns = training.examples.inputs.context_columns
