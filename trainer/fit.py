@@ -18,8 +18,10 @@ from trainer.goals import goals_of, scales_of, served_goals
 from trainer.progress import Reporter
 from trainer.protocols import Task
 from trainer.protocols.next_like import CHOSEN_BY, METRICS, validation
+from trainer.rankers import Ranker
+from trainer.rankers.own import OwnTables
 from trainer.rates import rates_before
-from trainer.recipe import Recipe
+from trainer.recipe import LIKE, Goal, Recipe
 from trainer.statistics import item_tables
 from trainer.training.encoder import Trained, Validation
 from trainer.training.fit_encoder import fit_encoder
@@ -74,7 +76,33 @@ def fit_ranker(
     end, as a served bundle has them up to the moment of training.
     """
     training = ranker_training(encoded, dataset, split, recipe, seed, reporter)
-    ranker, before = training.run(reporter), training.items
+    ranker = training.run(reporter)
+    return _both_stages(training, ranker.ranker, ranker.own, encoded, dataset, split, recipe)
+
+
+def fit_trees(model: TwoStage, dataset: Dataset, split: Split, seed: int, reporter: Reporter) -> TwoStage:
+    """The same with boosted trees in the ranker's place, given the same candidates; the extra `baselines` has what it
+    needs."""
+    from trainer.boosting.lists import fit_lists
+
+    # Trees do not learn numbers of each item and user.
+    recipe = replace(model.recipe, ranker=replace(model.recipe.ranker, embedding=0))
+    training = ranker_training(model.encoded, dataset, split, recipe, seed, reporter)
+    none = OwnTables.none(len(dataset.item_ids), len(dataset.user_ids))
+    both = _both_stages(training, fit_lists(training, reporter), none, model.encoded, dataset, split, recipe)
+    return replace(both, goals=served_goals({LIKE: Goal()}))
+
+
+def _both_stages(
+    training: RankerTraining,
+    ranker: Ranker,
+    own: OwnTables,
+    encoded: Encoded,
+    dataset: Dataset,
+    split: Split,
+    recipe: Recipe,
+) -> TwoStage:
+    before = training.items
     rates = rates_before(dataset, dataset.time_of(split.ranker_end))
     after = item_tables(dataset, split.ranker_end, recipe.statistics, encoded.vectors, encoded.inputs, rates)
     # The scale of the values is what the ranker has learnt with.
@@ -82,9 +110,9 @@ def fit_ranker(
     return TwoStage(
         recipe=recipe,
         encoded=encoded,
-        items=with_own(after, ranker.own),
-        ranker=ranker.ranker,
-        own=ranker.own,
+        items=with_own(after, own),
+        ranker=ranker,
+        own=own,
         rates=rates,
         goals=served_goals(training.goals),
         context=training.examples.inputs.context_columns,

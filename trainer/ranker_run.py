@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from shortlist.bundle.tables import ItemTables
+from trainer.boosting import has_lightgbm
 from trainer.data import Dataset
 from trainer.encode import Encoded
 from trainer.errors import RecipeError
@@ -24,7 +25,7 @@ from trainer.training.shown import Shown
 
 def impression_runs(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, reporter: Reporter) -> list[Figures]:
     """The figures of each seed, by the goals, of the ``ranker`` and where there is LightGBM of its trees."""
-    split, runs, with_trees = impressions(dataset, recipe, data), list[Figures](), _has_trees(reporter)
+    split, runs, with_trees = impressions(dataset, recipe, data), list[Figures](), has_lightgbm(reporter)
     for seed in range(seeds):
         reporter.say(f"seed {seed}")
         run = RankerRun(dataset, split, recipe, seed, reporter)
@@ -56,8 +57,9 @@ class RankerRun:
         return figures_of_impressions(columns[:, 0], examples.shown)
 
     def figures_of_trees(self, reporter: Reporter) -> dict[str, float]:
-        """Those of boosted trees that are given the same, but for what the ranker learns of each item and user."""
-        from trainer.boosting import columns_of_trees  # an extra has what it needs
+        """Those of boosted trees that are given the same, and where the ranker learns numbers of each item and user,
+        which these are."""
+        from trainer.boosting.impressions import columns_of_trees  # an extra has what it needs
 
         training, (tested, items) = self.training, self.test()
         columns = training.examples.inputs.context_columns
@@ -72,18 +74,6 @@ class RankerRun:
         # The scale of the values is what the ranker has learnt with.
         items = replace(items, value_mean=training.items.value_mean, value_std=training.items.value_std)
         return self._shown.later(rows, items, training.examples.inputs.context_columns), items
-
-
-def _has_trees(reporter: Reporter) -> bool:
-    try:
-        import lightgbm  # noqa: F401 - that it is installed does not say that its library can be loaded
-    except ImportError:
-        reporter.say("no boosted trees to measure beside: install the extra baselines")
-    except OSError as error:
-        reporter.say(f"no boosted trees to measure beside: {error}; install OpenMP's runtime, libgomp1 in Debian")
-    else:
-        return True
-    return False
 
 
 def _encoder(dataset: Dataset, split: ShownSplit, recipe: Recipe, seed: int, reporter: Reporter) -> Trained:
