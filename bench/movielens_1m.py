@@ -28,8 +28,11 @@ def main() -> None:
 
 
 def with_times(ratings: pl.DataFrame) -> pl.DataFrame:
-    """``user_id``, ``movie_id``, ``rating``, ``timestamp`` of all, in the order of time; what has no place in its
-    user's order and no time gets the user's first."""
+    """``user_id``, ``movie_id``, ``rating``, ``timestamp`` of all, in the order of time.
+
+    What has no time and is ahead of the first that is known, or has no place in its user's order, gets the user's
+    first.
+    """
     ordered = ratings.sort("user_id", "order", maintain_order=True)
     known = pl.when(pl.col("order") >= 0).then(pl.col("timestamp").cast(pl.Float64))
     placed = ordered.with_columns(placed=known.interpolate().over("user_id"))

@@ -26,7 +26,7 @@ _RECIPES = Path("trainer") / "recipes"
 class Row:
     """One line of the table; with a ``baseline``, what is asked for is a multiple of its figure.
 
-    The figures are those of ``model``, and of metrics in ``ERRORS`` less is better.
+    The figures are those of ``model``, the mean over so many ``seeds``, and of metrics in ``ERRORS`` less is better.
     """
 
     data: str
@@ -38,6 +38,7 @@ class Row:
     aim: tuple[float, ...] = ()
     baseline: str = ""
     model: str = "retrieval"
+    seeds: int = 3
 
     @property
     def result(self) -> Path:
@@ -73,7 +74,7 @@ def main() -> int:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m bench.quality", description=__doc__)
     parser.add_argument("data", type=Path, help="the folder of a data set, such as ../shared/data/ml-100k")
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0 (default: 3)")
+    parser.add_argument("--seeds", type=int, help="how many seeds, from 0 (default: the row's)")
     parser.add_argument("--protocol", help="only the row of this protocol (default: all)")
     options = parser.parse_args()
     chosen = [row for row in rows() if row.data == options.data.name and options.protocol in (None, row.protocol)]
@@ -85,7 +86,7 @@ def main() -> int:
         return 2
     # Rows of both stages and of the first alone are of one run.
     for row in {row.result: row for row in chosen}.values():
-        _measure(row, options.data, options.seeds)
+        _measure(row, options.data, options.seeds or row.seeds)
     return 0
 
 

@@ -1,14 +1,15 @@
 """``python -m bench.rankers DATA``: every ranker of the recipes on one data set, behind the same encoder.
 
 For each: the quality of both stages on the test, how long it trains, how many parameters it has, and how long ONNX
-Runtime takes for one request of 500 candidates on one thread. ``build/quality/rankers.json`` has the result.
+Runtime takes for one request of 500 candidates on one thread. ``build/quality/rankers.json`` has the result, written
+after each ranker.
 """
 
 import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from statistics import fmean, median, pstdev
@@ -52,11 +53,15 @@ def main() -> int:
     recipe = Recipe.read(_RECIPES / f"{_BASE}.toml")
     dataset = load(options.data, recipe)
     split = evaluation_split(dataset, recipe.split)
-    runs = [_seed(recipe, dataset, split, seed, reporter) for seed in range(options.seeds)]
-    rankers = {name: _summary([run[name] for run in runs]) for name in runs[0]}
-    command = f"python -m bench.rankers {options.data.name} --seeds {options.seeds}"
-    result = {"data": options.data.name, "seeds": options.seeds, "rankers": rankers, "command": command}
-    write_json(RESULT, {**result, "machine": machine()})
+    name = options.data.resolve().name
+    command = f"python -m bench.rankers {name} --seeds {options.seeds}"
+    about = {"data": name, "seeds": options.seeds, "command": command, "machine": machine()}
+    runs: dict[str, list[Figures]] = {}
+    for seed in range(options.seeds):
+        for ranker, figures in _seed(recipe, dataset, split, seed, reporter):
+            runs.setdefault(ranker, []).append(figures)
+            found = {one: _summary(of_one) for one, of_one in runs.items()}
+            write_json(RESULT, {**about, "rankers": found, "runs": runs})
     return 0
 
 
@@ -67,16 +72,16 @@ def rankers() -> Mapping[str, Ranker]:
     return {one.name if one.experts == 1 else f"mmoe of {one.name}": one for one in found.values()}
 
 
-def _seed(recipe: Recipe, dataset: Dataset, split: Split, seed: int, reporter: Reporter) -> dict[str, Figures]:
+def _seed(
+    recipe: Recipe, dataset: Dataset, split: Split, seed: int, reporter: Reporter
+) -> Iterator[tuple[str, Figures]]:
     task = next_like_task(dataset, split)
     reporter.say(f"seed {seed}")
     trained = fit_encoder(dataset, split.encoder_end, recipe.encoder, seed, reporter, Validation.of(task))
     encoded = Encoded.of(trained.encoder, recipe.encoder.history)
-    found = {}
     for name, ranker in rankers().items():
         reporter.say(name)
-        found[name] = _ranker(encoded, task, split, replace(recipe, ranker=ranker), seed, reporter)
-    return found
+        yield name, _ranker(encoded, task, split, replace(recipe, ranker=ranker), seed, reporter)
 
 
 def _ranker(encoded: Encoded, task: Task, split: Split, recipe: Recipe, seed: int, reporter: Reporter) -> Figures:

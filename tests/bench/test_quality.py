@@ -1,13 +1,15 @@
-"""What the table of docs/quality.md is made of."""
+"""What the tables of docs/quality.md are made of."""
 
 import json
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from bench import quality
 from bench.quality import Row, rows
-from bench.quality_table import line
+from bench.quality_table import TABLES, line, with_table
 from trainer.evaluation.baselines import BASELINES
 from trainer.predictions import PREDICTIONS
 from trainer.protocols import PROTOCOLS
@@ -18,7 +20,7 @@ from trainer.recipe import Recipe
 def test_a_row_names_what_there_is(row: Row) -> None:
     """Proves that a measurement of hours does not end at a misspelt recipe, protocol or baseline."""
     assert row.protocol in {*PROTOCOLS, *PREDICTIONS}
-    assert not row.baseline or row.baseline in {*BASELINES, "retrieval"}
+    assert not row.baseline or row.baseline in {*BASELINES, "retrieval", "lightgbm"}
     assert len(row.must) == len(row.metrics)
     assert len(row.aim) in {0, len(row.metrics)}
     Recipe.read(Path("trainer") / "recipes" / f"{row.recipe}.toml")
@@ -47,6 +49,115 @@ def test_of_errors_less_is_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     row.result.write_text(json.dumps({"protocol": "rating", "figures": figures, **cost}))
     written = line(row, "")
     assert "| 0.9000 / 0.9000 ✓ | 0.9000 / 0.8000 ✗ | biases 0.9400 / 0.9300 |" in written
+
+
+def test_a_goal_is_asked_to_be_as_good_as_trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves the line of impressions: the figures of the ranker's goals, and multiples of LightGBM's, which is also the
+    best baseline.
+    """
+    monkeypatch.setattr(quality, "BUILD", tmp_path)
+    metrics = ("click/auc", "like/auc")
+    row = replace(_row(protocol="impressions", model="ranker", metrics=metrics, must=(1, 1)), baseline="lightgbm")
+    figures = {"ranker": _figures(metrics, (0.72, 0.90)), "lightgbm": _figures(metrics, (0.71, 0.91))}
+    cost = {"seeds": 2, "seconds": 4, "peak_rss_mb": 8, "command": "-"}
+    row.result.write_text(json.dumps({"protocol": "impressions", "figures": figures, **cost}))
+    assert line(row, "") == (
+        "| ml, impressions | click/auc / like/auc | 0.7200 ± 0.0010 / 0.9000 ± 0.0010 | 0.7100 / 0.9100 ✗ |  "
+        "| lightgbm 0.7100 / 0.9100 | 2, 2, 8 | `-` |"
+    )
+
+
+@pytest.mark.parametrize(("given", "seeds"), [([], "5"), (["--seeds", "1"], "1")])
+def test_a_row_has_the_seeds_it_asks_for(
+    given: list[str], seeds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proves it for a row of five where nobody says otherwise, and that the command kept is the one that was run."""
+    (tmp_path / "frappe").mkdir()
+    monkeypatch.setattr(quality, "BUILD", tmp_path)
+    monkeypatch.setattr("sys.argv", ["quality", str(tmp_path / "frappe"), *given])
+    ran = list[list[str]]()
+
+    def run(command: list[str], *, check: bool) -> None:
+        ran.append(command)
+        Path(command[-1]).write_text("{}")
+
+    monkeypatch.setattr("bench.quality.subprocess.run", run)
+    assert quality.main() == 0
+    assert [one[one.index("--seeds") + 1] for one in ran] == [seeds]
+    assert json.loads((tmp_path / "frappe-impressions.json").read_text())["command"].endswith(f"--seeds {seeds}")
+
+
+RANKERS = """before
+<!-- rankers: make quality-table -->
+
+| old head | |
+|---|---|
+| `din` | as it was |
+| `cnn` | as it was |
+
+<!-- end of rankers -->
+after"""
+
+
+def test_rankers_are_told_by_what_they_reach_and_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves the line of a ranker; one that lacks a seed, as after an interrupt, or was not measured keeps its own."""
+    monkeypatch.setattr(quality, "BUILD", tmp_path)
+    means = (0.12345, 61.4, 12345.0, 1234.5)
+    one = _figures(("ndcg@10", "cpu_seconds", "parameters", "microseconds"), means)
+    rankers = {"mmoe of din": one, "cnn": one}
+    result = {"rankers": rankers, "runs": {"mmoe of din": [{}, {}], "cnn": [{}]}, "seeds": 2, "command": "measure"}
+    (tmp_path / "rankers.json").write_text(json.dumps(result))
+    assert with_table(RANKERS, "rankers").splitlines()[3:] == [
+        "| ranker | nDCG@10 | training, CPU s | parameters | µs for 500 candidates | command |",
+        "|---|---|---|---|---|---|",
+        "| `din` | as it was |",
+        "| `cnn` | as it was |",
+        "| `mmoe of din` | 0.1235 ± 0.0010 | 61 | 12,345 | 1,234 | `measure` |",
+        "",
+        "<!-- end of rankers -->",
+        "after",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("trees", "cells"), [({"lightgbm": 0.7100}, "0.7100 | +0.0100"), ({}, " | ")], ids=["lightgbm", "without it"]
+)
+def test_several_goals_are_beside_each_alone(
+    trees: dict[str, float], cells: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proves the line of a goal, with and without LightGBM; goals that are values, or not measured yet, have none."""
+    monkeypatch.setattr(quality, "BUILD", tmp_path)
+    metrics = ("click/auc", "like/auc", "stars/rmse")
+    together = {name: _figures(metrics, (mean, mean, mean)) for name, mean in {"ranker": 0.72, **trees}.items()}
+    alone = {
+        "click": {"figures": {"ranker": _figures(("click/auc",), (0.725,))}},
+        "stars": {"figures": {"ranker": _figures(("stars/rmse",), (0.8,))}},
+    }
+    result = {"data": "ml", "together": {"figures": together}, "alone": alone, "command": "measure"}
+    (tmp_path / "goals-ml.json").write_text(json.dumps(result))
+    page = "<!-- goals: make quality-table -->\n<!-- end of goals -->"
+    assert [one for one in with_table(page, "goals").splitlines() if one.startswith("| ml")] == [
+        f"| ml, click | 0.7200 ± 0.0010 | 0.7250 ± 0.0010 | -0.0050 | {cells} | `measure` |"
+    ]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_what_was_not_measured_stays_as_it_is(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves, on the page itself, that without a result no table changes."""
+    monkeypatch.setattr(quality, "BUILD", tmp_path)
+    page = with_table((Path("docs") / "quality.md").read_text(encoding="utf-8"), name)
+    assert with_table(page, name) == page
+    assert page == (Path("docs") / "quality.md").read_text(encoding="utf-8")
+
+
+def test_a_page_without_the_place_is_refused() -> None:
+    """Proves that a table is not lost for a marker that somebody edited."""
+    with pytest.raises(ValueError, match="there is no <!-- goals: make quality-table -->"):
+        with_table("# Quality", "goals")
+
+
+def _figures(metrics: Sequence[str], means: Sequence[float]) -> dict[str, dict[str, float]]:
+    return {metric: {"mean": mean, "std": 0.001} for metric, mean in zip(metrics, means, strict=True)}
 
 
 def _row(
