@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from shortlist.bundle.manifest import IndexInfo, Manifest
 from trainer.attribution import Attribution, described_attributions
+from trainer.boosting import has_lightgbm
 from trainer.data import Dataset, load
 from trainer.encode import Encoded
 from trainer.errors import NotPublishedError
@@ -29,6 +30,7 @@ from trainer.fit import (
     Lists,
     baseline_lists,
     fit_retrieval,
+    fit_trees,
     fit_two_stage,
     lists_of_test,
     measure_two_stage,
@@ -151,6 +153,9 @@ def _evaluate_seed(
         split = Split(encoder_end=task.learn_end, ranker_end=task.known_end, end=task.dataset.counts.interactions)
         model = fit_two_stage(task.dataset, split, recipe, seed, reporter, Validation.of(task))
         lists, attribution = measure_two_stage(model, task, reporter)
+        if task.dataset.impressions is None and has_lightgbm(reporter):
+            trees = fit_trees(model, task.dataset, split, seed, reporter)
+            lists["lightgbm"] = lists_of_test(trees.scores, task)
         return model.encoded.vectors, lists, model.log, attribution
     trained = fit_retrieval(task, recipe, seed, reporter)
     encoded = Encoded.of(trained.encoder, recipe.encoder.history)

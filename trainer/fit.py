@@ -9,7 +9,7 @@ from trainer.attribution import Attribution, attribute
 from trainer.attribution.chain import DEPTH as RETRIEVED
 from trainer.data import Dataset
 from trainer.encode import Encoded
-from trainer.errors import DataError
+from trainer.errors import DataError, RecipeError
 from trainer.evaluation.baselines import baselines_for
 from trainer.evaluation.metrics import Rankings, depth_of, figures
 from trainer.evaluation.rankings import Scorer, rankings
@@ -18,8 +18,10 @@ from trainer.goals import goals_of, scales_of, served_goals
 from trainer.progress import Reporter
 from trainer.protocols import Task
 from trainer.protocols.next_like import CHOSEN_BY, METRICS, validation
+from trainer.rankers import Ranker
+from trainer.rankers.own import OwnTables
 from trainer.rates import rates_before
-from trainer.recipe import Recipe
+from trainer.recipe import LIKE, Goal, Recipe
 from trainer.statistics import item_tables
 from trainer.training.encoder import Trained, Validation
 from trainer.training.fit_encoder import fit_encoder
@@ -45,7 +47,17 @@ def fit_two_stage(
     """The encoder from the first slice, the ranker from the encoder's candidates on the second.
 
     What ``decides`` for the encoder is of the second slice, likes of it unless told.
+
+    Raises:
+        DataError: there are impressions, and none in the second slice.
+        RecipeError: there are impressions, and nothing says when they were shown.
     """
+    if dataset.impressions is not None and recipe.interactions.rows_in_order:
+        raise RecipeError(
+            "[interactions] rows_in_order: without times nothing says which impressions are of the ranker's slice, so "
+            "that both stages cannot be trained; give interactions and impressions a column of times, or measure the "
+            "ranker by itself with `evaluate --protocol impressions`, where [split] column says what is the test"
+        )
     decides = decides or Validation(
         queries=validation(dataset, split), metrics=METRICS, chosen_by=CHOSEN_BY, end=split.encoder_end
     )
@@ -64,7 +76,33 @@ def fit_ranker(
     end, as a served bundle has them up to the moment of training.
     """
     training = ranker_training(encoded, dataset, split, recipe, seed, reporter)
-    ranker, before = training.run(reporter), training.items
+    ranker = training.run(reporter)
+    return _both_stages(training, ranker.ranker, ranker.own, encoded, dataset, split, recipe)
+
+
+def fit_trees(model: TwoStage, dataset: Dataset, split: Split, seed: int, reporter: Reporter) -> TwoStage:
+    """The same with boosted trees in the ranker's place, given the same candidates; the extra `baselines` has what it
+    needs."""
+    from trainer.boosting.lists import fit_lists
+
+    # Trees do not learn numbers of each item and user.
+    recipe = replace(model.recipe, ranker=replace(model.recipe.ranker, embedding=0))
+    training = ranker_training(model.encoded, dataset, split, recipe, seed, reporter)
+    none = OwnTables.none(len(dataset.item_ids), len(dataset.user_ids))
+    both = _both_stages(training, fit_lists(training, reporter), none, model.encoded, dataset, split, recipe)
+    return replace(both, goals=served_goals({LIKE: Goal()}))
+
+
+def _both_stages(
+    training: RankerTraining,
+    ranker: Ranker,
+    own: OwnTables,
+    encoded: Encoded,
+    dataset: Dataset,
+    split: Split,
+    recipe: Recipe,
+) -> TwoStage:
+    before = training.items
     rates = rates_before(dataset, dataset.time_of(split.ranker_end))
     after = item_tables(dataset, split.ranker_end, recipe.statistics, encoded.vectors, encoded.inputs, rates)
     # The scale of the values is what the ranker has learnt with.
@@ -72,9 +110,9 @@ def fit_ranker(
     return TwoStage(
         recipe=recipe,
         encoded=encoded,
-        items=with_own(after, ranker.own),
-        ranker=ranker.ranker,
-        own=ranker.own,
+        items=with_own(after, own),
+        ranker=ranker,
+        own=own,
         rates=rates,
         goals=served_goals(training.goals),
         context=training.examples.inputs.context_columns,
@@ -92,13 +130,12 @@ def ranker_training(
         DataError: there are impressions, and none in the slice.
     """
     if dataset.impressions is not None:
-        shown = Shown(dataset=dataset, recipe=recipe, encoded=encoded)
-        rows = shown.impressions.between(dataset.time_of(split.encoder_end), dataset.time_of(split.ranker_end))
+        rows = dataset.impressions.between(dataset.time_of(split.encoder_end), dataset.time_of(split.ranker_end))
         if not len(rows):
             raise DataError("no impression is in the slice of the ranker; [split] ranker says how long that is")
         rows = evenly(rows, recipe.ranker.examples)
         reporter.say(f"{len(rows):,} impressions of the ranker's slice")
-        return shown.training(rows, rows[:0], seed)
+        return Shown(dataset=dataset, recipe=recipe, encoded=encoded, learn=rows).training(rows[:0], seed)
     before = item_tables(dataset, split.encoder_end, recipe.statistics, encoded.vectors, encoded.inputs)
     events = np.arange(split.encoder_end, split.ranker_end)
     events = evenly(events[dataset.position[events] >= 1], recipe.ranker.examples)

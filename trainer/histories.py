@@ -46,24 +46,20 @@ class Spans:
 
     @classmethod
     def whole(cls, dataset: Dataset, users: NDArray[np.int64], own: NDArray[np.int64]) -> Self:
-        """All items of each user, each once, where time is unknown; but for one that they had to do with a single time,
-        where ``own`` ``[n]`` says that this was it; -1 for none.
-        """
+        """All items of each user, each once, where time is unknown; but for the item ``own`` ``[n]``, -1 for none."""
         items = len(dataset.item_ids)
         owners = np.repeat(np.arange(len(dataset.user_ids)), np.diff(dataset.user_offsets))
-        pairs, first, counts = np.unique(
-            owners * items + dataset.histories.item_rows, return_index=True, return_counts=True
-        )
+        pairs, first = np.unique(owners * items + dataset.histories.item_rows, return_index=True)
         known = np.maximum(users, 0)
         at = np.minimum(np.searchsorted(pairs, known * items + own), len(pairs) - 1)
-        single = (users >= 0) & (own >= 0) & (pairs[at] == known * items + own) & (counts[at] == 1)
+        there = (users >= 0) & (own >= 0) & (pairs[at] == known * items + own)
         return cls(
             data=dataset.histories.at(first),
             starts=np.searchsorted(pairs, known * items),
             ends=np.where(
                 users >= 0, np.searchsorted(pairs, (known + 1) * items), np.searchsorted(pairs, known * items)
             ),
-            without=np.where(single, at, -1),
+            without=np.where(there, at, -1),
         )
 
     def __len__(self) -> int:

@@ -1,12 +1,12 @@
 """The ranker by itself, from what was shown."""
 
 from dataclasses import replace
-from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
 
 from shortlist.bundle.tables import ItemTables
+from trainer.boosting import has_lightgbm
 from trainer.data import Dataset
 from trainer.encode import Encoded
 from trainer.errors import RecipeError
@@ -25,11 +25,11 @@ from trainer.training.shown import Shown
 
 def impression_runs(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, reporter: Reporter) -> list[Figures]:
     """The figures of each seed, by the goals, of the ``ranker`` and where there is LightGBM of its trees."""
-    split, runs = impressions(dataset, recipe, data), list[Figures]()
+    split, runs, with_trees = impressions(dataset, recipe, data), list[Figures](), has_lightgbm(reporter)
     for seed in range(seeds):
         reporter.say(f"seed {seed}")
         run = RankerRun(dataset, split, recipe, seed, reporter)
-        trees = {"lightgbm": run.figures_of_trees(reporter)} if find_spec("lightgbm") else {}
+        trees = {"lightgbm": run.figures_of_trees(reporter)} if with_trees else {}
         runs.append({"ranker": run.figures(), **trees})
     return runs
 
@@ -37,18 +37,18 @@ def impression_runs(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, re
 class RankerRun:
     """One seed's training on impressions, which then foretells those of the test.
 
-    The first stage learns from what was done before the first impression that is learnt from; where the data has no
-    times there is none.
+    The first stage learns from what was done before the first impression; where the data has no times there is none.
     """
 
     def __init__(self, dataset: Dataset, split: ShownSplit, recipe: Recipe, seed: int, reporter: Reporter) -> None:
         self._split, self._length = split, recipe.ranker.history
         first = _encoder(dataset, split, recipe, seed, reporter)
-        self._shown = Shown(dataset=dataset, recipe=recipe, encoded=Encoded.of(first.encoder, recipe.encoder.history))
+        encoded = Encoded.of(first.encoder, recipe.encoder.history)
+        self._shown = Shown(dataset=dataset, recipe=recipe, encoded=encoded, learn=split.learn)
         reporter.say(f"ranker: {len(split.learn):,} impressions to learn from")
-        self._training = self._shown.training(split.learn, split.deciding, seed)
-        self.trained = self._training.run(reporter)
-        self.log = replace(self._training.log, encoder=first.curve)
+        self.training = self._shown.training(split.deciding, seed)
+        self.trained = self.training.run(reporter)
+        self.log = replace(self.training.log, encoder=first.curve)
 
     def figures(self) -> dict[str, float]:
         """Those of the test, whose counts end where it begins."""
@@ -57,10 +57,11 @@ class RankerRun:
         return figures_of_impressions(columns[:, 0], examples.shown)
 
     def figures_of_trees(self, reporter: Reporter) -> dict[str, float]:
-        """Those of boosted trees that are given the same, but for what the ranker learns of each item and user."""
-        from trainer.boosting import columns_of_trees  # an extra has what it needs
+        """Those of boosted trees that are given the same, and where the ranker learns numbers of each item and user,
+        which these are."""
+        from trainer.boosting.impressions import columns_of_trees  # an extra has what it needs
 
-        training, (tested, items) = self._training, self.test()
+        training, (tested, items) = self.training, self.test()
         columns = training.examples.inputs.context_columns
         sizes = self._shown.sizes(training.sizes.goals, columns, training.items, own=0)
         said = columns_of_trees(training, sizes, tested, items, reporter)
@@ -68,7 +69,7 @@ class RankerRun:
 
     def test(self) -> tuple[ImpressionExamples, ItemTables]:
         """The test's impressions, and the tables as they are when it begins."""
-        rows, training = self._split.test, self._training
+        rows, training = self._split.test, self.training
         items = self._shown.tables(int(self._shown.impressions.times[rows[0]]))
         # The scale of the values is what the ranker has learnt with.
         items = replace(items, value_mean=training.items.value_mean, value_std=training.items.value_std)
@@ -76,8 +77,11 @@ class RankerRun:
 
 
 def _encoder(dataset: Dataset, split: ShownSplit, recipe: Recipe, seed: int, reporter: Reporter) -> Trained:
+    """What decides on its epoch was done before the test begins, whatever the order of the parts."""
     assert dataset.impressions is not None
-    end, last = (dataset.until(int(dataset.impressions.times[split.learn[place]])) for place in (0, -1))
+    times, parts = dataset.impressions.times, (split.learn, split.deciding, split.test)
+    end = dataset.until(min(int(times[rows[0]]) for rows in parts if len(rows)))
+    last = dataset.until(min(int(times[split.learn[-1]]), int(times[split.test[0]])))
     if not end and recipe.encoder.name != "none":
         raise RecipeError("[encoder] name: must be none; nothing was done before the first impression")
     known, decides = targets(dataset, end, last), None

@@ -263,3 +263,16 @@ def test_a_bundle_is_not_read_back_over_other_items(exported: Path, planted: Dat
     events = replace(planted, event_names=("buy", "view"))
     with pytest.raises(DataError, match=r"other kinds of events than those of .*; fit again"):
         load_two_stage(exported, events, end=1680)
+
+
+def test_a_bundle_is_not_read_back_over_data_with_other_goals(
+    fitted: TwoStage, planted: Dataset, tmp_path: Path
+) -> None:
+    """Proves, of a recipe without goals, that a column of values that has come or gone since is told of."""
+    recipe, none = replace(fitted.recipe, goals={}), np.full_like(planted.values, np.nan)
+    valued = export_bundle(replace(fitted, recipe=recipe), planted, FIGURES, tmp_path)
+    with pytest.raises(DataError, match=r"predicts like and value, .* of like: .* have no values any more"):
+        load_two_stage(valued, replace(planted, values=none), end=1680)
+    replace(Manifest.read(valued), goals=fitted.goals[:1]).write(valued)
+    with pytest.raises(DataError, match=r"predicts like, .* of like and value: .* have values now"):
+        load_two_stage(valued, planted, end=1680)

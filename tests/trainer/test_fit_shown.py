@@ -11,9 +11,11 @@ from shortlist.bundle.store import BundleStore
 from tests.trainer.test_ranker_run import BEGIN, RECIPE, tables, write
 from trainer.__main__ import main
 from trainer.data import load
+from trainer.evaluation.split import evaluation_split, final_split
 from trainer.export.checkpoint import load_two_stage
 from trainer.histories import histories_before
 from trainer.recipe import Recipe
+from trainer.report import REPORT
 from trainer.statistics import STATISTICS
 
 FIT = (
@@ -96,3 +98,38 @@ def test_impressions_of_another_time_are_refused(
     given = ["--recipe", tmp_path / "recipe.toml", "--data", tmp_path, "--out", tmp_path / "bundles"]
     assert main(["fit", *map(str, given)]) == 2
     assert "no impression is in the slice of the ranker" in capsys.readouterr().err
+
+
+def test_without_times_both_stages_are_refused(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Proves that it is told before any training what is missing, and what can be done without it."""
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text(f"[interactions]\nrows_in_order = true\n{FIT}")
+    assert main(["fit", "--recipe", str(recipe), "--data", str(folder), "--out", str(tmp_path / "bundles")]) == 2
+    told = capsys.readouterr().err
+    assert "[interactions] rows_in_order: without times nothing says which impressions are" in told
+    assert "`evaluate --protocol impressions`" in told
+    assert "epoch" not in told
+
+
+def test_what_was_shown_and_done_in_one_second_is_of_one_slice(folder: Path, tmp_path: Path) -> None:
+    """Proves, where a second has many events, that no slice begins within one: its impressions are of the later slice,
+    and the earlier would know what came of them."""
+    frames = {name: pl.read_parquet(folder / f"{name}.parquet") for name in ("impressions", "interactions", "items")}
+    for name in ("impressions", "interactions"):
+        frames[name] = frames[name].with_columns(pl.col("timestamp") // 100)
+    recipe = write(tmp_path, frames, FIT)
+    dataset = load(tmp_path, recipe)
+    split, final = evaluation_split(dataset, recipe.split), final_split(dataset, recipe.split)
+    for border, share in ((split.encoder_end, 0.5), (split.ranker_end, 0.9), (final.encoder_end, 0.6)):
+        assert dataset.times[border - 1] < dataset.times[border]
+        assert dataset.times[border] == dataset.times[round(share * len(dataset.times))]
+    assert final.ranker_end == len(dataset.times)
+
+
+def test_the_page_says_of_which_metric_the_importance_is(folder: Path) -> None:
+    """Proves that it is not that of lists, which a ranker of what was shown is not judged by."""
+    page = (BundleStore(folder / "bundles").current() / REPORT).read_text()
+    assert "mean AUC lost when it is shuffled" in page
+    assert "nDCG@10 lost when it is shuffled" not in page

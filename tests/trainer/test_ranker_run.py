@@ -1,9 +1,11 @@
 """A ranker by itself, on planted impressions whose right answer is known."""
 
 import json
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import polars as pl
@@ -15,9 +17,11 @@ from trainer.data import Dataset, load
 from trainer.errors import DataError, RecipeError
 from trainer.progress import Reporter
 from trainer.protocols.impressions import impressions
-from trainer.ranker_run import RankerRun
+from trainer.ranker_run import RankerRun, impression_runs
 from trainer.recipe import Recipe
+from trainer.statistics import STATISTICS
 
+T = TypeVar("T")
 USERS, ITEMS, GENRES, SHOWN, BEGIN = 40, 24, 4, 4000, 10_000
 RECIPE = """
 [impressions]
@@ -184,8 +188,24 @@ TIMELESS = RECIPE.replace('name = "gfcf"', 'name = "none"').replace(
 
 
 def test_without_times_an_impression_does_not_see_what_came_of_it(tmp_path: Path, reporter: Reporter) -> None:
-    """Proves that an item clicked once is not in the history of its own impression, and that coins stay coins: with
-    the click in it, the history would say the label."""
+    """Proves that coins stay coins: with the click in the history of its own impression, that would say the label."""
+    _assert_coins(tmp_path, reporter, ["train"])
+
+
+def test_without_times_no_part_sees_what_came_of_it(tmp_path: Path, reporter: Reporter) -> None:
+    """Proves the same where interactions hold what came of the impressions that decide and of the test."""
+    run = _assert_coins(tmp_path, reporter, ["train", "validation", "test"])
+    examples, items = run.test()
+    training = run.training.examples.inputs
+    assert not items.features[:, len(STATISTICS) :][:, :3].any()
+    for inputs in (examples.inputs, training):
+        assert inputs.counted is not None
+        assert (inputs.counted == inputs.counted[0]).all()
+        assert not inputs.user_rates.any()
+        assert not inputs.candidates.transitions.any()
+
+
+def _assert_coins(tmp_path: Path, reporter: Reporter, parts: list[str]) -> RankerRun:
     random = np.random.default_rng(4)
     frames = dict(tables(random, biased=False))
     toss = random.integers(0, 2, SHOWN)
@@ -195,11 +215,67 @@ def test_without_times_an_impression_does_not_see_what_came_of_it(tmp_path: Path
         user_id=pl.Series([f"u{user:02}" for user in pairs[:, 0]]),
         item_id=pl.Series([f"i{item:02}" for item in pairs[:, 1]]),
     )
-    learnt = (frames["impressions"]["part"] == "train") & (frames["impressions"]["clicked"] == 1)
-    frames["interactions"] = frames["impressions"].filter(learnt).select("user_id", "item_id")
+    clicked = pl.col("part").is_in(parts) & (pl.col("clicked") == 1)
+    frames["interactions"] = frames["impressions"].filter(clicked).select("user_id", "item_id")
     recipe = write(tmp_path, frames, TIMELESS)
     run = run_of(tmp_path, recipe, reporter)
     assert abs(run.figures()["click/auc"] - 0.5) < 0.07
+    assert abs(max(line["auc"] for line in run.log.ranker) - 0.5) < 0.1
+    return run
+
+
+def _few(folder: Path, clicked: list[int | None]) -> Recipe:
+    """Eight impressions without times and the recipe of their one goal; interactions are those clicked, and one more,
+    of another user."""
+    shown = pl.DataFrame(
+        {
+            "user_id": ["u"] * 7 + ["v"],
+            "item_id": ["a", "a", "b", "b", "b", "c", "c", "a"],
+            "clicked": clicked,
+            "part": ["train", "train", "train", "train", "test", "train", "test", "validation"],
+        }
+    )
+    stars = '[goals.stars]\nkind = "value"\ncolumn = "stars"\nweight = 0.1\n'
+    text = TIMELESS.replace(stars, "").replace('categorical = ["device"]\nposition = "position"\n', "")
+    items = pl.DataFrame({"item_id": ["a", "b", "c"], "genre": ["x", "y", "z"]})
+    clicks = shown.filter(pl.col("clicked") == 1).select("user_id", "item_id")
+    interactions = pl.concat([clicks, pl.DataFrame({"user_id": ["v"], "item_id": ["a"]})])
+    return write(folder, {"impressions": shown, "interactions": interactions, "items": items}, text)
+
+
+def test_without_times_an_item_is_known_by_another_impression_that_is_learnt_from(
+    tmp_path: Path, reporter: Reporter
+) -> None:
+    """Proves which impressions of one user have their item in their history: neither its own click puts it there nor
+    one of the test, and a click that is learnt from does for all but itself."""
+    recipe = _few(tmp_path, [1, 0, 1, 1, 0, 0, 1, 1])
+    run = run_of(tmp_path, recipe, reporter)
+    learnt, tested = run.training.examples.inputs.histories, run.test()[0].inputs.histories
+    assert [sorted(one.rows.tolist()) for one in learnt.listed(np.arange(6))] == [
+        [1, 2],
+        [0, 1, 2],
+        [0, 1, 2],
+        [0, 1, 2],
+        [0, 1],
+        [],
+    ]
+    assert [sorted(one.rows.tolist()) for one in tested.listed(np.arange(2))] == [[0, 1, 2], [0, 1]]
+
+
+def test_too_little_to_learn_from_is_refused(tmp_path: Path, reporter: Reporter) -> None:
+    """Proves the messages where a part, or all but one of what is learnt from, has nothing observed."""
+    recipe = _few(tmp_path, [1, 0, 1, 1, 0, 0, 1, None])
+    with pytest.raises(DataError, match=r"no impression of the validation part has .* to choose its epoch by; fill"):
+        run_of(tmp_path, recipe, reporter)
+    recipe = _few(tmp_path, [None, None, None, None, 0, None, 1, 1])
+    with pytest.raises(DataError, match=r"no impression of the train part has .* to learn from; fill"):
+        run_of(tmp_path, recipe, reporter)
+    recipe = _few(tmp_path, [1, None, None, None, 0, None, 1, 1])
+    split = impressions(dataset := load(tmp_path, recipe), recipe, tmp_path)
+    with pytest.raises(
+        DataError, match=r"of 5 examples, the ranker can learn from 1, and needs two .*\[split\] ranker"
+    ):
+        RankerRun(dataset, replace(split, deciding=split.deciding[:0]), recipe, 0, reporter)
 
 
 def test_the_command_reports_mean_and_spread(planted: Path, tmp_path: Path) -> None:
@@ -216,6 +292,63 @@ def test_the_command_reports_mean_and_spread(planted: Path, tmp_path: Path) -> N
     runs = [one["ranker"]["click/auc"] for one in written["runs"]]
     assert written["figures"]["ranker"]["click/auc"]["mean"] == pytest.approx(np.mean(runs))
     assert written["figures"]["ranker"]["click/auc"]["std"] == pytest.approx(np.std(runs))
+
+
+def test_the_first_stage_sees_nothing_of_the_test_where_parts_are_not_by_time(
+    planted: Path, reporter: Reporter, tmp_path: Path
+) -> None:
+    """Proves that what was done since the test began does not choose the encoder's epoch: all of it is left out, and
+    every figure of its epochs is as it was."""
+    frames = {name: pl.read_parquet(planted / f"{name}.parquet") for name in ("impressions", "interactions", "items")}
+    parts = np.random.default_rng(5).choice(["train", "test"], SHOWN)
+    parts[: SHOWN // 4], parts[SHOWN // 4] = "train", "test"
+    shown = frames["impressions"] = frames["impressions"].with_columns(part=pl.Series(parts))
+    early = pl.col("timestamp") < BEGIN + SHOWN // 4
+    clicks = shown.filter(pl.col("clicked") == 1).select("user_id", "item_id", "timestamp")
+    frames["interactions"] = pl.concat([frames["interactions"], clicks], how="vertical_relaxed")
+    text = RECIPE.replace("epochs = 5", "epochs = 1")
+    logs = []
+    for interactions in (frames["interactions"], frames["interactions"].filter(early)):
+        recipe = write(tmp_path, {**frames, "interactions": interactions}, text)
+        logs.append(run_of(tmp_path, recipe, reporter).log.encoder)
+    assert 0 < logs[0][0]["ndcg@10"] < 1
+    assert logs[0] == logs[1]
+
+
+class _Heard:
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        """See Reporter."""
+        self.said.append(text)
+
+    def track(self, items: Sequence[T], name: str) -> Iterator[T]:
+        """See Reporter."""
+        yield from items
+
+
+@pytest.mark.parametrize(
+    ("raised", "told"),
+    [
+        ("ModuleNotFoundError('no lightgbm')", "install the extra baselines"),
+        ("OSError('libgomp.so.1: cannot open')", "libgomp.so.1: cannot open; install OpenMP's runtime, libgomp1"),
+    ],
+)
+def test_trees_that_cannot_be_loaded_are_told_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: str, told: str
+) -> None:
+    """Proves, of a LightGBM that is not there, and of one without the library it needs, that the ranker is measured by
+    itself and that it is said what to install."""
+    (tmp_path / "lightgbm.py").write_text(f"raise {raised}")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.delitem(sys.modules, "lightgbm", raising=False)
+    recipe, reporter = _few(tmp_path, [1, 0, 1, 1, 0, 0, 1, 1]), _Heard()
+    [figures] = impression_runs(load(tmp_path, recipe), recipe, tmp_path, 1, reporter)
+    assert list(figures) == ["ranker"]
+    assert any(told in text for text in reporter.said)
 
 
 @pytest.fixture

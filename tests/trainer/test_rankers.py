@@ -19,13 +19,14 @@ from trainer.evaluation.split import Split, held_out_events
 from trainer.export.bundle import user_tables
 from trainer.export.onnx_files import SIZES, export_ranker
 from trainer.fit import evaluate_two_stage, fit_ranker, fit_two_stage, ranker_training
+from trainer.goals import scales_of
 from trainer.histories import histories_before
 from trainer.progress import Reporter
 from trainer.protocols.next_like import next_like_task
 from trainer.rankers import BODIES, RankerSizes, View, build_ranker
 from trainer.rankers.base import COUNTS, KNOWN, width_of
 from trainer.rankers.ntn_mlp import NtnMlp
-from trainer.recipe import Recipe
+from trainer.recipe import Goal, Recipe
 from trainer.training.ranker import RankerFit
 from trainer.training.retrieved_examples import RetrievedExamples
 from trainer.two_stage import Retrieval, TwoStage, retrieve, tensors
@@ -365,3 +366,22 @@ def test_the_validation_counts_what_retrieval_missed(
     expected = (examples.chosen[late] >= 0)[examples.likes[late]].mean()
     assert 0.1 < expected < 0.9
     assert training.curve[0]["ndcg@10"] == pytest.approx(expected)
+
+
+@pytest.mark.parametrize(("power", "first"), [(None, False), (1.0, True)])
+def test_the_validation_is_of_the_order_that_is_served(
+    fitted: TwoStage, planted: Dataset, split: Split, power: float | None, first: bool
+) -> None:
+    """Proves that what is best by the product of the goals and not by the first of them is first where that is the
+    order, and else last."""
+    events = held_out_events(planted, split)
+    goals = {"like": Goal(power=power), "value": Goal(kind="value", power=power)}
+    examples = RetrievedExamples.of(planted, fitted.encoded, fitted.items, events, 40, goals)
+
+    def columns(places: Rows) -> NDArray[np.float32]:
+        chosen = np.arange(40) == examples.chosen[places][:, None]
+        return np.stack([np.where(chosen, -0.1, 0.0), np.where(chosen, 5.0, 1.0)], axis=2).astype(np.float32)
+
+    found = examples.figures(columns, examples.usable, scales_of(goals, examples.targets))["ndcg@10"]
+    late = examples.chosen[examples.usable[0] :]
+    assert found == pytest.approx((late >= 0).mean() if first else 0.0)

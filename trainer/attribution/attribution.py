@@ -8,10 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.bundle.tables import ItemTables
-from shortlist.inference.order import Order
 from trainer.attribution.chain import Chain, chain
 from trainer.attribution.goals import GoalFigures, figures_of_goals
-from trainer.attribution.importance import Judged, importance
+from trainer.attribution.importance import importance
 from trainer.data import Dataset
 from trainer.evaluation.metrics import Rankings
 from trainer.evaluation.split import evenly
@@ -28,19 +27,20 @@ from trainer.two_stage import TwoStage
 _MOST_EVENTS = 2000
 # How many candidates are looked at of a sample in all.
 _CANDIDATES = 400_000
-Examples = tuple[RankerExamples, RankerExamples, Judged]
-"""Those that the goals are judged on, those that the order is, and what of a ranker's columns these look at."""
+Examples = tuple[RankerExamples, RankerExamples]
+"""Those that the goals are judged on, and those that the order is."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Attribution:
-    """The ``chain`` from the catalogue to the order, each goal that is an event, and what nDCG@10 the order loses
-    without a group of features, ``importance``; of a ranker of what was shown it is the mean AUC that is lost.
+    """The ``chain`` from the catalogue to the order, each goal that is an event, and what of the metric
+    ``importance_of`` the ranker loses without a group of features, ``importance``.
     """
 
     chain: Chain
     goals: dict[str, GoalFigures]
     importance: dict[str, float]
+    importance_of: str
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
@@ -48,6 +48,7 @@ class Attribution:
             **self.chain.plain(),
             "goals": {name: figures.plain() for name, figures in self.goals.items()},
             "importance": self.importance,
+            "importance_of": self.importance_of,
         }
 
 
@@ -60,9 +61,9 @@ def attribute(model: TwoStage, task: Task, retrieved: Rankings, ranked: Rankings
     trained, items = _trained(model), _without_own(model.items, model.own.width)
     data, length, goals = task.dataset, model.recipe.ranker.history, model.ranker.sizes.goals
     added = chain(model, task, retrieved, ranked, reporter)
-    of_goals, of_order, judged = (_of_retrieved if data.impressions is None else _of_shown)(model, items, task)
+    of_goals, of_order = (_of_retrieved if data.impressions is None else _of_shown)(model, items, task)
     if not len(of_goals.targets):
-        return Attribution(chain=added, goals={}, importance={})
+        return Attribution(chain=added, goals={}, importance={}, importance_of=of_order.chosen_by)
 
     def columns(asked: NDArray[np.int64]) -> NDArray[np.float32]:
         return trained.predict(of_goals.inputs, asked, items, length)
@@ -71,27 +72,28 @@ def attribute(model: TwoStage, task: Task, retrieved: Rankings, ranked: Rankings
     return Attribution(
         chain=added,
         goals=figures_of_goals(outcomes, model.log.calibrations),
-        importance=importance(of_order, trained, items, length, judged, reporter),
+        importance=importance(of_order, trained, items, length, reporter),
+        importance_of=of_order.chosen_by,
     )
 
 
 def _of_retrieved(model: TwoStage, items: ItemTables, task: Task) -> Examples:
-    data, order = task.dataset, Order.of(model.goals)
+    data = task.dataset
     after = np.arange(task.known_end, len(data.times))
     of_goals = _examples(model, items, data, after[data.position[after] >= 1])
     wanted = [data.user_events[slice(*span)] for span in task.test.targets]
     of_order = _examples(model, items, data, np.sort(np.concatenate(wanted)))
     of_order = replace(of_order, likes=np.ones_like(of_order.likes))
-    return of_goals, of_order, lambda said: order.keys(said)[..., None]
+    return of_goals, of_order
 
 
 def _of_shown(model: TwoStage, items: ItemTables, task: Task) -> Examples:
-    """A sample of what was shown in the time of the test, by the mean AUC."""
+    """A sample of what was shown in the time of the test."""
     shown = Shown(dataset=task.dataset, recipe=model.recipe, encoded=model.encoded)
     rows = np.arange(shown.impressions.until(task.dataset.time_of(task.known_end)), len(shown.impressions))
     rows = evenly(rows, _MOST_EVENTS)
     examples = shown.later(rows, items, model.context)
-    return examples, examples, lambda said: said
+    return examples, examples
 
 
 def described_attributions(runs: Sequence[Attribution]) -> dict[str, Any]:

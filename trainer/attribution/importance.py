@@ -5,7 +5,7 @@ says nothing of its example. What describes a candidate is shuffled between the 
 of a list are the same in every other.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 import torch
@@ -22,8 +22,6 @@ from trainer.training.ranker_examples import RankerExamples
 
 Group = Mapping[str, slice]
 """By the name of an input, which of its last columns."""
-Judged = Callable[[NDArray[np.float32]], NDArray[np.floating]]
-"""From a ranker's columns ``[n, C, G]`` to those that the examples' figure is of."""
 _ALL = slice(None)
 _OF_CANDIDATE = "candidate_"
 # How many candidates are ranked at once.
@@ -56,18 +54,17 @@ def importance(
     trained: TrainedRanker,
     items: ItemTables,
     length: int,
-    judged: Judged,
     reporter: Reporter,
 ) -> dict[str, float]:
-    """What of the examples' figure is lost when a group is shuffled, for each group, the most important first.
+    """What of the figure that the examples are ``chosen_by`` is lost when a group is shuffled, for each group, the most
+    important first.
 
-    The figure is of the columns that are ``judged``, such as that which makes the order. ``items`` are without the
-    ranker's own columns; ``length`` is that of its histories.
+    ``items`` are without the ranker's own columns; ``length`` is that of its histories.
     """
     places, groups, scales = examples.usable, groups_of(trained.ranker.sizes), trained.ranker.sizes.goals
     if not len(places):
         return {}
-    said = _said(examples, trained, items, length, groups, judged, reporter)
+    said = _said(examples, trained, items, length, groups, reporter)
 
     def figure(columns: NDArray[np.float32]) -> float:
         return examples.figures(lambda asked: columns[np.searchsorted(places, asked)], places, scales)[
@@ -86,10 +83,9 @@ def _said(
     items: ItemTables,
     length: int,
     groups: Mapping[str, Group],
-    judged: Judged,
     reporter: Reporter,
 ) -> dict[str, NDArray[np.float32]]:
-    """What is judged of the usable examples with each group shuffled, and with none of them."""
+    """What is said of the usable examples with each group shuffled, and with none of them."""
     places, random = examples.usable, np.random.default_rng(0)
     others = random.permutation(places)
     size = max(1, _TOGETHER // examples.inputs.candidates.rows.shape[1])
@@ -99,10 +95,9 @@ def _said(
         known = np.ones(len(batch), dtype=np.bool_)
         inputs, other = (examples.inputs.at(one, items, length, known, trained.columns) for one in (batch, shuffled))
         other = _candidates_shuffled(other, random)
-        said[""].append(judged(trained.ranker(**inputs).numpy()).astype(np.float32))
+        said[""].append(trained.ranker(**inputs).numpy())
         for name, group in groups.items():
-            columns = trained.ranker(**_exchanged(inputs, other, group)).numpy()
-            said[name].append(judged(columns).astype(np.float32))
+            said[name].append(trained.ranker(**_exchanged(inputs, other, group)).numpy())
     return {name: np.concatenate(parts) for name, parts in said.items()}
 
 

@@ -17,6 +17,8 @@ class Split:
     """Ends of the slices, as positions in the events in time order.
 
     The encoder learns from ``[0, encoder_end)``, the ranker from ``[encoder_end, ranker_end)``, the rest tests both.
+    Where there are impressions, whose slices are by time, a slice begins with the first event of a second: what was
+    shown in that second and what came of it are then of one slice.
     """
 
     encoder_end: int
@@ -28,7 +30,9 @@ def evaluation_split(dataset: Dataset, recipe: SplitRecipe) -> Split:
     """The split that the offline figures are measured on."""
     end = dataset.counts.interactions
     split = Split(
-        encoder_end=round(end * (1 - recipe.test - recipe.ranker)), ranker_end=round(end * (1 - recipe.test)), end=end
+        encoder_end=_border(dataset, 1 - recipe.test - recipe.ranker),
+        ranker_end=_border(dataset, 1 - recipe.test),
+        end=end,
     )
     slices = {"ranker": targets(dataset, split.encoder_end, split.ranker_end), "test": held_out_events(dataset, split)}
     for name, events in slices.items():
@@ -43,7 +47,12 @@ def evaluation_split(dataset: Dataset, recipe: SplitRecipe) -> Split:
 def final_split(dataset: Dataset, recipe: SplitRecipe) -> Split:
     """The same slices moved to the end of the data: the test's events train the ranker, the ranker's the encoder."""
     end = dataset.counts.interactions
-    return Split(encoder_end=round(end * (1 - recipe.ranker)), ranker_end=end, end=end)
+    return Split(encoder_end=_border(dataset, 1 - recipe.ranker), ranker_end=end, end=end)
+
+
+def _border(dataset: Dataset, share: float) -> int:
+    event = round(dataset.counts.interactions * share)
+    return event if dataset.impressions is None else dataset.until(dataset.time_of(event))
 
 
 def targets(dataset: Dataset, start: int, end: int) -> NDArray[np.int64]:

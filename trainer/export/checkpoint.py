@@ -22,7 +22,7 @@ from trainer.rankers import build_ranker
 from trainer.rankers.base import KNOWN, named
 from trainer.rankers.own import OwnTables
 from trainer.rates import rates_before
-from trainer.recipe import Recipe
+from trainer.recipe import VALUE, Recipe
 from trainer.statistics import STATISTICS, item_tables
 from trainer.training.encoder import encoder_sizes
 from trainer.training.ranker import ranker_sizes, with_own
@@ -59,12 +59,13 @@ def load_two_stage(directory: Path, dataset: Dataset, end: int) -> TwoStage:
     """The models of a bundle, over tables counted from the events before ``end``.
 
     Raises:
-        DataError: the data has other items, features or kinds of events than the bundle was trained on.
+        DataError: the data has other items, features, kinds of events or goals than the bundle was trained on.
     """
     manifest = Manifest.read(directory)
     manifest.verify(directory)
     recipe = Recipe.of(manifest.recipe)
     _check_same_data(directory, manifest, dataset)
+    _check_same_goals(directory, manifest, tuple(goals_of(recipe, dataset)))
     with np.load(directory / CHECKPOINT, allow_pickle=False) as weights:
         sizes = encoder_sizes(dataset, end)
         # An encoder that buckets values keeps the edges it was trained with; newer data has others.
@@ -120,3 +121,12 @@ def _check_same_data(directory: Path, manifest: Manifest, dataset: Dataset) -> N
         raise DataError(f"the tables give other features than those of {directory.name}; fit again")
     if manifest.event_names != dataset.event_names:
         raise DataError(f"the data has other kinds of events than those of {directory.name}; fit again")
+
+
+def _check_same_goals(directory: Path, manifest: Manifest, goals: tuple[str, ...]) -> None:
+    if goals != manifest.heads:
+        since = "have values now, which they had not" if VALUE in goals else "have no values any more"
+        raise DataError(
+            f"the ranker of {directory.name} predicts {' and '.join(manifest.heads)}, and the data is for one of "
+            f"{' and '.join(goals)}: its interactions {since}; export with values as they were, or fit again"
+        )

@@ -8,8 +8,17 @@ _MODELS = {
     "contentknn": "nearest by content",
     "retrieval": "retrieval",
     "two_stage": "both stages",
+    "lightgbm": "LightGBM in the ranker's place",
 }
-_METRICS = {"ndcg": "nDCG", "hr": "HR", "mrr": "MRR", "recall_min": "recall (min)", "gini": "Gini"}
+_METRICS = {
+    "ndcg": "nDCG",
+    "hr": "HR",
+    "mrr": "MRR",
+    "recall_min": "recall (min)",
+    "gini": "Gini",
+    "auc": "mean AUC",
+    "-rmse": "negative RMSE",
+}
 
 
 def model_label(name: str) -> str:
@@ -19,7 +28,7 @@ def model_label(name: str) -> str:
 
 def model_colour(name: str) -> int:
     """The place of its colour in the page's style, the same in every chart."""
-    return list(_MODELS).index(name) if name in _MODELS else len(_MODELS)
+    return list(_MODELS).index(name) if name in _MODELS else len(_MODELS) - 1
 
 
 def metric_label(name: str) -> str:

@@ -7,6 +7,7 @@ import numpy as np
 from trainer.attribution import Attribution, Chain, GoalFigures
 from trainer.attribution.chain import LARGEST_CATALOGUE
 from trainer.report import charts, html
+from trainer.report.names import metric_label
 from trainer.report.sections import figure_cell
 
 _MOST_GROUPS = 25
@@ -80,9 +81,8 @@ def _importance(runs: Sequence[Attribution]) -> str:
     means = {name: np.array([run.importance.get(name, 0.0) for run in runs]) for name in runs[0].importance}
     names = sorted(means, key=lambda name: -float(means[name].mean()))
     shown, left = names[:_MOST_GROUPS], len(names) - _MOST_GROUPS
-    chart = charts.by_name(
-        {name: means[name] for name in shown}, "nDCG@10 lost when it is shuffled between the examples"
-    )
+    lost = f"{metric_label(runs[0].importance_of)} lost when it is shuffled between the examples"
+    chart = charts.by_name({name: means[name] for name in shown}, lost)
     more = f'<p class="dim">{left} more matter less.</p>' if left > 0 else ""
     return html.wide(chart) + more
 

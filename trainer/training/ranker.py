@@ -13,6 +13,7 @@ from torch import Tensor
 
 from shortlist.bundle.tables import ItemTables
 from trainer.data import Dataset
+from trainer.errors import DataError
 from trainer.evaluation.rankings import BATCH, batches
 from trainer.evaluation.split import evenly
 from trainer.goals import Goals
@@ -68,6 +69,9 @@ class RankerTraining:
 
     The epoch is chosen by the examples at the places ``deciding``, which are then not learnt from, or without them by
     the latest fifth, and then what is learnt is learnt anew from all.
+
+    Raises:
+        DataError: there is nothing to learn from, or nothing that decides.
     """
 
     def __init__(
@@ -90,6 +94,7 @@ class RankerTraining:
         self.given = deciding is not None
         if deciding is not None:
             self.early, self.late = np.setdiff1d(self._usable, deciding), np.intersect1d(self._usable, deciding)
+        self._refuse_too_few()
         self.curve: list[dict[str, float]] = []
         """The loss and the validation's figures of each epoch that was tried."""
         self.calibrations: dict[str, Calibration] = {}
@@ -108,6 +113,20 @@ class RankerTraining:
         trained = best if self.given else self._anew(epochs, reporter)
         calibrate(trained.ranker, self.calibrations)
         return trained
+
+    def _refuse_too_few(self) -> None:
+        if self.given and not (len(self.early) and len(self.late)):
+            part, purpose = ("validation", "choose its epoch by") if len(self.early) else ("train", "learn from")
+            raise DataError(
+                f"no impression of the {part} part has anything in the column of a goal, and the ranker needs some to "
+                f"{purpose}; fill the column, or split otherwise"
+            )
+        if not len(self.early):
+            raise DataError(
+                f"of {len(self.examples.targets):,} examples, the ranker can learn from {len(self._usable)}, and needs "
+                "two at least: give it more data or a longer slice, [split] ranker; where nobody logged what was shown "
+                "also more candidates, [ranker] candidates, and else something in the columns of the goals"
+            )
 
     @property
     def log(self) -> TrainingLog:

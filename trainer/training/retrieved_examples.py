@@ -11,13 +11,14 @@ from torch import Tensor
 from shortlist.bundle.tables import ItemTables
 from shortlist.bundle.transitions import FEATURE_COUNT
 from shortlist.inference.model_inputs import CandidateLists
+from shortlist.inference.order import Order
 from trainer.data import Dataset
 from trainer.data.context import Context
 from trainer.encode import Encoded
 from trainer.evaluation.classification import Outcomes
 from trainer.evaluation.metrics import report
 from trainer.evaluation.rankings import batches
-from trainer.goals import Goals, targets_of_events
+from trainer.goals import Goals, served_goals, targets_of_events
 from trainer.histories import Spans, histories_before
 from trainer.rankers.base import GoalScale
 from trainer.training import losses
@@ -32,11 +33,12 @@ class RetrievedExamples(RankerExamples):
     """Events and the candidates that retrieval would have offered just before them.
 
     ``chosen`` ``[n]`` is the place of the event's item among its candidates, -1 where retrieval missed it; ``likes``
-    ``[n]`` says which events a list is judged by.
+    ``[n]`` says which events a list is judged by, and ``order`` is the one that is served.
     """
 
     chosen: NDArray[np.int64]
     likes: NDArray[np.bool_]
+    order: Order
 
     @classmethod
     def of(
@@ -76,11 +78,12 @@ class RetrievedExamples(RankerExamples):
             targets=targets_of_events(goals, dataset, events),
             chosen=np.where(hit.any(axis=1), hit.argmax(axis=1), -1),
             likes=dataset.likes[events],
+            order=Order.of(served_goals(goals)),
         )
 
     @property
     def chosen_by(self) -> str:
-        """Of the first goal's order."""
+        """Of the order that is served."""
         return "ndcg@10"
 
     @property
@@ -105,13 +108,13 @@ class RetrievedExamples(RankerExamples):
         return total
 
     def figures(self, columns: Columns, places: NDArray[np.int64], scales: tuple[GoalScale, ...]) -> dict[str, float]:
-        """Of the likes among the places, nDCG@10 of the first goal's order; what retrieval missed counts as a zero."""
+        """Of the likes among the places, nDCG@10 of the order; what retrieval missed counts as a zero."""
         liked = places[self.likes[places]]
         if not len(liked):
             return {self.chosen_by: 0.0}
         below = []
         for batch in batches(liked):
-            scores = columns(batch)[..., 0]
+            scores = self.order.keys(columns(batch))
             chosen = np.take_along_axis(scores, self.chosen[batch][:, None], axis=1)
             below.append((scores > chosen).sum(axis=1))
         # Of the same time, those that retrieval missed too: what is served has no chance with them.

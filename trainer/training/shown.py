@@ -1,6 +1,6 @@
 """From a data set's impressions to what a ranker learns from, and what it is asked of later ones."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from shortlist.bundle.ranker_columns import ContextColumn
 from shortlist.bundle.tables import ItemTables
 from trainer.data import Dataset
-from trainer.data.impressions import Impressions
+from trainer.data.impressions import UNKNOWN, Impressions
 from trainer.encode import Encoded
 from trainer.goals import goals_of
 from trainer.histories import Spans
@@ -26,12 +26,14 @@ class Shown:
     """The impressions, and the first stage that goes before a ranker of them.
 
     Counts are of what was done and shown before an impression. Where the data has no times, nothing is before anything:
-    there are no counts, and a history is all that a user did, but for what came of the impression.
+    there are no counts, and a history is all that a user did, but for what may have come of the impression itself: its
+    item is there only if another impression that is learnt from, ``learn``, came to something.
     """
 
     dataset: Dataset
     recipe: Recipe
     encoded: Encoded
+    learn: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @property
     def impressions(self) -> Impressions:
@@ -39,13 +41,13 @@ class Shown:
         assert self.dataset.impressions is not None
         return self.dataset.impressions
 
-    def training(self, learn: NDArray[np.int64], deciding: NDArray[np.int64], seed: int) -> RankerTraining:
+    def training(self, deciding: NDArray[np.int64], seed: int) -> RankerTraining:
         """A run over the rows to learn from; those that are ``deciding``, if any, choose its epoch."""
-        learning = self.impressions.at(learn)
+        learning = self.impressions.at(self.learn)
         items, columns = self.tables(int(learning.times[0])), learning.context.learnt_columns()
         counted = [Counted.by_slices(self.dataset, learning), self._as_of_first(deciding)]
-        rows = np.concatenate([learn, deciding])
-        examples = self._examples(rows, Counted.joined(counted), self._histories(rows, len(learn)), items, columns)
+        rows = np.concatenate([self.learn, deciding])
+        examples = self._examples(rows, Counted.joined(counted), items, columns)
         return RankerTraining(
             examples,
             items,
@@ -54,7 +56,7 @@ class Shown:
             goals_of(self.recipe, self.dataset),
             self.recipe.ranker,
             seed,
-            deciding=np.arange(len(learn), len(rows)) if len(deciding) else None,
+            deciding=np.arange(len(learning), len(rows)) if len(deciding) else None,
         )
 
     def sizes(
@@ -68,7 +70,7 @@ class Shown:
         self, rows: NDArray[np.int64], items: ItemTables, columns: tuple[ContextColumn, ...]
     ) -> ImpressionExamples:
         """Examples of what was shown after a training; the ``items``, and the users, are as they were by the first."""
-        return self._examples(rows, self._as_of_first(rows), self._histories(rows, 0), items, columns)
+        return self._examples(rows, self._as_of_first(rows), items, columns)
 
     def tables(self, time: int) -> ItemTables:
         """The item tables as of a time."""
@@ -80,26 +82,38 @@ class Shown:
         shown = self.impressions.at(rows)
         return Counted.at(self.dataset, shown, np.repeat(shown.times[:1], len(rows)))
 
-    def _histories(self, rows: NDArray[np.int64], learnt: int) -> Spans:
-        """Of the first ``learnt`` rows without what came of the impression itself."""
+    def _histories(self, rows: NDArray[np.int64]) -> Spans:
         shown = self.impressions.at(rows)
         if not self.recipe.interactions.rows_in_order:
             return Spans.before_times(self.dataset, shown.user_rows, shown.times)
-        own = _came_to_something(shown) & (np.arange(len(rows)) < learnt)
-        return Spans.whole(self.dataset, shown.user_rows, np.where(own, shown.item_rows, -1))
+        return Spans.whole(
+            self.dataset, shown.user_rows, np.where(self._came_of_another(rows), UNKNOWN, shown.item_rows)
+        )
+
+    def _came_of_another(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether an impression that is learnt from, other than the row, came to something of its user and item."""
+        pairs, learnt = _pairs(self.impressions.at(rows)), self.impressions.at(self.learn)
+        known = self.learn[_came_to_something(learnt)]
+        found = np.sort(_pairs(self.impressions.at(known)))
+        times = np.searchsorted(found, pairs, side="right") - np.searchsorted(found, pairs, side="left")
+        return np.asarray(times > np.isin(rows, known))
 
     def _examples(
         self,
         rows: NDArray[np.int64],
         counted: Counted,
-        histories: Spans,
         items: ItemTables,
         columns: tuple[ContextColumn, ...],
     ) -> ImpressionExamples:
         shown = self.impressions.at(rows)
-        return ImpressionExamples.of(self.dataset, shown, histories, counted, self.encoded, items, columns)
+        return ImpressionExamples.of(self.dataset, shown, self._histories(rows), counted, self.encoded, items, columns)
 
 
 def _came_to_something(shown: Impressions) -> NDArray[np.bool_]:
     came = np.where(shown.is_value, np.isfinite(shown.targets), shown.targets > 0)
     return np.asarray(came.any(axis=1))
+
+
+def _pairs(shown: Impressions) -> NDArray[np.int64]:
+    """A number for each pair of a user and an item."""
+    return shown.user_rows << 32 | shown.item_rows
