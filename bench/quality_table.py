@@ -37,7 +37,7 @@ _HEADS = {
     ),
 }
 _NOT_MEASURED = "not measured"
-_BOTH = "two_stage"
+_BOTH, _FIRST, _TREES = "two_stage", "retrieval", "lightgbm"
 
 
 def main() -> int:
@@ -126,7 +126,9 @@ def _asked(row: Row, figures: tuple[float, ...], measured: Mapping[str, Any]) ->
 
 
 def _best_baseline(row: Row, figures: Mapping[str, Any]) -> str:
-    others = {name: one for name, one in figures.items() if name not in (_BOTH, "retrieval", row.model)}
+    # Trees are a second stage: beside the first alone they would be no baseline.
+    stages = (_BOTH, _FIRST, row.model, *((_TREES,) if row.model == _FIRST else ()))
+    others = {name: one for name, one in figures.items() if name not in stages}
     if not others:
         return ""
     metric = row.metrics[-1]
@@ -174,9 +176,9 @@ def _of_goal(metric: str, together: Mapping[str, Any], alone: Mapping[str, Any])
     """What is in its line; LightGBM, an extra, may not have been there."""
     ours, one = together["ranker"][metric], alone["ranker"][metric]
     cells = [_spread(ours), _spread(one), f"{ours['mean'] - one['mean']:+.4f}"]
-    if "lightgbm" not in together:
+    if _TREES not in together:
         return [*cells, "", ""]
-    trees = together["lightgbm"][metric]["mean"]
+    trees = together[_TREES][metric]["mean"]
     return [*cells, f"{trees:.4f}", f"{ours['mean'] - trees:+.4f}"]
 
 

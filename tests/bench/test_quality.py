@@ -67,6 +67,18 @@ def test_a_goal_is_asked_to_be_as_good_as_trees(tmp_path: Path, monkeypatch: pyt
     )
 
 
+def test_trees_are_a_baseline_of_both_stages_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves that the first stage is not measured beside a baseline that has a second, and that both stages are."""
+    monkeypatch.setattr(quality, "BUILD", tmp_path)
+    first, both = (_row("next-like", model=model, metrics=("ndcg@10",)) for model in ("retrieval", "two_stage"))
+    means = {"retrieval": 0.11, "two_stage": 0.13, "lightgbm": 0.12, "cooccurrence": 0.1}
+    figures = {name: _figures(("ndcg@10",), (mean,)) for name, mean in means.items()}
+    cost = {"seeds": 1, "seconds": 1, "peak_rss_mb": 1, "command": "-"}
+    first.result.write_text(json.dumps({"protocol": "next-like", "figures": figures, **cost}))
+    assert "| cooccurrence 0.1000 |" in line(first, "")
+    assert "| lightgbm 0.1200 |" in line(both, "")
+
+
 @pytest.mark.parametrize(("given", "seeds"), [([], "5"), (["--seeds", "1"], "1")])
 def test_a_row_has_the_seeds_it_asks_for(
     given: list[str], seeds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
