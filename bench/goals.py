@@ -77,13 +77,17 @@ def measured(data: Path, recipe: Recipe, seeds: int, reporter: Reporter) -> Iter
 
 
 def alone_with(goal: str, recipe: Recipe) -> Recipe:
-    """The recipe of a model that knows one goal, whose body has no need of being mixed."""
-    return replace(recipe, goals={goal: recipe.goals[goal]}, ranker=replace(recipe.ranker, experts=1))
+    """The recipe of a model that learns one goal, whose body has no need of being mixed.
+
+    The others weigh nothing, and are still counted: how often an item was clicked is known to whoever foretells likes.
+    """
+    goals = {name: one if name == goal else replace(one, weight=0.0) for name, one in recipe.goals.items()}
+    return replace(recipe, goals=goals, ranker=replace(recipe.ranker, experts=1))
 
 
 def _measured(data: Path, recipe: Recipe, seeds: int, reporter: Reporter) -> Measured:
     started = time.monotonic()
-    runs = impression_runs(load(data, recipe), recipe, data, seeds, reporter)
+    runs = impression_runs(load(data, recipe), recipe, data, seeds, reporter).runs
     figures = mean_and_spread(runs)
     reporter.say(figures_table(figures))
     return {

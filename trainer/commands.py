@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from shortlist.bundle.manifest import IndexInfo, Manifest
-from trainer.attribution import Attribution, described_attributions
+from trainer.attribution import Attribution, RankerAttribution, described_attributions
 from trainer.boosting import has_lightgbm
 from trainer.data import Dataset, load
 from trainer.encode import Encoded
@@ -115,9 +115,7 @@ def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
     found = Findings(runs=runs, groups=groups, chosen_by=task.chosen_by, logs=logs, attributions=attributions)
     reporter.say(figures_table(found.figures))
     report = _described(options, [run.figures for run in runs], started)
-    _write_report(
-        options.report, report | ({"attribution": described_attributions(attributions)} if attributions else {})
-    )
+    _write_report(options.report, report | _attributed(attributions))
     if options.report is not None:
         page = _page(options, recipe, task.dataset, found, vectors, started)
         options.report.with_suffix(".html").write_text(page, encoding="utf-8")
@@ -127,9 +125,9 @@ def _evaluate_predictions(
     options: argparse.Namespace, recipe: Recipe, dataset: Dataset, started: float, reporter: Reporter
 ) -> None:
     """There is no page of them."""
-    runs = PREDICTIONS[options.protocol](dataset, recipe, options.data, options.seeds, reporter)
-    reporter.say(figures_table(mean_and_spread(runs)))
-    _write_report(options.report, _described(options, runs, started))
+    found = PREDICTIONS[options.protocol](dataset, recipe, options.data, options.seeds, reporter)
+    reporter.say(figures_table(mean_and_spread(found.runs)))
+    _write_report(options.report, _described(options, found.runs, started) | _attributed(found.attributions))
 
 
 def _described(options: argparse.Namespace, runs: Sequence[Figures], started: float) -> dict[str, Any]:
@@ -143,6 +141,10 @@ def _described(options: argparse.Namespace, runs: Sequence[Figures], started: fl
         "runs": list(runs),
         **_cost(started),
     }
+
+
+def _attributed(attributions: Sequence[RankerAttribution]) -> dict[str, Any]:
+    return {"attribution": described_attributions(attributions)} if attributions else {}
 
 
 def _evaluate_seed(

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from trainer.data import Dataset
-from trainer.fit import Figures
+from trainer.predicted import Predicted
 from trainer.progress import Reporter
 from trainer.protocols.impressions import IMPRESSIONS
 from trainer.protocols.rating import RATING
@@ -12,7 +12,7 @@ from trainer.ranker_run import impression_runs
 from trainer.ratings.runs import rating_runs
 from trainer.recipe import Recipe
 
-Predictions = Callable[[Dataset, Recipe, Path, int, Reporter], list[Figures]]
-"""The data, the recipe, the folder of the data and the number of seeds → the figures of each seed."""
+Predictions = Callable[[Dataset, Recipe, Path, int, Reporter], Predicted]
+"""The data, the recipe, the folder of the data and the number of seeds → what was measured."""
 
 PREDICTIONS: Mapping[str, Predictions] = {IMPRESSIONS: impression_runs, RATING: rating_runs}

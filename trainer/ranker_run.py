@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from shortlist.bundle.tables import ItemTables
+from trainer.attribution import RankerAttribution, attribute_ranker
 from trainer.boosting import has_lightgbm
 from trainer.data import Dataset
 from trainer.encode import Encoded
@@ -13,6 +14,7 @@ from trainer.errors import RecipeError
 from trainer.evaluation.queries import Queries
 from trainer.evaluation.split import evenly, targets
 from trainer.fit import Figures
+from trainer.predicted import Predicted
 from trainer.progress import Reporter
 from trainer.protocols.impressions import ShownSplit, impressions
 from trainer.protocols.next_like import CHOSEN_BY, METRICS, VALIDATION_EVENTS
@@ -22,16 +24,20 @@ from trainer.training.fit_encoder import fit_encoder
 from trainer.training.impression_examples import ImpressionExamples, figures_of_impressions
 from trainer.training.shown import Shown
 
+_SAMPLE = 20_000
 
-def impression_runs(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, reporter: Reporter) -> list[Figures]:
+
+def impression_runs(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, reporter: Reporter) -> Predicted:
     """The figures of each seed, by the goals, of the ``ranker`` and where there is LightGBM of its trees."""
-    split, runs, with_trees = impressions(dataset, recipe, data), list[Figures](), has_lightgbm(reporter)
+    split, with_trees = impressions(dataset, recipe, data), has_lightgbm(reporter)
+    runs, attributions = list[Figures](), list[RankerAttribution]()
     for seed in range(seeds):
         reporter.say(f"seed {seed}")
         run = RankerRun(dataset, split, recipe, seed, reporter)
         trees = {"lightgbm": run.figures_of_trees(reporter)} if with_trees else {}
         runs.append({"ranker": run.figures(), **trees})
-    return runs
+        attributions.append(run.attribution(reporter))
+    return Predicted(runs=runs, attributions=attributions)
 
 
 class RankerRun:
@@ -67,10 +73,17 @@ class RankerRun:
         said = columns_of_trees(training, sizes, tested, items, reporter)
         return figures_of_impressions(said, tested.shown)
 
-    def test(self) -> tuple[ImpressionExamples, ItemTables]:
-        """The test's impressions, and the tables as they are when it begins."""
+    def attribution(self, reporter: Reporter) -> RankerAttribution:
+        """What the figures rest on, of an even sample of the test."""
+        examples, items = self.test(_SAMPLE)
+        calibrations = self.log.calibrations
+        return attribute_ranker(self.trained, examples, examples, items, self._length, calibrations, reporter)
+
+    def test(self, most: int | None = None) -> tuple[ImpressionExamples, ItemTables]:
+        """The test's impressions, or an even sample of them, and the tables as they are when it begins."""
         rows, training = self._split.test, self.training
         items = self._shown.tables(int(self._shown.impressions.times[rows[0]]))
+        rows = rows if most is None else evenly(rows, most)
         # The scale of the values is what the ranker has learnt with.
         items = replace(items, value_mean=training.items.value_mean, value_std=training.items.value_std)
         return self._shown.later(rows, items, training.examples.inputs.context_columns), items

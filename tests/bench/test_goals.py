@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -70,10 +71,10 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_goal_alone_is_all_that_differs(planted: Path) -> None:
-    """Proves that beside the other goals and the mixture nothing of the recipe changes."""
+    """Proves that beside what the other goals weigh and the mixture nothing of the recipe changes."""
     recipe = Recipe.read(planted / "recipe.toml")
     expected = recipe.plain()
-    del expected["goals"]["click"]
+    expected["goals"]["click"]["weight"] = 0.0
     expected["ranker"]["experts"] = 1
     assert alone_with("like", recipe).plain() == expected
 
@@ -83,7 +84,9 @@ def test_the_figures_are_those_of_the_trainer(planted: Path, tmp_path: Path, mon
     their recipes, LightGBM's among them, and that the file says how it came about."""
     recipe = planted / "recipe.toml"
     one = tmp_path / "one.toml"
-    one.write_text(RECIPE.replace('[goals.click]\ncolumn = "click"\n', "").replace("experts = 2", "experts = 1"))
+    one.write_text(
+        RECIPE.replace('column = "click"\n', 'column = "click"\nweight = 0\n').replace("experts = 2", "experts = 1")
+    )
     expected = {path.stem: _evaluated(path, planted, tmp_path / "report.json") for path in (recipe, one)}
     monkeypatch.setattr("bench.goals.BUILD", tmp_path)
     monkeypatch.setattr("sys.argv", ["goals", str(planted), "--recipe", str(recipe), "--seeds", "2"])
@@ -128,6 +131,7 @@ class _StoppedAt(ConsoleReporter):
 
 def test_one_goal_is_refused(planted: Path) -> None:
     """Proves that hours are not spent on comparing a model with itself."""
-    recipe = alone_with("click", Recipe.read(planted / "recipe.toml"))
+    recipe = Recipe.read(planted / "recipe.toml")
+    recipe = replace(recipe, goals={"click": recipe.goals["click"]})
     with pytest.raises(RecipeError, match="at least two"):
         next(measured(planted, recipe, 1, ConsoleReporter(Console())))

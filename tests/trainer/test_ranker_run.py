@@ -292,6 +292,12 @@ def test_the_command_reports_mean_and_spread(planted: Path, tmp_path: Path) -> N
     runs = [one["ranker"]["click/auc"] for one in written["runs"]]
     assert written["figures"]["ranker"]["click/auc"]["mean"] == pytest.approx(np.mean(runs))
     assert written["figures"]["ranker"]["click/auc"]["std"] == pytest.approx(np.std(runs))
+    rests_on = written["attribution"]["mean"]
+    assert rests_on["importance_of"] == "auc"
+    # The genre that a user clicks is in the history, and after one epoch all that was learnt.
+    assert rests_on["importance"]["history"] > 0.02
+    assert rests_on["goals"]["click"]["auc"] == pytest.approx(written["figures"]["ranker"]["click/auc"]["mean"])
+    assert rests_on["goals"]["click"]["calibration_error"]["calibrated"] < 0.08
 
 
 def test_the_first_stage_sees_nothing_of_the_test_where_parts_are_not_by_time(
@@ -346,7 +352,7 @@ def test_trees_that_cannot_be_loaded_are_told_of(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "lightgbm", raising=False)
     recipe, reporter = _few(tmp_path, [1, 0, 1, 1, 0, 0, 1, 1]), _Heard()
-    [figures] = impression_runs(load(tmp_path, recipe), recipe, tmp_path, 1, reporter)
+    [figures] = impression_runs(load(tmp_path, recipe), recipe, tmp_path, 1, reporter).runs
     assert list(figures) == ["ranker"]
     assert any(told in text for text in reporter.said)
 

@@ -1,7 +1,21 @@
 """What ranking adds to retrieval, and by what."""
 
-from trainer.attribution.attribution import Attribution, attribute, described_attributions
+from trainer.attribution.attribution import (
+    Attribution,
+    RankerAttribution,
+    attribute,
+    attribute_ranker,
+    described_attributions,
+)
 from trainer.attribution.chain import Chain
 from trainer.attribution.goals import GoalFigures
 
-__all__ = ["Attribution", "Chain", "GoalFigures", "attribute", "described_attributions"]
+__all__ = [
+    "Attribution",
+    "Chain",
+    "GoalFigures",
+    "RankerAttribution",
+    "attribute",
+    "attribute_ranker",
+    "described_attributions",
+]

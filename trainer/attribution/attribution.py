@@ -1,6 +1,6 @@
 """The attribution of what both stages reach on the test."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from trainer.goals import goals_of
 from trainer.progress import Reporter
 from trainer.protocols import Task
 from trainer.rankers.own import OwnColumns
+from trainer.training.calibration import Calibration
 from trainer.training.ranker import TrainedRanker
 from trainer.training.ranker_examples import RankerExamples
 from trainer.training.retrieved_examples import RetrievedExamples
@@ -32,12 +33,11 @@ Examples = tuple[RankerExamples, RankerExamples]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Attribution:
-    """The ``chain`` from the catalogue to the order, each goal that is an event, and what of the metric
-    ``importance_of`` the ranker loses without a group of features, ``importance``.
+class RankerAttribution:
+    """Each goal that is an event, and what of the metric ``importance_of`` a ranker loses without a group of features,
+    ``importance``.
     """
 
-    chain: Chain
     goals: dict[str, GoalFigures]
     importance: dict[str, float]
     importance_of: str
@@ -45,11 +45,21 @@ class Attribution:
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
         return {
-            **self.chain.plain(),
             "goals": {name: figures.plain() for name, figures in self.goals.items()},
             "importance": self.importance,
             "importance_of": self.importance_of,
         }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Attribution(RankerAttribution):
+    """The same behind the ``chain`` from the catalogue to the order."""
+
+    chain: Chain
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {**self.chain.plain(), **super().plain()}
 
 
 def attribute(model: TwoStage, task: Task, retrieved: Rankings, ranked: Rankings, reporter: Reporter) -> Attribution:
@@ -58,20 +68,36 @@ def attribute(model: TwoStage, task: Task, retrieved: Rankings, ranked: Rankings
     The goals and the importance are of an even sample of at most two thousand events of the test: of the goals among
     all of them, of the importance among those that are to be found.
     """
-    trained, items = _trained(model), _without_own(model.items, model.own.width)
-    data, length, goals = task.dataset, model.recipe.ranker.history, model.ranker.sizes.goals
+    items = _without_own(model.items, model.own.width)
     added = chain(model, task, retrieved, ranked, reporter)
-    of_goals, of_order = (_of_retrieved if data.impressions is None else _of_shown)(model, items, task)
+    examples = (_of_retrieved if task.dataset.impressions is None else _of_shown)(model, items, task)
+    length, calibrations = model.recipe.ranker.history, model.log.calibrations
+    found = attribute_ranker(_trained(model), *examples, items, length, calibrations, reporter)
+    return Attribution(chain=added, **vars(found))
+
+
+def attribute_ranker(
+    trained: TrainedRanker,
+    of_goals: RankerExamples,
+    of_order: RankerExamples,
+    items: ItemTables,
+    length: int,
+    calibrations: Mapping[str, Calibration],
+    reporter: Reporter,
+) -> RankerAttribution:
+    """Of the examples that the goals are judged on, and those that the order is.
+
+    ``items`` are without the ranker's own columns; ``length`` is that of its histories.
+    """
     if not len(of_goals.targets):
-        return Attribution(chain=added, goals={}, importance={}, importance_of=of_order.chosen_by)
+        return RankerAttribution(goals={}, importance={}, importance_of=of_order.chosen_by)
 
     def columns(asked: NDArray[np.int64]) -> NDArray[np.float32]:
         return trained.predict(of_goals.inputs, asked, items, length)
 
-    outcomes = of_goals.outcomes(columns, np.arange(len(of_goals.targets)), goals)
-    return Attribution(
-        chain=added,
-        goals=figures_of_goals(outcomes, model.log.calibrations),
+    outcomes = of_goals.outcomes(columns, np.arange(len(of_goals.targets)), trained.ranker.sizes.goals)
+    return RankerAttribution(
+        goals=figures_of_goals(outcomes, calibrations),
         importance=importance(of_order, trained, items, length, reporter),
         importance_of=of_order.chosen_by,
     )
@@ -96,7 +122,7 @@ def _of_shown(model: TwoStage, items: ItemTables, task: Task) -> Examples:
     return examples, examples
 
 
-def described_attributions(runs: Sequence[Attribution]) -> dict[str, Any]:
+def described_attributions(runs: Sequence[RankerAttribution]) -> dict[str, Any]:
     """Of several seeds the mean of each number, and all of each run; None where a run has nothing to compare with."""
     plain = [run.plain() for run in runs]
     return {"mean": _mean(plain), "runs": plain}

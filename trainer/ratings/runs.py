@@ -8,6 +8,7 @@ import numpy as np
 from trainer.data import Dataset
 from trainer.evaluation.regression import figures_of_values
 from trainer.fit import Figures
+from trainer.predicted import Predicted
 from trainer.progress import Reporter
 from trainer.protocols.rating import Fold, rating_folds
 from trainer.ratings.ratings import Ratings, Scale
@@ -18,7 +19,7 @@ from trainer.recipe import Recipe
 MODEL = "two_sided"
 
 
-def rating_runs(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, reporter: Reporter) -> list[Figures]:
+def rating_runs(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, reporter: Reporter) -> Predicted:
     """The figures of each seed by model, ``two_sided`` and the baselines ``biases`` and ``mean``.
 
     They are ``rmse`` and ``mae``, as means over the folds, and ``rmse[1]`` and the like of each fold by its name.
@@ -41,7 +42,7 @@ def rating_runs(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, report
             test = ratings.at(fold.test)
             measured.append({MODEL: figures_of_values(trained.predict(test.user_rows, test.item_rows), test.values)})
         runs.append(_by_model(measured, folds) | baselines)
-    return runs
+    return Predicted(runs=runs)
 
 
 def _baselines(ratings: Ratings, fold: Fold) -> dict[str, dict[str, float]]:
