@@ -43,7 +43,7 @@ dimension = 16
 history = 16
 epochs = 16
 batch_size = 16
-learning_rate = 0.02
+learning_rate = 0.01
 dropout = 0.1
 [ranker]
 candidates = 40

@@ -1,5 +1,6 @@
 """Training stage one."""
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -18,6 +19,7 @@ from trainer.training.encoder import EncoderTraining, Trained, Validation
 from trainer.training.encoder_batches import EncoderBatch, EncoderBatches, Negatives
 from trainer.training.encoder_optimiser import EncoderOptimiser
 from trainer.training.histories import HistoryTraining
+from trainer.training.neighbourhood import neighbourhood_vectors
 from trainer.training.sweeps import SweepTraining
 
 
@@ -52,6 +54,9 @@ class NextItemTraining(EncoderTraining):
     def __init__(self, dataset: Dataset, end: int, recipe: EncoderRecipe, seed: int) -> None:
         super().__init__(dataset, end, recipe, seed)
         self.batches = EncoderBatches(dataset, end, recipe, seed)
+        if recipe.neighbourhood:
+            found = neighbourhood_vectors(dataset, end, recipe.dimension, np.random.default_rng(seed))
+            self.encoder.items.begin_at(torch.from_numpy(recipe.neighbourhood * found))
         self._optimiser = EncoderOptimiser(
             self.encoder, recipe, recipe.epochs * len(self.batches), sampled=self.batches.sampled
         )
