@@ -110,6 +110,13 @@ def test_content_columns_are_the_categories() -> None:
     assert built.matrix.tolist() == [[1, 1, 1, 0, 1], [0, 0, 1, 0, 0]]
 
 
+def test_a_column_of_two_kinds_is_two_columns() -> None:
+    """Proves that a ranker of groups gives each kind one of its own, where their features stand side by side, too."""
+    columns = Items(categorical=("title",), text=("title",), directions=1)
+    built = features(parsed(table(item_id=[1, 2, 3], title=["red sky", "red sky", "sky red"]), columns), columns)
+    assert built.columns == {"title": slice(0, 2), "title (text)": slice(2, 3)}
+
+
 def test_a_table_without_feature_columns_has_none() -> None:
     """Proves that the matrix keeps its rows when there is nothing to describe them."""
     assert features(parsed(table(item_id=[1, 2]), Items()), Items()).matrix.shape == (2, 0)
