@@ -28,6 +28,7 @@ _SEPARATORS = {
     "multi_valued": re.compile("="),
     "numeric": re.compile(r"\[\d+\]$"),
     "text": re.compile(r"~\d+$"),
+    "sentences": re.compile(r"\.\d+$"),
     "vectors": re.compile(r"\.\d+$"),
 }
 
@@ -39,7 +40,7 @@ class Features:
     names: tuple[str, ...]
     """[F], such as `genres=Comedy`, `year`, `year[3]`, `title~0`, `cover.0`."""
     kinds: tuple[str, ...]
-    """[F], each `categorical`, `multi_valued`, `numeric`, `text` or `vectors`."""
+    """[F], each `categorical`, `multi_valued`, `numeric`, `text`, `sentences` or `vectors`."""
     matrix: Floats
     """[n, F]."""
     learnt: Mapping[str, Column] = field(default_factory=dict)

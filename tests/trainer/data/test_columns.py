@@ -179,7 +179,7 @@ COLUMNS = Items(
 
 
 def described(*rows: tuple[str, str | None, str | None, str | None, str | None, list[float] | None]) -> pl.DataFrame:
-    """An item table with a column of each kind, parsed."""
+    """An item table with a column of each kind but sentences, parsed."""
     names = ("item_id", "kind", "tags", "year", "title", "cover")
     cells = dict(zip(names, zip(*rows, strict=True), strict=True))
     return parsed(table(**{name: list(column) for name, column in cells.items()}), COLUMNS)
@@ -194,7 +194,7 @@ BEFORE = (
 
 
 def test_a_row_has_the_same_features_in_a_table_that_grew() -> None:
-    """Proves for each kind that nothing is learnt anew: categories, scales, bins and directions are those of before."""
+    """Proves for each of them that nothing is learnt anew: categories, scales, bins, directions are those of before."""
     small = features(described(*BEFORE), COLUMNS)
     later = (("e", "song", "z|x", "2024", "green sky green", None), ("f", "song", "z", "-7", "green", [2.0, 2.0]))
     grown = features(described(*BEFORE, *later), COLUMNS, small.learnt)
