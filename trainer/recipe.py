@@ -117,6 +117,10 @@ class FeatureColumns:
 
     Of a column of `text`, or of lists of words there, the TF-IDF's main `directions` are features: the way for columns
     of far more than 256 categories. `vectors` are columns of lists of numbers, such as the embedding of an image.
+
+    A text of `sentences` becomes its embedding by a small sentence encoder, so that texts are close which mean the like
+    in other words. It is all-MiniLM-L6-v2, of English; `sentence_model` is a folder, relative to the data directory,
+    with another of sentence-transformers. Nothing is fetched.
     """
 
     file: str
@@ -125,7 +129,9 @@ class FeatureColumns:
     multi_valued: tuple[str, ...] = ()
     numeric: tuple[str, ...] = ()
     text: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
     vectors: tuple[str, ...] = ()
+    sentence_model: str | None = None
     directions: int = _within(16, 1, 4096)
     separator: str = "|"
 
@@ -382,6 +388,9 @@ def _sections(raw: Mapping[str, object]) -> dict[str, Any]:
         read[name] = _goals(section) if name == _GOALS else _section(name, _SECTIONS[name], section)
     if "interactions" in read:
         _check_likes(read["interactions"])
+    for name in ("items", "users"):
+        if name in read and read[name].sentence_model is not None and not read[name].sentences:
+            raise RecipeError(f"[{name}] sentence_model: needs sentences, the names of the columns it reads")
     if "impressions" in read:
         _check_context(read["impressions"])
     if "index" in read and read["index"].parameters is not None and read["index"].spec is None:

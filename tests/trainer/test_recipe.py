@@ -101,6 +101,7 @@ def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
         ("[items]\ntext = 'title'", r"\[items\] text: must be a list of different texts"),
         ("[items]\ntext = ['title', 3]", r"\[items\] text: must be a list of different texts"),
         ("[items]\ntext = ['title', 'title']", r"\[items\] text: must be a list of different texts"),
+        ("[users]\nsentence_model = 'model'", r"\[users\] sentence_model: needs sentences"),
         ("[encoder]\ndimension = 64\nheads = 5", r"\[encoder\] heads: must divide dimension"),
         (
             "[index]\nparameters = 'nprobe=8'",

@@ -1,4 +1,6 @@
-"""A table's columns as features: ones for categories, numbers standardised and binned, text as its main directions."""
+"""A table's columns as features: ones for categories, numbers standardised and binned, text as its main directions
+or as its embedding.
+"""
 
 from collections.abc import Mapping
 
@@ -30,6 +32,7 @@ def parsed(table: Table, columns: FeatureColumns) -> pl.DataFrame:
             ),
             *(measures(table, name).alias(f"numeric:{name}") for name in columns.numeric),
             *(texts(table, name).alias(f"text:{name}") for name in columns.text),
+            *(words(table, name).alias(f"sentences:{name}") for name in columns.sentences),
             *(vectors(table, name).alias(f"vectors:{name}") for name in columns.vectors),
         ]
     )
@@ -40,7 +43,7 @@ def features(frame: pl.DataFrame, columns: FeatureColumns, before: Mapping[str, 
 
     They are learnt from these rows, or made as they were `before`, with what other features have `learnt`.
 
-    Raises DataError where that has no such column, or vectors of another length.
+    Raises DataError where that has no such column, vectors of another length or another sentence encoder.
     """
     learnt: dict[str, Column] = {}
     names: list[str] = []
@@ -52,7 +55,7 @@ def features(frame: pl.DataFrame, columns: FeatureColumns, before: Mapping[str, 
         own = column.names(name)
         names += own
         kinds += [kind] * len(own)
-        matrices.append(column.matrix(cells))
+        matrices.append(column.matrix(cells, columns))
         learnt[cells.name] = column
     return Features(names=tuple(names), kinds=tuple(kinds), matrix=np.concatenate(matrices, axis=1), learnt=learnt)
 

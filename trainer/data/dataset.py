@@ -28,6 +28,7 @@ _SEPARATORS = {
     "multi_valued": re.compile("="),
     "numeric": re.compile(r"\[\d+\]$"),
     "text": re.compile(r"~\d+$"),
+    "sentences": re.compile(r"\.\d+$"),
     "vectors": re.compile(r"\.\d+$"),
 }
 
@@ -39,7 +40,7 @@ class Features:
     names: tuple[str, ...]
     """[F], such as `genres=Comedy`, `year`, `year[3]`, `title~0`, `cover.0`."""
     kinds: tuple[str, ...]
-    """[F], each `categorical`, `multi_valued`, `numeric`, `text` or `vectors`."""
+    """[F], each `categorical`, `multi_valued`, `numeric`, `text`, `sentences` or `vectors`."""
     matrix: Floats
     """[n, F]."""
     learnt: Mapping[str, Column] = field(default_factory=dict)
@@ -53,13 +54,13 @@ class Features:
     @property
     def columns(self) -> dict[str, slice]:
         """By the name of each column of the table, its features."""
-        own = [_SEPARATORS[kind].split(name)[0] for name, kind in zip(self.names, self.kinds, strict=True)]
-        starts = [place for place, name in enumerate(own) if place == 0 or name != own[place - 1]]
+        own = [(_SEPARATORS[kind].split(name)[0], kind) for name, kind in zip(self.names, self.kinds, strict=True)]
+        starts = [place for place, column in enumerate(own) if place == 0 or column != own[place - 1]]
         found: dict[str, slice] = {}
         for start, end in pairwise([*starts, len(own)]):
             # One column may be of two kinds.
-            name = own[start] if own[start] not in found else f"{own[start]} ({self.kinds[start]})"
-            found[name] = slice(start, end)
+            name, kind = own[start]
+            found[name if name not in found else f"{name} ({kind})"] = slice(start, end)
         return found
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from scipy.sparse import csr_array
 from scipy.sparse.linalg import svds
 
+from trainer.data.sentences import embeddings
 from trainer.errors import DataError
 from trainer.recipe import FeatureColumns
 
@@ -18,6 +19,8 @@ Floats = NDArray[np.float32]
 _CATEGORIES = 256
 _BINS = 8
 _IN_ROWS = 2
+_SAMPLE = "A film about two friends who travel to the moon."
+_AWAY = 0.01  # far more than machines differ by, and far less than models do
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,7 +37,7 @@ class Column(ABC):
         """The features' [F], in a column of that name."""
 
     @abstractmethod
-    def matrix(self, cells: pl.Series) -> Floats:
+    def matrix(self, cells: pl.Series, columns: FeatureColumns) -> Floats:
         """Features of cells [n], those that were learnt from or others: [n, F]; zeros for what is not known of them."""
 
 
@@ -58,7 +61,7 @@ class MultiHot(Column):
         """See :class:`Column`."""
         return [f"{name}={value}" for value in self.values]
 
-    def matrix(self, cells: pl.Series) -> Floats:
+    def matrix(self, cells: pl.Series, columns: FeatureColumns) -> Floats:
         """See :class:`Column`."""
         pairs = _stripped(cells).filter(pl.col("word").is_in(self.values.implode()))
         matrix = np.zeros((len(cells), len(self.values)), dtype=np.float32)
@@ -93,7 +96,7 @@ class Numeric(Column):
             return []
         return [name, *(f"{name}[{position}]" for position in range(1 + len(self.edges)))]
 
-    def matrix(self, cells: pl.Series) -> Floats:
+    def matrix(self, cells: pl.Series, columns: FeatureColumns) -> Floats:
         """See :class:`Column`."""
         matrix = np.zeros((len(cells), len(self.names(""))), dtype=np.float32)
         if matrix.shape[1] == 0:
@@ -121,7 +124,7 @@ class Vectors(Column):
         """See :class:`Column`."""
         return [f"{name}.{position}" for position in range(int(self.length))]
 
-    def matrix(self, cells: pl.Series) -> Floats:
+    def matrix(self, cells: pl.Series, columns: FeatureColumns) -> Floats:
         """See :class:`Column`. Raises DataError for vectors of another length."""
         known, length = cells.drop_nulls(), int(self.length)
         matrix = np.zeros((len(cells), length), dtype=np.float32)
@@ -160,7 +163,7 @@ class Text(Column):
         """See :class:`Column`."""
         return [f"{name}~{position}" for position in range(len(self.directions))]
 
-    def matrix(self, cells: pl.Series) -> Floats:
+    def matrix(self, cells: pl.Series, columns: FeatureColumns) -> Floats:
         """See :class:`Column`."""
         if len(self.directions) == 0:
             return np.zeros((len(cells), 0), dtype=np.float32)
@@ -177,6 +180,37 @@ class Text(Column):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class Sentences(Column):
+    """Embeddings by a sentence encoder, of length one; all zeros where there is no text."""
+
+    sample: NDArray[np.float32]
+    """[F], of a text that is always the same: it tells whether the encoder is."""
+
+    @classmethod
+    def learnt(cls, cells: pl.Series, columns: FeatureColumns) -> Self:
+        """See :class:`Column`."""
+        return cls(sample=embeddings([_SAMPLE], columns.sentence_model)[0])
+
+    def names(self, name: str) -> list[str]:
+        """See :class:`Column`."""
+        return [f"{name}.{position}" for position in range(len(self.sample))]
+
+    def matrix(self, cells: pl.Series, columns: FeatureColumns) -> Floats:
+        """See :class:`Column`. Raises DataError for another encoder than was learnt with."""
+        texts = cells.str.strip_chars()
+        known = (texts.str.len_bytes() > 0).fill_null(False)
+        found = embeddings([_SAMPLE, *texts.filter(known)], columns.sentence_model)
+        if found.shape[1] != len(self.sample) or np.linalg.norm(found[0] - self.sample) > _AWAY:
+            raise DataError(
+                f"column {cells.name.partition(':')[2]!r}: the sentence model, of {found.shape[1]} numbers, is another "
+                f"than before, which gave {len(self.sample)}; put that one in its place, or fit again"
+            )
+        matrix = np.zeros((len(cells), len(self.sample)), dtype=np.float32)
+        matrix[known.to_numpy()] = found[1:]
+        return matrix
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class LearntColumns:
     """Of both tables, by `kind:column`."""
 
@@ -189,6 +223,7 @@ KINDS: Mapping[str, type[Column]] = {
     "multi_valued": MultiHot,
     "numeric": Numeric,
     "text": Text,
+    "sentences": Sentences,
     "vectors": Vectors,
 }
 

@@ -2,7 +2,7 @@
 
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from trainer.data.dataset import DataCounts, Dataset, Histories, Ids, group_by_u
 from trainer.data.events import event_arrays, read_events, used_columns
 from trainer.data.impressions import read_impressions
 from trainer.data.learnt_columns import LearntColumns
+from trainer.data.sentences import with_model
 from trainer.data.tables import Table, read_table, read_tables
 from trainer.errors import DataError
 from trainer.recipe import FeatureColumns, Items, Recipe, Users
@@ -34,8 +35,11 @@ def load(data_dir: Path, recipe: Recipe, before: LearntColumns | None = None) ->
     Features are learnt from the tables, or made as they were `before`, for models that are there already.
 
     Of interactions in Parquet no more than a few hundred megabytes are in memory at once, here and later: many of them
-    stay in temporary files. Raises DataError, which names the file, the column, the number of bad rows and the first.
+    stay in temporary files. Raises DataError, which names the file, the column, the number of bad rows and the first,
+    and RecipeError for `sentences` without a model.
     """
+    # Before the interactions are read, which may take long.
+    recipe = replace(recipe, items=with_model(recipe.items, data_dir), users=with_model(recipe.users, data_dir))
     sources = _sources(data_dir, recipe)
     with tempfile.TemporaryDirectory() as folder:
         log = read_events(sources.interactions, recipe.interactions, Path(folder))

@@ -110,6 +110,13 @@ def test_content_columns_are_the_categories() -> None:
     assert built.matrix.tolist() == [[1, 1, 1, 0, 1], [0, 0, 1, 0, 0]]
 
 
+def test_a_column_of_two_kinds_is_two_columns() -> None:
+    """Proves that a ranker of groups gives each kind one of its own, where their features stand side by side, too."""
+    columns = Items(categorical=("title",), text=("title",), directions=1)
+    built = features(parsed(table(item_id=[1, 2, 3], title=["red sky", "red sky", "sky red"]), columns), columns)
+    assert built.columns == {"title": slice(0, 2), "title (text)": slice(2, 3)}
+
+
 def test_a_table_without_feature_columns_has_none() -> None:
     """Proves that the matrix keeps its rows when there is nothing to describe them."""
     assert features(parsed(table(item_id=[1, 2]), Items()), Items()).matrix.shape == (2, 0)
@@ -172,7 +179,7 @@ COLUMNS = Items(
 
 
 def described(*rows: tuple[str, str | None, str | None, str | None, str | None, list[float] | None]) -> pl.DataFrame:
-    """An item table with a column of each kind, parsed."""
+    """An item table with a column of each kind but sentences, parsed."""
     names = ("item_id", "kind", "tags", "year", "title", "cover")
     cells = dict(zip(names, zip(*rows, strict=True), strict=True))
     return parsed(table(**{name: list(column) for name, column in cells.items()}), COLUMNS)
@@ -187,7 +194,7 @@ BEFORE = (
 
 
 def test_a_row_has_the_same_features_in_a_table_that_grew() -> None:
-    """Proves for each kind that nothing is learnt anew: categories, scales, bins and directions are those of before."""
+    """Proves for each of them that nothing is learnt anew: categories, scales, bins, directions are those of before."""
     small = features(described(*BEFORE), COLUMNS)
     later = (("e", "song", "z|x", "2024", "green sky green", None), ("f", "song", "z", "-7", "green", [2.0, 2.0]))
     grown = features(described(*BEFORE, *later), COLUMNS, small.learnt)
