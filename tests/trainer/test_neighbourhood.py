@@ -60,7 +60,7 @@ def test_who_stands_beside_nobody_begins_nowhere(dataset_of: Callable[[Sequence[
 
 
 def test_an_encoder_begins_there(planted: Dataset, split: Split, recipe: Recipe) -> None:
-    """Proves that the first step is taken from there: what is learnt of an item by itself stands by its chain before."""
+    """Proves that the first step is taken from there: what is learnt of an item stands by its chain before."""
     at, anywhere = (
         NextItemTraining(planted, split.encoder_end, replace(recipe.encoder, neighbourhood=length), 0).encoder
         for length in (0.3, 0.0)
