@@ -212,7 +212,7 @@ class Encoder:
     loss: str = _one_of("softmax", "bpr", "ccl", "bce")
     negatives: int = _within(2048, 1, 10_000_000)
     negatives_by: str = _one_of("popularity", "uniform", "batch")
-    neighbourhood: float = _within(0.3, 0, 10, Range(0, 1))
+    neighbourhood: float = _within(1, 0, 10, Range(0, 4))
     margin: float = _within(0.5, -1, 1)
     negatives_weight: float = _within(10, 0, 1e6)
     temperature: float = _within(0.1, 1e-3, 100, Range(0.05, 0.5, log=True))

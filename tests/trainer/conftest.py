@@ -45,6 +45,7 @@ epochs = 16
 batch_size = 16
 learning_rate = 0.01
 dropout = 0.1
+neighbourhood = 0.3
 [ranker]
 candidates = 40
 history = 8
