@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from shortlist.bundle.manifest import IndexInfo
+from trainer.evaluation.baselines import BASELINES
 from trainer.report import charts, html
 from trainer.report.findings import Findings, is_baseline
 from trainer.report.item_map import ItemMap
@@ -150,7 +151,8 @@ def _group_table(found: Findings, kind: str) -> str:
 
 def _series(found: Findings, name: str, kind: str | None) -> charts.Series:
     slices = [run.slices[name] for run in found.runs]
-    if is_baseline(name):
+    if name in BASELINES:
+        # The same for every seed, which boosted trees are not.
         slices = slices[:1]
     runs = np.stack([one.by_k if kind is None else one.by_group[kind] for one in slices])
     return charts.Series(colour=model_colour(name), runs=runs, strong=not is_baseline(name))
