@@ -10,6 +10,7 @@ from trainer.data import Dataset
 from trainer.evaluation.metrics import report
 from trainer.evaluation.split import Split
 from trainer.goals import scales_of
+from trainer.histories import histories_before
 from trainer.recipe import Goal
 from trainer.training.retrieved_examples import RetrievedExamples
 from trainer.two_stage import TwoStage
@@ -42,7 +43,7 @@ def of_places(examples: RetrievedExamples, places: NDArray[np.int64]) -> float:
     """The figure, by hand, of chosen ones at these places of the usable lists that a like is the end of."""
     liked = examples.likes[examples.usable]
     wanted = examples.likes[examples.usable[0] :].sum()
-    return report(places[liked])["ndcg@10"] * liked.sum() / wanted
+    return float(report(places[liked])["ndcg@10"] * liked.sum() / wanted)
 
 
 def test_of_equal_scores_the_earlier_candidate_is_first(examples: RetrievedExamples) -> None:
@@ -52,10 +53,27 @@ def test_of_equal_scores_the_earlier_candidate_is_first(examples: RetrievedExamp
     assert ndcg(examples, np.zeros_like) == pytest.approx(expected)
 
 
-def test_what_is_no_number_is_behind_all_numbers(examples: RetrievedExamples) -> None:
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_behind_all_numbers(examples: RetrievedExamples, broken: float) -> None:
     """Proves that a ranker of NaN or infinity alone is the worst there is, and that neither stands before a number."""
-    for broken in (np.nan, np.inf, -np.inf):
-        assert ndcg(examples, lambda is_chosen, broken=broken: np.full(is_chosen.shape, broken)) == 0
-        assert ndcg(examples, lambda is_chosen, broken=broken: np.where(is_chosen, broken, 0.0)) == 0
-        first = ndcg(examples, lambda is_chosen, broken=broken: np.where(is_chosen, 0.0, broken))
-        assert first == pytest.approx(of_places(examples, np.zeros_like(examples.usable)))
+    assert ndcg(examples, lambda is_chosen: np.full(is_chosen.shape, broken)) == 0
+    assert ndcg(examples, lambda is_chosen: np.where(is_chosen, broken, 0.0)) == 0
+    first = ndcg(examples, lambda is_chosen: np.where(is_chosen, 0.0, broken))
+    assert first == pytest.approx(of_places(examples, np.zeros_like(examples.usable)))
+
+
+def test_what_fills_a_list_is_behind_what_is_offered(fitted: TwoStage, planted: Dataset, split: Split) -> None:
+    """Proves that what a user has already, which stands in for candidates where there are too few, takes no place of
+    theirs, whatever a ranker says of it: it is not served."""
+    events = np.arange(split.ranker_end, split.end)
+    examples = RetrievedExamples.of(planted, fitted.encoded, fitted.items, events, len(planted.item_ids), GOALS)
+    histories = [set(history.rows.tolist()) for history in histories_before(planted, events)]
+    assert any(histories)
+
+    def columns(places: NDArray[np.int64]) -> NDArray[np.float32]:
+        rows = examples.inputs.candidates.rows[places]
+        known = [[row in histories[place] for row in line] for place, line in zip(places, rows.tolist(), strict=True)]
+        chosen = rows == planted.item_rows[events[places]][:, None]
+        return np.where(known, 2.0, np.where(chosen, 1.0, 0.0)).astype(np.float32)[..., None]
+
+    assert examples.figures(columns, examples.usable, scales_of(GOALS, examples.targets))["ndcg@10"] == 1

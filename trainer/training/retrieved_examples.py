@@ -111,12 +111,16 @@ class RetrievedExamples(RankerExamples):
         """Of the likes among the places, nDCG@10 of the order; what retrieval missed counts as a zero.
 
         As what is served does it, candidates of one score keep the order of retrieval, and those whose score is no
-        number are last; of these the chosen one is the very last, so that nothing speaks for a ranker that is broken.
+        number are last, as is what fills a list; of these the chosen one is the very last, so that nothing speaks for a
+        ranker that is broken.
         """
         liked = places[self.likes[places]]
         if not len(liked):
             return {self.chosen_by: 0.0}
-        found = [_places(self.order.keys(columns(batch)), self.chosen[batch]) for batch in batches(liked)]
+        found = []
+        for batch in batches(liked):
+            keys = np.where(self._offered(batch), self.order.keys(columns(batch)), -np.inf)
+            found.append(_places(keys, self.chosen[batch]))
         # Of the same time, those that retrieval missed too: what is served has no chance with them.
         wanted = int(self.likes[places[0] :].sum())
         return {self.chosen_by: report(np.concatenate(found))["ndcg@10"] * len(liked) / wanted}
@@ -127,7 +131,7 @@ class RetrievedExamples(RankerExamples):
         """A goal that came of an event is a one of the candidate that was chosen, and a zero of all others of the list:
         a list that retrieval missed has zeros alone."""
         said_BCG = columns(places)
-        offered_BC = self.inputs.candidates.scores[places] > _FILLER
+        offered_BC = self._offered(places)
         chosen_BC = np.arange(offered_BC.shape[1]) == self.chosen[places][:, None]
         users = np.broadcast_to(self.inputs.user_rows[places][:, None], offered_BC.shape)[offered_BC]
         return {
@@ -139,6 +143,10 @@ class RetrievedExamples(RankerExamples):
             for goal, scale in enumerate(scales)
             if not scale.is_value
         }
+
+    def _offered(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which candidates ``[n, C]`` do not only fill their list."""
+        return self.inputs.candidates.scores[places] > _FILLER
 
 
 def _places(keys: NDArray[np.floating], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
