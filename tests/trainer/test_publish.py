@@ -1,23 +1,26 @@
 """What a new bundle has to be before it takes the place of the one that is served."""
 
-import dataclasses
 import json
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
+import trainer
 from shortlist.bundle import BundleStore
 from shortlist.bundle.manifest import MANIFEST, Manifest
 from tests.shortlist.bundle.fake import OLDER, publish
 from trainer.__main__ import main
 from trainer.errors import RecipeError
-from trainer.export.publish import METRICS, check_metric, compare, decide
-from trainer.recipe import Interactions, Publish, Recipe, Split
+from trainer.export.publish import check_metric, compare, decide, metrics_of
+from trainer.recipe import Goal, Impressions, Interactions, Publish, Recipe, Split
 
+SHIPPED = sorted((Path(trainer.__path__[0]) / "recipes").glob("*.toml"))
 NAME = "validation/two_stage/ndcg@10"
+CLICKS = Recipe(impressions=Impressions(), goals={"click": Goal(column="clicked")})
 
 
 @pytest.fixture
@@ -28,11 +31,16 @@ def served(tmp_path: Path) -> Callable[..., Path]:
         publish(tmp_path, OLDER)
         metrics = {"two_stage/ndcg@10": 0.9} | ({} if figure is None else {NAME: figure})
         manifest = Manifest.read(tmp_path / OLDER)
-        plain = dataclasses.asdict(recipe or Recipe())
-        dataclasses.replace(manifest, metrics=metrics, recipe=plain).write(tmp_path / OLDER)
+        plain = asdict(recipe or Recipe())
+        replace(manifest, metrics=metrics, recipe=plain).write(tmp_path / OLDER)
         return tmp_path
 
     return make
+
+
+def _with_metrics(root: Path, metrics: Mapping[str, float]) -> None:
+    """The same bundle with other figures."""
+    replace(Manifest.read(root / OLDER), metrics=metrics).write(root / OLDER)
 
 
 @pytest.mark.parametrize(
@@ -101,12 +109,32 @@ def test_only_the_first_is_served_unasked(served: Callable[..., Path], tmp_path:
     assert OLDER in decision.text
 
 
-def test_an_unknown_metric_is_refused_before_training() -> None:
-    """Proves that the recipe's message names what there is."""
-    for metric in METRICS:
-        check_metric(Recipe(publish=Publish(metric=metric)))
-    with pytest.raises(RecipeError, match=r"\[publish\] metric: no 'auc'; there are two_stage/ndcg@10"):
-        check_metric(Recipe(publish=Publish(metric="auc")))
+@pytest.mark.parametrize(
+    ("recipe", "first"),
+    [(Recipe(), "two_stage/ndcg@10"), (CLICKS, "two_stage/auc")],
+    ids=["lists", "events"],
+)
+def test_an_unknown_metric_is_refused_before_training(recipe: Recipe, first: str) -> None:
+    """Proves that the recipe's message names what there is, and that what another kind of data has is not there."""
+    for metric in metrics_of(recipe):
+        check_metric(replace(recipe, publish=Publish(metric=metric)))
+    for other in {"auc", "two_stage/ndcg@10", "two_stage/auc"} - {first}:
+        with pytest.raises(RecipeError, match=rf"\[publish\] metric: no '{other}'; there are {first}, retrieval/hr@10"):
+            check_metric(replace(recipe, publish=Publish(metric=other)))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_no_shipped_recipe_is_refused_for_its_metric(path: Path) -> None:
+    """Proves that where none is stated there is one for the kind of data."""
+    check_metric(Recipe.read(path))
+
+
+def test_without_a_stated_metric_it_is_that_of_the_data(served: Callable[..., Path]) -> None:
+    """Proves that a ranker of what was shown is compared by what it is judged by."""
+    root, name = served(None, CLICKS), "validation/two_stage/auc"
+    _with_metrics(root, {name: 0.8})
+    assert decide(root, {name: 0.7}, CLICKS, asked=True, force=False).refused
+    assert decide(root, {name: 0.8}, CLICKS, asked=True, force=False).publish
 
 
 @pytest.mark.usefixtures("determinism")
@@ -117,7 +145,7 @@ def test_a_fit_that_is_worse_ends_with_three_and_is_not_served(
     root = tmp_path / "bundles"
     shutil.copytree(exported.parent, root)
     manifest = Manifest.read(root / exported.name)
-    dataclasses.replace(manifest, metrics={NAME: 0.99}).write(root / exported.name)
+    replace(manifest, metrics={NAME: 0.99}).write(root / exported.name)
     fit = ["fit", "--recipe", str(quick), "--data", str(planted_folder), "--out", str(root), "--publish"]
     assert main(fit) == 3
     store = BundleStore(root)
@@ -125,7 +153,7 @@ def test_a_fit_that_is_worse_ends_with_three_and_is_not_served(
     [written] = set(store.ids()) - {exported.name}
     new = Manifest.read(root / written)
     new.verify(root / written)
-    assert set(METRICS) <= {name.removeprefix("validation/") for name in new.metrics if name.startswith("validation/")}
+    assert set(metrics_of(Recipe())) <= {name.removeprefix("validation/") for name in new.metrics if name.startswith("validation/")}
     assert "report.html" in new.files
     told = capsys.readouterr().err
     assert f"not published: {NAME} is {new.metrics[NAME]:.4f}" in told

@@ -9,11 +9,10 @@ from shortlist.bundle.store import CURRENT, BundleStore
 from shortlist.errors import BundleError
 from trainer.errors import RecipeError, TrainerError
 from trainer.recipe import Recipe
+from trainer.training.impression_examples import AUC
 
-# What every fit measures on its validation.
-METRICS = ("two_stage/ndcg@10", "retrieval/hr@10", "retrieval/ndcg@10", "retrieval/recall@200")
-# What one with impressions does.
-OF_IMPRESSIONS = ("two_stage/auc", *METRICS[1:])
+_BOTH = "two_stage/"
+_OF_RETRIEVAL = ("retrieval/hr@10", "retrieval/ndcg@10", "retrieval/recall@200")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +36,21 @@ class Comparison:
     worse: bool = False
 
 
+def metrics_of(recipe: Recipe) -> tuple[str, ...]:
+    """What a fit measures on its validation; by the first of them bundles are compared unless a recipe says otherwise.
+
+    It is what the ranker's epoch is chosen by.
+    """
+    if recipe.impressions is None:
+        return f"{_BOTH}ndcg@10", *_OF_RETRIEVAL
+    return f"{_BOTH}{AUC}", *_OF_RETRIEVAL
+
+
 def check_metric(recipe: Recipe) -> None:
     """Raises RecipeError when bundles cannot be compared by the recipe's metric: before the training, not after it."""
-    there = METRICS if recipe.impressions is None else OF_IMPRESSIONS
-    if recipe.publish.metric not in there:
-        raise RecipeError(f"[publish] metric: no {recipe.publish.metric!r}; there are {', '.join(there)}")
+    there, metric = metrics_of(recipe), recipe.publish.metric
+    if metric is not None and metric not in there:
+        raise RecipeError(f"[publish] metric: no {metric!r}; there are {', '.join(there)}")
 
 
 def decide(root: Path, metrics: Mapping[str, float], recipe: Recipe, *, asked: bool, force: bool) -> Decision:
@@ -67,7 +76,7 @@ def compare(root: Path, metrics: Mapping[str, float], recipe: Recipe) -> Compari
     compared is not worse: no bundle is current, its manifest cannot be read, one of both is of a release that measured
     nothing of the kind, or they are of different questions.
     """
-    name = f"validation/{recipe.publish.metric}"
+    name = f"validation/{recipe.publish.metric or metrics_of(recipe)[0]}"
     try:
         served = Manifest.read(BundleStore(root).current())
         asked = Recipe.of(served.recipe)
