@@ -21,6 +21,7 @@ from trainer.recipe import Goal, Impressions, Interactions, Publish, Recipe, Spl
 SHIPPED = sorted((Path(trainer.__path__[0]) / "recipes").glob("*.toml"))
 NAME = "validation/two_stage/ndcg@10"
 CLICKS = Recipe(impressions=Impressions(), goals={"click": Goal(column="clicked")})
+STARS = Recipe(impressions=Impressions(), goals={"stars": Goal(kind="value", column="stars")})
 
 
 @pytest.fixture
@@ -111,14 +112,14 @@ def test_only_the_first_is_served_unasked(served: Callable[..., Path], tmp_path:
 
 @pytest.mark.parametrize(
     ("recipe", "first"),
-    [(Recipe(), "two_stage/ndcg@10"), (CLICKS, "two_stage/auc")],
-    ids=["lists", "events"],
+    [(Recipe(), "two_stage/ndcg@10"), (CLICKS, "two_stage/auc"), (STARS, "two_stage/-rmse")],
+    ids=["lists", "events", "values"],
 )
 def test_an_unknown_metric_is_refused_before_training(recipe: Recipe, first: str) -> None:
     """Proves that the recipe's message names what there is, and that what another kind of data has is not there."""
     for metric in metrics_of(recipe):
         check_metric(replace(recipe, publish=Publish(metric=metric)))
-    for other in {"auc", "two_stage/ndcg@10", "two_stage/auc"} - {first}:
+    for other in {"auc", "two_stage/ndcg@10", "two_stage/auc", "two_stage/-rmse"} - {first}:
         with pytest.raises(RecipeError, match=rf"\[publish\] metric: no '{other}'; there are {first}, retrieval/hr@10"):
             check_metric(replace(recipe, publish=Publish(metric=other)))
 
@@ -129,12 +130,69 @@ def test_no_shipped_recipe_is_refused_for_its_metric(path: Path) -> None:
     check_metric(Recipe.read(path))
 
 
-def test_without_a_stated_metric_it_is_that_of_the_data(served: Callable[..., Path]) -> None:
+@pytest.mark.parametrize(("recipe", "metric"), [(CLICKS, "two_stage/auc"), (STARS, "two_stage/-rmse")])
+def test_without_a_stated_metric_it_is_that_of_the_data(
+    served: Callable[..., Path], recipe: Recipe, metric: str
+) -> None:
     """Proves that a ranker of what was shown is compared by what it is judged by."""
-    root, name = served(None, CLICKS), "validation/two_stage/auc"
+    root, name = served(None, recipe), f"validation/{metric}"
     _with_metrics(root, {name: 0.8})
-    assert decide(root, {name: 0.7}, CLICKS, asked=True, force=False).refused
-    assert decide(root, {name: 0.8}, CLICKS, asked=True, force=False).publish
+    assert decide(root, {name: 0.7}, recipe, asked=True, force=False).refused
+    assert decide(root, {name: 0.8}, recipe, asked=True, force=False).publish
+
+
+@pytest.mark.parametrize(("found", "worse"), [(-0.9, False), (-1.049, False), (-1.051, True), (-math.inf, True)])
+def test_an_error_may_grow_by_the_margin(served: Callable[..., Path], found: float, worse: bool) -> None:
+    """Proves the rule where the higher figure is the one nearer to zero: 5 % below -1 is -1.05."""
+    root, name = served(None, STARS), "validation/two_stage/-rmse"
+    _with_metrics(root, {name: -1.0})
+    compared = compare(root, {name: found}, STARS)
+    assert compared.worse == worse
+    assert f"{'above' if found > -1 else 'below'} the -1.0000 of" in compared.text
+
+
+OTHER_GOALS = {"click": Goal(column="clicked"), "share": Goal(column="shared")}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "told"),
+    [
+        (replace(CLICKS, goals=OTHER_GOALS), "other [goals]"),
+        (replace(CLICKS, impressions=Impressions(file="other.parquet")), "other [impressions]"),
+        (replace(CLICKS, goals=OTHER_GOALS, split=Split(test=0.2)), "another [split] and other [goals]"),
+    ],
+)
+def test_other_goals_are_another_question(served: Callable[..., Path], recipe: Recipe, told: str) -> None:
+    """Proves that a mean over the goals of what was shown is not compared with one over others, and what is said."""
+    root, name = served(None, recipe), "validation/two_stage/auc"
+    _with_metrics(root, {name: 0.9})
+    decision = decide(root, {name: 0.7}, CLICKS, asked=True, force=False)
+    assert decision.publish
+    assert decision.text.endswith(f"nothing to compare with: {OLDER} has {told}")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "metric"),
+    [
+        (replace(CLICKS, goals={"tap": Goal(column="clicked", weight=2), **STARS.goals}), "two_stage/auc"),
+        (replace(CLICKS, impressions=Impressions(categorical=("device",), position="place")), "two_stage/auc"),
+        (replace(CLICKS, goals=OTHER_GOALS), "retrieval/hr@10"),
+    ],
+    ids=["weights, names and values", "context", "retrieval"],
+)
+def test_what_asks_the_same_is_compared(served: Callable[..., Path], recipe: Recipe, metric: str) -> None:
+    """Proves that how a goal is learnt and called, what the ranker is given, and goals that the figure is not of, open
+    no way round the rule."""
+    root, name = served(None, recipe), f"validation/{metric}"
+    _with_metrics(root, {name: 0.9})
+    stated = replace(CLICKS, publish=Publish(metric=metric))
+    assert decide(root, {name: 0.7}, stated, asked=True, force=False).refused
+
+
+def test_goals_of_lists_are_not_what_they_are_judged_by(served: Callable[..., Path]) -> None:
+    """Proves that lists are of likes, whatever is learnt beside."""
+    root = served(0.9, Recipe(goals={"like": Goal(), "value": Goal(kind="value")}))
+    assert decide(root, {NAME: 0.1}, Recipe(), asked=True, force=False).refused
 
 
 @pytest.mark.usefixtures("determinism")
