@@ -211,7 +211,9 @@ def test_a_fit_that_is_worse_ends_with_three_and_is_not_served(
     [written] = set(store.ids()) - {exported.name}
     new = Manifest.read(root / written)
     new.verify(root / written)
-    assert set(metrics_of(Recipe())) <= {name.removeprefix("validation/") for name in new.metrics if name.startswith("validation/")}
+    assert set(metrics_of(Recipe())) <= {
+        name.removeprefix("validation/") for name in new.metrics if name.startswith("validation/")
+    }
     assert "report.html" in new.files
     told = capsys.readouterr().err
     assert f"not published: {NAME} is {new.metrics[NAME]:.4f}" in told
