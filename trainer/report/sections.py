@@ -7,6 +7,7 @@ import numpy as np
 
 from shortlist.bundle.manifest import IndexInfo
 from trainer.evaluation.baselines import BASELINES
+from trainer.evaluation.tables import deviation
 from trainer.report import charts, html
 from trainer.report.findings import Findings, is_baseline
 from trainer.report.item_map import ItemMap
@@ -144,7 +145,7 @@ def _group_table(found: Findings, kind: str) -> str:
         cells = [html.cell(model_label(name))]
         for group in there:
             values = [run.slices[name].by_group[kind][group] for run in found.runs]
-            cells.append(figure_cell(float(np.mean(values)), float(np.std(values))))
+            cells.append(figure_cell(float(np.mean(values)), float(deviation(values))))
         rows.append(html.row(cells, "" if is_baseline(name) else "ours"))
     return html.table(["", *(grouping.labels[group] for group in there)], rows)
 

@@ -10,7 +10,8 @@ import pytest
 
 from tests.trainer.report.conftest import Render
 from trainer.report import Findings, Report
-from trainer.report.sections import figures_section, recall_section
+from trainer.report.sections import figures_section, groups_section, recall_section
+from trainer.report.slices import USERS
 from trainer.report.verdict import verdict
 
 SECTIONS = ["verdict", "figures", "recall", "ranking", "groups", "training", "map", "index", "recipe"]
@@ -146,3 +147,16 @@ def test_boosted_trees_are_drawn_of_every_seed(found: Findings) -> None:
     other = dataclasses.replace(first, slices={**first.slices, "lightgbm": first.slices["popularity"]})
     drawn = [recall_section(dataclasses.replace(found, runs=runs)) for runs in ([first, other], [other, first])]
     assert drawn[0] == drawn[1]
+
+
+def test_the_spread_of_the_groups_is_that_of_the_figures(found: Findings) -> None:
+    """Proves that a spread is the same wherever it stands: of two seeds, the difference over the root of two."""
+    first = found.runs[0]
+    lower = dataclasses.replace(
+        first.slices["two_stage"],
+        by_group={name: values - 0.1 for name, values in first.slices["two_stage"].by_group.items()},
+    )
+    runs = [first, dataclasses.replace(first, slices={**first.slices, "two_stage": lower})]
+    section = groups_section(dataclasses.replace(found, runs=runs))
+    assert found.groups.kinds[USERS].sizes.any()
+    assert set(re.findall("± ([0-9.]+)", section)) == {f"{0.1 / 2**0.5:.4f}"}
