@@ -12,7 +12,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
-from statistics import fmean, median, pstdev
+from statistics import fmean, median
 
 import numpy as np
 import torch
@@ -26,6 +26,7 @@ from shortlist.inference.onnx_session import OnnxSession
 from trainer.data import Dataset, load
 from trainer.encode import Encoded
 from trainer.evaluation.split import Split, evaluation_split
+from trainer.evaluation.tables import deviation
 from trainer.export.onnx_files import export_ranker
 from trainer.fit import evaluate_two_stage, fit_ranker
 from trainer.histories import histories_before
@@ -60,7 +61,7 @@ def main() -> int:
     for seed in range(options.seeds):
         for ranker, figures in _seed(recipe, dataset, split, seed, reporter):
             runs.setdefault(ranker, []).append(figures)
-            found = {one: _summary(of_one) for one, of_one in runs.items()}
+            found = {one: summary(of_one) for one, of_one in runs.items()}
             write_json(RESULT, {**about, "rankers": found, "runs": runs})
     return 0
 
@@ -128,8 +129,10 @@ def _microseconds(model: TwoStage, dataset: Dataset, split: Split) -> float:
     return median(times) * 1e6
 
 
-def _summary(runs: list[Figures]) -> dict[str, dict[str, float]]:
-    return {key: {"mean": fmean(run[key] for run in runs), "std": pstdev(run[key] for run in runs)} for key in runs[0]}
+def summary(runs: list[Figures]) -> dict[str, dict[str, float]]:
+    """Mean and standard deviation of each figure."""
+    of_keys = {key: [run[key] for run in runs] for key in runs[0]}
+    return {key: {"mean": fmean(values), "std": float(deviation(values))} for key, values in of_keys.items()}
 
 
 if __name__ == "__main__":

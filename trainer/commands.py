@@ -246,11 +246,13 @@ def read_inputs(recipe_path: Path, data: Path, reporter: Reporter) -> tuple[Reci
 
 
 def _told(dataset: Dataset, reporter: Reporter) -> Dataset:
-    counts = dataset.counts
+    counts, shown = dataset.counts, dataset.impressions
     reporter.say(
         f"read {counts.interactions:,} interactions of {counts.users:,} users with {counts.items:,} items; "
         f"{counts.duplicates_dropped:,} duplicates dropped, {counts.items_without_interactions:,} items without any"
     )
+    if shown is not None:
+        reporter.say(f"read {len(shown):,} impressions; {shown.unknown_items:,} of unknown items left out")
     return dataset
 
 

@@ -310,10 +310,12 @@ class Statistics:
 class Publish:
     """A new bundle is served when this validation `metric` is not worse than the served one's by more than `margin`.
 
-    The margin is a share of the served bundle's figure: 0.05 allows 0.095 after 0.1.
+    Without a metric it is two_stage/ndcg@10, with impressions two_stage/auc, and where all of their goals are values
+    two_stage/-rmse. The margin is a share of the served bundle's figure: 0.05 allows 0.095 after 0.1, and -1.05 after
+    -1.
     """
 
-    metric: str = "two_stage/ndcg@10"
+    metric: str | None = None
     margin: float = _within(0.05, 0, 1)
 
 

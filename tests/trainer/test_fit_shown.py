@@ -20,7 +20,7 @@ from trainer.statistics import STATISTICS
 
 FIT = (
     RECIPE.replace('column = "part"', "ranker = 0.4\nrefit = false").replace("epochs = 5", "epochs = 3")
-    + 'candidates = 12\n[publish]\nmetric = "two_stage/auc"\n'
+    + "candidates = 12\n"
 )
 
 
@@ -81,9 +81,10 @@ def test_it_is_written_again_with_newer_counts(folder: Path, tmp_path: Path) -> 
 def test_bundles_are_compared_by_what_is_measured(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Proves that a figure of lists, which a ranker of impressions does not have, is refused before any training."""
+    """Proves that a figure of lists, which a ranker of impressions does not have, is refused before any training where
+    it is asked for."""
     recipe = tmp_path / "recipe.toml"
-    recipe.write_text(FIT.replace("two_stage/auc", "two_stage/ndcg@10"))
+    recipe.write_text(FIT + '[publish]\nmetric = "two_stage/ndcg@10"\n')
     assert main(["fit", "--recipe", str(recipe), "--data", str(folder), "--out", str(tmp_path / "bundles")]) == 2
     assert "[publish] metric: no 'two_stage/ndcg@10'; there are two_stage/auc" in capsys.readouterr().err
 

@@ -1,6 +1,7 @@
 """The protocols: what is learnt from, what decides and what is tested, on logs small enough to read."""
 
 import gzip
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -118,10 +119,22 @@ def test_cold_items_are_ranked_among_themselves(tmp_path: Path) -> None:
 
 
 def test_an_item_in_two_parts_is_not_cold(tmp_path: Path) -> None:
-    """Proves that a split which is none of cold items is refused and not measured."""
-    data, recipe = cold(tmp_path, "a,w1,train\nb,w1,test\nb,v1,vali\n")
-    with pytest.raises(DataError, match="not cold"):
+    """Proves that a split which is none of cold items is refused and not measured, and that the items are named."""
+    rows = [f"a,w{number},train\nb,w{number},test" for number in range(5)]
+    data, recipe = cold(tmp_path, "\n".join([*rows, "b,v1,vali\n"]))
+    told = (
+        "log.csv, column 'item_id': 5 of 6 are in several parts of the split, and so not cold; first 'w0', 'w1', 'w2'"
+    )
+    with pytest.raises(DataError, match=f"^{re.escape(told)}$"):
         PROTOCOLS["cold-items"](data, recipe, tmp_path)
+
+
+def test_a_user_in_two_parts_is_not_cold(tmp_path: Path) -> None:
+    """Proves the same of users."""
+    data, recipe = cold(tmp_path, "a,x,train\nb,y,train\nb,x,test\nc,x,vali\n")
+    told = "log.csv, column 'user_id': 1 of 3 are in several parts of the split, and so not cold; first 'b'"
+    with pytest.raises(DataError, match=f"^{re.escape(told)}$"):
+        PROTOCOLS["cold-users"](data, recipe, tmp_path)
 
 
 def test_cold_users_ask_without_a_history(tmp_path: Path) -> None:
@@ -147,10 +160,16 @@ def test_a_row_without_a_part_is_refused(tmp_path: Path) -> None:
 
 
 def test_an_interaction_in_both_files_is_refused(given: Recipe, tmp_path: Path) -> None:
-    """Proves that a test which was given to learn from is no test."""
+    """Proves that a test which was given to learn from is no test, and that files, columns and ids are named."""
     train, test = (tmp_path / name for name in ("train.txt", "test.txt"))
-    train.write_text(train.read_text() + test.read_text().splitlines()[0] + "\n")
-    with pytest.raises(DataError, match="in several parts"):
+    twice = test.read_text().splitlines()[0]
+    train.write_text(f"{train.read_text()}{twice}\n")
+    user, *items = twice.split()
+    first = ", ".join(f"'{user}' and '{item}'" for item in items[:3])
+    told = (
+        rf"^train\.txt and test\.txt, columns 'user_id' and 'item_id': {len(items)} of \d+ are in several parts of the "
+    )
+    with pytest.raises(DataError, match=f"{told}split; first {first}$"):
         PROTOCOLS["lightgcn-split"](load(tmp_path, given), given, tmp_path)
 
 

@@ -1,23 +1,27 @@
 """What a new bundle has to be before it takes the place of the one that is served."""
 
-import dataclasses
 import json
 import math
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
+import trainer
 from shortlist.bundle import BundleStore
 from shortlist.bundle.manifest import MANIFEST, Manifest
 from tests.shortlist.bundle.fake import OLDER, publish
 from trainer.__main__ import main
 from trainer.errors import RecipeError
-from trainer.export.publish import METRICS, check_metric, compare, decide
-from trainer.recipe import Interactions, Publish, Recipe, Split
+from trainer.export.publish import check_metric, compare, decide, metrics_of
+from trainer.recipe import Goal, Impressions, Interactions, Publish, Recipe, Split
 
+SHIPPED = sorted((Path(trainer.__path__[0]) / "recipes").glob("*.toml"))
 NAME = "validation/two_stage/ndcg@10"
+CLICKS = Recipe(impressions=Impressions(), goals={"click": Goal(column="clicked")})
+STARS = Recipe(impressions=Impressions(), goals={"stars": Goal(kind="value", column="stars")})
 
 
 @pytest.fixture
@@ -28,11 +32,16 @@ def served(tmp_path: Path) -> Callable[..., Path]:
         publish(tmp_path, OLDER)
         metrics = {"two_stage/ndcg@10": 0.9} | ({} if figure is None else {NAME: figure})
         manifest = Manifest.read(tmp_path / OLDER)
-        plain = dataclasses.asdict(recipe or Recipe())
-        dataclasses.replace(manifest, metrics=metrics, recipe=plain).write(tmp_path / OLDER)
+        plain = asdict(recipe or Recipe())
+        replace(manifest, metrics=metrics, recipe=plain).write(tmp_path / OLDER)
         return tmp_path
 
     return make
+
+
+def _with_metrics(root: Path, metrics: Mapping[str, float]) -> None:
+    """The same bundle with other figures."""
+    replace(Manifest.read(root / OLDER), metrics=metrics).write(root / OLDER)
 
 
 @pytest.mark.parametrize(
@@ -101,12 +110,89 @@ def test_only_the_first_is_served_unasked(served: Callable[..., Path], tmp_path:
     assert OLDER in decision.text
 
 
-def test_an_unknown_metric_is_refused_before_training() -> None:
-    """Proves that the recipe's message names what there is."""
-    for metric in METRICS:
-        check_metric(Recipe(publish=Publish(metric=metric)))
-    with pytest.raises(RecipeError, match=r"\[publish\] metric: no 'auc'; there are two_stage/ndcg@10"):
-        check_metric(Recipe(publish=Publish(metric="auc")))
+@pytest.mark.parametrize(
+    ("recipe", "first"),
+    [(Recipe(), "two_stage/ndcg@10"), (CLICKS, "two_stage/auc"), (STARS, "two_stage/-rmse")],
+    ids=["lists", "events", "values"],
+)
+def test_an_unknown_metric_is_refused_before_training(recipe: Recipe, first: str) -> None:
+    """Proves that the recipe's message names what there is, and that what another kind of data has is not there."""
+    for metric in metrics_of(recipe):
+        check_metric(replace(recipe, publish=Publish(metric=metric)))
+    for other in {"auc", "two_stage/ndcg@10", "two_stage/auc", "two_stage/-rmse"} - {first}:
+        with pytest.raises(RecipeError, match=rf"\[publish\] metric: no '{other}'; there are {first}, retrieval/hr@10"):
+            check_metric(replace(recipe, publish=Publish(metric=other)))
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_no_shipped_recipe_is_refused_for_its_metric(path: Path) -> None:
+    """Proves that where none is stated there is one for the kind of data."""
+    check_metric(Recipe.read(path))
+
+
+@pytest.mark.parametrize(("recipe", "metric"), [(CLICKS, "two_stage/auc"), (STARS, "two_stage/-rmse")])
+def test_without_a_stated_metric_it_is_that_of_the_data(
+    served: Callable[..., Path], recipe: Recipe, metric: str
+) -> None:
+    """Proves that a ranker of what was shown is compared by what it is judged by."""
+    root, name = served(None, recipe), f"validation/{metric}"
+    _with_metrics(root, {name: 0.8})
+    assert decide(root, {name: 0.7}, recipe, asked=True, force=False).refused
+    assert decide(root, {name: 0.8}, recipe, asked=True, force=False).publish
+
+
+@pytest.mark.parametrize(("found", "worse"), [(-0.9, False), (-1.049, False), (-1.051, True), (-math.inf, True)])
+def test_an_error_may_grow_by_the_margin(served: Callable[..., Path], found: float, worse: bool) -> None:
+    """Proves the rule where the higher figure is the one nearer to zero: 5 % below -1 is -1.05."""
+    root, name = served(None, STARS), "validation/two_stage/-rmse"
+    _with_metrics(root, {name: -1.0})
+    compared = compare(root, {name: found}, STARS)
+    assert compared.worse == worse
+    assert f"{'above' if found > -1 else 'below'} the -1.0000 of" in compared.text
+
+
+OTHER_GOALS = {"click": Goal(column="clicked"), "share": Goal(column="shared")}
+
+
+@pytest.mark.parametrize(
+    ("recipe", "told"),
+    [
+        (replace(CLICKS, goals=OTHER_GOALS), "other [goals]"),
+        (replace(CLICKS, impressions=Impressions(file="other.parquet")), "other [impressions]"),
+        (replace(CLICKS, goals=OTHER_GOALS, split=Split(test=0.2)), "another [split] and other [goals]"),
+    ],
+)
+def test_other_goals_are_another_question(served: Callable[..., Path], recipe: Recipe, told: str) -> None:
+    """Proves that a mean over the goals of what was shown is not compared with one over others, and what is said."""
+    root, name = served(None, recipe), "validation/two_stage/auc"
+    _with_metrics(root, {name: 0.9})
+    decision = decide(root, {name: 0.7}, CLICKS, asked=True, force=False)
+    assert decision.publish
+    assert decision.text.endswith(f"nothing to compare with: {OLDER} has {told}")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "metric"),
+    [
+        (replace(CLICKS, goals={"tap": Goal(column="clicked", weight=2), **STARS.goals}), "two_stage/auc"),
+        (replace(CLICKS, impressions=Impressions(categorical=("device",), position="place")), "two_stage/auc"),
+        (replace(CLICKS, goals=OTHER_GOALS), "retrieval/hr@10"),
+    ],
+    ids=["weights, names and values", "context", "retrieval"],
+)
+def test_what_asks_the_same_is_compared(served: Callable[..., Path], recipe: Recipe, metric: str) -> None:
+    """Proves that how a goal is learnt and called, what the ranker is given, and goals that the figure is not of, open
+    no way round the rule."""
+    root, name = served(None, recipe), f"validation/{metric}"
+    _with_metrics(root, {name: 0.9})
+    stated = replace(CLICKS, publish=Publish(metric=metric))
+    assert decide(root, {name: 0.7}, stated, asked=True, force=False).refused
+
+
+def test_goals_of_lists_are_not_what_they_are_judged_by(served: Callable[..., Path]) -> None:
+    """Proves that lists are of likes, whatever is learnt beside."""
+    root = served(0.9, Recipe(goals={"like": Goal(), "value": Goal(kind="value")}))
+    assert decide(root, {NAME: 0.1}, Recipe(), asked=True, force=False).refused
 
 
 @pytest.mark.usefixtures("determinism")
@@ -117,7 +203,7 @@ def test_a_fit_that_is_worse_ends_with_three_and_is_not_served(
     root = tmp_path / "bundles"
     shutil.copytree(exported.parent, root)
     manifest = Manifest.read(root / exported.name)
-    dataclasses.replace(manifest, metrics={NAME: 0.99}).write(root / exported.name)
+    replace(manifest, metrics={NAME: 0.99}).write(root / exported.name)
     fit = ["fit", "--recipe", str(quick), "--data", str(planted_folder), "--out", str(root), "--publish"]
     assert main(fit) == 3
     store = BundleStore(root)
@@ -125,7 +211,9 @@ def test_a_fit_that_is_worse_ends_with_three_and_is_not_served(
     [written] = set(store.ids()) - {exported.name}
     new = Manifest.read(root / written)
     new.verify(root / written)
-    assert set(METRICS) <= {name.removeprefix("validation/") for name in new.metrics if name.startswith("validation/")}
+    assert set(metrics_of(Recipe())) <= {
+        name.removeprefix("validation/") for name in new.metrics if name.startswith("validation/")
+    }
     assert "report.html" in new.files
     told = capsys.readouterr().err
     assert f"not published: {NAME} is {new.metrics[NAME]:.4f}" in told

@@ -18,8 +18,8 @@ from trainer.errors import DataError
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _PARQUET = (".parquet", ".pq")
 _LINES = (".txt", ".txt.gz")
-_SHOWN = 3
-_SHOWN_WIDTH = 60
+SHOWN, SHOWN_WIDTH = 3, 60
+"""How many of the bad cells a message has, and how much of each."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -42,7 +42,7 @@ class Table:
         if rows.is_empty():
             return
         shown = ", ".join(
-            f"row {self.first + row + 1}: {self.frame[column][row]!r:.{_SHOWN_WIDTH}}" for row in rows.head(_SHOWN)
+            f"row {self.first + row + 1}: {self.frame[column][row]!r:.{SHOWN_WIDTH}}" for row in rows.head(SHOWN)
         )
         counted = f"{len(rows)} of {len(bad)} rows" + (f" from row {self.first + 1} on" if self.first else "")
         raise DataError(f"{self.name}, column {column!r}: {why} in {counted}; first {shown}")

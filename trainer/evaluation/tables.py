@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 
 from shortlist.bundle import IndexInfo
 from trainer.fit import Figures
@@ -12,15 +13,20 @@ _LEAST_SPREAD = 5e-5
 Spread = dict[str, dict[str, tuple[float, float]]]
 
 
+def deviation(runs: ArrayLike) -> NDArray[np.float64]:
+    """Standard deviation over the runs ``[S, …]``, which are a sample of all that could be: the squares are divided by
+    S - 1, and of one run it is 0."""
+    values = np.asarray(runs, dtype=np.float64)
+    return np.asarray(values.std(axis=0, ddof=1)) if len(values) > 1 else np.zeros(values.shape[1:])
+
+
 def mean_and_spread(runs: Sequence[Figures]) -> Spread:
     """Mean and standard deviation over the runs of each figure."""
-    return {
-        name: {
-            key: (float(np.mean([run[name][key] for run in runs])), float(np.std([run[name][key] for run in runs])))
-            for key in row
-        }
-        for name, row in runs[0].items()
-    }
+    return {name: {key: _of_runs([run[name][key] for run in runs]) for key in row} for name, row in runs[0].items()}
+
+
+def _of_runs(values: Sequence[float]) -> tuple[float, float]:
+    return float(np.mean(values)), float(deviation(values))
 
 
 def figures_table(figures: Spread) -> str:

@@ -1,7 +1,7 @@
 """Whether a new bundle may take the place of the one that is served."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from shortlist.bundle.manifest import Manifest
@@ -9,11 +9,10 @@ from shortlist.bundle.store import CURRENT, BundleStore
 from shortlist.errors import BundleError
 from trainer.errors import RecipeError, TrainerError
 from trainer.recipe import Recipe
+from trainer.training.impression_examples import AUC, RMSE
 
-# What every fit measures on its validation.
-METRICS = ("two_stage/ndcg@10", "retrieval/hr@10", "retrieval/ndcg@10", "retrieval/recall@200")
-# What one with impressions does.
-OF_IMPRESSIONS = ("two_stage/auc", *METRICS[1:])
+_BOTH = "two_stage/"
+_OF_RETRIEVAL = ("retrieval/hr@10", "retrieval/ndcg@10", "retrieval/recall@200")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,11 +36,22 @@ class Comparison:
     worse: bool = False
 
 
+def metrics_of(recipe: Recipe) -> tuple[str, ...]:
+    """What a fit measures on its validation; by the first of them bundles are compared unless a recipe says otherwise.
+
+    It is what the ranker's epoch is chosen by.
+    """
+    if recipe.impressions is None:
+        return f"{_BOTH}ndcg@10", *_OF_RETRIEVAL
+    values_alone = all(goal.kind == "value" for goal in recipe.goals.values())
+    return f"{_BOTH}{RMSE if values_alone else AUC}", *_OF_RETRIEVAL
+
+
 def check_metric(recipe: Recipe) -> None:
     """Raises RecipeError when bundles cannot be compared by the recipe's metric: before the training, not after it."""
-    there = METRICS if recipe.impressions is None else OF_IMPRESSIONS
-    if recipe.publish.metric not in there:
-        raise RecipeError(f"[publish] metric: no {recipe.publish.metric!r}; there are {', '.join(there)}")
+    there, metric = metrics_of(recipe), recipe.publish.metric
+    if metric is not None and metric not in there:
+        raise RecipeError(f"[publish] metric: no {metric!r}; there are {', '.join(there)}")
 
 
 def decide(root: Path, metrics: Mapping[str, float], recipe: Recipe, *, asked: bool, force: bool) -> Decision:
@@ -63,11 +73,13 @@ def compare(root: Path, metrics: Mapping[str, float], recipe: Recipe) -> Compari
 
     It is worse when it is below the other by more than ``[publish] margin`` of it, or not a number. Each figure is of
     its own bundle's validation, of the time it was trained. Two are only comparable when both recipes have the same
-    [interactions] and [split]: other data, other likes or other slices are other questions. Whatever cannot be
-    compared is not worse: no bundle is current, its manifest cannot be read, one of both is of a release that measured
-    nothing of the kind, or they are of different questions.
+    [interactions] and [split], and, of a ranker of what was shown, the same rows of [impressions] and columns of
+    [goals]: other data, other likes, other slices or other goals are other questions. Whatever cannot be compared is
+    not worse: no bundle is current, its manifest cannot be read, one of both is of a release that measured nothing of
+    the kind, or they are of different questions.
     """
-    name = f"validation/{recipe.publish.metric}"
+    metric = recipe.publish.metric or metrics_of(recipe)[0]
+    name = f"validation/{metric}"
     try:
         served = Manifest.read(BundleStore(root).current())
         asked = Recipe.of(served.recipe)
@@ -77,13 +89,25 @@ def compare(root: Path, metrics: Mapping[str, float], recipe: Recipe) -> Compari
     if before is None or found is None:
         without = served.bundle_id if before is None else "the new one"
         return Comparison(text=f"nothing to compare with: {without} has no {name}")
-    if (asked.interactions, asked.split) != (recipe.interactions, recipe.split):
-        return Comparison(
-            text=f"nothing to compare with: {served.bundle_id} has other [interactions] or another [split]"
-        )
+    here, there = _question(recipe, metric), _question(asked, metric)
+    if here != there:
+        others = " and ".join(part for part in here if here[part] != there[part])
+        return Comparison(text=f"nothing to compare with: {served.bundle_id} has {others}")
     text = f"{name} is {found:.4f}, {_change(found, before)} the {before:.4f} of {served.bundle_id}"
     # So that no figure that is not a number passes.
-    return Comparison(text=text, worse=not found >= before * (1 - recipe.publish.margin))
+    return Comparison(text=text, worse=not found >= before - recipe.publish.margin * abs(before))
+
+
+def _question(recipe: Recipe, metric: str) -> dict[str, object]:
+    """What a metric is asked about, by what it is called where another recipe has it otherwise."""
+    asked: dict[str, object] = {"other [interactions]": recipe.interactions, "another [split]": recipe.split}
+    if recipe.impressions is None or not metric.startswith(_BOTH):
+        return asked
+    # What the ranker is given of them is no part of it.
+    rows = replace(recipe.impressions, categorical=(), numeric=(), position=None)
+    events = [str(goal.column) for goal in recipe.goals.values() if goal.kind == "event"]
+    columns = events or [str(goal.column) for goal in recipe.goals.values()]
+    return {**asked, "other [impressions]": rows, "other [goals]": sorted(columns)}
 
 
 def _said(root: Path) -> str:
@@ -91,7 +115,7 @@ def _said(root: Path) -> str:
 
 
 def _change(found: float, before: float) -> str:
-    if not before > 0:
+    if not abs(before) > 0:
         return "beside"
-    change = found / before - 1
+    change = (found - before) / abs(before)
     return f"{abs(change):.1%} {'below' if change < 0 else 'above'}"

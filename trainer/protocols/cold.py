@@ -3,12 +3,13 @@
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from trainer.data import Dataset
-from trainer.errors import DataError
+from trainer.data.dataset import Ids
 from trainer.evaluation.queries import Queries
-from trainer.protocols.given_parts import given_parts
+from trainer.protocols.given_parts import given_parts, refuse_several
 from trainer.protocols.task import TEST, TRAIN, VALIDATION, Task, by_part, spans
 from trainer.recipe import Recipe
 
@@ -29,8 +30,7 @@ def cold_items(dataset: Dataset, recipe: Recipe, data: Path) -> Task:
     in_part = np.stack(
         [np.bincount(dataset.item_rows[parts == part], minlength=len(dataset.item_ids)) > 0 for part in range(3)]
     )
-    if (in_part.sum(axis=0) > 1).any():
-        raise DataError("an item is in several parts of the split, so that it is not cold")
+    _refuse_warm(recipe, recipe.interactions.item, dataset.item_ids, in_part.sum(axis=0))
     validation, test = (_about(ordered, counts, part, in_part[part]) for part in (VALIDATION, TEST))
     return _task(ordered, counts, validation, test, "recall@100")
 
@@ -42,10 +42,15 @@ def cold_users(dataset: Dataset, recipe: Recipe, data: Path) -> Task:
         DataError: a user is in several parts.
     """
     ordered, counts = by_part(dataset, given_parts(dataset, recipe, data))
-    if ((counts > 0).sum(axis=1) > 1).any():
-        raise DataError("a user is in several parts of the split, so that they are not cold")
+    _refuse_warm(recipe, recipe.interactions.user, dataset.user_ids, (counts > 0).sum(axis=1))
     validation, test = (_about(ordered, counts, part, None) for part in (VALIDATION, TEST))
     return _task(ordered, counts, validation, test, "recall@20")
+
+
+def _refuse_warm(recipe: Recipe, column: str, ids: Ids, parts: NDArray[np.int64]) -> None:
+    """Refuses ids that are in more ``parts`` than one."""
+    several = pl.DataFrame({column: [one.decode() for one in ids[parts > 1]]}, schema={column: pl.String})
+    refuse_several(recipe, several, int((parts > 0).sum()), ", and so not cold")
 
 
 def _about(dataset: Dataset, counts: NDArray[np.int64], part: int, candidates: NDArray[np.bool_] | None) -> Queries:

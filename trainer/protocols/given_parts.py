@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from trainer.data import Dataset
 from trainer.data.cells import ids
 from trainer.data.load import interactions_table
-from trainer.data.tables import Table, read_table
+from trainer.data.tables import SHOWN, SHOWN_WIDTH, Table, read_table
 from trainer.errors import DataError, RecipeError
 from trainer.protocols.task import TEST, TRAIN, VALIDATION
 from trainer.recipe import Recipe
@@ -22,19 +22,19 @@ def given_parts(dataset: Dataset, recipe: Recipe, data: Path) -> NDArray[np.int6
 
     Raises:
         RecipeError: the recipe names neither.
-        DataError: the column has something else than a part's name.
+        DataError: the column has something else than a part's name, or an interaction is in several parts.
     """
     columns = recipe.interactions
     if recipe.split.column:
         table = interactions_table(data, recipe)
         codes = part_codes(table, recipe.split.column)
-        return _of_events(dataset, pairs(table, recipe).with_columns(part=codes))
+        return _of_events(dataset, pairs(table, recipe).with_columns(part=codes), recipe)
     if recipe.split.test_file:
         files = {columns.file: TRAIN, recipe.split.test_file: TEST}
         tables = [
             pairs(read_table(data / file), recipe).with_columns(part=pl.lit(part)) for file, part in files.items()
         ]
-        return _of_events(dataset, pl.concat(tables))
+        return _of_events(dataset, pl.concat(tables), recipe)
     raise RecipeError("[split] column, test_file: neither is there, and the protocol needs the split of one of them")
 
 
@@ -52,7 +52,7 @@ def pairs(table: Table, recipe: Recipe) -> pl.DataFrame:
 
 
 def parts_of(
-    dataset: Dataset, user_rows: NDArray[np.int64], item_rows: NDArray[np.int64], parts: pl.DataFrame
+    dataset: Dataset, user_rows: NDArray[np.int64], item_rows: NDArray[np.int64], parts: pl.DataFrame, recipe: Recipe
 ) -> pl.Series:
     """The ``part`` of each interaction ``[N]``, from that of a `user` and an `item`.
 
@@ -63,12 +63,29 @@ def parts_of(
     events = pl.DataFrame({"user": users.gather(user_rows), "item": items.gather(item_rows)})
     known = parts.unique(["user", "item"], keep="first")
     if len(known) < len(parts.unique()):
-        raise DataError("an interaction is in several parts of the split")
+        distinct = parts.unique(maintain_order=True)
+        several = distinct.filter(distinct.select("user", "item").is_duplicated())
+        columns = {"user": recipe.interactions.user, "item": recipe.interactions.item}
+        pairs_of_several = several.select("user", "item").unique(maintain_order=True).rename(columns)
+        refuse_several(recipe, pairs_of_several, len(known))
     return events.join(known, on=["user", "item"], how="left", maintain_order="left")["part"]
 
 
-def _of_events(dataset: Dataset, parts: pl.DataFrame) -> NDArray[np.int64]:
-    return parts_of(dataset, dataset.user_rows, dataset.item_rows, parts).cast(pl.Int64).to_numpy()
+def refuse_several(recipe: Recipe, several: pl.DataFrame, of: int, so: str = "") -> None:
+    """Raises DataError if there are any ids in several parts, of how many, by the columns of the files they are in."""
+    if several.is_empty():
+        return
+    split = recipe.split
+    files = [recipe.interactions.file, *([split.test_file] if split.test_file and not split.column else [])]
+    columns = f"column{'s' if several.width > 1 else ''} {' and '.join(map(repr, several.columns))}"
+    first = ", ".join(" and ".join(f"{one!r:.{SHOWN_WIDTH}}" for one in row) for row in several.head(SHOWN).rows())
+    raise DataError(
+        f"{' and '.join(files)}, {columns}: {len(several)} of {of} are in several parts of the split{so}; first {first}"
+    )
+
+
+def _of_events(dataset: Dataset, parts: pl.DataFrame, recipe: Recipe) -> NDArray[np.int64]:
+    return parts_of(dataset, dataset.user_rows, dataset.item_rows, parts, recipe).cast(pl.Int64).to_numpy()
 
 
 def _text(ids: NDArray[np.bytes_]) -> pl.Series:

@@ -47,7 +47,7 @@ def _named(dataset: Dataset, ratings: Ratings, recipe: Recipe, data: Path) -> ND
     fold = table.column(column).cast(pl.String)
     table.refuse(column, fold.is_null(), "no fold")
     given = pairs(table, recipe).with_columns(part=fold)
-    return np.array(parts_of(dataset, ratings.user_rows, ratings.item_rows, given).to_list())
+    return np.array(parts_of(dataset, ratings.user_rows, ratings.item_rows, given, recipe).to_list())
 
 
 def _random(ratings: Ratings, folds: int) -> NDArray[np.str_]:

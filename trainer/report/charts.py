@@ -14,6 +14,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from numpy.typing import NDArray
 
 from trainer.evaluation.classification import CalibrationCurve
+from trainer.evaluation.tables import deviation
 from trainer.report.item_map import OTHER, ItemMap
 from trainer.report.names import metric_label
 
@@ -121,7 +122,7 @@ def by_name(values: Mapping[str, NDArray[np.float64]], about: str) -> str:
     with mpl.rc_context(_STYLE | {"axes.grid.axis": "x"}):
         figure, axes = _axes((_WIDE[0], 0.9 + 0.26 * len(values)))
         places, runs = np.arange(len(values)), list(values.values())
-        spread = [float(run.std()) for run in runs] if any(len(run) > 1 for run in runs) else None
+        spread = [float(deviation(run)) for run in runs] if any(len(run) > 1 for run in runs) else None
         axes.barh(places, [float(run.mean()) for run in runs], xerr=spread, color=_COLOURS[_FIRST_RUN], ecolor=_INK)
         # What a data set calls its columns is not to be read as a formula.
         axes.set_yticks(places, list(values), parse_math=False)
@@ -186,7 +187,7 @@ def _draw(axes: Axes, places: NDArray[np.int64], series: Series, name: str) -> N
     colour, mean = _COLOURS[series.colour % SERIES], series.runs.mean(axis=0)
     style = {"linewidth": 2.6, "zorder": 3} if series.strong else {"linewidth": 1.3, "linestyle": "--"}
     if len(series.runs) > 1:
-        spread = series.runs.std(axis=0)
+        spread = deviation(series.runs)
         axes.fill_between(places, mean - spread, mean + spread, color=colour, alpha=0.2, linewidth=0)
     axes.plot(places, mean, color=colour, label=name, **style)
 

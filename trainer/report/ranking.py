@@ -6,6 +6,7 @@ import numpy as np
 
 from trainer.attribution import Attribution, Chain, GoalFigures
 from trainer.attribution.chain import LARGEST_CATALOGUE
+from trainer.evaluation.tables import deviation
 from trainer.report import charts, html
 from trainer.report.names import metric_label
 from trainer.report.sections import figure_cell
@@ -127,7 +128,7 @@ def _mean(values: Sequence[float | None]) -> float | None:
 
 def _spread(values: Sequence[float | None]) -> str:
     known = [value for value in values if value is not None]
-    return figure_cell(float(np.mean(known)), float(np.std(known))) if known else html.cell(_UNKNOWN)
+    return figure_cell(float(np.mean(known)), float(deviation(known))) if known else html.cell(_UNKNOWN)
 
 
 def _percent(value: float | None) -> str:

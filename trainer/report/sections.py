@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 
 from shortlist.bundle.manifest import IndexInfo
+from trainer.evaluation.baselines import BASELINES
+from trainer.evaluation.tables import deviation
 from trainer.report import charts, html
 from trainer.report.findings import Findings, is_baseline
 from trainer.report.item_map import ItemMap
@@ -143,14 +145,15 @@ def _group_table(found: Findings, kind: str) -> str:
         cells = [html.cell(model_label(name))]
         for group in there:
             values = [run.slices[name].by_group[kind][group] for run in found.runs]
-            cells.append(figure_cell(float(np.mean(values)), float(np.std(values))))
+            cells.append(figure_cell(float(np.mean(values)), float(deviation(values))))
         rows.append(html.row(cells, "" if is_baseline(name) else "ours"))
     return html.table(["", *(grouping.labels[group] for group in there)], rows)
 
 
 def _series(found: Findings, name: str, kind: str | None) -> charts.Series:
     slices = [run.slices[name] for run in found.runs]
-    if is_baseline(name):
+    if name in BASELINES:
+        # The same for every seed, which boosted trees are not.
         slices = slices[:1]
     runs = np.stack([one.by_k if kind is None else one.by_group[kind] for one in slices])
     return charts.Series(colour=model_colour(name), runs=runs, strong=not is_baseline(name))

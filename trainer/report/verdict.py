@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trainer.report.findings import Findings, is_baseline
+from trainer.report.findings import OURS, Findings, is_baseline
 from trainer.report.names import metric_label, model_label
 
 _CLEARLY = 2.0
@@ -23,7 +23,7 @@ def verdict(found: Findings) -> Verdict:
     With several seeds, a difference within two standard deviations over them is none.
     """
     figures, metric = found.figures, found.chosen_by
-    ours = [name for name in figures if not is_baseline(name)][-1]
+    ours = next(name for name in OURS if name in figures)
     best = max((name for name in figures if is_baseline(name)), key=lambda name: figures[name][metric][0])
     (mean, spread), (other, _) = figures[ours][metric], figures[best][metric]
     difference = mean - other

@@ -16,7 +16,7 @@ from trainer.data import Dataset
 from trainer.data.context import Context
 from trainer.encode import Encoded
 from trainer.evaluation.classification import Outcomes
-from trainer.evaluation.metrics import report
+from trainer.evaluation.metrics import places_of, report
 from trainer.evaluation.rankings import batches
 from trainer.goals import Goals, served_goals, targets_of_events
 from trainer.histories import Spans, histories_before
@@ -108,18 +108,22 @@ class RetrievedExamples(RankerExamples):
         return total
 
     def figures(self, columns: Columns, places: NDArray[np.int64], scales: tuple[GoalScale, ...]) -> dict[str, float]:
-        """Of the likes among the places, nDCG@10 of the order; what retrieval missed counts as a zero."""
+        """Of the likes among the places, nDCG@10 of the order; what retrieval missed counts as a zero.
+
+        As what is served does it, candidates of one score keep the order of retrieval, and those whose score is no
+        number are last, as is what fills a list; of these the chosen one is the very last, so that nothing speaks for a
+        ranker that is broken.
+        """
         liked = places[self.likes[places]]
         if not len(liked):
             return {self.chosen_by: 0.0}
-        below = []
+        found = []
         for batch in batches(liked):
-            scores = self.order.keys(columns(batch))
-            chosen = np.take_along_axis(scores, self.chosen[batch][:, None], axis=1)
-            below.append((scores > chosen).sum(axis=1))
+            keys = np.where(self._offered(batch), self.order.keys(columns(batch)), -np.inf)
+            found.append(_places(keys, self.chosen[batch]))
         # Of the same time, those that retrieval missed too: what is served has no chance with them.
         wanted = int(self.likes[places[0] :].sum())
-        return {self.chosen_by: report(np.concatenate(below))["ndcg@10"] * len(liked) / wanted}
+        return {self.chosen_by: report(np.concatenate(found))["ndcg@10"] * len(liked) / wanted}
 
     def outcomes(
         self, columns: Columns, places: NDArray[np.int64], scales: tuple[GoalScale, ...]
@@ -127,7 +131,7 @@ class RetrievedExamples(RankerExamples):
         """A goal that came of an event is a one of the candidate that was chosen, and a zero of all others of the list:
         a list that retrieval missed has zeros alone."""
         said_BCG = columns(places)
-        offered_BC = self.inputs.candidates.scores[places] > _FILLER
+        offered_BC = self._offered(places)
         chosen_BC = np.arange(offered_BC.shape[1]) == self.chosen[places][:, None]
         users = np.broadcast_to(self.inputs.user_rows[places][:, None], offered_BC.shape)[offered_BC]
         return {
@@ -139,6 +143,17 @@ class RetrievedExamples(RankerExamples):
             for goal, scale in enumerate(scales)
             if not scale.is_value
         }
+
+    def _offered(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which candidates ``[n, C]`` do not only fill their list."""
+        return self.inputs.candidates.scores[places] > _FILLER
+
+
+def _places(keys: NDArray[np.floating], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where the ``chosen`` candidates ``[n]`` are when the ``keys`` ``[n, C]`` sort them."""
+    known = np.isfinite(keys)
+    places = places_of(np.where(known, keys, -np.inf), chosen)
+    return np.where(known[np.arange(len(chosen)), chosen], places, keys.shape[1] - 1)
 
 
 def _finite(scores: NDArray[np.float32]) -> NDArray[np.float32]:

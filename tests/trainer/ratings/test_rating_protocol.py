@@ -78,7 +78,11 @@ def test_without_a_column_folds_are_random_and_even(tmp_path: Path) -> None:
         (["a,x,1,5,1", "b,x,2,3,2"], Split(column="cv"), "no column 'cv'; columns are"),
         (["a,x,1,5,1", "b,x,2,3,"], Split(column="fold"), "column 'fold': no fold in 1 of 2 rows; first row 2"),
         (["a,x,1,5,1", "b,x,2,3,1"], Split(column="fold"), "2 ratings in 1 fold"),
-        (["a,x,1,5,1", "b,x,2,3,2", "a,x,4,4,2"], Split(column="fold"), "in several parts"),
+        (
+            ["a,x,1,5,1", "b,x,2,3,2", "a,x,4,4,2"],
+            Split(column="fold"),
+            "'item_id': 1 of 2 are in several parts of the split; first 'a' and 'x'",
+        ),
         (["a,x,1,5,1", "b,x,2,3,2"], Split(), "2 ratings are fewer than the 5 folds"),
     ],
 )

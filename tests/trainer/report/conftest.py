@@ -10,7 +10,7 @@ import pytest
 from shortlist.bundle.manifest import Manifest
 from trainer.data import Dataset
 from trainer.evaluation.split import Split
-from trainer.fit import baseline_lists, measure_two_stage
+from trainer.fit import baseline_lists, fit_trees, lists_of_test, measure_two_stage
 from trainer.progress import Reporter
 from trainer.protocols.next_like import next_like_task
 from trainer.report import Findings, Groups, ItemMap, Report, Run
@@ -24,11 +24,13 @@ _ALONE = "--host-resolver-rules=MAP * ~NOTFOUND"
 
 @pytest.fixture(scope="session")
 def found(fitted: TwoStage, planted: Dataset, split: Split, reporter: Reporter) -> Findings:
-    """What both stages and the baselines give on the planted data's test, as if for two seeds."""
+    """What both stages, the baselines and, last as an evaluation has them, boosted trees give on the planted data's
+    test, as if for two seeds."""
     task = next_like_task(planted, split)
     groups = Groups.of(task)
     lists, attribution = measure_two_stage(fitted, task, reporter)
-    run = Run.of(baseline_lists(task) | lists, task, groups)
+    trees = {"lightgbm": lists_of_test(fit_trees(fitted, planted, split, 0, reporter).scores, task)}
+    run = Run.of(baseline_lists(task) | lists | trees, task, groups)
     return Findings(
         runs=[run, run],
         groups=groups,

@@ -10,6 +10,8 @@ import pytest
 
 from tests.trainer.report.conftest import Render
 from trainer.report import Findings, Report
+from trainer.report.sections import figures_section, groups_section, recall_section
+from trainer.report.slices import USERS
 from trainer.report.verdict import verdict
 
 SECTIONS = ["verdict", "figures", "recall", "ranking", "groups", "training", "map", "index", "recipe"]
@@ -102,18 +104,59 @@ def test_the_figures_are_those_that_were_measured(report: Report, found: Finding
     assert "0.02" in texts
 
 
+def with_figures(found: Findings, name: str, *values: float) -> Findings:
+    """The findings of as many seeds as there are values, which are one model's nDCG@10."""
+    figures = found.runs[0].figures
+    changed = [{**figures, name: {**figures[name], "ndcg@10": value}} for value in values]
+    return dataclasses.replace(found, runs=[dataclasses.replace(found.runs[0], figures=one) for one in changed])
+
+
 def test_the_verdict_is_good_even_or_bad(found: Findings) -> None:
     """Proves that within two standard deviations of the best baseline nothing is claimed, and that worse is said."""
     best = max(row["ndcg@10"][0] for name, row in found.figures.items() if name not in {"retrieval", "two_stage"})
 
     def said(*values: float) -> str:
-        runs = []
-        for value in values:
-            figures = found.runs[0].figures
-            figures = {**figures, "two_stage": {**figures["two_stage"], "ndcg@10": value}}
-            runs.append(dataclasses.replace(found.runs[0], figures=figures))
-        return verdict(dataclasses.replace(found, runs=runs)).mood
+        return verdict(with_figures(found, "two_stage", *values)).mood
 
     assert said(best + 0.02, best + 0.021) == "good"
     assert said(best - 0.02, best + 0.03) == "even"
     assert said(best - 0.02) == "bad"
+
+
+def test_boosted_trees_are_a_baseline(found: Findings) -> None:
+    """Proves that the verdict is on both stages, beside trees where these are best, which no row shows as ours."""
+    assert list(found.figures)[-1] == "lightgbm"
+    said = verdict(with_figures(found, "lightgbm", 0.99))
+    assert said.mood == "bad"
+    assert said.detail.startswith("nDCG@10 of both stages is ")
+    assert "the best baseline, LightGBM in the ranker's place, has 0.9900" in said.detail
+    ours = re.findall(r'<tr class="ours"><td[^>]*>([^<]*)', figures_section(found))
+    assert ours == ["retrieval", "both stages"]
+
+
+def test_of_retrieval_alone_it_is_the_one_that_is_judged(found: Findings) -> None:
+    """Proves it of a protocol of one stage."""
+    figures = {name: row for name, row in found.runs[0].figures.items() if name not in {"two_stage", "lightgbm"}}
+    alone = dataclasses.replace(found, runs=[dataclasses.replace(found.runs[0], figures=figures)])
+    assert verdict(alone).detail.startswith("nDCG@10 of retrieval is ")
+
+
+def test_boosted_trees_are_drawn_of_every_seed(found: Findings) -> None:
+    """Proves that a chart is the same whichever seed is first: trees depend on it, unlike the other baselines."""
+    first = found.runs[0]
+    other = dataclasses.replace(first, slices={**first.slices, "lightgbm": first.slices["popularity"]})
+    drawn = [recall_section(dataclasses.replace(found, runs=runs)) for runs in ([first, other], [other, first])]
+    assert drawn[0] == drawn[1]
+
+
+def test_the_spread_of_the_groups_is_that_of_the_figures(found: Findings) -> None:
+    """Proves that a spread is the same wherever it stands: of two seeds, the difference over the root of two."""
+    first = found.runs[0]
+    lower = dataclasses.replace(
+        first.slices["two_stage"],
+        by_group={name: values - 0.1 for name, values in first.slices["two_stage"].by_group.items()},
+    )
+    runs = [first, dataclasses.replace(first, slices={**first.slices, "two_stage": lower})]
+    section = groups_section(dataclasses.replace(found, runs=runs))
+    assert found.groups.kinds[USERS].sizes.any()
+    assert set(re.findall("± ([0-9.]+)", section)) == {f"{0.1 / 2**0.5:.4f}"}

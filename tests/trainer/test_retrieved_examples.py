@@ -1,0 +1,79 @@
+"""What chooses the ranker's epoch where nobody logged what was shown."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from trainer.data import Dataset
+from trainer.evaluation.metrics import report
+from trainer.evaluation.split import Split
+from trainer.goals import scales_of
+from trainer.histories import histories_before
+from trainer.recipe import Goal
+from trainer.training.retrieved_examples import RetrievedExamples
+from trainer.two_stage import TwoStage
+
+GOALS = {"like": Goal()}
+CANDIDATES = 40
+# From whether a candidate is the chosen one, [n, C], to the column.
+Column = Callable[[NDArray[np.bool_]], NDArray[np.floating]]
+
+
+@pytest.fixture
+def examples(fitted: TwoStage, planted: Dataset, split: Split) -> RetrievedExamples:
+    """The events of the test, and what retrieval offers for them."""
+    events = np.arange(split.ranker_end, split.end)
+    events = events[planted.position[events] >= 1]
+    return RetrievedExamples.of(planted, fitted.encoded, fitted.items, events, CANDIDATES, GOALS)
+
+
+def ndcg(examples: RetrievedExamples, column: Column) -> float:
+    """The figure of a ranker that says this of every list."""
+
+    def columns(places: NDArray[np.int64]) -> NDArray[np.float32]:
+        is_chosen = np.arange(CANDIDATES) == examples.chosen[places][:, None]
+        return np.asarray(column(is_chosen), dtype=np.float32)[..., None]
+
+    return examples.figures(columns, examples.usable, scales_of(GOALS, examples.targets))["ndcg@10"]
+
+
+def of_places(examples: RetrievedExamples, places: NDArray[np.int64]) -> float:
+    """The figure, by hand, of chosen ones at these places of the usable lists that a like is the end of."""
+    liked = examples.likes[examples.usable]
+    wanted = examples.likes[examples.usable[0] :].sum()
+    return float(report(places[liked])["ndcg@10"] * liked.sum() / wanted)
+
+
+def test_of_equal_scores_the_earlier_candidate_is_first(examples: RetrievedExamples) -> None:
+    """Proves that a ranker which tells nothing apart has the figure of retrieval's order, as what is served would."""
+    expected = of_places(examples, examples.chosen[examples.usable])
+    assert 0 < expected < 0.95
+    assert ndcg(examples, np.zeros_like) == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
+def test_what_is_no_number_is_behind_all_numbers(examples: RetrievedExamples, broken: float) -> None:
+    """Proves that a ranker of NaN or infinity alone is the worst there is, and that neither stands before a number."""
+    assert ndcg(examples, lambda is_chosen: np.full(is_chosen.shape, broken)) == 0
+    assert ndcg(examples, lambda is_chosen: np.where(is_chosen, broken, 0.0)) == 0
+    first = ndcg(examples, lambda is_chosen: np.where(is_chosen, 0.0, broken))
+    assert first == pytest.approx(of_places(examples, np.zeros_like(examples.usable)))
+
+
+def test_what_fills_a_list_is_behind_what_is_offered(fitted: TwoStage, planted: Dataset, split: Split) -> None:
+    """Proves that what a user has already, which stands in for candidates where there are too few, takes no place of
+    theirs, whatever a ranker says of it: it is not served."""
+    events = np.arange(split.ranker_end, split.end)
+    examples = RetrievedExamples.of(planted, fitted.encoded, fitted.items, events, len(planted.item_ids), GOALS)
+    histories = [set(history.rows.tolist()) for history in histories_before(planted, events)]
+    assert any(histories)
+
+    def columns(places: NDArray[np.int64]) -> NDArray[np.float32]:
+        rows = examples.inputs.candidates.rows[places]
+        known = [[row in histories[place] for row in line] for place, line in zip(places, rows.tolist(), strict=True)]
+        chosen = rows == planted.item_rows[events[places]][:, None]
+        return np.where(known, 2.0, np.where(chosen, 1.0, 0.0)).astype(np.float32)[..., None]
+
+    assert examples.figures(columns, examples.usable, scales_of(GOALS, examples.targets))["ndcg@10"] == 1
