@@ -40,5 +40,7 @@ def _directions(together: sparse.csr_array, width: int, random: np.random.Genera
     roots = sparse.diags_array(1.0 / np.sqrt(together.sum(axis=1) + _PRIOR))
     graph = (roots @ together @ roots).tocsr().astype(np.float32)
     values, directions = right_singular_vectors(graph, width, random)
-    placed: NDArray[np.float32] = directions * np.sqrt(values)
-    return placed / np.linalg.norm(placed, axis=1, keepdims=True).clip(min=np.finfo(np.float32).tiny)
+    placed = directions * np.sqrt(values)
+    lengths = np.linalg.norm(placed, axis=1, keepdims=True)
+    at_one: NDArray[np.float32] = placed / lengths.clip(min=np.finfo(np.float32).tiny)
+    return at_one

@@ -101,7 +101,7 @@ def test_the_figures_are_those_that_were_measured(report: Report, found: Finding
     assert report.index is not None
     assert f"{report.index.trials[0].recall:.4f}" in texts
     assert "[encoder] learning_rate" in texts
-    assert "0.02" in texts
+    assert "0.01" in texts
 
 
 def with_figures(found: Findings, name: str, *values: float) -> Findings:
