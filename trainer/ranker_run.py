@@ -50,7 +50,7 @@ class RankerRun:
         self._split, self._length = split, recipe.ranker.history
         first = _encoder(dataset, split, recipe, seed, reporter)
         encoded = Encoded.of(first.encoder, recipe.encoder.history)
-        self._shown = Shown(dataset=dataset, recipe=recipe, encoded=encoded, learn=split.learn)
+        self._shown = Shown(dataset=dataset, recipe=recipe, encoded=encoded, learn=split.learn, test=split.test)
         reporter.say(f"ranker: {len(split.learn):,} impressions to learn from")
         self.training = self._shown.training(split.deciding, seed)
         self.trained = self.training.run(reporter)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from shortlist.bundle.ranker_columns import ContextColumn, Goal
 from shortlist.bundle.tables import ItemTables
+from shortlist.inference.context import ContextEncoder
 from shortlist.inference.history import History
 from shortlist.inference.model_inputs import CandidateLists, Inputs, ranker_inputs, transition_features
 from shortlist.inference.order import Order
@@ -19,7 +20,6 @@ from trainer.encode import Encoded
 from trainer.evaluation.queries import STRANGER, Profiles
 from trainer.evaluation.rankings import best_first, hide_seen
 from trainer.rankers import Ranker
-from trainer.rankers.base import width_of
 from trainer.rankers.own import OwnTables
 from trainer.rates import Rates
 from trainer.recipe import Recipe
@@ -73,7 +73,7 @@ class TwoStage:
             found.user_vectors,
             user_features,
             found.candidates,
-            np.zeros((len(histories), width_of(self.ranker.sizes.context_columns)), dtype=np.float32),
+            np.tile(ContextEncoder(self.context).encode({}), (len(histories), 1)),
         )
         scores = Order.of(self.goals).keys(self.ranker(**tensors(inputs)).numpy())
         # A user who has nearly everything has fewer candidates than the others: what fills the row comes last.

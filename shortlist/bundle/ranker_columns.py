@@ -31,6 +31,8 @@ class ContextColumn:
     """Something that a call may say of itself, such as the device.
 
     A ``categorical`` one is a text of ``categories``; a ``numeric`` one has a ``mean`` and ``std`` in its own unit.
+    Where a call does not say it, the ranker is given what ``absent`` has, ``[width]``: the mean of what it was trained
+    with. A bundle of a release that did not keep it gives zeros.
     """
 
     name: str
@@ -38,6 +40,7 @@ class ContextColumn:
     categories: tuple[str, ...] = ()
     mean: float = 0.0
     std: float = 1.0
+    absent: tuple[float, ...] = ()
 
     @property
     def width(self) -> int:
@@ -66,6 +69,9 @@ def check_context(columns: Sequence[ContextColumn]) -> None:
         _require(len(set(column.categories)) == len(column.categories), f"{place}: categories")
         _require(math.isfinite(column.mean), f"{place}: mean")
         _require(0 < column.std < math.inf, f"{place}: std")
+        _require(len(column.absent) in {0, column.width}, f"{place}: absent")
+        # Shares of the categories; of a number that it is the mean, and is known.
+        _require(all(0 <= one <= 1 for one in column.absent), f"{place}: absent")
 
 
 def _require_names(field: str, names: Sequence[str]) -> None:

@@ -1,13 +1,19 @@
 """Both stages, of which the second learns from what was shown: trained, exported, read back."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
+from torch import Tensor
 
+from ranking_service.ranker import Candidates, OnnxRanker
+from ranking_service.terms import TermsReader
+from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.manifest import Manifest
 from shortlist.bundle.store import BundleStore
+from shortlist.inference.users import ResolvedUser
 from tests.trainer.test_ranker_run import BEGIN, RECIPE, tables, write
 from trainer.__main__ import main
 from trainer.data import load
@@ -43,6 +49,8 @@ def test_a_bundle_says_what_a_call_may_say_of_itself(folder: Path) -> None:
     """Proves context, goals and the names of what is counted, in the order in which the tables have them."""
     manifest = Manifest.read(BundleStore(folder / "bundles").current())
     assert [(column.name, column.categories) for column in manifest.context] == [("device", ("phone", "tv"))]
+    assert manifest.context[0].absent == pytest.approx((0.5, 0.5), abs=0.05)
+    assert sum(manifest.context[0].absent) == pytest.approx(1.0)
     assert [goal.name for goal in manifest.goals] == ["click", "stars"]
     rates = ("its rates~shown", "its rates~click", "its rates~stars")
     assert manifest.item_features[len(STATISTICS) :][:3] == rates
@@ -62,6 +70,32 @@ def test_what_is_read_back_is_what_was_exported(folder: Path) -> None:
     events = np.arange(len(dataset.times) - 20, len(dataset.times))
     features = model.user_features(dataset)[dataset.user_rows[events]]
     assert model.recommend(histories_before(dataset, events), features, 5).shape == (20, 5)
+
+
+def test_a_call_that_does_not_say_its_context_is_served_as_offline(folder: Path) -> None:
+    """Proves that the service and PyTorch give the ranker the same in its place, and get the same columns from it."""
+    opened = Bundle.open(BundleStore(folder / "bundles").current())
+    dataset = load(folder, Recipe.read(folder / "recipe.toml"))
+    model = load_two_stage(opened.directory, dataset, dataset.until(_known_end(dataset.times)))
+    offline = list[tuple[Tensor, Tensor]]()
+    model.ranker.register_forward_hook(
+        lambda _, __, inputs, said: offline.append((inputs["context"], said)), with_kwargs=True
+    )
+    events = np.arange(len(dataset.times) - 20, len(dataset.times))
+    features, histories = model.user_features(dataset)[dataset.user_rows[events]], histories_before(dataset, events)
+    found, _ = model.rank(histories, features)
+    nobody = ResolvedUser(history=histories[0], seen=events[:0], features=features[:1], unknown_items=0)
+    pairs = zip(histories, features[:, None], strict=True)
+    users = [replace(nobody, history=history, features=known) for history, known in pairs]
+    served = [TermsReader(opened.manifest).read({}, {}).context] * len(users)
+    [(context, said)] = offline
+    np.testing.assert_array_equal(context.numpy(), np.stack(served))
+    assert context.gt(0).all()
+    lists = [
+        Candidates(rows=rows, scores=scores, user_vector=vector)
+        for rows, scores, vector in zip(found.candidates.rows, found.candidates.scores, found.user_vectors, strict=True)
+    ]
+    np.testing.assert_allclose(OnnxRanker(opened).score(users, lists, served), said.numpy(), rtol=1e-4, atol=1e-4)
 
 
 def _known_end(times: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:

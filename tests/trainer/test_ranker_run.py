@@ -10,6 +10,7 @@ from typing import TypeVar
 import numpy as np
 import polars as pl
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from trainer.__main__ import main
@@ -143,10 +144,21 @@ def test_what_was_planted_is_learnt(run: RankerRun) -> None:
     assert found["auc"] == found["click/auc"]
 
 
-def test_the_given_validation_decides(run: RankerRun) -> None:
-    """Proves that the epoch kept is the best of the validation's: its weights are those that were measured."""
-    assert all({"loss", "auc", "click/auc", "stars/rmse"} <= set(line) for line in run.log.ranker)
-    assert 1 <= len(run.log.ranker) <= 5
+def test_the_given_validation_decides(planted: Path, reporter: Reporter, tmp_path: Path) -> None:
+    """Proves, of a run that has learnt for too long when its patience ends, that the epoch kept is the best of the
+    validation's: its weights are those that were measured, for they give its figures again."""
+    text = RECIPE.replace("epochs = 5", "epochs = 20").replace("learning_rate = 0.01", "learning_rate = 0.05")
+    frames = {name: pl.read_parquet(planted / f"{name}.parquet") for name in ("impressions", "interactions", "items")}
+    # What is served leaves the place out, which the figures of an epoch do not.
+    run = run_of(tmp_path, write(tmp_path, frames, text.replace('position = "position"\n', "")), reporter)
+    training, curve = run.training, [line["auc"] for line in run.log.ranker]
+    best = int(np.argmax(curve))
+    assert len(curve) == best + 3 < 20
+    assert training.late.tolist() == list(range(2800, 3200))
+    again = training.examples.figures(training.columns_of(run.trained), training.late, training.sizes.goals)
+    for name in ("auc", "click/gauc", "stars/rmse", "stars/mae"):
+        assert again[name] == pytest.approx(run.log.ranker[best][name], abs=1e-6)
+        assert all(again[name] != pytest.approx(line[name], abs=1e-6) for line in run.log.ranker[best + 1 :])
 
 
 def test_the_test_does_not_change_what_is_said_of_it(
@@ -162,6 +174,37 @@ def test_the_test_does_not_change_what_is_said_of_it(
     frames["interactions"] = pl.concat([frames["interactions"], late])
     recipe = write(tmp_path, frames)
     np.testing.assert_array_equal(said(run_of(tmp_path, recipe, reporter)), said(run))
+
+
+def test_what_is_held_out_changes_nothing_where_parts_are_not_by_time(
+    planted: Path, reporter: Reporter, tmp_path: Path
+) -> None:
+    """Proves, where impressions of the test are before and among those that are learnt from, that nothing that is
+    learnt has counted what came of them: when that turns, every loss, figure, weight and calibration is as it was, and
+    what is then said of the test. What decides is counted as little: the losses are those before its labels turned."""
+    frames = {name: pl.read_parquet(planted / f"{name}.parquet") for name in ("impressions", "interactions", "items")}
+    parts = np.random.default_rng(5).choice(["train", "validation", "test"], SHOWN, p=[0.6, 0.2, 0.2])
+    parts[:300], parts[300:600] = "test", "validation"
+    shown = frames["impressions"].with_columns(part=pl.Series(parts))
+    text = RECIPE.replace("epochs = 5", "epochs = 2")
+
+    def run_with(*turned: str) -> RankerRun:
+        is_turned = pl.col("part").is_in(turned)
+        clicked = pl.when(is_turned).then(1 - pl.col("clicked")).otherwise(pl.col("clicked"))
+        stars = pl.when(is_turned).then(1.0).otherwise(pl.col("stars"))
+        turned_too = {"impressions": shown.with_columns(clicked=clicked, stars=stars)}
+        return run_of(tmp_path, write(tmp_path, {**frames, **turned_too}, text), reporter)
+
+    run, tested, decided = run_with(), run_with("test"), run_with("validation")
+    assert tested.log == run.log
+    weights = run.trained.ranker.state_dict() | run.trained.columns.state_dict()
+    again = tested.trained.ranker.state_dict() | tested.trained.columns.state_dict()
+    assert all(torch.equal(value, weights[name]) for name, value in again.items())
+    np.testing.assert_array_equal(said(tested), said(run))
+    np.testing.assert_array_equal(tested.training.items.features, run.training.items.features)
+    losses, others = ([line["loss"] for line in one.log.ranker] for one in (run, decided))
+    assert losses == others
+    assert run.log.ranker != decided.log.ranker
 
 
 def test_the_order_learnt_is_that_without_the_place(tmp_path: Path, reporter: Reporter) -> None:

@@ -67,7 +67,8 @@ class Context:
         )
 
     def learnt_columns(self) -> tuple[ContextColumn, ...]:
-        """What a ranker that learns from these requests knows of each column: the categories and the scale in them.
+        """What a ranker that learns from these requests knows of each column: the categories and the scale in them, and
+        what stands for it where it is absent, the mean of those where it is not.
 
         A column is left out that says nothing in any of them; of many categories the most frequent are known.
         """
@@ -88,12 +89,17 @@ class Context:
 def _categorical(name: str, categories: Sequence[str], codes: NDArray[np.int64]) -> ContextColumn | None:
     counts = np.bincount(codes[codes >= 0], minlength=len(categories))
     frequent = np.sort(np.argsort(-counts, kind="stable")[:_CATEGORIES])
-    known = tuple(categories[place] for place in frequent if counts[place])
-    return ContextColumn(name=name, kind=CATEGORICAL, categories=known) if known else None
+    frequent = frequent[counts[frequent] > 0]
+    if not len(frequent):
+        return None
+    shares = (counts[frequent] / counts.sum()).tolist()
+    known = tuple(categories[place] for place in frequent)
+    return ContextColumn(name=name, kind=CATEGORICAL, categories=known, absent=tuple(shares))
 
 
 def _numeric(name: str, numbers: NDArray[np.float32]) -> ContextColumn | None:
     known = numbers[np.isfinite(numbers)].astype(np.float64)
     if not len(known):
         return None
-    return ContextColumn(name=name, kind=NUMERIC, mean=float(known.mean()), std=float(known.std()) or 1.0)
+    mean, std = float(known.mean()), float(known.std()) or 1.0
+    return ContextColumn(name=name, kind=NUMERIC, mean=mean, std=std, absent=(0.0, 1.0))

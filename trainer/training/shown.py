@@ -1,6 +1,6 @@
 """From a data set's impressions to what a ranker learns from, and what it is asked of later ones."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,10 @@ from trainer.training.impression_examples import ImpressionExamples, scales_of_i
 from trainer.training.ranker import RankerTraining, ranker_sizes
 
 
+def _no_rows() -> NDArray[np.int64]:
+    return np.zeros(0, dtype=np.int64)
+
+
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Shown:
     """The impressions, and the first stage that goes before a ranker of them.
@@ -28,12 +32,15 @@ class Shown:
     Counts are of what was done and shown before an impression. Where the data has no times, nothing is before anything:
     there are no counts, and a history is all that a user did, but for what may have come of the impression itself: its
     item is there only if another impression that is learnt from, ``learn``, came to something.
+
+    What came of the rows ``test`` is in nothing that is learnt, wherever they are in time.
     """
 
     dataset: Dataset
     recipe: Recipe
     encoded: Encoded
-    learn: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    learn: NDArray[np.int64] = field(default_factory=_no_rows)
+    test: NDArray[np.int64] = field(default_factory=_no_rows)
 
     @property
     def impressions(self) -> Impressions:
@@ -43,9 +50,9 @@ class Shown:
 
     def training(self, deciding: NDArray[np.int64], seed: int) -> RankerTraining:
         """A run over the rows to learn from; those that are ``deciding``, if any, choose its epoch."""
-        learning = self.impressions.at(self.learn)
-        items, columns = self.tables(int(learning.times[0])), learning.context.learnt_columns()
-        counted = [Counted.by_slices(self.dataset, learning), self._as_of_first(deciding)]
+        learning, known = self.impressions.at(self.learn), self._without(np.concatenate([deciding, self.test]))
+        items, columns = self._tables(known, int(learning.times[0])), learning.context.learnt_columns()
+        counted = [Counted.by_slices(known, learning), _as_of_first(known, self.impressions.at(deciding))]
         rows = np.concatenate([self.learn, deciding])
         examples = self._examples(rows, Counted.joined(counted), items, columns)
         return RankerTraining(
@@ -70,17 +77,20 @@ class Shown:
         self, rows: NDArray[np.int64], items: ItemTables, columns: tuple[ContextColumn, ...]
     ) -> ImpressionExamples:
         """Examples of what was shown after a training; the ``items``, and the users, are as they were by the first."""
-        return self._examples(rows, self._as_of_first(rows), items, columns)
+        return self._examples(rows, _as_of_first(self.dataset, self.impressions.at(rows)), items, columns)
 
     def tables(self, time: int) -> ItemTables:
         """The item tables as of a time."""
-        dataset, encoded = self.dataset, self.encoded
-        rates = rates_before(dataset, time)
+        return self._tables(self.dataset, time)
+
+    def _tables(self, dataset: Dataset, time: int) -> ItemTables:
+        rates, encoded = rates_before(dataset, time), self.encoded
         return item_tables(dataset, dataset.until(time), self.recipe.statistics, encoded.vectors, encoded.inputs, rates)
 
-    def _as_of_first(self, rows: NDArray[np.int64]) -> Counted:
-        shown = self.impressions.at(rows)
-        return Counted.at(self.dataset, shown, np.repeat(shown.times[:1], len(rows)))
+    def _without(self, rows: NDArray[np.int64]) -> Dataset:
+        """The data set as if some of the impressions had not been shown."""
+        others = np.delete(np.arange(len(self.impressions)), rows)
+        return replace(self.dataset, impressions=self.impressions.at(others))
 
     def _histories(self, rows: NDArray[np.int64]) -> Spans:
         shown = self.impressions.at(rows)
@@ -107,6 +117,10 @@ class Shown:
     ) -> ImpressionExamples:
         shown = self.impressions.at(rows)
         return ImpressionExamples.of(self.dataset, shown, self._histories(rows), counted, self.encoded, items, columns)
+
+
+def _as_of_first(dataset: Dataset, shown: Impressions) -> Counted:
+    return Counted.at(dataset, shown, np.repeat(shown.times[:1], len(shown)))
 
 
 def _came_to_something(shown: Impressions) -> NDArray[np.bool_]:

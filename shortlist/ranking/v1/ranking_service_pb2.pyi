@@ -139,7 +139,7 @@ class RecommendRequest(_message.Message):
 
     @_builtins.property
     def context(self) -> _containers.MessageMap[_builtins.str, _context_pb2.ContextValue]:
-        """What the call says of itself, by name, at most 64 values. What is absent counts as the ranker has learnt to take it.
+        """What the call says of itself, by name, at most 64 values. What is absent counts as it did on average in training.
         Names that the bundle does not know are ignored, and counted; a value of the wrong kind is refused.
         """
 
@@ -341,7 +341,7 @@ class RankRequest(_message.Message):
 
     @_builtins.property
     def context(self) -> _containers.MessageMap[_builtins.str, _context_pb2.ContextValue]:
-        """What the call says of itself, by name, at most 64 values. What is absent counts as the ranker has learnt to take it.
+        """What the call says of itself, by name, at most 64 values. What is absent counts as it did on average in training.
         Names that the bundle does not know are ignored, and counted; a value of the wrong kind is refused.
         """
 

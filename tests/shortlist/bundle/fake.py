@@ -55,7 +55,7 @@ def manifest_of(directory: Path, bundle_id: str) -> Manifest:
         metrics={"two_stage/hr@10": 0.25, "two_stage/ndcg@10": 0.125, "two_stage/recall@200": float("nan")},
         recipe={"encoder": {"dimension": _DIMENSION}},
         files={path.name: FileDigest.of(path) for path in sorted(directory.iterdir())},
-        context=(ContextColumn(name="device", kind="categorical", categories=("phone", "tv")),),
+        context=(ContextColumn(name="device", kind="categorical", categories=("phone", "tv"), absent=(0.75, 0.25)),),
     )
 
 

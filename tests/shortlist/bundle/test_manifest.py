@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from shortlist.bundle import Bundle, Manifest
 from shortlist.errors import BundleError
+from shortlist.inference.context import ContextEncoder
 from tests.shortlist.bundle.fake import NEWEST, manifest_of, publish, write_files
 
 _JSON = st.recursive(
@@ -43,6 +44,14 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     opened = Bundle.open(tmp_path / NEWEST).manifest
     for name in ("index", "recipe", "goals", "context"):
         assert getattr(opened, name) == getattr(written, name)
+
+
+def test_a_manifest_that_does_not_say_what_an_absent_context_is_can_be_read(
+    tmp_path: Path, valid: dict[str, Any]
+) -> None:
+    """Proves that the bundles of releases that did not keep it are served as they were, by zeros."""
+    del valid["context"][0]["absent"]
+    assert ContextEncoder(read(tmp_path, valid).context).encode({}).tolist() == [0.0, 0.0]
 
 
 @_many
@@ -113,6 +122,9 @@ def test_any_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
         (lambda raw: raw["context"][0].update(categories=["tv", "tv"]), "context 'device': categories is"),
         (lambda raw: raw["context"][0].update(mean=float("nan")), "context 'device': mean is out of range"),
         (lambda raw: raw["context"][0].update(std=0), "context 'device': std is out of range"),
+        (lambda raw: raw["context"][0].update(absent=[1.0]), "context 'device': absent is out of range"),
+        (lambda raw: raw["context"][0].update(absent=[1.5, 0.0]), "context 'device': absent is out of range"),
+        (lambda raw: raw["context"][0].update(absent=[float("nan"), 0.0]), "context 'device': absent is out of range"),
         (lambda raw: raw.update(dimension=0), "dimension"),
         (lambda raw: raw.update(dimension=10**400), "dimension"),
         (lambda raw: raw.update(item_count=2**31), "item_count"),

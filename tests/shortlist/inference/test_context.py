@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from shortlist.bundle.ranker_columns import ContextColumn
 from shortlist.inference.context import ContextEncoder, encode_contexts
 
-_DEVICE = ContextColumn(name="device", kind="categorical", categories=("phone", "tv", ""))
-_HOUR = ContextColumn(name="hour", kind="numeric", mean=12.0, std=6.0)
+_DEVICE = ContextColumn(name="device", kind="categorical", categories=("phone", "tv", ""), absent=(0.5, 0.25, 0.125))
+_HOUR = ContextColumn(name="hour", kind="numeric", mean=12.0, std=6.0, absent=(0.0, 1.0))
 _PAGE = ContextColumn(name="page", kind="categorical", categories=("home", "tv"))
 _COLUMNS = (_DEVICE, _HOUR, _PAGE)
 _TEXTS = st.sampled_from(["phone", "tv", "", "home", "watch"]) | st.none()
@@ -23,12 +23,19 @@ def test_a_text_is_its_category_and_a_number_how_far_it_is_from_the_mean() -> No
     assert encoded.tolist() == [1.0, 0.0, 0.0, 0.5, 1.0, 0.0, 1.0]
 
 
-def test_what_is_absent_or_unknown_is_zero_and_not_the_mean() -> None:
-    """Proves that a category and a name that training never met are as good as none, and the mean is not."""
+def test_what_is_absent_is_what_its_column_has_for_that() -> None:
+    """Proves that a column that is left out, alone or with all others, is the mean of the training, and of a bundle
+    that does not have it zeros; names without a column change nothing."""
     encoder = ContextEncoder(_COLUMNS)
-    assert encoder.encode({}).tolist() == [0.0] * 7
-    assert encoder.encode({"device": "watch", "weather": "rain", "wind": 3.0}).tolist() == [0.0] * 7
-    assert encoder.encode({"hour": 12.0}).tolist() == [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]
+    assert encoder.encode({}).tolist() == [0.5, 0.25, 0.125, 0.0, 1.0, 0.0, 0.0]
+    assert encoder.encode({"weather": "rain", "wind": 3.0}).tolist() == encoder.encode({}).tolist()
+    assert encoder.encode({"page": "tv"}).tolist() == [0.5, 0.25, 0.125, 0.0, 1.0, 0.0, 1.0]
+    assert encoder.encode({"device": "tv", "hour": 18.0}).tolist() == [0.0, 1.0, 0.0, 1.0, 1.0, 0.0, 0.0]
+
+
+def test_an_unknown_category_is_not_absent() -> None:
+    """Proves that a text that is none of the categories is all zeros, as training saw those too rare to be one."""
+    assert ContextEncoder(_COLUMNS).encode({"device": "watch"}).tolist() == [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]
 
 
 def test_a_number_far_from_all_that_was_seen_is_ten_deviations_away() -> None:

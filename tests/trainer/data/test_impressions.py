@@ -58,11 +58,12 @@ def test_impressions_are_rows_in_time_order(shown: Impressions) -> None:
 
 
 def test_a_context_is_what_the_services_make_of_it(shown: Impressions) -> None:
-    """Proves columns of known categories and scaled numbers; what is absent, or never learnt from, is zeros."""
+    """Proves columns of known categories and scaled numbers; what is absent is the mean of what was learnt from, and a
+    category that was never learnt from is zeros."""
     columns = shown.context.at(np.array([0, 1])).learnt_columns()
     assert [(column.name, column.width) for column in columns] == [("device", 1), ("hour", 2)]
     assert columns[0].categories == ("phone",)
-    expected = np.array([[0, -1, 1], [1, 1, 1], [0, 0, 0]], dtype=np.float32)
+    expected = np.array([[1, -1, 1], [1, 1, 1], [0, 0, 1]], dtype=np.float32)
     np.testing.assert_allclose(shown.context.encoded(columns), expected)
 
 
