@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import tomlkit
 
 from demo.services import start_both
 from shortlist import HistoryItem, Recommender
@@ -30,7 +31,10 @@ def test_fifty_test_users_are_served_the_ten_items_that_the_evaluation_ranks_fir
     text = (_RECIPES / "movielens.toml").read_text()
     recipe_path = tmp_path / "recipe.toml"
     # Short, and without the final training: the bundle then holds the very models that were evaluated.
-    recipe_path.write_text(text + "\n[split]\nrefit = false\n[encoder]\nepochs = 2\n[ranker]\nepochs = 1\n")
+    short = tomlkit.parse(text)
+    for section, key, value in (("split", "refit", False), ("encoder", "epochs", 2), ("ranker", "epochs", 1)):
+        short.setdefault(section, {})[key] = value
+    recipe_path.write_text(tomlkit.dumps(short))
     bundles = tmp_path / "bundles"
     command = [sys.executable, "-m", "trainer", "fit", "--recipe", str(recipe_path), "--data", str(_MOVIELENS)]
     subprocess.run([*command, "--out", str(bundles)], check=True)
