@@ -26,6 +26,7 @@ class BsarecEncoder(SequenceEncoder):
         "dropout",
         "attention_dropout",
         "low_pass",
+        "neighbourhood",
         "learning_rate",
         "weight_decay",
         "batch_size",

@@ -20,7 +20,16 @@ _HIDDEN_FACTOR = 4
 class TransformerEncoder(SequenceEncoder):
     """Item id and item features, the value and the kind of each event; pre-norm blocks."""
 
-    tuned = ("dimension", "layers", "dropout", "attention_dropout", "learning_rate", "weight_decay", "batch_size")
+    tuned = (
+        "dimension",
+        "layers",
+        "dropout",
+        "attention_dropout",
+        "neighbourhood",
+        "learning_rate",
+        "weight_decay",
+        "batch_size",
+    )
 
     def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
         super().__init__(recipe, sizes)
