@@ -5,6 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
 
 from trainer.data import Dataset
 from trainer.evaluation.queries import Profiles
@@ -16,6 +17,8 @@ _EASE_LAMBDA = 500.0
 _SEQUENTIAL_DECAY = 0.8
 # EASE inverts a dense matrix of the items, and the others hold one: beyond this they are left out of the report.
 _MAX_DENSE_ITEMS = 20_000
+# Of long histories over a small catalogue, a product of dense matrices is several times faster.
+_FULL = 0.03
 
 
 def popularity(dataset: Dataset, end: int) -> Scorer:
@@ -39,9 +42,8 @@ def content_knn(dataset: Dataset, end: int) -> Scorer:
     directions = features / np.where(lengths > 0, lengths, 1.0)
 
     def score(profiles: Profiles) -> NDArray[np.floating]:
-        return (
-            np.stack([directions[np.unique(history.rows)].sum(axis=0) for history in profiles.histories]) @ directions.T
-        )
+        scores: NDArray[np.floating] = (_each_once(profiles, len(directions)) @ directions) @ directions.T
+        return scores
 
     return score
 
@@ -64,7 +66,8 @@ def cooccurrence(dataset: Dataset, end: int) -> Scorer:
     follows /= follows.sum(axis=1, keepdims=True) + 10.0
 
     def score(profiles: Profiles) -> NDArray[np.floating]:
-        return np.stack([_decayed(len(history)) @ follows[history.rows] for history in profiles.histories])
+        scores: NDArray[np.floating] = _by_item(profiles, len(follows), _decayed) @ follows
+        return scores
 
     return score
 
@@ -75,9 +78,28 @@ def _decayed(length: int) -> NDArray[np.float64]:
 
 def _linear(weights: NDArray[np.floating]) -> Scorer:
     def score(profiles: Profiles) -> NDArray[np.floating]:
-        return np.stack([weights[np.unique(history.rows)].sum(axis=0) for history in profiles.histories])
+        histories = _each_once(profiles, len(weights))
+        full = histories.nnz > _FULL * len(profiles) * len(weights)
+        scores: NDArray[np.floating] = (histories.toarray() if full else histories) @ weights
+        return scores
 
     return score
+
+
+def _each_once(profiles: Profiles, items: int) -> sparse.csr_array:
+    """The items of each history, ``[B, items]`` of ones."""
+    found = _by_item(profiles, items, np.ones)
+    found.data[:] = 1.0
+    return found
+
+
+def _by_item(profiles: Profiles, items: int, weights_of: Callable[[int], NDArray[np.float64]]) -> sparse.csr_array:
+    """The histories as rows, ``[B, items]``, an event of each by its weight among so many."""
+    lengths = [len(history) for history in profiles.histories]
+    lines = np.repeat(np.arange(len(lengths)), lengths)
+    rows = np.concatenate([np.zeros(0, dtype=np.int32), *(history.rows for history in profiles.histories)])
+    weights = np.concatenate([np.zeros(0), *map(weights_of, lengths)])
+    return sparse.coo_array((weights, (lines, rows)), (len(lengths), items)).tocsr()
 
 
 BASELINES: dict[str, Callable[[Dataset, int], Scorer]] = {
