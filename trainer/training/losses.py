@@ -12,7 +12,8 @@ _NEVER = -1e4
 
 
 def full_softmax(queries_PD: Tensor, items_ND: Tensor, targets_P: Tensor, seen_PN: Tensor) -> Tensor:
-    """Cross-entropy of the next item over the catalogue, ``[P]``.
+    """Cross-entropy of the next item over the catalogue, ``[P]`` (Hidasi et al., 2016, arXiv:1511.06939; for the gain
+    over one negative: Klenitskiy and Vasilev, 2023, arXiv:2309.07602).
 
     What the user already has is left out of the softmax, since it is never recommended either; the target never is.
     """
@@ -84,7 +85,9 @@ def info_nce(vectors_PD: Tensor, others_PD: Tensor, temperature: float) -> Tenso
 
 
 def listwise_softmax(scores_BC: Tensor, chosen_B: Tensor) -> Tensor:
-    """Cross-entropy of the candidate that was chosen over the list it was chosen from, ``[B]`` (ListNet's top-one)."""
+    """Cross-entropy of the candidate that was chosen over the list it was chosen from, ``[B]`` (ListNet's top-one: Cao et
+    al., 2007, doi 10.1145/1273496.1273513).
+    """
     return F.cross_entropy(scores_BC, chosen_B, reduction="none")
 
 
