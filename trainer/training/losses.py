@@ -85,8 +85,8 @@ def info_nce(vectors_PD: Tensor, others_PD: Tensor, temperature: float) -> Tenso
 
 
 def listwise_softmax(scores_BC: Tensor, chosen_B: Tensor) -> Tensor:
-    """Cross-entropy of the candidate that was chosen over the list it was chosen from, ``[B]`` (ListNet's top-one: Cao et
-    al., 2007, doi 10.1145/1273496.1273513).
+    """Cross-entropy of the candidate that was chosen over the list it was chosen from, ``[B]`` (ListNet's top-one: Cao
+    et al., 2007, doi 10.1145/1273496.1273513).
     """
     return F.cross_entropy(scores_BC, chosen_B, reduction="none")
 
