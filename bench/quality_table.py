@@ -146,7 +146,7 @@ def _lines_of_rankers() -> list[str]:
     return [
         _line(
             f"`{name}`",
-            _spread(figures["ndcg@10"]),
+            _spread(figures["ndcg@10"]) if result["seeds"] > 1 else f"{figures['ndcg@10']['mean']:.4f}",
             f"{figures['cpu_seconds']['mean']:.0f}",
             f"{figures['parameters']['mean']:,.0f}",
             f"{figures['microseconds']['mean']:,.0f}",

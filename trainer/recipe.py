@@ -179,7 +179,7 @@ class Encoder:
     are drawn `negatives_by` popularity, uniformly, or from what comes next elsewhere in the batch; a sampled softmax
     takes how they are drawn off again. `margin` and `negatives_weight` are those of ccl, whose vectors are of length
     one. Their items begin at a distance `neighbourhood` from nothing, in the direction of what is done with them by the
-    counts; with 0 anywhere, which takes more epochs to a lesser end.
+    counts; with 0 anywhere, from where transformer and bsarec take more epochs to a lesser end.
 
     Training ends after `epochs`, or when the validation's figure has not grown for `patience` of them.
 
