@@ -41,7 +41,7 @@ from trainer.progress import Reporter
 from trainer.protocols import DEFAULT, PROTOCOLS, Task
 from trainer.protocols.next_like import next_like_task
 from trainer.recipe import Recipe
-from trainer.report import REPORT, Findings, Groups, ItemMap, Report, Run, noted
+from trainer.report import REPORT, Findings, Groups, ItemMap, PredictionReport, Report, Run, noted
 from trainer.training.encoder import Validation
 from trainer.training.log import TrainingLog
 
@@ -118,16 +118,19 @@ def evaluate(options: argparse.Namespace, reporter: Reporter) -> None:
     _write_report(options.report, report | _attributed(attributions))
     if options.report is not None:
         page = _page(options, recipe, task.dataset, found, vectors, started)
-        options.report.with_suffix(".html").write_text(page, encoding="utf-8")
+        _write_page(options.report, page)
 
 
 def _evaluate_predictions(
     options: argparse.Namespace, recipe: Recipe, dataset: Dataset, started: float, reporter: Reporter
 ) -> None:
-    """There is no page of them."""
     found = PREDICTIONS[options.protocol](dataset, recipe, options.data, options.seeds, reporter)
-    reporter.say(figures_table(mean_and_spread(found.runs)))
+    reporter.say(figures_table(found.figures))
     _write_report(options.report, _described(options, found.runs, started) | _attributed(found.attributions))
+    if options.report is not None:
+        facts = _facts(options, dataset, found.tested, options.seeds, started)
+        page = PredictionReport(title=_title(options), facts=facts, found=found, recipe=recipe)
+        _write_page(options.report, page.html())
 
 
 def _described(options: argparse.Namespace, runs: Sequence[Figures], started: float) -> dict[str, Any]:
@@ -162,7 +165,7 @@ def _evaluate_seed(
     trained = fit_retrieval(task, recipe, seed, reporter)
     encoded = Encoded.of(trained.encoder, recipe.encoder.history)
     lists = {"retrieval": lists_of_test(encoded.scores, task)}
-    return encoded.vectors, lists, TrainingLog(encoder=trained.curve), None
+    return encoded.vectors, lists, TrainingLog(encoder=trained.curve, encoder_chosen_by=task.chosen_by), None
 
 
 def _page(
@@ -174,27 +177,34 @@ def _page(
     started: float,
     index: IndexInfo | None = None,
 ) -> str:
-    counts, cost = dataset.counts, _cost(started)
-    facts = {
-        "data": options.data.resolve().name,
-        "interactions": f"{counts.interactions:,}",
-        "users": f"{counts.users:,}",
-        "items": f"{counts.items:,}",
-        "protocol": getattr(options, "protocol", DEFAULT),
-        "asked on the test": f"{found.groups.queries:,}",
-        "seeds": str(len(found.runs)),
-        "seconds": f"{cost['seconds']:,.0f}",
-        "peak memory": f"{cost['peak_rss_mb']:,.0f} MB",
-        "made": f"{datetime.now(UTC):%Y-%m-%d}",
-    }
     return Report(
-        title=f"{options.recipe.stem} on {options.data.resolve().name}",
-        facts=facts,
+        title=_title(options),
+        facts=_facts(options, dataset, found.groups.queries, len(found.runs), started),
         found=found,
         items=ItemMap.of(vectors, dataset.item_features),
         recipe=recipe,
         index=index,
     ).html()
+
+
+def _title(options: argparse.Namespace) -> str:
+    return f"{options.recipe.stem} on {options.data.resolve().name}"
+
+
+def _facts(options: argparse.Namespace, dataset: Dataset, asked: int, seeds: int, started: float) -> dict[str, str]:
+    counts, cost = dataset.counts, _cost(started)
+    return {
+        "data": options.data.resolve().name,
+        "interactions": f"{counts.interactions:,}",
+        "users": f"{counts.users:,}",
+        "items": f"{counts.items:,}",
+        "protocol": getattr(options, "protocol", DEFAULT),
+        "asked on the test": f"{asked:,}",
+        "seeds": str(seeds),
+        "seconds": f"{cost['seconds']:,.0f}",
+        "peak memory": f"{cost['peak_rss_mb']:,.0f} MB",
+        "made": f"{datetime.now(UTC):%Y-%m-%d}",
+    }
 
 
 def export(options: argparse.Namespace, reporter: Reporter) -> None:
@@ -259,6 +269,11 @@ def _told(dataset: Dataset, reporter: Reporter) -> Dataset:
 def _cost(started: float) -> dict[str, float]:
     peak_kilobytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"seconds": round(time.monotonic() - started, 1), "peak_rss_mb": round(peak_kilobytes / 1024)}
+
+
+def _write_page(report: Path, page: str) -> None:
+    """Beside the figures."""
+    report.with_suffix(".html").write_text(page, encoding="utf-8")
 
 
 def _write_report(path: Path | None, report: dict[str, Any]) -> None:

@@ -22,6 +22,7 @@ from trainer.recipe import Recipe
 from trainer.training.encoder import Trained, Validation
 from trainer.training.fit_encoder import fit_encoder
 from trainer.training.impression_examples import ImpressionExamples, figures_of_impressions
+from trainer.training.log import TrainingLog
 from trainer.training.shown import Shown
 
 _SAMPLE = 20_000
@@ -30,14 +31,16 @@ _SAMPLE = 20_000
 def impression_runs(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, reporter: Reporter) -> Predicted:
     """The figures of each seed, by the goals, of the ``ranker`` and where there is LightGBM of its trees."""
     split, with_trees = impressions(dataset, recipe, data), has_lightgbm(reporter)
-    runs, attributions = list[Figures](), list[RankerAttribution]()
+    runs, attributions, logs = list[Figures](), list[RankerAttribution](), dict[str, TrainingLog]()
     for seed in range(seeds):
-        reporter.say(f"seed {seed}")
+        reporter.say(name := f"seed {seed}")
         run = RankerRun(dataset, split, recipe, seed, reporter)
         trees = {"lightgbm": run.figures_of_trees(reporter)} if with_trees else {}
         runs.append({"ranker": run.figures(), **trees})
         attributions.append(run.attribution(reporter))
-    return Predicted(runs=runs, attributions=attributions)
+        logs[name] = run.log
+    chosen_by = logs[name].ranker_chosen_by
+    return Predicted(runs=runs, chosen_by=chosen_by, tested=len(split.test), logs=logs, attributions=attributions)
 
 
 class RankerRun:

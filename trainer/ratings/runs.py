@@ -16,7 +16,7 @@ from trainer.ratings.residuals import Means
 from trainer.ratings.training import RatingTraining
 from trainer.recipe import Recipe
 
-MODEL = "two_sided"
+MODEL, CHOSEN_BY = "two_sided", "rmse"
 
 
 def rating_runs(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, reporter: Reporter) -> Predicted:
@@ -42,7 +42,7 @@ def rating_runs(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, report
             test = ratings.at(fold.test)
             measured.append({MODEL: figures_of_values(trained.predict(test.user_rows, test.item_rows), test.values)})
         runs.append(_by_model(measured, folds) | baselines)
-    return Predicted(runs=runs)
+    return Predicted(runs=runs, chosen_by=CHOSEN_BY, tested=sum(len(fold.test) for fold in folds))
 
 
 def _baselines(ratings: Ratings, fold: Fold) -> dict[str, dict[str, float]]:

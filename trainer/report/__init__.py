@@ -2,10 +2,10 @@
 
 from trainer.report.findings import Findings, Run
 from trainer.report.item_map import ItemMap
-from trainer.report.page import Report, noted
+from trainer.report.page import PredictionReport, Report, noted
 from trainer.report.slices import Groups
 
 REPORT = "report.html"
 """Its name in a bundle."""
 
-__all__ = ["REPORT", "Findings", "Groups", "ItemMap", "Report", "Run", "noted"]
+__all__ = ["REPORT", "Findings", "Groups", "ItemMap", "PredictionReport", "Report", "Run", "noted"]

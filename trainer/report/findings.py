@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Protocol, Self
 
 from trainer.attribution import Attribution
 from trainer.evaluation.tables import Spread, mean_and_spread
@@ -11,8 +11,29 @@ from trainer.protocols import Task
 from trainer.report.slices import Groups, Slices
 from trainer.training.log import TrainingLog
 
-OURS = ("two_stage", "retrieval")
+OURS = ("two_stage", "ranker", "two_sided", "retrieval")
 """The last stage first."""
+
+
+class Measured(Protocol):
+    """What any page is about: the runs of as many seeds, the figures of these by model, the one that decides, and by a
+    name the log of each training."""
+
+    @property
+    def runs(self) -> Sequence[object]:
+        """One a seed."""
+
+    @property
+    def figures(self) -> Spread:
+        """Mean and standard deviation over the runs."""
+
+    @property
+    def chosen_by(self) -> str:
+        """The name of a figure."""
+
+    @property
+    def logs(self) -> Mapping[str, TrainingLog]:
+        """Of what was trained by epochs."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

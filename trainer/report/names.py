@@ -10,6 +10,13 @@ _MODELS = {
     "two_stage": "both stages",
     "lightgbm": "LightGBM in the ranker's place",
 }
+# Of protocols that have none of the above but the trees.
+_PREDICTING = {
+    "mean": ("the mean of all", "popularity"),
+    "biases": ("means of users and items", "cooccurrence"),
+    "ranker": ("the ranker", "two_stage"),
+    "two_sided": ("SVD++ of both sides", "two_stage"),
+}
 _METRICS = {
     "ndcg": "nDCG",
     "hr": "HR",
@@ -18,20 +25,33 @@ _METRICS = {
     "gini": "Gini",
     "auc": "mean AUC",
     "-rmse": "negative RMSE",
+    "rmse": "RMSE",
+    "mae": "MAE",
 }
+_OF_A_GOAL = {"auc": "AUC", "gauc": "GAUC", "logloss": "log loss", "rmse": "RMSE", "mae": "MAE"}
+_ERRORS = ("rmse", "mae", "logloss")
 
 
 def model_label(name: str) -> str:
     """``two_stage`` → ``both stages``."""
-    return _MODELS.get(name, name)
+    return _PREDICTING[name][0] if name in _PREDICTING else _MODELS.get(name, name)
 
 
 def model_colour(name: str) -> int:
     """The place of its colour in the page's style, the same in every chart."""
-    return list(_MODELS).index(name) if name in _MODELS else len(_MODELS) - 1
+    _, as_that = _PREDICTING.get(name, ("", name))
+    return list(_MODELS).index(as_that) if as_that in _MODELS else len(_MODELS) - 1
 
 
 def metric_label(name: str) -> str:
-    """``ndcg@10`` → ``nDCG@10``."""
+    """``ndcg@10`` → ``nDCG@10``, and of a goal ``click/auc`` → ``click AUC``."""
+    goal, slash, of_goal = name.rpartition("/")
+    if slash:
+        return f"{goal} {_OF_A_GOAL.get(of_goal, of_goal)}"
     kind, at, cut = name.partition("@")
     return f"{_METRICS.get(kind, kind)}{at}{cut}"
+
+
+def is_error(metric: str) -> bool:
+    """Whether less of it is better."""
+    return metric.rpartition("/")[2] in _ERRORS

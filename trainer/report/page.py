@@ -1,17 +1,19 @@
 """A report as one HTML file that asks for nothing else: first whether it is any good, then all that shows why."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from importlib.resources import files
 
 from shortlist.bundle.manifest import IndexInfo
+from trainer.predicted import Predicted
 from trainer.recipe import Recipe
 from trainer.report import html
-from trainer.report.findings import Findings
+from trainer.report.findings import Findings, Measured
 from trainer.report.item_map import ItemMap
-from trainer.report.ranking import ranking_section
+from trainer.report.ranking import ranking_section, shown_section
 from trainer.report.sections import (
     figures_section,
+    folds_section,
     groups_section,
     index_section,
     map_section,
@@ -36,7 +38,6 @@ class Report:
     def html(self) -> str:
         """The page."""
         sections = [
-            self._head(),
             figures_section(self.found),
             recall_section(self.found),
             *([ranking_section(self.found.attributions)] if self.found.attributions else []),
@@ -44,23 +45,46 @@ class Report:
             training_section(self.found),
             map_section(self.items),
             *([] if self.index is None else [index_section(self.index)]),
-            recipe_section(asdict(self.recipe), asdict(Recipe())),
         ]
-        style = files("trainer.report").joinpath("page.css").read_text(encoding="utf-8")
-        return _PAGE.format(title=html.text(self.title), style=style, body="\n".join(sections))
+        return _page(self.title, self.facts, self.found, sections, self.recipe)
 
-    def _head(self) -> str:
-        said = verdict(self.found)
-        return (
-            f'<header id="verdict"><h1>{html.text(self.title)}</h1>'
-            f'<div class="verdict {said.mood}">{html.text(said.headline)}</div><p>{html.text(said.detail)}</p>'
-            f"{html.facts(self.facts.items())}</header>"
-        )
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class PredictionReport:
+    """The same of a protocol whose answers are predictions."""
+
+    title: str
+    facts: Mapping[str, str]
+    found: Predicted
+    recipe: Recipe
+
+    def html(self) -> str:
+        """The page."""
+        in_folds = any(name.endswith("]") for row in self.found.figures.values() for name in row)
+        sections = [
+            figures_section(self.found),
+            *([folds_section(self.found)] if in_folds else []),
+            *([shown_section(self.found.attributions)] if self.found.attributions else []),
+            *([training_section(self.found)] if self.found.logs else []),
+        ]
+        return _page(self.title, self.facts, self.found, sections, self.recipe)
 
 
 def noted(page: str, note: str) -> str:
     """A page with a line above all that it says."""
     return page.replace("<main>", f"<main>\n<p>{html.text(note)}</p>", 1)
+
+
+def _page(title: str, facts: Mapping[str, str], found: Measured, sections: Sequence[str], recipe: Recipe) -> str:
+    said = verdict(found)
+    head = (
+        f'<header id="verdict"><h1>{html.text(title)}</h1>'
+        f'<div class="verdict {said.mood}">{html.text(said.headline)}</div><p>{html.text(said.detail)}</p>'
+        f"{html.facts(facts.items())}</header>"
+    )
+    style = files("trainer.report").joinpath("page.css").read_text(encoding="utf-8")
+    body = "\n".join([head, *sections, recipe_section(asdict(recipe), asdict(Recipe()))])
+    return _PAGE.format(title=html.text(title), style=style, body=body)
 
 
 _PAGE = """<!doctype html>

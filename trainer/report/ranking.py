@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from trainer.attribution import Attribution, Chain, GoalFigures
+from trainer.attribution import Attribution, Chain, GoalFigures, RankerAttribution
 from trainer.attribution.chain import LARGEST_CATALOGUE
 from trainer.evaluation.tables import deviation
 from trainer.report import charts, html
@@ -20,14 +20,26 @@ def ranking_section(runs: Sequence[Attribution]) -> str:
     body = [_steps([run.chain for run in runs]), _recall_table([run.chain for run in runs])]
     if len(runs) > 1:
         body.append(html.figure("By seed", _seeds_table(runs)))
-    if runs[0].importance:
-        body.append(html.figure("What the order rests on", _importance(runs)))
-    if runs[0].goals:
-        table = html.figure("Each goal, among the candidates", _goals_table(runs))
-        body.append(f'<div class="charts">{table}{_curves(runs)}</div>')
+    body += _rests_on(runs, "Each goal, among the candidates")
     return html.section(
         "ranking", "What ranking adds", "On the test, from the catalogue to the first ten.", "".join(body)
     )
+
+
+def shown_section(runs: Sequence[RankerAttribution]) -> str:
+    """What a ranker's predictions rest on, and whether its probabilities hold."""
+    body = "".join(_rests_on(runs, "Each goal of what was shown"))
+    return html.section("ranking", "What it rests on", "Of an even sample of the test.", body)
+
+
+def _rests_on(runs: Sequence[RankerAttribution], of_goals: str) -> list[str]:
+    body = []
+    if runs[0].importance:
+        body.append(html.figure("What the order rests on", _importance(runs)))
+    if runs[0].goals:
+        table = html.figure(of_goals, _goals_table(runs))
+        body.append(f'<div class="charts">{table}{_curves(runs)}</div>')
+    return body
 
 
 def _steps(chains: Sequence[Chain]) -> str:
@@ -78,7 +90,7 @@ def _seeds_table(runs: Sequence[Attribution]) -> str:
     return html.table(["seed", "retrieval", "both stages", "by ranking", "by candidates alone"], rows)
 
 
-def _importance(runs: Sequence[Attribution]) -> str:
+def _importance(runs: Sequence[RankerAttribution]) -> str:
     means = {name: np.array([run.importance.get(name, 0.0) for run in runs]) for name in runs[0].importance}
     names = sorted(means, key=lambda name: -float(means[name].mean()))
     shown, left = names[:_MOST_GROUPS], len(names) - _MOST_GROUPS
@@ -88,7 +100,7 @@ def _importance(runs: Sequence[Attribution]) -> str:
     return html.wide(chart) + more
 
 
-def _goals_table(runs: Sequence[Attribution]) -> str:
+def _goals_table(runs: Sequence[RankerAttribution]) -> str:
     shown: dict[str, Callable[[GoalFigures], float | None]] = {
         "AUC": lambda one: one.auc,
         "GAUC": lambda one: one.gauc,
@@ -106,10 +118,10 @@ def _goals_table(runs: Sequence[Attribution]) -> str:
     return html.table(["", *goals], rows)
 
 
-def _curves(runs: Sequence[Attribution]) -> str:
+def _curves(runs: Sequence[RankerAttribution]) -> str:
     return "".join(
         html.figure(
-            f"Calibration of {goal}, by bins of as many candidates",
+            f"Calibration of {goal}, by bins of one size",
             charts.calibration([run.goals[goal].curve for run in _with(runs, goal)]),
         )
         for goal in runs[0].goals
@@ -117,7 +129,7 @@ def _curves(runs: Sequence[Attribution]) -> str:
     )
 
 
-def _with(runs: Sequence[Attribution], goal: str) -> list[Attribution]:
+def _with(runs: Sequence[RankerAttribution], goal: str) -> list[RankerAttribution]:
     return [run for run in runs if goal in run.goals]
 
 

@@ -7,11 +7,11 @@ import numpy as np
 
 from shortlist.bundle.manifest import IndexInfo
 from trainer.evaluation.baselines import BASELINES
-from trainer.evaluation.tables import deviation
+from trainer.evaluation.tables import Spread, deviation
 from trainer.report import charts, html
-from trainer.report.findings import Findings, is_baseline
+from trainer.report.findings import Findings, Measured, is_baseline
 from trainer.report.item_map import ItemMap
-from trainer.report.names import metric_label, model_colour, model_label
+from trainer.report.names import is_error, metric_label, model_colour, model_label
 from trainer.report.slices import HISTORY, ITEMS, POPULARITY, USERS
 from trainer.training.log import Line
 
@@ -20,22 +20,35 @@ _LEAST_SPREAD = 5e-5
 _UNJUDGED = ("coverage", "gini", "novelty")
 
 
-def figures_section(found: Findings) -> str:
-    """Every metric of every model, and a bar for the one that decides."""
+def figures_section(found: Measured) -> str:
+    """Every metric of every model but of single folds, and a bar for the one that decides."""
     figures, metric = found.figures, found.chosen_by
-    names = list(next(iter(figures.values())))
-    best = {name: max(row[name][0] for row in figures.values()) for name in names if not name.startswith(_UNJUDGED)}
-    longest = max(row[metric][0] for row in figures.values()) or 1.0
+    names = [name for name in next(iter(figures.values())) if not name.endswith("]")]
+    best = {name: _best(figures, name) for name in names if not name.startswith(_UNJUDGED)}
+    longest = max(abs(row[metric][0]) for row in figures.values()) or 1.0
     rows = []
     for model, row in figures.items():
         cells = [html.cell(model_label(model))]
         cells += [figure_cell(*row[name], best=row[name][0] == best.get(name)) for name in names]
-        width = f"width:{100 * row[metric][0] / longest:.1f}%;background:var(--series-{model_colour(model)})"
+        width = f"width:{100 * abs(row[metric][0]) / longest:.1f}%;background:var(--series-{model_colour(model)})"
         cells.append(f'<td class="bar"><i style="{width}"></i></td>')
         rows.append(html.row(cells, "" if is_baseline(model) else "ours"))
     head = ["", *(metric_label(name) for name in names), metric_label(metric)]
-    about = f"On the test, which nothing was chosen by; {metric_label(metric)} on the validation decided."
+    decided = f"{metric_label(metric)} on the validation decided" if found.logs else "how long to train is the recipe's"
+    about = f"On the test, which nothing was chosen by; {decided}."
     return html.section("figures", "Beside the baselines", about, html.table(head, rows))
+
+
+def folds_section(found: Measured) -> str:
+    """What decides, of each fold."""
+    figures, metric = found.figures, found.chosen_by
+    names = [name for name in next(iter(figures.values())) if name.startswith(f"{metric}[")]
+    rows = []
+    for model, row in figures.items():
+        cells = [figure_cell(*row[name], best=row[name][0] == _best(figures, name)) for name in names]
+        rows.append(html.row([html.cell(model_label(model)), *cells], "" if is_baseline(model) else "ours"))
+    table = html.table(["", *(name.removeprefix(metric)[1:-1] for name in names)], rows)
+    return html.section("folds", "By fold", f"{metric_label(metric)} of each, predicted by the others.", table)
 
 
 def recall_section(found: Findings) -> str:
@@ -64,18 +77,11 @@ def groups_section(found: Findings) -> str:
     return html.section("groups", "Who is served well", about, body)
 
 
-def training_section(found: Findings) -> str:
+def training_section(found: Measured) -> str:
     """Loss and validation figure of each stage by epoch."""
-    stages: dict[str, dict[str, Sequence[Line]]] = {
-        "Retrieval": {name: log.encoder for name, log in found.logs.items() if log.encoder},
-        "Ranking": {name: log.ranker for name, log in found.logs.items() if log.ranker},
-    }
-    of_ranker = next((log.ranker_chosen_by for log in found.logs.values() if log.ranker), found.chosen_by)
-    drawn = "".join(
-        html.figure(stage, html.wide(charts.by_epoch(runs, chosen_by)))
-        for (stage, runs), chosen_by in zip(stages.items(), (found.chosen_by, of_ranker), strict=True)
-        if runs
-    )
+    logs = found.logs.items()
+    drawn = _stage("Retrieval", {name: (log.encoder, log.encoder_chosen_by) for name, log in logs})
+    drawn += _stage("Ranking", {name: (log.ranker, log.ranker_chosen_by) for name, log in logs})
     key = html.key((name, charts.run_colour(number), "line") for number, name in enumerate(found.logs))
     return html.section(
         "training", "Training", "By epoch; training ends when the validation no longer grows.", key + drawn
@@ -135,6 +141,18 @@ def recipe_section(recipe: Mapping[str, Any], default: Mapping[str, Any]) -> str
     if changes:
         body = html.table(["not the default", ""], changes) + body
     return html.section("recipe", "Recipe", "What the run was told.", body)
+
+
+def _stage(title: str, runs: Mapping[str, tuple[Sequence[Line], str]]) -> str:
+    """Of those that a validation chose the epoch of: not all have one."""
+    chosen = {name: lines for name, (lines, by) in runs.items() if lines and by in lines[0]}
+    [metric] = {by for _, by in runs.values()}
+    return html.figure(title, html.wide(charts.by_epoch(chosen, metric))) if chosen else ""
+
+
+def _best(figures: Spread, name: str) -> float:
+    values = [row[name][0] for row in figures.values()]
+    return min(values) if is_error(name.partition("[")[0]) else max(values)
 
 
 def _group_table(found: Findings, kind: str) -> str:

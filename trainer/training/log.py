@@ -12,12 +12,13 @@ Line = Mapping[str, float]
 class TrainingLog:
     """A line of figures for each epoch of each stage that was tried: the loss, and what the validation gave.
 
-    The encoder is chosen by the validation's nDCG@10, of the events of the ranker's slice, and the ranker by that of
-    the latest fifth of them, where what retrieval misses counts as a zero, or by another figure of the latest fifth of
-    the impressions.
+    The encoder is chosen by a figure of the validation, of the events of the ranker's slice if there are two stages;
+    without a validation its lines have none. The ranker is chosen by the nDCG@10 of the latest fifth of that slice,
+    where what retrieval misses counts as a zero, or by another figure of the latest fifth of the impressions.
     """
 
     encoder: tuple[Line, ...] = ()
+    encoder_chosen_by: str = "ndcg@10"
     ranker: tuple[Line, ...] = ()
     ranker_chosen_by: str = "ndcg@10"
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
@@ -27,7 +28,7 @@ class TrainingLog:
     def validation(self) -> dict[str, dict[str, float]]:
         """The validation's figures of each stage's best epoch, such as ``{"validation/retrieval": {"hr@10": …}}``."""
         stages = {
-            "validation/retrieval": (self.encoder, "ndcg@10"),
+            "validation/retrieval": (self.encoder, self.encoder_chosen_by),
             "validation/two_stage": (self.ranker, self.ranker_chosen_by),
         }
         return {name: _best(lines, chosen_by) for name, (lines, chosen_by) in stages.items() if lines}
