@@ -231,7 +231,8 @@ class Ranker:
     an `embedding` it learns so many numbers of each item and each user by itself, all of which every step goes through.
     Those shrink by `embedding_decay` as the other weights do by `weight_decay`. Of the users, a share is shown to it as
     `strangers`, so that it learns a default for those it never met.
-    With more `experts` than one, so many rankers of its name are mixed for each goal by a gate of its own.
+    With more `experts` than one, so many rankers of its name are mixed for each goal by a gate of its own. Where there
+    are more of them than goals, one belongs to each goal alone, and the rest to all.
 
     wide_deep, xdeepfm, dcn_v2 and final_mlp embed each group of columns in `field_width` numbers. Of their MLPs, of
     xdeepfm's maps and of dcn_v2's crosses there are `layers`. `slices` are of ntn_mlp's tensor; they are the maps of a

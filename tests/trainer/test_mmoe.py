@@ -46,13 +46,21 @@ def test_goals_that_contradict_each_other_are_both_learnt() -> None:
     assert accuracy(towers, *known_items(1)).min() > 0.9
 
 
-@pytest.mark.parametrize("goals", [("like",), ("like", "skip")])
-def test_the_gates_of_a_goal_sum_to_one(goals: tuple[str, ...]) -> None:
-    """Proves that a goal takes shares of the experts, its own for each goal, and that one goal alone works."""
+@pytest.mark.parametrize(
+    ("goals", "taken"),
+    [
+        (("like",), [[1, 1, 1]]),
+        (("like", "skip"), [[1, 0, 1], [0, 1, 1]]),
+        (("like", "skip", "watch"), [[1, 1, 1], [1, 1, 1], [1, 1, 1]]),
+    ],
+)
+def test_the_gates_of_a_goal_sum_to_one(goals: tuple[str, ...], taken: list[list[int]]) -> None:
+    """Proves that a goal takes shares of the experts, its own for each goal: of one that is its alone where there are
+    more experts than goals, and of none that is another's; and that one goal alone works."""
     towers, (view, _) = mixture(RECIPE, goals), known_items(0)
     gates_BCGK = towers.gates(view)
     assert gates_BCGK.shape == (USERS, CANDIDATES, len(goals), 3)
-    assert (gates_BCGK > 0).all()
+    assert ((gates_BCGK > 0) == torch.tensor(taken)).all()
     torch.testing.assert_close(gates_BCGK.sum(-1), torch.ones(USERS, CANDIDATES, len(goals)))
     assert towers(view).shape == (USERS, CANDIDATES, len(goals))
     assert len(goals) == 1 or (gates_BCGK[:, :, 0] - gates_BCGK[:, :, 1]).abs().max() > 1e-3
@@ -69,6 +77,16 @@ def test_the_mixture_equals_its_formula() -> None:
     for goal, tower in enumerate(towers.towers):
         mixed_BCM = sum(gates_BCGK[:, :, goal, place, None] * expert for place, expert in enumerate(experts))
         torch.testing.assert_close(columns_BCG[..., goal], tower(mixed_BCM)[..., 0])
+
+
+def test_what_a_goal_has_to_itself_is_shaped_by_no_other() -> None:
+    """Proves that no gradient of another goal reaches a goal's own expert, while both reach the shared one."""
+    towers, (view, _) = mixture(RECIPE, ("like", "skip")), known_items(0)
+    for tower in towers.towers:
+        torch.nn.init.normal_(tower.get_parameter("2.weight"))
+    towers(view)[..., 0].sum().backward()  # type: ignore[no-untyped-call]
+    moved = [any(bool(one.grad.any()) for one in expert.parameters()) for expert in towers.experts]
+    assert moved == [True, False, True]
 
 
 @pytest.mark.parametrize("name", BODIES)
