@@ -227,10 +227,11 @@ class Encoder:
 class Ranker:
     """The second stage. `history` is in events, `candidates` in items a user.
 
-    It learns from at most `examples` events of its slice, evenly spread, for each holds its candidates in memory. With
-    an `embedding` it learns so many numbers of each item and each user by itself, all of which every step goes through.
-    Those shrink by `embedding_decay` as the other weights do by `weight_decay`. Of the users, a share is shown to it as
-    `strangers`, so that it learns a default for those it never met.
+    It learns from at most `examples` events of its slice, evenly spread, for each holds its candidates in memory. Of
+    those, a step learns from `sampled` that are drawn anew, the one that was chosen among them. With an `embedding` it
+    learns so many numbers of each item and each user by itself, all of which every step goes through. Those shrink by
+    `embedding_decay` as the other weights do by `weight_decay`. Of the users, a share is shown to it as `strangers`, so
+    that it learns a default for those it never met.
     With more `experts` than one, so many rankers of its name are mixed for each goal by a gate of its own. Where there
     are more of them than goals, one belongs to each goal alone, and the rest to all.
 
@@ -242,6 +243,7 @@ class Ranker:
     name: str = "ntn_mlp"
     experts: int = _within(1, 1, 64)
     candidates: int = _within(200, 1, 100_000)
+    sampled: int = _within(32, 2, 100_000)
     examples: int = _within(100_000, 100, 100_000_000)
     history: int = _within(50, 1, 10_000)
     slices: int = _within(8, 1, 1024)

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
+import torch
 from numpy.typing import NDArray
 
 from trainer.data import Dataset
@@ -11,6 +12,7 @@ from trainer.evaluation.metrics import report
 from trainer.evaluation.split import Split
 from trainer.goals import scales_of
 from trainer.histories import histories_before
+from trainer.rankers.own import OwnColumns
 from trainer.recipe import Goal
 from trainer.training.retrieved_examples import RetrievedExamples
 from trainer.two_stage import TwoStage
@@ -77,3 +79,44 @@ def test_what_fills_a_list_is_behind_what_is_offered(fitted: TwoStage, planted: 
         return np.where(known, 2.0, np.where(chosen, 1.0, 0.0)).astype(np.float32)[..., None]
 
     assert examples.figures(columns, examples.usable, scales_of(GOALS, examples.targets))["ndcg@10"] == 1
+
+
+def test_a_sample_is_the_chosen_one_and_others_at_random(examples: RetrievedExamples) -> None:
+    """Proves that no candidate is there twice, that another draw has others, and that each comes up in time."""
+    random, places = np.random.default_rng(0), examples.usable[:20]
+    drawn = [examples.sample(places, 8, random) for _ in range(60)]
+    assert {one.shape for one in drawn} == {(20, 8)}
+    for one in drawn:
+        np.testing.assert_array_equal(one[:, 0], examples.chosen[places])
+        assert all(len(set(line)) == 8 for line in one.tolist())
+    assert (drawn[0] != drawn[1]).any(axis=1).all()
+    assert set(np.stack(drawn)[:, 0].ravel().tolist()) == set(range(CANDIDATES))
+
+
+def test_of_a_short_list_all_are_learnt_from(examples: RetrievedExamples) -> None:
+    """Proves that a sample is never longer than the list."""
+    sample = examples.sample(examples.usable[:5], 1000, np.random.default_rng(0))
+    np.testing.assert_array_equal(np.sort(sample, axis=1), np.tile(np.arange(CANDIDATES), (5, 1)))
+
+
+def test_a_sample_keeps_what_is_known_of_each_candidate(examples: RetrievedExamples, fitted: TwoStage) -> None:
+    """Proves that every input of a candidate is that of the whole list, its place in it too, with the ranker's own
+    numbers, and that the loss is the one of the sample with the chosen one in front."""
+    places, own = examples.usable[:6], OwnColumns(len(fitted.items.ids), len(fitted.own.users), 4)
+    own.begin(*examples.inputs.met(places))
+    known = np.ones(len(places), dtype=np.bool_)
+    sample = examples.sample(places, 8, np.random.default_rng(0))
+    whole = examples.inputs.at(places, fitted.items, 8, known, own)
+    found = examples.inputs.at(places, fitted.items, 8, known, own, sample)
+    assert found.keys() == whole.keys()
+    for name, values in found.items():
+        of_list = whole[name]
+        if name.startswith("candidate_"):
+            of_list = of_list[torch.arange(len(places))[:, None], torch.from_numpy(sample)]
+        torch.testing.assert_close(values, of_list, equal_nan=True)
+    np.testing.assert_array_equal(found["candidate_places"].numpy(), sample)
+    columns = torch.zeros(len(places), 8, 1)
+    columns[:, 0] = 3.0
+    assert examples.likes[places].any()
+    told = examples.loss(columns, places, GOALS, scales_of(GOALS, examples.targets))
+    assert told.item() == pytest.approx(np.log(1 + 7 * np.exp(-3)), rel=1e-5)

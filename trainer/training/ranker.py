@@ -208,7 +208,8 @@ class RankerFit:
         """Learns from the examples at the places; returns their mean loss."""
         known = self._random.random(len(places)) >= self._training.recipe.strangers
         training = self._training
-        columns_BCG = self.ranker(**self._inputs(places, known))
+        sample = training.examples.sample(places, training.recipe.sampled, self._random)
+        columns_BCG = self.ranker(**self._inputs(places, known, sample))
         columns_BCG = columns_BCG + self._terms(training.examples.positions[places])[:, None]
         loss = training.examples.loss(columns_BCG, places, training.goals, training.sizes.goals)
         self._optimiser.zero_grad()
@@ -232,11 +233,16 @@ class RankerFit:
         terms_BG: NDArray[np.float32] = self._terms(examples.positions[places]).numpy()
         return columns_BCG + terms_BG[:, None]
 
-    def _inputs(self, places: NDArray[np.int64], known: NDArray[np.bool_] | None = None) -> dict[str, Tensor]:
+    def _inputs(
+        self,
+        places: NDArray[np.int64],
+        known: NDArray[np.bool_] | None = None,
+        sample: NDArray[np.int64] | None = None,
+    ) -> dict[str, Tensor]:
         training = self._training
         if known is None:
             known = np.ones(len(places), dtype=np.bool_)
-        return training.examples.inputs.at(places, training.items, training.recipe.history, known, self._own)
+        return training.examples.inputs.at(places, training.items, training.recipe.history, known, self._own, sample)
 
     def _rate(self, step: int) -> float:
         warm = min(1.0, (step + 1) / _WARMUP_STEPS)

@@ -50,13 +50,21 @@ class RankerInputs:
         return np.unique(self.candidates.rows[places]), users[users >= 0]
 
     def at(
-        self, places: NDArray[np.int64], items: ItemTables, length: int, known: NDArray[np.bool_], own: OwnColumns
+        self,
+        places: NDArray[np.int64],
+        items: ItemTables,
+        length: int,
+        known: NDArray[np.bool_],
+        own: OwnColumns,
+        sample: NDArray[np.int64] | None = None,
     ) -> dict[str, Tensor]:
-        """The ranker's inputs of some examples, of which only the ``known`` keep what is known of their user."""
+        """The ranker's inputs of some examples, of which only the ``known`` keep what is known of their user; of a
+        ``sample`` ``[b, S]`` of places in their lists alone, if there is one."""
+        listed = (places, slice(None)) if sample is None else (places[:, None], sample)
         part = CandidateLists(
-            rows=self.candidates.rows[places],
-            scores=self.candidates.scores[places],
-            transitions=self.candidates.transitions[places],
+            rows=self.candidates.rows[listed],
+            scores=self.candidates.scores[listed],
+            transitions=self.candidates.transitions[listed],
         )
         users = self.user_rows[places]
         known = known & (users >= 0)
@@ -64,8 +72,10 @@ class RankerInputs:
         history = self.histories.latest_first(places, length)
         context = self.context.at(places).encoded(self.context_columns)
         gathered = inputs_of_rows(items, history, self.user_vectors[places], features, part, context)
+        if sample is not None:
+            gathered["candidate_places"] = sample.astype(np.float32)
         if self.counted is not None:
-            gathered["candidate_features"][..., : self.counted.shape[-1]] = self.counted[places]
+            gathered["candidate_features"][..., : self.counted.shape[-1]] = self.counted[listed]
         inputs = tensors(gathered)
         if not own.width:
             return inputs
@@ -96,11 +106,16 @@ class RankerExamples(ABC):
     def usable(self) -> NDArray[np.int64]:
         """Places of those that there is something to learn from."""
 
+    def sample(self, places: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64] | None:
+        """The at most ``count`` candidates that a step learns from, of each example the same number: places in the
+        lists ``[b, S]``, or None where it learns from all."""
+        return None
+
     @abstractmethod
     def loss(
         self, columns_BCG: Tensor, places: NDArray[np.int64], goals: Goals, scales: tuple[GoalScale, ...]
     ) -> Tensor:
-        """The mean loss of what a ranker says of the examples at the places."""
+        """The mean loss of what a ranker says of the examples at the places, or of a :meth:`sample` of them."""
 
     @abstractmethod
     def figures(self, columns: Columns, places: NDArray[np.int64], scales: tuple[GoalScale, ...]) -> dict[str, float]:

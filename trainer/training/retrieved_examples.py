@@ -91,12 +91,18 @@ class RetrievedExamples(RankerExamples):
         """Those that retrieval did not miss."""
         return np.flatnonzero(self.chosen >= 0)
 
+    def sample(self, places: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64]:
+        """The chosen one first, then others at random, so that a list teaches other things each time."""
+        keys_BC = random.random((len(places), self.inputs.candidates.rows.shape[1]))
+        keys_BC[np.arange(len(places)), self.chosen[places]] = -1.0
+        return keys_BC.argsort(axis=1)[:, :count]
+
     def loss(
         self, columns_BCG: Tensor, places: NDArray[np.int64], goals: Goals, scales: tuple[GoalScale, ...]
     ) -> Tensor:
-        """An event is to be told from the rest of its list, a value only where it was given."""
-        chosen, targets = torch.from_numpy(self.chosen[places]), torch.from_numpy(self.targets[places])
-        total = torch.zeros(())
+        """An event is to be told from the rest of its sample, a value only where it was given."""
+        targets = torch.from_numpy(self.targets[places])
+        chosen, total = torch.zeros(len(places), dtype=torch.int64), torch.zeros(())
         for place, (goal, scale) in enumerate(zip(goals.values(), scales, strict=True)):
             column_BC, wanted_B = columns_BCG[..., place], targets[:, place]
             if scale.is_value:
