@@ -23,7 +23,7 @@ from trainer.training.ranker import RankerTraining
 from trainer.training.retrieved_examples import RetrievedExamples
 
 # Each is a row for each of its candidates.
-_LISTS = 5000
+_LISTS = 20_000
 
 
 class Trees(nn.Module):
@@ -42,7 +42,7 @@ class Trees(nn.Module):
 def fit_lists(training: RankerTraining, reporter: Reporter) -> Ranker:
     """A ranker of trees alone, whose only goal is the like.
 
-    It learns from the likes of a training without numbers of its own, at most five thousand of them, evenly spread. The
+    It learns from the likes of a training without numbers of its own, at most twenty thousand of them, evenly spread. The
     latest fifth says how many trees are best; then all are learnt from.
     """
     examples = training.examples
