@@ -25,6 +25,9 @@ from trainer.rates import Rates
 from trainer.recipe import Recipe
 from trainer.training.log import TrainingLog
 
+# So many candidates are ranked at once.
+_TOGETHER = 12_800
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Retrieval:
@@ -75,10 +78,21 @@ class TwoStage:
             found.candidates,
             np.tile(ContextEncoder(self.context).encode({}), (len(histories), 1)),
         )
-        scores = Order.of(self.goals).keys(self.ranker(**tensors(inputs)).numpy())
+        scores = Order.of(self.goals).keys(self._columns(inputs))
         # A user who has nearly everything has fewer candidates than the others: what fills the row comes last.
         scores = np.where(np.isfinite(found.candidates.scores), scores, -np.inf)
         return found, np.argsort(-scores, axis=1, kind="stable")
+
+    def _columns(self, inputs: Inputs) -> NDArray[np.float32]:
+        """What the ranker says, of some users at a time: what is between its layers takes far more memory than what it
+        is given."""
+        users, candidates = inputs["candidate_scores"].shape
+        size = max(1, _TOGETHER // candidates)
+        parts = [
+            self.ranker(**tensors({name: values[start : start + size] for name, values in inputs.items()})).numpy()
+            for start in range(0, users, size)
+        ]
+        return np.concatenate(parts)
 
     def scores(self, profiles: Profiles) -> NDArray[np.floating]:
         """The order of both stages as scores of every item, ``[B, items]``: candidates by the ranker, behind them what
