@@ -42,8 +42,8 @@ class Trees(nn.Module):
 def fit_lists(training: RankerTraining, reporter: Reporter) -> Ranker:
     """A ranker of trees alone, whose only goal is the like.
 
-    It learns from the likes of a training without numbers of its own, at most twenty thousand of them, evenly spread. The
-    latest fifth says how many trees are best; then all are learnt from.
+    It learns from the likes of a training without numbers of its own, at most twenty thousand of them, evenly spread.
+    The latest fifth says how many trees are best; then all are learnt from.
     """
     examples = training.examples
     assert isinstance(examples, RetrievedExamples)
