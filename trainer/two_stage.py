@@ -25,8 +25,8 @@ from trainer.rates import Rates
 from trainer.recipe import Recipe
 from trainer.training.log import TrainingLog
 
-# So many candidates are ranked at once.
-_TOGETHER = 12_800
+TOGETHER = 12_800
+"""So many candidates are ranked at once."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -87,7 +87,7 @@ class TwoStage:
         """What the ranker says, of some users at a time: what is between its layers takes far more memory than what it
         is given."""
         users, candidates = inputs["candidate_scores"].shape
-        size = max(1, _TOGETHER // candidates)
+        size = max(1, TOGETHER // candidates)
         parts = [
             self.ranker(**tensors({name: values[start : start + size] for name, values in inputs.items()})).numpy()
             for start in range(0, users, size)

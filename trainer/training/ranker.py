@@ -28,6 +28,7 @@ from trainer.training.log import TrainingLog
 from trainer.training.positions import PositionTerms
 from trainer.training.ranker_examples import Columns as ExampleColumns
 from trainer.training.ranker_examples import RankerExamples, RankerInputs
+from trainer.two_stage import TOGETHER
 
 _WARMUP_STEPS = 50
 _PATIENCE = 2
@@ -35,8 +36,8 @@ _VALIDATION_SHARE = 0.2
 _SAMPLE = 500
 # What the place explains, nothing else should learn to: its terms are ahead by so much.
 _AHEAD = 10
-# How many candidates are looked at at once, and how many a calibration looks at in all.
-_TOGETHER, _CALIBRATED_ON = 12_800, 2_000_000
+# How many candidates a calibration looks at.
+_CALIBRATED_ON = 2_000_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -56,7 +57,7 @@ class TrainedRanker:
         self, inputs: RankerInputs, places: NDArray[np.int64], items: ItemTables, length: int
     ) -> NDArray[np.float32]:
         """What it says of the candidates of some examples, ``[n, C, G]``; the ``items`` are without its own columns."""
-        together = max(BATCH, _TOGETHER // inputs.candidates.rows.shape[1])
+        together = max(BATCH, TOGETHER // inputs.candidates.rows.shape[1])
         parts = []
         for batch in batches(places, together):
             given = inputs.at(batch, items, length, np.ones(len(batch), dtype=np.bool_), self.columns)
