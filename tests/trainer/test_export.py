@@ -28,7 +28,9 @@ from trainer.fit import fit_ranker
 from trainer.histories import histories_before
 from trainer.index.build import user_vectors
 from trainer.progress import Reporter
+from trainer.rankers import Ranker, RankerSizes, build_ranker
 from trainer.recipe import Index, Recipe
+from trainer.recipe import Ranker as RankerRecipe
 from trainer.training.encoder import encoder_sizes
 from trainer.two_stage import TwoStage
 
@@ -263,6 +265,21 @@ def test_a_bundle_is_not_read_back_over_other_items(exported: Path, planted: Dat
     events = replace(planted, event_names=("buy", "view"))
     with pytest.raises(DataError, match=r"other kinds of events than those of .*; fit again"):
         load_two_stage(exported, events, end=1680)
+
+
+def test_a_bundle_of_other_parts_is_not_read_back(
+    exported: Path, planted: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proves, of a release whose ranker has a part more than the one that wrote the bundle, that what to do is said."""
+
+    def newer(recipe: RankerRecipe, sizes: RankerSizes) -> Ranker:
+        ranker = build_ranker(recipe, sizes)
+        ranker.register_buffer("newer", torch.zeros(1))
+        return ranker
+
+    monkeypatch.setattr("trainer.export.checkpoint.build_ranker", newer)
+    with pytest.raises(DataError, match="the bundle's ranker is of another release, without newer; fit again"):
+        load_two_stage(exported, planted, end=1680)
 
 
 def test_a_bundle_is_not_read_back_over_data_with_other_goals(

@@ -79,6 +79,13 @@ def test_the_mixture_equals_its_formula() -> None:
         torch.testing.assert_close(columns_BCG[..., goal], tower(mixed_BCM)[..., 0])
 
 
+def test_a_goal_begins_with_what_it_has_to_itself() -> None:
+    """Proves that before the first step a goal takes most of its own expert and some of the shared one."""
+    towers, (view, _) = mixture(RECIPE, ("like", "skip")), known_items(0)
+    own = torch.stack([towers.gates(view)[:, :, goal, goal].mean() for goal in range(2)])
+    assert ((own > 0.75) & (own < 0.99)).all()
+
+
 def test_what_a_goal_has_to_itself_is_shaped_by_no_other() -> None:
     """Proves that no gradient of another goal reaches a goal's own expert, while both reach the shared one."""
     towers, (view, _) = mixture(RECIPE, ("like", "skip")), known_items(0)

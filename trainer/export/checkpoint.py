@@ -59,7 +59,8 @@ def load_two_stage(directory: Path, dataset: Dataset, end: int) -> TwoStage:
     """The models of a bundle, over tables counted from the events before ``end``.
 
     Raises:
-        DataError: the data has other items, features, kinds of events or goals than the bundle was trained on.
+        DataError: the data has other items, features, kinds of events or goals than the bundle was trained on, or the
+            bundle is of a release whose models had other parts.
     """
     manifest = Manifest.read(directory)
     manifest.verify(directory)
@@ -96,6 +97,9 @@ def load_two_stage(directory: Path, dataset: Dataset, end: int) -> TwoStage:
 
 
 def _load(module: nn.Module, name: str, weights: np.lib.npyio.NpzFile) -> None:
+    missing = [key for key in module.state_dict() if f"{name}.{key}" not in weights]
+    if missing:
+        raise DataError(f"the bundle's {name} is of another release, without {missing[0]}; fit again")
     module.load_state_dict({key: torch.from_numpy(weights[f"{name}.{key}"]) for key in module.state_dict()})
 
 
