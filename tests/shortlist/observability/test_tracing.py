@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import TypeAlias
 
@@ -60,24 +61,30 @@ def collector() -> Iterator[Collector]:
     server.stop(None).wait()
 
 
-@pytest.fixture(autouse=True)
-def _off_again() -> Iterator[None]:
-    yield
-    tracing.configure_tracing(None, "")
+@contextmanager
+def configured(endpoint: str) -> Iterator[None]:
+    """Sends this process's spans there, a hundred times as often as in earnest, and has none left to send afterwards.
+
+    What is to be done at exit is done while the collector is still there: a test that follows finds no complaint of it.
+    """
+    ends: list[Callable[[], None]] = []
+    with pytest.MonkeyPatch.context() as until_then:
+        until_then.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
+        until_then.setattr(atexit, "register", lambda end, *arguments: ends.append(partial(end, *arguments)))
+        tracing.configure_tracing(endpoint, "test")
+    try:
+        yield
+    finally:
+        tracing.configure_tracing(None, "")
+        for end in ends:
+            end()
 
 
 @pytest.fixture
-def traced(collector: Collector, monkeypatch: pytest.MonkeyPatch) -> Iterator[Collector]:
-    """The collector that this process sends its spans to, a hundred times as often as in earnest."""
-    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
-    with monkeypatch.context() as until_then:
-        # What is to be done at exit is done while the collector is still there.
-        ends: list[Callable[[], None]] = []
-        until_then.setattr(atexit, "register", lambda end, *arguments: ends.append(partial(end, *arguments)))
-        tracing.configure_tracing(collector.endpoint, "test")
-    yield collector
-    for end in ends:
-        end()
+def traced(collector: Collector) -> Iterator[Collector]:
+    """The collector that this process sends its spans to."""
+    with configured(collector.endpoint):
+        yield collector
 
 
 @pytest.fixture
@@ -226,11 +233,8 @@ def test_a_collector_that_is_gone_costs_no_call_anything() -> None:
     assert len(done.stderr.splitlines()) <= 5
 
 
-def test_it_is_told_when_the_collector_is_back(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_it_is_told_when_the_collector_is_back(caplog: pytest.LogCaptureFixture) -> None:
     """Who read that spans are dropped also reads until when; nobody has to restart the service."""
-    monkeypatch.setenv("OTEL_BSP_SCHEDULE_DELAY", "50")
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
 
@@ -241,14 +245,13 @@ def test_it_is_told_when_the_collector_is_back(
             with tracing.server_span("/call", ()):
                 time.sleep(0.01)
 
-    with caplog.at_level("INFO"):
-        tracing.configure_tracing(f"http://127.0.0.1:{port}", "test")
-        call_until_told("Failed to export traces")
-        collector = Collector()
-        server = listening(collector, port)
-        call_until_told("are sent to")
-    assert collector.take("call")
-    server.stop(None).wait()
+    with caplog.at_level("INFO"), ExitStack() as server:
+        with configured(f"http://127.0.0.1:{port}"):
+            call_until_told("Failed to export traces")
+            collector = Collector()
+            server.callback(listening(collector, port).stop, None)
+            call_until_told("are sent to")
+        assert collector.take("call")
 
 
 def test_without_a_collector_nothing_is_done() -> None:
