@@ -9,9 +9,10 @@ from numpy.typing import NDArray
 
 from bench.planted import HISTORY, Planted, genre_of
 from shortlist.bundle import Bundle, BundleStore
-from shortlist.bundle.bundle import INDEX, RANKER, USER_ENCODER, save_array
+from shortlist.bundle.bundle import FOLLOWERS, INDEX, RANKER, SIMILAR, USER_ENCODER, save_array
 from shortlist.bundle.manifest import FileDigest, IndexInfo
 from shortlist.bundle.store import new_bundle_id
+from shortlist.bundle.transitions import PAIR_WEIGHTS
 from shortlist.inference.history import History
 from shortlist.inference.model_inputs import encoder_inputs
 from shortlist.inference.onnx_session import OnnxSession
@@ -66,10 +67,12 @@ def _write_items(planted: Planted, directory: Path, features: int) -> None:
     rows = np.arange(planted.items)
     save_array(directory, "item_ids", np.char.mod("i%08d", rows).astype(np.bytes_))
     save_array(directory, "popular_rows", rows.astype(np.int32))
-    save_array(directory, "transition_offsets", np.arange(planted.items + 1) * _NEIGHBOURS)
     _write_chunks(directory / "item_features.npy", (planted.items, features), np.float32, planted, _features)
-    _write_chunks(directory / "transition_rows.npy", (planted.items * _NEIGHBOURS,), np.int32, planted, _neighbours)
-    _write_chunks(directory / "transition_weights.npy", (planted.items * _NEIGHBOURS, 3), np.float32, planted, _weights)
+    pairs = planted.items * _NEIGHBOURS
+    for name in (FOLLOWERS, SIMILAR):
+        save_array(directory, f"{name}_offsets", np.arange(planted.items + 1) * _NEIGHBOURS)
+        _write_chunks(directory / f"{name}_rows.npy", (pairs,), np.int32, planted, _neighbours)
+        _write_chunks(directory / f"{name}_weights.npy", (pairs, PAIR_WEIGHTS), np.float32, planted, _weights)
 
 
 def _write_chunks(path: Path, shape: tuple[int, ...], kind: type, planted: Planted, make: object) -> None:
@@ -95,7 +98,7 @@ def _neighbours(rows: NDArray[np.int64], planted: Planted, shape: tuple[int, ...
 
 
 def _weights(rows: NDArray[np.int64], planted: Planted, shape: tuple[int, ...]) -> NDArray[np.float32]:
-    return np.full((len(rows) * _NEIGHBOURS, 3), 1 / _NEIGHBOURS, dtype=np.float32)
+    return np.full((len(rows) * _NEIGHBOURS, PAIR_WEIGHTS), 1 / _NEIGHBOURS, dtype=np.float32)
 
 
 def _write_users(planted: Planted, directory: Path, users: int) -> None:

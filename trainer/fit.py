@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from shortlist.bundle.tables import ItemTables
 from trainer.attribution import Attribution, attribute
 from trainer.attribution.chain import DEPTH as RETRIEVED
 from trainer.data import Dataset
@@ -20,7 +21,7 @@ from trainer.protocols import Task
 from trainer.protocols.next_like import CHOSEN_BY, METRICS, validation
 from trainer.rankers import Ranker
 from trainer.rankers.own import OwnTables
-from trainer.rates import rates_before
+from trainer.rates import Rates, rates_before
 from trainer.recipe import LIKE, Goal, Recipe
 from trainer.statistics import item_tables
 from trainer.training.encoder import Trained, Validation
@@ -77,7 +78,7 @@ def fit_ranker(
     """
     training = ranker_training(encoded, dataset, split, recipe, seed, reporter)
     ranker = training.run(reporter)
-    return _both_stages(training, ranker.ranker, ranker.own, encoded, dataset, split, recipe)
+    return _both_stages(training, ranker.ranker, ranker.own, encoded, dataset, split, recipe, reporter)
 
 
 def fit_trees(model: TwoStage, dataset: Dataset, split: Split, seed: int, reporter: Reporter) -> TwoStage:
@@ -89,7 +90,7 @@ def fit_trees(model: TwoStage, dataset: Dataset, split: Split, seed: int, report
     recipe = replace(model.recipe, ranker=replace(model.recipe.ranker, embedding=0))
     training = ranker_training(model.encoded, dataset, split, recipe, seed, reporter)
     none = OwnTables.none(len(dataset.item_ids), len(dataset.user_ids))
-    both = _both_stages(training, fit_lists(training, reporter), none, model.encoded, dataset, split, recipe)
+    both = _both_stages(training, fit_lists(training, reporter), none, model.encoded, dataset, split, recipe, reporter)
     return replace(both, goals=served_goals({LIKE: Goal()}))
 
 
@@ -101,10 +102,11 @@ def _both_stages(
     dataset: Dataset,
     split: Split,
     recipe: Recipe,
+    reporter: Reporter,
 ) -> TwoStage:
     before = training.items
     rates = rates_before(dataset, dataset.time_of(split.ranker_end))
-    after = item_tables(dataset, split.ranker_end, recipe.statistics, encoded.vectors, encoded.inputs, rates)
+    after = _tables(dataset, split.ranker_end, recipe, encoded, reporter, rates)
     # The scale of the values is what the ranker has learnt with.
     after = replace(after, value_mean=before.value_mean, value_std=before.value_std)
     return TwoStage(
@@ -118,6 +120,13 @@ def _both_stages(
         context=training.examples.inputs.context_columns,
         log=training.log,
     )
+
+
+def _tables(
+    dataset: Dataset, end: int, recipe: Recipe, encoded: Encoded, reporter: Reporter, rates: Rates | None = None
+) -> ItemTables:
+    reporter.say(f"counting which of {len(dataset.item_ids):,} items go together")
+    return item_tables(dataset, end, recipe.statistics, encoded.vectors, encoded.inputs, rates)
 
 
 def ranker_training(
@@ -136,7 +145,7 @@ def ranker_training(
         rows = evenly(rows, recipe.ranker.examples)
         reporter.say(f"{len(rows):,} impressions of the ranker's slice")
         return Shown(dataset=dataset, recipe=recipe, encoded=encoded, learn=rows).training(rows[:0], seed)
-    before = item_tables(dataset, split.encoder_end, recipe.statistics, encoded.vectors, encoded.inputs)
+    before = _tables(dataset, split.encoder_end, recipe, encoded, reporter)
     events = np.arange(split.encoder_end, split.ranker_end)
     events = evenly(events[dataset.position[events] >= 1], recipe.ranker.examples)
     reporter.say(f"retrieving {recipe.ranker.candidates} candidates for {len(events):,} events of the ranker's slice")

@@ -298,9 +298,10 @@ class Index:
 
 @dataclass(frozen=True, kw_only=True)
 class Statistics:
-    """Co-occurrence within `window` events, `decay` for each event further away, `neighbours` kept for an item.
+    """What follows an item within `window` events, `decay` for each event further away, and what having it foretells.
 
-    It is counted over the latest `events`, for memory grows with them: 5 million take about 2.5 GB.
+    Of each an item keeps `neighbours`. The latest `events` are counted, for memory grows with them: 5 million take
+    about 2.5 GB.
     """
 
     events: int = _within(5_000_000, 1, 1_000_000_000)

@@ -1,5 +1,6 @@
 """What is counted rather than learnt, as of a moment: nothing here looks at an event at or after ``end``."""
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -10,13 +11,12 @@ from shortlist.bundle.tables import ItemTables
 from shortlist.bundle.transitions import TransitionTable
 from trainer.data import Dataset
 from trainer.data.arrays import chunks
+from trainer.pairs import follower_pairs, similar_pairs
 from trainer.rates import Rates
 from trainer.recipe import Statistics
 
 STATISTICS = ("count", "likes", "mean_value", "age", "unseen")
 _PRIOR_EVENTS = 5.0
-_PRIOR_FOLLOWERS = 10.0
-_COSINE_CHUNK = 1000
 
 
 def item_tables(
@@ -66,42 +66,23 @@ def popularity_order(dataset: Dataset, end: int) -> NDArray[np.int32]:
     return np.lexsort((np.arange(items), -count, -likes)).astype(np.int32)
 
 
+# Each seed asks for the same two, of the ranker's slice and of its end, and so do the trees.
+@lru_cache(maxsize=2)
 def transition_table(dataset: Dataset, end: int, recipe: Statistics) -> TransitionTable:
-    """For each item the ``neighbours`` that follow it most, with what the ranker wants to know of each pair."""
-    follows = follow_counts(dataset, end, recipe, liked_only=False)
-    liked = _as_probability(follow_counts(dataset, end, recipe, liked_only=True))
-    follows = _as_probability(follows)
-    offsets, pairs = _strongest(follows, recipe.neighbours)
-    earlier, later = follows.row[pairs], follows.col[pairs]
-    matrix = interaction_matrix(dataset, end, max(0, end - recipe.events))
-    weights = [follows.data[pairs], _values_at(liked, earlier, later), _cosines(matrix, earlier, later)]
+    """What follows each item and what it foretells, counted over the latest events."""
+    start = max(0, end - recipe.events)
+    had, liked = (interaction_matrix(dataset, end, start, liked_only=liked_only) for liked_only in (False, True))
     return TransitionTable(
-        offsets=offsets, rows=later.astype(np.int32), weights=np.stack(weights, axis=1).astype(np.float32)
+        followers=follower_pairs(dataset, end, recipe), similar=similar_pairs(had, liked, recipe.neighbours)
     )
 
 
-def follow_counts(dataset: Dataset, end: int, recipe: Statistics, *, liked_only: bool) -> sparse.coo_array:
-    """How often an item comes after another within the window, less for each step in between, ``[items, items]``."""
-    start = max(0, end - recipe.events)
-    parts = [dataset.user_events[chunk] for chunk in chunks(len(dataset.user_events))]
-    events = np.concatenate([part[(part >= start) & (part < end)] for part in parts])
-    users, items = dataset.user_rows[events], dataset.item_rows[events]
-    size = len(dataset.item_ids)
-    total = sparse.csr_array((size, size), dtype=np.float64)
-    for step in range(1, min(recipe.window, len(events) - 1) + 1):
-        pairs = users[:-step] == users[step:]
-        if liked_only:
-            pairs &= dataset.likes[events[step:]]
-        weight = np.full(int(pairs.sum()), recipe.decay ** (step - 1))
-        total = total + sparse.coo_array((weight, (items[:-step][pairs], items[step:][pairs])), (size, size)).tocsr()
-    return total.tocoo()
-
-
-def interaction_matrix(dataset: Dataset, end: int, start: int = 0) -> sparse.csr_array:
-    """Who did anything with what in the events from ``start`` to ``end``, ``[users, items]`` of ones."""
+def interaction_matrix(dataset: Dataset, end: int, start: int = 0, *, liked_only: bool = False) -> sparse.csr_array:
+    """Who did anything with what in the events from ``start`` to ``end``, or liked it, ``[users, items]`` of ones."""
     shape = (len(dataset.user_ids), len(dataset.item_ids))
-    pairs = (dataset.user_rows[start:end], dataset.item_rows[start:end])
-    matrix = sparse.coo_array((np.ones(end - start), pairs), shape).tocsr()
+    ones = (dataset.likes[start:end] if liked_only else np.ones(end - start)).astype(np.float64)
+    matrix = sparse.coo_array((ones, (dataset.user_rows[start:end], dataset.item_rows[start:end])), shape).tocsr()
+    matrix.eliminate_zeros()
     matrix.data[:] = 1.0
     return matrix
 
@@ -121,39 +102,3 @@ def _sums(rows: NDArray[np.int64], weights: NDArray[Any], items: int) -> NDArray
     for chunk in chunks(len(rows)):
         total += np.bincount(rows[chunk], weights=weights[chunk], minlength=items)
     return total
-
-
-def _as_probability(counts: sparse.coo_array) -> sparse.coo_array:
-    total = np.asarray(counts.sum(axis=1)).ravel()
-    return sparse.coo_array(
-        (counts.data / (total[counts.row] + _PRIOR_FOLLOWERS), (counts.row, counts.col)), counts.shape
-    )
-
-
-def _strongest(matrix: sparse.coo_array, keep: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Places of the ``keep`` largest entries of each row, row by row, and where each row starts among them."""
-    order = np.lexsort((matrix.col, -matrix.data, matrix.row))
-    counts = np.bincount(matrix.row, minlength=matrix.shape[0])
-    place = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)
-    offsets = np.concatenate([[0], np.cumsum(np.minimum(counts, keep))])
-    return offsets.astype(np.int64), order[place < keep]
-
-
-def _values_at(matrix: sparse.coo_array, rows: NDArray[np.int32], columns: NDArray[np.int32]) -> NDArray[np.float64]:
-    if not len(rows):  # which scipy answers with a sparse array, and not with values
-        return np.zeros(0)
-    return np.asarray(matrix.tocsr()[rows, columns]).ravel()
-
-
-def _cosines(matrix: sparse.csr_array, rows: NDArray[np.int32], columns: NDArray[np.int32]) -> NDArray[np.float64]:
-    """Cosine of the two items' users for each pair; ``rows`` ascend. In chunks, since all pairs may not fit."""
-    matrix = matrix.tocsc()
-    norms = np.sqrt(np.maximum(np.asarray(matrix.sum(axis=0)).ravel(), 1.0))
-    together = np.zeros(len(rows))
-    for start in range(0, matrix.shape[1], _COSINE_CHUNK):
-        chunk = slice(*np.searchsorted(rows, [start, start + _COSINE_CHUNK]))
-        if chunk.start < chunk.stop:
-            counts = (matrix[:, start : start + _COSINE_CHUNK].T @ matrix).tocsr()
-            together[chunk] = np.asarray(counts[rows[chunk] - start, columns[chunk]]).ravel()
-    cosines = together / (norms[rows] * norms[columns])
-    return np.where(rows == columns, 0.0, cosines)

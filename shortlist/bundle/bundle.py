@@ -9,8 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.bundle.manifest import Manifest
+from shortlist.bundle.pairs import ItemPairs
 from shortlist.bundle.tables import ItemTables, UserTables
-from shortlist.bundle.transitions import TransitionTable
+from shortlist.bundle.transitions import PAIR_WEIGHTS, TransitionTable
 from shortlist.errors import BundleError
 
 USER_ENCODER = "user_encoder.onnx"
@@ -18,6 +19,7 @@ RANKER = "ranker.onnx"
 INDEX = "index.faiss"
 ITEM_TABLE = "items.parquet"
 ITEM_INPUTS = "item_inputs"
+FOLLOWERS, SIMILAR = "follower", "similar"
 _CHECKED_ROWS = 2**16
 
 
@@ -79,11 +81,13 @@ class Bundle:
             f"{ITEM_INPUTS}.npy": (items.inputs.shape[:-1], (manifest.item_count,)),
             "item_features.npy": (items.features.shape, (manifest.item_count, len(manifest.item_features))),
             "popular_rows.npy": (items.popular.shape, (manifest.item_count,)),
-            "transition_offsets.npy": (items.transitions.offsets.shape, (manifest.item_count + 1,)),
             "user_ids.npy": (users.ids.shape, (manifest.user_count,)),
             "user_features.npy": (users.features.shape, (manifest.user_count, len(manifest.user_features))),
             "history_offsets.npy": (users.offsets.shape, (manifest.user_count + 1,)),
         }
+        for name, pairs in ((FOLLOWERS, items.transitions.followers), (SIMILAR, items.transitions.similar)):
+            expected[f"{name}_offsets.npy"] = (pairs.offsets.shape, (manifest.item_count + 1,))
+            expected[f"{name}_weights.npy"] = (pairs.weights.shape, (len(pairs.rows), PAIR_WEIGHTS))
         for name, (found, wanted) in expected.items():
             if found != wanted:
                 raise BundleError(self.directory / name, f"has shape {found}, the manifest says {wanted}")
@@ -109,9 +113,8 @@ def save_tables(directory: Path, items: ItemTables, users: UserTables) -> None:
         save_array(directory, ITEM_INPUTS, items.inputs)
     save_array(directory, "item_features", items.features)
     save_array(directory, "popular_rows", items.popular)
-    save_array(directory, "transition_offsets", items.transitions.offsets)
-    save_array(directory, "transition_rows", items.transitions.rows)
-    save_array(directory, "transition_weights", items.transitions.weights)
+    _save_pairs(directory, FOLLOWERS, items.transitions.followers)
+    _save_pairs(directory, SIMILAR, items.transitions.similar)
     save_array(directory, "user_ids", users.ids)
     save_array(directory, "user_features", users.features)
     save_array(directory, "history_offsets", users.offsets)
@@ -120,12 +123,21 @@ def save_tables(directory: Path, items: ItemTables, users: UserTables) -> None:
     save_array(directory, "history_events", users.events)
 
 
-def _open_items(directory: Path, manifest: Manifest) -> ItemTables:
-    transitions = TransitionTable(
-        offsets=_map(directory, "transition_offsets"),
-        rows=_map(directory, "transition_rows"),
-        weights=_map(directory, "transition_weights"),
+def _save_pairs(directory: Path, name: str, pairs: ItemPairs) -> None:
+    save_array(directory, f"{name}_offsets", pairs.offsets)
+    save_array(directory, f"{name}_rows", pairs.rows)
+    save_array(directory, f"{name}_weights", pairs.weights)
+
+
+def _open_pairs(directory: Path, name: str) -> ItemPairs:
+    return ItemPairs(
+        offsets=_map(directory, f"{name}_offsets"),
+        rows=_map(directory, f"{name}_rows"),
+        weights=_map(directory, f"{name}_weights"),
     )
+
+
+def _open_items(directory: Path, manifest: Manifest) -> ItemTables:
     vectors = _map(directory, "item_vectors")
     return ItemTables(
         ids=_map(directory, "item_ids"),
@@ -133,7 +145,9 @@ def _open_items(directory: Path, manifest: Manifest) -> ItemTables:
         inputs=_map(directory, ITEM_INPUTS) if f"{ITEM_INPUTS}.npy" in manifest.files else vectors,
         features=_map(directory, "item_features"),
         popular=_map(directory, "popular_rows"),
-        transitions=transitions,
+        transitions=TransitionTable(
+            followers=_open_pairs(directory, FOLLOWERS), similar=_open_pairs(directory, SIMILAR)
+        ),
         value_mean=manifest.value_mean,
         value_std=manifest.value_std,
     )

@@ -16,7 +16,7 @@ from shortlist.bundle.ranker_columns import ContextColumn, Goal, check_context, 
 from shortlist.bundle.store import is_bundle_id
 from shortlist.errors import BundleError
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 2**24
 _SHA256 = re.compile(r"[0-9a-f]{64}")

@@ -8,11 +8,10 @@ import pytest
 from numpy.typing import NDArray
 
 from shortlist.bundle.tables import ItemTables
-from shortlist.bundle.transitions import COSINE, FOLLOWS, LIKED_AFTER
 from trainer.data import Dataset
 from trainer.data.dataset import Histories
 from trainer.recipe import Statistics
-from trainer.statistics import follow_counts, item_statistics, item_tables, popularity_order, transition_table
+from trainer.statistics import interaction_matrix, item_statistics, item_tables, popularity_order
 
 Make = Callable[[Sequence[tuple[str, str, int, float]]], Dataset]
 # a: x y z, with y disliked; b: y x.
@@ -37,13 +36,16 @@ def changed_after(data: Dataset, end: int) -> Dataset:
 
 def arrays(tables: ItemTables) -> dict[str, NDArray[np.generic]]:
     """Everything that was counted."""
-    table = tables.transitions
+    followers, similar = tables.transitions.followers, tables.transitions.similar
     return {
         "features": tables.features,
         "popular": tables.popular,
-        "offsets": table.offsets,
-        "rows": table.rows,
-        "weights": table.weights,
+        "follower offsets": followers.offsets,
+        "follower rows": followers.rows,
+        "follower weights": followers.weights,
+        "similar offsets": similar.offsets,
+        "similar rows": similar.rows,
+        "similar weights": similar.weights,
         "scale": np.array([tables.value_mean, tables.value_std]),
     }
 
@@ -66,61 +68,12 @@ def test_an_altered_event_before_the_end_is_seen(planted: Dataset) -> None:
     assert not any(np.array_equal(array, after[name]) for name, array in before.items())
 
 
-def test_follow_counts_decay_with_the_steps_between(dataset_of: Make) -> None:
-    """Proves the counts by hand, within a user and never from one user to the next."""
-    data = dataset_of(ROWS)
-    counted = follow_counts(data, 5, Statistics(decay=0.5), liked_only=False).toarray()
-    by_hand = np.zeros((3, 3))
-    by_hand[X, Y] = by_hand[Y, Z] = by_hand[Y, X] = 1.0
-    by_hand[X, Z] = 0.5
-    np.testing.assert_allclose(counted, by_hand)
-    narrow = follow_counts(data, 5, Statistics(decay=0.5, window=1), liked_only=True).toarray()
-    by_hand[X, Y] = by_hand[X, Z] = 0.0
-    np.testing.assert_allclose(narrow, by_hand)
-
-
-def test_a_transition_is_a_probability_drawn_to_zero_by_ten(dataset_of: Make) -> None:
-    """Proves the three weights of each pair by hand, the strongest neighbour first."""
-    table = transition_table(dataset_of(ROWS), 5, Statistics(decay=0.5))
-    assert table.offsets.tolist() == [0, 2, 4, 4]
-    assert table.rows.tolist() == [Y, Z, X, Z]
-    np.testing.assert_allclose(table.weights[:, FOLLOWS], [1 / 11.5, 0.5 / 11.5, 1 / 12, 1 / 12], rtol=1e-6)
-    np.testing.assert_allclose(table.weights[:, LIKED_AFTER], [0, 0.5 / 10.5, 1 / 12, 1 / 12], rtol=1e-6)
-    np.testing.assert_allclose(table.weights[:, COSINE], [1, 2**-0.5, 1, 2**-0.5], rtol=1e-6)
-
-
-def test_transitions_are_counted_over_the_latest_events_alone(dataset_of: Make) -> None:
-    """Proves that the number of events bounds what is counted: of the last two, only y before x is left."""
-    table = transition_table(dataset_of(ROWS), 5, Statistics(events=2))
-    assert table.offsets.tolist() == [0, 0, 1, 1]
-    assert table.rows.tolist() == [X]
-    np.testing.assert_allclose(table.weights[:, COSINE], [1.0], rtol=1e-6)
-
-
-@pytest.mark.parametrize("keep", [1, 5])
-def test_each_item_keeps_its_strongest_neighbours_only(planted: Dataset, keep: int) -> None:
-    """Proves the cap, and that what is dropped is no stronger than what is kept."""
-    capped = transition_table(planted, 1500, Statistics(neighbours=keep))
-    whole = transition_table(planted, 1500, Statistics(neighbours=1000))
-    assert np.diff(capped.offsets).tolist() == np.minimum(np.diff(whole.offsets), keep).tolist()
-    for item in range(len(planted.item_ids)):
-        kept = capped.weights[capped.offsets[item] : capped.offsets[item + 1], FOLLOWS]
-        every = whole.weights[whole.offsets[item] : whole.offsets[item + 1], FOLLOWS]
-        np.testing.assert_array_equal(kept, np.sort(every)[::-1][:keep])
-
-
-def test_cosines_equal_those_of_the_dense_matrix(planted: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proves the sparse computation, also over several chunks: cosine of the items' users, 0 of an item with itself."""
-    monkeypatch.setattr("trainer.statistics._COSINE_CHUNK", 7)
-    end = 1500
-    dense = np.zeros((len(planted.user_ids), len(planted.item_ids)))
-    dense[planted.user_rows[:end], planted.item_rows[:end]] = 1.0
-    unit = dense / np.maximum(np.linalg.norm(dense, axis=0), 1.0)
-    cosines = unit.T @ unit
-    np.fill_diagonal(cosines, 0.0)
-    table = transition_table(planted, end, Statistics())
-    earlier = np.repeat(np.arange(len(planted.item_ids)), np.diff(table.offsets))
-    np.testing.assert_allclose(table.weights[:, COSINE], cosines[earlier, table.rows], rtol=1e-5)
+def test_who_did_anything_with_what_and_who_liked_it(dataset_of: Make) -> None:
+    """Proves the matrices by hand: of part of the events, and ones however often something was done."""
+    data = dataset_of([*ROWS, ("b", "x", 6, 5.0)])
+    assert interaction_matrix(data, 6).toarray().tolist() == [[1, 1, 1], [1, 1, 0]]
+    assert interaction_matrix(data, 6, liked_only=True).toarray().tolist() == [[1, 0, 1], [1, 1, 0]]
+    assert interaction_matrix(data, 4, 2).toarray().tolist() == [[0, 0, 1], [0, 1, 0]]
 
 
 def test_item_statistics_rise_with_what_they_count(dataset_of: Make) -> None:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shortlist.bundle.tables import ItemTables
+from shortlist.bundle.transitions import FOLLOWED, FORETOLD
 from trainer.evaluation.rankings import batches
 from trainer.progress import Reporter
 from trainer.rankers import RankerSizes
@@ -35,7 +36,8 @@ def groups_of(sizes: RankerSizes) -> dict[str, Group]:
     own = {"candidate_features": sizes.item_columns.get(OWN), "user_features": sizes.user_columns.get(OWN)}
     known = width_of({name: part for name, part in sizes.user_columns.items() if name != OWN})
     groups: dict[str, Group] = {
-        "transitions": {"candidate_transitions": _ALL},
+        "transitions": {"candidate_transitions": FOLLOWED},
+        "foretold by the history": {"candidate_transitions": FORETOLD},
         "history": {f"history_{name}": _ALL for name in ("vectors", "features", "values", "mask")},
         "score and place of retrieval": {"candidate_scores": _ALL, "candidate_places": _ALL},
         "item vector": {"candidate_vectors": _ALL},

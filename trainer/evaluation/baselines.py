@@ -10,8 +10,9 @@ from scipy import sparse
 from trainer.data import Dataset
 from trainer.evaluation.queries import Profiles
 from trainer.evaluation.rankings import Scorer
+from trainer.pairs import follow_counts
 from trainer.recipe import Statistics
-from trainer.statistics import follow_counts, interaction_matrix
+from trainer.statistics import interaction_matrix
 
 _EASE_LAMBDA = 500.0
 _SEQUENTIAL_DECAY = 0.8

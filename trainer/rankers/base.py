@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from shortlist.bundle.transitions import FEATURE_COUNT as TRANSITIONS
+from shortlist.bundle.transitions import FOLLOWED, FORETOLD
 from trainer.rankers.crossing import MATCH_FEATURES, OWN_FEATURES, SIMILARITY_FEATURES
 
 Columns = Mapping[str, slice]
@@ -79,7 +79,8 @@ class RankerSizes:
         """The crossing features X of a view."""
         return named(
             {
-                "transitions": TRANSITIONS,
+                "transitions": FOLLOWED.stop - FOLLOWED.start,
+                "foretold": FORETOLD.stop - FORETOLD.start,
                 "similarity": SIMILARITY_FEATURES,
                 "match": MATCH_FEATURES,
                 OWN: OWN_FEATURES if OWN in self.item_columns else 0,

@@ -3,10 +3,10 @@
 import torch
 from torch import Tensor, nn
 
+from shortlist.bundle.transitions import FOLLOWED, FORETOLD
 from trainer.rankers.base import OWN, RankerSizes, View, width_of
 from trainer.rankers.crossing import MATCH_FEATURES, match_features, own_features, similarity_features
 
-_PROBABILITIES = 4
 _LEAST_PROBABILITY = 1e-4
 _LEAST_SPREAD = 1e-3
 _MOST_DEVIATIONS = 8.0
@@ -70,8 +70,8 @@ class Viewer(nn.Module):
         own_BC2 = torch.stack([scores_BC, places_BC], dim=-1)
         history_BC2 = _of_history(values_BH, mask_BH)[:, None].expand(-1, scores_BC.shape[1], -1)
         parts = [
-            torch.log(transitions_BCX[..., :_PROBABILITIES] + _LEAST_PROBABILITY),
-            transitions_BCX[..., _PROBABILITIES:],
+            torch.log(transitions_BCX[..., FOLLOWED] + _LEAST_PROBABILITY),
+            transitions_BCX[..., FORETOLD],
             similarity_features(candidates_BCD, inputs["history_vectors"], mask_BH),
             self._matches(items_BCF, inputs["history_features"], values_BH, mask_BH),
             *self._own(items_BCF, inputs["history_features"], mask_BH),

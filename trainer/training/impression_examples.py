@@ -190,7 +190,7 @@ def _user_vectors(dataset: Dataset, shown: Impressions, histories: Spans, encode
 
 def _transitions(items: ItemTables, histories: Spans, rows_NC: NDArray[np.int64]) -> NDArray[np.float32]:
     found = np.zeros((*rows_NC.shape, FEATURE_COUNT), dtype=np.float32)
-    if not len(items.transitions.rows):
+    if items.transitions.empty:
         return found
     for batch in batches(np.arange(len(rows_NC))):
         found[batch] = transition_features(items, histories.listed(batch), rows_NC[batch])

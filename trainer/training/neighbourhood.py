@@ -10,8 +10,8 @@ from scipy import sparse
 
 from trainer.data import Dataset
 from trainer.encoders.gfcf import right_singular_vectors
+from trainer.pairs import follow_counts
 from trainer.recipe import Statistics
-from trainer.statistics import follow_counts
 
 _PRIOR = 10.0
 

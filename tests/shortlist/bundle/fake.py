@@ -9,6 +9,7 @@ from shortlist.bundle import FORMAT_VERSION, BundleStore, IndexInfo, ItemTables,
 from shortlist.bundle.bundle import INDEX, ITEM_TABLE, RANKER, USER_ENCODER, save_tables
 from shortlist.bundle.ids import sorted_ids
 from shortlist.bundle.manifest import FileDigest
+from shortlist.bundle.pairs import ItemPairs
 from shortlist.bundle.ranker_columns import ContextColumn, Goal
 
 OLDEST, OLDER, NEWER, NEWEST = (f"2026010{day}T000000-000{day}" for day in range(1, 5))
@@ -73,8 +74,8 @@ def names(root: Path) -> list[str]:
 
 def _items() -> ItemTables:
     rows = np.arange(_ITEMS, dtype=np.int32)
-    transitions = TransitionTable(
-        offsets=np.arange(_ITEMS + 1, dtype=np.int64), rows=rows, weights=np.ones((_ITEMS, 3), dtype=np.float32)
+    pairs = ItemPairs(
+        offsets=np.arange(_ITEMS + 1, dtype=np.int64), rows=rows, weights=np.ones((_ITEMS, 2), dtype=np.float32)
     )
     vectors = np.eye(_ITEMS, _DIMENSION, dtype=np.float32)
     return ItemTables(
@@ -83,7 +84,7 @@ def _items() -> ItemTables:
         inputs=vectors,
         features=np.zeros((_ITEMS, 1), dtype=np.float32),
         popular=rows,
-        transitions=transitions,
+        transitions=TransitionTable(followers=pairs, similar=pairs),
         value_mean=0.0,
         value_std=1.0,
     )

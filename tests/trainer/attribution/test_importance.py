@@ -29,6 +29,7 @@ def attributed(model: TwoStage, dataset: Dataset, split: Split, reporter: Report
     [
         ("retrieval", {"score and place of retrieval"}),
         ("transitions", {"transitions"}),
+        ("foretold", {"foretold by the history"}),
         ("match", {"item: genre", "history"}),
     ],
 )
