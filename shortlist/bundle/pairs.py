@@ -21,15 +21,6 @@ class ItemPairs:
     rows: NDArray[np.int32]
     weights: NDArray[np.float32]
 
-    @classmethod
-    def none(cls, items: int, weights: int) -> "ItemPairs":
-        """No pair of any of these items."""
-        return cls(
-            offsets=np.zeros(items + 1, dtype=np.int64),
-            rows=np.zeros(0, dtype=np.int32),
-            weights=np.zeros((0, weights), dtype=np.float32),
-        )
-
     def among(self, cells: "Cells", steps: "Steps") -> "Found":
         """The pairs of a step of a user and a candidate of theirs; costs what the histories have of neighbours."""
         pairs, step = self._of(steps.items)
