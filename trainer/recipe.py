@@ -2,56 +2,17 @@
 
 import json
 import tomllib
-from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Self, get_type_hints
+from typing import Any, Self
 
 from trainer.errors import RecipeError
+from trainer.recipe_keys import Choices, Range, one_of, read_section, within
 
 GOAL_KINDS = ("event", "value")
 LIKE, VALUE = OWN_GOALS = ("like", "value")
 """The goals that every interaction has by itself."""
-_LARGEST = 1e300  # shuts out inf, nan and whole numbers that no float holds
-
-
-@dataclass(frozen=True)
-class Range:
-    """What a search tries: numbers from ``low`` to ``high``, with ``log`` as often in each power of ten."""
-
-    low: float
-    high: float
-    log: bool = False
-
-    def has(self, value: float) -> bool:
-        """Whether it would be tried."""
-        return self.low <= value <= self.high
-
-
-class Choices:
-    """What a search tries: these whole numbers."""
-
-    def __init__(self, *values: int) -> None:
-        self.values = values
-
-    def has(self, value: float) -> bool:
-        """Whether it would be tried."""
-        return value in self.values
-
-
-def _within(
-    default: float | None,
-    low: float,
-    high: float,
-    tuned: Range | Choices | None = None,
-) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """A number whose accepted range, both ends included, stands beside its default, and what of it a search tries."""
-    return field(default=default, metadata={"range": (low, high)} | ({} if tuned is None else {"tuned": tuned}))
-
-
-def _one_of(*choices: str) -> Any:  # noqa: ANN401 - as dataclasses.field
-    """A text that is one of these; the first is the default."""
-    return field(default=choices[0], metadata={"choices": choices})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,10 +66,10 @@ class Goal:
     kind: str = "event"
     column: str | None = None
     events: tuple[str, ...] = ()
-    weight: float = _within(1, 0, 1000)
-    power: float | None = _within(None, -10, 10)
-    least_power: float = _within(0, -10, 10)
-    most_power: float = _within(4, -10, 10)
+    weight: float = within(1, 0, 1000)
+    power: float | None = within(None, -10, 10)
+    least_power: float = within(0, -10, 10)
+    most_power: float = within(4, -10, 10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +93,7 @@ class FeatureColumns:
     sentences: tuple[str, ...] = ()
     vectors: tuple[str, ...] = ()
     sentence_model: str | None = None
-    directions: int = _within(16, 1, 4096)
+    directions: int = within(16, 1, 4096)
     separator: str = "|"
 
 
@@ -163,12 +124,12 @@ class Split:
     Ratings are split into `folds` at random, or into those that such a column names, whatever their names are.
     """
 
-    ranker: float = _within(0.1, 0.01, 0.4)
-    test: float = _within(0.1, 0.01, 0.4)
+    ranker: float = within(0.1, 0.01, 0.4)
+    test: float = within(0.1, 0.01, 0.4)
     refit: bool = True
     column: str | None = None
     test_file: str | None = None
-    folds: int = _within(5, 2, 1000)
+    folds: int = within(5, 2, 1000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -194,33 +155,33 @@ class Encoder:
     """
 
     name: str = "transformer"
-    dimension: int = _within(64, 1, 4096, Choices(32, 64, 128, 256))
-    layers: int = _within(1, 1, 64, Choices(1, 2, 3))
-    heads: int = _within(1, 1, 64)
-    history: int = _within(128, 1, 10_000)
-    dropout: float = _within(0.2, 0, 0.95, Range(0, 0.7))
-    attention_dropout: float = _within(0, 0, 0.95, Range(0, 0.7))
-    low_pass: float = _within(0.7, 0, 1, Range(0, 1))
-    epochs: int = _within(7, 1, 10_000)
-    patience: int = _within(2, 1, 10_000)
-    learning_rate: float = _within(0.004, 1e-8, 10, Range(3e-4, 3e-2, log=True))
-    weight_decay: float = _within(0.01, 0, 10, Range(1e-4, 0.3, log=True))
-    batch_size: int = _within(16, 1, 1_000_000, Choices(16, 32, 64, 128, 256))
-    id_dropout: float = _within(0, 0, 0.95, Range(0, 0.7))
-    history_dropout: float = _within(0, 0, 0.95)
-    softmax_limit: int = _within(10_000, 0, 100_000_000)
-    loss: str = _one_of("softmax", "bpr", "ccl", "bce")
-    negatives: int = _within(2048, 1, 10_000_000)
-    negatives_by: str = _one_of("popularity", "uniform", "batch")
-    neighbourhood: float = _within(1, 0, 10, Range(0, 4))
-    margin: float = _within(0.5, -1, 1)
-    negatives_weight: float = _within(10, 0, 1e6)
-    temperature: float = _within(0.1, 1e-3, 100, Range(0.05, 0.5, log=True))
-    noise: float = _within(0.0, 0, 10, Range(0, 0.3))
-    contrast: float = _within(0.2, 0, 100, Range(0, 0.5))
-    kl_weight: float = _within(0.2, 0, 100, Range(0, 0.5))
-    unobserved_weight: float = _within(0.03, 1e-6, 1, Range(1e-3, 0.3, log=True))
-    regularisation: float = _within(0.003, 0, 1000, Range(1e-4, 0.3, log=True))
+    dimension: int = within(64, 1, 4096, Choices(32, 64, 128, 256))
+    layers: int = within(1, 1, 64, Choices(1, 2, 3))
+    heads: int = within(1, 1, 64)
+    history: int = within(128, 1, 10_000)
+    dropout: float = within(0.2, 0, 0.95, Range(0, 0.7))
+    attention_dropout: float = within(0, 0, 0.95, Range(0, 0.7))
+    low_pass: float = within(0.7, 0, 1, Range(0, 1))
+    epochs: int = within(7, 1, 10_000)
+    patience: int = within(2, 1, 10_000)
+    learning_rate: float = within(0.004, 1e-8, 10, Range(3e-4, 3e-2, log=True))
+    weight_decay: float = within(0.01, 0, 10, Range(1e-4, 0.3, log=True))
+    batch_size: int = within(16, 1, 1_000_000, Choices(16, 32, 64, 128, 256))
+    id_dropout: float = within(0, 0, 0.95, Range(0, 0.7))
+    history_dropout: float = within(0, 0, 0.95)
+    softmax_limit: int = within(10_000, 0, 100_000_000)
+    loss: str = one_of("softmax", "bpr", "ccl", "bce")
+    negatives: int = within(2048, 1, 10_000_000)
+    negatives_by: str = one_of("popularity", "uniform", "batch")
+    neighbourhood: float = within(1, 0, 10, Range(0, 4))
+    margin: float = within(0.5, -1, 1)
+    negatives_weight: float = within(10, 0, 1e6)
+    temperature: float = within(0.1, 1e-3, 100, Range(0.05, 0.5, log=True))
+    noise: float = within(0.0, 0, 10, Range(0, 0.3))
+    contrast: float = within(0.2, 0, 100, Range(0, 0.5))
+    kl_weight: float = within(0.2, 0, 100, Range(0, 0.5))
+    unobserved_weight: float = within(0.03, 1e-6, 1, Range(1e-3, 0.3, log=True))
+    regularisation: float = within(0.003, 0, 1000, Range(1e-4, 0.3, log=True))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -241,24 +202,24 @@ class Ranker:
     """
 
     name: str = "ntn_mlp"
-    experts: int = _within(1, 1, 64)
-    candidates: int = _within(200, 1, 100_000)
-    sampled: int = _within(32, 2, 100_000)
-    examples: int = _within(100_000, 100, 100_000_000)
-    history: int = _within(50, 1, 10_000)
-    slices: int = _within(8, 1, 1024)
-    layers: int = _within(2, 1, 64)
-    hidden: int = _within(64, 1, 65_536)
-    field_width: int = _within(16, 1, 1024)
-    embedding: int = _within(0, 0, 1024)
-    embedding_decay: float = _within(0.05, 0, 1000)
-    dropout: float = _within(0.2, 0, 0.95)
-    user_dropout: float = _within(0.3, 0, 0.95)
-    strangers: float = _within(0.2, 0, 0.95)
-    epochs: int = _within(6, 1, 10_000)
-    learning_rate: float = _within(0.001, 1e-8, 10)
-    weight_decay: float = _within(0.05, 0, 10)
-    batch_size: int = _within(64, 1, 1_000_000)
+    experts: int = within(1, 1, 64)
+    candidates: int = within(200, 1, 100_000)
+    sampled: int = within(32, 2, 100_000)
+    examples: int = within(100_000, 100, 100_000_000)
+    history: int = within(50, 1, 10_000)
+    slices: int = within(8, 1, 1024)
+    layers: int = within(2, 1, 64)
+    hidden: int = within(64, 1, 65_536)
+    field_width: int = within(16, 1, 1024)
+    embedding: int = within(0, 0, 1024)
+    embedding_decay: float = within(0.05, 0, 1000)
+    dropout: float = within(0.2, 0, 0.95)
+    user_dropout: float = within(0.3, 0, 0.95)
+    strangers: float = within(0.2, 0, 0.95)
+    epochs: int = within(6, 1, 10_000)
+    learning_rate: float = within(0.001, 1e-8, 10)
+    weight_decay: float = within(0.05, 0, 10)
+    batch_size: int = within(64, 1, 1_000_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -273,14 +234,14 @@ class Ratings:
     ratings; with 0 the values need not be levels.
     """
 
-    dimension: int = _within(64, 1, 4096)
-    epochs: int = _within(60, 1, 10_000)
-    batch_size: int = _within(1000, 1, 1_000_000)
-    dropout: float = _within(0.7, 0, 0.95)
-    regularisation: float = _within(0.3, 0, 1000)
-    history_regularisation: float = _within(0.5, 0, 1000)
-    ordinal: float = _within(0.5, 0, 1)
-    learning_rate: float = _within(0.01, 1e-8, 10)
+    dimension: int = within(64, 1, 4096)
+    epochs: int = within(60, 1, 10_000)
+    batch_size: int = within(1000, 1, 1_000_000)
+    dropout: float = within(0.7, 0, 0.95)
+    regularisation: float = within(0.3, 0, 1000)
+    history_regularisation: float = within(0.5, 0, 1000)
+    ordinal: float = within(0.5, 0, 1)
+    learning_rate: float = within(0.01, 1e-8, 10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -291,7 +252,7 @@ class Index:
     recall when not given.
     """
 
-    recall: float = _within(0.99, 0.5, 1)
+    recall: float = within(0.99, 0.5, 1)
     spec: str | None = None
     parameters: str | None = None
 
@@ -304,10 +265,10 @@ class Statistics:
     about 2.5 GB.
     """
 
-    events: int = _within(5_000_000, 1, 1_000_000_000)
-    window: int = _within(20, 1, 10_000)
-    decay: float = _within(0.85, 0, 1)
-    neighbours: int = _within(100, 1, 100_000)
+    events: int = within(5_000_000, 1, 1_000_000_000)
+    window: int = within(20, 1, 10_000)
+    decay: float = within(0.85, 0, 1)
+    neighbours: int = within(100, 1, 100_000)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -320,7 +281,7 @@ class Publish:
     """
 
     metric: str | None = None
-    margin: float = _within(0.05, 0, 1)
+    margin: float = within(0.05, 0, 1)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -391,7 +352,7 @@ def _sections(raw: Mapping[str, object]) -> dict[str, Any]:
             raise RecipeError(f"[{name}]: no such section; sections are {', '.join([*_SECTIONS, _GOALS])}")
         if not isinstance(section, dict):
             raise RecipeError(f"[{name}]: must be a section, not {section!r}")
-        read[name] = _goals(section) if name == _GOALS else _section(name, _SECTIONS[name], section)
+        read[name] = _goals(section) if name == _GOALS else read_section(name, _SECTIONS[name], section)
     if "interactions" in read:
         _check_likes(read["interactions"])
     for name in ("items", "users"):
@@ -411,7 +372,7 @@ def _goals(raw: Mapping[str, object]) -> dict[str, Goal]:
     for name, section in raw.items():
         if not isinstance(section, dict):
             raise RecipeError(f"[goals.{name}]: must be a section, not {section!r}")
-        goal: Goal = _section(f"goals.{name}", Goal, section)
+        goal: Goal = read_section(f"goals.{name}", Goal, section)
         _check_goal(name, goal)
         read[name] = goal
     return read
@@ -420,69 +381,6 @@ def _goals(raw: Mapping[str, object]) -> dict[str, Goal]:
 def _without_none(raw: Mapping[str, Any]) -> dict[str, Any]:
     given = {name: value for name, value in raw.items() if value is not None}
     return {name: _without_none(value) if isinstance(value, Mapping) else value for name, value in given.items()}
-
-
-def _section(name: str, kind: type[Any], raw: Mapping[str, object]) -> Any:  # noqa: ANN401 - an instance of kind
-    hints = get_type_hints(kind)
-    metadata = {key.name: key.metadata for key in fields(kind)}
-    values: dict[str, object] = {}
-    for key, value in raw.items():
-        if key not in hints:
-            raise RecipeError(f"[{name}] {key}: no such key; keys are {', '.join(hints)}")
-        accepted, read = _READERS[hints[key]]
-        values[key] = read(value)
-        if "range" in metadata[key]:
-            low, high = metadata[key]["range"]
-            accepted = f"{accepted} from {low} to {high}"
-            values[key] = _inside(values[key], low, high)
-        if "choices" in metadata[key]:
-            accepted = f"one of {', '.join(metadata[key]['choices'])}"
-            values[key] = value if value in metadata[key]["choices"] else None
-        if values[key] is None:
-            raise RecipeError(f"[{name}] {key}: must be {accepted}, not {value!r}")
-    return kind(**values)
-
-
-def _inside(value: Any, low: float, high: float) -> Any:  # noqa: ANN401 - the value given, or None
-    return value if value is not None and low <= value <= high else None
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) and value else None
-
-
-def _flag(value: object) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _whole(value: object) -> int | None:
-    return value if isinstance(value, int) and not isinstance(value, bool) else None
-
-
-def _number(value: object) -> float | None:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not -_LARGEST <= value <= _LARGEST:
-        return None
-    return float(value)
-
-
-def _texts(value: object) -> tuple[str, ...] | None:
-    if not isinstance(value, list) or not all(_text(one) for one in value) or len(set(value)) < len(value):
-        return None
-    return tuple(value)
-
-
-# What a key of each type accepts, in words, and the function that reads it: None for what it does not accept.
-_READERS: Mapping[object, tuple[str, Callable[[object], object]]] = {
-    str: ("a text that is not empty", _text),
-    str | None: ("a text that is not empty", _text),
-    bool: ("true or false", _flag),
-    int: ("a whole number", _whole),
-    int | None: ("a whole number", _whole),
-    float: ("a number", _number),
-    float | None: ("a number", _number),
-    float | None: ("a number", _number),
-    tuple[str, ...]: ("a list of different texts, none empty", _texts),
-}
 
 
 def _check_goal(name: str, goal: Goal) -> None:

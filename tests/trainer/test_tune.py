@@ -17,7 +17,8 @@ from trainer.encoders import ENCODERS
 from trainer.errors import TrainerError
 from trainer.progress import Reporter
 from trainer.protocols import PROTOCOLS
-from trainer.recipe import Choices, Encoder, Recipe
+from trainer.recipe import Encoder, Recipe
+from trainer.recipe_keys import Choices
 from trainer.tuning.command import tune
 from trainer.tuning.search import Search, finished, median_pruner
 from trainer.tuning.search_space import SearchSpace, with_settings

@@ -10,8 +10,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainer.recipe import Choices, Range
 from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe_keys import Choices, Range
 
 _FEATURES_STD = 0.02
 

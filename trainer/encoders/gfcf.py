@@ -16,8 +16,8 @@ from torch import Tensor
 
 from trainer.encoders.base import Encoder, EncoderSizes
 from trainer.encoders.history import normalised
-from trainer.recipe import Choices
 from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe_keys import Choices
 
 _OVERSAMPLED = 20
 _POWERS = 4

@@ -8,7 +8,8 @@ import optuna
 
 from trainer.encoders import encoder_class
 from trainer.errors import RecipeError
-from trainer.recipe import Choices, Encoder, Range, Recipe
+from trainer.recipe import Encoder, Recipe
+from trainer.recipe_keys import Choices, Range
 
 Settings = Mapping[str, int | float]
 
