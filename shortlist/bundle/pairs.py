@@ -32,8 +32,9 @@ class ItemPairs:
         starts = self.offsets.take(items)
         counts = self.offsets.take(items + 1) - starts
         step = np.repeat(np.arange(len(items)), counts)
-        before = np.cumsum(counts) - counts
-        return np.arange(len(step)) + (starts - before).take(step), step
+        pairs = np.arange(len(step))
+        pairs += np.repeat(starts - (np.cumsum(counts) - counts), counts)
+        return pairs, step
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,6 +87,8 @@ class Cells:
         marks = ((candidates & (_MARKS - 1)) + (np.arange(len(candidates)) * _MARKS)[:, None]).ravel()
         self._table[marks] = places
         self._lost = np.flatnonzero(self._table.take(marks) != places)
+        self._shared = np.zeros(len(self._table), dtype=np.bool_)
+        self._shared[marks[self._lost]] = True
         # A user and a row in one number, since the rows are 32 bits.
         keys = self._flat[self._lost] | self._lost // count << 32
         order = np.argsort(keys)
@@ -93,10 +96,11 @@ class Cells:
 
     def find(self, users: NDArray[np.int64], rows: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Which of the users' rows ``[n]`` are candidates of theirs, and at which place of all."""
-        cell = self._table.take((rows & (_MARKS - 1)) + users * _MARKS)
+        marks = (rows & (_MARKS - 1)) + users * _MARKS
+        cell = self._table.take(marks)
         found = self._flat.take(cell) == rows
         if len(self._lost):
-            missing = np.flatnonzero(~found)
+            missing = np.flatnonzero(self._shared.take(marks) & ~found)
             wanted = rows[missing] | users[missing] << 32
             at = np.minimum(np.searchsorted(self._keys, wanted), len(self._keys) - 1)
             late = self._keys[at] == wanted

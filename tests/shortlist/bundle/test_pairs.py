@@ -7,11 +7,11 @@ from shortlist.bundle.pairs import Cells, ItemPairs, Steps
 
 def test_rows_that_hash_alike_are_told_apart() -> None:
     """Rows 65,536 apart leave the same mark; only the row itself is a candidate, whichever of them is one."""
-    far = 1 + 2**16
+    far, farther = 1 + 2**16, 1 + 2**17
     pairs = ItemPairs(
-        offsets=np.concatenate([[0], np.full(far + 1, 2)]).astype(np.int64),
-        rows=np.array([1, far], dtype=np.int32),
-        weights=np.array([[0.5], [0.25]], dtype=np.float32),
+        offsets=np.concatenate([[0], np.full(farther + 1, 3)]).astype(np.int64),
+        rows=np.array([1, far, farther], dtype=np.int32),
+        weights=np.array([[0.5], [0.25], [0.125]], dtype=np.float32),
     )
     steps = Steps.of([np.zeros(1, dtype=np.int32)], [np.zeros(1, dtype=np.float32)], 5)
     one = pairs.among(Cells(np.array([[far, 2]])), steps)
