@@ -30,8 +30,8 @@ SIZES = RankerSizes(
     value_std=1.0,
     goals=(GoalScale(name="like"), GoalScale(name="value", is_value=True)),
 )
-OF_USER, OF_CANDIDATE = 2 + 3, 1 + 2 + 6
-"""User, history, country, known, device; candidate, genre, year and the six groups that cross."""
+OF_USER, OF_CANDIDATE = 2 + 3, 1 + 2 + 7
+"""User, history, country, known, device; candidate, genre, year and the seven groups that cross."""
 
 
 @pytest.fixture(autouse=True)
