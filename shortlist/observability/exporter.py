@@ -32,13 +32,19 @@ class _Exporter(OTLPSpanExporter):
 
     def __init__(self, *, endpoint: str, timeout: float) -> None:
         super().__init__(endpoint=endpoint, timeout=timeout)
-        self.fails = False
+        self.fails = self.ended = False
         self._target = endpoint
         # The library logs each attempt, with its reason.
         otlp.logger.addFilter(lambda record: record.levelno >= logging.ERROR and not self.fails)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
-        result = super().export(spans)
+        try:
+            result = super().export(spans)
+        except ValueError:
+            # The channel was closed between two attempts.
+            if not self.ended:
+                raise
+            result = SpanExportResult.FAILURE
         fails = result is not SpanExportResult.SUCCESS
         if self.fails and not fails:
             _LOG.info("spans are sent to %s again", self._target)
@@ -49,5 +55,6 @@ class _Exporter(OTLPSpanExporter):
 def _end(exporter: _Exporter, provider: TracerProvider) -> None:
     if exporter.fails:
         # Nothing more of what waits is tried.
+        exporter.ended = True
         exporter.shutdown()
     provider.shutdown()

@@ -17,10 +17,13 @@ from typing import TypeAlias
 
 import grpc
 import pytest
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.proto.trace.v1.trace_pb2 import Span, Status
+from opentelemetry.sdk.trace.export import SpanExportResult
 from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_span
 
 from shortlist.observability import tracing
+from shortlist.observability.exporter import _Exporter
 from shortlist.observability.settings import add_observability, read_observability
 from tests.collector import Collector, listening
 
@@ -252,6 +255,20 @@ def test_it_is_told_when_the_collector_is_back(caplog: pytest.LogCaptureFixture)
             server.callback(listening(collector, port).stop, None)
             call_until_told("are sent to")
         assert collector.take("call")
+
+
+def test_a_channel_that_closes_between_two_attempts_is_no_error_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that ends while its collector is gone leaves no traceback; before the end it would be a fault."""
+
+    def closed(*_: object) -> None:
+        raise ValueError("Cannot invoke RPC on closed channel!")
+
+    monkeypatch.setattr(OTLPSpanExporter, "export", closed)
+    exporter = _Exporter(endpoint="http://127.0.0.1:4317", timeout=1.0)
+    with pytest.raises(ValueError, match="closed channel"):
+        exporter.export([])
+    exporter.ended = True
+    assert exporter.export([]) is SpanExportResult.FAILURE
 
 
 def test_without_a_collector_nothing_is_done() -> None:
