@@ -42,15 +42,15 @@ protos-check: protos  ## Prove that the committed stubs are what the protos gene
 	test -z "$$(git status --porcelain -- shortlist)"
 
 bench: $(VENV)/.ready  ## Serving beside a bare loop, start-up and memory (about 12 minutes)
-	$(BIN)/python -m bench.startup
-	$(BIN)/python -m bench.index
+	$(BIN)/python -m bench.serving.startup
+	$(BIN)/python -m bench.serving.index
 	$(BIN)/python -m bench.serving
 
 bench-scale: $(VENV)/.ready  ## Ten thousand to ten million items
 	$(BIN)/python -m bench.scale
 
 bench-train: $(VENV)/.ready  ## Training: examples a second and memory
-	$(BIN)/python -m bench.train
+	$(BIN)/python -m bench.training
 
 bench-peers: $(VENV)/.ready  ## Ray Serve and Triton with the same models, in environments of their own
 	$(BIN)/python -m bench.peers
@@ -59,13 +59,13 @@ quality: $(VENV)/.ready  ## The quality of retrieval on one data set: make quali
 	$(BIN)/python -m bench.quality $(DATA)
 
 quality-table:  ## Write docs/quality.md from what make quality has measured
-	$(BIN)/python -m bench.quality_table
+	$(BIN)/python -m bench.quality.table
 
 fuzz: $(VENV)/.ready  ## 100,000 malformed and odd requests (about 15 minutes)
 	FUZZ_EXAMPLES=9000 $(BIN)/python -m pytest tests/integration/test_fuzz.py
 
 soak: $(VENV)/.ready  ## Twenty minutes of load, swaps and faults, then rolling restarts for 20,000 calls each
-	$(BIN)/python -m bench.soak
+	$(BIN)/python -m bench.serving.soak
 	ROLLING_CALLS=20000 $(BIN)/python -m pytest tests/integration/test_rolling.py
 
 MANIFEST_TOOLS := build/manifests-venv

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.planted import BUILD
+from bench.harness.planted import BUILD
 
 _README = Path("README.md")
 _BEGIN, _END = "<!-- performance: python -m bench.readme -->", "<!-- end of performance -->"

@@ -13,8 +13,8 @@ from pathlib import Path
 from rich.console import Console
 
 from demo.movielens import get_movielens, titles
-from demo.services import start_both
 from demo.showcase import print_figures, print_grpcurl, show_people
+from testbed.services import start_both
 
 BUILD = Path("build") / "demo"
 RECIPE = Path("trainer") / "recipes" / "movielens.toml"

@@ -11,10 +11,10 @@ _ROOT = Path(__file__).parents[1]
 _TRAINING = ("torch", "polars", "scipy", "onnx", "onnxscript")
 # What each package may never import.
 _FORBIDDEN = {
-    "shortlist": ("retrieval_service", "ranking_service", "trainer", "demo", "faiss", *_TRAINING),
-    "retrieval_service": ("ranking_service", "trainer", "demo", *_TRAINING),
-    "ranking_service": ("retrieval_service", "trainer", "demo", "faiss", *_TRAINING),
-    "trainer": ("retrieval_service", "ranking_service", "demo"),
+    "shortlist": ("retrieval_service", "ranking_service", "trainer", "demo", "testbed", "bench", "faiss", *_TRAINING),
+    "retrieval_service": ("ranking_service", "trainer", "demo", "testbed", "bench", *_TRAINING),
+    "ranking_service": ("retrieval_service", "trainer", "demo", "testbed", "bench", "faiss", *_TRAINING),
+    "trainer": ("retrieval_service", "ranking_service", "demo", "testbed", "bench"),
 }
 
 

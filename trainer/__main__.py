@@ -8,12 +8,12 @@ from pathlib import Path
 from rich.console import Console
 
 from shortlist.errors import ShortlistError
-from trainer.commands import evaluate, export, fit
+from trainer.commands.commands import evaluate, export, fit
+from trainer.commands.evaluators import PREDICTIONS
+from trainer.commands.tune import tune
 from trainer.errors import NotPublishedError, TrainerError
-from trainer.predictions import PREDICTIONS
 from trainer.progress import ConsoleReporter
 from trainer.protocols import DEFAULT, PROTOCOLS
-from trainer.tuning.command import tune
 
 EXIT_BAD_INPUT = 2
 EXIT_NOT_PUBLISHED = 3

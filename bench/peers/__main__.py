@@ -13,8 +13,12 @@ from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from bench.load import Generators, generators
-from bench.machine import machine
+from bench.harness.load import Generators, generators
+from bench.harness.machine import machine
+from bench.harness.planted import BUILD, BUNDLES
+from bench.harness.planted_bundle import planted_bundle
+from bench.harness.processes import LineProcess, write_json
+from bench.harness.requests import people, recommend_requests
 from bench.peers.answers import refuse_other_answers
 from bench.peers.environments import FOLDER, ray_environment, triton_environment
 from bench.peers.measure import Server, measure
@@ -22,12 +26,8 @@ from bench.peers.report import print_report, summary
 from bench.peers.servers import PeerFailed, ray_serve, triton
 from bench.peers.settings import RaySettings, TritonSettings
 from bench.peers.triton_wire import infer_request
-from bench.planted import BUILD, BUNDLES
-from bench.planted_bundle import planted_bundle
-from bench.processes import LineProcess, write_json
-from bench.requests import people, recommend_requests
-from demo.services import start_both
 from shortlist.bundle import Bundle
+from testbed.services import start_both
 
 _RECOMMEND = "/shortlist.ranking.v1.RankingService/Recommend"
 _INFER = "/inference.GRPCInferenceService/ModelInfer"
@@ -86,7 +86,7 @@ def _everything(bundle: Bundle, ray: RaySettings, model: TritonSettings) -> Iter
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
         targets = {name: server.target() for name, server in servers.items()}
         loaded = stack.enter_context(generators(targets, folder))
-        limit = stack.enter_context(LineProcess("bench.limit", str(BUNDLES)))
+        limit = stack.enter_context(LineProcess("bench.serving.limit", str(BUNDLES)))
         yield _Running(servers=servers, loaded=loaded, limit=limit)
 
 

@@ -7,7 +7,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.planted import BUILD
+from bench.harness.planted import BUILD
 
 FOLDER = BUILD / "peers"
 _HERE = Path(__file__).parent

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from rich.console import Console
 from rich.progress import track
 
-from bench.load import Generators, Target
+from bench.harness.load import Generators, Target
+from bench.harness.processes import LineProcess
 from bench.peers.process_tree import cpu_of_tree
-from bench.processes import LineProcess
 
 IN_FLIGHT = (1, 4, 16, 64)
 # Batches of every size have to be seen once, and Ray's idle workers to be gone.

@@ -4,7 +4,7 @@ import os
 import signal
 from pathlib import Path
 
-from bench.processes import cpu_seconds
+from bench.harness.processes import cpu_seconds
 
 _PARENT, _START = 1, 19
 # A process and when it started: the ids of ended processes are used again.

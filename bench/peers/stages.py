@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.planted import CANDIDATES
+from bench.harness.planted import CANDIDATES
 from ranking_service.ranker import Candidates, OnnxRanker
 from ranking_service.selection import best_first
 from retrieval_service.index import FaissIndex

@@ -3,9 +3,9 @@
 import shutil
 from pathlib import Path
 
+from bench.harness.planted import CANDIDATES, DIMENSION
 from bench.peers.settings import TritonSettings
 from bench.peers.stages import LIMIT
-from bench.planted import CANDIDATES, DIMENSION
 
 Tensors = dict[str, tuple[str, int]]
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from demo.services import Running, start_both
+from testbed.services import Running, start_both
 
 _RECIPE = """
 [interactions]

@@ -10,7 +10,6 @@ import grpc
 import numpy as np
 import pytest
 
-from demo.services import Running
 from ranking_service.ranker import Candidates, OnnxRanker
 from shortlist.bundle import Bundle
 from shortlist.inference.context import ContextEncoder
@@ -19,6 +18,7 @@ from shortlist.inference.users import ResolvedUser, UserQuery, resolve_user
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 from shortlist.type.v1.user_pb2 import HistoryItem, User
+from testbed.services import Running
 
 pytestmark = pytest.mark.integration
 _TOLERANCE = 1e-6

@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from demo.services import Running
 from ranking_service.packing import Wanted
 from ranking_service.ranker import Candidates
 from ranking_service.recommender import Degraded, Recommender, RecommendQuery
@@ -16,6 +15,7 @@ from ranking_service.retrieval import RetrievalClient
 from shortlist.bundle import Bundle
 from shortlist.security.settings import ClientSecurity
 from shortlist.type.v1.user_pb2 import User
+from testbed.services import Running
 
 pytestmark = pytest.mark.integration
 

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from demo.services import start_both
 from shortlist import HistoryItem, Recommender
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.inference.history import EMPTY_HISTORY
 from shortlist.inference.user_encoder import UserEncoder
 from shortlist.inference.users import UserQuery, resolve_user
+from testbed.services import start_both
 from tests.integration.conftest import Trained
 
 pytestmark = pytest.mark.integration

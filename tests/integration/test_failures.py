@@ -12,8 +12,6 @@ from typing import Any
 import grpc
 import pytest
 
-from bench.versions import until
-from demo.services import Service, ServiceFailed
 from shortlist import Recommendations, Recommender
 from shortlist.ranking.v1.ranking_service_pb2 import RecommendRequest
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
@@ -22,6 +20,8 @@ from shortlist.retrieval.v1.retrieval_service_pb2_grpc import (
     RetrievalServiceServicer,
     add_RetrievalServiceServicer_to_server,
 )
+from testbed.services import Service, ServiceFailed
+from testbed.versions import until
 
 pytestmark = pytest.mark.integration
 

@@ -14,9 +14,9 @@ from google.protobuf.message import Message
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from demo.services import Running
 from shortlist.ranking.v1 import ranking_service_pb2 as ranking_pb
 from shortlist.retrieval.v1 import retrieval_service_pb2 as retrieval_pb
+from testbed.services import Running
 
 pytestmark = pytest.mark.integration
 # The gate's share of the inputs that ``make fuzz`` tries.

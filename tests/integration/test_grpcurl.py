@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from demo.services import Running
+from testbed.services import Running
 
 pytestmark = pytest.mark.integration
 

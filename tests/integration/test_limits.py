@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterator
 import grpc
 import pytest
 
-from demo.services import Running
 from shortlist.bundle.ids import MAX_ID_BYTES
 from shortlist.ranking.v1 import ranking_service_pb2 as ranking
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
@@ -22,6 +21,7 @@ from shortlist.serving.requests import (
 )
 from shortlist.type.v1.context_pb2 import ContextValue
 from shortlist.type.v1.user_pb2 import HistoryItem, User
+from testbed.services import Running
 
 pytestmark = pytest.mark.integration
 Call = Callable[[RankingServiceStub, RetrievalServiceStub, int], object]

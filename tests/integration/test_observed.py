@@ -8,13 +8,13 @@ from pathlib import Path
 import grpc
 import pytest
 
-from bench.proxy import free_port
-from demo.services import Running, start_both
 from shortlist import Recommender
 from shortlist.retrieval.v1.retrieval_service_pb2 import RetrieveRequest
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
-from tests.collector import Collector, listening
+from testbed.proxy import free_port
+from testbed.services import Running, start_both
 from tests.integration.conftest import Trained
+from tests.support.collector import Collector, listening
 
 pytestmark = pytest.mark.integration
 _SPANS = ("shortlist.ranking.v1.RankingService/Recommend", "shortlist.retrieval.v1.RetrievalService/RetrieveRows")

@@ -6,7 +6,6 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from demo.services import Running
 from shortlist import HistoryItem, Recommender
 from shortlist.errors import InvalidRequest
 from shortlist.ranking.v1 import ranking_service_pb2 as ranking_pb
@@ -16,6 +15,7 @@ from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceSt
 from shortlist.type.v1.source_pb2 import SOURCE_FALLBACK, SOURCE_MODEL
 from shortlist.type.v1.user_pb2 import HistoryItem as HistoryMessage
 from shortlist.type.v1.user_pb2 import User
+from testbed.services import Running
 
 pytestmark = pytest.mark.integration
 

@@ -7,10 +7,10 @@ import grpc
 import numpy as np
 import pytest
 
-from demo.services import Running
 from shortlist.inference.rows import BYTES, FLOATS, ROWS
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
+from testbed.services import Running
 
 pytestmark = pytest.mark.integration
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from bench.proxy import free_port, proxy
-from demo.services import Service
 from shortlist import Recommendations, Recommender
+from testbed.proxy import free_port, proxy
+from testbed.services import Service
 from tests.integration.conftest import Trained
 
 pytestmark = pytest.mark.integration

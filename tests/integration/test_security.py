@@ -10,7 +10,6 @@ import grpc
 import pytest
 import trustme
 
-from demo.services import Running, Service, ServiceFailed
 from shortlist.ranking.v1 import ranking_service_pb2 as ranking_pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 from shortlist.retrieval.v1 import retrieval_service_pb2 as retrieval_pb
@@ -19,6 +18,7 @@ from shortlist.security.metadata import call_metadata
 from shortlist.security.settings import ClientSecurity
 from shortlist.security.tls import channel_credentials
 from shortlist.type.v1.user_pb2 import User
+from testbed.services import Running, Service, ServiceFailed
 
 pytestmark = pytest.mark.integration
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 import tomlkit
 
-from demo.services import start_both
 from shortlist import HistoryItem, Recommender
 from shortlist.inference.history import History
+from testbed.services import start_both
 from trainer.data import Dataset, load
-from trainer.evaluation.split import evaluation_split, held_out_events
+from trainer.data.history_slices import histories_before
+from trainer.data.split import evaluation_split, held_out_events
 from trainer.export.checkpoint import load_two_stage
-from trainer.histories import histories_before
 from trainer.recipe import Recipe
 
 pytestmark = pytest.mark.integration

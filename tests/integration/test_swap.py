@@ -13,14 +13,14 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bench.versions import add_version, edit_manifest, publish, replace_file, until
-from demo.services import Running, start_both
 from shortlist import Recommendations, Recommender
 from shortlist.bundle.manifest import FileDigest, Manifest
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 from shortlist.retrieval.v1.retrieval_service_pb2 import GetBundleRequest
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
+from testbed.services import Running, start_both
+from testbed.versions import add_version, edit_manifest, publish, replace_file, until
 from tests.integration.conftest import Trained
 
 pytestmark = pytest.mark.integration

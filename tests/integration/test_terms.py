@@ -10,8 +10,6 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from bench.versions import add_version, edit_manifest, publish, replace_file, until
-from demo.services import Running, start_both
 from shortlist import Recommendations, Recommender
 from shortlist.bundle.manifest import FileDigest, Manifest
 from shortlist.errors import InvalidRequest
@@ -19,6 +17,8 @@ from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 from shortlist.type.v1.context_pb2 import ContextValue
 from shortlist.type.v1.user_pb2 import User
+from testbed.services import Running, start_both
+from testbed.versions import add_version, edit_manifest, publish, replace_file, until
 from tests.integration.conftest import Trained
 
 pytestmark = pytest.mark.integration

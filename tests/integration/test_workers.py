@@ -13,9 +13,9 @@ from pathlib import Path
 import grpc
 import pytest
 
-from demo.services import Service, ServiceFailed, worker_pids
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
+from testbed.services import Service, ServiceFailed, worker_pids
 from tests.integration.conftest import Trained
 
 pytestmark = pytest.mark.integration

@@ -10,13 +10,14 @@ import pytest
 import torch
 
 from trainer.data import Dataset, load
-from trainer.evaluation.split import Split, evaluation_split
+from trainer.data.split import Split, evaluation_split
 from trainer.export.bundle import export_bundle
-from trainer.fit import fit_two_stage
+from trainer.features.statistics import item_tables
+from trainer.models.pipeline import TrainedPipeline
 from trainer.progress import Reporter
 from trainer.recipe import Index, Interactions, Recipe
-from trainer.statistics import item_tables
-from trainer.two_stage import TwoStage
+from trainer.training.log import TrainingLog
+from trainer.training.two_stage import fit_two_stage
 
 T = TypeVar("T")
 Row = tuple[str, str, int, float]
@@ -155,13 +156,25 @@ def split(planted: Dataset, recipe: Recipe) -> Split:
 
 
 @pytest.fixture(scope="session")
-def fitted(planted: Dataset, split: Split, recipe: Recipe, reporter: Reporter) -> TwoStage:
-    """Both stages, fitted on the planted data."""
+def fitting(planted: Dataset, split: Split, recipe: Recipe, reporter: Reporter) -> tuple[TrainedPipeline, TrainingLog]:
+    """Both stages, fitted on the planted data, and the log of their training."""
     return fit_two_stage(planted, split, recipe, seed=0, reporter=reporter)
 
 
 @pytest.fixture(scope="session")
-def final(fitted: TwoStage, planted: Dataset) -> TwoStage:
+def fitted(fitting: tuple[TrainedPipeline, TrainingLog]) -> TrainedPipeline:
+    """Both stages, fitted on the planted data."""
+    return fitting[0]
+
+
+@pytest.fixture(scope="session")
+def fitted_log(fitting: tuple[TrainedPipeline, TrainingLog]) -> TrainingLog:
+    """The log of that training."""
+    return fitting[1]
+
+
+@pytest.fixture(scope="session")
+def final(fitted: TrainedPipeline, planted: Dataset) -> TrainedPipeline:
     """The fitted model over tables counted from all of the data, with an approximate index that visits every list."""
     counted = item_tables(
         planted, len(planted.times), fitted.recipe.statistics, fitted.encoded.vectors, fitted.encoded.inputs
@@ -172,7 +185,7 @@ def final(fitted: TwoStage, planted: Dataset) -> TwoStage:
 
 
 @pytest.fixture(scope="session")
-def exported(final: TwoStage, planted: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def exported(final: TrainedPipeline, planted: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of the final model, alone in its directory of bundles; to be read only."""
     return export_bundle(final, planted, {"two_stage": {"ndcg@10": 0.5}}, tmp_path_factory.mktemp("bundles"))
 

@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.rankers import GoalScale, RankerSizes, View, build_ranker
-from trainer.rankers.base import KNOWN, width_of
+from trainer.models.rankers import GoalScale, RankerSizes, View, build_ranker
+from trainer.models.rankers.base import KNOWN, width_of
 from trainer.recipe import Ranker as RankerRecipe
 
 ITEMS, DIMENSION = 12, 16

@@ -76,6 +76,12 @@ class Rankings:
         return np.bincount(rows[rows >= 0], minlength=len(self.allowed))[self.allowed]
 
 
+Figures = dict[str, dict[str, float]]
+"""By the name of a model, each metric by its name."""
+Lists = dict[str, Rankings]
+"""By the name of a model, its answers."""
+
+
 def figures(rankings: Rankings, names: Sequence[str]) -> dict[str, float]:
     """The metrics of those names.
 

@@ -16,20 +16,20 @@ from shortlist.bundle.store import BundleStore, new_bundle_id
 from shortlist.bundle.tables import UserTables
 from trainer.data import Dataset
 from trainer.errors import TrainerError
+from trainer.evaluation.metrics import Figures
 from trainer.export.checkpoint import save_checkpoint
+from trainer.export.index.build import build_index
 from trainer.export.onnx_files import export_encoder, export_ranker
-from trainer.fit import Figures
-from trainer.index.build import build_index
-from trainer.rankers.base import KNOWN, OWN, RATES
+from trainer.features.statistics import STATISTICS
+from trainer.models.pipeline import TrainedPipeline
+from trainer.models.rankers.base import KNOWN, OWN, RATES
 from trainer.report import REPORT
-from trainer.statistics import STATISTICS
-from trainer.two_stage import TwoStage
 
 _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime", "faiss-cpu", "numpy")
 
 
 def export_bundle(
-    model: TwoStage,
+    model: TrainedPipeline,
     dataset: Dataset,
     figures: Figures,
     root: Path,
@@ -82,7 +82,7 @@ def user_tables(dataset: Dataset, features: NDArray[np.float32]) -> UserTables:
 
 
 def _manifest(
-    model: TwoStage, dataset: Dataset, figures: Figures, bundle_id: str, index: IndexInfo, directory: Path
+    model: TrainedPipeline, dataset: Dataset, figures: Figures, bundle_id: str, index: IndexInfo, directory: Path
 ) -> Manifest:
     rates = tuple(f"{RATES}~{name}" for name in model.rates.names)
     own = tuple(f"{OWN}~{place}" for place in range(model.own.width))

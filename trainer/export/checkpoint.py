@@ -13,26 +13,26 @@ from shortlist.bundle.ids import rows_of
 from shortlist.bundle.manifest import Manifest
 from trainer.data import Dataset, load
 from trainer.data.learnt_columns import LearntColumns
-from trainer.encode import Encoded
-from trainer.encoders import build_encoder
 from trainer.errors import DataError
 from trainer.export.column_arrays import as_arrays, of_arrays
-from trainer.goals import goals_of, scales_of
-from trainer.rankers import build_ranker
-from trainer.rankers.base import KNOWN, named
-from trainer.rankers.own import OwnTables
-from trainer.rates import rates_before
+from trainer.features.click_rates import rates_before
+from trainer.features.statistics import STATISTICS, item_tables
+from trainer.models.encoders import build_encoder
+from trainer.models.encoders.encoded import Encoded
+from trainer.models.pipeline import TrainedPipeline
+from trainer.models.rankers import build_ranker
+from trainer.models.rankers.base import KNOWN, named
+from trainer.models.rankers.objectives import goals_of, scales_of
+from trainer.models.rankers.own import OwnTables
 from trainer.recipe import VALUE, Recipe
-from trainer.statistics import STATISTICS, item_tables
-from trainer.training.encoder import encoder_sizes
-from trainer.training.ranker import ranker_sizes, with_own
-from trainer.two_stage import TwoStage
+from trainer.training.encoder.training import encoder_sizes
+from trainer.training.ranker.training import ranker_sizes, with_own
 
 CHECKPOINT = "weights.npz"
 _OWN_ITEMS, _OWN_USERS = "own.items", "own.users"
 
 
-def save_checkpoint(model: TwoStage, learnt: LearntColumns, directory: Path) -> None:
+def save_checkpoint(model: TrainedPipeline, learnt: LearntColumns, directory: Path) -> None:
     """Writes the weights of both stages, and what features are made with, as plain arrays: reading can run no code."""
     modules = {"encoder": model.encoded.encoder, "ranker": model.ranker}
     arrays: dict[str, Any] = {
@@ -55,7 +55,7 @@ def load_dataset(directory: Path, data: Path) -> Dataset:
     return load(data, Recipe.of(manifest.recipe), learnt)
 
 
-def load_two_stage(directory: Path, dataset: Dataset, end: int) -> TwoStage:
+def load_two_stage(directory: Path, dataset: Dataset, end: int) -> TrainedPipeline:
     """The models of a bundle, over tables counted from the events before ``end``.
 
     Raises:
@@ -84,7 +84,7 @@ def load_two_stage(directory: Path, dataset: Dataset, end: int) -> TwoStage:
             recipe.ranker, ranker_sizes(dataset, items, goals, context, own.width, rates=len(rates.names))
         )
         _load(ranker, "ranker", weights)
-    return TwoStage(
+    return TrainedPipeline(
         recipe=recipe,
         encoded=encoded,
         items=with_own(items, own),

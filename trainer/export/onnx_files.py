@@ -17,15 +17,15 @@ from shortlist.bundle.transitions import FEATURE_COUNT
 from shortlist.inference.history import History
 from shortlist.inference.model_inputs import CandidateLists, encoder_inputs, ranker_inputs
 from trainer.errors import TrainerError
-from trainer.rankers.base import width_of
-from trainer.two_stage import TwoStage, tensors
+from trainer.models.pipeline import TrainedPipeline, tensors
+from trainer.models.rankers.base import width_of
 
 SIZES = (1, 2, 7, 500)
 TOLERANCE = 1e-4
 _UNKNOWN_VALUES = 0.25
 
 
-def export_encoder(model: TwoStage, path: Path, events: int) -> None:
+def export_encoder(model: TrainedPipeline, path: Path, events: int) -> None:
     """Writes the user encoder, its batch and its history of any size; there are so many kinds of ``events``.
 
     Raises:
@@ -42,7 +42,7 @@ def export_encoder(model: TwoStage, path: Path, events: int) -> None:
         _check(module, path, _encoder_sample(model, size, 5, events), f"batch of {size}")
 
 
-def export_ranker(model: TwoStage, path: Path) -> None:
+def export_ranker(model: TrainedPipeline, path: Path) -> None:
     """Writes the ranker, its batch, its history and its candidates of any size.
 
     Raises:
@@ -85,7 +85,7 @@ def _check(module: nn.Module, path: Path, sample: dict[str, Tensor], what: str) 
         raise TrainerError(f"{path.name} differs from PyTorch for a {what}: {worst}; nothing is exported")
 
 
-def _encoder_sample(model: TwoStage, users: int, longest: int, events: int) -> dict[str, Tensor]:
+def _encoder_sample(model: TrainedPipeline, users: int, longest: int, events: int) -> dict[str, Tensor]:
     encoder, random = model.encoded.encoder, np.random.default_rng(longest)
     width = 0 if encoder.by_features is None else encoder.by_features.in_features
     features = random.random((users, width), dtype=np.float32)
@@ -96,7 +96,7 @@ def _encoder_sample(model: TwoStage, users: int, longest: int, events: int) -> d
     return sample
 
 
-def _ranker_sample(model: TwoStage, users: int, longest: int, count: int) -> dict[str, Tensor]:
+def _ranker_sample(model: TrainedPipeline, users: int, longest: int, count: int) -> dict[str, Tensor]:
     random, items, sizes = np.random.default_rng(count), model.items, model.ranker.sizes
     candidates = CandidateLists(
         rows=random.integers(len(items.vectors), size=(users, count)),
@@ -110,13 +110,13 @@ def _ranker_sample(model: TwoStage, users: int, longest: int, count: int) -> dic
     return tensors(ranker_inputs(items, histories, longest, vectors, features, candidates, context))
 
 
-def _histories(model: TwoStage, users: int, longest: int, events: int) -> list[History]:
+def _histories(model: TrainedPipeline, users: int, longest: int, events: int) -> list[History]:
     """From the longest down to an empty one, so that all that pads the others is seen, too."""
     random = np.random.default_rng(longest)
     return [_history(model, int(length), events, random) for length in np.linspace(longest, 0, users).round()]
 
 
-def _history(model: TwoStage, length: int, events: int, random: np.random.Generator) -> History:
+def _history(model: TrainedPipeline, length: int, events: int, random: np.random.Generator) -> History:
     values = random.normal(model.items.value_mean, model.items.value_std, size=length).astype(np.float32)
     return History(
         rows=random.integers(len(model.items.vectors), size=length, dtype=np.int32),

@@ -9,7 +9,7 @@ from shortlist.bundle.store import CURRENT, BundleStore
 from shortlist.errors import BundleError
 from trainer.errors import RecipeError, TrainerError
 from trainer.recipe import Recipe
-from trainer.training.impression_examples import AUC, RMSE
+from trainer.training.ranker.impression_examples import AUC, RMSE
 
 _BOTH = "two_stage/"
 _OF_RETRIEVAL = ("retrieval/hr@10", "retrieval/ndcg@10", "retrieval/recall@200")

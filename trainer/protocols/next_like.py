@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from trainer.data import Dataset
+from trainer.data.split import Split, evaluation_split, evenly, held_out_events, targets
 from trainer.evaluation.queries import Queries
-from trainer.evaluation.split import Split, evaluation_split, evenly, held_out_events, targets
 from trainer.protocols.task import Task
 from trainer.recipe import Recipe
 

@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter, ScalarFormatter
 from numpy.typing import NDArray
 
+from trainer.analysis.tables import deviation
 from trainer.evaluation.classification import CalibrationCurve
-from trainer.evaluation.tables import deviation
 from trainer.report.item_map import OTHER, ItemMap
 from trainer.report.names import metric_label
 

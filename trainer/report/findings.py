@@ -4,9 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol, Self
 
-from trainer.attribution import Attribution
-from trainer.evaluation.tables import Spread, mean_and_spread
-from trainer.fit import Figures, Lists, figures_of
+from trainer.analysis import Attribution
+from trainer.analysis.measurement import figures_of
+from trainer.analysis.tables import Spread, mean_and_spread
+from trainer.evaluation.metrics import Figures, Lists
 from trainer.protocols import Task
 from trainer.report.slices import Groups, Slices
 from trainer.training.log import TrainingLog

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.dataset import Features
-from trainer.evaluation.split import evenly
+from trainer.data.split import evenly
 
 POINTS = 3000
 CATEGORIES = 7

@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from importlib.resources import files
 
 from shortlist.bundle.manifest import IndexInfo
-from trainer.predicted import Predicted
+from trainer.analysis.evaluation_result import Predicted
 from trainer.recipe import Recipe
 from trainer.report import html
 from trainer.report.findings import Findings, Measured

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from trainer.attribution import Attribution, Chain, GoalFigures, RankerAttribution
-from trainer.attribution.chain import LARGEST_CATALOGUE
-from trainer.evaluation.tables import deviation
+from trainer.analysis import Attribution, Chain, GoalFigures, RankerAttribution
+from trainer.analysis.chain import LARGEST_CATALOGUE
+from trainer.analysis.tables import deviation
 from trainer.report import charts, html
 from trainer.report.names import metric_label
 from trainer.report.sections import figure_cell

@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 
 from shortlist.bundle.manifest import IndexInfo
-from trainer.evaluation.baselines import BASELINES
-from trainer.evaluation.tables import Spread, deviation
+from trainer.analysis.tables import Spread, deviation
+from trainer.baselines.linear import BASELINES
 from trainer.report import charts, html
 from trainer.report.findings import Findings, Measured, is_baseline
 from trainer.report.item_map import ItemMap

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from trainer.evaluation.tables import Spread
+from trainer.analysis.tables import Spread
 from trainer.report.findings import OURS, Measured, is_baseline
 from trainer.report.names import is_error, metric_label, model_label
 

@@ -2,8 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
-from trainer.training.calibration import Calibration
+from trainer.models.rankers.calibration import Calibration
+from trainer.training.ranker.training import RankerTraining
 
 Line = Mapping[str, float]
 
@@ -23,6 +25,15 @@ class TrainingLog:
     ranker_chosen_by: str = "ndcg@10"
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
     """By the name of each goal that is an event."""
+
+    @classmethod
+    def of_ranker(cls, training: RankerTraining) -> Self:
+        """That of a ranker alone, whose training has ended."""
+        return cls(
+            ranker=tuple(training.curve),
+            ranker_chosen_by=training.examples.chosen_by,
+            calibrations=training.calibrations,
+        )
 
     @property
     def validation(self) -> dict[str, dict[str, float]]:

@@ -7,13 +7,13 @@ from typing import TypeVar
 
 import optuna
 
-from trainer.encode import Encoded
 from trainer.errors import TrainerError
+from trainer.models.encoders.encoded import Encoded
 from trainer.progress import Reporter
 from trainer.protocols import Task
 from trainer.recipe import Recipe
-from trainer.training.encoder import Validation
-from trainer.training.fit_encoder import fit_encoder
+from trainer.training.encoder.fit import fit_encoder
+from trainer.training.encoder.training import Validation
 from trainer.tuning.search_space import SearchSpace, with_settings
 
 T = TypeVar("T")

@@ -6,10 +6,10 @@ from typing import Any
 
 import optuna
 
-from trainer.encoders import encoder_class
 from trainer.errors import RecipeError
+from trainer.models.encoders import encoder_class
 from trainer.recipe import Encoder, Recipe
-from trainer.recipe_keys import Choices, Range
+from trainer.recipe.keys import Choices, Range
 
 Settings = Mapping[str, int | float]
 

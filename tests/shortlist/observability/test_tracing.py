@@ -25,7 +25,7 @@ from opentelemetry.trace import NonRecordingSpan, SpanContext, TraceFlags, use_s
 from shortlist.observability import tracing
 from shortlist.observability.exporter import _Exporter
 from shortlist.observability.settings import add_observability, read_observability
-from tests.collector import Collector, listening
+from tests.support.collector import Collector, listening
 
 Handle = Callable[[], str]
 Call: TypeAlias = "grpc.UnaryUnaryMultiCallable[bytes, bytes]"

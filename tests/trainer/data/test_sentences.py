@@ -21,12 +21,12 @@ from trainer.data.columns import features, parsed
 from trainer.data.dataset import Features
 from trainer.data.learnt_columns import Column, LearntColumns
 from trainer.data.tables import Table
-from trainer.encode import Encoded
 from trainer.errors import DataError, RecipeError
 from trainer.export.column_arrays import as_arrays, of_arrays
+from trainer.models.encoders.encoded import Encoded
 from trainer.progress import Reporter
 from trainer.recipe import Encoder, Interactions, Items, Recipe, Users
-from trainer.training.fit_encoder import fit_encoder
+from trainer.training.encoder.fit import fit_encoder
 
 TITLES = Items(sentences=("title",))
 RECIPE = Recipe(interactions=Interactions(file="plays.csv"), items=Items(file="items.csv", sentences=("title",)))

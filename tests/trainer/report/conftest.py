@@ -8,13 +8,15 @@ from pathlib import Path
 import pytest
 
 from shortlist.bundle.manifest import Manifest
+from trainer.analysis.measurement import baseline_lists, lists_of_test, measure_two_stage
+from trainer.baselines.trees.two_stage import fit_trees
 from trainer.data import Dataset
-from trainer.evaluation.split import Split
-from trainer.fit import baseline_lists, fit_trees, lists_of_test, measure_two_stage
+from trainer.data.split import Split
+from trainer.models.pipeline import TrainedPipeline
 from trainer.progress import Reporter
 from trainer.protocols.next_like import next_like_task
 from trainer.report import Findings, Groups, ItemMap, Report, Run
-from trainer.two_stage import TwoStage
+from trainer.training.log import TrainingLog
 
 Render = Callable[..., tuple[str, str]]
 _FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--enable-logging=stderr", "--hide-scrollbars")
@@ -23,25 +25,27 @@ _ALONE = "--host-resolver-rules=MAP * ~NOTFOUND"
 
 
 @pytest.fixture(scope="session")
-def found(fitted: TwoStage, planted: Dataset, split: Split, reporter: Reporter) -> Findings:
+def found(
+    fitted: TrainedPipeline, fitted_log: TrainingLog, planted: Dataset, split: Split, reporter: Reporter
+) -> Findings:
     """What both stages, the baselines and, last as an evaluation has them, boosted trees give on the planted data's
     test, as if for two seeds."""
     task = next_like_task(planted, split)
     groups = Groups.of(task)
-    lists, attribution = measure_two_stage(fitted, task, reporter)
+    lists, attribution = measure_two_stage(fitted, fitted_log, task, reporter)
     trees = {"lightgbm": lists_of_test(fit_trees(fitted, planted, split, 0, reporter).scores, task)}
     run = Run.of(baseline_lists(task) | lists | trees, task, groups)
     return Findings(
         runs=[run, run],
         groups=groups,
         chosen_by=task.chosen_by,
-        logs={"seed 0": fitted.log},
+        logs={"seed 0": fitted_log},
         attributions=[attribution, attribution],
     )
 
 
 @pytest.fixture(scope="session")
-def report(found: Findings, fitted: TwoStage, planted: Dataset, exported: Path) -> Report:
+def report(found: Findings, fitted: TrainedPipeline, planted: Dataset, exported: Path) -> Report:
     """The report of it; whoever named the data has tried to break the page."""
     return Report(
         title="planted on <script>alert(1)</script>",

@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.trainer.commands.test_impression_evaluation import tables, write
 from tests.trainer.report.conftest import Render
 from tests.trainer.report.test_page import Texts, measured
-from tests.trainer.test_ranker_run import tables, write
 from trainer.__main__ import main
-from trainer.predicted import Predicted
+from trainer.analysis.evaluation_result import Predicted
 from trainer.recipe import Recipe
 from trainer.report import PredictionReport
 from trainer.report.verdict import verdict

@@ -1,0 +1,1 @@
+"""Published data sets as tables that the trainer reads."""

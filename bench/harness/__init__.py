@@ -1,0 +1,1 @@
+"""Load, processes and planted data that the benchmarks share."""

@@ -1,0 +1,108 @@
+"""The bundle of the serving benchmarks: 100,000 items of 64 dimensions, 20,000 users with histories of 50."""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from torch import nn
+
+from bench.harness.planted import BUNDLES, CANDIDATES, DIMENSION, HISTORY, ITEMS, USERS, Planted, genre_of
+from shortlist.bundle import BundleStore
+from shortlist.errors import BundleError
+from trainer.data import Dataset, load
+from trainer.export.bundle import export_bundle
+from trainer.features.click_rates import Rates
+from trainer.features.statistics import item_tables
+from trainer.models.encoders.encoded import Encoded
+from trainer.models.encoders.transformer import TransformerEncoder
+from trainer.models.pipeline import TrainedPipeline
+from trainer.models.rankers import SharedBody, build_ranker
+from trainer.models.rankers.objectives import goals_of, scales_of, served_goals
+from trainer.models.rankers.own import OwnTables
+from trainer.recipe import Encoder, Items, Ranker, Recipe
+from trainer.training.encoder.training import encoder_sizes
+from trainer.training.ranker.training import ranker_sizes
+
+RECIPE = Recipe(
+    items=Items(categorical=("genre",)),
+    encoder=Encoder(dimension=DIMENSION, history=HISTORY),
+    ranker=Ranker(candidates=CANDIDATES, history=HISTORY),
+)
+
+
+def planted_bundle(root: Path = BUNDLES) -> Path:
+    """The directory of the bundle, built by the trainer's own export unless it is there."""
+    try:
+        return BundleStore(root).current()
+    except BundleError:
+        planted = Planted.of(ITEMS)
+        with tempfile.TemporaryDirectory() as folder:
+            _write_tables(planted, Path(folder))
+            dataset = load(Path(folder), RECIPE)
+        return export_bundle(_model(planted, dataset), dataset, {}, root)
+
+
+def _write_tables(planted: Planted, folder: Path) -> None:
+    histories = planted.histories(USERS)
+    users = np.repeat(np.arange(USERS), HISTORY)
+    # Everybody acts once a minute, so that the events of all users are interleaved in time.
+    times = np.tile(np.arange(HISTORY) * 60, USERS) + users % 60
+    pl.DataFrame(
+        {"user_id": _ids("u", users), "item_id": _ids("i", histories.ravel()), "timestamp": times}
+    ).write_parquet(folder / "interactions.parquet")
+    rows = np.arange(ITEMS)
+    genres = [f"genre{genre}" for genre in genre_of(rows, planted).tolist()]
+    pl.DataFrame({"item_id": _ids("i", rows), "genre": genres}).write_parquet(folder / "items.parquet")
+
+
+def _ids(letter: str, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[str]:
+    # Of one width, so that the bytewise order of the ids is that of the rows.
+    return [f"{letter}{row:06}" for row in rows.tolist()]
+
+
+@torch.no_grad()
+def _model(planted: Planted, dataset: Dataset) -> TrainedPipeline:
+    torch.manual_seed(planted.seed)
+    encoder = TransformerEncoder(RECIPE.encoder, encoder_sizes(dataset, len(dataset.times)))
+    encoder.items.ids.weight.copy_(torch.from_numpy(np.concatenate(list(planted.vectors()))))
+    encoder.items.content.weight.zero_()
+    for block in encoder.blocks:
+        _average(block)
+    _identity(encoder.out, 1 / DIMENSION**0.5)
+    encoded = Encoded.of(encoder.eval(), HISTORY)
+    items = item_tables(dataset, len(dataset.times), RECIPE.statistics, encoded.vectors)
+    goals = goals_of(RECIPE, dataset)
+    scales = scales_of(goals, np.zeros((0, len(goals)), dtype=np.float32))
+    ranker = build_ranker(RECIPE.ranker, ranker_sizes(dataset, items, scales, {}, 0))
+    assert isinstance(ranker.towers, SharedBody)
+    nn.init.normal_(ranker.towers.out.weight, std=0.1)
+    nn.init.normal_(ranker.linear.weight, std=0.1)
+    nothing = OwnTables.none(len(items.ids), len(dataset.user_ids))
+    return TrainedPipeline(
+        rates=Rates.none(len(dataset.item_ids), len(dataset.user_ids)),
+        recipe=RECIPE,
+        encoded=encoded,
+        items=items,
+        ranker=ranker.eval(),
+        own=nothing,
+        goals=served_goals(goals),
+    )
+
+
+def _average(block: nn.Module) -> None:
+    """Near-even attention to the history, whose mean is added to the latest item."""
+    attention = block.attention
+    assert isinstance(attention, nn.Module)
+    qkv, mix = attention.qkv, attention.mix
+    assert isinstance(qkv, nn.Linear)
+    assert isinstance(mix, nn.Linear)
+    nn.init.normal_(qkv.weight[: 2 * DIMENSION], std=0.02)
+    qkv.weight[2 * DIMENSION :] = torch.eye(DIMENSION)
+    _identity(mix, 1.0)
+
+
+def _identity(layer: nn.Linear, scale: float) -> None:
+    layer.weight.copy_(torch.eye(DIMENSION) * scale)
+    layer.bias.zero_()

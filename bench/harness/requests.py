@@ -1,0 +1,62 @@
+"""The requests that the benchmarks send: people with a stored history of 50, in an order of a fixed seed."""
+
+import numpy as np
+
+from bench.harness.planted import CANDIDATES
+from shortlist.bundle import Bundle
+from shortlist.ranking.v1.ranking_service_pb2 import RankRequest, RecommendRequest
+from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
+from shortlist.type.v1.user_pb2 import HistoryItem, User
+
+LIMIT = 20
+_PEOPLE = 2000
+
+
+def people(bundle: Bundle) -> list[str]:
+    """Ids of users of the bundle."""
+    random = np.random.default_rng(3)
+    rows = random.choice(len(bundle.users.ids), size=min(_PEOPLE, len(bundle.users.ids)), replace=False)
+    return [bytes(bundle.users.ids[row]).decode() for row in rows]
+
+
+def recommend_requests(bundle: Bundle) -> list[bytes]:
+    """Recommend, by user id."""
+    return [RecommendRequest(user=User(user_id=person), limit=LIMIT).SerializeToString() for person in people(bundle)]
+
+
+def newcomer_requests(bundle: Bundle) -> list[bytes]:
+    """Recommend, by a history that the call carries."""
+    return [
+        RecommendRequest(user=User(history=_history(bundle, person)), limit=LIMIT).SerializeToString()
+        for person in people(bundle)
+    ]
+
+
+def retrieve_requests(bundle: Bundle) -> list[bytes]:
+    """Retrieve, by user id, as programs ask."""
+    return [
+        pb.RetrieveRequest(
+            user=User(user_id=person), limit=CANDIDATES, view=pb.CANDIDATE_VIEW_COLUMNS
+        ).SerializeToString()
+        for person in people(bundle)
+    ]
+
+
+def rank_requests(bundle: Bundle) -> list[bytes]:
+    """Rank 500 candidates of the caller's own."""
+    random = np.random.default_rng(4)
+    chosen = [random.choice(len(bundle.items.ids), size=CANDIDATES, replace=False) for _ in range(100)]
+    return [
+        RankRequest(
+            user=User(user_id=person),
+            item_ids=[bundle.items.id_of(int(row)) for row in chosen[place % len(chosen)]],
+            limit=LIMIT,
+        ).SerializeToString()
+        for place, person in enumerate(people(bundle))
+    ]
+
+
+def _history(bundle: Bundle, person: str) -> list[HistoryItem]:
+    row = bundle.users.row_of(person)
+    assert row is not None
+    return [HistoryItem(item_id=bundle.items.id_of(int(item))) for item in bundle.users.history_of(row).rows]

@@ -1,0 +1,203 @@
+"""``python -m bench.quality.table``: writes the tables of docs/quality.md from the results in ``build/quality``.
+
+What was not measured anew keeps the line that it has.
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from bench.quality import measure as quality
+from bench.quality.measure import ERRORS, Row, rows
+
+_PAGE = Path("docs") / "quality.md"
+_FIGURES, _RANKERS, _GOALS = TABLES = ("figures", "rankers", "goals")
+_HEADS = {
+    _FIGURES: (
+        "data, protocol",
+        "figure",
+        "ours, mean ± spread",
+        "asked",
+        "aim",
+        "best baseline",
+        "seeds, s a seed, MB",
+        "command",
+    ),
+    _RANKERS: ("ranker", "nDCG@10", "training, CPU s", "parameters", "µs for 500 candidates", "command"),
+    _GOALS: (
+        "data, goal",
+        "AUC of several goals",
+        "of that goal alone",
+        "difference",
+        "LightGBM",
+        "difference",
+        "command",
+    ),
+}
+_NOT_MEASURED = "not measured"
+_BOTH, _FIRST, _TREES = "two_stage", "retrieval", "lightgbm"
+
+
+def main() -> int:
+    """See the module."""
+    text = _PAGE.read_text(encoding="utf-8")
+    try:
+        for name in TABLES:
+            text = with_table(text, name)
+    except ValueError as error:
+        print(f"{_PAGE}: {error}", file=sys.stderr)
+        return 1
+    _PAGE.write_text(text, encoding="utf-8")
+    return 0
+
+
+def with_table(text: str, name: str) -> str:
+    """The page with one of its ``TABLES`` written anew.
+
+    Raises:
+        ValueError: it does not say where the table is.
+    """
+    first, last = f"<!-- {name}: make quality-table -->", f"<!-- end of {name} -->"
+    before, begin, rest = text.partition(first)
+    former, end, after = rest.partition(last)
+    if not begin or not end:
+        raise ValueError(f"there is no {first} … {last}")
+    head = _HEADS[name]
+    lines = [_line(*head), "|---" * len(head) + "|", *_lines(name, former)]
+    return "\n".join([before + begin, "", *lines, "", end]) + after
+
+
+def _lines(name: str, former: str) -> list[str]:
+    if name == _FIGURES:
+        return [line(row, former) for row in rows()]
+    found = _lines_of_rankers() if name == _RANKERS else _lines_of_goals()
+    # A line is known by its first cell; the first that is there is the head.
+    known = [one for one in former.splitlines() if one.startswith("| ")][1:]
+    return list({one.split(" |")[0]: one for one in [*known, *found]}.values())
+
+
+def line(row: Row, former: str) -> str:
+    """The line of a row in the table, of which the former one is given."""
+    result = row.measured()
+    if result is not None:
+        return _measured(row, result)
+    start = f"| {_name(row)} |"
+    return next((one for one in former.splitlines() if one.startswith(start)), f"{start} {_NOT_MEASURED} | | | | | | |")
+
+
+def _name(row: Row) -> str:
+    stages = {_BOTH: ", both stages"}.get(row.model, "")
+    gain = ", gain" if stages and row.baseline else ""
+    return f"{row.data}, {row.protocol}{stages}{gain}"
+
+
+def _measured(row: Row, result: Mapping[str, Any]) -> str:
+    figures = result["figures"]
+    ours = [figures[row.model][metric] for metric in row.metrics]
+    cells = [
+        _name(row),
+        " / ".join(row.metrics),
+        " / ".join(_spread(one) for one in ours),
+        _asked(row, row.must, figures),
+        _asked(row, row.aim, figures),
+        _best_baseline(row, figures),
+        f"{result['seeds']}, {result['seconds'] / result['seeds']:.0f}, {result['peak_rss_mb']}",
+        f"`{result['command']}`",
+    ]
+    return _line(*cells)
+
+
+def _asked(row: Row, figures: tuple[float, ...], measured: Mapping[str, Any]) -> str:
+    """What is asked for, and whether it is reached."""
+    if not figures:
+        return ""
+    bounds = list(figures)
+    if row.baseline:
+        bounds = [
+            one * measured[row.baseline][metric]["mean"] for one, metric in zip(figures, row.metrics, strict=True)
+        ]
+    reached = all(
+        _better(metric, measured[row.model][metric]["mean"], one)
+        for metric, one in zip(row.metrics, bounds, strict=True)
+    )
+    return f"{' / '.join(f'{one:.4f}' for one in bounds)} {'✓' if reached else '✗'}"
+
+
+def _best_baseline(row: Row, figures: Mapping[str, Any]) -> str:
+    # Trees are a second stage: beside the first alone they would be no baseline.
+    stages = (_BOTH, _FIRST, row.model, *((_TREES,) if row.model == _FIRST else ()))
+    others = {name: one for name, one in figures.items() if name not in stages}
+    if not others:
+        return ""
+    metric = row.metrics[-1]
+    best = (min if _is_error(metric) else max)(others, key=lambda name: float(others[name][metric]["mean"]))
+    found = [others[best][metric]["mean"] for metric in row.metrics]
+    return f"{best} {' / '.join(f'{one:.4f}' for one in found)}"
+
+
+def _lines_of_rankers() -> list[str]:
+    """One for each ranker of ``bench.quality.rankers`` that was measured with all seeds."""
+    path = quality.BUILD / "rankers.json"
+    if not path.exists():
+        return []
+    result = json.loads(path.read_text())
+    return [
+        _line(
+            f"`{name}`",
+            _spread(figures["ndcg@10"]) if result["seeds"] > 1 else f"{figures['ndcg@10']['mean']:.4f}",
+            f"{figures['cpu_seconds']['mean']:.0f}",
+            f"{figures['parameters']['mean']:,.0f}",
+            f"{figures['microseconds']['mean']:,.0f}",
+            f"`{result['command']}`",
+        )
+        for name, figures in result["rankers"].items()
+        if len(result["runs"][name]) == result["seeds"]
+    ]
+
+
+def _lines_of_goals() -> list[str]:
+    """One for each event goal that ``bench.quality.objectives`` measured alone as well."""
+    results = [json.loads(path.read_text()) for path in sorted(quality.BUILD.glob("goals-*.json"))]
+    return [
+        _line(
+            f"{result['data']}, {goal}",
+            *_of_goal(f"{goal}/auc", result["together"]["figures"], alone["figures"]),
+            f"`{result['command']}`",
+        )
+        for result in results
+        for goal, alone in result["alone"].items()
+        if f"{goal}/auc" in alone["figures"]["ranker"]
+    ]
+
+
+def _of_goal(metric: str, together: Mapping[str, Any], alone: Mapping[str, Any]) -> list[str]:
+    """What is in its line; LightGBM, an extra, may not have been there."""
+    ours, one = together["ranker"][metric], alone["ranker"][metric]
+    cells = [_spread(ours), _spread(one), f"{ours['mean'] - one['mean']:+.4f}"]
+    if _TREES not in together:
+        return [*cells, "", ""]
+    trees = together[_TREES][metric]["mean"]
+    return [*cells, f"{trees:.4f}", f"{ours['mean'] - trees:+.4f}"]
+
+
+def _line(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _spread(figure: Mapping[str, float]) -> str:
+    return f"{figure['mean']:.4f} ± {figure['std']:.4f}"
+
+
+def _better(metric: str, figure: float, bound: float) -> bool:
+    """Whether a figure is at least as good as what is asked for."""
+    return figure <= bound if _is_error(metric) else figure >= bound
+
+
+def _is_error(metric: str) -> bool:
+    return metric.partition("[")[0] in ERRORS
+
+
+if __name__ == "__main__":
+    sys.exit(main())

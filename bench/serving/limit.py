@@ -1,0 +1,71 @@
+"""The limit: the same models called in one process, by one thread, one request at a time, without gRPC.
+
+``python -m bench.serving.limit BUNDLES`` answers each line ``encoder SECONDS`` or ``vector SECONDS`` with a line of
+JSON: microseconds of CPU time a request and the median latency. ``vector`` gives the user vector and encodes nothing.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.harness.planted import CANDIDATES
+from bench.harness.requests import LIMIT, people
+from ranking_service.ranker import Candidates, OnnxRanker
+from ranking_service.selection import best_first
+from ranking_service.terms import TermsReader
+from retrieval_service.index import FaissIndex
+from shortlist.bundle import Bundle, BundleStore
+from shortlist.inference.user_encoder import UserEncoder
+from shortlist.inference.users import ResolvedUser, UserQuery, resolve_user
+
+Work = Callable[[ResolvedUser, NDArray[np.float32] | None], None]
+
+
+def bare_loop(bundle: Bundle) -> Work:
+    """The work of one request and nothing else: vector → candidates → scores → the best."""
+    encoder, index, ranker = UserEncoder(bundle), FaissIndex(bundle), OnnxRanker(bundle)
+    terms = TermsReader(bundle.manifest).default
+
+    def work(user: ResolvedUser, vector: NDArray[np.float32] | None) -> None:
+        if vector is None:
+            vector = encoder.encode([user.history], user.features)[0]
+        near = index.search(vector, CANDIDATES)
+        candidates = Candidates(rows=near.rows, scores=near.scores, user_vector=vector)
+        columns = ranker.score([user], [candidates], [terms.context])[0]
+        best_first(terms.order.keys(columns), LIMIT)
+
+    return work
+
+
+def main(bundles: str) -> None:
+    """See the module."""
+    bundle = Bundle.open(BundleStore(Path(bundles)).current())
+    work, encoder = bare_loop(bundle), UserEncoder(bundle)
+    users = [resolve_user(bundle, UserQuery(user_id=person)) for person in people(bundle)]
+    vectors = [encoder.encode([user.history], user.features)[0] for user in users]
+    nothing = [None] * len(users)
+    for line in sys.stdin:
+        name, seconds = line.split()
+        pairs = list(zip(users, vectors if name == "vector" else nothing, strict=True))
+        print(json.dumps(_measure(work, pairs, float(seconds))), flush=True)
+
+
+def _measure(
+    work: Work, pairs: list[tuple[ResolvedUser, NDArray[np.float32] | None]], seconds: float
+) -> dict[str, float]:
+    latencies = list[float]()
+    end, cpu = time.perf_counter() + seconds, time.process_time()
+    while (started := time.perf_counter()) < end:
+        work(*pairs[len(latencies) % len(pairs)])
+        latencies.append(time.perf_counter() - started)
+    spent = time.process_time() - cpu
+    return {"cpu_us": spent / len(latencies) * 1e6, "p50_ms": float(np.median(latencies)) * 1e3}
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

@@ -1,0 +1,97 @@
+"""A caller of both services, of every kind of request, in a process of its own.
+
+``python -m bench.serving.soak_client RANKING RETRIEVAL OUT`` calls until SIGTERM, and then writes OUT: for each call
+when it ended (seconds since 1970), how many milliseconds it took and how it ended, an index into ``ENDS``.
+"""
+
+import random
+import signal
+import sys
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import numpy as np
+
+from bench.harness.planted import ITEMS, USERS
+from shortlist import Recommender
+from shortlist.client.service_config import channel_options
+from shortlist.errors import DeadlineExceeded, InvalidRequest, ShortlistError
+from shortlist.retrieval.v1.retrieval_service_pb2 import RetrieveRequest
+from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
+
+ENDS = ("answered", "degraded", "refused as it should be", "out of time as it may be", "failed")
+ANSWERED, DEGRADED, REFUSED, LATE, FAILED = range(len(ENDS))
+_CALLERS = 6
+# Of every so many calls, one is wrong, and one has too little time.
+_ODD_ONE = 50
+_Call = tuple[float, float, int]
+
+
+def main() -> None:
+    """See the module."""
+    ranking, retrieval, out = sys.argv[1:]
+    stop = threading.Event()
+    signal.signal(signal.SIGTERM, lambda *_: stop.set())
+    options = channel_options("shortlist.retrieval.v1.RetrievalService", attempts=4, backoff_seconds=0.02)
+    with (
+        Recommender(ranking, timeout=5) as recommender,
+        grpc.insecure_channel(retrieval, options=options) as channel,
+        ThreadPoolExecutor(_CALLERS) as pool,
+    ):
+        stub = RetrievalServiceStub(channel)
+        callers = [pool.submit(_call_until, stop, recommender, stub, seed) for seed in range(_CALLERS)]
+        print("calling", flush=True)
+        # In short waits, so that the signal is heard.
+        while not stop.wait(0.2):
+            pass
+        calls = [call for caller in callers for call in caller.result()]
+    np.save(Path(out), np.array(calls))
+
+
+def _call_until(stop: threading.Event, recommender: Recommender, stub: RetrievalServiceStub, seed: int) -> list[_Call]:
+    chance, calls = random.Random(seed), list[_Call]()  # noqa: S311 - a seed, so that a run can be had again
+    while not stop.is_set():
+        started = time.perf_counter()
+        end = _ended(lambda: _one(recommender, stub, chance))
+        calls.append((time.time(), (time.perf_counter() - started) * 1e3, end))
+    return calls
+
+
+def _one(recommender: Recommender, stub: RetrievalServiceStub, chance: random.Random) -> int:
+    user, items = f"u{chance.randrange(USERS):06}", [f"i{chance.randrange(ITEMS):06}" for _ in range(20)]
+    match chance.randrange(_ODD_ONE):
+        case 0:
+            recommender.recommend(user_id=user, limit=5000)
+        case 1:
+            recommender.recommend(user_id=user, limit=20, timeout=0.002)
+        case kind if kind < 8:
+            recommender.rank(item_ids=items, user_id=user, limit=10)
+        case kind if kind < 16:
+            request = RetrieveRequest(limit=100)
+            request.user.user_id = user
+            stub.Retrieve(request, timeout=5)
+        case kind if kind < 30:
+            return DEGRADED if recommender.recommend(history=items[:10], limit=20).degraded else ANSWERED
+        case _:
+            return DEGRADED if recommender.recommend(user_id=user, limit=20).degraded else ANSWERED
+    return ANSWERED
+
+
+def _ended(call: Callable[[], int]) -> int:
+    try:
+        return call()
+    except InvalidRequest:
+        return REFUSED
+    except DeadlineExceeded:
+        return LATE
+    except (ShortlistError, grpc.RpcError) as error:
+        print(f"{time.time():.3f} {type(error).__name__}: {error}", file=sys.stderr, flush=True)
+        return FAILED
+
+
+if __name__ == "__main__":
+    main()

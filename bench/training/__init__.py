@@ -1,0 +1,1 @@
+"""Training: examples a second and memory."""

@@ -1,0 +1,96 @@
+"""``python -m bench.training``: how fast both stages train, in how much memory, and which softmax is cheaper when.
+
+On planted data as large as MovieLens-1M, and on slices of 10^8 events streamed from Parquet, from which the whole is
+extrapolated by the formulas in the output. Every measurement is a process of its own. Writes ``build/bench/train.json``
+and prints tables.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from rich.console import Console
+from rich.progress import track
+
+from bench.harness.machine import machine
+from bench.harness.planted import BUILD
+from bench.harness.processes import write_json
+from bench.training.data import RECIPE, Log
+from bench.training.report import crossing, extrapolated, print_report
+from bench.training.run import Run
+
+ML_1M = Log(users=6_000, events=165, items=3_700)
+LARGE = Log(users=1_000_000, events=100, items=100_000)
+SLICES = (40, 20, 10)
+# The ranker's speed follows the catalogue and not the number of events.
+_RANKER_SLICE = 200
+_CATALOGUES = (1_000, 3_700, 10_000, 30_000, 100_000)
+_SOFTMAX_USERS = 500
+_WIDTH = 120
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="python -m bench.training", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=8.0, help="how long each stage trains (default: 8)")
+    options = parser.parse_args()
+    runs = _runs(options.seconds)
+    measured = {name: _measure(*runs[name]) for name in track(runs, "measuring", console=Console(stderr=True))}
+    softmax = {
+        size: {kind: measured.pop(f"{kind} {size}")["encoder"] for kind in ("full", "sampled")} for size in _CATALOGUES
+    }
+    slices = [measured[f"1/{part}"] for part in SLICES]
+    result = {
+        "machine": machine(),
+        "threads": torch.get_num_threads(),
+        "recipe": asdict(RECIPE),
+        "ml_1m": {**asdict(ML_1M), **measured["ml-1m"]},
+        "large": {
+            **asdict(LARGE),
+            "slices": slices,
+            "ranker_slice": measured["ranker"],
+            "extrapolated": extrapolated(slices, LARGE.users * LARGE.events),
+        },
+        "softmax": {"by_items": softmax, "limit": RECIPE.encoder.softmax_limit, **crossing(softmax)},
+    }
+    write_json(BUILD / "train.json", result)
+    print_report(result, Console(width=_WIDTH))
+
+
+def _runs(seconds: float) -> dict[str, tuple[Log, Run]]:
+    """What is measured, by name; the data's folder is made when its turn comes."""
+    run = Run(folder="", seconds=seconds)
+    alone = replace(run, ranker=False)
+    runs = {"ml-1m": (ML_1M, run)}
+    runs |= {f"1/{part}": (replace(LARGE, users=LARGE.users // part), alone) for part in SLICES}
+    runs["ranker"] = (replace(LARGE, users=LARGE.users // _RANKER_SLICE), run)
+    for size in _CATALOGUES:
+        log = Log(users=_SOFTMAX_USERS, events=ML_1M.events, items=size)
+        short = replace(alone, seconds=seconds / 4)
+        runs[f"full {size}"] = (log, replace(short, softmax_limit=size))
+        runs[f"sampled {size}"] = (log, replace(short, softmax_limit=0))
+    return runs
+
+
+def _measure(log: Log, run: Run) -> dict[str, Any]:
+    BUILD.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=BUILD) as scratch:
+        run = replace(run, folder=str(Path(scratch) / "data"))
+        _child(replace(run, log=log))
+        figures: dict[str, Any] = json.loads(_child(run).splitlines()[-1])
+        return figures
+
+
+def _child(run: Run) -> str:
+    command = [sys.executable, "-m", "bench.training.run", json.dumps(asdict(run))]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+
+
+if __name__ == "__main__":
+    main()

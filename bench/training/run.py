@@ -1,0 +1,164 @@
+"""One measurement of the training benchmark, in a process of its own, so that its memory is its own.
+
+``python -m bench.training.run '{"log": {...}, "folder": "...", ...}'`` prints the figures as JSON on the last line.
+"""
+
+import json
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import torch
+
+from bench.training.data import RECIPE, Log
+from bench.training.memory import MemoryWatch
+from trainer.data import Dataset, load
+from trainer.data.split import Split, evaluation_split, evenly
+from trainer.features.statistics import item_tables
+from trainer.models.encoders.encoded import Encoded
+from trainer.models.rankers.objectives import goals_of, scales_of
+from trainer.recipe import Encoder
+from trainer.training.encoder.fit import NextItemTraining
+from trainer.training.encoder.windows import batch_by_length, windows_of
+from trainer.training.ranker.retrieved_examples import RetrievedExamples
+from trainer.training.ranker.training import RankerFit, RankerTraining, ranker_sizes
+
+T = TypeVar("T")
+Figures = dict[str, float]
+_WARM_STEPS, _LEAST_STEPS = 3, 3
+_RANKER_EXAMPLES = 1920
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """What to measure: ``seconds`` of each stage's training on the data in a folder.
+
+    ``write`` has the data written, and nothing measured; ``softmax_limit`` overrides the recipe's.
+    """
+
+    folder: str
+    log: Log | None = None
+    seconds: float = 10.0
+    softmax_limit: int | None = None
+    ranker: bool = True
+
+
+class Silent:
+    """Tells nobody."""
+
+    def say(self, text: str) -> None:
+        """See Reporter."""
+
+    def track(self, items: Sequence[T], name: str) -> Iterator[T]:
+        """See Reporter."""
+        yield from items
+
+
+def main() -> None:
+    """See the module."""
+    raw = json.loads(sys.argv[1])
+    run = Run(**{**raw, "log": Log(**raw["log"]) if raw.get("log") else None})
+    if run.log is not None:
+        Path(run.folder).mkdir(parents=True)
+        run.log.write(Path(run.folder))
+        return
+    torch.use_deterministic_algorithms(True)
+    print(json.dumps(measured(run)))
+
+
+def measured(run: Run) -> dict[str, Figures]:
+    """Figures of loading, of the encoder and of the ranker."""
+    limit = RECIPE.encoder.softmax_limit if run.softmax_limit is None else run.softmax_limit
+    encoder = replace(RECIPE.encoder, softmax_limit=limit)
+    figures: dict[str, Figures] = {}
+    with _stage("load", figures):
+        dataset = load(Path(run.folder), RECIPE)
+        split = evaluation_split(dataset, RECIPE.split)
+    figures["load"]["events"] = len(dataset.times)
+    with _stage("encoder", figures):
+        training = NextItemTraining(dataset, split.encoder_end, encoder, seed=0)
+        speed = _speed(
+            training.batches.epoch(Silent(), ""), training.step, lambda batch: len(batch.targets), run.seconds
+        )
+    figures["encoder"] |= {**speed, "sampled": float(training.batches.sampled), "steps": len(training.batches)}
+    figures["encoder"]["padding"] = _padding(dataset, split, encoder)
+    if run.ranker:
+        _ranker(dataset, split, training, run.seconds, figures)
+    return figures
+
+
+def _ranker(
+    dataset: Dataset, split: Split, training: NextItemTraining, seconds: float, figures: dict[str, Figures]
+) -> None:
+    """On a few events; one whose item retrieval missed counts as of its first candidate, for only speed is measured."""
+    encoded = Encoded.of(training.encoder.eval(), RECIPE.encoder.history)
+    with _stage("tables", figures):
+        items = item_tables(dataset, split.encoder_end, RECIPE.statistics, encoded.vectors)
+    events = np.arange(split.encoder_end, split.ranker_end)
+    events = evenly(events[dataset.position[events] >= 1], _RANKER_EXAMPLES)
+    with _stage("candidates", figures):
+        goals = goals_of(RECIPE, dataset)
+        found = RetrievedExamples.of(dataset, encoded, items, events, RECIPE.ranker.candidates, goals)
+    figures["candidates"]["examples_a_second"] = len(events) / figures["candidates"]["seconds"]
+    examples = replace(found, chosen=np.maximum(found.chosen, 0))
+    sizes = ranker_sizes(dataset, items, scales_of(goals, examples.targets), {}, RECIPE.ranker.embedding)
+    training_of_ranker = RankerTraining(examples, items, len(dataset.user_ids), sizes, goals, RECIPE.ranker, seed=0)
+    fit = RankerFit(training_of_ranker, np.arange(len(events)))
+    with _stage("ranker", figures):
+        speed = _speed(iter(fit.batches()), fit.step, len, seconds)
+    figures["ranker"] |= speed
+
+
+@contextmanager
+def _stage(name: str, figures: dict[str, Figures]) -> Iterator[None]:
+    started = time.monotonic()
+    with MemoryWatch() as watch:
+        yield
+    figures[name] = {
+        "seconds": time.monotonic() - started,
+        "private_mb": watch.private,
+        "file_mb": watch.files,
+    }
+
+
+def _speed(batches: Iterator[T], step: Callable[[T], float], count: Callable[[T], int], seconds: float) -> Figures:
+    """Examples a second, the share of the time that is not the model's, and milliseconds a step, after a few steps."""
+    for _ in range(_WARM_STEPS):
+        step(next(batches))
+    cpu = time.process_time()
+    loading = computing = 0.0
+    steps = examples = 0
+    while steps < _LEAST_STEPS or loading + computing < seconds:
+        started = time.perf_counter()
+        batch = next(batches, None)
+        if batch is None:
+            break
+        loaded = time.perf_counter()
+        step(batch)
+        loading, computing = loading + loaded - started, computing + time.perf_counter() - loaded
+        steps, examples = steps + 1, examples + count(batch)
+    total = loading + computing
+    return {
+        "examples_a_second": examples / total,
+        "loading_share": loading / total,
+        "step_ms": 1000 * total / steps,
+        "step_cpu_ms": 1000 * (time.process_time() - cpu) / steps,
+        "measured_steps": steps,
+    }
+
+
+def _padding(dataset: Dataset, split: Split, recipe: Encoder) -> float:
+    """The share of places that are padding, in all batches of an epoch."""
+    windows = windows_of(dataset, split.encoder_end, recipe.history)
+    batches = batch_by_length(windows, recipe.batch_size, np.random.default_rng(0))
+    places = sum(int(windows.lengths[batch].max()) * len(batch) for batch in batches)
+    return 1 - int(windows.lengths.sum()) / places
+
+
+if __name__ == "__main__":
+    main()

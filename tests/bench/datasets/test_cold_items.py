@@ -1,0 +1,17 @@
+"""What CiteULike's articles are described by."""
+
+import polars as pl
+
+from bench.datasets.cold_items import described
+
+
+def test_a_citation_links_both_of_its_ends() -> None:
+    """Proves that links go both ways and are there once, that an item is among its own, and that one without tags
+    adds none.
+    """
+    tags = pl.DataFrame({"item_id": [1, 2, 3], "tags": ["a b", "c", None]})
+    citations = pl.DataFrame({"item_id": [1, 2, 1], "cites": [2, 1, 3]})
+    found = described(tags, citations)
+    assert found["item_id"].to_list() == [1, 2, 3]
+    assert found["linked"].to_list() == [["1", "2", "3"], ["1", "2"], ["1", "3"]]
+    assert found["linked_tags"].to_list() == ["a b c", "a b c", "a b"]

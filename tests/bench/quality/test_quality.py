@@ -1,0 +1,184 @@
+"""What the tables of docs/quality.md are made of."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from bench.quality import measure as quality
+from bench.quality.measure import Row, rows
+from bench.quality.table import TABLES, line, with_table
+from trainer.baselines.linear import BASELINES
+from trainer.commands.evaluators import PREDICTIONS
+from trainer.protocols import PROTOCOLS
+from trainer.recipe import Recipe
+
+
+@pytest.mark.parametrize("row", rows(), ids=lambda row: f"{row.data}, {row.protocol}")
+def test_a_row_names_what_there_is(row: Row) -> None:
+    """Proves that a measurement of hours does not end at a misspelt recipe, protocol or baseline."""
+    assert row.protocol in {*PROTOCOLS, *PREDICTIONS}
+    assert not row.baseline or row.baseline in {*BASELINES, "retrieval", "lightgbm"}
+    assert len(row.must) == len(row.metrics)
+    assert len(row.aim) in {0, len(row.metrics)}
+    Recipe.read(Path("trainer") / "recipes" / f"{row.recipe}.toml")
+
+
+def test_rows_of_one_data_set_have_results_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves that a file of the data's name alone counts for its own protocol, until that is measured anew."""
+    monkeypatch.setattr(quality, "BUILD", tmp_path)
+    first, second = (_row(protocol=protocol) for protocol in ("next-like", "rating"))
+    (tmp_path / "ml.json").write_text(json.dumps({"protocol": "next-like", "seeds": 1}))
+    assert first.measured() == {"protocol": "next-like", "seeds": 1}
+    assert second.measured() is None
+    first.result.write_text(json.dumps({"protocol": "next-like", "seeds": 2}))
+    assert first.measured() == {"protocol": "next-like", "seeds": 2}
+
+
+def test_of_errors_less_is_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves the marks of a line, and its best baseline, for errors of all folds and of one."""
+    monkeypatch.setattr(quality, "BUILD", tmp_path)
+    row = _row(protocol="rating", model="two_sided", metrics=("rmse", "rmse[1]"), must=(0.9, 0.9), aim=(0.9, 0.8))
+    figures = {
+        name: {metric: {"mean": mean, "std": 0.0} for metric, mean in zip(row.metrics, means, strict=True)}
+        for name, means in {"two_sided": (0.89, 0.85), "biases": (0.94, 0.93), "mean": (1.1, 1.2)}.items()
+    }
+    cost = {"seeds": 1, "seconds": 1, "peak_rss_mb": 1, "command": "-"}
+    row.result.write_text(json.dumps({"protocol": "rating", "figures": figures, **cost}))
+    written = line(row, "")
+    assert "| 0.9000 / 0.9000 ✓ | 0.9000 / 0.8000 ✗ | biases 0.9400 / 0.9300 |" in written
+
+
+def test_a_goal_is_asked_to_be_as_good_as_trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves the line of impressions: the figures of the ranker's goals, and multiples of LightGBM's, which is also the
+    best baseline.
+    """
+    monkeypatch.setattr(quality, "BUILD", tmp_path)
+    metrics = ("click/auc", "like/auc")
+    row = replace(_row(protocol="impressions", model="ranker", metrics=metrics, must=(1, 1)), baseline="lightgbm")
+    figures = {"ranker": _figures(metrics, (0.72, 0.90)), "lightgbm": _figures(metrics, (0.71, 0.91))}
+    cost = {"seeds": 2, "seconds": 4, "peak_rss_mb": 8, "command": "-"}
+    row.result.write_text(json.dumps({"protocol": "impressions", "figures": figures, **cost}))
+    assert line(row, "") == (
+        "| ml, impressions | click/auc / like/auc | 0.7200 ± 0.0010 / 0.9000 ± 0.0010 | 0.7100 / 0.9100 ✗ |  "
+        "| lightgbm 0.7100 / 0.9100 | 2, 2, 8 | `-` |"
+    )
+
+
+def test_trees_are_a_baseline_of_both_stages_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves that the first stage is not measured beside a baseline that has a second, and that both stages are."""
+    monkeypatch.setattr(quality, "BUILD", tmp_path)
+    first, both = (_row("next-like", model=model, metrics=("ndcg@10",)) for model in ("retrieval", "two_stage"))
+    means = {"retrieval": 0.11, "two_stage": 0.13, "lightgbm": 0.12, "cooccurrence": 0.1}
+    figures = {name: _figures(("ndcg@10",), (mean,)) for name, mean in means.items()}
+    cost = {"seeds": 1, "seconds": 1, "peak_rss_mb": 1, "command": "-"}
+    first.result.write_text(json.dumps({"protocol": "next-like", "figures": figures, **cost}))
+    assert "| cooccurrence 0.1000 |" in line(first, "")
+    assert "| lightgbm 0.1200 |" in line(both, "")
+
+
+@pytest.mark.parametrize(("given", "seeds"), [([], "5"), (["--seeds", "1"], "1")])
+def test_a_row_has_the_seeds_it_asks_for(
+    given: list[str], seeds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proves it for a row of five where nobody says otherwise, and that the command kept is the one that was run."""
+    (tmp_path / "frappe").mkdir()
+    monkeypatch.setattr(quality, "BUILD", tmp_path)
+    monkeypatch.setattr("sys.argv", ["quality", str(tmp_path / "frappe"), *given])
+    ran = list[list[str]]()
+
+    def run(command: list[str], *, check: bool) -> None:
+        ran.append(command)
+        Path(command[-1]).write_text("{}")
+
+    monkeypatch.setattr("bench.quality.measure.subprocess.run", run)
+    assert quality.main() == 0
+    assert [one[one.index("--seeds") + 1] for one in ran] == [seeds]
+    assert json.loads((tmp_path / "frappe-impressions.json").read_text())["command"].endswith(f"--seeds {seeds}")
+
+
+RANKERS = """before
+<!-- rankers: make quality-table -->
+
+| old head | |
+|---|---|
+| `din` | as it was |
+| `cnn` | as it was |
+
+<!-- end of rankers -->
+after"""
+
+
+def test_rankers_are_told_by_what_they_reach_and_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves the line of a ranker; one that lacks a seed, as after an interrupt, or was not measured keeps its own."""
+    monkeypatch.setattr(quality, "BUILD", tmp_path)
+    means = (0.12345, 61.4, 12345.0, 1234.5)
+    one = _figures(("ndcg@10", "cpu_seconds", "parameters", "microseconds"), means)
+    rankers = {"mmoe of din": one, "cnn": one}
+    result = {"rankers": rankers, "runs": {"mmoe of din": [{}, {}], "cnn": [{}]}, "seeds": 2, "command": "measure"}
+    (tmp_path / "rankers.json").write_text(json.dumps(result))
+    assert with_table(RANKERS, "rankers").splitlines()[3:] == [
+        "| ranker | nDCG@10 | training, CPU s | parameters | µs for 500 candidates | command |",
+        "|---|---|---|---|---|---|",
+        "| `din` | as it was |",
+        "| `cnn` | as it was |",
+        "| `mmoe of din` | 0.1235 ± 0.0010 | 61 | 12,345 | 1,234 | `measure` |",
+        "",
+        "<!-- end of rankers -->",
+        "after",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("trees", "cells"), [({"lightgbm": 0.7100}, "0.7100 | +0.0100"), ({}, " | ")], ids=["lightgbm", "without it"]
+)
+def test_several_goals_are_beside_each_alone(
+    trees: dict[str, float], cells: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proves the line of a goal, with and without LightGBM; goals that are values, or not measured yet, have none."""
+    monkeypatch.setattr(quality, "BUILD", tmp_path)
+    metrics = ("click/auc", "like/auc", "stars/rmse")
+    together = {name: _figures(metrics, (mean, mean, mean)) for name, mean in {"ranker": 0.72, **trees}.items()}
+    alone = {
+        "click": {"figures": {"ranker": _figures(("click/auc",), (0.725,))}},
+        "stars": {"figures": {"ranker": _figures(("stars/rmse",), (0.8,))}},
+    }
+    result = {"data": "ml", "together": {"figures": together}, "alone": alone, "command": "measure"}
+    (tmp_path / "goals-ml.json").write_text(json.dumps(result))
+    page = "<!-- goals: make quality-table -->\n<!-- end of goals -->"
+    assert [one for one in with_table(page, "goals").splitlines() if one.startswith("| ml")] == [
+        f"| ml, click | 0.7200 ± 0.0010 | 0.7250 ± 0.0010 | -0.0050 | {cells} | `measure` |"
+    ]
+
+
+@pytest.mark.parametrize("name", TABLES)
+def test_what_was_not_measured_stays_as_it_is(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves, on the page itself, that without a result no table changes."""
+    monkeypatch.setattr(quality, "BUILD", tmp_path)
+    page = with_table((Path("docs") / "quality.md").read_text(encoding="utf-8"), name)
+    assert with_table(page, name) == page
+    assert page == (Path("docs") / "quality.md").read_text(encoding="utf-8")
+
+
+def test_a_page_without_the_place_is_refused() -> None:
+    """Proves that a table is not lost for a marker that somebody edited."""
+    with pytest.raises(ValueError, match="there is no <!-- goals: make quality-table -->"):
+        with_table("# Quality", "goals")
+
+
+def _figures(metrics: Sequence[str], means: Sequence[float]) -> dict[str, dict[str, float]]:
+    return {metric: {"mean": mean, "std": 0.001} for metric, mean in zip(metrics, means, strict=True)}
+
+
+def _row(
+    protocol: str,
+    model: str = "retrieval",
+    metrics: tuple[str, ...] = ("recall@20",),
+    must: tuple[float, ...] = (0.1,),
+    aim: tuple[float, ...] = (),
+) -> Row:
+    return Row(
+        data="ml", protocol=protocol, recipe="-", metrics=metrics, must=must, published="-", aim=aim, model=model
+    )

@@ -1,0 +1,11 @@
+"""The rankers' figures of several seeds."""
+
+import pytest
+
+from bench.quality.rankers import summary
+
+
+@pytest.mark.parametrize(("runs", "spread"), [([1.0, 2.0, 3.0], 1.0), ([2.0], 0.0)])
+def test_the_spread_is_that_of_a_sample(runs: list[float], spread: float) -> None:
+    """Proves that it is the one that every other table of the project has."""
+    assert summary([{"gain": run} for run in runs]) == {"gain": {"mean": 2.0, "std": pytest.approx(spread)}}

@@ -1,0 +1,203 @@
+"""The commands as they are run."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shortlist.bundle import Bundle, BundleStore
+from shortlist.bundle.manifest import FileDigest, IndexInfo, Manifest
+from trainer.__main__ import main
+from trainer.data import Dataset
+from trainer.evaluation.metrics import Figures
+from trainer.models.pipeline import TrainedPipeline
+from trainer.report import REPORT
+
+pytestmark = pytest.mark.usefixtures("determinism")
+Command = list[str]
+DEADLINE_SECONDS = 120.0
+
+
+@pytest.fixture
+def quick(quick: Path) -> Path:
+    """Trains again on everything, as recipes do that say nothing of it."""
+    quick.write_text(quick.read_text().replace("refit = false", ""))
+    return quick
+
+
+@pytest.fixture
+def fit(quick: Path, planted_folder: Path, tmp_path: Path) -> Command:
+    """The arguments of a fit of the planted data into `bundles`."""
+    inputs = ["--recipe", str(quick), "--data", str(planted_folder)]
+    return ["fit", *inputs, "--out", str(tmp_path / "bundles")]
+
+
+def run(arguments: Command) -> subprocess.CompletedProcess[str]:
+    """The trainer, to its end."""
+    return subprocess.run([sys.executable, "-m", "trainer", *arguments], capture_output=True, text=True, check=False)
+
+
+def test_a_missing_column_is_named_and_nothing_is_written(
+    fit: Command, quick: Path, planted_folder: Path, tmp_path: Path
+) -> None:
+    """Proves that bad data ends with 2 and one line that names the file and the column, not with a traceback."""
+    data = tmp_path / "data"
+    shutil.copytree(planted_folder, data)
+    table = data / "interactions.csv"
+    table.write_text(table.read_text().replace("rating", "stars", 1))
+    done = run(["fit", "--recipe", str(quick), "--data", str(data), "--out", str(tmp_path / "bundles")])
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: interactions.csv: no column 'rating'")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "bundles").exists()
+
+
+@pytest.mark.parametrize(("arguments", "told"), [(["--help"], "evaluate"), (["fit", "--help"], "--recipe")])
+def test_help_is_given(arguments: Command, told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """Proves that help goes to standard output and is no failure."""
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 0
+    assert told in capsys.readouterr().out
+
+
+def test_the_module_runs_as_a_command() -> None:
+    """Proves that `python -m trainer` finds its commands."""
+    done = run(["--help"])
+    assert done.returncode == 0
+    assert "python -m trainer" in done.stdout
+
+
+def test_a_bad_recipe_ends_with_two(
+    fit: Command, quick: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Proves that the message names the file, the section and the key."""
+    quick.write_text(quick.read_text() + "colour = 1\n")
+    assert main(fit) == 2
+    assert "quick.toml, [ranker] colour: no such key" in capsys.readouterr().err
+    assert not (tmp_path / "bundles").exists()
+
+
+def test_a_fit_killed_while_it_writes_leaves_the_former_bundle(fit: Command, exported: Path, tmp_path: Path) -> None:
+    """Proves that whenever the trainer dies, CURRENT names a whole bundle, and the next fit clears up after it."""
+    out, report = tmp_path / "bundles", tmp_path / "report.json"
+    shutil.copytree(exported.parent, out)
+    kill_when(lambda: any(path.suffix == ".onnx" for path in out.glob(".staging-*/*")), fit)
+    assert any(out.glob(".staging-*"))
+    assert Bundle.open(BundleStore(out).current()).bundle_id == exported.name
+    assert main([*fit, "--publish", "--report", str(report)]) == 0
+    assert not any(out.glob(".staging-*"))
+    latest = Bundle.open(BundleStore(out).current())
+    assert latest.bundle_id != exported.name
+    figures = json.loads(report.read_text())
+    assert {"popularity", "retrieval", "two_stage", "seconds"} <= figures.keys()
+    assert latest.manifest.metrics["two_stage/ndcg@10"] == figures["two_stage"]["ndcg@10"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Written:
+    """What a bundle was to be written of."""
+
+    model: TrainedPipeline
+    figures: Figures
+    publish: bool
+    forced: str
+    page: str | None
+
+
+@pytest.fixture
+def written(exported: Path, monkeypatch: pytest.MonkeyPatch) -> list[Written]:
+    """What would have been written, which is long to do, and is no business of the command."""
+    found: list[Written] = []
+
+    def spy(
+        model: TrainedPipeline,
+        dataset: Dataset,
+        figures: Figures,
+        root: Path,
+        *,
+        sign_key: Path | None,
+        publish: bool,
+        forced: str,
+        report: Callable[[IndexInfo], str] | None,
+    ) -> Path:
+        assert sign_key is None
+        page = None if report is None else report(Manifest.read(exported).index)
+        found.append(Written(model=model, figures=figures, publish=publish, forced=forced, page=page))
+        return root / "new"
+
+    monkeypatch.setattr("trainer.commands.commands.export_bundle", spy)
+    return found
+
+
+def with_manifest(bundle: Path, **changed: object) -> None:
+    """Writes the bundle's manifest with other contents."""
+    replace(Manifest.read(bundle), **changed).write(bundle)  # type: ignore[arg-type]
+
+
+def test_export_writes_a_bundles_models_over_the_data_as_it_is_now(
+    exported: Path, planted_folder: Path, tmp_path: Path, written: list[Written]
+) -> None:
+    """Proves that the weights and figures are the bundle's own, and that the tables are counted to the data's end."""
+    bundle = Bundle.open(exported)
+    assert main(["export", "--bundle", str(exported), "--data", str(planted_folder), "--out", str(tmp_path)]) == 0
+    [one] = written
+    assert one.figures == {"two_stage": {"ndcg@10": 0.5}}
+    assert (one.publish, one.page) == (True, None)
+    np.testing.assert_array_equal(one.model.encoded.vectors, bundle.items.vectors)
+    np.testing.assert_array_equal(one.model.items.features, bundle.items.features)
+
+
+def test_an_export_is_served_by_the_rule_of_a_fit(
+    exported: Path, planted_folder: Path, tmp_path: Path, written: list[Written], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Proves that it has to be asked for, and that models that were worse in their validation are served by force."""
+    name, root, old = "validation/two_stage/ndcg@10", tmp_path / "bundles", tmp_path / exported.name
+    shutil.copytree(exported.parent, root)
+    shutil.copytree(exported, old)
+    with_manifest(old, metrics={name: 0.5}, forced="earlier")
+    with_manifest(root / exported.name, metrics={name: 0.5})
+    export = ["export", "--bundle", str(old), "--data", str(planted_folder), "--out", str(root)]
+    assert [main(export), main([*export, "--publish"])] == [0, 0]
+    with_manifest(root / exported.name, metrics={name: 0.9})
+    assert main([*export, "--publish"]) == 3
+    assert "`export --publish --force` publishes" in capsys.readouterr().err
+    assert main([*export, "--publish", "--force"]) == 0
+    assert [one.publish for one in written] == [False, True, False, True]
+    assert [one.forced for one in written[:3]] == ["earlier"] * 3
+    assert written[3].forced.startswith(f"{name} is 0.5000, 44.4% below the 0.9000")
+
+
+def test_an_export_keeps_the_page_and_says_of_what_it_is(
+    exported: Path, planted_folder: Path, tmp_path: Path, written: list[Written]
+) -> None:
+    """Proves that what was told of the models goes with them, under a line that names the bundle it was told of."""
+    bundle = tmp_path / exported.name
+    shutil.copytree(exported, bundle)
+    (bundle / REPORT).write_text("<body>\n<main>\nfine\n</main></body>")
+    files = {**Manifest.read(bundle).files, REPORT: FileDigest.of(bundle / REPORT)}
+    with_manifest(bundle, files=files)
+    assert main(["export", "--bundle", str(bundle), "--data", str(planted_folder), "--out", str(tmp_path / "out")]) == 0
+    [one] = written
+    assert one.page is not None
+    assert re.search(rf"<main>\n<p>Written again on .* from {exported.name}: .*</p>\nfine\n</main>", one.page)
+
+
+def kill_when(reached: Callable[[], bool], arguments: Command) -> None:
+    """Runs the trainer and kills it in the moment that something is so."""
+    deadline = time.monotonic() + DEADLINE_SECONDS
+    with subprocess.Popen([sys.executable, "-m", "trainer", *arguments], stderr=subprocess.DEVNULL) as process:
+        while not reached():
+            assert process.poll() is None, "ended before it could be killed"
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        process.send_signal(signal.SIGKILL)

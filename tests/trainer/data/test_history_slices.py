@@ -1,0 +1,65 @@
+"""Histories as spans: the same as one by one, and never what they must not have."""
+
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+
+from shortlist.inference.model_inputs import latest_first
+from trainer.data import Dataset
+from trainer.data.history_slices import Spans, histories_before
+
+
+@pytest.fixture
+def walked(dataset_of: Callable[..., Dataset]) -> Dataset:
+    """Interactions of twelve users, several of one second, repeats among them."""
+    random = np.random.default_rng(2)
+    return dataset_of(
+        [
+            (
+                f"u{random.integers(12):02}",
+                f"i{random.integers(6)}",
+                int(random.integers(40)),
+                float(random.integers(6)),
+            )
+            for _ in range(300)
+        ]
+    )
+
+
+def test_spans_are_the_histories_one_by_one(walked: Dataset) -> None:
+    """Proves rows, values and mask of all lengths, and of a history that is empty."""
+    events = np.arange(len(walked.times))
+    spans, expected = Spans.before(walked, events), histories_before(walked, events)
+    for length in (1, 5, 100):
+        found, wanted = spans.latest_first(events, length), latest_first(expected, length)
+        np.testing.assert_array_equal(found.rows, wanted.rows)
+        np.testing.assert_array_equal(found.values, wanted.values)
+        np.testing.assert_array_equal(found.mask, wanted.mask)
+    assert [one.rows.tolist() for one in spans.listed(events)] == [one.rows.tolist() for one in expected]
+
+
+def test_before_a_time_is_strictly_before_it(walked: Dataset) -> None:
+    """Proves that what is of the same second is not known yet, and that a stranger has done nothing."""
+    users, times = np.array([3, 3, 7, -1]), np.array([20, 41, 0, 20])
+    spans = Spans.before_times(walked, users, times)
+    for place, (user, time) in enumerate(zip(users, times, strict=True)):
+        expected = walked.item_rows[(walked.user_rows == user) & (walked.times < time)]
+        assert spans.listed(np.array([place]))[0].rows.tolist() == expected.tolist()
+    assert (walked.times[walked.user_rows == 3] == 20).any() or (walked.times[walked.user_rows == 3] < 20).any()
+
+
+def test_a_whole_history_has_each_item_once_and_not_what_came_of_the_impression(walked: Dataset) -> None:
+    """Proves, in both forms of a history, that the item of an impression is left out, however often the user had to do
+    with it, and all others are there; a stranger has none."""
+    for user in range(12):
+        items = np.unique(walked.item_rows[walked.user_rows == user])
+        own = np.array([*items, -1, 5])
+        spans = Spans.whole(walked, np.array([user] * (len(own) - 1) + [-1]), own)
+        listed = spans.listed(np.arange(len(own)))
+        assert [one.rows.tolist() for one in listed[:-2]] == [[one for one in items if one != item] for item in items]
+        assert listed[-2].rows.tolist() == items.tolist()
+        assert len(listed[-1]) == 0
+        found, wanted = spans.latest_first(np.arange(len(own)), 100), latest_first(listed, 100)
+        np.testing.assert_array_equal(found.rows, wanted.rows)
+        np.testing.assert_array_equal(found.mask, wanted.mask)

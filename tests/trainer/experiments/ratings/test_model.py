@@ -1,0 +1,81 @@
+"""The score of a rating without itself."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from trainer.experiments.ratings.heads import Levels
+from trainer.experiments.ratings.known import Batch, Known
+from trainer.experiments.ratings.model import TwoSided
+from trainer.experiments.ratings.ratings import Ratings, Scale
+from trainer.experiments.ratings.residuals import Residuals
+
+FEATURES = 3
+
+
+def model_of(known: Residuals) -> TwoSided:
+    """With weights and features at random, always the same."""
+    torch.manual_seed(0)
+    users, items = torch.randn(known.users, FEATURES), torch.randn(known.items, FEATURES)
+    model = TwoSided(Known.of(known), users, items, factors=4, dropout=0)
+    for weights in model.parameters():
+        torch.nn.init.normal_(weights)
+    return model
+
+
+def scored(model: TwoSided, scale: Scale, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Scores and expected deviations of a batch, which a user's variance makes sharper or less so."""
+    with torch.no_grad():
+        levels = Levels(model.known, scale, 0.5)
+        levels.sharpness.zero_()
+        levels.of_variance.fill_(-1)
+        scores_N = model(batch)
+        return scores_N, levels.values(scores_N, batch)
+
+
+@pytest.mark.parametrize("place", [0, 1, 57, 2399])
+def test_a_rating_is_learnt_from_as_if_it_were_not_there(planted_ratings: Ratings, place: int) -> None:
+    """Proves the closed form: the score of a rating in training is that of the pair once the rating is deleted."""
+    scale = Scale.of(planted_ratings)
+    known = Residuals.of(planted_ratings, scale)
+    users = np.unique(known.user_rows)[::2] if known.user_rows[place] % 2 == 0 else np.unique(known.user_rows)[1::2]
+    batch = Batch.to_learn(known, users)
+    model = model_of(known)
+    scores_N, values_N = scored(model, scale, batch)
+    user, item = known.user_rows[place], known.item_rows[place]
+    own = np.flatnonzero((batch.user_rows.numpy() == user) & (batch.items_N.numpy() == item))
+
+    rest = known.at(np.delete(np.arange(len(planted_ratings)), place))
+    without = model_of(rest)
+    asked = Batch.to_ask(rest, np.array([user]), np.array([user]), np.array([item]))
+    expected_score, expected_value = scored(without, scale, asked)
+    np.testing.assert_allclose(scores_N[own], expected_score, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(values_N[own], expected_value, rtol=1e-4, atol=1e-4)
+
+
+def test_the_score_is_the_formula(planted_ratings: Ratings) -> None:
+    """Proves the matrices: of one pair that was not rated, the sums of the module's formula one by one."""
+    known = Residuals.of(planted_ratings, Scale.of(planted_ratings))
+    model, user = model_of(known), 5
+    item = int(np.setdiff1d(np.arange(known.items), known.item_rows[known.user_rows == user])[0])
+    with torch.no_grad():
+        batch = Batch.to_ask(known, np.array([user]), np.array([user]), np.array([item]))
+        score = model(batch).item()
+        mine, raters = np.flatnonzero(known.user_rows == user), np.flatnonzero(known.item_rows == item)
+        taste = model.P_UK[user] + model.features_UF[user] @ model.A_FK
+        for place in mine:
+            row = known.item_rows[place]
+            told = known.beyond_item[place] * model.X_IK[row] + model.Y_IK[row]
+            taste = taste + told / len(mine) ** 0.5
+        kind = model.Q_IK[item] + model.features_IG[item] @ model.B_GK
+        for place in raters:
+            row = known.user_rows[place]
+            told = known.beyond_both[place] * model.Z_UK[row] + model.W_UK[row]
+            kind = kind + told / len(raters) ** 0.5
+        mean_i = known.deviations[raters].sum() / (len(raters) + model.prior_of_items.exp().item())
+        mean_u = known.beyond_item[mine].sum() / (len(mine) + model.prior_of_users.exp().item())
+        biases = model.bias_U[user] + model.features_UF[user] @ model.bias_F
+        biases = biases + model.bias_I[item] + model.features_IG[item] @ model.bias_G + model.bias
+        expected = biases.item() + mean_i + mean_u + (taste @ kind).item()
+    assert score == pytest.approx(expected, rel=1e-4)

@@ -1,0 +1,152 @@
+"""Recipes: what they default to and what they refuse."""
+
+from dataclasses import asdict
+from pathlib import Path
+
+import pytest
+
+import trainer
+from shortlist.bundle.ranker_columns import check_goals
+from trainer.errors import RecipeError
+from trainer.models.encoders import ENCODERS
+from trainer.models.rankers import BODIES
+from trainer.models.rankers.objectives import served_goals
+from trainer.recipe import Recipe
+
+SHIPPED = sorted((Path(trainer.__path__[0]) / "recipes").glob("*.toml"))
+
+MINIMAL = """
+[interactions]
+file = "plays.csv"
+user = "listener"
+item = "song"
+time = "played_at"
+
+[items]
+file = "songs.csv"
+id = "song"
+multi_valued = ["tags"]
+"""
+
+
+def read(folder: Path, text: str) -> Recipe:
+    """The recipe that a file with this text gives."""
+    path = folder / "mine.toml"
+    path.write_text(text, encoding="utf-8")
+    return Recipe.read(path)
+
+
+def test_ten_lines_are_a_recipe_and_the_rest_has_defaults(tmp_path: Path) -> None:
+    """Proves that someone's own data needs only the names of its files and columns."""
+    recipe = read(tmp_path, MINIMAL)
+    assert recipe.interactions.user == "listener"
+    assert recipe.items is not None
+    assert recipe.items.multi_valued == ("tags",)
+    assert recipe.users is None
+    assert (recipe.encoder.name, recipe.ranker.name, recipe.index.spec) == ("transformer", "ntn_mlp", None)
+
+
+@pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
+def test_a_shipped_recipe_names_what_there_is(path: Path) -> None:
+    """Proves that each can be read, and that there are such an encoder and such a ranker."""
+    recipe = Recipe.read(path)
+    assert recipe.encoder.name in ENCODERS
+    assert recipe.ranker.name in BODIES
+
+
+def test_every_ranker_has_a_recipe() -> None:
+    """Proves that each can be tried without a line of one's own."""
+    assert {Recipe.read(path).ranker.name for path in SHIPPED} == set(BODIES)
+
+
+def test_an_empty_file_is_the_default_recipe(tmp_path: Path) -> None:
+    """Proves that every section and every key has a default."""
+    assert read(tmp_path, "") == Recipe()
+
+
+def test_a_recipe_becomes_plain_values(tmp_path: Path) -> None:
+    """Proves that what a run was told can be written down, section by section."""
+    plain = asdict(read(tmp_path, "[index]\nspec = 'IVF64,Flat'\nparameters = 'nprobe=8'"))
+    assert plain["index"] == {"recall": 0.99, "spec": "IVF64,Flat", "parameters": "nprobe=8"}
+    assert plain["split"] == {
+        "ranker": 0.1,
+        "test": 0.1,
+        "refit": True,
+        "column": None,
+        "test_file": None,
+        "folds": 5,
+    }
+
+
+def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
+    """Proves that `positive_value = 4` need not be written 4.0."""
+    recipe = read(tmp_path, "[interactions]\nvalue = 'rating'\npositive_value = 4")
+    assert recipe.interactions.positive_value == 4.0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[encodr]\nlayers = 2", r"\[encodr\]: no such section; sections are interactions, items, .*statistics"),
+        ("encoder = 3", r"\[encoder\]: must be a section"),
+        ("[split]\ntrain = 0.8", r"\[split\] train: no such key; keys are ranker, test, refit"),
+        ("[encoder]\nlayers = '2'", r"\[encoder\] layers: must be a whole number from 1 to 64, not '2'"),
+        ("[encoder]\nlayers = true", r"\[encoder\] layers: must be a whole number"),
+        ("[encoder]\nlayers = 2.0", r"\[encoder\] layers: must be a whole number"),
+        ("[encoder]\nlayers = 0", r"\[encoder\] layers: must be a whole number from 1 to 64, not 0"),
+        ("[ranker]\ndropout = 1.5", r"\[ranker\] dropout: must be a number from 0 to 0.95, not 1.5"),
+        ("[ranker]\ndropout = nan", r"\[ranker\] dropout: must be a number"),
+        ("[split]\nrefit = 1", r"\[split\] refit: must be true or false, not 1"),
+        ("[index]\nspec = ''", r"\[index\] spec: must be a text that is not empty"),
+        ("[items]\ntext = 'title'", r"\[items\] text: must be a list of different texts"),
+        ("[items]\ntext = ['title', 3]", r"\[items\] text: must be a list of different texts"),
+        ("[items]\ntext = ['title', 'title']", r"\[items\] text: must be a list of different texts"),
+        ("[users]\nsentence_model = 'model'", r"\[users\] sentence_model: needs sentences"),
+        ("[encoder]\ndimension = 64\nheads = 5", r"\[encoder\] heads: must divide dimension"),
+        (
+            "[index]\nparameters = 'nprobe=8'",
+            r"\[index\] parameters: needs spec; leave both out to have an index chosen",
+        ),
+        ("[index]\nrecall = 1.2", r"\[index\] recall: must be a number from 0.5 to 1, not 1.2"),
+        ("[interactions]\npositive_value = 4", r"\[interactions\] positive_value: needs value"),
+        ("[interactions]\npositive_events = ['buy']", r"\[interactions\] positive_events: needs event"),
+        ("[interactions", r"mine.toml: not TOML"),
+    ],
+)
+def test_a_bad_recipe_is_refused_by_file_section_and_key(tmp_path: Path, text: str, said: str) -> None:
+    """Proves that a mistake is named with what would be accepted, and does not become a default."""
+    with pytest.raises(RecipeError, match=f"mine.toml.*{said}" if "mine.toml" not in said else said):
+        read(tmp_path, text)
+
+
+def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    """Proves that a wrong path is a message and not a traceback."""
+    with pytest.raises(RecipeError, match=r"none.toml: cannot be read"):
+        Recipe.read(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("goals", "message"),
+    [
+        ("[goals.like]\nmost_power = 0.5", r"\[goals.like\] power: is 1, which is not from least_power to most_power"),
+        ("[goals.like]\npower = 0", r"\[goals\]: the power of all of them is 0"),
+    ],
+)
+def test_goals_that_no_bundle_can_have_are_refused(tmp_path: Path, goals: str, message: str) -> None:
+    """Proves it of powers that a recipe leaves to their defaults, too, before anything is trained."""
+    with pytest.raises(RecipeError, match=message):
+        served_goals(read(tmp_path, goals).goals)
+
+
+def test_a_goal_may_be_left_out_of_the_order_whatever_its_bounds(tmp_path: Path) -> None:
+    """Proves that a manifest takes what the recipe is let have: a power of 0 below the least of a call."""
+    goals = '[goals.like]\n[goals.value]\nkind = "value"\nleast_power = 0.5'
+    served = served_goals(read(tmp_path, goals).goals)
+    check_goals(served)
+    assert [(goal.power, goal.least_power) for goal in served] == [(1.0, 0.0), (0.0, 0.5)]
+
+
+def test_a_context_column_of_two_kinds_is_refused(tmp_path: Path) -> None:
+    """Proves that one name in a call means one thing."""
+    with pytest.raises(RecipeError, match=r"\[impressions\] numeric: hour cannot be categorical as well"):
+        read(tmp_path, '[impressions]\ncategorical = ["hour"]\nnumeric = ["hour"]')

@@ -1,0 +1,104 @@
+"""The losses of encoders that learn what comes next, and what they tell it from, on planted data."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from shortlist.inference.history import History
+from trainer.data import Dataset
+from trainer.errors import RecipeError
+from trainer.models.encoders import build_encoder
+from trainer.models.encoders.encoded import Encoded
+from trainer.progress import Reporter
+from trainer.recipe import Recipe
+from trainer.training.encoder.batches import EncoderBatch, EncoderBatches, Negatives
+from trainer.training.encoder.fit import fit_encoder
+from trainer.training.encoder.training import encoder_sizes
+
+CHAIN = 15
+
+
+def offered(encoded: Encoded) -> tuple[float, float]:
+    """Of who has walked four places of a chain, how many find the next among five of the 56 items that they do not
+    have, and what share of the five is of the chain; by chance a tenth and a fifth.
+    """
+    starts = [(first, place) for first in range(0, 60, CHAIN) for place in range(CHAIN)]
+    walks = np.array([[first + (place + step) % CHAIN for step in range(5)] for first, place in starts])
+    histories = [
+        History(rows=walk[:4].astype(np.int32), values=np.full(4, 5.0, np.float32), events=np.zeros(4, np.int64))
+        for walk in walks
+    ]
+    scores = encoded.user_vectors(histories, np.zeros((len(walks), 3), np.float32)) @ encoded.vectors.T
+    np.put_along_axis(scores, walks[:, :4], -np.inf, axis=1)
+    best = np.argsort(-scores, axis=1)[:, :5]
+    next_found = (best == walks[:, 4:]).any(axis=1).mean()
+    return float(next_found), float((best // CHAIN == walks[:, :1] // CHAIN).mean())
+
+
+@pytest.mark.parametrize("drawn", ["popularity", "uniform", "batch"])
+@pytest.mark.parametrize("loss", ["softmax", "bpr", "ccl", "bce"])
+def test_what_was_planted_is_learnt(
+    planted: Dataset, recipe: Recipe, reporter: Reporter, loss: str, drawn: str
+) -> None:
+    """Proves for each loss, and each way to draw negatives, that the order of the chains is found."""
+    chosen = replace(recipe.encoder, loss=loss, negatives_by=drawn, negatives=32, softmax_limit=0)
+    trained = fit_encoder(planted, len(planted.times), chosen, 0, reporter, None)
+    next_found, of_chain = offered(Encoded.of(trained.encoder, 16))
+    assert next_found > 0.3
+    assert of_chain > 0.7
+
+
+def batch_of(planted: Dataset, recipe: Recipe, reporter: Reporter, drawn: str, count: int) -> EncoderBatch:
+    """The first of an epoch, with so many negatives."""
+    chosen = replace(recipe.encoder, negatives_by=drawn, negatives=count, softmax_limit=0)
+    return next(EncoderBatches(planted, 1000, chosen, seed=0).epoch(reporter, ""))
+
+
+def test_uniform_negatives_are_all_as_likely(planted: Dataset, recipe: Recipe, reporter: Reporter) -> None:
+    """Proves the share of each item among the draws, and that log q is of it."""
+    against = batch_of(planted, recipe, reporter, "uniform", 100_000).against
+    assert isinstance(against, Negatives)
+    assert np.abs(np.bincount(against.rows.numpy(), minlength=60) / 100_000 - 1 / 60).max() < 0.002
+    np.testing.assert_allclose(against.log_q.numpy(), np.log(100_000 / 60), rtol=1e-5)
+
+
+@pytest.mark.parametrize("count", [10, 10_000])
+def test_negatives_of_the_batch_are_what_is_predicted_in_it(
+    planted: Dataset, recipe: Recipe, reporter: Reporter, count: int
+) -> None:
+    """Proves that they are some of the targets, or all of them where fewer than the recipe's number are there, and that
+    log q is of how popular each is.
+    """
+    batch = batch_of(planted, recipe, reporter, "batch", count)
+    assert isinstance(batch.against, Negatives)
+    rows = batch.against.rows.numpy()
+    assert len(rows) == min(count, len(batch.targets))
+    left = np.bincount(batch.targets.numpy(), minlength=60) - np.bincount(rows, minlength=60)
+    assert left.min() >= 0
+    counts = np.bincount(planted.item_rows[:1000], minlength=60) + 1
+    expected = np.log(counts[rows] / counts.sum() * len(rows))
+    np.testing.assert_allclose(batch.against.log_q.numpy(), expected, rtol=1e-4)
+
+
+def test_cosines_are_of_vectors_of_length_one(planted: Dataset, recipe: Recipe) -> None:
+    """Proves that what ccl has learnt by angle is also found by angle, for the index searches by inner product."""
+    encoder = build_encoder(replace(recipe.encoder, loss="ccl"), encoder_sizes(planted, 1000))
+    torch.testing.assert_close(encoder.item_vectors().norm(dim=-1), torch.ones(60))
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("loss = 'hinge'", r"\[encoder\] loss: must be one of softmax, bpr, ccl, bce, not 'hinge'"),
+        ("negatives_by = 3", r"\[encoder\] negatives_by: must be one of popularity, uniform, batch, not 3"),
+    ],
+)
+def test_a_name_that_is_no_loss_is_refused(tmp_path: Path, line: str, told: str) -> None:
+    """Proves that the message has what there is."""
+    path = tmp_path / "recipe.toml"
+    path.write_text(f"[encoder]\n{line}\n")
+    with pytest.raises(RecipeError, match=told):
+        Recipe.read(path)

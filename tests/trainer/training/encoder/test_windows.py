@@ -1,0 +1,78 @@
+"""Windows: what the encoder learns from, and what it may know there."""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+import pytest
+
+from trainer.data import Dataset
+from trainer.training.encoder.windows import WindowBatch, Windows, batch_by_length, collate, seen_before, windows_of
+
+Make = Callable[[Sequence[tuple[str, str, int, float]]], Dataset]
+# User a sees items 0 1 0 2 3, user b items 3 2; they take turns, which a history leaves no trace of.
+ROWS = [*(("a", f"i{item}", 2 * place, 5.0) for place, item in enumerate([0, 1, 0, 2, 3])), ("b", "i3", 1, 5.0)]
+ROWS.append(("b", "i2", 10, 5.0))
+
+
+def batched(windows: Windows, size: int) -> list[WindowBatch]:
+    """The windows as the training reads them."""
+    return [collate(windows.at(places)) for places in batch_by_length(windows, size, np.random.default_rng(0))]
+
+
+@pytest.mark.parametrize("length", [1, 3, 5, 13, 50])
+def test_each_event_but_a_users_first_is_predicted_once(planted: Dataset, length: int) -> None:
+    """Proves it for windows that divide a history and that do not, and for an end in the middle of histories."""
+    end = 1000
+    windows = windows_of(planted, end, length)
+    predicted = np.concatenate([planted.user_events[batch.targets] for batch in batched(windows, 16)])
+    assert np.sort(predicted).tolist() == np.flatnonzero(planted.position[:end] >= 1).tolist()
+    assert windows.lengths.max() <= length
+
+
+def test_each_prediction_looks_at_the_same_users_events_just_before(planted: Dataset) -> None:
+    """Proves that a place holds the event before its target, and that a window is one user's, without gaps."""
+    batches = batched(windows_of(planted, 1000, 5), 16)
+    for batch in batches:
+        users = planted.user_rows[planted.user_events[batch.inputs]]
+        assert (users[batch.mask > 0] == np.broadcast_to(users[:, -1:], users.shape)[batch.mask > 0]).all()
+        assert (batch.inputs[batch.predicted] + 1 == batch.targets).all()
+        assert (np.diff(batch.inputs, axis=1)[batch.mask[:, 1:] * batch.mask[:, :-1] > 0] == 1).all()
+
+
+def test_windows_of_like_length_share_a_batch() -> None:
+    """Proves that hardly a place is padding when lengths differ a lot, and that no window is lost or there twice."""
+    lengths, nothing = np.random.default_rng(1).integers(1, 129, size=500), np.zeros(500, dtype=np.int64)
+    windows = Windows(starts=nothing, lengths=lengths, known=nothing, befores=nothing)
+    batches = batch_by_length(windows, 16, np.random.default_rng(0))
+    assert np.sort(np.concatenate(batches)).tolist() == list(range(500))
+    places = sum(collate(windows.at(batch)).mask.size for batch in batches)
+    assert 1 - lengths.sum() / places < 0.1
+    assert [lengths[batch].max() for batch in batches] != sorted(lengths[batch].max() for batch in batches)
+
+
+def test_the_last_window_reaches_back(dataset_of: Make) -> None:
+    """Proves that the rest of a history keeps a whole window's context, and that it repeats no prediction."""
+    windows = windows_of(dataset_of(ROWS), 6, 3)
+    assert windows.starts.tolist() == [0, 1]
+    assert windows.lengths.tolist() == [3, 3]
+    assert windows.known.tolist() == [0, 2]
+    assert windows.befores.tolist() == [0, 0]
+
+
+def test_batches_are_padded_on_the_left(dataset_of: Make) -> None:
+    """Proves that the latest event is in the last column, and that padding is masked and predicts nothing."""
+    batch = collate(windows_of(dataset_of(ROWS), 7, 4))
+    assert batch.inputs.tolist() == [[0, 1, 2, 3], [0, 0, 0, 5]]
+    assert batch.mask.tolist() == [[1, 1, 1, 1], [0, 0, 0, 1]]
+    assert batch.predicted.tolist() == [[True] * 4, [False, False, False, True]]
+    assert batch.targets.tolist() == [1, 2, 3, 4, 6]
+
+
+def test_the_seen_is_all_that_came_before_the_prediction(dataset_of: Make) -> None:
+    """Proves it by hand: what precedes the window counts, and the target does not until it has happened."""
+    data = dataset_of(ROWS)
+    whole = collate(windows_of(data, 7, 4))
+    expected = [[0], [0, 1], [0, 1], [0, 1, 2], [3]]
+    assert [np.flatnonzero(line).tolist() for line in seen_before(data, whole)] == expected
+    last = collate(windows_of(data, 6, 3).at(np.array([1])))
+    assert [np.flatnonzero(line).tolist() for line in seen_before(data, last)] == [[0, 1, 2]]

@@ -1,0 +1,182 @@
+"""Which epoch is kept, in either stage, where it is known beforehand which is the best."""
+
+import copy
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from trainer.data import Dataset
+from trainer.data.split import Split
+from trainer.models.encoders.encoded import Encoded
+from trainer.models.pipeline import TrainedPipeline
+from trainer.progress import Reporter
+from trainer.protocols import Task
+from trainer.protocols.next_like import next_like_task
+from trainer.recipe import Recipe
+from trainer.training.encoder.fit import fit_encoder
+from trainer.training.encoder.training import Validation
+from trainer.training.ranker.training import RankerFit, RankerTraining, TrainedRanker
+from trainer.training.two_stage import fit_retrieval, ranker_training
+
+Weights = dict[str, Tensor]
+FIGURES = (0.1, 0.4, 0.3, 0.2, 0.3, 0.9)
+"""Of each epoch: the second is the best until the sixth, before which patience has an end."""
+BEST = 2
+
+
+class Measured:
+    """The weights that each epoch was measured with."""
+
+    def __init__(self) -> None:
+        self.weights: list[Weights] = []
+        self._figures: Iterator[float] = iter(FIGURES)
+
+    def of(self, *modules: nn.Module) -> float:
+        """The planned figure of the modules as they are now."""
+        self.weights.append(weights_of(*modules))
+        return next(self._figures)
+
+
+def weights_of(*modules: nn.Module) -> Weights:
+    """A copy of them."""
+    states = [module.state_dict() for module in modules]
+    return {f"{place}.{name}": copy.deepcopy(one) for place, state in enumerate(states) for name, one in state.items()}
+
+
+def same(one: Weights, other: Weights) -> bool:
+    """Equal to the bit."""
+    assert one.keys() == other.keys()
+    return all(torch.equal(value, other[name]) for name, value in one.items())
+
+
+@pytest.fixture
+def encoders(monkeypatch: pytest.MonkeyPatch) -> Measured:
+    """Encoders are measured as planned."""
+    measured = Measured()
+
+    def figures(validation: Validation, encoded: Encoded) -> dict[str, float]:
+        return {validation.chosen_by: measured.of(encoded.encoder)}
+
+    monkeypatch.setattr(Validation, "figures", figures)
+    return measured
+
+
+@pytest.fixture
+def task(planted: Dataset, split: Split) -> Task:
+    """Next like, which trains anew on all that is known."""
+    return replace(next_like_task(planted, split), refit=True)
+
+
+@pytest.mark.parametrize("name", ["two_tower", "autoencoder", "ials"])
+def test_the_encoder_is_that_of_the_best_epoch(
+    name: str, encoders: Measured, task: Task, recipe: Recipe, reporter: Reporter
+) -> None:
+    """Proves, of each way of learning in epochs, that the weights are those of the second, and that training ended
+    when two more were no better."""
+    named = replace(recipe.encoder, name=name, epochs=6, patience=2)
+    trained = fit_encoder(task.dataset, task.learn_end, named, 0, reporter, Validation.of(task))
+    assert [line["ndcg@10"] for line in trained.curve] == list(FIGURES[:4])
+    assert trained.epochs == BEST
+    assert [same(weights_of(trained.encoder), one) for one in encoders.weights] == [False, True, False, False]
+    assert not trained.encoder.training
+
+
+@pytest.mark.parametrize(("patience", "tried"), [(1, 3), (3, 5), (4, 6)])
+def test_patience_is_how_many_epochs_may_be_no_better(
+    patience: int, tried: int, encoders: Measured, task: Task, recipe: Recipe, reporter: Reporter
+) -> None:
+    """Proves the recipe's key: enough of it reaches an epoch that is the best after all."""
+    named = replace(recipe.encoder, name="two_tower", epochs=6, patience=patience)
+    trained = fit_encoder(task.dataset, task.learn_end, named, 0, reporter, Validation.of(task))
+    assert len(trained.curve) == len(encoders.weights) == tried
+    assert trained.epochs == (6 if tried == 6 else BEST)
+    assert same(weights_of(trained.encoder), encoders.weights[trained.epochs - 1])
+
+
+@pytest.mark.usefixtures("encoders")
+def test_the_final_training_is_of_all_that_is_known(task: Task, recipe: Recipe, reporter: Reporter) -> None:
+    """Proves that it learns from everything before the test for as many epochs as were best, and that no other end and
+    no other number gives these weights; what is told is how they were chosen."""
+    named = replace(recipe, encoder=replace(recipe.encoder, name="two_tower", epochs=6))
+    found = fit_retrieval(task, named, 0, reporter)
+    assert [line["ndcg@10"] for line in found.curve] == list(FIGURES[:4])
+
+    def is_of(end: int, epochs: int) -> bool:
+        anew = fit_encoder(task.dataset, end, named.encoder, 0, reporter, None, epochs)
+        return same(weights_of(found.encoder), weights_of(anew.encoder))
+
+    assert task.learn_end < task.known_end
+    assert is_of(task.known_end, BEST)
+    assert not is_of(task.learn_end, BEST)
+    assert not is_of(task.known_end, BEST + 1)
+
+
+@pytest.fixture
+def rankers(monkeypatch: pytest.MonkeyPatch) -> Measured:
+    """Rankers are measured as planned, their own numbers of items and users among the weights."""
+    measured = Measured()
+
+    def figures(fit: RankerFit, _: NDArray[np.int64]) -> dict[str, float]:
+        trained = fit.trained()
+        return {"ndcg@10": measured.of(trained.ranker, trained.columns)}
+
+    monkeypatch.setattr(RankerFit, "figures", figures)
+    return measured
+
+
+@pytest.fixture
+def training(
+    fitted: TrainedPipeline, planted: Dataset, split: Split, recipe: Recipe, reporter: Reporter
+) -> RankerTraining:
+    """Of a ranker with numbers of its own, that may learn for six epochs."""
+    short = replace(recipe.ranker, epochs=6, examples=100, candidates=5, history=1, embedding=3)
+    return ranker_training(fitted.encoded, planted, split, replace(recipe, ranker=short), 0, reporter)
+
+
+def learnt(trained: TrainedRanker) -> Weights:
+    """The weights, but for the scale of the columns, which calibration sets."""
+    weights = weights_of(trained.ranker, trained.columns)
+    return {name: one for name, one in weights.items() if name not in {"0.scale_G", "0.shift_G"}}
+
+
+def test_the_ranker_is_that_of_the_best_epoch(training: RankerTraining, rankers: Measured, reporter: Reporter) -> None:
+    """Proves, where examples are given to decide, that the weights are those of the second epoch and that the run ended
+    when two more were no better."""
+    late = training.late
+    given = RankerTraining(
+        training.examples,
+        training.items,
+        training.users,
+        training.sizes,
+        training.goals,
+        training.recipe,
+        0,
+        deciding=late,
+    )
+    found = learnt(given.run(reporter))
+    assert len(given.curve) == len(rankers.weights) == 4
+    measured = [{name: weights[name] for name in found} for weights in rankers.weights]
+    assert [same(found, one) for one in measured] == [False, True, False, False]
+
+
+@pytest.mark.usefixtures("rankers")
+def test_the_ranker_learns_anew_for_as_many_epochs_from_all(training: RankerTraining, reporter: Reporter) -> None:
+    """Proves, where the latest examples decide, that they are then learnt from as well, for as many epochs as were
+    best, and that no other number gives these weights."""
+    found = learnt(training.run(reporter))
+
+    def is_of(places: NDArray[np.int64], epochs: int) -> bool:
+        fit = RankerFit(training, places)
+        for _ in range(epochs):
+            fit.epoch(reporter, "")
+        return same(found, learnt(fit.trained()))
+
+    everything = np.concatenate([training.early, training.late])
+    assert is_of(everything, BEST)
+    assert not is_of(training.early, BEST)
+    assert not is_of(everything, BEST + 1)

@@ -1,0 +1,162 @@
+"""The attribution of what both stages reach on the test."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.bundle.tables import ItemTables
+from trainer.analysis.chain import Chain, chain
+from trainer.analysis.importance import importance
+from trainer.analysis.objectives import GoalFigures, figures_of_goals
+from trainer.data import Dataset
+from trainer.data.split import evenly
+from trainer.evaluation.metrics import Rankings
+from trainer.models.pipeline import TrainedPipeline
+from trainer.models.rankers.calibration import Calibration
+from trainer.models.rankers.objectives import goals_of
+from trainer.models.rankers.own import OwnColumns
+from trainer.progress import Reporter
+from trainer.protocols import Task
+from trainer.training.ranker.examples import RankerExamples
+from trainer.training.ranker.impressions import Shown
+from trainer.training.ranker.retrieved_examples import RetrievedExamples
+from trainer.training.ranker.training import TrainedRanker
+
+_MOST_EVENTS = 2000
+# How many candidates are looked at of a sample in all.
+_CANDIDATES = 400_000
+Examples = tuple[RankerExamples, RankerExamples]
+"""Those that the goals are judged on, and those that the order is."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class RankerAttribution:
+    """Each goal that is an event, and what of the metric ``importance_of`` a ranker loses without a group of features,
+    ``importance``.
+    """
+
+    goals: dict[str, GoalFigures]
+    importance: dict[str, float]
+    importance_of: str
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {
+            "goals": {name: figures.plain() for name, figures in self.goals.items()},
+            "importance": self.importance,
+            "importance_of": self.importance_of,
+        }
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Attribution(RankerAttribution):
+    """The same behind the ``chain`` from the catalogue to the order."""
+
+    chain: Chain
+
+    def plain(self) -> dict[str, Any]:
+        """As JSON has it."""
+        return {**self.chain.plain(), **super().plain()}
+
+
+def attribute(
+    model: TrainedPipeline,
+    calibrations: Mapping[str, Calibration],
+    task: Task,
+    retrieved: Rankings,
+    ranked: Rankings,
+    reporter: Reporter,
+) -> Attribution:
+    """Of a model that was just trained, and its answers to the test as the chain takes them.
+
+    The goals and the importance are of an even sample of at most two thousand events of the test: of the goals among
+    all of them, of the importance among those that are to be found.
+    """
+    items = _without_own(model.items, model.own.width)
+    added = chain(model, task, retrieved, ranked, reporter)
+    examples = (_of_retrieved if task.dataset.impressions is None else _of_shown)(model, items, task)
+    length = model.recipe.ranker.history
+    found = attribute_ranker(_trained(model), *examples, items, length, calibrations, reporter)
+    return Attribution(chain=added, **vars(found))
+
+
+def attribute_ranker(
+    trained: TrainedRanker,
+    of_goals: RankerExamples,
+    of_order: RankerExamples,
+    items: ItemTables,
+    length: int,
+    calibrations: Mapping[str, Calibration],
+    reporter: Reporter,
+) -> RankerAttribution:
+    """Of the examples that the goals are judged on, and those that the order is.
+
+    ``items`` are without the ranker's own columns; ``length`` is that of its histories.
+    """
+    if not len(of_goals.targets):
+        return RankerAttribution(goals={}, importance={}, importance_of=of_order.chosen_by)
+
+    def columns(asked: NDArray[np.int64]) -> NDArray[np.float32]:
+        return trained.predict(of_goals.inputs, asked, items, length)
+
+    outcomes = of_goals.outcomes(columns, np.arange(len(of_goals.targets)), trained.ranker.sizes.goals)
+    return RankerAttribution(
+        goals=figures_of_goals(outcomes, calibrations),
+        importance=importance(of_order, trained, items, length, reporter),
+        importance_of=of_order.chosen_by,
+    )
+
+
+def _of_retrieved(model: TrainedPipeline, items: ItemTables, task: Task) -> Examples:
+    data = task.dataset
+    after = np.arange(task.known_end, len(data.times))
+    of_goals = _examples(model, items, data, after[data.position[after] >= 1])
+    wanted = [data.user_events[slice(*span)] for span in task.test.targets]
+    of_order = _examples(model, items, data, np.sort(np.concatenate(wanted)))
+    of_order = replace(of_order, likes=np.ones_like(of_order.likes))
+    return of_goals, of_order
+
+
+def _of_shown(model: TrainedPipeline, items: ItemTables, task: Task) -> Examples:
+    """A sample of what was shown in the time of the test."""
+    shown = Shown(dataset=task.dataset, recipe=model.recipe, encoded=model.encoded)
+    rows = np.arange(shown.impressions.until(task.dataset.time_of(task.known_end)), len(shown.impressions))
+    rows = evenly(rows, _MOST_EVENTS)
+    examples = shown.later(rows, items, model.context)
+    return examples, examples
+
+
+def described_attributions(runs: Sequence[RankerAttribution]) -> dict[str, Any]:
+    """Of several seeds the mean of each number, and all of each run; None where a run has nothing to compare with."""
+    plain = [run.plain() for run in runs]
+    return {"mean": _mean(plain), "runs": plain}
+
+
+def _mean(values: Sequence[Any]) -> Any:  # noqa: ANN401 - a number, a text or what has names for them
+    first = values[0]
+    if isinstance(first, dict):
+        parts = {name: [value.get(name) for value in values] for name in first}
+        return {name: _mean(part) for name, part in parts.items() if not isinstance(part[0], list)}
+    if any(value is None for value in values):
+        return None
+    return first if isinstance(first, str) else float(np.mean(values))
+
+
+def _examples(
+    model: TrainedPipeline, items: ItemTables, dataset: Dataset, events: NDArray[np.int64]
+) -> RetrievedExamples:
+    candidates = model.recipe.ranker.candidates
+    sample = evenly(events, min(_MOST_EVENTS, max(1, _CANDIDATES // candidates)))
+    goals = goals_of(model.recipe, dataset)
+    return RetrievedExamples.of(dataset, model.encoded, items, sample, candidates, goals)
+
+
+def _trained(model: TrainedPipeline) -> TrainedRanker:
+    return TrainedRanker(ranker=model.ranker, columns=OwnColumns.of(model.own))
+
+
+def _without_own(items: ItemTables, width: int) -> ItemTables:
+    return replace(items, features=items.features[:, : items.features.shape[1] - width])

@@ -1,0 +1,26 @@
+"""What comes of a protocol whose answers are predictions."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from trainer.analysis import RankerAttribution
+from trainer.analysis.tables import Spread, mean_and_spread
+from trainer.evaluation.metrics import Figures
+from trainer.training.log import TrainingLog
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Predicted:
+    """The figures of each seed, of ``tested`` predictions and judged by ``chosen_by``, and of rankers how they were
+    trained and what the figures rest on."""
+
+    runs: list[Figures]
+    chosen_by: str
+    tested: int
+    logs: Mapping[str, TrainingLog] = field(default_factory=dict)
+    attributions: Sequence[RankerAttribution] = ()
+
+    @property
+    def figures(self) -> Spread:
+        """Mean and standard deviation over the runs."""
+        return mean_and_spread(self.runs)

@@ -1,0 +1,55 @@
+"""The answers of models to a task's test, and their figures."""
+
+from collections.abc import Sequence
+
+from trainer.analysis.attribution import Attribution, attribute
+from trainer.analysis.chain import DEPTH as RETRIEVED
+from trainer.baselines.linear import baselines_for
+from trainer.evaluation.metrics import Figures, Lists, Rankings, depth_of, figures
+from trainer.evaluation.rankings import Scorer, rankings
+from trainer.models.pipeline import TrainedPipeline
+from trainer.progress import Reporter
+from trainer.protocols import Task
+from trainer.training.log import TrainingLog
+
+# As far down as a report looks.
+_DEPTH = 200
+
+
+def evaluate_two_stage(model: TrainedPipeline, task: Task) -> Figures:
+    """The test's figures of both stages."""
+    return figures_of(two_stage_lists(model, task), task.metrics)
+
+
+def two_stage_lists(model: TrainedPipeline, task: Task) -> Lists:
+    """The answers to the test of stage one alone, and of both together."""
+    return {
+        "retrieval": lists_of_test(model.encoded.scores, task),
+        "two_stage": lists_of_test(model.scores, task),
+    }
+
+
+def measure_two_stage(
+    model: TrainedPipeline, log: TrainingLog, task: Task, reporter: Reporter
+) -> tuple[Lists, Attribution]:
+    """Those lists, and what each stage has to do with them; of a model that was just trained."""
+    retrieved = rankings(model.encoded.scores, task.test, RETRIEVED, task.known_end)
+    ranked = lists_of_test(model.scores, task)
+    lists = {"retrieval": retrieved.first(ranked.hits.shape[1]), "two_stage": ranked}
+    return lists, attribute(model, log.calibrations, task, retrieved, ranked, reporter)
+
+
+def baseline_lists(task: Task) -> Lists:
+    """The baselines' answers to the test; they learn from all that is known before it."""
+    chosen = baselines_for(task.dataset)
+    return {name: lists_of_test(fit(task.dataset, task.known_end), task) for name, fit in chosen.items()}
+
+
+def lists_of_test(scorer: Scorer, task: Task) -> Rankings:
+    """The answers to the test of whatever scores items."""
+    return rankings(scorer, task.test, max(_DEPTH, depth_of(task.metrics)), task.known_end)
+
+
+def figures_of(lists: Lists, metrics: Sequence[str]) -> Figures:
+    """The metrics of each model's lists."""
+    return {name: figures(one, metrics) for name, one in lists.items()}

@@ -1,0 +1,1 @@
+"""Models that the encoders and rankers are measured beside."""

@@ -1,0 +1,1 @@
+"""What each command of the trainer does, a file each."""

@@ -1,0 +1,69 @@
+"""The index of a bundle, built and measured by another process.
+
+PyTorch and FAISS bring an OpenMP each, and crash when both work in one process.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from shortlist.bundle.bundle import INDEX
+from shortlist.bundle.manifest import IndexInfo
+from trainer.data import Dataset
+from trainer.data.history_slices import histories_before
+from trainer.errors import TrainerError
+from trainer.models.pipeline import TrainedPipeline
+
+# Half of them choose the parameters of the index, the other half measure it.
+_USERS = 1000
+
+
+def build_index(model: TrainedPipeline, dataset: Dataset, directory: Path) -> IndexInfo:
+    """Chooses the index of a bundle directory that holds the item vectors, writes it, and says what was measured.
+
+    Raises:
+        TrainerError: FAISS refuses the recipe's specification.
+    """
+    recipe = model.recipe.index
+    with tempfile.TemporaryDirectory() as scratch:
+        queries, task = Path(scratch) / "queries.npy", Path(scratch) / "task.json"
+        np.save(queries, user_vectors(model, dataset))
+        task.write_text(
+            json.dumps(
+                {
+                    "vectors": str(directory / "item_vectors.npy"),
+                    "queries": str(queries),
+                    "index": str(directory / INDEX),
+                    "count": model.recipe.ranker.candidates,
+                    "recall": recipe.recall,
+                    "spec": recipe.spec,
+                    "parameters": recipe.parameters,
+                }
+            )
+        )
+        command = [sys.executable, "-m", "trainer.export.index.process", str(task)]
+        # It says on stderr what it tries, which may take a while.
+        done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
+    if done.returncode:
+        raise TrainerError(f"choosing the index ended with code {done.returncode} (-9: out of memory), see above")
+    said = json.loads(done.stdout)
+    if "refused" in said:
+        raise TrainerError(
+            f"[index] spec {recipe.spec!r}, parameters {recipe.parameters!r}: cannot be built for "
+            f"{len(model.encoded.vectors)} items of {model.encoded.vectors.shape[1]} dimensions. "
+            f"Leave both out to have an index chosen. FAISS says: {said['refused']}"
+        )
+    return IndexInfo.from_json(said)
+
+
+def user_vectors(model: TrainedPipeline, dataset: Dataset) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
+    """Vectors of different real users, ``[users, dimension]``: the latest to act, as they were before they did."""
+    # Of different users, or those who choose the parameters would be those who measure them.
+    ends = dataset.user_offsets[1:][np.diff(dataset.user_offsets) > 1]
+    events = np.sort(dataset.user_events[ends - 1])[-_USERS:]
+    features = dataset.known_user_features[dataset.user_rows[events]]
+    return model.encoded.user_vectors(histories_before(dataset, events), features)

@@ -1,0 +1,54 @@
+"""Chooses, builds and measures a bundle's index, in a process without PyTorch.
+
+``python -m trainer.export.index.process TASK.json`` writes the index and prints, as JSON, what the manifest says of it,
+or ``{"refused": …}`` with what FAISS says when it refuses. The task has ``vectors`` and ``queries`` (.npy files),
+``index`` (the file to write), ``count`` (how many neighbours serving asks for), ``recall`` (the target), and ``spec``
+and ``parameters``: null to choose.
+"""
+
+import dataclasses
+import json
+import re
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from shortlist.bundle.manifest import IndexInfo
+from trainer.export.index.choice import choose, finalists
+from trainer.export.index.families import Family, families, not_tried
+
+
+def run(task: Mapping[str, Any]) -> IndexInfo:
+    """See the module."""
+    items = np.load(task["vectors"], mmap_mode="r", allow_pickle=False)
+    users = np.load(task["queries"], allow_pickle=False)
+    count, target, path = min(task["count"], len(items)), task["recall"], Path(task["index"])
+    if task["spec"] is None:
+        tried = families(len(items), items.shape[1], count)
+        tried, slower = finalists(items, users, count, target, tried, path.parent)
+        info = choose(items, users, count, target, tried, path)
+        return replace(info, not_tried={**not_tried(len(items)), **slower})
+    fixed = Family.of(task["spec"], count)
+    if task["parameters"] is not None:
+        fixed = replace(fixed, ladders=((task["parameters"],),))
+    return choose(items, users, count, target, [fixed], path)
+
+
+def main(task: str) -> None:
+    """See the module."""
+    try:
+        info = run(json.loads(Path(task).read_text()))
+    except RuntimeError as error:
+        # "Error in <function> at <file>:<line>: what is wrong".
+        refused = re.sub(r"\AError in .*? at \S+:\d+: ", "", str(error), flags=re.DOTALL)
+        print(json.dumps({"refused": refused.strip()}))
+        return
+    print(json.dumps(dataclasses.asdict(info)))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1])

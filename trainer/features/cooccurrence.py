@@ -1,0 +1,53 @@
+"""What follows an item in the histories, and is liked then."""
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from shortlist.bundle.pairs import ItemPairs
+from trainer.data import Dataset
+from trainer.data.arrays import chunks
+from trainer.features.strongest import strongest
+from trainer.recipe import Statistics
+
+_PRIOR_FOLLOWERS = 10.0
+
+
+def follower_pairs(dataset: Dataset, end: int, recipe: Statistics) -> ItemPairs:
+    """For each item the ``neighbours`` that follow it most, with P(next within the window) and P(next and liked)."""
+    follows = _as_probability(follow_counts(dataset, end, recipe, liked_only=False))
+    liked = _as_probability(follow_counts(dataset, end, recipe, liked_only=True))
+    offsets, pairs = strongest(follows, recipe.neighbours)
+    earlier, later = follows.row[pairs], follows.col[pairs]
+    weights = np.stack([follows.data[pairs], _values_at(liked, earlier, later)], axis=1)
+    return ItemPairs(offsets=offsets, rows=later.astype(np.int32), weights=weights.astype(np.float32))
+
+
+def follow_counts(dataset: Dataset, end: int, recipe: Statistics, *, liked_only: bool) -> sparse.coo_array:
+    """How often an item comes after another within the window, less for each step in between, ``[items, items]``."""
+    start = max(0, end - recipe.events)
+    parts = [dataset.user_events[chunk] for chunk in chunks(len(dataset.user_events))]
+    events = np.concatenate([part[(part >= start) & (part < end)] for part in parts])
+    users, items = dataset.user_rows[events], dataset.item_rows[events]
+    size = len(dataset.item_ids)
+    total = sparse.csr_array((size, size), dtype=np.float64)
+    for step in range(1, min(recipe.window, len(events) - 1) + 1):
+        pairs = users[:-step] == users[step:]
+        if liked_only:
+            pairs &= dataset.likes[events[step:]]
+        weight = np.full(int(pairs.sum()), recipe.decay ** (step - 1))
+        total = total + sparse.coo_array((weight, (items[:-step][pairs], items[step:][pairs])), (size, size)).tocsr()
+    return total.tocoo()
+
+
+def _as_probability(counts: sparse.coo_array) -> sparse.coo_array:
+    total = np.asarray(counts.sum(axis=1)).ravel()
+    return sparse.coo_array(
+        (counts.data / (total[counts.row] + _PRIOR_FOLLOWERS), (counts.row, counts.col)), counts.shape
+    )
+
+
+def _values_at(matrix: sparse.coo_array, rows: NDArray[np.int32], columns: NDArray[np.int32]) -> NDArray[np.float64]:
+    if not len(rows):  # which scipy answers with a sparse array, and not with values
+        return np.zeros(0)
+    return np.asarray(matrix.tocsr()[rows, columns]).ravel()

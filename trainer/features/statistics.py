@@ -1,0 +1,105 @@
+"""What is counted rather than learnt, as of a moment: nothing here looks at an event at or after ``end``."""
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from shortlist.bundle.tables import ItemTables
+from shortlist.bundle.transitions import TransitionTable
+from trainer.data import Dataset
+from trainer.data.arrays import chunks
+from trainer.features.click_rates import Rates
+from trainer.features.cooccurrence import follower_pairs
+from trainer.features.slim import similar_pairs
+from trainer.recipe import Statistics
+
+STATISTICS = ("count", "likes", "mean_value", "age", "unseen")
+_PRIOR_EVENTS = 5.0
+
+
+def item_tables(
+    dataset: Dataset,
+    end: int,
+    recipe: Statistics,
+    vectors: NDArray[np.float32],
+    inputs: NDArray[np.float32] | None = None,
+    rates: Rates | None = None,
+) -> ItemTables:
+    """The item tables of a bundle whose data ends before event ``end``; without ``inputs`` they are the vectors."""
+    counted = [item_statistics(dataset, end), *([] if rates is None else [rates.items])]
+    known = dataset.known_values(end)
+    return ItemTables(
+        ids=dataset.item_ids,
+        vectors=vectors,
+        inputs=vectors if inputs is None else inputs,
+        features=np.hstack([*counted, dataset.item_features.matrix]),
+        popular=popularity_order(dataset, end),
+        transitions=transition_table(dataset, end, recipe),
+        value_mean=float(known.mean()) if len(known) else 0.0,
+        value_std=max(float(known.std()), 1e-3) if len(known) else 1.0,
+    )
+
+
+def item_statistics(dataset: Dataset, end: int) -> NDArray[np.float32]:
+    """One standardised column for each of ``STATISTICS``, ``[items, 5]``.
+
+    The mean value is drawn to the mean of all by a few events' worth; the age is the time since the first event.
+    """
+    rows, items = dataset.item_rows[:end], len(dataset.item_ids)
+    count = np.bincount(rows, minlength=items)
+    likes = _sums(rows, dataset.likes[:end], items)
+    first = np.full(items, dataset.times[end - 1])
+    np.minimum.at(first, rows, dataset.times[:end])
+    age = np.log1p(np.maximum(dataset.times[end - 1] - first, 0))
+    columns = [np.log1p(count), np.log1p(likes), _mean_value(dataset, end, count), age]
+    standardised = [(column - column.mean()) / (column.std() + 1e-6) for column in columns]
+    return np.stack([*standardised, count == 0], axis=1).astype(np.float32)
+
+
+def popularity_order(dataset: Dataset, end: int) -> NDArray[np.int32]:
+    """Item rows by number of likes, then of events, ``[items]``."""
+    rows, items = dataset.item_rows[:end], len(dataset.item_ids)
+    count = np.bincount(rows, minlength=items)
+    likes = _sums(rows, dataset.likes[:end], items)
+    return np.lexsort((np.arange(items), -count, -likes)).astype(np.int32)
+
+
+# Each seed asks for the same two, of the ranker's slice and of its end, and so do the trees.
+@lru_cache(maxsize=2)
+def transition_table(dataset: Dataset, end: int, recipe: Statistics) -> TransitionTable:
+    """What follows each item and what it foretells, counted over the latest events."""
+    start = max(0, end - recipe.events)
+    had, liked = (interaction_matrix(dataset, end, start, liked_only=liked_only) for liked_only in (False, True))
+    return TransitionTable(
+        followers=follower_pairs(dataset, end, recipe), similar=similar_pairs(had, liked, recipe.neighbours)
+    )
+
+
+def interaction_matrix(dataset: Dataset, end: int, start: int = 0, *, liked_only: bool = False) -> sparse.csr_array:
+    """Who did anything with what in the events from ``start`` to ``end``, or liked it, ``[users, items]`` of ones."""
+    shape = (len(dataset.user_ids), len(dataset.item_ids))
+    ones = (dataset.likes[start:end] if liked_only else np.ones(end - start)).astype(np.float64)
+    matrix = sparse.coo_array((ones, (dataset.user_rows[start:end], dataset.item_rows[start:end])), shape).tocsr()
+    matrix.eliminate_zeros()
+    matrix.data[:] = 1.0
+    return matrix
+
+
+def _mean_value(dataset: Dataset, end: int, count: NDArray[np.int64]) -> NDArray[np.float64]:
+    values = dataset.values[:end]
+    if not len(dataset.known_values(end)):
+        return np.zeros(len(count))
+    mean = values.mean()
+    total = _sums(dataset.item_rows[:end], values, len(count))
+    return np.asarray((total + _PRIOR_EVENTS * mean) / (count + _PRIOR_EVENTS))
+
+
+def _sums(rows: NDArray[np.int64], weights: NDArray[Any], items: int) -> NDArray[np.float64]:
+    """The sum of each item's weights, ``[items]``."""
+    total = np.zeros(items)
+    for chunk in chunks(len(rows)):
+        total += np.bincount(rows[chunk], weights=weights[chunk], minlength=items)
+    return total

@@ -1,0 +1,68 @@
+"""An autoencoder of histories with a multinomial likelihood (Mult-VAE: Liang et al., 2018, arXiv:1802.05814)."""
+
+import torch
+from scipy import sparse
+from torch import Tensor, nn
+
+from trainer.models.encoders.base import EncoderSizes
+from trainer.models.encoders.history import HistoryEncoder, Representation, product
+from trainer.recipe import Encoder as EncoderRecipe
+
+_HIDDEN_FACTOR = 3
+
+
+class AutoencoderEncoder(HistoryEncoder):
+    """The encoder's first layer has a row for each item, which is what a history is read as; the decoder's last layer
+    is what is searched. Without a weight on the divergence it is the denoising Mult-DAE.
+    """
+
+    tuned = ("dimension", "dropout", "kl_weight", "learning_rate", "weight_decay", "batch_size")
+
+    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
+        super().__init__(recipe, sizes)
+        self._recipe = recipe
+        hidden, width = _HIDDEN_FACTOR * recipe.dimension, recipe.dimension - 1
+        self.read_NI = nn.Parameter(torch.empty(sizes.items, hidden))
+        self.written_ND = nn.Parameter(torch.zeros(sizes.items, width + 1))
+        self.bias = nn.Parameter(torch.zeros(hidden))
+        self.mean, self.log_variance = nn.Linear(hidden, width), nn.Linear(hidden, width)
+        self.dropout = nn.Dropout(recipe.dropout)
+        nn.init.xavier_normal_(self.read_NI)
+        nn.init.xavier_normal_(self.written_ND[:, :width])
+        nn.init.normal_(self.log_variance.weight, std=0.001)
+
+    def item_vectors(self, rows: Tensor | None = None) -> Tensor:
+        """The decoder's weights, and its bias as the last component."""
+        vectors_ND = self.written_ND.detach()
+        return vectors_ND if rows is None else vectors_ND[rows]
+
+    def item_inputs(self) -> Tensor:
+        """See :class:`Encoder`."""
+        return self.read_NI.detach()
+
+    def represent(self, histories_BN: sparse.csr_array) -> Representation:
+        """See :class:`HistoryEncoder`. Interactions are dropped, then the mean is drawn around."""
+        kept = histories_BN.copy()
+        kept.data = self.dropout(torch.from_numpy(kept.data)).numpy()
+        root_B1 = torch.from_numpy(histories_BN.sum(axis=1)).float().clamp(min=1.0).sqrt()[:, None]
+        hidden_BI = torch.tanh(product(kept, self.read_NI) / root_B1 + self.bias)
+        mean_BD, log_variance_BD = self.mean(hidden_BI), self.log_variance(hidden_BI)
+        if self._recipe.kl_weight == 0:
+            return Representation(users=_with_one(mean_BD), items=self.written_ND, penalty=mean_BD.new_zeros(()))
+        drawn_BD = mean_BD + torch.exp(0.5 * log_variance_BD) * torch.randn_like(mean_BD)
+        divergence_B = 0.5 * (mean_BD.square() + log_variance_BD.exp() - 1.0 - log_variance_BD).sum(dim=-1)
+        penalty = self._recipe.kl_weight * divergence_B.sum() / float(histories_BN.sum())
+        return Representation(users=_with_one(drawn_BD), items=self.written_ND, penalty=penalty)
+
+    def of_history(
+        self, history_vectors: Tensor, history_values: Tensor, history_events: Tensor, history_mask: Tensor
+    ) -> Tensor:
+        """See :class:`Encoder`."""
+        root_B1 = history_mask.sum(dim=1, keepdim=True).clamp(min=1.0).sqrt()
+        hidden_BI = torch.tanh((history_vectors * history_mask[..., None]).sum(dim=1) / root_B1 + self.bias)
+        return _with_one(self.mean(hidden_BI))
+
+
+def _with_one(vectors_BD: Tensor) -> Tensor:
+    """A component more that is 1: what the items' biases are multiplied with."""
+    return torch.cat([vectors_BD, torch.ones_like(vectors_BD[:, :1])], dim=-1)

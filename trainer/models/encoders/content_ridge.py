@@ -1,0 +1,60 @@
+"""Items that nothing was learnt from, placed by their content among those that something was.
+
+Ridge regression (Hoerl and Kennard, 1970) of the vectors that interactions gave on the features. Those vectors are of
+the smoothest directions of the graph of users and items, as in GF-CF, but each direction counts by its singular value.
+Scores are linear in the vectors: it is the ridge regression of each user's filtered history on the features.
+"""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+
+from trainer.features.svd import right_singular_vectors
+from trainer.models.encoders.base import EncoderSizes
+from trainer.models.encoders.gfcf import GfcfEncoder
+from trainer.models.encoders.history import normalised
+from trainer.recipe import Encoder as EncoderRecipe
+
+
+class ContentRidgeEncoder(GfcfEncoder):
+    """A filter of histories for the items that were learnt from, and what content says of it for the others."""
+
+    tuned = ("dimension", "regularisation")
+
+    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
+        super().__init__(recipe, sizes)
+        self._regularisation = recipe.regularisation
+        lengths = np.linalg.norm(sizes.item_features, axis=1, keepdims=True)
+        self._content_NF = sizes.item_features / np.where(lengths > 0, lengths, 1.0)
+
+    def solve(self, histories_UN: sparse.csr_array, random: np.random.Generator) -> float:
+        """Finds the directions, and those of the items without an interaction by their content; returns the share of
+        the squares of the others' vectors that content leaves unexplained.
+
+        An item without an interaction counts in a history like one of the mean degree.
+        """
+        edges_UN, root_degree_N1 = normalised(histories_UN)
+        values, vectors = right_singular_vectors(edges_UN, self.directions_ND.shape[1], random)
+        directions_ND = np.zeros(self.directions_ND.shape, dtype=np.float32)
+        directions_ND[:, : vectors.shape[1]] = vectors * np.sqrt(values)
+        roots_N1 = root_degree_N1.numpy()
+        degree_N = histories_UN.sum(axis=0)
+        learnt = degree_N > 0
+        wanted_MD = directions_ND[learnt] * roots_N1[learnt]
+        weights_FD = ridge(self._content_NF[learnt], wanted_MD, self._regularisation)
+        roots_N1[~learnt] = np.sqrt(degree_N[learnt].mean())
+        directions_ND[~learnt] = self._content_NF[~learnt] @ weights_FD / roots_N1[~learnt]
+        self.directions_ND, self.root_degree_N1 = torch.from_numpy(directions_ND), torch.from_numpy(roots_N1)
+        rest_MD = wanted_MD - self._content_NF[learnt] @ weights_FD
+        return float(np.square(rest_MD).sum() / np.square(wanted_MD).sum())
+
+
+def ridge(
+    features_MF: NDArray[np.float32], wanted_MD: NDArray[np.float32], regularisation: float
+) -> NDArray[np.float32]:
+    """The weights ``[F, D]`` of the least mean square error plus ``regularisation`` times their own squares' sum."""
+    gram_FF = features_MF.T @ features_MF
+    gram_FF.flat[:: len(gram_FF) + 1] += regularisation * len(features_MF)
+    weights_FD: NDArray[np.float32] = np.linalg.solve(gram_FF, features_MF.T @ wanted_MD)
+    return weights_FD

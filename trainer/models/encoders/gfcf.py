@@ -1,0 +1,57 @@
+"""The ideal low-pass filter of GF-CF (Shen et al., 2021, arXiv:2108.07567): no gradient, one singular decomposition.
+
+The items' smoothest directions over the normalised graph of users and items are its first right singular vectors V. A
+history x is scored x D^-½ V Vᵀ D^½, with the items' degrees D, which is an inner product of a user and an item vector.
+"""
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import ClassVar
+
+import numpy as np
+import torch
+from scipy import sparse
+from torch import Tensor
+
+from trainer.features.svd import right_singular_vectors
+from trainer.models.encoders.base import Encoder, EncoderSizes
+from trainer.models.encoders.history import normalised
+from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe.keys import Choices
+
+
+class GfcfEncoder(Encoder):
+    """Keeps as many directions as vectors have components; it gets better with several hundred of them."""
+
+    tuned: ClassVar[tuple[str, ...]] = ("dimension",)
+    tuned_otherwise: ClassVar[Mapping[str, Choices]] = {"dimension": Choices(64, 128, 256, 512, 1024, 2048)}
+
+    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
+        # One decomposition gives all vectors: there is no gradient for what features would say.
+        super().__init__(recipe, replace(sizes, user_features=0))
+        self.directions_ND: Tensor
+        self.root_degree_N1: Tensor
+        self.register_buffer("directions_ND", torch.zeros(sizes.items, recipe.dimension))
+        self.register_buffer("root_degree_N1", torch.ones(sizes.items, 1))
+
+    def item_vectors(self, rows: Tensor | None = None) -> Tensor:
+        """See :class:`Encoder`."""
+        vectors_ND = self.directions_ND * self.root_degree_N1
+        return vectors_ND if rows is None else vectors_ND[rows]
+
+    def item_inputs(self) -> Tensor:
+        """See :class:`Encoder`."""
+        return self.directions_ND / self.root_degree_N1
+
+    def of_history(
+        self, history_vectors: Tensor, history_values: Tensor, history_events: Tensor, history_mask: Tensor
+    ) -> Tensor:
+        """See :class:`Encoder`."""
+        return (history_vectors * history_mask[..., None]).sum(dim=1)
+
+    def solve(self, histories_UN: sparse.csr_array, random: np.random.Generator) -> float:
+        """Finds the directions; returns the share of the graph's energy that they leave out."""
+        edges_UN, self.root_degree_N1 = normalised(histories_UN)
+        values, vectors = right_singular_vectors(edges_UN, self.directions_ND.shape[1], random)
+        self.directions_ND.zero_()[:, : vectors.shape[1]] = torch.from_numpy(vectors)
+        return float(1.0 - np.square(values).sum() / np.square(edges_UN.data).sum())

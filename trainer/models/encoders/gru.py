@@ -1,0 +1,34 @@
+"""A recurrent encoder (GRU4Rec: Hidasi et al., 2016, arXiv:1511.06939), with the loss that all encoders share.
+
+The item vectors serve as input and as output, so that the exported graph holds no item table.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from trainer.models.encoders.base import EncoderSizes
+from trainer.models.encoders.sequence import SequenceEncoder
+from trainer.recipe import Encoder as EncoderRecipe
+
+
+class GruEncoder(SequenceEncoder):
+    """Item id and item features, the value and the kind of each event; gated recurrent units, layer upon layer."""
+
+    tuned = ("dimension", "layers", "dropout", "learning_rate", "weight_decay", "batch_size")
+
+    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
+        super().__init__(recipe, sizes)
+        width = recipe.dimension
+        # Without biases zeros stay zeros: a unit that has only seen padding is as one that has seen nothing.
+        self.layers = nn.ModuleList(nn.GRU(width, width, bias=False, batch_first=True) for _ in range(recipe.layers))
+        self.norm = nn.LayerNorm(width)
+        self.out = nn.Linear(width, width)
+
+    def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor, asked: int) -> Tensor:
+        """See :class:`SequenceEncoder`."""
+        mask_BL1 = mask_BL[..., None] > 0
+        x_BLD = torch.where(mask_BL1, self.dropout(self.events(vectors_BLD, values_BL, events_BL)), 0.0)
+        for layer in self.layers:
+            x_BLD = self.dropout(layer(x_BLD)[0])
+        states: Tensor = self.out(self.norm(x_BLD[:, -asked:]))
+        return states

@@ -1,0 +1,78 @@
+"""What every encoder learns of an item and of an event."""
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from trainer.models.encoders.base import EncoderSizes
+
+# Larger ones take epochs to turn: on Beauty a validation nDCG@10 of .0543 after six with .05, of .0592 with this.
+_STD = 0.02
+# What is left of them where items begin at places of their own: equals there have to be told apart as well.
+_LEFT = 0.3
+
+
+class ItemVectors(nn.Module):
+    """A vector learnt for the id, plus what the features say: ``[N, D]``.
+
+    An item without an event to learn from has the features' part alone. In training the ids of a share of the others
+    are left out, too, so that the features learn to stand alone (DropoutNet: Volkovs et al., 2017).
+    """
+
+    def __init__(self, sizes: EncoderSizes, width: int, id_dropout: float) -> None:
+        super().__init__()
+        self._id_dropout = id_dropout
+        self.ids = embedding(sizes.items, width, _STD)
+        self.content = nn.Linear(sizes.item_features.shape[1], width, bias=False)
+        nn.init.normal_(self.content.weight, std=_STD)
+        self.features_NF: Tensor
+        self.learnt_N1: Tensor
+        self.register_buffer("features_NF", torch.from_numpy(sizes.item_features))
+        self.register_buffer("learnt_N1", torch.from_numpy(sizes.learnt.astype(np.float32))[:, None])
+
+    def forward(self, rows: Tensor | None = None) -> Tensor:
+        """All items, or those of the rows, whose ids then have sparse gradients."""
+        if rows is None:
+            content: Tensor = self.content(self.features_NF)
+            return self._kept(self.learnt_N1) * self.ids.weight + content
+        content = self.content(self.features_NF[rows])
+        return self._kept(self.learnt_N1[rows]) * F.embedding(rows, self.ids.weight, sparse=True) + content
+
+    def _kept(self, learnt_M1: Tensor) -> Tensor:
+        if not self.training or self._id_dropout == 0:
+            return learnt_M1
+        return learnt_M1 * (torch.rand_like(learnt_M1) >= self._id_dropout)
+
+    @torch.no_grad()
+    def begin_at(self, places_ND: Tensor) -> None:
+        """Puts the vectors of the ids near these places, before the first step."""
+        self.ids.weight.mul_(_LEFT).add_(places_ND)
+
+    def tables(self) -> list[nn.Parameter]:
+        """The weights with a row for each item."""
+        return list(self.ids.parameters())
+
+
+class EventInputs(nn.Module):
+    """An event as an encoder reads it: the item's vector, and what its value and its kind add, ``[B, L, D]``."""
+
+    def __init__(self, sizes: EncoderSizes, width: int) -> None:
+        super().__init__()
+        self.values = embedding(len(sizes.value_edges) + 1, width, _STD)
+        self.kinds = embedding(sizes.events + 1, width, _STD)
+        self.value_edges: Tensor
+        self.register_buffer("value_edges", torch.from_numpy(sizes.value_edges))
+
+    def forward(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor) -> Tensor:
+        """An unknown value (NaN) is above no edge, which makes it a bucket of its own."""
+        bucket_BL = (values_BL[..., None] >= self.value_edges).long().sum(-1)
+        x_BLD: Tensor = vectors_BLD + self.values(bucket_BL) + self.kinds(events_BL)
+        return x_BLD
+
+
+def embedding(rows: int, width: int, std: float) -> nn.Embedding:
+    """A table of normal numbers."""
+    table = nn.Embedding(rows, width)
+    nn.init.normal_(table.weight, std=std)
+    return table

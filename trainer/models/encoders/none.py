@@ -1,0 +1,30 @@
+"""No first stage: for a ranker that is measured by itself, on what was shown."""
+
+from typing import ClassVar
+
+import torch
+from torch import Tensor
+
+from trainer.models.encoders.base import Encoder, EncoderSizes
+from trainer.recipe import Encoder as EncoderRecipe
+
+
+class NoEncoder(Encoder):
+    """All vectors are zeros."""
+
+    tuned: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
+        super().__init__(recipe, sizes)
+        self.zeros_ND: Tensor
+        self.register_buffer("zeros_ND", torch.zeros(sizes.items, recipe.dimension))
+
+    def item_vectors(self, rows: Tensor | None = None) -> Tensor:
+        """See :class:`Encoder`."""
+        return self.zeros_ND if rows is None else self.zeros_ND[rows]
+
+    def of_history(
+        self, history_vectors: Tensor, history_values: Tensor, history_events: Tensor, history_mask: Tensor
+    ) -> Tensor:
+        """See :class:`Encoder`."""
+        return history_vectors.sum(dim=1) * 0.0

@@ -1,0 +1,55 @@
+"""What encoders of sequences share: all but how a history becomes states."""
+
+from abc import abstractmethod
+
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from trainer.models.encoders.base import Encoder, EncoderSizes
+from trainer.models.encoders.item_vectors import EventInputs, ItemVectors, embedding
+from trainer.recipe import Encoder as EncoderRecipe
+
+_INTENT_STD = 0.02
+
+
+class SequenceEncoder(Encoder):
+    """An encoder that learns from every place of a history what comes next; it reads what is searched."""
+
+    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
+        super().__init__(recipe, sizes)
+        self._of_length_one = recipe.loss == "ccl"
+        self.items = ItemVectors(sizes, recipe.dimension, recipe.id_dropout)
+        self.events = EventInputs(sizes, recipe.dimension)
+        self.dropout = nn.Dropout(recipe.dropout)
+        self.intent = embedding(2, recipe.dimension, _INTENT_STD)
+
+    def item_vectors(self, rows: Tensor | None = None) -> Tensor:
+        """See :class:`Encoder`. A vector learnt for the id, plus what the features say; of length one for cosines."""
+        vectors: Tensor = self.items(rows)
+        return F.normalize(vectors, dim=-1) if self._of_length_one else vectors
+
+    def item_tables(self) -> list[nn.Parameter]:
+        """The weights with a row for each item, ``[N, ...]``.
+
+        Their gradients are sparse when :meth:`item_vectors` is given rows.
+        """
+        return self.items.tables()
+
+    @abstractmethod
+    def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor, asked: int) -> Tensor:
+        """What is known of the user after each of the last ``asked`` interactions, ``[B, asked, D]``.
+
+        A place never looks to its right. Training asks for all of them, serving for the latest, often at far less cost.
+        """
+
+    def queries(self, states: Tensor, liked: Tensor) -> Tensor:
+        """From states ``[..., D]`` to vectors for the next item, given whether it will be liked (bool ``[...]``)."""
+        wanted: Tensor = self.intent(liked.long())
+        return states + wanted
+
+    def of_history(
+        self, history_vectors: Tensor, history_values: Tensor, history_events: Tensor, history_mask: Tensor
+    ) -> Tensor:
+        """See :class:`Encoder`."""
+        last_BD = self.states(history_vectors, history_values, history_events, history_mask, asked=1)[:, 0]
+        return self.queries(last_BD, last_BD.new_ones(last_BD.shape[:-1]).bool())

@@ -1,0 +1,67 @@
+"""Two towers (YouTube's candidate generation: Covington et al., 2016): a mean of the history through a network.
+
+Unlike there, what is recent may count for more: each head averages its components with learnt weights that depend on
+how many events ago something was. With all of them equal, as at the start, it is the plain mean.
+"""
+
+import itertools
+
+import torch
+from torch import Tensor, nn
+
+from trainer.models.encoders.base import EncoderSizes
+from trainer.models.encoders.distances import DISTANCE_BUCKETS, distance_buckets, how_far_back
+from trainer.models.encoders.sequence import SequenceEncoder
+from trainer.recipe import Encoder as EncoderRecipe
+
+_HIDDEN_FACTOR = 4
+
+
+class TwoTowerEncoder(SequenceEncoder):
+    """The item tower: id and features. The user tower: a mean of the history, then ``layers`` hidden layers."""
+
+    tuned = ("dimension", "layers", "dropout", "learning_rate", "weight_decay", "batch_size")
+
+    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
+        super().__init__(recipe, sizes)
+        width = recipe.dimension
+        self.mean = RecencyMean(recipe)
+        self.tower = nn.Sequential(nn.LayerNorm(width), *_hidden_layers(recipe))
+
+    def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor, asked: int) -> Tensor:
+        """See :class:`SequenceEncoder`. As many means as are asked for."""
+        mean_BQD = self.mean(self.dropout(self.events(vectors_BLD, values_BL, events_BL)), mask_BL, asked)
+        states: Tensor = mean_BQD + self.tower(mean_BQD)
+        return states
+
+
+class RecencyMean(nn.Module):
+    """For each of the last places, the mean of what is not to its right, weighted by distance."""
+
+    def __init__(self, recipe: EncoderRecipe) -> None:
+        super().__init__()
+        self.by_distance = nn.Parameter(torch.zeros(recipe.heads, DISTANCE_BUCKETS))
+        self.bucket_of_distance: Tensor
+        self.register_buffer("bucket_of_distance", torch.from_numpy(distance_buckets(recipe.history)))
+
+    def forward(self, x_BLD: Tensor, mask_BL: Tensor, asked: int) -> Tensor:
+        """``[B, Q, D]`` for the last Q places, as many as are ``asked`` for; zeros where there is nothing yet."""
+        back_QL = how_far_back(mask_BL)[-asked:]
+        weight_HQL = self.by_distance[:, self.bucket_of_distance[back_QL.clamp(min=0)]].exp()
+        weight_HQL = torch.where(back_QL >= 0, weight_HQL, 0.0)
+        real_BL = (mask_BL > 0).to(x_BLD.dtype)
+        heads, width = weight_HQL.shape[0], x_BLD.shape[-1]
+        real_BLD = torch.where(real_BL[..., None] > 0, x_BLD, 0.0)
+        x_BHLd = real_BLD.view(*x_BLD.shape[:-1], heads, width // heads).transpose(1, 2)
+        total_BHQ1 = weight_HQL @ real_BL[:, None, :, None]
+        mean_BHQd: Tensor = (weight_HQL @ x_BHLd) / total_BHQ1.clamp(min=1e-9)
+        return mean_BHQd.transpose(1, 2).flatten(2)
+
+
+def _hidden_layers(recipe: EncoderRecipe) -> list[nn.Module]:
+    width, hidden = recipe.dimension, _HIDDEN_FACTOR * recipe.dimension
+    widths = [width, *[hidden] * recipe.layers]
+    layers: list[nn.Module] = []
+    for before, after in itertools.pairwise(widths):
+        layers += [nn.Linear(before, after), nn.GELU(), nn.Dropout(recipe.dropout)]
+    return [*layers, nn.Linear(hidden, width)]

@@ -1,0 +1,38 @@
+"""Cross layers beside an MLP (DCN V2: Wang et al., 2021, arXiv:2008.13535), the parallel form.
+
+x_{l+1} = x_0 ∘ (W x_l + b) + x_l over all numbers of all fields: layer l has products of up to l + 1 of them. W = U Vᵀ
+has a low rank, ``hidden``: most of what it says, by the paper, at a quarter of the width.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from trainer.models.rankers.base import Body, RankerSizes, View
+from trainer.models.rankers.fields import Fields, Mlp
+from trainer.recipe import Ranker as RankerRecipe
+
+
+class DcnV2(Body):
+    """What the cross layers and an MLP over the fields make of them."""
+
+    def __init__(self, recipe: RankerRecipe, sizes: RankerSizes) -> None:
+        super().__init__()
+        self.fields = Fields(recipe, sizes)
+        total, rank = self.fields.total, recipe.hidden
+        self.layers = nn.ModuleList(
+            nn.Sequential(nn.Linear(total, rank, bias=False), nn.Linear(rank, total)) for _ in range(recipe.layers)
+        )
+        self.deep = Mlp(recipe, self.fields)
+        self.width = total + recipe.hidden
+
+    def forward(self, view: View) -> Tensor:
+        """See :class:`Body`."""
+        fields = self.fields(view)
+        return torch.cat([self.deep(fields), self.crossed(fields.together())], dim=-1)
+
+    def crossed(self, fields_BCY: Tensor) -> Tensor:
+        """``[B, C, Y]``, from the fields through all cross layers."""
+        crossed_BCY = fields_BCY
+        for layer in self.layers:
+            crossed_BCY = fields_BCY * layer(crossed_BCY) + crossed_BCY
+        return crossed_BCY

@@ -1,0 +1,116 @@
+"""What a ranker knows, as fields: vectors of one width that a body can cross with one another.
+
+Besides the legend of :mod:`trainer.models.rankers.base`: N fields, E numbers each, Y = N·E.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from trainer.models.rankers.base import Columns, RankerSizes, View, named
+from trainer.recipe import Ranker as RankerRecipe
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class FieldVectors:
+    """The fields one behind the other: those that all candidates of a user share are there once."""
+
+    user_B1Y: Tensor
+    candidate_BCY: Tensor
+
+    def together(self) -> Tensor:
+        """``[B, C, Y]``, the user's repeated for each candidate."""
+        return torch.cat([self.user_B1Y.expand(-1, self.candidate_BCY.shape[1], -1), self.candidate_BCY], dim=-1)
+
+
+class Fields(nn.Module):
+    """Each group of columns becomes a vector by a linear map of its own: of a category, that is a row of a table.
+
+    Groups are those of the user, the request, the candidate and what crosses them, and three of vectors: the user's,
+    the mean of the history's and the candidate's. A group of which nothing is known is all zeros; then its vector is
+    the map's bias, a default that is learnt.
+    """
+
+    def __init__(self, recipe: RankerRecipe, sizes: RankerSizes) -> None:
+        super().__init__()
+        self.width, self.scale, vector = recipe.field_width, sizes.vector_scale, named({"vector": sizes.dimension})
+        of_user = {"user": vector, "history": vector, "about": sizes.about}
+        of_candidate = {"candidate": vector, "item": sizes.items, "crossing": sizes.crossing}
+        self.of_user, self.of_candidate = self._groups(of_user), self._groups(of_candidate)
+        self.user_count = sum(map(len, of_user.values()))
+        self.candidate_count = sum(map(len, of_candidate.values()))
+        self.user_dropout = nn.Dropout(recipe.user_dropout)
+
+    @property
+    def total(self) -> int:
+        """Y, of all fields."""
+        return (self.user_count + self.candidate_count) * self.width
+
+    def forward(self, view: View) -> FieldVectors:
+        """The fields of a view; what is of the user is computed once."""
+        length_B1 = view.mask_BH.sum(-1, keepdim=True).clamp(min=1.0)
+        mean_BD = (view.mask_BH[:, None] @ view.history_BHD)[:, 0] / length_B1
+        of_user = {
+            "user": self.user_dropout(view.user_BD),
+            "history": mean_BD / self.scale,
+            "about": view.about_BU,
+        }
+        of_candidate = {
+            "candidate": view.candidates_BCD / self.scale,
+            "item": view.items_BCF,
+            "crossing": view.features_BCX,
+        }
+        return FieldVectors(
+            user_B1Y=_embedded(self.of_user, of_user)[:, None],
+            candidate_BCY=_embedded(self.of_candidate, of_candidate),
+        )
+
+    def _groups(self, groups: Mapping[str, Columns]) -> nn.ModuleDict:
+        return nn.ModuleDict({name: _Blocks(columns, self.width) for name, columns in groups.items() if columns})
+
+
+class _Blocks(nn.Module):
+    """The groups of one tensor in one product: their maps along a diagonal."""
+
+    def __init__(self, columns: Columns, width: int) -> None:
+        super().__init__()
+        counts = [part.stop - part.start for part in columns.values()]
+        self.weights = nn.ParameterList(torch.randn(count, width) / count**0.5 for count in counts)
+        self.bias_Y = nn.Parameter(torch.zeros(len(counts) * width))
+
+    def forward(self, columns: Tensor) -> Tensor:
+        """From ``[..., columns]`` to ``[..., Y]``."""
+        return columns @ along_diagonal(self.weights) + self.bias_Y
+
+
+def along_diagonal(blocks: Iterable[Tensor]) -> Tensor:
+    """One matrix, in which each block meets its own rows and columns alone."""
+    matrix: Tensor = torch.block_diag(*blocks)  # type: ignore[no-untyped-call]
+    return matrix
+
+
+def _embedded(groups: nn.ModuleDict, tensors: Mapping[str, Tensor]) -> Tensor:
+    return torch.cat([blocks(tensors[name]) for name, blocks in groups.items()], dim=-1)
+
+
+class Mlp(nn.Module):
+    """``layers`` layers of ``hidden`` units over all fields."""
+
+    def __init__(self, recipe: RankerRecipe, fields: Fields) -> None:
+        super().__init__()
+        hidden = recipe.hidden
+        self.from_user = nn.Linear(fields.user_count * fields.width, hidden)
+        self.from_candidate = nn.Linear(fields.candidate_count * fields.width, hidden, bias=False)
+        self.others = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(recipe.layers - 1))
+        self.dropout = nn.Dropout(recipe.dropout)
+
+    def forward(self, fields: FieldVectors) -> Tensor:
+        """Hidden units ``[B, C, M]``; what is of the user may also differ between the candidates."""
+        first_BCM = self.from_user(fields.user_B1Y) + self.from_candidate(fields.candidate_BCY)
+        hidden_BCM: Tensor = self.dropout(F.relu(first_BCM))
+        for layer in self.others:
+            hidden_BCM = self.dropout(F.relu(layer(hidden_BCM)))
+        return hidden_BCM

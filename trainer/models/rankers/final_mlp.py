@@ -1,0 +1,59 @@
+"""Two MLPs that are given the fields differently, and their products (FinalMLP: Mao et al., 2023, arXiv:2304.00902).
+
+The gates of one stream come from the fields of the user, those of the other from the candidate's. The fusion of the
+streams is linear in each and bilinear in both, in heads: o_1, o_2 and o_1ᵀ W_k o_2 of each head k.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from trainer.errors import RecipeError
+from trainer.models.rankers.base import Body, RankerSizes, View
+from trainer.models.rankers.fields import Fields, FieldVectors, Mlp, along_diagonal
+from trainer.recipe import Ranker as RankerRecipe
+
+
+class FinalMlp(Body):
+    """Two streams over gated fields; ``slices`` heads."""
+
+    def __init__(self, recipe: RankerRecipe, sizes: RankerSizes) -> None:
+        super().__init__()
+        if recipe.hidden % recipe.slices:
+            raise RecipeError("[ranker] slices: must divide hidden, of whose units each is a head of final_mlp")
+        self.fields = Fields(recipe, sizes)
+        self.by_user = _Gate(self.fields.user_count, recipe, self.fields)
+        self.by_candidate = _Gate(self.fields.candidate_count, recipe, self.fields)
+        self.first, self.second = Mlp(recipe, self.fields), Mlp(recipe, self.fields)
+        head = recipe.hidden // recipe.slices
+        self.heads_KMM = nn.Parameter(torch.randn(recipe.slices, head, head) / head**0.5)
+        self.width = 3 * recipe.hidden
+
+    def forward(self, view: View) -> Tensor:
+        """See :class:`Body`."""
+        fields = self.fields(view)
+        first_BCM = self.first(self.by_user(fields.user_B1Y, fields))
+        second_BCM = self.second(self.by_candidate(fields.candidate_BCY, fields))
+        return torch.cat([first_BCM, second_BCM, self.fused(first_BCM, second_BCM)], dim=-1)
+
+    def fused(self, first_BCM: Tensor, second_BCM: Tensor) -> Tensor:
+        """The terms ``[B, C, M]`` that each head's bilinear form is the sum of: the goals weigh them."""
+        return first_BCM @ along_diagonal(self.heads_KMM) * second_BCM
+
+
+class _Gate(nn.Module):
+    """A weight from 0 to 2 for each number of each field."""
+
+    def __init__(self, given: int, recipe: RankerRecipe, fields: Fields) -> None:
+        super().__init__()
+        self.given = nn.Linear(given * fields.width, recipe.hidden)
+        self.user = nn.Linear(recipe.hidden, fields.user_count * fields.width)
+        self.candidate = nn.Linear(recipe.hidden, fields.candidate_count * fields.width)
+
+    def forward(self, given: Tensor, fields: FieldVectors) -> FieldVectors:
+        """The fields, weighted by what is given of them."""
+        hidden = F.relu(self.given(given))
+        return FieldVectors(
+            user_B1Y=2.0 * torch.sigmoid(self.user(hidden)) * fields.user_B1Y,
+            candidate_BCY=2.0 * torch.sigmoid(self.candidate(hidden)) * fields.candidate_BCY,
+        )

@@ -1,0 +1,28 @@
+"""A recurrent interest (GRU4Rec: Hidasi et al., 2016, arXiv:1511.06939; the extractor of DIEN: Zhou et al., 2019,
+arXiv:1809.03672): gated recurrent units over the history, whose last state is crossed with the candidate.
+
+The state is once for each user, where attention over all of the states would be for each pair.
+"""
+
+from torch import Tensor, nn
+
+from trainer.models.rankers.base import RankerSizes
+from trainer.models.rankers.history_body import HistoryBody
+from trainer.recipe import Ranker as RankerRecipe
+
+
+class Gru(HistoryBody):
+    """Recurrent from the oldest event to the latest."""
+
+    def __init__(self, recipe: RankerRecipe, sizes: RankerSizes) -> None:
+        super().__init__(recipe, sizes)
+        width = sizes.dimension
+        # Without biases zeros stay zeros: units that have only seen padding are as those that have seen nothing.
+        self.units = nn.GRU(width, width, bias=False, batch_first=True)
+
+    def interest(self, events_BHD: Tensor, items_BCD: Tensor, mask_BH: Tensor) -> Tensor:
+        """See :class:`HistoryBody`."""
+        # The latest event comes last then, and padding first. The exporter takes the length of all the states together
+        # for a constant, so that only the last is asked for.
+        last_1BD: Tensor = self.units(events_BHD.flip(1))[1]
+        return last_1BD.transpose(0, 1)

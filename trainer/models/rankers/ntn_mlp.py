@@ -1,0 +1,54 @@
+"""The neural tensor network with an MLP (Socher et al., 2013; as a recommender, the text that this project grew from).
+
+h_k = e_uᵀ T_k e_i for K slices, then an MLP over [e_u, e_i, h] and the features.
+
+The first layer W_u e_u + W_i e_i + W_h h equals (W_i + W_h (e_uᵀT)) e_i + W_u e_u: one matrix for each user, then one
+product with the candidates, which costs a candidate no more than a layer without the tensor.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from trainer.models.rankers.base import Body, RankerSizes, View, width_of
+from trainer.recipe import Ranker as RankerRecipe
+
+_LAST_HIDDEN = 32
+
+
+class NtnMlp(Body):
+    """Tensor interaction + MLP; K slices."""
+
+    width = _LAST_HIDDEN
+
+    def __init__(self, recipe: RankerRecipe, sizes: RankerSizes) -> None:
+        super().__init__()
+        self.sizes, hidden = sizes, recipe.hidden
+        width, others = sizes.dimension, width_of(sizes.crossing) + width_of(sizes.items)
+        self.tensor_KDD = nn.Parameter(torch.randn(recipe.slices, width, width) * 0.02)
+        self.from_user, self.from_item = nn.Linear(width, hidden), nn.Linear(width, hidden, bias=False)
+        self.from_tensor = nn.Linear(recipe.slices, hidden, bias=False)
+        self.from_features = nn.Linear(others, hidden, bias=False)
+        self.from_about = nn.Linear(width_of(sizes.about), hidden, bias=False)
+        self.second = nn.Linear(hidden, _LAST_HIDDEN)
+        self.dropout, self.user_dropout = nn.Dropout(recipe.dropout), nn.Dropout(recipe.user_dropout)
+
+    def forward(self, view: View) -> Tensor:
+        """See :class:`Body`."""
+        first_BCM = self.first_layer(view)
+        hidden_BCM: Tensor = self.dropout(F.relu(self.second(self.dropout(F.relu(first_BCM)))))
+        return hidden_BCM
+
+    def first_layer(self, view: View) -> Tensor:
+        """One product ``[B, C, M]`` of all that is known of a candidate with the user's own matrix."""
+        user_BD = self.user_dropout(view.user_BD)
+        slices, width, _ = self.tensor_KDD.shape
+        slices_BKD: Tensor = (user_BD @ self.tensor_KDD.transpose(0, 1).reshape(width, -1)).view(-1, slices, width)
+        scale = self.sizes.vector_scale
+        folded_BMD = (self.from_item.weight + self.from_tensor.weight @ slices_BKD) / scale
+        others_BMY = self.from_features.weight.expand(user_BD.shape[0], -1, -1)
+        weights_BMY = torch.cat([folded_BMD, others_BMY], dim=-1)
+        of_user_BM = self.from_user(user_BD) + self.from_about(view.about_BU)
+        known_BCY = torch.cat([view.candidates_BCD, view.features_BCX, view.items_BCF], dim=-1)
+        first_BCM: Tensor = known_BCY @ weights_BMY.transpose(1, 2) + of_user_BM[:, None]
+        return first_BCM

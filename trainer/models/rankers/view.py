@@ -1,0 +1,103 @@
+"""From the inputs of a ranker to what a body looks at: crossed with the history, and on one scale."""
+
+import torch
+from torch import Tensor, nn
+
+from shortlist.bundle.transitions import FOLLOWED, FORETOLD
+from trainer.models.rankers.base import OWN, RankerSizes, View, width_of
+from trainer.models.rankers.crossing import MATCH_FEATURES, match_features, own_features, similarity_features
+
+_LEAST_PROBABILITY = 1e-4
+_LEAST_SPREAD = 1e-3
+_MOST_DEVIATIONS = 8.0
+
+
+class Viewer(nn.Module):
+    """Sees B users and C candidates each; the scales are those of a sample of the training data."""
+
+    def __init__(self, sizes: RankerSizes) -> None:
+        super().__init__()
+        self.sizes, count = sizes, width_of(sizes.crossing)
+        self.mean_X: Tensor
+        self.std_X: Tensor
+        self.user_scale: Tensor
+        self.statistics_FS: Tensor
+        self.content_F: Tensor
+        self.register_buffer("mean_X", torch.zeros(count))
+        self.register_buffer("std_X", torch.ones(count))
+        self.register_buffer("user_scale", torch.ones(()))
+        # A product with ones picks columns at a fraction of what ONNX Runtime's gather along the last axis costs.
+        self.register_buffer("statistics_FS", torch.eye(width_of(sizes.item_columns))[:, : sizes.counted])
+        self.register_buffer("content_F", torch.from_numpy(sizes.content).float())
+
+    def forward(self, inputs: dict[str, Tensor]) -> View:
+        """The inputs are those of :class:`trainer.models.rankers.ranker.Ranker`."""
+        raw_BCX = self._raw(inputs)
+        features_BCX = ((raw_BCX - self.mean_X) / self.std_X).clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS)
+        counted = self.sizes.counted
+        return View(
+            user_BD=inputs["user_vectors"] / self.user_scale,
+            about_BU=self._about(inputs),
+            candidates_BCD=inputs["candidate_vectors"],
+            items_BCF=inputs["candidate_features"][..., counted:],
+            features_BCX=features_BCX,
+            history_BHD=inputs["history_vectors"],
+            history_items_BHF=inputs["history_features"][..., counted:],
+            values_BH=self._standardised(inputs["history_values"]),
+            mask_BH=inputs["history_mask"],
+        )
+
+    @torch.no_grad()
+    def scale_by(self, inputs: dict[str, Tensor]) -> None:
+        """Takes the scales from a sample, before the first step."""
+        flat = self._raw(inputs).flatten(0, 1)
+        self.mean_X.copy_(flat.mean(0))
+        # A column that hardly varies in the sample may vary later: left unscaled, it cannot explode then.
+        spread = flat.std(0)
+        self.std_X.copy_(torch.where(spread > _LEAST_SPREAD, spread, 1.0))
+        self.user_scale.copy_(inputs["user_vectors"].abs().mean().clamp(min=_LEAST_SPREAD))
+
+    def _about(self, inputs: dict[str, Tensor]) -> Tensor:
+        if not self.sizes.context_columns:
+            return inputs["user_features"]
+        return torch.cat([inputs["user_features"], inputs["context"]], dim=-1)
+
+    def _raw(self, inputs: dict[str, Tensor]) -> Tensor:
+        candidates_BCD, items_BCF = inputs["candidate_vectors"], inputs["candidate_features"]
+        transitions_BCX, scores_BC = inputs["candidate_transitions"], inputs["candidate_scores"]
+        values_BH, mask_BH = self._standardised(inputs["history_values"]), inputs["history_mask"]
+        places_BC = torch.log1p(inputs["candidate_places"]) * float(self.sizes.of_lists)
+        own_BC2 = torch.stack([scores_BC, places_BC], dim=-1)
+        history_BC2 = _of_history(values_BH, mask_BH)[:, None].expand(-1, scores_BC.shape[1], -1)
+        parts = [
+            torch.log(transitions_BCX[..., FOLLOWED] + _LEAST_PROBABILITY),
+            transitions_BCX[..., FORETOLD],
+            similarity_features(candidates_BCD, inputs["history_vectors"], mask_BH),
+            self._matches(items_BCF, inputs["history_features"], values_BH, mask_BH),
+            *self._own(items_BCF, inputs["history_features"], mask_BH),
+            items_BCF @ self.statistics_FS,
+            own_BC2,
+            history_BC2,
+        ]
+        return torch.cat(parts, dim=-1)
+
+    def _own(self, items_BCF: Tensor, history_BHF: Tensor, mask_BH: Tensor) -> list[Tensor]:
+        columns = self.sizes.item_columns.get(OWN)
+        return [] if columns is None else [own_features(items_BCF[..., columns], history_BHF[..., columns], mask_BH)]
+
+    def _matches(self, items_BCF: Tensor, history_BHF: Tensor, values_BH: Tensor, mask_BH: Tensor) -> Tensor:
+        if not self.sizes.content.any():
+            return torch.zeros_like(items_BCF[..., :1]).expand(-1, -1, MATCH_FEATURES)
+        # What the ranker learns of each item by itself is no category, and no gradient has to go that way.
+        end = self.sizes.item_columns.get(OWN, slice(len(self.content_F), None)).start
+        return match_features(items_BCF[..., :end], history_BHF[..., :end], values_BH, mask_BH, self.content_F[:end])
+
+    def _standardised(self, values_BH: Tensor) -> Tensor:
+        standardised = (values_BH - self.sizes.value_mean) / self.sizes.value_std
+        return torch.where(torch.isnan(values_BH), 0.0, standardised)
+
+
+def _of_history(values_BH: Tensor, mask_BH: Tensor) -> Tensor:
+    """Mean value and length of the history, ``[B, 2]``: what they cross with is up to the body."""
+    length_B = mask_BH.sum(-1)
+    return torch.stack([(values_BH * mask_BH).sum(-1) / length_B.clamp(min=1.0), torch.log1p(length_B)], dim=-1)

@@ -1,0 +1,41 @@
+"""A recipe: everything a training run is told, read from one TOML file and checked once."""
+
+from trainer.recipe.recipe import (
+    LIKE,
+    OWN_GOALS,
+    VALUE,
+    Encoder,
+    FeatureColumns,
+    Goal,
+    Impressions,
+    Index,
+    Interactions,
+    Items,
+    Publish,
+    Ranker,
+    Ratings,
+    Recipe,
+    Split,
+    Statistics,
+    Users,
+)
+
+__all__ = [
+    "LIKE",
+    "OWN_GOALS",
+    "VALUE",
+    "Encoder",
+    "FeatureColumns",
+    "Goal",
+    "Impressions",
+    "Index",
+    "Interactions",
+    "Items",
+    "Publish",
+    "Ranker",
+    "Ratings",
+    "Recipe",
+    "Split",
+    "Statistics",
+    "Users",
+]

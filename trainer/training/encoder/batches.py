@@ -1,0 +1,112 @@
+"""What an encoder's training step is given: everything that is gathered and drawn before the model runs."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from trainer.data import Dataset
+from trainer.progress import Reporter
+from trainer.recipe import Encoder as EncoderRecipe
+from trainer.training.encoder.windows import WindowBatch, batch_by_length, collate, seen_before, windows_of
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Negatives:
+    """Items to tell the targets from: ``rows`` ``[S]``, and the logarithm of how often each is expected, ``[S]``."""
+
+    rows: Tensor
+    log_q: Tensor
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class EncoderBatch:
+    """B windows of L places, with P predictions.
+
+    ``rows``, ``values``, ``events`` and ``mask`` ``[B, L]`` are the inputs, ``predicted`` ``[B, L]`` marks the places
+    whose next event is learnt; ``targets`` ``[P]`` are its item rows, ``liked`` ``[P]`` whether it is a like.
+    ``against`` is what the targets are told from: negatives, or all of the catalogue but what the user has, of which
+    it is the mask ``[P, items]``. ``user_features`` ``[B, U]`` describe the users.
+    """
+
+    rows: Tensor
+    values: Tensor
+    events: Tensor
+    mask: Tensor
+    predicted: Tensor
+    targets: Tensor
+    liked: Tensor
+    against: Negatives | Tensor
+    user_features: Tensor
+
+
+class EncoderBatches:
+    """The batches of one run, of the events before ``end``."""
+
+    def __init__(self, dataset: Dataset, end: int, recipe: EncoderRecipe, seed: int) -> None:
+        self._dataset, self._recipe = dataset, recipe
+        self._random = np.random.default_rng(seed)
+        self._windows = windows_of(dataset, end, recipe.history)
+        self.sampled = len(dataset.item_ids) > recipe.softmax_limit or recipe.loss != "softmax"
+        """Whether targets are told from a sample of the catalogue."""
+        self._share = _uniform(dataset) if recipe.negatives_by == "uniform" else _shares(dataset, end)
+        self._cumulative = np.cumsum(self._share)
+
+    def __len__(self) -> int:
+        return -(-len(self._windows) // self._recipe.batch_size)
+
+    def epoch(self, reporter: Reporter, name: str) -> Iterator[EncoderBatch]:
+        """Each prediction once, in random order."""
+        for places in reporter.track(batch_by_length(self._windows, self._recipe.batch_size, self._random), name):
+            yield self._batch(collate(self._windows.at(places)))
+
+    def _batch(self, batch: WindowBatch) -> EncoderBatch:
+        data, real = self._dataset.histories, batch.mask > 0
+        users = np.searchsorted(self._dataset.user_offsets, batch.windows.starts, side="right") - 1
+        return EncoderBatch(
+            rows=_rows(data.item_rows[batch.inputs]),
+            values=torch.from_numpy(np.where(real, data.values[batch.inputs], np.float32("nan"))),
+            events=_rows(np.where(real, data.events[batch.inputs], 0)),
+            mask=torch.from_numpy(batch.mask),
+            predicted=torch.from_numpy(batch.predicted),
+            targets=_rows(data.item_rows[batch.targets]),
+            liked=torch.from_numpy(data.likes[batch.targets]),
+            user_features=torch.from_numpy(self._dataset.known_user_features[users]),
+            against=self._negatives(data.item_rows[batch.targets])
+            if self.sampled
+            else torch.from_numpy(seen_before(self._dataset, batch)),
+        )
+
+    def _negatives(self, targets: NDArray[np.integer]) -> Negatives:
+        rows = self._of_batch(targets) if self._recipe.negatives_by == "batch" else self._by_share()
+        log_q = np.log(self._share[rows] * len(rows)).astype(np.float32)
+        return Negatives(rows=torch.from_numpy(rows), log_q=torch.from_numpy(log_q))
+
+    def _by_share(self) -> NDArray[np.int64]:
+        # By search in the running total: torch.multinomial would go through the whole catalogue at each step.
+        drawn = self._random.random(self._recipe.negatives) * self._cumulative[-1]
+        rows: NDArray[np.int64] = np.searchsorted(self._cumulative, drawn, side="right")
+        return rows
+
+    def _of_batch(self, targets: NDArray[np.integer]) -> NDArray[np.int64]:
+        """What is predicted elsewhere in the batch, which is a sample by popularity (Yi et al., 2019)."""
+        return self._random.permutation(targets)[: self._recipe.negatives].astype(np.int64)
+
+
+def _uniform(dataset: Dataset) -> NDArray[np.float64]:
+    items = len(dataset.item_ids)
+    return np.full(items, 1 / items)
+
+
+def _shares(dataset: Dataset, end: int) -> NDArray[np.float64]:
+    """Each item's share of the events, with one more event for each."""
+    counts = np.bincount(dataset.item_rows[:end], minlength=len(dataset.item_ids)).astype(np.float64) + 1.0
+    shares: NDArray[np.float64] = counts / counts.sum()
+    return shares
+
+
+def _rows(rows: NDArray[np.integer]) -> Tensor:
+    return torch.from_numpy(rows.astype(np.int64))

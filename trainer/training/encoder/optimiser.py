@@ -1,0 +1,64 @@
+"""Steps of the encoder's training: AdamW, with a row-wise Adam for item tables of which a step reads only some rows."""
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from trainer.models.encoders import Encoder, SequenceEncoder
+from trainer.recipe import Encoder as EncoderRecipe
+
+_WARMUP_STEPS = 20
+_MAX_NORM = 1.0
+
+
+class EncoderOptimiser:
+    """The rate rises for a few steps and falls along a cosine until the last of ``steps``.
+
+    With ``sampled``, the gradients of the encoder's item tables are sparse, and the cost of a step does not grow with
+    the catalogue: rows that it did not read stay as they are (lazy Adam: ``torch.optim.SparseAdam``; no weight decay).
+    """
+
+    def __init__(self, encoder: Encoder, recipe: EncoderRecipe, steps: int, *, sampled: bool) -> None:
+        self._steps, self._parameters = steps, list(encoder.parameters())
+        tables = encoder.item_tables() if sampled and isinstance(encoder, SequenceEncoder) else []
+        others = [one for one in self._parameters if not any(one is table for table in tables)]
+        self._optimisers: list[torch.optim.Optimizer] = [
+            torch.optim.AdamW(others, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+        ]
+        if tables:
+            self._optimisers.append(torch.optim.SparseAdam(tables, lr=recipe.learning_rate))
+        self._schedules = [torch.optim.lr_scheduler.LambdaLR(one, self._rate) for one in self._optimisers]
+
+    def step(self, loss: Tensor) -> None:
+        """One step down the gradient of the loss."""
+        for optimiser in self._optimisers:
+            optimiser.zero_grad()
+        loss.backward()  # type: ignore[no-untyped-call]
+        clip(self._parameters)
+        for optimiser in self._optimisers:
+            optimiser.step()
+        for schedule in self._schedules:
+            schedule.step()
+
+    def _rate(self, step: int) -> float:
+        warm = min(1.0, (step + 1) / _WARMUP_STEPS)
+        return warm * 0.5 * (1.0 + math.cos(math.pi * min(step, self._steps) / self._steps))
+
+
+def clip(parameters: Sequence[nn.Parameter]) -> None:
+    """Shortens the gradients together to a norm of at most one: ``clip_grad_norm_``, which takes no sparse ones."""
+    gradients = [_values(one) for one in parameters if one.grad is not None]
+    scale = torch.clamp(_MAX_NORM / (nn.utils.get_total_norm(gradients) + 1e-6), max=1.0)
+    for gradient in gradients:
+        gradient.mul_(scale)
+
+
+def _values(parameter: nn.Parameter) -> Tensor:
+    """The parameter's gradient, of a sparse one the part that is there."""
+    assert parameter.grad is not None
+    if not parameter.grad.is_sparse:
+        return parameter.grad
+    parameter.grad = parameter.grad.coalesce()
+    return parameter.grad.values()

@@ -1,0 +1,26 @@
+"""Training of the encoders whose vectors are solved for: users and items in turn."""
+
+import torch
+
+from trainer.data import Dataset
+from trainer.data.history_slices import history_counts
+from trainer.models.encoders.ials import IalsEncoder
+from trainer.progress import Reporter
+from trainer.recipe import Encoder as EncoderRecipe
+from trainer.training.encoder.training import EncoderTraining
+
+
+class SweepTraining(EncoderTraining):
+    """One run over the events before ``end``; an epoch solves for all users and then for all items."""
+
+    encoder: IalsEncoder
+
+    def __init__(self, dataset: Dataset, end: int, recipe: EncoderRecipe, seed: int) -> None:
+        super().__init__(dataset, end, recipe, seed)
+        self._histories_UN = history_counts(dataset, end, recipe.history)
+        self._users_UD = torch.zeros(len(dataset.user_ids), recipe.dimension)
+
+    def epoch(self, reporter: Reporter, name: str) -> float:
+        """Returns the objective per interaction."""
+        self._users_UD = self.encoder.sweep(self._users_UD, self._histories_UN)
+        return self.encoder.objective(self._users_UD, self._histories_UN)

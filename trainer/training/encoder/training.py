@@ -1,0 +1,120 @@
+"""One run of an encoder's training: epochs until the validation has seen the best of them."""
+
+import copy
+import time
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from trainer.data import Dataset
+from trainer.evaluation.metrics import depth_of, figures
+from trainer.evaluation.queries import Queries
+from trainer.evaluation.rankings import rankings
+from trainer.models.encoders import Encoder, EncoderSizes, build_encoder
+from trainer.models.encoders.encoded import Encoded
+from trainer.progress import Reporter
+from trainer.protocols import Task
+from trainer.recipe import Encoder as EncoderRecipe
+
+_VALUE_BUCKETS = 16
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Validation:
+    """What decides: queries of what is not learnt from, and never of the test, the metrics shown and the one chosen by.
+
+    The share of users who have an item is of the events before ``end``.
+    """
+
+    queries: Queries
+    metrics: tuple[str, ...]
+    chosen_by: str
+    end: int
+
+    @classmethod
+    def of(cls, task: Task) -> Self:
+        """That of a task."""
+        return cls(queries=task.validation, metrics=task.metrics[:3], chosen_by=task.chosen_by, end=task.learn_end)
+
+    def figures(self, encoded: Encoded) -> dict[str, float]:
+        """The metrics of an encoder."""
+        names = tuple(dict.fromkeys((self.chosen_by, *self.metrics)))
+        return figures(rankings(encoded.scores, self.queries, depth_of(names), self.end), names)
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Trained:
+    """An encoder, ready to be used, the epochs it took, and a line of figures for each epoch that was tried."""
+
+    encoder: Encoder
+    epochs: int
+    curve: tuple[dict[str, float], ...]
+
+
+class EncoderTraining(ABC):
+    """An encoder, and how it learns; a way of learning is a subclass in a file of its own."""
+
+    encoder: Encoder
+
+    def __init__(self, dataset: Dataset, end: int, recipe: EncoderRecipe, seed: int) -> None:
+        torch.manual_seed(seed)
+        self.recipe = recipe
+        self.encoder = build_encoder(recipe, encoder_sizes(dataset, end))
+
+    def known_by_history(self, users: int) -> Tensor:
+        """Which users, ``[users, 1]``, a step does not leave with their features alone."""
+        if self.encoder.by_features is None:
+            return torch.ones((users, 1), dtype=torch.bool)
+        return torch.rand(users, 1) >= self.recipe.history_dropout
+
+    @abstractmethod
+    def epoch(self, reporter: Reporter, name: str) -> float:
+        """Goes once through what is learnt from; returns the mean loss."""
+
+    def run(self, reporter: Reporter, validation: Validation | None, epochs: int) -> Trained:
+        """The encoder of the best epoch by the validation; ends early when that has not grown for some epochs.
+
+        Without a validation, the encoder after the last of the epochs.
+        """
+        best, best_epoch, best_state = -1.0, epochs, None
+        curve: list[dict[str, float]] = []
+        for epoch in range(1, epochs + 1):
+            started, name = time.monotonic(), f"encoder epoch {epoch}/{epochs}"
+            found = {"loss": self.epoch(reporter, name)}
+            if validation is not None:
+                found |= validation.figures(self._encoded())
+                if found[validation.chosen_by] > best:
+                    best, best_epoch = found[validation.chosen_by], epoch
+                    best_state = copy.deepcopy(self.encoder.state_dict())
+            shown = "  ".join(f"{key} {value:.4f}" for key, value in found.items())
+            reporter.say(f"{name}  {shown}  {time.monotonic() - started:.1f} s")
+            curve.append(found)
+            if validation is not None and epoch - best_epoch == self.recipe.patience:
+                break
+        if best_state is not None:
+            self.encoder.load_state_dict(best_state)
+        return Trained(encoder=self.encoder.eval(), epochs=best_epoch, curve=tuple(curve))
+
+    def _encoded(self) -> Encoded:
+        return Encoded.of(self.encoder.eval(), self.recipe.history)
+
+
+def encoder_sizes(dataset: Dataset, end: int) -> EncoderSizes:
+    """What an encoder of this data looks like; values are cut at their quantiles before event ``end``."""
+    values = dataset.known_values(end)
+    quantiles = np.linspace(0, 1, _VALUE_BUCKETS + 1)[:-1]
+    edges = np.unique(np.quantile(values, quantiles)) if len(values) else np.zeros(0)
+    features = dataset.item_features.matrix
+    return EncoderSizes(
+        items=len(dataset.item_ids),
+        # Without a column there is nothing to multiply: one of zeros stands in.
+        item_features=features if features.shape[1] else np.zeros((len(features), 1), dtype=np.float32),
+        learnt=np.bincount(dataset.item_rows[:end], minlength=len(dataset.item_ids)) > 0,
+        user_features=len(dataset.user_features.names) and dataset.known_user_features.shape[1],
+        value_edges=edges.astype(np.float32),
+        events=len(dataset.event_names),
+    )
