@@ -36,7 +36,7 @@ def _print_list(
     console.print(f"liked: {likes or 'nothing that we know of'}", highlight=False)
     table = Table("", "recommended", "score", "value expected", "from", box=None, header_style="dim")
     for place, item in enumerate(answer.items, start=1):
-        value = f"{item.heads['value']:.1f}" if "value" in item.heads else ""
+        value = f"{item.objectives['value']:.1f}" if "value" in item.objectives else ""
         score = f"{item.score:.4f}" if item.source == "model" else ""
         table.add_row(str(place), titles[item.item_id], score, value, item.source)
     console.print(table)

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.bundle.bundle import RANKER, Bundle
-from shortlist.inference.model_inputs import CandidateLists, ranker_inputs, transition_features
+from shortlist.inference.model_inputs import CandidateLists, item_item_features, ranker_inputs
 from shortlist.inference.onnx_session import OnnxSession
 from shortlist.inference.users import ResolvedUser
 from shortlist.observability import metrics
@@ -31,7 +31,7 @@ class Candidates:
 
 
 class OnnxRanker:
-    """Users and candidates → a column for each goal."""
+    """Users and candidates → a column for each objective."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._items = bundle.items
@@ -41,7 +41,7 @@ class OnnxRanker:
     def score(
         self, users: Sequence[ResolvedUser], lists: Sequence[Candidates], contexts: Sequence[NDArray[np.float32]]
     ) -> NDArray[np.float32]:
-        """Columns ``[users, chosen, goals]`` of each user's chosen candidates, which are as many for every user.
+        """Columns ``[users, chosen, objectives]`` of each user's chosen candidates, which are as many for every user.
 
         ``contexts`` ``[K]`` are what is known of each one's request.
         """
@@ -50,7 +50,7 @@ class OnnxRanker:
         candidates = CandidateLists(
             rows=rows,
             scores=np.stack([one.scores for one in lists]),
-            transitions=transition_features(self._items, histories, rows),
+            item_item=item_item_features(self._items, histories, rows),
         )
         vectors = np.stack([one.user_vector for one in lists])
         features = np.concatenate([user.features for user in users])

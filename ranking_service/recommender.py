@@ -21,9 +21,9 @@ from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.ids import rows_of
 from shortlist.context import Context
 from shortlist.errors import DeadlineExceeded
-from shortlist.inference.order import Order
 from shortlist.inference.popular import popular_rows
 from shortlist.inference.rows import is_among
+from shortlist.inference.score_fusion import ScoreFusion
 from shortlist.inference.user_encoder import UserEncoder
 from shortlist.inference.users import ResolvedUser, hidden_rows, resolve_user
 from shortlist.observability import tracing
@@ -63,8 +63,8 @@ _REASONS = {
 class RecommendQuery:
     """Whom to recommend to, and how much; ``deadline`` is in the seconds of ``time.monotonic``.
 
-    ``order`` has powers by the names of goals, and is empty for the bundle's own; ``context`` is what the call says of
-    itself.
+    ``objective_weights`` has weights by the names of objectives, and is empty for the bundle's own; ``context`` is what
+    the call says of itself.
     """
 
     user: User
@@ -73,7 +73,7 @@ class RecommendQuery:
     candidates: int
     keep_seen: bool
     deadline: float
-    order: Mapping[str, float] = field(default_factory=dict)
+    objective_weights: Mapping[str, float] = field(default_factory=dict)
     context: Context = field(default_factory=dict)
 
 
@@ -84,7 +84,7 @@ class RankQuery:
     user: User
     item_ids: tuple[str, ...]
     limit: int
-    order: Mapping[str, float] = field(default_factory=dict)
+    objective_weights: Mapping[str, float] = field(default_factory=dict)
     context: Context = field(default_factory=dict)
 
 
@@ -100,14 +100,14 @@ class Unknown:
 class Ranked:
     """A list, best first: ``rows`` ``[found]``, of which the first ``len(retrieval_scores)`` are the models' choice.
 
-    ``scores`` ``[chosen]`` are what they are in the order of; ``heads`` ``[scored, goals]``, what is predicted of each,
-    is empty when the ranker did not run; ``degraded`` says why.
+    ``scores`` ``[chosen]`` are what they are in the order of; ``objectives`` ``[scored, objectives]``, what is
+    predicted of each, is empty when the ranker did not run; ``degraded`` says why.
     """
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
     retrieval_scores: NDArray[np.float32]
-    heads: NDArray[np.float32]
+    objectives: NDArray[np.float32]
     unknown: Unknown
     degraded: Degraded | None = None
 
@@ -159,7 +159,7 @@ class Recommender:
         Raises:
             InvalidRequest: the bundle cannot order so, or takes no such context.
         """
-        terms = self._terms.read(query.order, query.context)
+        terms = self._terms.read(query.objective_weights, query.context)
         user = resolve_user(self.bundle, read_user(query.user))
         found = rows_of(self.bundle.items.ids, query.item_ids)
         missing = int(np.count_nonzero(found < 0))
@@ -173,10 +173,10 @@ class Recommender:
         if not len(user.history):
             return _by_retrieval_score(candidates, query.limit, unknown)
         columns = self._ranker.score([user], [candidates], [terms.context])[0]
-        return _selected(candidates, columns, terms.order, query.limit, unknown)
+        return _selected(candidates, columns, terms.fusion, query.limit, unknown)
 
     def _resolve(self, query: RecommendQuery) -> _Request:
-        terms = self._terms.read(query.order, query.context)
+        terms = self._terms.read(query.objective_weights, query.context)
         user = resolve_user(self.bundle, read_user(query.user))
         hidden, excluded = hidden_rows(self.bundle, user, query.exclude, keep_seen=query.keep_seen)
         candidates = query.candidates or self.bundle.manifest.candidate_count
@@ -248,7 +248,7 @@ class Recommender:
             _OFTEN.error("ranking failed, answering in the order of retrieval", exc_info=True)
             return [_in_order_of_retrieval(requests[0], found[0], Degraded.RANKER_FAILED)]
         return [
-            _selected(one, of_one, request.terms.order, request.limit, request.unknown)
+            _selected(one, of_one, request.terms.fusion, request.limit, request.unknown)
             for request, one, of_one in zip(requests, found, columns, strict=True)
         ]
 
@@ -269,16 +269,16 @@ def _for_retrieval(deadline: float) -> float:
 
 
 def _selected(
-    candidates: Candidates, columns: NDArray[np.float32], order: Order, limit: int, unknown: Unknown
+    candidates: Candidates, columns: NDArray[np.float32], fusion: ScoreFusion, limit: int, unknown: Unknown
 ) -> Ranked:
-    keys = order.keys(columns)
+    keys = fusion.keys(columns)
     best = best_first(keys, limit)
-    predictions = order.predictions(columns[best])
+    predictions = fusion.predictions(columns[best])
     return Ranked(
         rows=np.concatenate([candidates.rows[best], candidates.rows[len(candidates.scores) :]])[:limit],
-        scores=order.scores(keys[best], predictions),
+        scores=fusion.scores(keys[best], predictions),
         retrieval_scores=candidates.scores[best],
-        heads=predictions,
+        objectives=predictions,
         unknown=unknown,
     )
 
@@ -299,4 +299,4 @@ def _unscored(rows: NDArray[np.int64], unknown: Unknown) -> Ranked:
 
 def _unranked(rows: NDArray[np.int64], scores: NDArray[np.float32], unknown: Unknown) -> Ranked:
     nothing = np.zeros(0, dtype=np.float32)
-    return Ranked(rows=rows, scores=scores, retrieval_scores=scores, heads=nothing, unknown=unknown)
+    return Ranked(rows=rows, scores=scores, retrieval_scores=scores, objectives=nothing, unknown=unknown)

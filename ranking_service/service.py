@@ -45,6 +45,6 @@ def load(bundle: Bundle, retrieval: RetrievalClient) -> Recommender:
         popular = [bundle.items.id_of(int(row)) for row in bundle.items.popular[: bundle.manifest.candidate_count]]
         someone = User(history=[HistoryItem(item_id=bundle.most_popular)])
         ranked = recommender.rank(RankQuery(user=someone, item_ids=tuple(popular), limit=len(popular)))
-        require_finite(bundle, RANKER, ranked.heads)
+        require_finite(bundle, RANKER, ranked.objectives)
     retrieval.connect(bundle)
     return recommender

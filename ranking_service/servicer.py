@@ -29,7 +29,7 @@ class RankingServicer(RankingServiceServicer):
             candidates=request.candidate_count,
             keep_seen=request.keep_seen,
             deadline=deadline_of(context),
-            order=dict(request.order),
+            objective_weights=dict(request.objective_weights),
             context=read_context(request.context),
         )
         recommender, ranked = recommend(self._served, request.bundle_id, query, context.is_active)
@@ -41,7 +41,7 @@ class RankingServicer(RankingServiceServicer):
             unknown_context_count=ranked.unknown.context,
             degraded=ranked.degraded is not None,
             degraded_reason=_reason(ranked),
-            heads=recommender.bundle.manifest.heads,
+            objectives=recommender.bundle.manifest.objective_names,
         )
         _add_items(response, recommender, ranked)
         return response
@@ -54,7 +54,7 @@ class RankingServicer(RankingServiceServicer):
             user=request.user,
             item_ids=tuple(request.item_ids),
             limit=request.limit,
-            order=dict(request.order),
+            objective_weights=dict(request.objective_weights),
             context=read_context(request.context),
         )
         ranked = recommender.rank(query)
@@ -64,7 +64,7 @@ class RankingServicer(RankingServiceServicer):
             found_count=len(ranked.rows),
             unknown_item_count=ranked.unknown.items,
             unknown_context_count=ranked.unknown.context,
-            heads=recommender.bundle.manifest.heads,
+            objectives=recommender.bundle.manifest.objective_names,
         )
         _add_items(response, recommender, ranked)
         return response
@@ -85,7 +85,7 @@ def _check_recommend(request: pb.RecommendRequest) -> None:
     check.require(0 <= count <= MAX_LIMIT, "candidate_count", f"is {count}; has to be 0 (default) to {MAX_LIMIT}")
     check.user(request.user)
     check.ids(request.exclude_item_ids, "exclude_item_ids", MAX_EXCLUDED)
-    check.order(request.order)
+    check.objective_weights(request.objective_weights)
     check.context(request.context)
     check.done()
 
@@ -96,7 +96,7 @@ def _check_rank(request: pb.RankRequest) -> None:
     check.user(request.user)
     check.require(bool(request.item_ids), "item_ids", "is empty; name the candidates to rank")
     check.ids(request.item_ids, "item_ids", MAX_LIMIT)
-    check.order(request.order)
+    check.objective_weights(request.objective_weights)
     check.context(request.context)
     check.done()
 
@@ -111,12 +111,12 @@ def _add_items(response: pb.RecommendResponse | pb.RankResponse, recommender: Re
     add = response.items.add
     ids = recommender.bundle.items.ids_of(ranked.rows)
     scores, retrieval_scores = ranked.scores.tolist(), ranked.retrieval_scores.tolist()
-    heads = ranked.heads.tolist() or [[]] * len(scores)
-    for item_id, score, retrieval_score, of_item in zip(ids, scores, retrieval_scores, heads, strict=False):
+    objectives = ranked.objectives.tolist() or [[]] * len(scores)
+    for item_id, score, retrieval_score, of_item in zip(ids, scores, retrieval_scores, objectives, strict=False):
         add(
             item_id=item_id,
             score=score,
-            head_scores=of_item,
+            objective_scores=of_item,
             retrieval_score=retrieval_score,
             source=SOURCE_MODEL,
         )

@@ -26,7 +26,7 @@ def recommend(
     ranked = recommender.recommend(query, is_wanted)
     previous = served.previous()
     if ranked.degraded is Degraded.BUNDLE_MISMATCH and not bundle_id and previous is not None:
-        # Where only the newer bundle has a goal that the order names, popular items have to do.
+        # Where only the newer bundle has an objective that the order names, popular items have to do.
         with contextlib.suppress(InvalidRequest):
             recommender, ranked = previous, previous.recommend(query, is_wanted)
     if ranked.degraded is not None:

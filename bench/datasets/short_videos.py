@@ -57,14 +57,14 @@ def clicked(log: pl.DataFrame) -> pl.DataFrame:
 def shown(log: pl.DataFrame) -> pl.DataFrame:
     """Impressions; the hour is China's."""
     hour = ((pl.col("timestamp") // 3600 + 8) % 24).cast(pl.String)
-    goals = {"click": "is_click", "like": "is_like", "long_view": "long_view"}
+    objectives = {"click": "is_click", "like": "is_like", "long_view": "long_view"}
     return log.select(
         "user_id",
         "item_id",
         "timestamp",
         pl.col("tab").cast(pl.String),
         hour.alias("hour"),
-        *(pl.col(column).alias(name) for name, column in goals.items()),
+        *(pl.col(column).alias(name) for name, column in objectives.items()),
         split=pl.col("part").cast(pl.String).replace_strict(_PARTS),
     )
 

@@ -13,17 +13,17 @@ from shortlist.bundle import BundleStore
 from shortlist.errors import BundleError
 from trainer.data import Dataset, load
 from trainer.export.bundle import export_bundle
-from trainer.features.click_rates import Rates
+from trainer.features.click_rates import ClickRates
 from trainer.features.statistics import item_tables
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.encoders.transformer import TransformerEncoder
 from trainer.models.pipeline import TrainedPipeline
-from trainer.models.rankers import SharedBody, build_ranker
-from trainer.models.rankers.objectives import goals_of, scales_of, served_goals
-from trainer.models.rankers.own import OwnTables
+from trainer.models.rankers import SharedBackbone, build_ranker
+from trainer.models.rankers.id_embeddings import IdEmbeddings
+from trainer.models.rankers.objectives import objectives_of, scales_of, served_objectives
 from trainer.recipe import Encoder, Items, Ranker, Recipe
-from trainer.training.encoder.training import encoder_sizes
-from trainer.training.ranker.training import ranker_sizes
+from trainer.training.encoder.training import encoder_data_spec
+from trainer.training.ranker.training import ranker_data_spec
 
 RECIPE = Recipe(
     items=Items(categorical=("genre",)),
@@ -65,7 +65,7 @@ def _ids(letter: str, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[
 @torch.no_grad()
 def _model(planted: Planted, dataset: Dataset) -> TrainedPipeline:
     torch.manual_seed(planted.seed)
-    encoder = TransformerEncoder(RECIPE.encoder, encoder_sizes(dataset, len(dataset.times)))
+    encoder = TransformerEncoder(RECIPE.encoder, encoder_data_spec(dataset, len(dataset.times)))
     encoder.items.ids.weight.copy_(torch.from_numpy(np.concatenate(list(planted.vectors()))))
     encoder.items.content.weight.zero_()
     for block in encoder.blocks:
@@ -73,21 +73,21 @@ def _model(planted: Planted, dataset: Dataset) -> TrainedPipeline:
     _identity(encoder.out, 1 / DIMENSION**0.5)
     encoded = Encoded.of(encoder.eval(), HISTORY)
     items = item_tables(dataset, len(dataset.times), RECIPE.statistics, encoded.vectors)
-    goals = goals_of(RECIPE, dataset)
-    scales = scales_of(goals, np.zeros((0, len(goals)), dtype=np.float32))
-    ranker = build_ranker(RECIPE.ranker, ranker_sizes(dataset, items, scales, {}, 0))
-    assert isinstance(ranker.towers, SharedBody)
+    objectives = objectives_of(RECIPE, dataset)
+    scales = scales_of(objectives, np.zeros((0, len(objectives)), dtype=np.float32))
+    ranker = build_ranker(RECIPE.ranker, ranker_data_spec(dataset, items, scales, {}, 0))
+    assert isinstance(ranker.towers, SharedBackbone)
     nn.init.normal_(ranker.towers.out.weight, std=0.1)
     nn.init.normal_(ranker.linear.weight, std=0.1)
-    nothing = OwnTables.none(len(items.ids), len(dataset.user_ids))
+    nothing = IdEmbeddings.none(len(items.ids), len(dataset.user_ids))
     return TrainedPipeline(
-        rates=Rates.none(len(dataset.item_ids), len(dataset.user_ids)),
+        click_rates=ClickRates.none(len(dataset.item_ids), len(dataset.user_ids)),
         recipe=RECIPE,
         encoded=encoded,
         items=items,
         ranker=ranker.eval(),
-        own=nothing,
-        goals=served_goals(goals),
+        id_embeddings=nothing,
+        objectives=served_objectives(objectives),
     )
 
 

@@ -15,8 +15,8 @@ from ranking_service.selection import best_first
 from retrieval_service.index import FaissIndex
 from shortlist.bundle import Bundle
 from shortlist.inference.context import ContextEncoder
-from shortlist.inference.order import Order
 from shortlist.inference.rows import is_among
+from shortlist.inference.score_fusion import ScoreFusion
 from shortlist.inference.user_encoder import UserEncoder
 from shortlist.inference.users import ResolvedUser, UserQuery, resolve_user
 
@@ -74,7 +74,7 @@ class Ranking:
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle, self._ranker = bundle, OnnxRanker(bundle)
-        self._order = Order.of(bundle.manifest.goals)
+        self._fusion = ScoreFusion.of(bundle.manifest.objectives)
         self._no_context = ContextEncoder(bundle.manifest.context).encode({})
 
     def __call__(self, user_ids: Sequence[str], found: Found) -> list[Listed]:
@@ -86,9 +86,9 @@ class Ranking:
         return [self._best(one.rows, of_one) for one, of_one in zip(candidates, columns, strict=True)]
 
     def _best(self, rows: NDArray[np.int64], columns: NDArray[np.float32]) -> Listed:
-        keys = self._order.keys(columns)
+        keys = self._fusion.keys(columns)
         best = best_first(keys, LIMIT)
-        scores = self._order.scores(keys[best], self._order.predictions(columns[best]))
+        scores = self._fusion.scores(keys[best], self._fusion.predictions(columns[best]))
         return Listed(item_ids=self._bundle.items.ids[rows[best]], scores=scores)
 
 

@@ -1,8 +1,8 @@
-"""``python -m bench.quality.objectives DATA``: one ranker of several goals beside rankers of one goal each.
+"""``python -m bench.quality.objectives DATA``: one ranker of several objectives beside rankers of one objective each.
 
-The recipe as it is, and for each of its goals the same recipe with that goal alone and one expert, each measured as
-``python -m trainer evaluate --protocol impressions`` does, with LightGBM beside it. ``build/quality/goals-<data>.json``
-has the figures, written after each model.
+The recipe as it is, and for each of its objectives the same recipe with that objective alone and one expert, each
+measured as ``python -m trainer evaluate --protocol impressions`` does, with LightGBM beside it.
+``build/quality/objectives-<data>.json`` has the figures, written after each model.
 """
 
 import argparse
@@ -27,7 +27,7 @@ from trainer.progress import ConsoleReporter, Reporter
 from trainer.protocols.impressions import IMPRESSIONS
 from trainer.recipe import Recipe
 
-_RECIPE = Path("trainer") / "recipes" / "impressions-goals.toml"
+_RECIPE = Path("trainer") / "recipes" / "impressions-objectives.toml"
 _EXIT_BAD_INPUT, _EXIT_INTERRUPTED = 2, 130
 Measured = dict[str, Any]
 """``seconds``, the ``figures`` with mean and std of each, and the ``runs`` they are of, as ``trainer evaluate`` has
@@ -38,11 +38,13 @@ def main() -> int:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m bench.quality.objectives", description=__doc__)
     parser.add_argument("data", type=Path, help="the folder of a data set, such as build/data/kuairand")
-    parser.add_argument("--recipe", type=Path, default=_RECIPE, help=f"one with several goals (default: {_RECIPE})")
+    parser.add_argument(
+        "--recipe", type=Path, default=_RECIPE, help=f"one with several objectives (default: {_RECIPE})"
+    )
     parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0 (default: 3)")
     options = parser.parse_args()
     name, console = options.data.resolve().name, Console(stderr=True)
-    path, started = BUILD / f"goals-{name}.json", time.monotonic()
+    path, started = BUILD / f"objectives-{name}.json", time.monotonic()
     command = f"python -m bench.quality.objectives {name} --recipe {options.recipe.as_posix()} --seeds {options.seeds}"
     about = {"protocol": IMPRESSIONS, "data": name, "recipe": options.recipe.stem, "seeds": options.seeds}
     torch.use_deterministic_algorithms(True)
@@ -60,29 +62,32 @@ def main() -> int:
 
 
 def measured(data: Path, recipe: Recipe, seeds: int, reporter: Reporter) -> Iterator[dict[str, Any]]:
-    """After each model what is known by then: the model of all goals ``together``, and by its goal each ``alone``.
+    """After each model what is known by then: the model of all objectives ``together``, and by its objective each
+    ``alone``.
 
     Raises:
-        RecipeError: there are no two goals to be learnt together.
+        RecipeError: there are no two objectives to be learnt together.
     """
-    if len(recipe.goals) < 2:
-        raise RecipeError("[goals]: has to name at least two")
-    reporter.say(f"{', '.join(recipe.goals)} together")
+    if len(recipe.objectives) < 2:
+        raise RecipeError("[objectives]: has to name at least two")
+    reporter.say(f"{', '.join(recipe.objectives)} together")
     together, alone = _measured(data, recipe, seeds, reporter), dict[str, Measured]()
     yield {"together": together, "alone": alone}
-    for goal in recipe.goals:
-        reporter.say(f"{goal} alone")
-        alone[goal] = _measured(data, alone_with(goal, recipe), seeds, reporter)
+    for objective in recipe.objectives:
+        reporter.say(f"{objective} alone")
+        alone[objective] = _measured(data, alone_with(objective, recipe), seeds, reporter)
         yield {"together": together, "alone": alone}
 
 
-def alone_with(goal: str, recipe: Recipe) -> Recipe:
-    """The recipe of a model that learns one goal, whose body has no need of being mixed.
+def alone_with(objective: str, recipe: Recipe) -> Recipe:
+    """The recipe of a model that learns one objective, whose backbone has no need of being mixed.
 
     The others weigh nothing, and are still counted: how often an item was clicked is known to whoever foretells likes.
     """
-    goals = {name: one if name == goal else replace(one, weight=0.0) for name, one in recipe.goals.items()}
-    return replace(recipe, goals=goals, ranker=replace(recipe.ranker, experts=1))
+    objectives = {
+        name: one if name == objective else replace(one, loss_weight=0.0) for name, one in recipe.objectives.items()
+    }
+    return replace(recipe, objectives=objectives, ranker=replace(recipe.ranker, experts=1))
 
 
 def _measured(data: Path, recipe: Recipe, seeds: int, reporter: Reporter) -> Measured:

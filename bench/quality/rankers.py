@@ -119,7 +119,7 @@ def _microseconds(model: TrainedPipeline, dataset: Dataset, split: Split) -> flo
                 found.candidates,
                 rows=found.candidates.rows[one],
                 scores=found.candidates.scores[one],
-                transitions=found.candidates.transitions[one],
+                item_item=found.candidates.item_item[one],
             )
             known = (histories[one], length, found.user_vectors[one], features[one], of_line, nothing[one])
             inputs = ranker_inputs(model.items, *known)

@@ -13,7 +13,7 @@ from bench.quality import measure as quality
 from bench.quality.measure import ERRORS, Row, rows
 
 _PAGE = Path("docs") / "quality.md"
-_FIGURES, _RANKERS, _GOALS = TABLES = ("figures", "rankers", "goals")
+_FIGURES, _RANKERS, _OBJECTIVES = TABLES = ("figures", "rankers", "objectives")
 _HEADS = {
     _FIGURES: (
         "data, protocol",
@@ -26,10 +26,10 @@ _HEADS = {
         "command",
     ),
     _RANKERS: ("ranker", "nDCG@10", "training, CPU s", "parameters", "µs for 500 candidates", "command"),
-    _GOALS: (
-        "data, goal",
-        "AUC of several goals",
-        "of that goal alone",
+    _OBJECTIVES: (
+        "data, objective",
+        "AUC of several objectives",
+        "of that objective alone",
         "difference",
         "LightGBM",
         "difference",
@@ -72,7 +72,7 @@ def with_table(text: str, name: str) -> str:
 def _lines(name: str, former: str) -> list[str]:
     if name == _FIGURES:
         return [line(row, former) for row in rows()]
-    found = _lines_of_rankers() if name == _RANKERS else _lines_of_goals()
+    found = _lines_of_rankers() if name == _RANKERS else _lines_of_objectives()
     # A line is known by its first cell; the first that is there is the head.
     known = [one for one in former.splitlines() if one.startswith("| ")][1:]
     return list({one.split(" |")[0]: one for one in [*known, *found]}.values())
@@ -157,22 +157,22 @@ def _lines_of_rankers() -> list[str]:
     ]
 
 
-def _lines_of_goals() -> list[str]:
-    """One for each event goal that ``bench.quality.objectives`` measured alone as well."""
-    results = [json.loads(path.read_text()) for path in sorted(quality.BUILD.glob("goals-*.json"))]
+def _lines_of_objectives() -> list[str]:
+    """One for each event objective that ``bench.quality.objectives`` measured alone as well."""
+    results = [json.loads(path.read_text()) for path in sorted(quality.BUILD.glob("objectives-*.json"))]
     return [
         _line(
-            f"{result['data']}, {goal}",
-            *_of_goal(f"{goal}/auc", result["together"]["figures"], alone["figures"]),
+            f"{result['data']}, {objective}",
+            *_of_objective(f"{objective}/auc", result["together"]["figures"], alone["figures"]),
             f"`{result['command']}`",
         )
         for result in results
-        for goal, alone in result["alone"].items()
-        if f"{goal}/auc" in alone["figures"]["ranker"]
+        for objective, alone in result["alone"].items()
+        if f"{objective}/auc" in alone["figures"]["ranker"]
     ]
 
 
-def _of_goal(metric: str, together: Mapping[str, Any], alone: Mapping[str, Any]) -> list[str]:
+def _of_objective(metric: str, together: Mapping[str, Any], alone: Mapping[str, Any]) -> list[str]:
     """What is in its line; LightGBM, an extra, may not have been there."""
     ours, one = together["ranker"][metric], alone["ranker"][metric]
     cells = [_spread(ours), _spread(one), f"{ours['mean'] - one['mean']:+.4f}"]

@@ -37,7 +37,7 @@ def bare_loop(bundle: Bundle) -> Work:
         near = index.search(vector, CANDIDATES)
         candidates = Candidates(rows=near.rows, scores=near.scores, user_vector=vector)
         columns = ranker.score([user], [candidates], [terms.context])[0]
-        best_first(terms.order.keys(columns), LIMIT)
+        best_first(terms.fusion.keys(columns), LIMIT)
 
     return work
 

@@ -18,15 +18,15 @@ import torch
 from bench.training.data import RECIPE, Log
 from bench.training.memory import MemoryWatch
 from trainer.data import Dataset, load
-from trainer.data.split import Split, evaluation_split, evenly
+from trainer.data.split import Split, evaluation_split, subsample
 from trainer.features.statistics import item_tables
 from trainer.models.encoders.encoded import Encoded
-from trainer.models.rankers.objectives import goals_of, scales_of
+from trainer.models.rankers.objectives import objectives_of, scales_of
 from trainer.recipe import Encoder
 from trainer.training.encoder.fit import NextItemTraining
 from trainer.training.encoder.windows import batch_by_length, windows_of
 from trainer.training.ranker.retrieved_examples import RetrievedExamples
-from trainer.training.ranker.training import RankerFit, RankerTraining, ranker_sizes
+from trainer.training.ranker.training import RankerFit, RankerTraining, ranker_data_spec
 
 T = TypeVar("T")
 Figures = dict[str, float]
@@ -100,14 +100,16 @@ def _ranker(
     with _stage("tables", figures):
         items = item_tables(dataset, split.encoder_end, RECIPE.statistics, encoded.vectors)
     events = np.arange(split.encoder_end, split.ranker_end)
-    events = evenly(events[dataset.position[events] >= 1], _RANKER_EXAMPLES)
+    events = subsample(events[dataset.position[events] >= 1], _RANKER_EXAMPLES)
     with _stage("candidates", figures):
-        goals = goals_of(RECIPE, dataset)
-        found = RetrievedExamples.of(dataset, encoded, items, events, RECIPE.ranker.candidates, goals)
+        objectives = objectives_of(RECIPE, dataset)
+        found = RetrievedExamples.of(dataset, encoded, items, events, RECIPE.ranker.candidates, objectives)
     figures["candidates"]["examples_a_second"] = len(events) / figures["candidates"]["seconds"]
     examples = replace(found, chosen=np.maximum(found.chosen, 0))
-    sizes = ranker_sizes(dataset, items, scales_of(goals, examples.targets), {}, RECIPE.ranker.embedding)
-    training_of_ranker = RankerTraining(examples, items, len(dataset.user_ids), sizes, goals, RECIPE.ranker, seed=0)
+    sizes = ranker_data_spec(dataset, items, scales_of(objectives, examples.targets), {}, RECIPE.ranker.embedding)
+    training_of_ranker = RankerTraining(
+        examples, items, len(dataset.user_ids), sizes, objectives, RECIPE.ranker, seed=0
+    )
     fit = RankerFit(training_of_ranker, np.arange(len(events)))
     with _stage("ranker", figures):
         speed = _speed(iter(fit.batches()), fit.step, len, seconds)

@@ -8,10 +8,10 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.bundle.item_item import PAIR_WEIGHTS, ItemItemTables
+from shortlist.bundle.item_item_table import ItemItemTable
 from shortlist.bundle.manifest import Manifest
-from shortlist.bundle.pairs import ItemPairs
 from shortlist.bundle.tables import ItemTables, UserTables
-from shortlist.bundle.transitions import PAIR_WEIGHTS, TransitionTable
 from shortlist.errors import BundleError
 
 USER_ENCODER = "user_encoder.onnx"
@@ -85,7 +85,7 @@ class Bundle:
             "user_features.npy": (users.features.shape, (manifest.user_count, len(manifest.user_features))),
             "history_offsets.npy": (users.offsets.shape, (manifest.user_count + 1,)),
         }
-        for name, pairs in ((FOLLOWERS, items.transitions.followers), (SIMILAR, items.transitions.similar)):
+        for name, pairs in ((FOLLOWERS, items.item_item.cooccurrence), (SIMILAR, items.item_item.similar)):
             expected[f"{name}_offsets.npy"] = (pairs.offsets.shape, (manifest.item_count + 1,))
             expected[f"{name}_weights.npy"] = (pairs.weights.shape, (len(pairs.rows), PAIR_WEIGHTS))
         for name, (found, wanted) in expected.items():
@@ -113,8 +113,8 @@ def save_tables(directory: Path, items: ItemTables, users: UserTables) -> None:
         save_array(directory, ITEM_INPUTS, items.inputs)
     save_array(directory, "item_features", items.features)
     save_array(directory, "popular_rows", items.popular)
-    _save_pairs(directory, FOLLOWERS, items.transitions.followers)
-    _save_pairs(directory, SIMILAR, items.transitions.similar)
+    _save_pairs(directory, FOLLOWERS, items.item_item.cooccurrence)
+    _save_pairs(directory, SIMILAR, items.item_item.similar)
     save_array(directory, "user_ids", users.ids)
     save_array(directory, "user_features", users.features)
     save_array(directory, "history_offsets", users.offsets)
@@ -123,14 +123,14 @@ def save_tables(directory: Path, items: ItemTables, users: UserTables) -> None:
     save_array(directory, "history_events", users.events)
 
 
-def _save_pairs(directory: Path, name: str, pairs: ItemPairs) -> None:
+def _save_pairs(directory: Path, name: str, pairs: ItemItemTable) -> None:
     save_array(directory, f"{name}_offsets", pairs.offsets)
     save_array(directory, f"{name}_rows", pairs.rows)
     save_array(directory, f"{name}_weights", pairs.weights)
 
 
-def _open_pairs(directory: Path, name: str) -> ItemPairs:
-    return ItemPairs(
+def _open_pairs(directory: Path, name: str) -> ItemItemTable:
+    return ItemItemTable(
         offsets=_map(directory, f"{name}_offsets"),
         rows=_map(directory, f"{name}_rows"),
         weights=_map(directory, f"{name}_weights"),
@@ -145,8 +145,8 @@ def _open_items(directory: Path, manifest: Manifest) -> ItemTables:
         inputs=_map(directory, ITEM_INPUTS) if f"{ITEM_INPUTS}.npy" in manifest.files else vectors,
         features=_map(directory, "item_features"),
         popular=_map(directory, "popular_rows"),
-        transitions=TransitionTable(
-            followers=_open_pairs(directory, FOLLOWERS), similar=_open_pairs(directory, SIMILAR)
+        item_item=ItemItemTables(
+            cooccurrence=_open_pairs(directory, FOLLOWERS), similar=_open_pairs(directory, SIMILAR)
         ),
         value_mean=manifest.value_mean,
         value_std=manifest.value_std,

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, Self
 
 from shortlist.bundle.json_reader import read_json
-from shortlist.bundle.ranker_columns import ContextColumn, Goal, check_context, check_goals
+from shortlist.bundle.ranker_columns import ContextColumn, Objective, check_context, check_objectives
 from shortlist.bundle.store import is_bundle_id
 from shortlist.errors import BundleError
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 2**24
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -101,7 +101,7 @@ class Manifest:
     """Everything a service has to know before it opens the other files.
 
     ``encoder_history`` and ``ranker_history`` are how many of the latest interactions each model looks at;
-    ``value_mean`` and ``value_std`` are in the unit of the interactions' values; ``goals`` are the columns of the
+    ``value_mean`` and ``value_std`` are in the unit of the interactions' values; ``objectives`` are the columns of the
     ranker's output, and ``context`` is what a call may say of itself. ``forced`` is empty, or by what the bundle was
     worse than the one it replaced, where somebody published it all the same.
     """
@@ -121,7 +121,7 @@ class Manifest:
     ranker_history: int
     value_mean: float
     value_std: float
-    goals: tuple[Goal, ...]
+    objectives: tuple[Objective, ...]
     candidate_count: int
     index: IndexInfo
     metrics: Mapping[str, float]
@@ -131,9 +131,9 @@ class Manifest:
     forced: str = ""
 
     @property
-    def heads(self) -> tuple[str, ...]:
-        """The goals by name, as answers list them."""
-        return tuple(goal.name for goal in self.goals)
+    def objective_names(self) -> tuple[str, ...]:
+        """The objectives by name, as answers list them."""
+        return tuple(objective.name for objective in self.objectives)
 
     @classmethod
     def read(cls, directory: Path) -> Self:
@@ -173,7 +173,7 @@ class Manifest:
             _require(low <= getattr(self, name) <= high, name)
         _require(math.isfinite(self.value_mean), "value_mean")
         _require(0 < self.value_std < math.inf, "value_std")
-        check_goals(self.goals)
+        check_objectives(self.objectives)
         check_context(self.context)
         for name, digest in self.files.items():
             if not _FILE_NAME.fullmatch(name) or name == MANIFEST:

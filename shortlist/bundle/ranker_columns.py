@@ -7,23 +7,23 @@ from dataclasses import dataclass
 EVENT, VALUE = "event", "value"
 CATEGORICAL, NUMERIC = "categorical", "numeric"
 # Far above any use, and far below what a product of predictions overflows at.
-_MAX_POWER = 100.0
+_MAX_WEIGHT = 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
-class Goal:
+class Objective:
     """A column of the ranker's output, and how much it counts in the order.
 
-    Of an ``event`` the column is calibrated log-odds, of a ``value`` the value in its own unit. ``power`` is what its
-    prediction is raised to in the product that makes the order; a call may ask for another, from ``least_power`` to
-    ``most_power``, or for 0, which leaves the goal out.
+    Of an ``event`` the column is calibrated log-odds, of a ``value`` the value in its own unit. ``weight`` is what its
+    prediction is raised to in the product that makes the order; a call may ask for another, from ``min_weight`` to
+    ``max_weight``, or for 0, which leaves the objective out.
     """
 
     name: str
     kind: str
-    power: float
-    least_power: float
-    most_power: float
+    weight: float
+    min_weight: float
+    max_weight: float
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,15 +48,15 @@ class ContextColumn:
         return len(self.categories) if self.kind == CATEGORICAL else 2
 
 
-def check_goals(goals: Sequence[Goal]) -> None:
-    """Raises ValueError when no order can be made by the goals; says why."""
-    _require_names("goals", [goal.name for goal in goals])
-    for goal in goals:
-        _require(goal.kind in {EVENT, VALUE}, f"goal {goal.name!r}: kind")
-        least, most = goal.least_power, goal.most_power
-        _require(-_MAX_POWER <= least <= most <= _MAX_POWER, f"goal {goal.name!r}: power")
-        _require(goal.power == 0 or least <= goal.power <= most, f"goal {goal.name!r}: power")
-    _require(any(goal.power for goal in goals), "goals: power of all of them")
+def check_objectives(objectives: Sequence[Objective]) -> None:
+    """Raises ValueError when no order can be made by the objectives; says why."""
+    _require_names("objectives", [objective.name for objective in objectives])
+    for objective in objectives:
+        _require(objective.kind in {EVENT, VALUE}, f"objective {objective.name!r}: kind")
+        least, most = objective.min_weight, objective.max_weight
+        _require(-_MAX_WEIGHT <= least <= most <= _MAX_WEIGHT, f"objective {objective.name!r}: weight")
+        _require(objective.weight == 0 or least <= objective.weight <= most, f"objective {objective.name!r}: weight")
+    _require(any(objective.weight for objective in objectives), "objectives: weight of all of them")
 
 
 def check_context(columns: Sequence[ContextColumn]) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.bundle.ids import row_of
-from shortlist.bundle.transitions import TransitionTable
+from shortlist.bundle.item_item import ItemItemTables
 from shortlist.inference.history import History
 
 
@@ -24,7 +24,7 @@ class ItemTables:
     inputs: NDArray[np.float32]
     features: NDArray[np.float32]
     popular: NDArray[np.int32]
-    transitions: TransitionTable
+    item_item: ItemItemTables
     value_mean: float
     value_std: float
 

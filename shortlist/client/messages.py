@@ -34,14 +34,14 @@ class HistoryItem:
 class Recommendation:
     """One item of a list.
 
-    ``score`` is what the order is made by, higher is better; ``heads`` is what the ranker predicts of each goal: of an
-    event its probability, of a value the value; ``source`` is "model" for the models' choice, "fallback" for a popular
-    item, which has no scores.
+    ``score`` is what the order is made by, higher is better; ``objectives`` is what the ranker predicts of each
+    objective: of an event its probability, of a value the value; ``source`` is "model" for the models' choice,
+    "fallback" for a popular item, which has no scores.
     """
 
     item_id: str
     score: float
-    heads: Mapping[str, float]
+    objectives: Mapping[str, float]
     retrieval_score: float
     source: str
 
@@ -81,7 +81,7 @@ def read_recommendations(response: pb.RecommendResponse | pb.RankResponse) -> Re
     """The caller's form of an answer."""
     return Recommendations(
         bundle_id=response.bundle_id,
-        items=tuple(_recommendation(item, response.heads) for item in response.items),
+        items=tuple(_recommendation(item, response.objectives) for item in response.items),
         asked=response.asked_count,
         found=response.found_count,
         unknown_items=response.unknown_item_count,
@@ -105,11 +105,11 @@ def _degraded(response: pb.RecommendResponse) -> str | None:
     return _DEGRADED.get(response.degraded_reason, "unknown") if response.degraded else None
 
 
-def _recommendation(item: pb.ScoredItem, heads: Sequence[str]) -> Recommendation:
+def _recommendation(item: pb.ScoredItem, objectives: Sequence[str]) -> Recommendation:
     return Recommendation(
         item_id=item.item_id,
         score=item.score,
-        heads=dict(zip(heads, item.head_scores, strict=False)),
+        objectives=dict(zip(objectives, item.objective_scores, strict=False)),
         retrieval_score=item.retrieval_score,
         source="model" if item.source == SOURCE_MODEL else "fallback",
     )

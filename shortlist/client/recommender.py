@@ -64,7 +64,7 @@ class Recommender:
         exclude: Iterable[str] = (),
         candidates: int = 0,
         keep_seen: bool = False,
-        order: Mapping[str, float] | None = None,
+        objective_weights: Mapping[str, float] | None = None,
         context: Context | None = None,
         timeout: float | None = None,
     ) -> Recommendations:
@@ -77,8 +77,9 @@ class Recommender:
             exclude: items that may not be in the list.
             candidates: how many candidates to rank, up to 1000; 0 leaves it to the bundle.
             keep_seen: whether items of the history may be in the list.
-            order: powers by the names of goals, in place of the bundle's own: the best item is the one whose product of
-                predictions, each to its power, is the highest.
+            objective_weights: weights by the names of objectives, in place of the bundle's own: the best item is the
+            one whose product of
+                predictions, each to its weight, is the highest.
             context: what the call says of itself, such as ``{"device": "tv", "hour": 20}``; texts and numbers.
             timeout: seconds for this call, in place of the client's own.
 
@@ -88,7 +89,9 @@ class Recommender:
             DeadlineExceeded: no answer within the timeout.
             ShortlistError: anything else, among it the use of a closed client.
         """
-        request = _recommend_request(user_id, history, limit, exclude, candidates, keep_seen, order, context)
+        request = _recommend_request(
+            user_id, history, limit, exclude, candidates, keep_seen, objective_weights, context
+        )
         return self._call(lambda stub: stub.Recommend, request, timeout)
 
     def rank(
@@ -98,12 +101,12 @@ class Recommender:
         user_id: str = "",
         history: Sequence[HistoryItem | str] = (),
         limit: int = 10,
-        order: Mapping[str, float] | None = None,
+        objective_weights: Mapping[str, float] | None = None,
         context: Context | None = None,
         timeout: float | None = None,
     ) -> Recommendations:
         """The best ``limit`` of the caller's own candidates, which come best first; raises as ``recommend`` does."""
-        request = _rank_request(item_ids, user_id, history, limit, order, context)
+        request = _rank_request(item_ids, user_id, history, limit, objective_weights, context)
         return self._call(lambda stub: stub.Rank, request, timeout)
 
     def close(self) -> None:
@@ -168,12 +171,14 @@ class AsyncRecommender:
         exclude: Iterable[str] = (),
         candidates: int = 0,
         keep_seen: bool = False,
-        order: Mapping[str, float] | None = None,
+        objective_weights: Mapping[str, float] | None = None,
         context: Context | None = None,
         timeout: float | None = None,
     ) -> Recommendations:
         """See :meth:`Recommender.recommend`."""
-        request = _recommend_request(user_id, history, limit, exclude, candidates, keep_seen, order, context)
+        request = _recommend_request(
+            user_id, history, limit, exclude, candidates, keep_seen, objective_weights, context
+        )
         return await self._call(lambda stub: stub.Recommend, request, timeout)
 
     async def rank(
@@ -183,12 +188,12 @@ class AsyncRecommender:
         user_id: str = "",
         history: Sequence[HistoryItem | str] = (),
         limit: int = 10,
-        order: Mapping[str, float] | None = None,
+        objective_weights: Mapping[str, float] | None = None,
         context: Context | None = None,
         timeout: float | None = None,
     ) -> Recommendations:
         """See :meth:`Recommender.rank`."""
-        request = _rank_request(item_ids, user_id, history, limit, order, context)
+        request = _rank_request(item_ids, user_id, history, limit, objective_weights, context)
         return await self._call(lambda stub: stub.Rank, request, timeout)
 
     async def close(self) -> None:
@@ -238,7 +243,7 @@ def _recommend_request(
     exclude: Iterable[str],
     candidates: int,
     keep_seen: bool,
-    order: Mapping[str, float] | None,
+    objective_weights: Mapping[str, float] | None,
     context: Context | None,
 ) -> pb.RecommendRequest:
     return pb.RecommendRequest(
@@ -247,7 +252,7 @@ def _recommend_request(
         exclude_item_ids=exclude,
         candidate_count=candidates,
         keep_seen=keep_seen,
-        order=order,
+        objective_weights=objective_weights,
         context=context_message(context),
     )
 
@@ -257,14 +262,14 @@ def _rank_request(
     user_id: str,
     history: Sequence[HistoryItem | str],
     limit: int,
-    order: Mapping[str, float] | None,
+    objective_weights: Mapping[str, float] | None,
     context: Context | None,
 ) -> pb.RankRequest:
     return pb.RankRequest(
         user=user_message(user_id, history),
         item_ids=item_ids,
         limit=limit,
-        order=order,
+        objective_weights=objective_weights,
         context=context_message(context),
     )
 

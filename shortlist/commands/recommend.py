@@ -53,10 +53,10 @@ def _recommend(arguments: argparse.Namespace) -> Recommendations:
 def _show(recommendations: Recommendations) -> None:
     # An item id may look like markup, and has to come out as it is.
     console = Console(markup=False, emoji=False, highlight=False)
-    table = Table("rank", "item", "score", "heads", "source")
+    table = Table("rank", "item", "score", "objectives", "source")
     for rank, item in enumerate(recommendations.items, start=1):
-        heads = ", ".join(f"{name} {score:.4f}" for name, score in sorted(item.heads.items()))
-        table.add_row(str(rank), item.item_id, f"{item.score:.4f}", heads, item.source)
+        objectives = ", ".join(f"{name} {score:.4f}" for name, score in sorted(item.objectives.items()))
+        table.add_row(str(rank), item.item_id, f"{item.score:.4f}", objectives, item.source)
     console.print(table)
     console.print(f"{recommendations.found} of {recommendations.asked} items from bundle {recommendations.bundle_id}")
     if recommendations.unknown_items:

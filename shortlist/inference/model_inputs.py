@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.bundle.item_item import HISTORY_STEPS
 from shortlist.bundle.tables import ItemTables
-from shortlist.bundle.transitions import HISTORY_STEPS
 from shortlist.inference.history import History
 
 Inputs = dict[str, NDArray[np.generic]]
@@ -29,7 +29,7 @@ class CandidateLists:
 
     rows: NDArray[np.int64]
     scores: NDArray[np.float32]
-    transitions: NDArray[np.float32]
+    item_item: NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +96,7 @@ def inputs_of_rows(
         "history_mask": mask,
         "candidate_vectors": items.vectors.take(candidates.rows, axis=0),
         "candidate_features": items.features.take(candidates.rows, axis=0),
-        "candidate_transitions": candidates.transitions,
+        "candidate_item_item": candidates.item_item,
         "candidate_scores": candidates.scores,
         "candidate_places": np.broadcast_to(places, candidates.rows.shape).copy(),
     }
@@ -109,12 +109,12 @@ def latest_first(histories: Sequence[History], length: int) -> LatestFirst:
     return LatestFirst(rows=rows[:, ::-1].copy(), values=values[:, ::-1].copy(), mask=mask[:, ::-1].copy())
 
 
-def transition_features(
+def item_item_features(
     items: ItemTables, histories: Sequence[History], candidates: NDArray[np.int64]
 ) -> NDArray[np.float32]:
     """How well each candidate ``[B, C]`` continues its user's history, ``[B, C, X]``."""
     values = [items.standardised(history.last(HISTORY_STEPS).values) for history in histories]
-    return items.transitions.features([history.last(HISTORY_STEPS).rows for history in histories], values, candidates)
+    return items.item_item.features([history.last(HISTORY_STEPS).rows for history in histories], values, candidates)
 
 
 def _padded(

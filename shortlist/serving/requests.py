@@ -65,10 +65,10 @@ class RequestCheck:
             valid = 0 <= item.time.nanos < 1_000_000_000
             self.require(valid, f"{field}.history[{place}].time.nanos", "has to be 0 to 999,999,999")
 
-    def order(self, powers: Mapping[str, float], field: str = "order") -> None:
-        """Requires at most ``MAX_POWERS`` finite powers, each of something named."""
-        for name, power in self._entries(powers, field, MAX_POWERS):
-            self.require(math.isfinite(power), entry(field, name), f"is {power}; has to be a finite number")
+    def objective_weights(self, weights: Mapping[str, float], field: str = "objective_weights") -> None:
+        """Requires at most ``MAX_POWERS`` finite weights, each of something named."""
+        for name, weight in self._entries(weights, field, MAX_POWERS):
+            self.require(math.isfinite(weight), entry(field, name), f"is {weight}; has to be a finite number")
 
     def context(self, context: Mapping[str, ContextValue], field: str = "context") -> None:
         """Requires at most ``MAX_CONTEXT`` values with names: texts of ``MAX_ID_BYTES`` bytes, or finite numbers."""

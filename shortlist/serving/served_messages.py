@@ -19,7 +19,7 @@ def bundle_message(bundle: Bundle) -> BundleMessage:
         item_count=manifest.item_count,
         user_count=manifest.user_count,
         dimension=manifest.dimension,
-        heads=manifest.heads,
+        objectives=manifest.objective_names,
         candidate_count=manifest.candidate_count,
         metrics=dict(manifest.metrics),
         index_spec=manifest.index.spec,

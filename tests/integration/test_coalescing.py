@@ -70,7 +70,10 @@ def ranking(running: Running) -> Iterator[RankingServiceStub]:
 def _requests() -> list[pb.RecommendRequest]:
     known = [pb.RecommendRequest(user=User(user_id=f"u{user}"), limit=5 + user % 7) for user in range(40)]
     new = [User(history=[HistoryItem(item_id=f"i{item}") for item in range(first, 100, 9)]) for first in range(9)]
-    by_value = [pb.RecommendRequest(user=one.user, limit=10, order={"value": 1 + one.limit % 3}) for one in known[:20]]
+    by_value = [
+        pb.RecommendRequest(user=one.user, limit=10, objective_weights={"value": 1 + one.limit % 3})
+        for one in known[:20]
+    ]
     return [*known, *by_value, *(pb.RecommendRequest(user=user, limit=10, candidate_count=30) for user in new)]
 
 

@@ -32,7 +32,7 @@ _METHODS: dict[str, type[Message]] = {
     f"{_RETRIEVAL}RetrieveRows": retrieval_pb.RetrieveRowsRequest,
 }
 _fuzz = settings(max_examples=_EXAMPLES, deadline=None, suppress_health_check=list(HealthCheck))
-# Ids and goals that the planted data has, beside any others.
+# Ids and objectives that the planted data has, beside any others.
 _TEXTS = st.one_of(st.sampled_from(["u1", "i1", "i2", "untouched", "", "like", "value"]), st.text(max_size=300))
 _NUMBERS = {
     FieldDescriptor.CPPTYPE_INT32: st.one_of(st.integers(0, 1100), st.integers(-(2**31), 2**31 - 1)),

@@ -59,4 +59,4 @@ def test_both_services_say_that_they_are_healthy_and_what_they_serve(running: Ru
         assert json.loads(health) == {"status": "SERVING"}
         bundles.append(json.loads(_grpcurl(service.address, f"{full}/GetBundle"))["bundle"])
     assert bundles[0] == bundles[1]
-    assert bundles[0]["heads"] == ["like", "value"]
+    assert bundles[0]["objectives"] == ["like", "value"]

@@ -40,7 +40,7 @@ def test_a_known_user_gets_a_ranked_list_of_what_they_have_not_seen(recommender:
     scores = [item.score for item in answer.items]
     assert (answer.asked, answer.found, answer.degraded) == (10, 10, None)
     assert scores == sorted(scores, reverse=True)
-    assert all(item.source == "model" and set(item.heads) == {"like", "value"} for item in answer.items)
+    assert all(item.source == "model" and set(item.objectives) == {"like", "value"} for item in answer.items)
 
 
 def test_a_newcomer_with_a_history_gets_items_of_the_genre_they_like(recommender: Recommender) -> None:

@@ -89,15 +89,15 @@ def _ids(answer: Recommendations) -> list[str]:
 def test_an_order_in_the_call_changes_the_list(recommender: Recommender) -> None:
     """By the value alone the last candidate is the first; by both, the product makes the order, and is the score."""
     own = recommender.recommend(user_id="u5", limit=40)
-    value = recommender.recommend(user_id="u5", limit=40, order={"value": 1.0})
-    both = recommender.recommend(user_id="u5", limit=40, order={"like": 2.0, "value": 0.5})
+    value = recommender.recommend(user_id="u5", limit=40, objective_weights={"value": 1.0})
+    both = recommender.recommend(user_id="u5", limit=40, objective_weights={"like": 2.0, "value": 0.5})
     assert _ids(value) == _ids(own)[::-1]
-    assert [item.score for item in own.items] == [item.heads["like"] for item in own.items]
+    assert [item.score for item in own.items] == [item.objectives["like"] for item in own.items]
     assert _ids(both) not in (_ids(own), _ids(value))
-    products = [item.heads["like"] ** 2 * item.heads["value"] ** 0.5 for item in both.items]
+    products = [item.objectives["like"] ** 2 * item.objectives["value"] ** 0.5 for item in both.items]
     np.testing.assert_allclose([item.score for item in both.items], products, rtol=1e-5, atol=1e-12)
     assert products == sorted(products, reverse=True)
-    # The powers are of this call alone.
+    # The weights are of this call alone.
     assert recommender.recommend(user_id="u5", limit=40) == own
 
 
@@ -106,7 +106,7 @@ def test_a_context_in_the_call_reaches_the_ranker(recommender: Recommender) -> N
     own = recommender.recommend(user_id="u5", limit=40)
     on_tv = recommender.recommend(user_id="u5", limit=40, context={"device": "tv", "hour": 24, "weather": "rain"})
     assert _ids(on_tv) == _ids(own)[::-1]
-    values = [{item.item_id: item.heads["value"] for item in answer.items} for answer in (own, on_tv)]
+    values = [{item.item_id: item.objectives["value"] for item in answer.items} for answer in (own, on_tv)]
     assert {values[1][item] - values[0][item] for item in values[0]} == {2.0}
     assert (own.unknown_context, on_tv.unknown_context) == (0, 1)
     as_own = recommender.recommend(user_id="u5", limit=40, context={"device": "watch"})
@@ -116,7 +116,9 @@ def test_a_context_in_the_call_reaches_the_ranker(recommender: Recommender) -> N
 def test_rank_takes_both_as_well(recommender: Recommender) -> None:
     """The caller's own candidates are put into the order of the call, in its context."""
     items = ["i1", "i2", "i3", "i4"]
-    by_value = recommender.rank(item_ids=items, user_id="u5", order={"value": 4.0}, context={"weather": "rain"})
+    by_value = recommender.rank(
+        item_ids=items, user_id="u5", objective_weights={"value": 4.0}, context={"weather": "rain"}
+    )
     assert (_ids(by_value), by_value.unknown_context) == (items[::-1], 1)
     own = recommender.rank(item_ids=items, user_id="u5")
     assert _ids(recommender.rank(item_ids=items, user_id="u5", context={"device": "tv"})) == _ids(own)[::-1]
@@ -124,23 +126,38 @@ def test_rank_takes_both_as_well(recommender: Recommender) -> None:
 
 _NAN = float("nan")
 _REFUSED: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
-    "an unknown goal": (
-        {"order": {"buy": 1.0, "like": 1.0}},
-        {"order['buy']": "no goal of this bundle; it has like"},
+    "an unknown objective": (
+        {"objective_weights": {"buy": 1.0, "like": 1.0}},
+        {"objective_weights['buy']": "no objective of this bundle; it has like"},
     ),
-    "a power above the bound": ({"order": {"like": 4.5}}, {"order['like']": "is 4.5; has to be 0, or 0 to 4"}),
-    "a power below it": ({"order": {"like": 1.0, "value": -1.0}}, {"order['value']": "is -1; has to be 0, or 0 to 4"}),
-    "no number": ({"order": {"like": _NAN}}, {"order['like']": "is nan; has to be a finite number"}),
-    "no power": ({"order": {"like": 0.0}}, {"order": "has no power but 0"}),
-    "too many": ({"order": {str(n): 1.0 for n in range(65)}}, {"order": "has 65 entries; at most 64 are accepted"}),
-    "no name": ({"order": {"": 1.0}}, {"order['']": "has a name of 0 bytes; has to be 1 to 256"}),
+    "a weight above the bound": (
+        {"objective_weights": {"like": 4.5}},
+        {"objective_weights['like']": "is 4.5; has to be 0, or 0 to 4"},
+    ),
+    "a weight below it": (
+        {"objective_weights": {"like": 1.0, "value": -1.0}},
+        {"objective_weights['value']": "is -1; has to be 0, or 0 to 4"},
+    ),
+    "no number": (
+        {"objective_weights": {"like": _NAN}},
+        {"objective_weights['like']": "is nan; has to be a finite number"},
+    ),
+    "no weight": ({"objective_weights": {"like": 0.0}}, {"objective_weights": "has no weight but 0"}),
+    "too many": (
+        {"objective_weights": {str(n): 1.0 for n in range(65)}},
+        {"objective_weights": "has 65 entries; at most 64 are accepted"},
+    ),
+    "no name": (
+        {"objective_weights": {"": 1.0}},
+        {"objective_weights['']": "has a name of 0 bytes; has to be 1 to 256"},
+    ),
     "a number for a text": ({"context": {"device": 3.0}}, {"context['device']": "has to be a text"}),
     "a text for a number": ({"context": {"hour": "late"}}, {"context['hour']": "has to be a number"}),
     "a number that is none": ({"context": {"else": _NAN}}, {"context['else']": "is not a finite number of 32 bits"}),
     "a number that is infinite": ({"context": {"hour": 1e39}}, {"context['hour']": "is not a finite number"}),
     "both": (
-        {"order": {"like": 9.0}, "context": {"hour": "late"}},
-        {"order['like']": "is 9;", "context['hour']": "has to be a number"},
+        {"objective_weights": {"like": 9.0}, "context": {"hour": "late"}},
+        {"objective_weights['like']": "is 9;", "context['hour']": "has to be a number"},
     ),
 }
 
@@ -173,8 +190,10 @@ def test_a_context_value_of_no_kind_is_refused(told: Running) -> None:
 
 def test_many_names_that_nobody_can_read_are_refused_all_the_same(recommender: Recommender) -> None:
     """The refusal fits into a status, however long the names are and whatever they are made of."""
-    with pytest.raises(InvalidRequest, match="no goal of this bundle"):
-        recommender.recommend(user_id="u5", order={"\U0001f300" * 60 + chr(0x4E00 + n): 1.0 for n in range(64)})
+    with pytest.raises(InvalidRequest, match="no objective of this bundle"):
+        recommender.recommend(
+            user_id="u5", objective_weights={"\U0001f300" * 60 + chr(0x4E00 + n): 1.0 for n in range(64)}
+        )
 
 
 def test_an_order_that_only_the_newer_bundle_knows_is_answered_while_retrieval_is_behind(
@@ -186,11 +205,11 @@ def test_an_order_that_only_the_newer_bundle_knows_is_answered_while_retrieval_i
     publish(late, add_version(late, trained.bundle, 0))
     with start_both(root, tmp_path, retrieval=["--bundles", str(late)]) as running:
         new = add_version(root, trained.bundle, 1)
-        goals = Manifest.read(root / new).goals
-        edit_manifest(root / new, goals=[vars(goals[0]) | {"name": "love"}, vars(goals[1])])
+        objectives = Manifest.read(root / new).objectives
+        edit_manifest(root / new, objectives=[vars(objectives[0]) | {"name": "love"}, vars(objectives[1])])
         publish(root, new)
         with Recommender(f"dns:///{running.ranking.address}", timeout=10) as client:
             until(lambda: client.recommend().bundle_id == new)
-            assert client.recommend(user_id="u1", order={"value": 1.0}).bundle_id == old
-            answer = client.recommend(user_id="u1", order={"love": 1.0})
+            assert client.recommend(user_id="u1", objective_weights={"value": 1.0}).bundle_id == old
+            answer = client.recommend(user_id="u1", objective_weights={"love": 1.0})
             assert (answer.bundle_id, answer.degraded) == (new, "bundle_mismatch")

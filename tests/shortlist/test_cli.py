@@ -30,13 +30,13 @@ class Answering(RankingServiceServicer):
         if self._error:
             raise self._error
         items = [
-            pb.ScoredItem(item_id="[red]7", score=0.75, head_scores=[0.75], source=SOURCE_MODEL),
+            pb.ScoredItem(item_id="[red]7", score=0.75, objective_scores=[0.75], source=SOURCE_MODEL),
             pb.ScoredItem(item_id="8", source=SOURCE_FALLBACK),
         ]
         return pb.RecommendResponse(
             bundle_id="20261124T101500-3f9c",
             items=items,
-            heads=["like"],
+            objectives=["like"],
             asked_count=request.limit,
             found_count=2,
             degraded=True,
@@ -55,7 +55,7 @@ def recommend(target: str, *more: str) -> int:
 
 
 def test_the_list_is_printed_as_a_table(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
-    """Proves that the arguments are sent, and rank, item, score, heads, source, bundle and reason shown.
+    """Proves that the arguments are sent, and rank, item, score, objectives, source, bundle and reason shown.
 
     An item id that looks like markup is shown as it is.
     """

@@ -36,8 +36,8 @@ categorical = ["country"]
 [split]
 ranker = 0.3
 refit = false
-[goals.like]
-[goals.value]
+[objectives.like]
+[objectives.value]
 kind = "value"
 [encoder]
 dimension = 16
@@ -46,7 +46,7 @@ epochs = 16
 batch_size = 16
 learning_rate = 0.01
 dropout = 0.1
-neighbourhood = 0.3
+spectral_scale = 0.3
 [ranker]
 candidates = 40
 history = 8

@@ -1,4 +1,4 @@
-"""Views of a small catalogue in which only the history says which candidate is right, and bodies trained on them."""
+"""Views of a small catalogue in which only the history says which candidate is right, and backbones trained on them."""
 
 from collections.abc import Sequence
 
@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.models.rankers import GoalScale, RankerSizes, View, build_ranker
+from trainer.models.rankers import ObjectiveScale, RankerDataSpec, RankerFeatures, build_ranker
 from trainer.models.rankers.base import KNOWN, width_of
 from trainer.recipe import Ranker as RankerRecipe
 
@@ -15,9 +15,9 @@ ITEMS, DIMENSION = 12, 16
 PADDING = -1
 
 
-def sizes_of(goals: Sequence[str] = ("like",)) -> RankerSizes:
+def spec_of(objectives: Sequence[str] = ("like",)) -> RankerDataSpec:
     """Items without a feature; of users it is only known whether they are."""
-    return RankerSizes(
+    return RankerDataSpec(
         dimension=DIMENSION,
         user_columns={KNOWN: slice(0, 1)},
         item_columns={},
@@ -26,24 +26,24 @@ def sizes_of(goals: Sequence[str] = ("like",)) -> RankerSizes:
         vector_scale=1.0,
         value_mean=0.0,
         value_std=1.0,
-        goals=tuple(GoalScale(name=name) for name in goals),
+        objectives=tuple(ObjectiveScale(name=name) for name in objectives),
     )
 
 
-def view_of(history_BH: Tensor, candidates_BC: Tensor, values_BH: Tensor | None = None) -> View:
+def features_of(history_BH: Tensor, candidates_BC: Tensor, values_BH: Tensor | None = None) -> RankerFeatures:
     """Nothing is known but the items, by their rows, and how those of the history were valued.
 
     What stands at ``PADDING`` is junk, which a mask of zeros says not to look at.
     """
     vectors_ND = F.normalize(torch.randn(ITEMS, DIMENSION, generator=torch.Generator().manual_seed(0)), dim=-1)
     users, count = candidates_BC.shape
-    crossing = width_of(sizes_of().crossing)
-    return View(
+    crossing = width_of(spec_of().crossing)
+    return RankerFeatures(
         user_BD=torch.zeros(users, DIMENSION),
-        about_BU=torch.ones(users, 1),
+        user_context_BU=torch.ones(users, 1),
         candidates_BCD=vectors_ND[candidates_BC],
         items_BCF=torch.zeros(users, count, 0),
-        features_BCX=torch.zeros(users, count, crossing),
+        crossing_BCX=torch.zeros(users, count, crossing),
         history_BHD=vectors_ND[history_BH],
         history_items_BHF=torch.zeros(*history_BH.shape, 0),
         values_BH=torch.zeros(history_BH.shape) if values_BH is None else values_BH,
@@ -51,21 +51,21 @@ def view_of(history_BH: Tensor, candidates_BC: Tensor, values_BH: Tensor | None 
     )
 
 
-def trained(recipe: RankerRecipe, view: View, targets_BCG: Tensor, steps: int) -> nn.Module:
+def trained(recipe: RankerRecipe, features: RankerFeatures, targets_BCG: Tensor, steps: int) -> nn.Module:
     """The towers of a ranker that has learnt what is right of the candidates, in evaluation mode."""
     torch.manual_seed(0)
-    towers = build_ranker(recipe, sizes_of([str(goal) for goal in range(targets_BCG.shape[-1])])).towers
+    towers = build_ranker(recipe, spec_of([str(objective) for objective in range(targets_BCG.shape[-1])])).towers
     optimiser = torch.optim.AdamW(towers.parameters(), lr=0.01)
     for _ in range(steps):
         optimiser.zero_grad()
-        F.binary_cross_entropy_with_logits(towers(view), targets_BCG).backward()  # type: ignore[no-untyped-call]
+        F.binary_cross_entropy_with_logits(towers(features), targets_BCG).backward()  # type: ignore[no-untyped-call]
         optimiser.step()
     return towers.eval()
 
 
 @torch.no_grad()
-def accuracy(towers: nn.Module, view: View, targets_BCG: Tensor) -> Tensor:
-    """How often each goal's log-odds are on the right side of zero, ``[G]``."""
-    right_BCG = (towers(view) > 0) == (targets_BCG > 0.5)
+def accuracy(towers: nn.Module, features: RankerFeatures, targets_BCG: Tensor) -> Tensor:
+    """How often each objective's log-odds are on the right side of zero, ``[G]``."""
+    right_BCG = (towers(features) > 0) == (targets_BCG > 0.5)
     found_G: Tensor = right_BCG.float().mean((0, 1))
     return found_G

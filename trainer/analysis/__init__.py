@@ -8,12 +8,12 @@ from trainer.analysis.attribution import (
     described_attributions,
 )
 from trainer.analysis.chain import Chain
-from trainer.analysis.objectives import GoalFigures
+from trainer.analysis.objectives import ObjectiveFigures
 
 __all__ = [
     "Attribution",
     "Chain",
-    "GoalFigures",
+    "ObjectiveFigures",
     "RankerAttribution",
     "attribute",
     "attribute_ranker",

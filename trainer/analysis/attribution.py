@@ -10,14 +10,14 @@ from numpy.typing import NDArray
 from shortlist.bundle.tables import ItemTables
 from trainer.analysis.chain import Chain, chain
 from trainer.analysis.importance import importance
-from trainer.analysis.objectives import GoalFigures, figures_of_goals
+from trainer.analysis.objectives import ObjectiveFigures, figures_of_objectives
 from trainer.data import Dataset
-from trainer.data.split import evenly
+from trainer.data.split import subsample
 from trainer.evaluation.metrics import Rankings
 from trainer.models.pipeline import TrainedPipeline
 from trainer.models.rankers.calibration import Calibration
-from trainer.models.rankers.objectives import goals_of
-from trainer.models.rankers.own import OwnColumns
+from trainer.models.rankers.id_embeddings import IdEmbeddingLayer
+from trainer.models.rankers.objectives import objectives_of
 from trainer.progress import Reporter
 from trainer.protocols import Task
 from trainer.training.ranker.examples import RankerExamples
@@ -29,23 +29,23 @@ _MOST_EVENTS = 2000
 # How many candidates are looked at of a sample in all.
 _CANDIDATES = 400_000
 Examples = tuple[RankerExamples, RankerExamples]
-"""Those that the goals are judged on, and those that the order is."""
+"""Those that the objectives are judged on, and those that the order is."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RankerAttribution:
-    """Each goal that is an event, and what of the metric ``importance_of`` a ranker loses without a group of features,
-    ``importance``.
+    """Each objective that is an event, and what of the metric ``importance_of`` a ranker loses without a group of
+    features, ``importance``.
     """
 
-    goals: dict[str, GoalFigures]
+    objectives: dict[str, ObjectiveFigures]
     importance: dict[str, float]
     importance_of: str
 
     def plain(self) -> dict[str, Any]:
         """As JSON has it."""
         return {
-            "goals": {name: figures.plain() for name, figures in self.goals.items()},
+            "objectives": {name: figures.plain() for name, figures in self.objectives.items()},
             "importance": self.importance,
             "importance_of": self.importance_of,
         }
@@ -72,10 +72,10 @@ def attribute(
 ) -> Attribution:
     """Of a model that was just trained, and its answers to the test as the chain takes them.
 
-    The goals and the importance are of an even sample of at most two thousand events of the test: of the goals among
-    all of them, of the importance among those that are to be found.
+    The objectives and the importance are of an even sample of at most two thousand events of the test: of the
+    objectives among all of them, of the importance among those that are to be found.
     """
-    items = _without_own(model.items, model.own.width)
+    items = _without_id_embeddings(model.items, model.id_embeddings.width)
     added = chain(model, task, retrieved, ranked, reporter)
     examples = (_of_retrieved if task.dataset.impressions is None else _of_shown)(model, items, task)
     length = model.recipe.ranker.history
@@ -85,26 +85,26 @@ def attribute(
 
 def attribute_ranker(
     trained: TrainedRanker,
-    of_goals: RankerExamples,
+    of_objectives: RankerExamples,
     of_order: RankerExamples,
     items: ItemTables,
     length: int,
     calibrations: Mapping[str, Calibration],
     reporter: Reporter,
 ) -> RankerAttribution:
-    """Of the examples that the goals are judged on, and those that the order is.
+    """Of the examples that the objectives are judged on, and those that the order is.
 
     ``items`` are without the ranker's own columns; ``length`` is that of its histories.
     """
-    if not len(of_goals.targets):
-        return RankerAttribution(goals={}, importance={}, importance_of=of_order.chosen_by)
+    if not len(of_objectives.targets):
+        return RankerAttribution(objectives={}, importance={}, importance_of=of_order.chosen_by)
 
     def columns(asked: NDArray[np.int64]) -> NDArray[np.float32]:
-        return trained.predict(of_goals.inputs, asked, items, length)
+        return trained.predict(of_objectives.inputs, asked, items, length)
 
-    outcomes = of_goals.outcomes(columns, np.arange(len(of_goals.targets)), trained.ranker.sizes.goals)
+    outcomes = of_objectives.outcomes(columns, np.arange(len(of_objectives.targets)), trained.ranker.spec.objectives)
     return RankerAttribution(
-        goals=figures_of_goals(outcomes, calibrations),
+        objectives=figures_of_objectives(outcomes, calibrations),
         importance=importance(of_order, trained, items, length, reporter),
         importance_of=of_order.chosen_by,
     )
@@ -113,18 +113,18 @@ def attribute_ranker(
 def _of_retrieved(model: TrainedPipeline, items: ItemTables, task: Task) -> Examples:
     data = task.dataset
     after = np.arange(task.known_end, len(data.times))
-    of_goals = _examples(model, items, data, after[data.position[after] >= 1])
+    of_objectives = _examples(model, items, data, after[data.position[after] >= 1])
     wanted = [data.user_events[slice(*span)] for span in task.test.targets]
     of_order = _examples(model, items, data, np.sort(np.concatenate(wanted)))
     of_order = replace(of_order, likes=np.ones_like(of_order.likes))
-    return of_goals, of_order
+    return of_objectives, of_order
 
 
 def _of_shown(model: TrainedPipeline, items: ItemTables, task: Task) -> Examples:
     """A sample of what was shown in the time of the test."""
     shown = Shown(dataset=task.dataset, recipe=model.recipe, encoded=model.encoded)
     rows = np.arange(shown.impressions.until(task.dataset.time_of(task.known_end)), len(shown.impressions))
-    rows = evenly(rows, _MOST_EVENTS)
+    rows = subsample(rows, _MOST_EVENTS)
     examples = shown.later(rows, items, model.context)
     return examples, examples
 
@@ -149,14 +149,14 @@ def _examples(
     model: TrainedPipeline, items: ItemTables, dataset: Dataset, events: NDArray[np.int64]
 ) -> RetrievedExamples:
     candidates = model.recipe.ranker.candidates
-    sample = evenly(events, min(_MOST_EVENTS, max(1, _CANDIDATES // candidates)))
-    goals = goals_of(model.recipe, dataset)
-    return RetrievedExamples.of(dataset, model.encoded, items, sample, candidates, goals)
+    sample = subsample(events, min(_MOST_EVENTS, max(1, _CANDIDATES // candidates)))
+    objectives = objectives_of(model.recipe, dataset)
+    return RetrievedExamples.of(dataset, model.encoded, items, sample, candidates, objectives)
 
 
 def _trained(model: TrainedPipeline) -> TrainedRanker:
-    return TrainedRanker(ranker=model.ranker, columns=OwnColumns.of(model.own))
+    return TrainedRanker(ranker=model.ranker, columns=IdEmbeddingLayer.of(model.id_embeddings))
 
 
-def _without_own(items: ItemTables, width: int) -> ItemTables:
+def _without_id_embeddings(items: ItemTables, width: int) -> ItemTables:
     return replace(items, features=items.features[:, : items.features.shape[1] - width])

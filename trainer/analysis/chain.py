@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from trainer.data.split import evenly
+from trainer.data.split import subsample
 from trainer.evaluation.metrics import Rankings, depth_of, figures
 from trainer.evaluation.queries import Profiles
 from trainer.evaluation.rankings import rankings
@@ -98,7 +98,7 @@ def change(before: float, after: float) -> float:
 def _whole_catalogue(model: TrainedPipeline, task: Task, ranked: Rankings, reporter: Reporter) -> WholeCatalogue:
     """The ranker is given everything as its candidates, in the order of retrieval."""
     items = len(task.dataset.item_ids)
-    sample = evenly(np.arange(len(task.test)), min(_MOST_QUERIES, max(1, _RANKED // items)))
+    sample = subsample(np.arange(len(task.test)), min(_MOST_QUERIES, max(1, _RANKED // items)))
     reporter.say(f"ranking all {items:,} items for {len(sample):,} queries of the test")
     ranker = replace(model.recipe.ranker, candidates=items)
     of_all = replace(model, recipe=replace(model.recipe, ranker=ranker))

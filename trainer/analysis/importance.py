@@ -12,11 +12,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shortlist.bundle.item_item import COOCCURRENCE, SLIM
 from shortlist.bundle.tables import ItemTables
-from shortlist.bundle.transitions import FOLLOWED, FORETOLD
 from trainer.evaluation.rankings import batches
-from trainer.models.rankers import RankerSizes
-from trainer.models.rankers.base import OWN, width_of
+from trainer.models.rankers import RankerDataSpec
+from trainer.models.rankers.base import ID_EMBEDDINGS, width_of
 from trainer.progress import Reporter
 from trainer.training.ranker.examples import RankerExamples
 from trainer.training.ranker.training import TrainedRanker
@@ -29,15 +29,22 @@ _OF_CANDIDATE = "candidate_"
 _TOGETHER = 12_800
 
 
-def groups_of(sizes: RankerSizes) -> dict[str, Group]:
+def groups_of(spec: RankerDataSpec) -> dict[str, Group]:
     """The groups of a ranker's inputs, without those that are always the same."""
-    items = {f"item: {name}": {"candidate_features": part} for name, part in sizes.item_columns.items() if name != OWN}
-    context = {f"context: {name}": {"context": part} for name, part in sizes.context_columns.items()}
-    own = {"candidate_features": sizes.item_columns.get(OWN), "user_features": sizes.user_columns.get(OWN)}
-    known = width_of({name: part for name, part in sizes.user_columns.items() if name != OWN})
+    items = {
+        f"item: {name}": {"candidate_features": part}
+        for name, part in spec.item_columns.items()
+        if name != ID_EMBEDDINGS
+    }
+    context = {f"context: {name}": {"context": part} for name, part in spec.context_columns.items()}
+    id_embeddings = {
+        "candidate_features": spec.item_columns.get(ID_EMBEDDINGS),
+        "user_features": spec.user_columns.get(ID_EMBEDDINGS),
+    }
+    known = width_of({name: part for name, part in spec.user_columns.items() if name != ID_EMBEDDINGS})
     groups: dict[str, Group] = {
-        "transitions": {"candidate_transitions": FOLLOWED},
-        "foretold by the history": {"candidate_transitions": FORETOLD},
+        "cooccurrence": {"candidate_item_item": COOCCURRENCE},
+        "item-item scores": {"candidate_item_item": SLIM},
         "history": {f"history_{name}": _ALL for name in ("vectors", "features", "values", "mask")},
         "score and place of retrieval": {"candidate_scores": _ALL, "candidate_places": _ALL},
         "item vector": {"candidate_vectors": _ALL},
@@ -46,7 +53,7 @@ def groups_of(sizes: RankerSizes) -> dict[str, Group]:
         # The first is whether anything is known, which it is of everyone here.
         **({"user features": {"user_features": slice(0, known)}} if known > 1 else {}),
         **context,
-        "own numbers": {name: part for name, part in own.items() if part is not None},
+        "id embeddings": {name: part for name, part in id_embeddings.items() if part is not None},
     }
     return {name: group for name, group in groups.items() if group}
 
@@ -63,7 +70,7 @@ def importance(
 
     ``items`` are without the ranker's own columns; ``length`` is that of its histories.
     """
-    places, groups, scales = examples.usable, groups_of(trained.ranker.sizes), trained.ranker.sizes.goals
+    places, groups, scales = examples.usable, groups_of(trained.ranker.spec), trained.ranker.spec.objectives
     if not len(places):
         return {}
     said = _said(examples, trained, items, length, groups, reporter)

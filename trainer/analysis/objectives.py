@@ -1,4 +1,4 @@
-"""How well each goal that is an event is foretold of the candidates."""
+"""How well each objective that is an event is foretold of the candidates."""
 
 import math
 from collections.abc import Mapping
@@ -18,8 +18,9 @@ from trainer.models.rankers.calibration import Calibration
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class GoalFigures:
-    """Of one goal on the test; ``error`` is that of its calibration, and ``uncalibrated`` what it would have been."""
+class ObjectiveFigures:
+    """Of one objective on the test; ``error`` is that of its calibration, and ``uncalibrated`` what it would have
+    been."""
 
     auc: float | None
     gauc: float | None
@@ -59,12 +60,12 @@ class GoalFigures:
         }
 
 
-def figures_of_goals(
+def figures_of_objectives(
     outcomes: Mapping[str, Outcomes], calibrations: Mapping[str, Calibration]
-) -> dict[str, GoalFigures]:
-    """Of each goal; one that was not observed is left out."""
+) -> dict[str, ObjectiveFigures]:
+    """Of each objective; one that was not observed is left out."""
     return {
-        name: GoalFigures.of(found, calibrations[name])
+        name: ObjectiveFigures.of(found, calibrations[name])
         for name, found in outcomes.items()
         if name in calibrations and len(found.logits)
     }

@@ -10,7 +10,7 @@ from scipy import sparse
 from trainer.data import Dataset
 from trainer.evaluation.queries import Profiles
 from trainer.evaluation.rankings import Scorer
-from trainer.features.cooccurrence import follow_counts
+from trainer.features.cooccurrence import cooccurrence_counts
 from trainer.features.statistics import interaction_matrix
 from trainer.recipe import Statistics
 
@@ -63,7 +63,7 @@ def ease(dataset: Dataset, end: int) -> Scorer:
 
 def cooccurrence(dataset: Dataset, end: int) -> Scorer:
     """What followed the items of the history, the latest of them counting most."""
-    follows = follow_counts(dataset, end, Statistics(), liked_only=False).toarray()
+    follows = cooccurrence_counts(dataset, end, Statistics(), liked_only=False).toarray()
     follows /= follows.sum(axis=1, keepdims=True) + 10.0
 
     def score(profiles: Profiles) -> NDArray[np.floating]:

@@ -28,7 +28,7 @@ from trainer.export.bundle import by_model, export_bundle, flat
 from trainer.export.checkpoint import load_dataset, load_two_stage
 from trainer.export.publish import Decision, check_metric, decide
 from trainer.models.encoders.encoded import Encoded
-from trainer.models.rankers.objectives import goals_of, served_goals
+from trainer.models.rankers.objectives import objectives_of, served_objectives
 from trainer.progress import Reporter
 from trainer.protocols import DEFAULT, PROTOCOLS, Task
 from trainer.protocols.next_like import next_like_task
@@ -246,7 +246,7 @@ def read_inputs(recipe_path: Path, data: Path, reporter: Reporter) -> tuple[Reci
     recipe = Recipe.read(recipe_path)
     dataset = _told(load(data, recipe), reporter)
     # Now, and not after hours of training.
-    served_goals(goals_of(recipe, dataset))
+    served_objectives(objectives_of(recipe, dataset))
     return recipe, dataset
 
 

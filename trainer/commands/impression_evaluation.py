@@ -10,13 +10,13 @@ from trainer.analysis import RankerAttribution, attribute_ranker
 from trainer.analysis.evaluation_result import Predicted
 from trainer.baselines.trees import has_lightgbm
 from trainer.data import Dataset
-from trainer.data.split import evenly, targets
+from trainer.data.split import subsample, targets
 from trainer.errors import RecipeError
 from trainer.evaluation.metrics import Figures
 from trainer.evaluation.queries import Queries
 from trainer.models.encoders.encoded import Encoded
 from trainer.progress import Reporter
-from trainer.protocols.impressions import ShownSplit, impressions
+from trainer.protocols.impressions import ImpressionSplit, impressions
 from trainer.protocols.next_like import CHOSEN_BY, METRICS, VALIDATION_EVENTS
 from trainer.recipe import Recipe
 from trainer.training.encoder.fit import fit_encoder
@@ -29,7 +29,7 @@ _SAMPLE = 20_000
 
 
 def impression_runs(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, reporter: Reporter) -> Predicted:
-    """The figures of each seed, by the goals, of the ``ranker`` and where there is LightGBM of its trees."""
+    """The figures of each seed, by the objectives, of the ``ranker`` and where there is LightGBM of its trees."""
     split, with_trees = impressions(dataset, recipe, data), has_lightgbm(reporter)
     runs, attributions, logs = list[Figures](), list[RankerAttribution](), dict[str, TrainingLog]()
     for seed in range(seeds):
@@ -49,7 +49,7 @@ class RankerRun:
     The first stage learns from what was done before the first impression; where the data has no times there is none.
     """
 
-    def __init__(self, dataset: Dataset, split: ShownSplit, recipe: Recipe, seed: int, reporter: Reporter) -> None:
+    def __init__(self, dataset: Dataset, split: ImpressionSplit, recipe: Recipe, seed: int, reporter: Reporter) -> None:
         self._split, self._length = split, recipe.ranker.history
         first = _encoder(dataset, split, recipe, seed, reporter)
         encoded = Encoded.of(first.encoder, recipe.encoder.history)
@@ -72,8 +72,8 @@ class RankerRun:
 
         training, (tested, items) = self.training, self.test()
         columns = training.examples.inputs.context_columns
-        sizes = self._shown.sizes(training.sizes.goals, columns, training.items, own=0)
-        said = columns_of_trees(training, sizes, tested, items, reporter)
+        spec = self._shown.spec(training.spec.objectives, columns, training.items, id_embeddings=0)
+        said = columns_of_trees(training, spec, tested, items, reporter)
         return figures_of_impressions(said, tested.shown)
 
     def attribution(self, reporter: Reporter) -> RankerAttribution:
@@ -86,13 +86,13 @@ class RankerRun:
         """The test's impressions, or an even sample of them, and the tables as they are when it begins."""
         rows, training = self._split.test, self.training
         items = self._shown.tables(int(self._shown.impressions.times[rows[0]]))
-        rows = rows if most is None else evenly(rows, most)
+        rows = rows if most is None else subsample(rows, most)
         # The scale of the values is what the ranker has learnt with.
         items = replace(items, value_mean=training.items.value_mean, value_std=training.items.value_std)
         return self._shown.later(rows, items, training.examples.inputs.context_columns), items
 
 
-def _encoder(dataset: Dataset, split: ShownSplit, recipe: Recipe, seed: int, reporter: Reporter) -> Trained:
+def _encoder(dataset: Dataset, split: ImpressionSplit, recipe: Recipe, seed: int, reporter: Reporter) -> Trained:
     """What decides on its epoch was done before the test begins, whatever the order of the parts."""
     assert dataset.impressions is not None
     times, parts = dataset.impressions.times, (split.learn, split.deciding, split.test)
@@ -102,6 +102,6 @@ def _encoder(dataset: Dataset, split: ShownSplit, recipe: Recipe, seed: int, rep
         raise RecipeError("[encoder] name: must be none; nothing was done before the first impression")
     known, decides = targets(dataset, end, last), None
     if len(known):
-        queries = Queries.of_events(dataset, evenly(known, VALIDATION_EVENTS))
+        queries = Queries.of_events(dataset, subsample(known, VALIDATION_EVENTS))
         decides = Validation(queries=queries, metrics=METRICS, chosen_by=CHOSEN_BY, end=end)
     return fit_encoder(dataset, end, recipe.encoder, seed, reporter, decides)

@@ -30,7 +30,7 @@ def tune(options: argparse.Namespace, reporter: Reporter) -> None:
         reporter.say(f"{path} has {done} trials, which count")
 
     def write(trial: optuna.trial.FrozenTrial) -> None:
-        write_tuned(options.recipe, options.out, trial.params, _about(options, study, trial, task.chosen_by))
+        write_tuned(options.recipe, options.out, trial.params, _header(options, study, trial, task.chosen_by))
 
     try:
         Search(study, task, recipe, reporter).run(options.trials, write)
@@ -42,7 +42,7 @@ def tune(options: argparse.Namespace, reporter: Reporter) -> None:
     reporter.say(f"wrote {options.out}: {task.chosen_by} {study.best_value:.4f} on the validation")
 
 
-def _about(
+def _header(
     options: argparse.Namespace, study: optuna.Study, best: optuna.trial.FrozenTrial, metric: str
 ) -> tuple[str, str]:
     given = {name: str(getattr(options, name)) for name in ("recipe", "protocol", "data", "trials", "out")}

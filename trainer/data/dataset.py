@@ -92,7 +92,7 @@ class EventArrays:
     """As the recipe defines a like."""
 
     def known_values(self, end: int) -> Floats:
-        """Values of events before `end`, without NaN; of more than a million a million, evenly spread."""
+        """Values of events before `end`, without NaN; of more than a million a million, subsample spread."""
         values = self.values[: end : max(1, math.ceil(end / _VALUES))]
         return values[np.isfinite(values)]
 

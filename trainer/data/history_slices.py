@@ -15,7 +15,7 @@ from trainer.data.dataset import Histories
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Spans:
+class HistorySlices:
     """n histories, as pieces of a data set's.
 
     Of each, the places from ``starts`` to ``ends`` ``[n]``, but for the one in ``without`` ``[n]``, -1 where there is

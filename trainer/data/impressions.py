@@ -12,7 +12,7 @@ from trainer.data.cells import ids, measures, times
 from trainer.data.context import Context
 from trainer.data.tables import Table, read_tables
 from trainer.errors import DataError, RecipeError
-from trainer.recipe import Goal, Recipe
+from trainer.recipe import Objective, Recipe
 
 UNKNOWN = -1
 # The first places each by itself, those further down in groups that grow.
@@ -26,8 +26,8 @@ class Impressions:
     """n items that were shown, in the order of time; those of one second keep the order of the file.
 
     All ``[n]``: ``places`` in the file; ``user_rows`` (-1 for a stranger); ``item_rows``; ``times`` in unix seconds, 0
-    where the data has none; ``positions`` in the list (-1 where unknown). ``targets`` ``[n, goals]`` say what came of
-    each, 1 or 0 or a value, NaN where it was not observed. ``unknown_items`` rows were left out.
+    where the data has none; ``positions`` in the list (-1 where unknown). ``targets`` ``[n, objectives]`` say what came
+    of each, 1 or 0 or a value, NaN where it was not observed. ``unknown_items`` rows were left out.
     """
 
     places: NDArray[np.int64]
@@ -37,7 +37,7 @@ class Impressions:
     positions: NDArray[np.int64]
     targets: NDArray[np.float32]
     context: Context
-    goals: tuple[str, ...]
+    objectives: tuple[str, ...]
     is_value: NDArray[np.bool_]
     unknown_items: int
 
@@ -68,13 +68,19 @@ def read_impressions(data_dir: Path, recipe: Recipe, users: pl.Series, items: pl
 
     Raises:
         DataError: a column is missing or has something else than it should, or all items are unknown.
-        RecipeError: a goal has no column.
+        RecipeError: an objective has no column.
     """
     columns = recipe.impressions
     if columns is None:
         return None
-    goals = _goals(recipe)
-    named = [columns.user, columns.item, *columns.categorical, *columns.numeric, *(str(one.column) for one in goals)]
+    objectives = _objectives(recipe)
+    named = [
+        columns.user,
+        columns.item,
+        *columns.categorical,
+        *columns.numeric,
+        *(str(one.column) for one in objectives),
+    ]
     named += [columns.time] if not recipe.interactions.rows_in_order else []
     named += [columns.position] if columns.position else []
     parts = list(read_tables(data_dir / columns.file, list(dict.fromkeys(named))))
@@ -88,23 +94,27 @@ def read_impressions(data_dir: Path, recipe: Recipe, users: pl.Series, items: pl
         item_rows=item_rows,
         times=_times(table, recipe),
         positions=_positions(table, columns.position),
-        targets=np.stack([_targets(table, goal) for goal in goals], axis=1),
+        targets=np.stack([_targets(table, objective) for objective in objectives], axis=1),
         context=Context.read(table, columns),
-        goals=tuple(recipe.goals),
-        is_value=np.array([goal.kind == "value" for goal in goals]),
+        objectives=tuple(recipe.objectives),
+        is_value=np.array([objective.kind == "value" for objective in objectives]),
         unknown_items=int((item_rows < 0).sum()),
     )
     order = np.argsort(shown.times, kind="stable")
     return shown.at(order[shown.item_rows[order] >= 0])
 
 
-def _goals(recipe: Recipe) -> list[Goal]:
-    if not recipe.goals:
-        raise RecipeError("[impressions]: needs goals; each names a column of it, as [goals.click] column = 'clicked'")
-    for name, goal in recipe.goals.items():
-        if goal.column is None:
-            raise RecipeError(f"[goals.{name}] column: is missing; with [impressions], every goal is a column of it")
-    return list(recipe.goals.values())
+def _objectives(recipe: Recipe) -> list[Objective]:
+    if not recipe.objectives:
+        raise RecipeError(
+            "[impressions]: needs objectives; each names a column of it, as [objectives.click] column = 'clicked'"
+        )
+    for name, objective in recipe.objectives.items():
+        if objective.column is None:
+            raise RecipeError(
+                f"[objectives.{name}] column: is missing; with [impressions], every objective is a column of it"
+            )
+    return list(recipe.objectives.values())
 
 
 def _rows(found: pl.Series, known: pl.Series) -> NDArray[np.int64]:
@@ -126,11 +136,11 @@ def _positions(table: Table, column: str | None) -> NDArray[np.int64]:
     return numbers.cast(pl.Int64).fill_null(UNKNOWN).to_numpy()
 
 
-def _targets(table: Table, goal: Goal) -> NDArray[np.float32]:
-    column = str(goal.column)
+def _targets(table: Table, objective: Objective) -> NDArray[np.float32]:
+    column = str(objective.column)
     if table.column(column).dtype == pl.Boolean:
         table = Table(name=table.name, frame=table.frame.with_columns(pl.col(column).cast(pl.Int8)))
     numbers = measures(table, column)
-    if goal.kind == "event":
+    if objective.kind == "event":
         table.refuse(column, (~numbers.is_in([0.0, 1.0])).fill_null(False), "neither 0 nor 1")
     return numbers.fill_null(np.nan).to_numpy()

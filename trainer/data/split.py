@@ -66,8 +66,8 @@ def held_out_events(dataset: Dataset, split: Split) -> NDArray[np.int64]:
     return targets(dataset, split.ranker_end, split.end)
 
 
-def evenly(events: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """All of the events, or ``count`` of them, evenly spread."""
+def subsample(events: NDArray[np.int64], count: int) -> NDArray[np.int64]:
+    """All of the events, or ``count`` of them, subsample spread."""
     if len(events) <= count:
         return events
     return events[np.linspace(0, len(events) - 1, count).astype(np.int64)]

@@ -22,7 +22,7 @@ from trainer.export.index.build import build_index
 from trainer.export.onnx_files import export_encoder, export_ranker
 from trainer.features.statistics import STATISTICS
 from trainer.models.pipeline import TrainedPipeline
-from trainer.models.rankers.base import KNOWN, OWN, RATES
+from trainer.models.rankers.base import CLICK_RATES, ID_EMBEDDINGS, KNOWN
 from trainer.report import REPORT
 
 _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime", "faiss-cpu", "numpy")
@@ -84,8 +84,8 @@ def user_tables(dataset: Dataset, features: NDArray[np.float32]) -> UserTables:
 def _manifest(
     model: TrainedPipeline, dataset: Dataset, figures: Figures, bundle_id: str, index: IndexInfo, directory: Path
 ) -> Manifest:
-    rates = tuple(f"{RATES}~{name}" for name in model.rates.names)
-    own = tuple(f"{OWN}~{place}" for place in range(model.own.width))
+    click_rates = tuple(f"{CLICK_RATES}~{name}" for name in model.click_rates.names)
+    id_embeddings = tuple(f"{ID_EMBEDDINGS}~{place}" for place in range(model.id_embeddings.width))
     return Manifest(
         format_version=FORMAT_VERSION,
         bundle_id=bundle_id,
@@ -95,14 +95,14 @@ def _manifest(
         metric="inner_product",
         item_count=len(dataset.item_ids),
         user_count=len(dataset.user_ids),
-        item_features=(*STATISTICS, *rates, *dataset.item_features.names, *own),
-        user_features=(*dataset.user_features.names, KNOWN, *rates, *own),
+        item_features=(*STATISTICS, *click_rates, *dataset.item_features.names, *id_embeddings),
+        user_features=(*dataset.user_features.names, KNOWN, *click_rates, *id_embeddings),
         event_names=dataset.event_names,
         encoder_history=model.recipe.encoder.history,
         ranker_history=model.recipe.ranker.history,
         value_mean=model.items.value_mean,
         value_std=model.items.value_std,
-        goals=model.goals,
+        objectives=model.objectives,
         context=model.context,
         candidate_count=model.recipe.ranker.candidates,
         index=index,

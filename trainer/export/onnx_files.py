@@ -13,7 +13,7 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
-from shortlist.bundle.transitions import FEATURE_COUNT
+from shortlist.bundle.item_item import FEATURE_COUNT
 from shortlist.inference.history import History
 from shortlist.inference.model_inputs import CandidateLists, encoder_inputs, ranker_inputs
 from trainer.errors import TrainerError
@@ -97,15 +97,15 @@ def _encoder_sample(model: TrainedPipeline, users: int, longest: int, events: in
 
 
 def _ranker_sample(model: TrainedPipeline, users: int, longest: int, count: int) -> dict[str, Tensor]:
-    random, items, sizes = np.random.default_rng(count), model.items, model.ranker.sizes
+    random, items, spec = np.random.default_rng(count), model.items, model.ranker.spec
     candidates = CandidateLists(
         rows=random.integers(len(items.vectors), size=(users, count)),
         scores=random.normal(size=(users, count)).astype(np.float32),
-        transitions=random.random((users, count, FEATURE_COUNT), dtype=np.float32),
+        item_item=random.random((users, count, FEATURE_COUNT), dtype=np.float32),
     )
     vectors = items.vectors[random.integers(len(items.vectors), size=users)]
-    features = random.random((users, width_of(sizes.user_columns)), dtype=np.float32)
-    context = random.random((users, width_of(sizes.context_columns)), dtype=np.float32)
+    features = random.random((users, width_of(spec.user_columns)), dtype=np.float32)
+    context = random.random((users, width_of(spec.context_columns)), dtype=np.float32)
     histories = _histories(model, users, longest, events=0)
     return tensors(ranker_inputs(items, histories, longest, vectors, features, candidates, context))
 

@@ -43,7 +43,7 @@ def metrics_of(recipe: Recipe) -> tuple[str, ...]:
     """
     if recipe.impressions is None:
         return f"{_BOTH}ndcg@10", *_OF_RETRIEVAL
-    values_alone = all(goal.kind == "value" for goal in recipe.goals.values())
+    values_alone = all(objective.kind == "value" for objective in recipe.objectives.values())
     return f"{_BOTH}{RMSE if values_alone else AUC}", *_OF_RETRIEVAL
 
 
@@ -74,9 +74,9 @@ def compare(root: Path, metrics: Mapping[str, float], recipe: Recipe) -> Compari
     It is worse when it is below the other by more than ``[publish] margin`` of it, or not a number. Each figure is of
     its own bundle's validation, of the time it was trained. Two are only comparable when both recipes have the same
     [interactions] and [split], and, of a ranker of what was shown, the same rows of [impressions] and columns of
-    [goals]: other data, other likes, other slices or other goals are other questions. Whatever cannot be compared is
-    not worse: no bundle is current, its manifest cannot be read, one of both is of a release that measured nothing of
-    the kind, or they are of different questions.
+    [objectives]: other data, other likes, other slices or other objectives are other questions. Whatever cannot be
+    compared is not worse: no bundle is current, its manifest cannot be read, one of both is of a release that measured
+    nothing of the kind, or they are of different questions.
     """
     metric = recipe.publish.metric or metrics_of(recipe)[0]
     name = f"validation/{metric}"
@@ -105,9 +105,9 @@ def _question(recipe: Recipe, metric: str) -> dict[str, object]:
         return asked
     # What the ranker is given of them is no part of it.
     rows = replace(recipe.impressions, categorical=(), numeric=(), position=None)
-    events = [str(goal.column) for goal in recipe.goals.values() if goal.kind == "event"]
-    columns = events or [str(goal.column) for goal in recipe.goals.values()]
-    return {**asked, "other [impressions]": rows, "other [goals]": sorted(columns)}
+    events = [str(objective.column) for objective in recipe.objectives.values() if objective.kind == "event"]
+    columns = events or [str(objective.column) for objective in recipe.objectives.values()]
+    return {**asked, "other [impressions]": rows, "other [objectives]": sorted(columns)}
 
 
 def _said(root: Path) -> str:

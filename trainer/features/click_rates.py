@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 from trainer.data import Dataset
 from trainer.data.impressions import Impressions, place_groups
 
-SHOWN = "shown"
+IMPRESSION_COUNT = "shown"
 _PRIOR = 20.0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Rates:
+class ClickRates:
     """Of each item and of each user, ``[items, R]`` and ``[users, R]``: how often it was shown, as a logarithm, and
-    what each goal came to beside the mean of all, drawn to it by twenty impressions' worth.
+    what each objective came to beside the mean of all, drawn to it by twenty impressions' worth.
 
     Of an event that is the logarithm of how often it happened over how often it does at the places where it was shown
     (Zhang and Jones, 2007, "clicks over expected clicks"), of a value the difference in standard deviations; both are 0
@@ -34,14 +34,14 @@ class Rates:
         return cls(names=(), items=empty[0], users=empty[1])
 
 
-def rates_before(dataset: Dataset, time: int) -> Rates:
+def click_rates_before(dataset: Dataset, time: int) -> ClickRates:
     """The rates of the impressions strictly before a time."""
     shown = dataset.impressions
     if shown is None:
-        return Rates.none(len(dataset.item_ids), len(dataset.user_ids))
+        return ClickRates.none(len(dataset.item_ids), len(dataset.user_ids))
     earlier = shown.at(np.arange(shown.until(time)))
-    return Rates(
-        names=(SHOWN, *shown.goals),
+    return ClickRates(
+        names=(IMPRESSION_COUNT, *shown.objectives),
         items=_rates(earlier, earlier.item_rows, len(dataset.item_ids)),
         users=_rates(earlier, earlier.user_rows, len(dataset.user_ids)),
     )
@@ -53,8 +53,10 @@ def _rates(shown: Impressions, owners: NDArray[np.int64], count: int) -> NDArray
     groups = place_groups(shown.positions)
     for targets, is_value in zip(shown.targets.T, shown.is_value, strict=True):
         seen = known & np.isfinite(targets)
-        of_goal, rows = targets[seen].astype(np.float64), owners[seen]
-        columns.append(_of_value(of_goal, rows, count) if is_value else _of_event(of_goal, rows, groups[seen], count))
+        of_objective, rows = targets[seen].astype(np.float64), owners[seen]
+        columns.append(
+            _of_value(of_objective, rows, count) if is_value else _of_event(of_objective, rows, groups[seen], count)
+        )
     return np.stack(columns, axis=1).astype(np.float32)
 
 

@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shortlist.bundle.pairs import ItemPairs
+from shortlist.bundle.item_item_table import ItemItemTable
 from trainer.data import Dataset
 from trainer.data.arrays import chunks
 from trainer.features.strongest import strongest
@@ -13,17 +13,17 @@ from trainer.recipe import Statistics
 _PRIOR_FOLLOWERS = 10.0
 
 
-def follower_pairs(dataset: Dataset, end: int, recipe: Statistics) -> ItemPairs:
+def cooccurrence_table(dataset: Dataset, end: int, recipe: Statistics) -> ItemItemTable:
     """For each item the ``neighbours`` that follow it most, with P(next within the window) and P(next and liked)."""
-    follows = _as_probability(follow_counts(dataset, end, recipe, liked_only=False))
-    liked = _as_probability(follow_counts(dataset, end, recipe, liked_only=True))
+    follows = _as_probability(cooccurrence_counts(dataset, end, recipe, liked_only=False))
+    liked = _as_probability(cooccurrence_counts(dataset, end, recipe, liked_only=True))
     offsets, pairs = strongest(follows, recipe.neighbours)
     earlier, later = follows.row[pairs], follows.col[pairs]
     weights = np.stack([follows.data[pairs], _values_at(liked, earlier, later)], axis=1)
-    return ItemPairs(offsets=offsets, rows=later.astype(np.int32), weights=weights.astype(np.float32))
+    return ItemItemTable(offsets=offsets, rows=later.astype(np.int32), weights=weights.astype(np.float32))
 
 
-def follow_counts(dataset: Dataset, end: int, recipe: Statistics, *, liked_only: bool) -> sparse.coo_array:
+def cooccurrence_counts(dataset: Dataset, end: int, recipe: Statistics, *, liked_only: bool) -> sparse.coo_array:
     """How often an item comes after another within the window, less for each step in between, ``[items, items]``."""
     start = max(0, end - recipe.events)
     parts = [dataset.user_events[chunk] for chunk in chunks(len(dataset.user_events))]

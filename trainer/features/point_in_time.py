@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 
 from trainer.data import Dataset
 from trainer.data.impressions import Impressions
-from trainer.features.click_rates import rates_before
+from trainer.features.click_rates import click_rates_before
 from trainer.features.statistics import STATISTICS, item_statistics
 
 _SLICES = 16
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Counted:
+class PointInTimeFeatures:
     """Of n impressions, what was counted of the item, ``[n, S]``, and of the user, ``[n, R]``, zeros for a stranger."""
 
     items: NDArray[np.float32]
@@ -39,17 +39,17 @@ class Counted:
         found = cls.none(dataset, len(shown))
         for place, moment in enumerate(times.tolist()):
             rows = np.flatnonzero(owner == place)
-            rates, users = rates_before(dataset, moment), shown.user_rows[rows]
-            counted = np.hstack([item_statistics(dataset, dataset.until(moment)), rates.items])
+            click_rates, users = click_rates_before(dataset, moment), shown.user_rows[rows]
+            counted = np.hstack([item_statistics(dataset, dataset.until(moment)), click_rates.items])
             found.items[rows] = counted[shown.item_rows[rows]]
-            found.users[rows] = np.where(users[:, None] >= 0, rates.users[users], np.float32(0))
+            found.users[rows] = np.where(users[:, None] >= 0, click_rates.users[users], np.float32(0))
         return found
 
     @classmethod
     def none(cls, dataset: Dataset, count: int) -> Self:
         """Of impressions before which there is nothing."""
-        goals = 0 if dataset.impressions is None else len(dataset.impressions.goals) + 1
-        shapes = (count, len(STATISTICS) + goals), (count, goals)
+        objectives = 0 if dataset.impressions is None else len(dataset.impressions.objectives) + 1
+        shapes = (count, len(STATISTICS) + objectives), (count, objectives)
         return cls(items=np.zeros(shapes[0], dtype=np.float32), users=np.zeros(shapes[1], dtype=np.float32))
 
     @classmethod

@@ -1,8 +1,8 @@
 """What having one item adds to the expectation of another: a ridge regression of each item on those most like it.
 
 This is SLIM (Ning and Karypis, 2011, doi:10.1109/ICDM.2011.134) on neighbourhoods that are chosen beforehand, with the
-loss of EASE (Steck, 2019, arXiv:1905.03375), which has every other item for a neighbourhood. So each item's weights
-have a closed form: of histories X and likes Y, and of item j's neighbourhood S, they are
+loss of EASE (Steck, 2019, arXiv:1905.03375), which has every other item for a spectral_scale. So each item's weights
+have a closed form: of histories X and likes Y, and of item j's spectral_scale S, they are
 (X_SᵀX_S + λI)⁻¹ X_Sᵀ[X_j Y_j].
 """
 
@@ -13,19 +13,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shortlist.bundle.pairs import ItemPairs
+from shortlist.bundle.item_item_table import ItemItemTable
 from trainer.features.strongest import strongest
 
 # Chosen on MovieLens-100K, on the events before its test.
 _LAMBDA = 300.0
 _CHUNK = 500
-# The counts of all pairs of so many items are 67 MB, and a neighbourhood's are a look into them.
+# The counts of all pairs of so many items are 67 MB, and a spectral_scale's are a look into them.
 _ALL_COUNTS = 4096
 # Of one item, others ascending, and how many users they have in common.
 _Counts = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 
-def similar_pairs(had: sparse.csr_array, liked: sparse.csr_array, neighbours: int) -> ItemPairs:
+def slim_table(had: sparse.csr_array, liked: sparse.csr_array, neighbours: int) -> ItemItemTable:
     """For each item its ``neighbours`` strongest weights, in foretelling that others are had, and that they are liked.
 
     ``had`` and ``liked`` are of ones, ``[users, items]``. What foretells an item are at most as many others.
@@ -36,22 +36,22 @@ def similar_pairs(had: sparse.csr_array, liked: sparse.csr_array, neighbours: in
     earlier, weights = (np.concatenate(parts) for parts in zip(*found, strict=True))
     strength = sparse.coo_array((np.abs(weights).sum(axis=1), (earlier, later)), (size, size))
     offsets, kept = strongest(strength, neighbours)
-    return ItemPairs(offsets=offsets, rows=later[kept].astype(np.int32), weights=weights[kept].astype(np.float32))
+    return ItemItemTable(offsets=offsets, rows=later[kept].astype(np.int32), weights=weights[kept].astype(np.float32))
 
 
 def _regressions(
     had: sparse.csr_array, liked: sparse.csr_array, neighbours: int
 ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.floating]]]:
-    """Of each item its neighbourhood, and the weights ``[neighbourhood, 2]``."""
+    """Of each item its spectral_scale, and the weights ``[spectral_scale, 2]``."""
     by_item, norms = had.T.tocsr(), np.sqrt(had.sum(axis=0))
     together = _together(had, by_item)
     with_both = zip(_with_each(by_item, had), _with_each(liked.T.tocsr(), had), strict=True)
     for item, counts in enumerate(with_both):
-        neighbourhood = _nearest(item, counts[0], norms, neighbours)
-        targets = np.stack([_at(neighbourhood, one) for one in counts], axis=1).astype(np.float64)
-        gram = together(neighbourhood).astype(np.float64)
+        spectral_scale = _nearest(item, counts[0], norms, neighbours)
+        targets = np.stack([_at(spectral_scale, one) for one in counts], axis=1).astype(np.float64)
+        gram = together(spectral_scale).astype(np.float64)
         gram[np.diag_indices_from(gram)] += _LAMBDA
-        yield neighbourhood, np.linalg.solve(gram, targets)
+        yield spectral_scale, np.linalg.solve(gram, targets)
 
 
 def _with_each(by_item: sparse.csr_array, had: sparse.csr_array) -> Iterator[_Counts]:

@@ -9,20 +9,20 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from trainer.data import Dataset
-from trainer.features.cooccurrence import follow_counts
+from trainer.features.cooccurrence import cooccurrence_counts
 from trainer.features.svd import right_singular_vectors
 from trainer.recipe import Statistics
 
 _PRIOR = 10.0
 
 
-def neighbourhood_vectors(dataset: Dataset, end: int, width: int, random: np.random.Generator) -> NDArray[np.float32]:
+def spectral_vectors(dataset: Dataset, end: int, width: int, random: np.random.Generator) -> NDArray[np.float32]:
     """One of length one for each item with an event before ``end`` that stands beside another, zeros for the others:
     ``[items, width]``.
 
     Computed over the items that have one, so that the cost does not grow with the rest of the catalogue.
     """
-    follows = follow_counts(dataset, end, Statistics(), liked_only=False).tocsr()
+    follows = cooccurrence_counts(dataset, end, Statistics(), liked_only=False).tocsr()
     together = follows + follows.T
     linked = np.flatnonzero(together.sum(axis=1))
     vectors = np.zeros((len(dataset.item_ids), width), dtype=np.float32)

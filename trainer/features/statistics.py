@@ -7,13 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from shortlist.bundle.item_item import ItemItemTables
 from shortlist.bundle.tables import ItemTables
-from shortlist.bundle.transitions import TransitionTable
 from trainer.data import Dataset
 from trainer.data.arrays import chunks
-from trainer.features.click_rates import Rates
-from trainer.features.cooccurrence import follower_pairs
-from trainer.features.slim import similar_pairs
+from trainer.features.click_rates import ClickRates
+from trainer.features.cooccurrence import cooccurrence_table
+from trainer.features.slim import slim_table
 from trainer.recipe import Statistics
 
 STATISTICS = ("count", "likes", "mean_value", "age", "unseen")
@@ -26,10 +26,10 @@ def item_tables(
     recipe: Statistics,
     vectors: NDArray[np.float32],
     inputs: NDArray[np.float32] | None = None,
-    rates: Rates | None = None,
+    click_rates: ClickRates | None = None,
 ) -> ItemTables:
     """The item tables of a bundle whose data ends before event ``end``; without ``inputs`` they are the vectors."""
-    counted = [item_statistics(dataset, end), *([] if rates is None else [rates.items])]
+    counted = [item_statistics(dataset, end), *([] if click_rates is None else [click_rates.items])]
     known = dataset.known_values(end)
     return ItemTables(
         ids=dataset.item_ids,
@@ -37,7 +37,7 @@ def item_tables(
         inputs=vectors if inputs is None else inputs,
         features=np.hstack([*counted, dataset.item_features.matrix]),
         popular=popularity_order(dataset, end),
-        transitions=transition_table(dataset, end, recipe),
+        item_item=item_item_tables(dataset, end, recipe),
         value_mean=float(known.mean()) if len(known) else 0.0,
         value_std=max(float(known.std()), 1e-3) if len(known) else 1.0,
     )
@@ -69,12 +69,12 @@ def popularity_order(dataset: Dataset, end: int) -> NDArray[np.int32]:
 
 # Each seed asks for the same two, of the ranker's slice and of its end, and so do the trees.
 @lru_cache(maxsize=2)
-def transition_table(dataset: Dataset, end: int, recipe: Statistics) -> TransitionTable:
+def item_item_tables(dataset: Dataset, end: int, recipe: Statistics) -> ItemItemTables:
     """What follows each item and what it foretells, counted over the latest events."""
     start = max(0, end - recipe.events)
     had, liked = (interaction_matrix(dataset, end, start, liked_only=liked_only) for liked_only in (False, True))
-    return TransitionTable(
-        followers=follower_pairs(dataset, end, recipe), similar=similar_pairs(had, liked, recipe.neighbours)
+    return ItemItemTables(
+        cooccurrence=cooccurrence_table(dataset, end, recipe), similar=slim_table(had, liked, recipe.neighbours)
     )
 
 

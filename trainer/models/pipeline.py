@@ -9,19 +9,19 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shortlist.bundle.ranker_columns import ContextColumn, Goal
+from shortlist.bundle.ranker_columns import ContextColumn, Objective
 from shortlist.bundle.tables import ItemTables
 from shortlist.inference.context import ContextEncoder
 from shortlist.inference.history import History
-from shortlist.inference.model_inputs import CandidateLists, Inputs, ranker_inputs, transition_features
-from shortlist.inference.order import Order
+from shortlist.inference.model_inputs import CandidateLists, Inputs, item_item_features, ranker_inputs
+from shortlist.inference.score_fusion import ScoreFusion
 from trainer.data import Dataset
 from trainer.evaluation.queries import STRANGER, Profiles
 from trainer.evaluation.rankings import best_first, hide_seen
-from trainer.features.click_rates import Rates
+from trainer.features.click_rates import ClickRates
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.rankers import Ranker
-from trainer.models.rankers.own import OwnTables
+from trainer.models.rankers.id_embeddings import IdEmbeddings
 from trainer.recipe import Recipe
 
 TOGETHER = 12_800
@@ -52,9 +52,9 @@ class TrainedPipeline:
     encoded: Encoded
     items: ItemTables
     ranker: Ranker
-    own: OwnTables
-    rates: Rates
-    goals: tuple[Goal, ...]
+    id_embeddings: IdEmbeddings
+    click_rates: ClickRates
+    objectives: tuple[Objective, ...]
     context: tuple[ContextColumn, ...] = ()
 
     def user_features(self, dataset: Dataset) -> NDArray[np.float32]:
@@ -76,7 +76,7 @@ class TrainedPipeline:
             found.candidates,
             np.tile(ContextEncoder(self.context).encode({}), (len(histories), 1)),
         )
-        scores = Order.of(self.goals).keys(self._columns(inputs))
+        scores = ScoreFusion.of(self.objectives).keys(self._columns(inputs))
         # A user who has nearly everything has fewer candidates than the others: what fills the row comes last.
         scores = np.where(np.isfinite(found.candidates.scores), scores, -np.inf)
         return found, np.argsort(-scores, axis=1, kind="stable")
@@ -109,7 +109,7 @@ class TrainedPipeline:
     @cached_property
     def _of_users(self) -> NDArray[np.float32]:
         """What is counted and learnt of each user beside the features."""
-        return np.hstack([self.rates.users, self.own.users])
+        return np.hstack([self.click_rates.users, self.id_embeddings.users])
 
     def recommend(
         self, histories: Sequence[History], user_features: NDArray[np.float32], limit: int
@@ -130,7 +130,7 @@ def retrieve(
     candidates = CandidateLists(
         rows=rows,
         scores=np.take_along_axis(scores, rows, axis=1),
-        transitions=transition_features(items, histories, rows),
+        item_item=item_item_features(items, histories, rows),
     )
     return Retrieval(user_vectors=vectors, scores=scores, candidates=candidates)
 

@@ -31,7 +31,7 @@ def cold_items(dataset: Dataset, recipe: Recipe, data: Path) -> Task:
         [np.bincount(dataset.item_rows[parts == part], minlength=len(dataset.item_ids)) > 0 for part in range(3)]
     )
     _refuse_warm(recipe, recipe.interactions.item, dataset.item_ids, in_part.sum(axis=0))
-    validation, test = (_about(ordered, counts, part, in_part[part]) for part in (VALIDATION, TEST))
+    validation, test = (_questions_about(ordered, counts, part, in_part[part]) for part in (VALIDATION, TEST))
     return _task(ordered, counts, validation, test, "recall@100")
 
 
@@ -43,7 +43,7 @@ def cold_users(dataset: Dataset, recipe: Recipe, data: Path) -> Task:
     """
     ordered, counts = by_part(dataset, given_parts(dataset, recipe, data))
     _refuse_warm(recipe, recipe.interactions.user, dataset.user_ids, (counts > 0).sum(axis=1))
-    validation, test = (_about(ordered, counts, part, None) for part in (VALIDATION, TEST))
+    validation, test = (_questions_about(ordered, counts, part, None) for part in (VALIDATION, TEST))
     return _task(ordered, counts, validation, test, "recall@20")
 
 
@@ -53,7 +53,9 @@ def _refuse_warm(recipe: Recipe, column: str, ids: Ids, parts: NDArray[np.int64]
     refuse_several(recipe, several, int((parts > 0).sum()), ", and so not cold")
 
 
-def _about(dataset: Dataset, counts: NDArray[np.int64], part: int, candidates: NDArray[np.bool_] | None) -> Queries:
+def _questions_about(
+    dataset: Dataset, counts: NDArray[np.int64], part: int, candidates: NDArray[np.bool_] | None
+) -> Queries:
     users = np.flatnonzero(counts[:, part])
     return Queries(
         dataset=dataset,

@@ -21,7 +21,7 @@ IMPRESSIONS = "impressions"
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class ShownSplit:
+class ImpressionSplit:
     """Which rows of the data set's impressions are learnt from, decide and are the test.
 
     Without any that decide, the latest fifth of what is learnt from does.
@@ -37,7 +37,7 @@ class ShownSplit:
                 raise DataError(f"the {name} part has no impression of a known item")
 
 
-def impressions(dataset: Dataset, recipe: Recipe, data: Path) -> ShownSplit:
+def impressions(dataset: Dataset, recipe: Recipe, data: Path) -> ImpressionSplit:
     """See the module.
 
     Raises:
@@ -53,9 +53,9 @@ def impressions(dataset: Dataset, recipe: Recipe, data: Path) -> ShownSplit:
             raise RecipeError("[split] column: is missing; without times, nothing else says what the test is")
         end = round(len(shown) * (1 - recipe.split.test))
         none = np.zeros(0, dtype=np.int64)
-        return ShownSplit(learn=np.arange(end), deciding=none, test=np.arange(end, len(shown)))
+        return ImpressionSplit(learn=np.arange(end), deciding=none, test=np.arange(end, len(shown)))
     codes = np.concatenate(
         [part_codes(table, column).to_numpy() for table in read_tables(data / section.file, [column])]
     )[shown.places]
     parts = [np.flatnonzero(codes == part) for part in (TRAIN, VALIDATION, TEST)]
-    return ShownSplit(learn=parts[0], deciding=parts[1], test=parts[2])
+    return ImpressionSplit(learn=parts[0], deciding=parts[1], test=parts[2])

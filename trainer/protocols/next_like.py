@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from trainer.data import Dataset
-from trainer.data.split import Split, evaluation_split, evenly, held_out_events, targets
+from trainer.data.split import Split, evaluation_split, held_out_events, subsample, targets
 from trainer.evaluation.queries import Queries
 from trainer.protocols.task import Task
 from trainer.recipe import Recipe
@@ -34,4 +34,6 @@ def next_like_task(dataset: Dataset, split: Split) -> Task:
 
 def validation(dataset: Dataset, split: Split) -> Queries:
     """Likes of the ranker's slice, at most two thousand."""
-    return Queries.of_events(dataset, evenly(targets(dataset, split.encoder_end, split.ranker_end), VALIDATION_EVENTS))
+    return Queries.of_events(
+        dataset, subsample(targets(dataset, split.encoder_end, split.ranker_end), VALIDATION_EVENTS)
+    )

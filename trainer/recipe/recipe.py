@@ -10,9 +10,9 @@ from typing import Any, Self
 from trainer.errors import RecipeError
 from trainer.recipe.keys import Choices, Range, one_of, read_section, within
 
-GOAL_KINDS = ("event", "value")
-LIKE, VALUE = OWN_GOALS = ("like", "value")
-"""The goals that every interaction has by itself."""
+OBJECTIVE_KINDS = ("event", "value")
+LIKE, VALUE = OBJECTIVES_OF_INTERACTIONS = ("like", "value")
+"""The objectives that every interaction has by itself."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +37,7 @@ class Interactions:
 
 @dataclass(frozen=True, kw_only=True)
 class Impressions:
-    """What was shown to whom: a row for each item, with a column for each goal.
+    """What was shown to whom: a row for each item, with a column for each objective.
 
     `categorical` and `numeric` columns are the context, known when the request is made, such as the device or the hour.
     Where the `position` in the list is known, the ranker learns what it adds, and leaves it out when it serves.
@@ -53,23 +53,23 @@ class Impressions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Goal:
+class Objective:
     """What showing an item may lead to: an event, or of `kind` "value" a number, such as a rating.
 
     It is in a `column` of the impressions; an empty cell says that it was not observed. Of interactions, it is one of
     the `events`, or has a name of its own: "like" as [interactions] defines it, "value" the value.
 
-    The order is by the product of the goals, each to its `power`; of those that say none the first has 1, others 0. A
-    call may choose other powers from `least_power` to `most_power`.
+    The order is by the product of the objectives, each to its `weight`; of those that say none the first has 1, others
+    0. A call may choose other weights from `min_weight` to `max_weight`.
     """
 
     kind: str = "event"
     column: str | None = None
     events: tuple[str, ...] = ()
-    weight: float = within(1, 0, 1000)
-    power: float | None = within(None, -10, 10)
-    least_power: float = within(0, -10, 10)
-    most_power: float = within(4, -10, 10)
+    loss_weight: float = within(1, 0, 1000)
+    weight: float | None = within(None, -10, 10)
+    min_weight: float = within(0, -10, 10)
+    max_weight: float = within(4, -10, 10)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,8 +139,8 @@ class Encoder:
     Of encoders that learn what comes next: a `loss` other than the softmax tells it from `negatives` at any size. These
     are drawn `negatives_by` popularity, uniformly, or from what comes next elsewhere in the batch; a sampled softmax
     takes how they are drawn off again. `margin` and `negatives_weight` are those of ccl, whose vectors are of length
-    one. Their items begin at a distance `neighbourhood` from nothing, in the direction of what is done with them by the
-    counts; with 0 anywhere, from where transformer and bsarec take more epochs to a lesser end.
+    one. Their items begin at a distance `spectral_scale` from nothing, in the direction of what is done with them by
+    the counts; with 0 anywhere, from where transformer and bsarec take more epochs to a lesser end.
 
     Training ends after `epochs`, or when the validation's figure has not grown for `patience` of them.
 
@@ -173,7 +173,7 @@ class Encoder:
     loss: str = one_of("softmax", "bpr", "ccl", "bce")
     negatives: int = within(2048, 1, 10_000_000)
     negatives_by: str = one_of("popularity", "uniform", "batch")
-    neighbourhood: float = within(1, 0, 10, Range(0, 4))
+    spectral_scale: float = within(1, 0, 10, Range(0, 4))
     margin: float = within(0.5, -1, 1)
     negatives_weight: float = within(10, 0, 1e6)
     temperature: float = within(0.1, 1e-3, 100, Range(0.05, 0.5, log=True))
@@ -188,13 +188,13 @@ class Encoder:
 class Ranker:
     """The second stage. `history` is in events, `candidates` in items a user.
 
-    It learns from at most `examples` events of its slice, evenly spread, for each holds its candidates in memory. Of
+    It learns from at most `examples` events of its slice, subsample spread, for each holds its candidates in memory. Of
     those, a step learns from `sampled` that are drawn anew, the one that was chosen among them. With an `embedding` it
     learns so many numbers of each item and each user by itself, all of which every step goes through. Those shrink by
     `embedding_decay` as the other weights do by `weight_decay`. Of the users, a share is shown to it as `strangers`, so
     that it learns a default for those it never met.
-    With more `experts` than one, so many rankers of its name are mixed for each goal by a gate of its own. Where there
-    are more of them than goals, one belongs to each goal alone, and the rest to all.
+    With more `experts` than one, so many rankers of its name are mixed for each objective by a gate of its own. Where
+    there are more of them than objectives, one belongs to each objective alone, and the rest to all.
 
     wide_deep, xdeepfm, dcn_v2 and final_mlp embed each group of columns in `field_width` numbers. Of their MLPs, of
     xdeepfm's maps and of dcn_v2's crosses there are `layers`. `slices` are of ntn_mlp's tensor; they are the maps of a
@@ -275,9 +275,9 @@ class Statistics:
 class Publish:
     """A new bundle is served when this validation `metric` is not worse than the served one's by more than `margin`.
 
-    Without a metric it is two_stage/ndcg@10, with impressions two_stage/auc, and where all of their goals are values
-    two_stage/-rmse. The margin is a share of the served bundle's figure: 0.05 allows 0.095 after 0.1, and -1.05 after
-    -1.
+    Without a metric it is two_stage/ndcg@10, with impressions two_stage/auc, and where all of their objectives are
+    values two_stage/-rmse. The margin is a share of the served bundle's figure: 0.05 allows 0.095 after 0.1, and -1.05
+    after -1.
     """
 
     metric: str | None = None
@@ -288,7 +288,7 @@ class Publish:
 class Recipe:
     """One training run. Without `items` or `users` there is no such table and there are no such features.
 
-    Without `goals`, they are the like, and where interactions have values the value.
+    Without `objectives`, they are the like, and where interactions have values the value.
     """
 
     interactions: Interactions = field(default_factory=Interactions)
@@ -302,7 +302,7 @@ class Recipe:
     statistics: Statistics = field(default_factory=Statistics)
     publish: Publish = field(default_factory=Publish)
     impressions: Impressions | None = None
-    goals: Mapping[str, Goal] = field(default_factory=dict)
+    objectives: Mapping[str, Objective] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -342,17 +342,17 @@ _SECTIONS: Mapping[str, type[Any]] = {
     "publish": Publish,
     "impressions": Impressions,
 }
-_GOALS = "goals"
+_OBJECTIVES = "objectives"
 
 
 def _sections(raw: Mapping[str, object]) -> dict[str, Any]:
     read: dict[str, Any] = {}
     for name, section in raw.items():
-        if name not in _SECTIONS and name != _GOALS:
-            raise RecipeError(f"[{name}]: no such section; sections are {', '.join([*_SECTIONS, _GOALS])}")
+        if name not in _SECTIONS and name != _OBJECTIVES:
+            raise RecipeError(f"[{name}]: no such section; sections are {', '.join([*_SECTIONS, _OBJECTIVES])}")
         if not isinstance(section, dict):
             raise RecipeError(f"[{name}]: must be a section, not {section!r}")
-        read[name] = _goals(section) if name == _GOALS else read_section(name, _SECTIONS[name], section)
+        read[name] = _objectives(section) if name == _OBJECTIVES else read_section(name, _SECTIONS[name], section)
     if "interactions" in read:
         _check_likes(read["interactions"])
     for name in ("items", "users"):
@@ -367,14 +367,14 @@ def _sections(raw: Mapping[str, object]) -> dict[str, Any]:
     return read
 
 
-def _goals(raw: Mapping[str, object]) -> dict[str, Goal]:
-    read: dict[str, Goal] = {}
+def _objectives(raw: Mapping[str, object]) -> dict[str, Objective]:
+    read: dict[str, Objective] = {}
     for name, section in raw.items():
         if not isinstance(section, dict):
-            raise RecipeError(f"[goals.{name}]: must be a section, not {section!r}")
-        goal: Goal = read_section(f"goals.{name}", Goal, section)
-        _check_goal(name, goal)
-        read[name] = goal
+            raise RecipeError(f"[objectives.{name}]: must be a section, not {section!r}")
+        objective: Objective = read_section(f"objectives.{name}", Objective, section)
+        _check_objective(name, objective)
+        read[name] = objective
     return read
 
 
@@ -383,16 +383,18 @@ def _without_none(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _without_none(value) if isinstance(value, Mapping) else value for name, value in given.items()}
 
 
-def _check_goal(name: str, goal: Goal) -> None:
-    where = f"[goals.{name}]"
-    if goal.kind not in GOAL_KINDS:
-        raise RecipeError(f"{where} kind: must be {' or '.join(GOAL_KINDS)}, not {goal.kind!r}")
-    if goal.least_power > goal.most_power:
-        raise RecipeError(f"{where} least_power: must not be more than most_power, {goal.most_power}")
-    if goal.power and not goal.least_power <= goal.power <= goal.most_power:
-        raise RecipeError(f"{where} power: must be from least_power to most_power, not {goal.power}")
-    if goal.column is None and not goal.events and name not in OWN_GOALS:
-        raise RecipeError(f"{where}: needs column or events; without them, goals are {' and '.join(OWN_GOALS)}")
+def _check_objective(name: str, objective: Objective) -> None:
+    where = f"[objectives.{name}]"
+    if objective.kind not in OBJECTIVE_KINDS:
+        raise RecipeError(f"{where} kind: must be {' or '.join(OBJECTIVE_KINDS)}, not {objective.kind!r}")
+    if objective.min_weight > objective.max_weight:
+        raise RecipeError(f"{where} min_weight: must not be more than max_weight, {objective.max_weight}")
+    if objective.weight and not objective.min_weight <= objective.weight <= objective.max_weight:
+        raise RecipeError(f"{where} weight: must be from min_weight to max_weight, not {objective.weight}")
+    if objective.column is None and not objective.events and name not in OBJECTIVES_OF_INTERACTIONS:
+        raise RecipeError(
+            f"{where}: needs column or events; without them, objectives are {' and '.join(OBJECTIVES_OF_INTERACTIONS)}"
+        )
 
 
 def _check_context(impressions: Impressions) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data.dataset import Features
-from trainer.data.split import evenly
+from trainer.data.split import subsample
 
 POINTS = 3000
 CATEGORIES = 7
@@ -28,8 +28,8 @@ class ItemMap:
 
     @classmethod
     def of(cls, vectors: NDArray[np.float32], features: Features) -> Self:
-        """Of item vectors ``[N, D]``; of more than three thousand items so many, evenly spread."""
-        rows = evenly(np.arange(len(vectors)), POINTS)
+        """Of item vectors ``[N, D]``; of more than three thousand items so many, subsample spread."""
+        rows = subsample(np.arange(len(vectors)), POINTS)
         centred = vectors[rows].astype(np.float64)
         centred -= centred.mean(axis=0)
         left, strengths, _ = np.linalg.svd(centred, full_matrices=False)

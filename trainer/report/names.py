@@ -28,7 +28,7 @@ _METRICS = {
     "rmse": "RMSE",
     "mae": "MAE",
 }
-_OF_A_GOAL = {"auc": "AUC", "gauc": "GAUC", "logloss": "log loss", "rmse": "RMSE", "mae": "MAE"}
+_OF_A_OBJECTIVE = {"auc": "AUC", "gauc": "GAUC", "logloss": "log loss", "rmse": "RMSE", "mae": "MAE"}
 _ERRORS = ("rmse", "mae", "logloss")
 
 
@@ -44,10 +44,10 @@ def model_colour(name: str) -> int:
 
 
 def metric_label(name: str) -> str:
-    """``ndcg@10`` → ``nDCG@10``, and of a goal ``click/auc`` → ``click AUC``."""
-    goal, slash, of_goal = name.rpartition("/")
+    """``ndcg@10`` → ``nDCG@10``, and of an objective ``click/auc`` → ``click AUC``."""
+    objective, slash, of_objective = name.rpartition("/")
     if slash:
-        return f"{goal} {_OF_A_GOAL.get(of_goal, of_goal)}"
+        return f"{objective} {_OF_A_OBJECTIVE.get(of_objective, of_objective)}"
     kind, at, cut = name.partition("@")
     return f"{_METRICS.get(kind, kind)}{at}{cut}"
 

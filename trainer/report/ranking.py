@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from trainer.analysis import Attribution, Chain, GoalFigures, RankerAttribution
+from trainer.analysis import Attribution, Chain, ObjectiveFigures, RankerAttribution
 from trainer.analysis.chain import LARGEST_CATALOGUE
 from trainer.analysis.tables import deviation
 from trainer.report import charts, html
@@ -20,7 +20,7 @@ def ranking_section(runs: Sequence[Attribution]) -> str:
     body = [_steps([run.chain for run in runs]), _recall_table([run.chain for run in runs])]
     if len(runs) > 1:
         body.append(html.figure("By seed", _seeds_table(runs)))
-    body += _rests_on(runs, "Each goal, among the candidates")
+    body += _rests_on(runs, "Each objective, among the candidates")
     return html.section(
         "ranking", "What ranking adds", "On the test, from the catalogue to the first ten.", "".join(body)
     )
@@ -28,16 +28,16 @@ def ranking_section(runs: Sequence[Attribution]) -> str:
 
 def shown_section(runs: Sequence[RankerAttribution]) -> str:
     """What a ranker's predictions rest on, and whether its probabilities hold."""
-    body = "".join(_rests_on(runs, "Each goal of what was shown"))
+    body = "".join(_rests_on(runs, "Each objective of what was shown"))
     return html.section("ranking", "What it rests on", "Of an even sample of the test.", body)
 
 
-def _rests_on(runs: Sequence[RankerAttribution], of_goals: str) -> list[str]:
+def _rests_on(runs: Sequence[RankerAttribution], of_objectives: str) -> list[str]:
     body = []
     if runs[0].importance:
         body.append(html.figure("What the order rests on", _importance(runs)))
-    if runs[0].goals:
-        table = html.figure(of_goals, _goals_table(runs))
+    if runs[0].objectives:
+        table = html.figure(of_objectives, _objectives_table(runs))
         body.append(f'<div class="charts">{table}{_curves(runs)}</div>')
     return body
 
@@ -100,8 +100,8 @@ def _importance(runs: Sequence[RankerAttribution]) -> str:
     return html.wide(chart) + more
 
 
-def _goals_table(runs: Sequence[RankerAttribution]) -> str:
-    shown: dict[str, Callable[[GoalFigures], float | None]] = {
+def _objectives_table(runs: Sequence[RankerAttribution]) -> str:
+    shown: dict[str, Callable[[ObjectiveFigures], float | None]] = {
         "AUC": lambda one: one.auc,
         "GAUC": lambda one: one.gauc,
         "log loss": lambda one: one.log_loss,
@@ -110,27 +110,35 @@ def _goals_table(runs: Sequence[RankerAttribution]) -> str:
         "validation's calibration error": lambda one: one.validation.error_after,
         "validation's, uncalibrated": lambda one: one.validation.error_before,
     }
-    goals = list(runs[0].goals)
+    objectives = list(runs[0].objectives)
     rows = [
-        html.row([html.cell(name), *(_spread([told(run.goals[goal]) for run in _with(runs, goal)]) for goal in goals)])
+        html.row(
+            [
+                html.cell(name),
+                *(
+                    _spread([told(run.objectives[objective]) for run in _with(runs, objective)])
+                    for objective in objectives
+                ),
+            ]
+        )
         for name, told in shown.items()
     ]
-    return html.table(["", *goals], rows)
+    return html.table(["", *objectives], rows)
 
 
 def _curves(runs: Sequence[RankerAttribution]) -> str:
     return "".join(
         html.figure(
-            f"Calibration of {goal}, by bins of one size",
-            charts.calibration([run.goals[goal].curve for run in _with(runs, goal)]),
+            f"Calibration of {objective}, by bins of one size",
+            charts.calibration([run.objectives[objective].curve for run in _with(runs, objective)]),
         )
-        for goal in runs[0].goals
-        if any((run.goals[goal].curve.observed > 0).any() for run in _with(runs, goal))
+        for objective in runs[0].objectives
+        if any((run.objectives[objective].curve.observed > 0).any() for run in _with(runs, objective))
     )
 
 
-def _with(runs: Sequence[RankerAttribution], goal: str) -> list[RankerAttribution]:
-    return [run for run in runs if goal in run.goals]
+def _with(runs: Sequence[RankerAttribution], objective: str) -> list[RankerAttribution]:
+    return [run for run in runs if objective in run.objectives]
 
 
 def _mean(values: Sequence[float | None]) -> float | None:

@@ -24,7 +24,7 @@ class TrainingLog:
     ranker: tuple[Line, ...] = ()
     ranker_chosen_by: str = "ndcg@10"
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
-    """By the name of each goal that is an event."""
+    """By the name of each objective that is an event."""
 
     @classmethod
     def of_ranker(cls, training: RankerTraining) -> Self:

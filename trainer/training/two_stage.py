@@ -6,15 +6,15 @@ import numpy as np
 
 from shortlist.bundle.tables import ItemTables
 from trainer.data import Dataset
-from trainer.data.split import Split, evenly
+from trainer.data.split import Split, subsample
 from trainer.errors import DataError, RecipeError
-from trainer.features.click_rates import Rates, rates_before
+from trainer.features.click_rates import ClickRates, click_rates_before
 from trainer.features.statistics import item_tables
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.pipeline import TrainedPipeline
 from trainer.models.rankers import Ranker
-from trainer.models.rankers.objectives import goals_of, scales_of, served_goals
-from trainer.models.rankers.own import OwnTables
+from trainer.models.rankers.id_embeddings import IdEmbeddings
+from trainer.models.rankers.objectives import objectives_of, scales_of, served_objectives
 from trainer.progress import Reporter
 from trainer.protocols import Task
 from trainer.protocols.next_like import CHOSEN_BY, METRICS, validation
@@ -24,7 +24,7 @@ from trainer.training.encoder.training import Trained, Validation
 from trainer.training.log import TrainingLog
 from trainer.training.ranker.impressions import Shown
 from trainer.training.ranker.retrieved_examples import RetrievedExamples
-from trainer.training.ranker.training import RankerTraining, ranker_sizes, with_own
+from trainer.training.ranker.training import RankerTraining, ranker_data_spec, with_id_embeddings
 
 
 def fit_two_stage(
@@ -68,14 +68,14 @@ def fit_ranker(
     """
     training = ranker_training(encoded, dataset, split, recipe, seed, reporter)
     ranker = training.run(reporter)
-    model = both_stages(training, ranker.ranker, ranker.own, encoded, dataset, split, recipe, reporter)
+    model = both_stages(training, ranker.ranker, ranker.id_embeddings, encoded, dataset, split, recipe, reporter)
     return model, TrainingLog.of_ranker(training)
 
 
 def both_stages(
     training: RankerTraining,
     ranker: Ranker,
-    own: OwnTables,
+    id_embeddings: IdEmbeddings,
     encoded: Encoded,
     dataset: Dataset,
     split: Split,
@@ -84,27 +84,32 @@ def both_stages(
 ) -> TrainedPipeline:
     """An encoder and a ranker that was trained behind it, over tables as of the end of the ranker's slice."""
     before = training.items
-    rates = rates_before(dataset, dataset.time_of(split.ranker_end))
-    after = _tables(dataset, split.ranker_end, recipe, encoded, reporter, rates)
+    click_rates = click_rates_before(dataset, dataset.time_of(split.ranker_end))
+    after = _tables(dataset, split.ranker_end, recipe, encoded, reporter, click_rates)
     # The scale of the values is what the ranker has learnt with.
     after = replace(after, value_mean=before.value_mean, value_std=before.value_std)
     return TrainedPipeline(
         recipe=recipe,
         encoded=encoded,
-        items=with_own(after, own),
+        items=with_id_embeddings(after, id_embeddings),
         ranker=ranker,
-        own=own,
-        rates=rates,
-        goals=served_goals(training.goals),
+        id_embeddings=id_embeddings,
+        click_rates=click_rates,
+        objectives=served_objectives(training.objectives),
         context=training.examples.inputs.context_columns,
     )
 
 
 def _tables(
-    dataset: Dataset, end: int, recipe: Recipe, encoded: Encoded, reporter: Reporter, rates: Rates | None = None
+    dataset: Dataset,
+    end: int,
+    recipe: Recipe,
+    encoded: Encoded,
+    reporter: Reporter,
+    click_rates: ClickRates | None = None,
 ) -> ItemTables:
     reporter.say(f"counting which of {len(dataset.item_ids):,} items go together")
-    return item_tables(dataset, end, recipe.statistics, encoded.vectors, encoded.inputs, rates)
+    return item_tables(dataset, end, recipe.statistics, encoded.vectors, encoded.inputs, click_rates)
 
 
 def ranker_training(
@@ -120,17 +125,17 @@ def ranker_training(
         rows = dataset.impressions.between(dataset.time_of(split.encoder_end), dataset.time_of(split.ranker_end))
         if not len(rows):
             raise DataError("no impression is in the slice of the ranker; [split] ranker says how long that is")
-        rows = evenly(rows, recipe.ranker.examples)
+        rows = subsample(rows, recipe.ranker.examples)
         reporter.say(f"{len(rows):,} impressions of the ranker's slice")
         return Shown(dataset=dataset, recipe=recipe, encoded=encoded, learn=rows).training(rows[:0], seed)
     before = _tables(dataset, split.encoder_end, recipe, encoded, reporter)
     events = np.arange(split.encoder_end, split.ranker_end)
-    events = evenly(events[dataset.position[events] >= 1], recipe.ranker.examples)
+    events = subsample(events[dataset.position[events] >= 1], recipe.ranker.examples)
     reporter.say(f"retrieving {recipe.ranker.candidates} candidates for {len(events):,} events of the ranker's slice")
-    goals = goals_of(recipe, dataset)
-    examples = RetrievedExamples.of(dataset, encoded, before, events, recipe.ranker.candidates, goals)
-    sizes = ranker_sizes(dataset, before, scales_of(goals, examples.targets), {}, recipe.ranker.embedding)
-    return RankerTraining(examples, before, len(dataset.user_ids), sizes, goals, recipe.ranker, seed)
+    objectives = objectives_of(recipe, dataset)
+    examples = RetrievedExamples.of(dataset, encoded, before, events, recipe.ranker.candidates, objectives)
+    spec = ranker_data_spec(dataset, before, scales_of(objectives, examples.targets), {}, recipe.ranker.embedding)
+    return RankerTraining(examples, before, len(dataset.user_ids), spec, objectives, recipe.ranker, seed)
 
 
 def fit_retrieval(task: Task, recipe: Recipe, seed: int, reporter: Reporter) -> Trained:

@@ -66,7 +66,7 @@ class RecommendRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
-    class OrderEntry(_message.Message):
+    class ObjectiveWeightsEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         KEY_FIELD_NUMBER: _builtins.int
@@ -112,7 +112,7 @@ class RecommendRequest(_message.Message):
     CANDIDATE_COUNT_FIELD_NUMBER: _builtins.int
     KEEP_SEEN_FIELD_NUMBER: _builtins.int
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
-    ORDER_FIELD_NUMBER: _builtins.int
+    OBJECTIVE_WEIGHTS_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
     """How many items, 1 to 1000."""
@@ -131,10 +131,10 @@ class RecommendRequest(_message.Message):
         """Items that may not be in the answer. Unknown ids are ignored, and counted."""
 
     @_builtins.property
-    def order(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """What the order is made by, in place of the bundle's own: the product of what the ranker predicts of each goal, to the
-        power given here by the goal's name; goals that are not named have power 0. Powers are finite, not all of them 0, and
-        0 or within the bounds that the bundle has for the goal. Empty: the bundle's own powers.
+    def objective_weights(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """What the order is made by, in place of the bundle's own: the product of what the ranker predicts of each objective, to the
+        weight given here by the objective's name; objectives that are not named have weight 0. Weights are finite, not all of them 0, and
+        0 or within the bounds that the bundle has for the objective. Empty: the bundle's own weights.
         """
 
     @_builtins.property
@@ -152,12 +152,12 @@ class RecommendRequest(_message.Message):
         candidate_count: _builtins.int = ...,
         keep_seen: _builtins.bool = ...,
         bundle_id: _builtins.str = ...,
-        order: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        objective_weights: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         context: _abc.Mapping[_builtins.str, _context_pb2.ContextValue] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "candidate_count", b"candidate_count", "context", b"context", "exclude_item_ids", b"exclude_item_ids", "keep_seen", b"keep_seen", "limit", b"limit", "order", b"order", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "candidate_count", b"candidate_count", "context", b"context", "exclude_item_ids", b"exclude_item_ids", "keep_seen", b"keep_seen", "limit", b"limit", "objective_weights", b"objective_weights", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -171,13 +171,13 @@ class ScoredItem(_message.Message):
 
     ITEM_ID_FIELD_NUMBER: _builtins.int
     SCORE_FIELD_NUMBER: _builtins.int
-    HEAD_SCORES_FIELD_NUMBER: _builtins.int
+    OBJECTIVE_SCORES_FIELD_NUMBER: _builtins.int
     RETRIEVAL_SCORE_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     item_id: _builtins.str
     """The item."""
     score: _builtins.float
-    """What the order is made by: the product of what is predicted of each goal, to its power; higher is better. The
+    """What the order is made by: the product of what is predicted of each objective, to its weight; higher is better. The
     retrieval score when the ranker did not score it, 0 for a fallback.
     """
     retrieval_score: _builtins.float
@@ -185,8 +185,8 @@ class ScoredItem(_message.Message):
     source: _source_pb2.Source.ValueType
     """Where it comes from."""
     @_builtins.property
-    def head_scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """What the ranker predicts of each goal, in the order of the answer's heads: of an event its probability, of a value
+    def objective_scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
+        """What the ranker predicts of each objective, in the order of the answer's objectives: of an event its probability, of a value
         the value. Empty when the ranker did not score it.
         """
 
@@ -195,13 +195,13 @@ class ScoredItem(_message.Message):
         *,
         item_id: _builtins.str = ...,
         score: _builtins.float = ...,
-        head_scores: _abc.Iterable[_builtins.float] | None = ...,
+        objective_scores: _abc.Iterable[_builtins.float] | None = ...,
         retrieval_score: _builtins.float = ...,
         source: _source_pb2.Source.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["head_scores", b"head_scores", "item_id", b"item_id", "retrieval_score", b"retrieval_score", "score", b"score", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["item_id", b"item_id", "objective_scores", b"objective_scores", "retrieval_score", b"retrieval_score", "score", b"score", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -220,7 +220,7 @@ class RecommendResponse(_message.Message):
     UNKNOWN_ITEM_COUNT_FIELD_NUMBER: _builtins.int
     DEGRADED_FIELD_NUMBER: _builtins.int
     DEGRADED_REASON_FIELD_NUMBER: _builtins.int
-    HEADS_FIELD_NUMBER: _builtins.int
+    OBJECTIVES_FIELD_NUMBER: _builtins.int
     UNKNOWN_CONTEXT_COUNT_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """The bundle that answered, in both stages."""
@@ -241,8 +241,8 @@ class RecommendResponse(_message.Message):
         """Best first."""
 
     @_builtins.property
-    def heads(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The goals that the ranker predicts, by name."""
+    def objectives(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The objectives that the ranker predicts, by name."""
 
     def __init__(
         self,
@@ -254,12 +254,12 @@ class RecommendResponse(_message.Message):
         unknown_item_count: _builtins.int = ...,
         degraded: _builtins.bool = ...,
         degraded_reason: Global___DegradedReason.ValueType = ...,
-        heads: _abc.Iterable[_builtins.str] | None = ...,
+        objectives: _abc.Iterable[_builtins.str] | None = ...,
         unknown_context_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "found_count", b"found_count", "heads", b"heads", "items", b"items", "unknown_context_count", b"unknown_context_count", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "found_count", b"found_count", "items", b"items", "objectives", b"objectives", "unknown_context_count", b"unknown_context_count", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -272,7 +272,7 @@ class RankRequest(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     @_typing.final
-    class OrderEntry(_message.Message):
+    class ObjectiveWeightsEntry(_message.Message):
         DESCRIPTOR: _descriptor.Descriptor
 
         KEY_FIELD_NUMBER: _builtins.int
@@ -316,7 +316,7 @@ class RankRequest(_message.Message):
     ITEM_IDS_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
-    ORDER_FIELD_NUMBER: _builtins.int
+    OBJECTIVE_WEIGHTS_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
     """How many of them to answer with, 1 to 1000."""
@@ -333,10 +333,10 @@ class RankRequest(_message.Message):
         """
 
     @_builtins.property
-    def order(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
-        """What the order is made by, in place of the bundle's own: the product of what the ranker predicts of each goal, to the
-        power given here by the goal's name; goals that are not named have power 0. Powers are finite, not all of them 0, and
-        0 or within the bounds that the bundle has for the goal. Empty: the bundle's own powers.
+    def objective_weights(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
+        """What the order is made by, in place of the bundle's own: the product of what the ranker predicts of each objective, to the
+        weight given here by the objective's name; objectives that are not named have weight 0. Weights are finite, not all of them 0, and
+        0 or within the bounds that the bundle has for the objective. Empty: the bundle's own weights.
         """
 
     @_builtins.property
@@ -352,12 +352,12 @@ class RankRequest(_message.Message):
         item_ids: _abc.Iterable[_builtins.str] | None = ...,
         limit: _builtins.int = ...,
         bundle_id: _builtins.str = ...,
-        order: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
+        objective_weights: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         context: _abc.Mapping[_builtins.str, _context_pb2.ContextValue] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "context", b"context", "item_ids", b"item_ids", "limit", b"limit", "order", b"order", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "context", b"context", "item_ids", b"item_ids", "limit", b"limit", "objective_weights", b"objective_weights", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -374,7 +374,7 @@ class RankResponse(_message.Message):
     ASKED_COUNT_FIELD_NUMBER: _builtins.int
     FOUND_COUNT_FIELD_NUMBER: _builtins.int
     UNKNOWN_ITEM_COUNT_FIELD_NUMBER: _builtins.int
-    HEADS_FIELD_NUMBER: _builtins.int
+    OBJECTIVES_FIELD_NUMBER: _builtins.int
     UNKNOWN_CONTEXT_COUNT_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """The bundle that answered."""
@@ -391,8 +391,8 @@ class RankResponse(_message.Message):
         """Best first."""
 
     @_builtins.property
-    def heads(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The goals that the ranker predicts, by name."""
+    def objectives(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The objectives that the ranker predicts, by name."""
 
     def __init__(
         self,
@@ -402,12 +402,12 @@ class RankResponse(_message.Message):
         asked_count: _builtins.int = ...,
         found_count: _builtins.int = ...,
         unknown_item_count: _builtins.int = ...,
-        heads: _abc.Iterable[_builtins.str] | None = ...,
+        objectives: _abc.Iterable[_builtins.str] | None = ...,
         unknown_context_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "found_count", b"found_count", "heads", b"heads", "items", b"items", "unknown_context_count", b"unknown_context_count", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "found_count", b"found_count", "items", b"items", "objectives", b"objectives", "unknown_context_count", b"unknown_context_count", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

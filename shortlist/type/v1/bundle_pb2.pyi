@@ -50,7 +50,7 @@ class Bundle(_message.Message):
     ITEM_COUNT_FIELD_NUMBER: _builtins.int
     USER_COUNT_FIELD_NUMBER: _builtins.int
     DIMENSION_FIELD_NUMBER: _builtins.int
-    HEADS_FIELD_NUMBER: _builtins.int
+    OBJECTIVES_FIELD_NUMBER: _builtins.int
     CANDIDATE_COUNT_FIELD_NUMBER: _builtins.int
     METRICS_FIELD_NUMBER: _builtins.int
     INDEX_SPEC_FIELD_NUMBER: _builtins.int
@@ -77,8 +77,8 @@ class Bundle(_message.Message):
         """When the trainer wrote it."""
 
     @_builtins.property
-    def heads(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The goals that the ranker predicts, by name."""
+    def objectives(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The objectives that the ranker predicts, by name."""
 
     @_builtins.property
     def metrics(self) -> _containers.ScalarMap[_builtins.str, _builtins.float]:
@@ -92,7 +92,7 @@ class Bundle(_message.Message):
         item_count: _builtins.int = ...,
         user_count: _builtins.int = ...,
         dimension: _builtins.int = ...,
-        heads: _abc.Iterable[_builtins.str] | None = ...,
+        objectives: _abc.Iterable[_builtins.str] | None = ...,
         candidate_count: _builtins.int = ...,
         metrics: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         index_spec: _builtins.str = ...,
@@ -101,7 +101,7 @@ class Bundle(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "candidate_count", b"candidate_count", "create_time", b"create_time", "dimension", b"dimension", "heads", b"heads", "index_parameters", b"index_parameters", "index_recall", b"index_recall", "index_spec", b"index_spec", "item_count", b"item_count", "metrics", b"metrics", "user_count", b"user_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "candidate_count", b"candidate_count", "create_time", b"create_time", "dimension", b"dimension", "index_parameters", b"index_parameters", "index_recall", b"index_recall", "index_spec", b"index_spec", "item_count", b"item_count", "metrics", b"metrics", "objectives", b"objectives", "user_count", b"user_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

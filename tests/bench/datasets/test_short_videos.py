@@ -9,7 +9,7 @@ import pytest
 
 from bench.datasets.short_videos import main, shown, watched_before
 from trainer.data import load
-from trainer.data.history_slices import Spans
+from trainer.data.history_slices import HistorySlices
 from trainer.recipe import Recipe
 
 SECOND = 1000
@@ -22,7 +22,7 @@ positive_value = 1
 categorical = ["tab", "hour"]
 [items]
 multi_valued = ["tag"]
-[goals.click]
+[objectives.click]
 column = "click"
 [split]
 column = "split"
@@ -84,8 +84,8 @@ def test_a_list_ends_when_its_last_video_was_watched(past: pl.DataFrame) -> None
 
 
 def test_what_came_of_a_video_is_its_own_rows(out: Path) -> None:
-    """Proves the goals, that a repeated row counts once, as it was first, and that nothing else that a row knows only
-    afterwards is there.
+    """Proves the objectives, that a repeated row counts once, as it was first, and that nothing else that a row knows
+    only afterwards is there.
     """
     found = pl.read_parquet(out / "impressions.parquet")
     assert found.columns == ["user_id", "item_id", "timestamp", "tab", "hour", "click", "like", "long_view", "split"]
@@ -119,6 +119,6 @@ def test_no_impression_sees_what_came_of_it_or_later(out: Path, tmp_path: Path) 
     dataset = load(out, Recipe.read(tmp_path / "recipe.toml"))
     assert dataset.impressions is not None
     impressions = dataset.impressions
-    histories = Spans.before_times(dataset, impressions.user_rows, impressions.times).listed(np.arange(5))
+    histories = HistorySlices.before_times(dataset, impressions.user_rows, impressions.times).listed(np.arange(5))
     named = [[int(dataset.item_ids[row]) for row in history.rows] for history in histories]
     assert named == [[13, 11, 13], [13, 11, 13], [13, 11, 13, 10], [13, 11, 13, 10, 10], [14, 10]]

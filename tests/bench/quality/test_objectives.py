@@ -1,4 +1,4 @@
-"""One model of several goals beside models of each alone, on planted impressions."""
+"""One model of several objectives beside models of each alone, on planted impressions."""
 
 import json
 from collections.abc import Iterator
@@ -22,11 +22,11 @@ RECIPE = """
 [impressions]
 [items]
 categorical = ["genre"]
-[goals.click]
+[objectives.click]
 column = "click"
-[goals.like]
+[objectives.like]
 column = "like"
-weight = 0.5
+loss_weight = 0.5
 [split]
 column = "part"
 [encoder]
@@ -70,28 +70,30 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_a_goal_alone_is_all_that_differs(planted: Path) -> None:
-    """Proves that beside what the other goals weigh and the mixture nothing of the recipe changes."""
+def test_an_objective_alone_is_all_that_differs(planted: Path) -> None:
+    """Proves that beside what the other objectives weigh and the mixture nothing of the recipe changes."""
     recipe = Recipe.read(planted / "recipe.toml")
     expected = recipe.plain()
-    expected["goals"]["click"]["weight"] = 0.0
+    expected["objectives"]["click"]["weight"] = 0.0
     expected["ranker"]["experts"] = 1
     assert alone_with("like", recipe).plain() == expected
 
 
 def test_the_figures_are_those_of_the_trainer(planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proves that the model of all goals and that of one have exactly the figures that ``trainer evaluate`` reports of
-    their recipes, LightGBM's among them, and that the file says how it came about."""
+    """Proves that the model of all objectives and that of one have exactly the figures that ``trainer evaluate``
+    reports of their recipes, LightGBM's among them, and that the file says how it came about."""
     recipe = planted / "recipe.toml"
     one = tmp_path / "one.toml"
     one.write_text(
-        RECIPE.replace('column = "click"\n', 'column = "click"\nweight = 0\n').replace("experts = 2", "experts = 1")
+        RECIPE.replace('column = "click"\n', 'column = "click"\nloss_weight = 0\n').replace(
+            "experts = 2", "experts = 1"
+        )
     )
     expected = {path.stem: _evaluated(path, planted, tmp_path / "report.json") for path in (recipe, one)}
     monkeypatch.setattr("bench.quality.objectives.BUILD", tmp_path)
-    monkeypatch.setattr("sys.argv", ["goals", str(planted), "--recipe", str(recipe), "--seeds", "2"])
+    monkeypatch.setattr("sys.argv", ["objectives", str(planted), "--recipe", str(recipe), "--seeds", "2"])
     assert main() == 0
-    written = json.loads((tmp_path / f"goals-{planted.name}.json").read_text())
+    written = json.loads((tmp_path / f"objectives-{planted.name}.json").read_text())
     assert written["together"]["figures"] == expected["recipe"]["figures"]
     assert written["alone"]["like"]["figures"] == expected["one"]["figures"]
     assert set(written["together"]["figures"]) == {"ranker", "lightgbm"}
@@ -114,9 +116,11 @@ def test_what_is_done_is_kept_when_it_is_stopped(
     """Proves that each model is written before the next begins, and that an interrupt is no traceback."""
     monkeypatch.setattr("bench.quality.objectives.BUILD", tmp_path)
     monkeypatch.setattr("bench.quality.objectives.ConsoleReporter", _StoppedAt)
-    monkeypatch.setattr("sys.argv", ["goals", str(planted), "--recipe", str(planted / "recipe.toml"), "--seeds", "1"])
+    monkeypatch.setattr(
+        "sys.argv", ["objectives", str(planted), "--recipe", str(planted / "recipe.toml"), "--seeds", "1"]
+    )
     assert main() == 130
-    written = json.loads((tmp_path / f"goals-{planted.name}.json").read_text())
+    written = json.loads((tmp_path / f"objectives-{planted.name}.json").read_text())
     assert set(written["together"]["figures"]["ranker"]) >= {"click/auc", "like/auc"}
     assert set(written["alone"]) == {"click"}
 
@@ -129,9 +133,9 @@ class _StoppedAt(ConsoleReporter):
             raise KeyboardInterrupt
 
 
-def test_one_goal_is_refused(planted: Path) -> None:
+def test_one_objective_is_refused(planted: Path) -> None:
     """Proves that hours are not spent on comparing a model with itself."""
     recipe = Recipe.read(planted / "recipe.toml")
-    recipe = replace(recipe, goals={"click": recipe.goals["click"]})
+    recipe = replace(recipe, objectives={"click": recipe.objectives["click"]})
     with pytest.raises(RecipeError, match="at least two"):
         next(measured(planted, recipe, 1, ConsoleReporter(Console())))

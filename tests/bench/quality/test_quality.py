@@ -51,9 +51,9 @@ def test_of_errors_less_is_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "| 0.9000 / 0.9000 ✓ | 0.9000 / 0.8000 ✗ | biases 0.9400 / 0.9300 |" in written
 
 
-def test_a_goal_is_asked_to_be_as_good_as_trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proves the line of impressions: the figures of the ranker's goals, and multiples of LightGBM's, which is also the
-    best baseline.
+def test_an_objective_is_asked_to_be_as_good_as_trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves the line of impressions: the figures of the ranker's objectives, and multiples of LightGBM's, which is
+    also the best baseline.
     """
     monkeypatch.setattr(quality, "BUILD", tmp_path)
     metrics = ("click/auc", "like/auc")
@@ -134,10 +134,10 @@ def test_rankers_are_told_by_what_they_reach_and_cost(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     ("trees", "cells"), [({"lightgbm": 0.7100}, "0.7100 | +0.0100"), ({}, " | ")], ids=["lightgbm", "without it"]
 )
-def test_several_goals_are_beside_each_alone(
+def test_several_objectives_are_beside_each_alone(
     trees: dict[str, float], cells: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Proves the line of a goal, with and without LightGBM; goals that are values, or not measured yet, have none."""
+    """Proves the line of an objective, with and without LightGBM; values, and those not measured yet, have none."""
     monkeypatch.setattr(quality, "BUILD", tmp_path)
     metrics = ("click/auc", "like/auc", "stars/rmse")
     together = {name: _figures(metrics, (mean, mean, mean)) for name, mean in {"ranker": 0.72, **trees}.items()}
@@ -146,9 +146,9 @@ def test_several_goals_are_beside_each_alone(
         "stars": {"figures": {"ranker": _figures(("stars/rmse",), (0.8,))}},
     }
     result = {"data": "ml", "together": {"figures": together}, "alone": alone, "command": "measure"}
-    (tmp_path / "goals-ml.json").write_text(json.dumps(result))
-    page = "<!-- goals: make quality-table -->\n<!-- end of goals -->"
-    assert [one for one in with_table(page, "goals").splitlines() if one.startswith("| ml")] == [
+    (tmp_path / "objectives-ml.json").write_text(json.dumps(result))
+    page = "<!-- objectives: make quality-table -->\n<!-- end of objectives -->"
+    assert [one for one in with_table(page, "objectives").splitlines() if one.startswith("| ml")] == [
         f"| ml, click | 0.7200 ± 0.0010 | 0.7250 ± 0.0010 | -0.0050 | {cells} | `measure` |"
     ]
 
@@ -164,8 +164,8 @@ def test_what_was_not_measured_stays_as_it_is(name: str, tmp_path: Path, monkeyp
 
 def test_a_page_without_the_place_is_refused() -> None:
     """Proves that a table is not lost for a marker that somebody edited."""
-    with pytest.raises(ValueError, match="there is no <!-- goals: make quality-table -->"):
-        with_table("# Quality", "goals")
+    with pytest.raises(ValueError, match="there is no <!-- objectives: make quality-table -->"):
+        with_table("# Quality", "objectives")
 
 
 def _figures(metrics: Sequence[str], means: Sequence[float]) -> dict[str, dict[str, float]]:

@@ -5,12 +5,12 @@ from pathlib import Path
 
 import numpy as np
 
-from shortlist.bundle import FORMAT_VERSION, BundleStore, IndexInfo, ItemTables, Manifest, TransitionTable, UserTables
+from shortlist.bundle import FORMAT_VERSION, BundleStore, IndexInfo, ItemItemTables, ItemTables, Manifest, UserTables
 from shortlist.bundle.bundle import INDEX, ITEM_TABLE, RANKER, USER_ENCODER, save_tables
 from shortlist.bundle.ids import sorted_ids
+from shortlist.bundle.item_item_table import ItemItemTable
 from shortlist.bundle.manifest import FileDigest
-from shortlist.bundle.pairs import ItemPairs
-from shortlist.bundle.ranker_columns import ContextColumn, Goal
+from shortlist.bundle.ranker_columns import ContextColumn, Objective
 
 OLDEST, OLDER, NEWER, NEWEST = (f"2026010{day}T000000-000{day}" for day in range(1, 5))
 _ITEMS, _DIMENSION = 5, 4
@@ -50,7 +50,7 @@ def manifest_of(directory: Path, bundle_id: str) -> Manifest:
         ranker_history=10,
         value_mean=0.0,
         value_std=1.0,
-        goals=(Goal(name="like", kind="event", power=1.0, least_power=0.0, most_power=4.0),),
+        objectives=(Objective(name="like", kind="event", weight=1.0, min_weight=0.0, max_weight=4.0),),
         candidate_count=4,
         index=IndexInfo(spec="Flat", parameters="", recall=1.0, recall_at=4, target=0.99, trials=()),
         metrics={"two_stage/hr@10": 0.25, "two_stage/ndcg@10": 0.125, "two_stage/recall@200": float("nan")},
@@ -74,7 +74,7 @@ def names(root: Path) -> list[str]:
 
 def _items() -> ItemTables:
     rows = np.arange(_ITEMS, dtype=np.int32)
-    pairs = ItemPairs(
+    pairs = ItemItemTable(
         offsets=np.arange(_ITEMS + 1, dtype=np.int64), rows=rows, weights=np.ones((_ITEMS, 2), dtype=np.float32)
     )
     vectors = np.eye(_ITEMS, _DIMENSION, dtype=np.float32)
@@ -84,7 +84,7 @@ def _items() -> ItemTables:
         inputs=vectors,
         features=np.zeros((_ITEMS, 1), dtype=np.float32),
         popular=rows,
-        transitions=TransitionTable(followers=pairs, similar=pairs),
+        item_item=ItemItemTables(cooccurrence=pairs, similar=pairs),
         value_mean=0.0,
         value_std=1.0,
     )

@@ -42,7 +42,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     publish(tmp_path, NEWEST)
     written = manifest_of(tmp_path / NEWEST, NEWEST)
     opened = Bundle.open(tmp_path / NEWEST).manifest
-    for name in ("index", "recipe", "goals", "context"):
+    for name in ("index", "recipe", "objectives", "context"):
         assert getattr(opened, name) == getattr(written, name)
 
 
@@ -106,15 +106,15 @@ def test_any_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
         (lambda raw: raw["files"].update({"manifest.json": raw["files"]["index.faiss"]}), "not a file inside"),
         (lambda raw: raw["files"].update({"x" * 300: raw["files"]["index.faiss"]}), "not a file inside"),
         (lambda raw: raw.update(files=[]), "files has to be an object, and is list"),
-        (lambda raw: raw.update(goals=[]), "goals: power of all of them is out of range"),
-        (lambda raw: raw.update(goals=["like"]), r"goals\[0\] has to be an object"),
-        (lambda raw: raw.update(goals=raw["goals"] * 2), "goals: name is out of range"),
-        (lambda raw: raw["goals"][0].update(name=""), "goals: name is out of range"),
-        (lambda raw: raw["goals"][0].update(kind="wish"), "goal 'like': kind is out of range"),
-        (lambda raw: raw["goals"][0].update(power=5), "goal 'like': power is out of range"),
-        (lambda raw: raw["goals"][0].update(power=float("nan")), "goal 'like': power is out of range"),
-        (lambda raw: raw["goals"][0].update(most_power=float("inf")), "goal 'like': power is out of range"),
-        (lambda raw: raw["goals"][0].update(power=0), "goals: power of all of them is out of range"),
+        (lambda raw: raw.update(objectives=[]), "objectives: weight of all of them is out of range"),
+        (lambda raw: raw.update(objectives=["like"]), r"objectives\[0\] has to be an object"),
+        (lambda raw: raw.update(objectives=raw["objectives"] * 2), "objectives: name is out of range"),
+        (lambda raw: raw["objectives"][0].update(name=""), "objectives: name is out of range"),
+        (lambda raw: raw["objectives"][0].update(kind="wish"), "objective 'like': kind is out of range"),
+        (lambda raw: raw["objectives"][0].update(weight=5), "objective 'like': weight is out of range"),
+        (lambda raw: raw["objectives"][0].update(weight=float("nan")), "objective 'like': weight is out of range"),
+        (lambda raw: raw["objectives"][0].update(max_weight=float("inf")), "objective 'like': weight is out of range"),
+        (lambda raw: raw["objectives"][0].update(weight=0), "objectives: weight of all of them is out of range"),
         (lambda raw: raw.update(context=raw["context"] * 2), "context: name is out of range"),
         (lambda raw: raw["context"][0].update(kind="text"), "context 'device': kind is out of range"),
         (lambda raw: raw["context"][0].update(kind="numeric"), "context 'device': categories is out of range"),
@@ -135,8 +135,8 @@ def test_any_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
         (lambda raw: raw.update(create_time="yesterday"), "create_time"),
         (lambda raw: raw.update(create_time="0001-01-01T00:00:00+23:00"), "create_time"),
         (lambda raw: raw.update(bundle_id="../other"), "bundle_id"),
-        (lambda raw: raw.update(format_version=2), "format version 2; this release reads version 3"),
-        (lambda raw: raw.update(format_version=3.0), "format_version has to be int"),
+        (lambda raw: raw.update(format_version=2), "format version 2; this release reads version 4"),
+        (lambda raw: raw.update(format_version=4.0), "format_version has to be int"),
         (lambda raw: raw.update(surprise=1), "'surprise', which this release does not know"),
         (lambda raw: raw.pop("index"), "has no 'index'"),
         (lambda raw: raw["index"].update(trials=[{}]), r"trials\[0\] has no 'spec'"),

@@ -39,13 +39,13 @@ class Recording(RankingServiceServicer):
     def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.RecommendResponse:  # noqa: N802
         self._note(request, context)
         items = [
-            pb.ScoredItem(item_id="7", score=0.75, head_scores=[0.75], retrieval_score=0.5, source=SOURCE_MODEL),
+            pb.ScoredItem(item_id="7", score=0.75, objective_scores=[0.75], retrieval_score=0.5, source=SOURCE_MODEL),
             pb.ScoredItem(item_id="8", source=SOURCE_FALLBACK),
         ]
         return pb.RecommendResponse(
             bundle_id="b",
             items=items,
-            heads=["like"],
+            objectives=["like"],
             asked_count=request.limit,
             found_count=2,
             unknown_item_count=1,
@@ -101,14 +101,14 @@ def test_every_argument_reaches_the_service(start: Start, ask: Ask) -> None:
         exclude=["9"],
         candidates=50,
         keep_seen=True,
-        order={"like": 2.0},
+        objective_weights={"like": 2.0},
         context={"device": "tv", "hour": 20},
     )
     expected = pb.RecommendRequest(limit=3, exclude_item_ids=["9"], candidate_count=50, keep_seen=True)
     expected.user.user_id = "196"
     expected.user.history.add(item_id="1")
     expected.user.history.add(item_id="2", event="rate", value=0.0).time.FromJsonString("2026-01-02T00:00:00Z")
-    expected.order["like"] = 2.0
+    expected.objective_weights["like"] = 2.0
     expected.context["device"].text = "tv"
     expected.context["hour"].number = 20.0
     assert servicer.requests == [expected]
@@ -116,12 +116,12 @@ def test_every_argument_reaches_the_service(start: Start, ask: Ask) -> None:
 
 @both
 def test_the_whole_answer_reaches_the_caller(start: Start, ask: Ask) -> None:
-    """Proves that order, scores, heads, sources, counts and the reason of a degraded answer survive."""
+    """Proves that order, scores, objectives, sources, counts and the reason of a degraded answer survive."""
     assert ask(start(Recording()), limit=3) == Recommendations(
         bundle_id="b",
         items=(
-            Recommendation(item_id="7", score=0.75, heads={"like": 0.75}, retrieval_score=0.5, source="model"),
-            Recommendation(item_id="8", score=0.0, heads={}, retrieval_score=0.0, source="fallback"),
+            Recommendation(item_id="7", score=0.75, objectives={"like": 0.75}, retrieval_score=0.5, source="model"),
+            Recommendation(item_id="8", score=0.0, objectives={}, retrieval_score=0.0, source="fallback"),
         ),
         asked=3,
         found=2,
@@ -135,9 +135,9 @@ def test_the_whole_answer_reaches_the_caller(start: Start, ask: Ask) -> None:
 def test_rank_sends_the_candidates_in_the_order_given(start: Start, ask: Ask) -> None:
     """Proves that Rank is called with all that the caller says, and that its answer is never degraded."""
     servicer = Recording()
-    wanted = {"order": {"like": 2.0}, "context": {"device": "tv"}}
+    wanted = {"objective_weights": {"like": 2.0}, "context": {"device": "tv"}}
     answer = ask(start(servicer), "rank", item_ids=["3", "1"], user_id="196", limit=2, **wanted)
-    expected = pb.RankRequest(item_ids=["3", "1"], limit=2, order={"like": 2.0})
+    expected = pb.RankRequest(item_ids=["3", "1"], limit=2, objective_weights={"like": 2.0})
     expected.user.user_id = "196"
     expected.context["device"].text = "tv"
     assert servicer.requests == [expected]

@@ -94,10 +94,10 @@ def test_every_reason_to_degrade_is_counted() -> None:
 
 def test_a_call_is_counted_and_timed(server: metrics.MetricsServer) -> None:
     """By service, method and code; what is still being handled is started and not handled."""
-    metrics.call_started(SERVICE, "Counted")
-    metrics.call_started(SERVICE, "Counted")
-    metrics.call_handled(SERVICE, "Counted", "INTERNAL", 0.0149)
-    found, labels = samples(server), {"grpc_service": SERVICE, "grpc_method": "Counted"}
+    metrics.call_started(SERVICE, "PointInTimeFeatures")
+    metrics.call_started(SERVICE, "PointInTimeFeatures")
+    metrics.call_handled(SERVICE, "PointInTimeFeatures", "INTERNAL", 0.0149)
+    found, labels = samples(server), {"grpc_service": SERVICE, "grpc_method": "PointInTimeFeatures"}
     assert found[key("grpc_server_started_total", **labels)] == 2
     assert found[key("grpc_server_handled_total", grpc_code="INTERNAL", **labels)] == 1
     assert found[key("grpc_server_handling_seconds_sum", **labels)] == 0.0149

@@ -15,7 +15,7 @@ def untrained(fitted: TrainedPipeline) -> Callable[[float], TrainedPipeline]:
     """Both stages, whose ranker has learnt nothing: it is so many times the inner product."""
 
     def make(factor: float) -> TrainedPipeline:
-        ranker = build_ranker(fitted.recipe.ranker, fitted.ranker.sizes).eval()
+        ranker = build_ranker(fitted.recipe.ranker, fitted.ranker.spec).eval()
         with torch.no_grad():
             ranker.dot_G[0] = factor
         return replace(fitted, ranker=ranker)

@@ -32,8 +32,8 @@ def attributed(
     ("column", "groups"),
     [
         ("retrieval", {"score and place of retrieval"}),
-        ("transitions", {"transitions"}),
-        ("foretold", {"foretold by the history"}),
+        ("cooccurrence", {"cooccurrence"}),
+        ("slim", {"item-item scores"}),
         ("match", {"item: genre", "history"}),
     ],
 )
@@ -48,7 +48,7 @@ def test_only_what_a_ranker_looks_at_is_important(
     """Proves that of a ranker of one column what it is made of is important, and all else exactly nothing."""
     model = untrained(0.0)
     with torch.no_grad():
-        model.ranker.linear.weight[0, model.ranker.sizes.crossing[column].start] = 1.0
+        model.ranker.linear.weight[0, model.ranker.spec.crossing[column].start] = 1.0
     found = attributed(model, planted, split, reporter).importance
     assert {name for name, lost in found.items() if lost} == groups
     assert min(found[name] for name in groups) > 0.02
@@ -72,23 +72,23 @@ def test_what_was_planted_is_important_and_noise_is_not(
     split = evaluation_split(dataset, recipe.split)
     model, log = fit_two_stage(dataset, split, recipe, seed=0, reporter=reporter)
     found = attributed(model, dataset, split, reporter, log)
-    assert {"own numbers", "user features", "history", "item vector", "user vector"} <= found.importance.keys()
-    assert next(iter(found.importance)) in {"transitions", "score and place of retrieval"}
+    assert {"id embeddings", "user features", "history", "item vector", "user vector"} <= found.importance.keys()
+    assert next(iter(found.importance)) in {"cooccurrence", "score and place of retrieval"}
     assert max(found.importance.values()) > 0.1
     assert abs(found.importance["item: noise"]) < 0.01
-    assert found.goals["like"].error < 0.02
+    assert found.objectives["like"].error < 0.02
 
 
 def test_every_input_is_in_one_group(fitted: TrainedPipeline) -> None:
     """Proves that nothing a ranker is given is left out or counted twice, but that a user is known, which all are."""
-    groups = groups_of(fitted.ranker.sizes)
+    groups = groups_of(fitted.ranker.spec)
     parts = [(name, part.start) for group in groups.values() for name, part in group.items()]
     assert len(parts) == len(set(parts))
     of_candidates = [group["candidate_features"] for group in groups.values() if "candidate_features" in group]
     covered = sum(part.stop - part.start for part in of_candidates)
-    assert covered == width_of(fitted.ranker.sizes.item_columns)
+    assert covered == width_of(fitted.ranker.spec.item_columns)
     assert "item: genre" in groups
-    assert "own numbers" not in groups
+    assert "id embeddings" not in groups
 
 
 def test_the_mean_of_runs_is_of_every_number(
@@ -102,7 +102,7 @@ def test_the_mean_of_runs_is_of_every_number(
     runs = [attributed(model, planted, split, reporter) for model in (fitted, untrained(-1.0))]
     written = described_attributions(runs)
     assert [run["gain"] for run in written["runs"]] == [run.chain.gain for run in runs]
-    known = [run.goals["like"].error for run in runs]
-    assert written["mean"]["goals"]["like"]["calibration_error"]["calibrated"] == pytest.approx(np.mean(known))
+    known = [run.objectives["like"].error for run in runs]
+    assert written["mean"]["objectives"]["like"]["calibration_error"]["calibrated"] == pytest.approx(np.mean(known))
     assert written["mean"]["importance"].keys() == runs[0].importance.keys()
-    assert "curve" in written["runs"][0]["goals"]["like"]
+    assert "curve" in written["runs"][0]["objectives"]["like"]

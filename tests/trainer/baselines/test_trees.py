@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from trainer.analysis.measurement import evaluate_two_stage
-from trainer.baselines.trees.impressions import fit_goal
+from trainer.baselines.trees.impressions import fit_objective
 from trainer.baselines.trees.rows import CandidateRows
 from trainer.baselines.trees.two_stage import fit_trees
 from trainer.data import Dataset
@@ -47,7 +47,7 @@ def test_rows_end_with_which_user_and_item_it_is(
     """Proves that each candidate's row is of its own user and item, and otherwise as it is without them."""
     training = ranker_training(fitted.encoded, planted, split, recipe, 0, reporter)
     inputs, places = training.examples.inputs, training.early[[3, 0, 8]]
-    with_ids, without = (CandidateRows(training.sizes, 8, ids=ids) for ids in (True, False))
+    with_ids, without = (CandidateRows(training.spec, 8, ids=ids) for ids in (True, False))
     rows = with_ids.of(inputs, places, training.items)
     assert np.array_equal(rows[:, :-2], without.of(inputs, places, training.items))
     count = inputs.candidates.rows.shape[1]
@@ -63,5 +63,5 @@ def test_an_id_is_a_category() -> None:
     labels = good[ids[:, 1].astype(np.int64)].astype(np.float32)
     rows = np.hstack([random.random((len(ids), 1), dtype=np.float32), ids])
     learnt, deciding = (rows[:15_000], labels[:15_000]), (rows[15_000:], labels[15_000:])
-    said = fit_goal(learnt, deciding, 0, is_value=False, again=False, ids=True).predict(deciding[0])
+    said = fit_objective(learnt, deciding, 0, is_value=False, again=False, ids=True).predict(deciding[0])
     assert np.corrcoef(np.asarray(said), deciding[1])[0, 1] > 0.9

@@ -31,12 +31,12 @@ categorical = ["device"]
 position = "position"
 [items]
 categorical = ["genre"]
-[goals.click]
+[objectives.click]
 column = "clicked"
-[goals.stars]
+[objectives.stars]
 kind = "value"
 column = "stars"
-weight = 0.1
+loss_weight = 0.1
 [split]
 column = "part"
 [encoder]
@@ -62,10 +62,10 @@ def tables(random: np.random.Generator, *, biased: bool) -> Mapping[str, pl.Data
     and the items of a row that is bad for everybody are shown at the top.
     """
     users, items = random.integers(0, USERS, SHOWN), random.integers(0, ITEMS, SHOWN)
-    phone, own = random.random(SHOWN) < 0.5, users % GENRES == items % GENRES
+    phone, same_genre = random.random(SHOWN) < 0.5, users % GENRES == items % GENRES
     quality = np.linspace(-1.5, 1.5, ITEMS)
     positions = random.integers(0, 10, SHOWN)
-    odds = np.where(own, 1.5, -1.5) + np.where(phone, 0.7, -0.7)
+    odds = np.where(same_genre, 1.5, -1.5) + np.where(phone, 0.7, -0.7)
     if biased:
         positions = np.clip(np.round(3 * quality[items] + 4.5 + random.normal(0, 2, SHOWN)), 0, 9).astype(np.int64)
         odds = quality[items] + 2.0 - 0.6 * positions
@@ -78,7 +78,7 @@ def tables(random: np.random.Generator, *, biased: bool) -> Mapping[str, pl.Data
             "device": np.where(phone, "phone", "tv"),
             "position": positions,
             "clicked": clicked.astype(np.int8),
-            "stars": np.where(clicked, np.where(own, 5.0, 3.0), np.nan),
+            "stars": np.where(clicked, np.where(same_genre, 5.0, 3.0), np.nan),
             "part": np.repeat(["train", "validation", "test"], [2800, 400, 800]),
         }
     )
@@ -155,7 +155,7 @@ def test_the_given_validation_decides(planted: Path, reporter: Reporter, tmp_pat
     best = int(np.argmax(curve))
     assert len(curve) == best + 3 < 20
     assert training.late.tolist() == list(range(2800, 3200))
-    again = training.examples.figures(training.columns_of(run.trained), training.late, training.sizes.goals)
+    again = training.examples.figures(training.columns_of(run.trained), training.late, training.spec.objectives)
     # The calibration of events comes between them, and by rounding tells a pair apart, or no more.
     for name, least in {"auc": 1e-4, "stars/rmse": 1e-6, "stars/mae": 1e-6}.items():
         assert again[name] == pytest.approx(run.log.ranker[best][name], abs=least)
@@ -246,8 +246,8 @@ def test_without_times_no_part_sees_what_came_of_it(tmp_path: Path, reporter: Re
     for inputs in (examples.inputs, training):
         assert inputs.counted is not None
         assert (inputs.counted == inputs.counted[0]).all()
-        assert not inputs.user_rates.any()
-        assert not inputs.candidates.transitions.any()
+        assert not inputs.user_click_rates.any()
+        assert not inputs.candidates.item_item.any()
 
 
 def _assert_coins(tmp_path: Path, reporter: Reporter, parts: list[str]) -> RankerRun:
@@ -270,8 +270,8 @@ def _assert_coins(tmp_path: Path, reporter: Reporter, parts: list[str]) -> Ranke
 
 
 def _few(folder: Path, clicked: list[int | None]) -> Recipe:
-    """Eight impressions without times and the recipe of their one goal; interactions are those clicked, and one more,
-    of another user."""
+    """Eight impressions without times and the recipe of their one objective; interactions are those clicked, and one
+    more, of another user."""
     shown = pl.DataFrame(
         {
             "user_id": ["u"] * 7 + ["v"],
@@ -280,7 +280,7 @@ def _few(folder: Path, clicked: list[int | None]) -> Recipe:
             "part": ["train", "train", "train", "train", "test", "train", "test", "validation"],
         }
     )
-    stars = '[goals.stars]\nkind = "value"\ncolumn = "stars"\nweight = 0.1\n'
+    stars = '[objectives.stars]\nkind = "value"\ncolumn = "stars"\nloss_weight = 0.1\n'
     text = TIMELESS.replace(stars, "").replace('categorical = ["device"]\nposition = "position"\n', "")
     items = pl.DataFrame({"item_id": ["a", "b", "c"], "genre": ["x", "y", "z"]})
     clicks = shown.filter(pl.col("clicked") == 1).select("user_id", "item_id")
@@ -324,7 +324,7 @@ def test_too_little_to_learn_from_is_refused(tmp_path: Path, reporter: Reporter)
 
 
 def test_the_command_reports_mean_and_spread(planted: Path, tmp_path: Path) -> None:
-    """Proves the report's form: that of the other protocols, with the figures of each goal; boosted trees that are
+    """Proves the report's form: that of the other protocols, with the figures of each objective; boosted trees that are
     given the same are beside the ranker, and learn what was planted."""
     report, recipe = tmp_path / "report.json", tmp_path / "short.toml"
     recipe.write_text(RECIPE.replace("epochs = 5", "epochs = 1"))
@@ -341,8 +341,8 @@ def test_the_command_reports_mean_and_spread(planted: Path, tmp_path: Path) -> N
     assert rests_on["importance_of"] == "auc"
     # The genre that a user clicks is in the history, and after one epoch all that was learnt.
     assert rests_on["importance"]["history"] > 0.02
-    assert rests_on["goals"]["click"]["auc"] == pytest.approx(written["figures"]["ranker"]["click/auc"]["mean"])
-    assert rests_on["goals"]["click"]["calibration_error"]["calibrated"] < 0.08
+    assert rests_on["objectives"]["click"]["auc"] == pytest.approx(written["figures"]["ranker"]["click/auc"]["mean"])
+    assert rests_on["objectives"]["click"]["calibration_error"]["calibrated"] < 0.08
 
 
 def test_the_first_stage_sees_nothing_of_the_test_where_parts_are_not_by_time(

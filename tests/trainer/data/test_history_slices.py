@@ -7,7 +7,7 @@ import pytest
 
 from shortlist.inference.model_inputs import latest_first
 from trainer.data import Dataset
-from trainer.data.history_slices import Spans, histories_before
+from trainer.data.history_slices import HistorySlices, histories_before
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ def walked(dataset_of: Callable[..., Dataset]) -> Dataset:
 def test_spans_are_the_histories_one_by_one(walked: Dataset) -> None:
     """Proves rows, values and mask of all lengths, and of a history that is empty."""
     events = np.arange(len(walked.times))
-    spans, expected = Spans.before(walked, events), histories_before(walked, events)
+    spans, expected = HistorySlices.before(walked, events), histories_before(walked, events)
     for length in (1, 5, 100):
         found, wanted = spans.latest_first(events, length), latest_first(expected, length)
         np.testing.assert_array_equal(found.rows, wanted.rows)
@@ -42,7 +42,7 @@ def test_spans_are_the_histories_one_by_one(walked: Dataset) -> None:
 def test_before_a_time_is_strictly_before_it(walked: Dataset) -> None:
     """Proves that what is of the same second is not known yet, and that a stranger has done nothing."""
     users, times = np.array([3, 3, 7, -1]), np.array([20, 41, 0, 20])
-    spans = Spans.before_times(walked, users, times)
+    spans = HistorySlices.before_times(walked, users, times)
     for place, (user, time) in enumerate(zip(users, times, strict=True)):
         expected = walked.item_rows[(walked.user_rows == user) & (walked.times < time)]
         assert spans.listed(np.array([place]))[0].rows.tolist() == expected.tolist()
@@ -55,7 +55,7 @@ def test_a_whole_history_has_each_item_once_and_not_what_came_of_the_impression(
     for user in range(12):
         items = np.unique(walked.item_rows[walked.user_rows == user])
         own = np.array([*items, -1, 5])
-        spans = Spans.whole(walked, np.array([user] * (len(own) - 1) + [-1]), own)
+        spans = HistorySlices.whole(walked, np.array([user] * (len(own) - 1) + [-1]), own)
         listed = spans.listed(np.arange(len(own)))
         assert [one.rows.tolist() for one in listed[:-2]] == [[one for one in items if one != item] for item in items]
         assert listed[-2].rows.tolist() == items.tolist()

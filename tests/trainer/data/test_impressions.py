@@ -11,8 +11,8 @@ import pytest
 from trainer.data import Dataset, load
 from trainer.data.impressions import Impressions
 from trainer.errors import DataError, RecipeError
-from trainer.recipe import Goal, Interactions, Recipe
 from trainer.recipe import Impressions as ImpressionsRecipe
+from trainer.recipe import Interactions, Objective, Recipe
 
 DONE = {"user_id": ["u", "v", "v"], "item_id": ["a", "b", "c"], "timestamp": [1, 2, 3]}
 SHOWN: Mapping[str, list[Any]] = {
@@ -26,14 +26,14 @@ SHOWN: Mapping[str, list[Any]] = {
     "stars": [2.5, None, 4.0, 1.0],
 }
 SECTION = ImpressionsRecipe(categorical=("device",), numeric=("hour",), position="place")
-GOALS = {"click": Goal(column="clicked"), "rating": Goal(kind="value", column="stars")}
+OBJECTIVES = {"click": Objective(column="clicked"), "rating": Objective(kind="value", column="stars")}
 
 
 def read(folder: Path, columns: Mapping[str, list[Any]], recipe: Recipe | None = None) -> Dataset:
     """The data set of two tables."""
     pl.DataFrame(DONE).write_parquet(folder / "interactions.parquet")
     pl.DataFrame(columns).write_parquet(folder / "impressions.parquet")
-    return load(folder, recipe or Recipe(impressions=SECTION, goals=GOALS))
+    return load(folder, recipe or Recipe(impressions=SECTION, objectives=OBJECTIVES))
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ def test_impressions_are_rows_in_time_order(shown: Impressions) -> None:
     assert shown.item_rows.tolist() == [0, 1, 2]
     assert shown.positions.tolist() == [3, -1, 0]
     assert shown.unknown_items == 1
-    assert (shown.goals, shown.is_value.tolist()) == (("click", "rating"), [False, True])
+    assert (shown.objectives, shown.is_value.tolist()) == (("click", "rating"), [False, True])
     np.testing.assert_array_equal(shown.targets, np.array([[0, np.nan], [np.nan, 4], [1, 2.5]], dtype=np.float32))
     assert [shown.until(time) for time in (10, 11, 30, 31)] == [0, 1, 2, 3]
 
@@ -70,7 +70,7 @@ def test_a_context_is_what_the_services_make_of_it(shown: Impressions) -> None:
 def test_without_times_rows_keep_the_order_of_the_file(tmp_path: Path) -> None:
     """Proves that no column of times is needed where the interactions have none."""
     columns = {name: column for name, column in SHOWN.items() if name != "timestamp"}
-    recipe = Recipe(interactions=Interactions(rows_in_order=True), impressions=SECTION, goals=GOALS)
+    recipe = Recipe(interactions=Interactions(rows_in_order=True), impressions=SECTION, objectives=OBJECTIVES)
     found = read(tmp_path, columns, recipe).impressions
     assert found is not None
     assert found.places.tolist() == [0, 1, 2]
@@ -104,10 +104,10 @@ def test_a_missing_column_is_named(tmp_path: Path, column: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("goals", "message"),
-    [({}, r"\[impressions\]: needs goals"), ({"like": Goal()}, r"\[goals.like\] column: is missing")],
+    ("objectives", "message"),
+    [({}, r"\[impressions\]: needs objectives"), ({"like": Objective()}, r"\[objectives.like\] column: is missing")],
 )
-def test_a_goal_is_a_column(tmp_path: Path, goals: Mapping[str, Goal], message: str) -> None:
-    """Proves that a goal that impressions cannot have is refused."""
+def test_an_objective_is_a_column(tmp_path: Path, objectives: Mapping[str, Objective], message: str) -> None:
+    """Proves that an objective that impressions cannot have is refused."""
     with pytest.raises(RecipeError, match=message):
-        read(tmp_path, SHOWN, Recipe(impressions=SECTION, goals=goals))
+        read(tmp_path, SHOWN, Recipe(impressions=SECTION, objectives=objectives))

@@ -10,7 +10,7 @@ from torch import nn
 
 from trainer.data import Dataset
 from trainer.data.dataset import Histories
-from trainer.data.split import Split, evaluation_split, evenly, final_split, held_out_events, targets
+from trainer.data.split import Split, evaluation_split, final_split, held_out_events, subsample, targets
 from trainer.errors import DataError
 from trainer.models.pipeline import TrainedPipeline
 from trainer.progress import Reporter
@@ -74,8 +74,8 @@ def test_targets_do_not_depend_on_how_many_users_are_looked_at_together(
 
 def test_a_cut_of_the_events_is_spread_evenly() -> None:
     """Proves that few events are all kept, and that of many the first, the last and those between are."""
-    assert evenly(np.arange(5), 5).tolist() == [0, 1, 2, 3, 4]
-    assert evenly(np.arange(9), 5).tolist() == [0, 2, 4, 6, 8]
+    assert subsample(np.arange(5), 5).tolist() == [0, 1, 2, 3, 4]
+    assert subsample(np.arange(9), 5).tolist() == [0, 2, 4, 6, 8]
 
 
 def test_data_without_anything_to_test_on_is_refused(dataset_of: Make) -> None:
@@ -106,5 +106,5 @@ def test_the_test_is_seen_by_nothing(
     assert_same_weights(fitted.encoded.encoder, again.encoded.encoder)
     assert_same_weights(fitted.ranker, again.ranker)
     np.testing.assert_array_equal(fitted.items.features, again.items.features)
-    np.testing.assert_array_equal(fitted.items.transitions.similar.weights, again.items.transitions.similar.weights)
+    np.testing.assert_array_equal(fitted.items.item_item.similar.weights, again.items.item_item.similar.weights)
     assert (fitted.items.value_mean, fitted.items.value_std) == (again.items.value_mean, again.items.value_std)

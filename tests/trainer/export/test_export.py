@@ -27,11 +27,11 @@ from trainer.export.index.build import user_vectors
 from trainer.export.onnx_files import export_encoder, export_ranker
 from trainer.models.encoders import build_encoder
 from trainer.models.pipeline import TrainedPipeline
-from trainer.models.rankers import Ranker, RankerSizes, build_ranker
+from trainer.models.rankers import Ranker, RankerDataSpec, build_ranker
 from trainer.progress import Reporter
 from trainer.recipe import Index, Recipe
 from trainer.recipe import Ranker as RankerRecipe
-from trainer.training.encoder.training import encoder_sizes
+from trainer.training.encoder.training import encoder_data_spec
 from trainer.training.two_stage import fit_ranker
 
 FIGURES = {"two_stage": {"ndcg@10": 0.5}}
@@ -81,8 +81,8 @@ def test_a_graph_that_differs_for_padding_or_for_a_kind_of_event_is_refused(
     final: TrainedPipeline, planted: Dataset, recipe: Recipe, tmp_path: Path
 ) -> None:
     """Proves that the samples have both: what is off only there is seen, and what is not off passes."""
-    sizes = replace(encoder_sizes(planted, len(planted.times)), events=2)
-    with_kinds = replace(final.encoded, encoder=build_encoder(recipe.encoder, sizes).eval())
+    spec = replace(encoder_data_spec(planted, len(planted.times)), events=2)
+    with_kinds = replace(final.encoded, encoder=build_encoder(recipe.encoder, spec).eval())
     sound, path = replace(final, encoded=with_kinds), tmp_path / "model.onnx"
     export_encoder(sound, path, events=2)
     export_ranker(sound, path)
@@ -103,7 +103,7 @@ def test_a_bundle_opens_and_is_the_current_one(exported: Path, planted: Dataset,
     assert BundleStore(exported.parent).current() == exported
     assert bundle.bundle_id == exported.name
     assert bundle.manifest.metrics == {"two_stage/ndcg@10": 0.5}
-    assert [(goal.name, goal.kind, goal.power) for goal in bundle.manifest.goals] == [
+    assert [(objective.name, objective.kind, objective.weight) for objective in bundle.manifest.objectives] == [
         ("like", "event", 1.0),
         ("value", "value", 0.0),
     ]
@@ -140,7 +140,7 @@ def test_the_exported_models_say_what_pytorch_says(
             found.candidates,
             rows=found.candidates.rows[line],
             scores=found.candidates.scores[line],
-            transitions=found.candidates.transitions[line],
+            item_item=found.candidates.item_item[line],
         )
         scores = ranker.run(
             ranker_inputs(final.items, histories[line], 8, vectors[line], features[line], part, nothing[line])
@@ -251,9 +251,9 @@ def test_what_a_ranker_learnt_of_its_own_is_in_the_bundle(
     directory = export_bundle(model, planted, FIGURES, tmp_path)
     manifest, again = Manifest.read(directory), load_two_stage(directory, planted, end=split.ranker_end)
     assert manifest.item_features[-2:] == manifest.user_features[-2:] == ("its own~0", "its own~1")
-    assert model.own.items.any()
-    np.testing.assert_array_equal(np.load(directory / "item_features.npy")[:, -2:], model.own.items)
-    np.testing.assert_array_equal(np.load(directory / "user_features.npy")[:, -2:], model.own.users)
+    assert model.id_embeddings.items.any()
+    np.testing.assert_array_equal(np.load(directory / "item_features.npy")[:, -2:], model.id_embeddings.items)
+    np.testing.assert_array_equal(np.load(directory / "user_features.npy")[:, -2:], model.id_embeddings.users)
     np.testing.assert_array_equal(again.user_features(planted), model.user_features(planted))
     np.testing.assert_array_equal(again.items.features, model.items.features)
 
@@ -278,8 +278,8 @@ def test_a_bundle_of_other_parts_is_not_read_back(
 ) -> None:
     """Proves, of a release whose ranker has a part more than the one that wrote the bundle, that what to do is said."""
 
-    def newer(recipe: RankerRecipe, sizes: RankerSizes) -> Ranker:
-        ranker = build_ranker(recipe, sizes)
+    def newer(recipe: RankerRecipe, spec: RankerDataSpec) -> Ranker:
+        ranker = build_ranker(recipe, spec)
         ranker.register_buffer("newer", torch.zeros(1))
         return ranker
 
@@ -288,14 +288,14 @@ def test_a_bundle_of_other_parts_is_not_read_back(
         load_two_stage(exported, planted, end=1680)
 
 
-def test_a_bundle_is_not_read_back_over_data_with_other_goals(
+def test_a_bundle_is_not_read_back_over_data_with_other_objectives(
     fitted: TrainedPipeline, planted: Dataset, tmp_path: Path
 ) -> None:
-    """Proves, of a recipe without goals, that a column of values that has come or gone since is told of."""
-    recipe, none = replace(fitted.recipe, goals={}), np.full_like(planted.values, np.nan)
+    """Proves, of a recipe without objectives, that a column of values that has come or gone since is told of."""
+    recipe, none = replace(fitted.recipe, objectives={}), np.full_like(planted.values, np.nan)
     valued = export_bundle(replace(fitted, recipe=recipe), planted, FIGURES, tmp_path)
     with pytest.raises(DataError, match=r"predicts like and value, .* of like: .* have no values any more"):
         load_two_stage(valued, replace(planted, values=none), end=1680)
-    replace(Manifest.read(valued), goals=fitted.goals[:1]).write(valued)
+    replace(Manifest.read(valued), objectives=fitted.objectives[:1]).write(valued)
     with pytest.raises(DataError, match=r"predicts like, .* of like and value: .* have values now"):
         load_two_stage(valued, planted, end=1680)

@@ -16,12 +16,12 @@ from tests.shortlist.bundle.fake import OLDER, publish
 from trainer.__main__ import main
 from trainer.errors import RecipeError
 from trainer.export.publish import check_metric, compare, decide, metrics_of
-from trainer.recipe import Goal, Impressions, Interactions, Publish, Recipe, Split
+from trainer.recipe import Impressions, Interactions, Objective, Publish, Recipe, Split
 
 SHIPPED = sorted((Path(trainer.__path__[0]) / "recipes").glob("*.toml"))
 NAME = "validation/two_stage/ndcg@10"
-CLICKS = Recipe(impressions=Impressions(), goals={"click": Goal(column="clicked")})
-STARS = Recipe(impressions=Impressions(), goals={"stars": Goal(kind="value", column="stars")})
+CLICKS = Recipe(impressions=Impressions(), objectives={"click": Objective(column="clicked")})
+STARS = Recipe(impressions=Impressions(), objectives={"stars": Objective(kind="value", column="stars")})
 
 
 @pytest.fixture
@@ -151,19 +151,19 @@ def test_an_error_may_grow_by_the_margin(served: Callable[..., Path], found: flo
     assert f"{'above' if found > -1 else 'below'} the -1.0000 of" in compared.text
 
 
-OTHER_GOALS = {"click": Goal(column="clicked"), "share": Goal(column="shared")}
+OTHER_OBJECTIVES = {"click": Objective(column="clicked"), "share": Objective(column="shared")}
 
 
 @pytest.mark.parametrize(
     ("recipe", "told"),
     [
-        (replace(CLICKS, goals=OTHER_GOALS), "other [goals]"),
+        (replace(CLICKS, objectives=OTHER_OBJECTIVES), "other [objectives]"),
         (replace(CLICKS, impressions=Impressions(file="other.parquet")), "other [impressions]"),
-        (replace(CLICKS, goals=OTHER_GOALS, split=Split(test=0.2)), "another [split] and other [goals]"),
+        (replace(CLICKS, objectives=OTHER_OBJECTIVES, split=Split(test=0.2)), "another [split] and other [objectives]"),
     ],
 )
-def test_other_goals_are_another_question(served: Callable[..., Path], recipe: Recipe, told: str) -> None:
-    """Proves that a mean over the goals of what was shown is not compared with one over others, and what is said."""
+def test_other_objectives_are_another_question(served: Callable[..., Path], recipe: Recipe, told: str) -> None:
+    """Proves that a mean over the objectives of what was shown is not compared with one over others."""
     root, name = served(None, recipe), "validation/two_stage/auc"
     _with_metrics(root, {name: 0.9})
     decision = decide(root, {name: 0.7}, CLICKS, asked=True, force=False)
@@ -174,24 +174,27 @@ def test_other_goals_are_another_question(served: Callable[..., Path], recipe: R
 @pytest.mark.parametrize(
     ("recipe", "metric"),
     [
-        (replace(CLICKS, goals={"tap": Goal(column="clicked", weight=2), **STARS.goals}), "two_stage/auc"),
+        (
+            replace(CLICKS, objectives={"tap": Objective(column="clicked", loss_weight=2), **STARS.objectives}),
+            "two_stage/auc",
+        ),
         (replace(CLICKS, impressions=Impressions(categorical=("device",), position="place")), "two_stage/auc"),
-        (replace(CLICKS, goals=OTHER_GOALS), "retrieval/hr@10"),
+        (replace(CLICKS, objectives=OTHER_OBJECTIVES), "retrieval/hr@10"),
     ],
     ids=["weights, names and values", "context", "retrieval"],
 )
 def test_what_asks_the_same_is_compared(served: Callable[..., Path], recipe: Recipe, metric: str) -> None:
-    """Proves that how a goal is learnt and called, what the ranker is given, and goals that the figure is not of, open
-    no way round the rule."""
+    """Proves that how an objective is learnt and called, what the ranker is given, and objectives that the figure is
+    not of, open no way round the rule."""
     root, name = served(None, recipe), f"validation/{metric}"
     _with_metrics(root, {name: 0.9})
     stated = replace(CLICKS, publish=Publish(metric=metric))
     assert decide(root, {name: 0.7}, stated, asked=True, force=False).refused
 
 
-def test_goals_of_lists_are_not_what_they_are_judged_by(served: Callable[..., Path]) -> None:
+def test_objectives_of_lists_are_not_what_they_are_judged_by(served: Callable[..., Path]) -> None:
     """Proves that lists are of likes, whatever is learnt beside."""
-    root = served(0.9, Recipe(goals={"like": Goal(), "value": Goal(kind="value")}))
+    root = served(0.9, Recipe(objectives={"like": Objective(), "value": Objective(kind="value")}))
     assert decide(root, {NAME: 0.1}, Recipe(), asked=True, force=False).refused
 
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from trainer.data import Dataset
 from trainer.data.context import Context
 from trainer.data.impressions import Impressions
-from trainer.features.click_rates import rates_before
-from trainer.features.point_in_time import Counted
+from trainer.features.click_rates import click_rates_before
+from trainer.features.point_in_time import PointInTimeFeatures
 from trainer.features.statistics import STATISTICS
 
 ITEMS, USERS, COUNT = 40, 25, 4000
@@ -31,7 +31,7 @@ def shown_of(
         positions=np.full(count, -1),
         targets=targets,
         context=Context.none(count),
-        goals=("click", "rating"),
+        objectives=("click", "rating"),
         is_value=np.array([False, True]),
         unknown_items=0,
     )
@@ -64,19 +64,19 @@ def test_what_came_later_changes_nothing(tossed: Dataset) -> None:
     targets = np.where(later[:, None], 1 - impressions.targets, impressions.targets)
     moved = np.where(later, (impressions.item_rows + 1) % ITEMS, impressions.item_rows)
     other = replace(tossed, impressions=replace(impressions, targets=targets, item_rows=moved))
-    found, expected = rates_before(other, time), rates_before(tossed, time)
+    found, expected = click_rates_before(other, time), click_rates_before(tossed, time)
     np.testing.assert_array_equal(found.items, expected.items)
     np.testing.assert_array_equal(found.users, expected.users)
     assert found.items.any()
-    assert not rates_before(tossed, 0).items.any()
+    assert not click_rates_before(tossed, 0).items.any()
 
 
 def test_rates_by_hand(tossed: Dataset) -> None:
-    """Proves counts and both kinds of goal, drawn to the mean of all by twenty impressions' worth; strangers are
+    """Proves counts and both kinds of objective, drawn to the mean of all by twenty impressions' worth; strangers are
     nobody's."""
     impressions = shown(tossed)
     before = impressions.times < 300
-    found = rates_before(tossed, 300)
+    found = click_rates_before(tossed, 300)
     assert found.names == ("shown", "click", "rating")
     for owners, table, row in ((impressions.item_rows, found.items, 7), (impressions.user_rows, found.users, 3)):
         known = impressions.targets[before & (owners >= 0)]
@@ -90,23 +90,23 @@ def test_rates_by_hand(tossed: Dataset) -> None:
 def test_each_impression_has_the_counts_of_its_slices_start(tossed: Dataset) -> None:
     """Proves that there are sixteen slices, and that none of them begins after an impression in it."""
     impressions = shown(tossed)
-    counted = Counted.by_slices(tossed, impressions)
+    counted = PointInTimeFeatures.by_slices(tossed, impressions)
     starts = np.unique(impressions.times[np.linspace(0, COUNT, 16, endpoint=False).astype(np.int64)])
     for place in range(0, COUNT, 131):
         start = int(starts[starts <= impressions.times[place]].max())
-        rates, user = rates_before(tossed, start), impressions.user_rows[place]
+        click_rates, user = click_rates_before(tossed, start), impressions.user_rows[place]
         np.testing.assert_array_equal(
-            counted.items[place, len(STATISTICS) :], rates.items[impressions.item_rows[place]]
+            counted.items[place, len(STATISTICS) :], click_rates.items[impressions.item_rows[place]]
         )
-        np.testing.assert_array_equal(counted.users[place], rates.users[user] if user >= 0 else np.zeros(3))
+        np.testing.assert_array_equal(counted.users[place], click_rates.users[user] if user >= 0 else np.zeros(3))
     assert len(starts) == 16
 
 
 def test_a_leak_would_be_found(tossed: Dataset) -> None:
     """Proves that coins foretell nothing by counts of before, and do by counts that have the impression itself."""
     impressions, labels = shown(tossed), shown(tossed).targets[:, 0]
-    honest = Counted.by_slices(tossed, impressions)
-    leaking = Counted.at(tossed, impressions, impressions.times[-1] + np.ones(COUNT, dtype=np.int64))
+    honest = PointInTimeFeatures.by_slices(tossed, impressions)
+    leaking = PointInTimeFeatures.at(tossed, impressions, impressions.times[-1] + np.ones(COUNT, dtype=np.int64))
     click = len(STATISTICS) + 1
     assert abs(correlation(honest.items[:, click], labels)) < 0.04
     assert abs(correlation(honest.users[:, 1], labels)) < 0.04
@@ -118,6 +118,6 @@ def test_without_times_nothing_is_counted(tossed: Dataset) -> None:
     """Proves that where no impression is before another, nor an interaction before them, all counts are those of
     nothing."""
     timeless = replace(tossed, impressions=replace(shown(tossed), times=np.zeros(COUNT, dtype=np.int64)))
-    counted = Counted.by_slices(timeless, shown(timeless))
+    counted = PointInTimeFeatures.by_slices(timeless, shown(timeless))
     assert not counted.users.any()
     assert len(np.unique(counted.items, axis=0)) == 1

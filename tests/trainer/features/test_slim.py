@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from scipy import sparse
 
-from shortlist.bundle.pairs import ItemPairs
-from shortlist.bundle.transitions import HAD, LIKED
+from shortlist.bundle.item_item import HAD, LIKED
+from shortlist.bundle.item_item_table import ItemItemTable
 from trainer.features import slim as similarity
-from trainer.features.slim import similar_pairs
+from trainer.features.slim import slim_table
 
 _LAMBDA = 300.0
 
@@ -20,7 +20,7 @@ def _histories(users: int, items: int) -> tuple[np.ndarray, np.ndarray]:
     return had.astype(np.float64), (had & (random.random(had.shape) < 0.6)).astype(np.float64)
 
 
-def _dense(pairs: ItemPairs, items: int) -> np.ndarray:
+def _dense(pairs: ItemItemTable, items: int) -> np.ndarray:
     weights = np.zeros((items, items, 2))
     weights[np.repeat(np.arange(items), np.diff(pairs.offsets)), pairs.rows] = pairs.weights
     return weights
@@ -35,7 +35,7 @@ def test_with_every_item_for_a_neighbour_the_weights_are_those_of_ease(
     monkeypatch.setattr(similarity, "_CHUNK", 7)
     monkeypatch.setattr(similarity, "_ALL_COUNTS", all_counts)
     had, liked = _histories(400, 20)
-    found = _dense(similar_pairs(sparse.csr_array(had), sparse.csr_array(liked), 20), 20)
+    found = _dense(slim_table(sparse.csr_array(had), sparse.csr_array(liked), 20), 20)
     inverse = np.linalg.inv(had.T @ had + _LAMBDA * np.eye(20))
     ease = inverse / -np.diag(inverse)
     np.fill_diagonal(ease, 0.0)
@@ -45,7 +45,7 @@ def test_with_every_item_for_a_neighbour_the_weights_are_those_of_ease(
 def test_of_the_liked_the_weights_minimise_the_loss() -> None:
     """Proves that no small step away from an item's weights foretells better who liked it."""
     had, liked = _histories(400, 20)
-    found = _dense(similar_pairs(sparse.csr_array(had), sparse.csr_array(liked), 20), 20)[..., LIKED]
+    found = _dense(slim_table(sparse.csr_array(had), sparse.csr_array(liked), 20), 20)[..., LIKED]
     residual = liked - had @ found
     slope = had.T @ residual - _LAMBDA * found
     np.fill_diagonal(slope, 0.0)
@@ -57,7 +57,7 @@ def test_of_the_liked_the_weights_minimise_the_loss() -> None:
 def test_an_item_is_foretold_by_those_most_alike(keep: int) -> None:
     """Proves the choice: by the cosine of the two items' users, never by itself, and no more than were asked for."""
     had, liked = _histories(400, 20)
-    found = _dense(similar_pairs(sparse.csr_array(had), sparse.csr_array(liked), keep), 20)
+    found = _dense(slim_table(sparse.csr_array(had), sparse.csr_array(liked), keep), 20)
     unit = had / np.maximum(np.linalg.norm(had, axis=0), 1.0)
     cosines = unit.T @ unit
     np.fill_diagonal(cosines, 0.0)
@@ -71,6 +71,6 @@ def test_an_item_is_foretold_by_those_most_alike(keep: int) -> None:
 def test_what_nobody_did_foretells_nothing() -> None:
     """An empty log, of items that are all new, has no pairs."""
     nothing = sparse.csr_array((3, 4))
-    pairs = similar_pairs(nothing, nothing, 5)
+    pairs = slim_table(nothing, nothing, 5)
     assert pairs.offsets.tolist() == [0] * 5
     assert pairs.weights.shape == (0, 2)

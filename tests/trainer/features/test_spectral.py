@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from trainer.data import Dataset
 from trainer.data.split import Split
-from trainer.features.spectral import neighbourhood_vectors
+from trainer.features.spectral import spectral_vectors
 from trainer.recipe import Recipe
 from trainer.training.encoder.fit import NextItemTraining
 
@@ -29,7 +29,7 @@ def test_items_of_a_chain_stand_together(planted: Dataset, split: Split) -> None
     """Proves that what is done one after another is near, whatever the chain; chance is a
     quarter.
     """
-    vectors = neighbourhood_vectors(planted, split.encoder_end, 16, np.random.default_rng(0))
+    vectors = spectral_vectors(planted, split.encoder_end, 16, np.random.default_rng(0))
     assert of_own_chain(vectors) > 0.9
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
 
@@ -41,9 +41,7 @@ def test_what_comes_later_changes_nothing(planted: Dataset, split: Split) -> Non
     changed = planted.item_rows.copy()
     changed[split.encoder_end :] = changed[split.encoder_end :][::-1]
     later = replace(planted, item_rows=changed)
-    first, second = (
-        neighbourhood_vectors(one, split.encoder_end, 16, np.random.default_rng(0)) for one in (planted, later)
-    )
+    first, second = (spectral_vectors(one, split.encoder_end, 16, np.random.default_rng(0)) for one in (planted, later))
     np.testing.assert_array_equal(first, second)
 
 
@@ -52,17 +50,17 @@ def test_who_stands_beside_nobody_begins_nowhere(dataset_of: Callable[[Sequence[
     zeros, and nothing else is.
     """
     dataset = dataset_of([("u", "a", 1, 5.0), ("u", "b", 2, 5.0), ("v", "c", 3, 5.0)])
-    vectors = neighbourhood_vectors(dataset, 3, 4, np.random.default_rng(0))
+    vectors = spectral_vectors(dataset, 3, 4, np.random.default_rng(0))
     assert np.isfinite(vectors).all()
     assert (np.abs(vectors).sum(axis=1) > 0).tolist() == [True, True, False]
     assert not vectors[:, 2:].any()
-    assert not neighbourhood_vectors(dataset, 1, 4, np.random.default_rng(0)).any()
+    assert not spectral_vectors(dataset, 1, 4, np.random.default_rng(0)).any()
 
 
 def test_an_encoder_begins_there(planted: Dataset, split: Split, recipe: Recipe) -> None:
     """Proves that the first step is taken from there: what is learnt of an item stands by its chain before."""
     at, anywhere = (
-        NextItemTraining(planted, split.encoder_end, replace(recipe.encoder, neighbourhood=length), 0).encoder
+        NextItemTraining(planted, split.encoder_end, replace(recipe.encoder, spectral_scale=length), 0).encoder
         for length in (0.3, 0.0)
     )
     assert of_own_chain(at.items.ids.weight.detach().numpy()) > 0.9

@@ -36,13 +36,13 @@ def changed_after(data: Dataset, end: int) -> Dataset:
 
 def arrays(tables: ItemTables) -> dict[str, NDArray[np.generic]]:
     """Everything that was counted."""
-    followers, similar = tables.transitions.followers, tables.transitions.similar
+    cooccurrence, similar = tables.item_item.cooccurrence, tables.item_item.similar
     return {
         "features": tables.features,
         "popular": tables.popular,
-        "follower offsets": followers.offsets,
-        "follower rows": followers.rows,
-        "follower weights": followers.weights,
+        "follower offsets": cooccurrence.offsets,
+        "follower rows": cooccurrence.rows,
+        "follower weights": cooccurrence.weights,
         "similar offsets": similar.offsets,
         "similar rows": similar.rows,
         "similar weights": similar.weights,

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 import trainer
-from shortlist.bundle.ranker_columns import check_goals
+from shortlist.bundle.ranker_columns import check_objectives
 from trainer.errors import RecipeError
 from trainer.models.encoders import ENCODERS
-from trainer.models.rankers import BODIES
-from trainer.models.rankers.objectives import served_goals
+from trainer.models.rankers import BACKBONES
+from trainer.models.rankers.objectives import served_objectives
 from trainer.recipe import Recipe
 
 SHIPPED = sorted((Path(trainer.__path__[0]) / "recipes").glob("*.toml"))
@@ -51,12 +51,12 @@ def test_a_shipped_recipe_names_what_there_is(path: Path) -> None:
     """Proves that each can be read, and that there are such an encoder and such a ranker."""
     recipe = Recipe.read(path)
     assert recipe.encoder.name in ENCODERS
-    assert recipe.ranker.name in BODIES
+    assert recipe.ranker.name in BACKBONES
 
 
 def test_every_ranker_has_a_recipe() -> None:
     """Proves that each can be tried without a line of one's own."""
-    assert {Recipe.read(path).ranker.name for path in SHIPPED} == set(BODIES)
+    assert {Recipe.read(path).ranker.name for path in SHIPPED} == set(BACKBONES)
 
 
 def test_an_empty_file_is_the_default_recipe(tmp_path: Path) -> None:
@@ -126,24 +126,27 @@ def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("goals", "message"),
+    ("objectives", "message"),
     [
-        ("[goals.like]\nmost_power = 0.5", r"\[goals.like\] power: is 1, which is not from least_power to most_power"),
-        ("[goals.like]\npower = 0", r"\[goals\]: the power of all of them is 0"),
+        (
+            "[objectives.like]\nmax_weight = 0.5",
+            r"\[objectives.like\] weight: is 1, not from min_weight to max_weight",
+        ),
+        ("[objectives.like]\nweight = 0", r"\[objectives\]: the weight of all of them is 0"),
     ],
 )
-def test_goals_that_no_bundle_can_have_are_refused(tmp_path: Path, goals: str, message: str) -> None:
-    """Proves it of powers that a recipe leaves to their defaults, too, before anything is trained."""
+def test_objectives_that_no_bundle_can_have_are_refused(tmp_path: Path, objectives: str, message: str) -> None:
+    """Proves it of weights that a recipe leaves to their defaults, too, before anything is trained."""
     with pytest.raises(RecipeError, match=message):
-        served_goals(read(tmp_path, goals).goals)
+        served_objectives(read(tmp_path, objectives).objectives)
 
 
-def test_a_goal_may_be_left_out_of_the_order_whatever_its_bounds(tmp_path: Path) -> None:
-    """Proves that a manifest takes what the recipe is let have: a power of 0 below the least of a call."""
-    goals = '[goals.like]\n[goals.value]\nkind = "value"\nleast_power = 0.5'
-    served = served_goals(read(tmp_path, goals).goals)
-    check_goals(served)
-    assert [(goal.power, goal.least_power) for goal in served] == [(1.0, 0.0), (0.0, 0.5)]
+def test_an_objective_may_be_left_out_of_the_order_whatever_its_bounds(tmp_path: Path) -> None:
+    """Proves that a manifest takes what the recipe is let have: a weight of 0 below the least of a call."""
+    objectives = '[objectives.like]\n[objectives.value]\nkind = "value"\nmin_weight = 0.5'
+    served = served_objectives(read(tmp_path, objectives).objectives)
+    check_objectives(served)
+    assert [(objective.weight, objective.min_weight) for objective in served] == [(1.0, 0.0), (0.0, 0.5)]
 
 
 def test_a_context_column_of_two_kinds_is_refused(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_the_figures_are_those_that_were_measured(report: Report, found: Finding
     [chain, *_] = [one.chain for one in found.attributions]
     assert chain.gain is not None
     assert {f"{chain.retrieval:.4f}", f"{chain.two_stage:.4f}", f"{chain.gain:+.1%}"} <= set(texts)
-    assert f"{found.attributions[0].goals['like'].error:.4f}" in texts
+    assert f"{found.attributions[0].objectives['like'].error:.4f}" in texts
     assert report.index is not None
     assert f"{report.index.trials[0].recall:.4f}" in texts
     assert "[encoder] learning_rate" in texts

@@ -58,14 +58,14 @@ def sections(page: str) -> list[str]:
 
 @pytest.mark.usefixtures("determinism")
 def test_impressions_have_a_page(of_impressions: tuple[dict[str, Any], str]) -> None:
-    """Proves that it has the figures of the JSON, of each goal, what they rest on, and how each seed was trained."""
+    """Proves that it has the figures of the JSON, of each objective, their reasons, and each seed's training."""
     written, page = of_impressions
     texts = Texts(page).found
     assert sections(page) == ["verdict", "figures", "ranking", "training", "recipe"]
     for row in written["figures"].values():
         assert {f"{figure['mean']:.4f}" for figure in row.values()} <= {text.strip() for text in texts}
     assert {"click AUC", "click log loss", "stars RMSE", "mean AUC"} <= set(texts)
-    assert f"{written['attribution']['mean']['goals']['click']['auc']:.4f}" in {text.strip() for text in texts}
+    assert f"{written['attribution']['mean']['objectives']['click']['auc']:.4f}" in {text.strip() for text in texts}
     assert "Calibration of click, by bins of one size" in texts
     assert "Retrieval" not in texts, "its encoder learns nothing by epochs"
     assert "Ranking" in texts

@@ -46,15 +46,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_bundle_says_what_a_call_may_say_of_itself(folder: Path) -> None:
-    """Proves context, goals and the names of what is counted, in the order in which the tables have them."""
+    """Proves context, objectives and the names of what is counted, in the order in which the tables have them."""
     manifest = Manifest.read(BundleStore(folder / "bundles").current())
     assert [(column.name, column.categories) for column in manifest.context] == [("device", ("phone", "tv"))]
     assert manifest.context[0].absent == pytest.approx((0.5, 0.5), abs=0.05)
     assert sum(manifest.context[0].absent) == pytest.approx(1.0)
-    assert [goal.name for goal in manifest.goals] == ["click", "stars"]
-    rates = ("its rates~shown", "its rates~click", "its rates~stars")
-    assert manifest.item_features[len(STATISTICS) :][:3] == rates
-    assert manifest.user_features[:4] == ("is known", *rates)
+    assert [objective.name for objective in manifest.objectives] == ["click", "stars"]
+    click_rates = ("its rates~shown", "its rates~click", "its rates~stars")
+    assert manifest.item_features[len(STATISTICS) :][:3] == click_rates
+    assert manifest.user_features[:4] == ("is known", *click_rates)
     assert manifest.metrics["validation/two_stage/auc"] > 0.7
     assert manifest.metrics["two_stage/ndcg@10"] > 0
 
@@ -66,7 +66,7 @@ def test_what_is_read_back_is_what_was_exported(folder: Path) -> None:
     model = load_two_stage(directory, dataset, dataset.until(_known_end(dataset.times)))
     np.testing.assert_array_equal(np.load(directory / "item_features.npy"), model.items.features)
     np.testing.assert_array_equal(np.load(directory / "user_features.npy"), model.user_features(dataset))
-    assert model.rates.items.any()
+    assert model.click_rates.items.any()
     events = np.arange(len(dataset.times) - 20, len(dataset.times))
     features = model.user_features(dataset)[dataset.user_rows[events]]
     assert model.recommend(histories_before(dataset, events), features, 5).shape == (20, 5)

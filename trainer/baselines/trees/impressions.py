@@ -1,6 +1,6 @@
 """Gradient boosted trees on what the ranker is given of impressions: the baseline that a network has to beat.
 
-LightGBM (Ke et al., 2017). Each goal has trees of its own, as many as are best for the examples that decide.
+LightGBM (Ke et al., 2017). Each objective has trees of its own, as many as are best for the examples that decide.
 """
 
 import lightgbm
@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from shortlist.bundle.tables import ItemTables
 from trainer.baselines.trees.options import OPTIONS, PATIENCE, TREES
 from trainer.baselines.trees.rows import CandidateRows
-from trainer.models.rankers.base import RankerSizes
+from trainer.models.rankers.base import RankerDataSpec
 from trainer.progress import Reporter
 from trainer.training.ranker.examples import RankerExamples
 from trainer.training.ranker.training import RankerTraining
@@ -20,38 +20,38 @@ Rows = tuple[NDArray[np.float32], NDArray[np.float32]]
 
 
 def columns_of_trees(
-    training: RankerTraining, sizes: RankerSizes, tested: RankerExamples, items: ItemTables, reporter: Reporter
+    training: RankerTraining, spec: RankerDataSpec, tested: RankerExamples, items: ItemTables, reporter: Reporter
 ) -> NDArray[np.float32]:
     """What trees that learn from a training's examples say of others, with the ``items`` as they are by then, of each
-    goal: ``[candidates, G]``. The ``sizes`` are of a ranker without numbers of its own: where it has some of each user
-    and item, the trees have which these are.
+    objective: ``[candidates, G]``. The ``sizes`` are of a ranker without numbers of its own: where it has some of each
+    user and item, the trees have which these are.
     """
     inputs, early, late = training.examples.inputs, training.early, training.late
-    rows = CandidateRows(sizes, training.recipe.history, ids=training.recipe.embedding > 0)
+    rows = CandidateRows(spec, training.recipe.history, ids=training.recipe.embedding > 0)
     rows.scale_by(inputs, early, training.items)
     learnt, deciding = (rows.of(inputs, places, training.items) for places in (early, late))
     test = rows.of(tested.inputs, np.arange(len(tested.targets)), items)
     columns = []
-    for place, goal in enumerate(sizes.goals):
+    for place, objective in enumerate(spec.objectives):
         targets = training.examples.targets[:, place]
-        trees = fit_goal(
+        trees = fit_objective(
             (learnt, targets[early]),
             (deciding, targets[late]),
             training.seed,
-            is_value=goal.is_value,
+            is_value=objective.is_value,
             again=not training.given,
             ids=rows.ids,
         )
-        reporter.say(f"lightgbm: {trees.num_trees()} trees of goal {goal.name}")
+        reporter.say(f"lightgbm: {trees.num_trees()} trees of objective {objective.name}")
         columns.append(np.asarray(trees.predict(test, raw_score=True), dtype=np.float32))
     return np.stack(columns, axis=1)
 
 
-def fit_goal(
+def fit_objective(
     learnt: Rows, deciding: Rows, seed: int, *, is_value: bool, again: bool, ids: bool = False
 ) -> lightgbm.Booster:
-    """Trees of one goal; those that decide say how many, and with ``again`` are then learnt from as well. With ``ids``
-    the last two columns are categories."""
+    """Trees of one objective; those that decide say how many, and with ``again`` are then learnt from as well. With
+    ``ids`` the last two columns are categories."""
     kind = {"objective": "regression", "metric": "rmse"} if is_value else {"objective": "binary", "metric": "auc"}
     options = {**OPTIONS, **kind, "seed": seed}
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)

@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from trainer.baselines.trees.options import OPTIONS, PATIENCE, TREES
 from trainer.baselines.trees.rows import CandidateRows, rows_of
-from trainer.data.split import evenly
-from trainer.models.rankers import GoalScale, Ranker
-from trainer.models.rankers.base import View
+from trainer.data.split import subsample
+from trainer.models.rankers import ObjectiveScale, Ranker
+from trainer.models.rankers.base import RankerFeatures
 from trainer.progress import Reporter
 from trainer.recipe import LIKE
 from trainer.training.ranker.retrieved_examples import RetrievedExamples
@@ -27,30 +27,30 @@ _LISTS = 20_000
 
 
 class Trees(nn.Module):
-    """Trees as the towers of a ranker with one goal."""
+    """Trees as the towers of a ranker with one objective."""
 
     def __init__(self, trees: lightgbm.Booster) -> None:
         super().__init__()
         self._trees = trees
 
-    def forward(self, view: View) -> Tensor:
+    def forward(self, features: RankerFeatures) -> Tensor:
         """``[B, C, 1]``."""
-        said = np.asarray(self._trees.predict(rows_of(view)), dtype=np.float32)
-        return torch.from_numpy(said).view(*view.items_BCF.shape[:2], 1)
+        said = np.asarray(self._trees.predict(rows_of(features)), dtype=np.float32)
+        return torch.from_numpy(said).view(*features.items_BCF.shape[:2], 1)
 
 
 def fit_lists(training: RankerTraining, reporter: Reporter) -> Ranker:
-    """A ranker of trees alone, whose only goal is the like.
+    """A ranker of trees alone, whose only objective is the like.
 
-    It learns from the likes of a training without numbers of its own, at most twenty thousand of them, evenly spread.
-    The latest fifth says how many trees are best; then all are learnt from.
+    It learns from the likes of a training without numbers of its own, at most twenty thousand of them, subsample
+    spread. The latest fifth says how many trees are best; then all are learnt from.
     """
     examples = training.examples
     assert isinstance(examples, RetrievedExamples)
-    rows = CandidateRows(training.sizes, training.recipe.history)
+    rows = CandidateRows(training.spec, training.recipe.history)
     early, late = (places[examples.likes[places]] for places in (training.early, training.late))
     share = min(1.0, _LISTS / max(1, len(early) + len(late)))
-    early, late = (evenly(places, max(1, int(len(places) * share))) for places in (early, late))
+    early, late = (subsample(places, max(1, int(len(places) * share))) for places in (early, late))
     rows.scale_by(examples.inputs, early, training.items)
     learnt, deciding = (_Lists(rows, training, places) for places in (early, late))
     options = {**OPTIONS, "objective": "lambdarank", "metric": "ndcg", "eval_at": [10], "seed": training.seed}
@@ -58,8 +58,8 @@ def fit_lists(training: RankerTraining, reporter: Reporter) -> Ranker:
     found = lightgbm.train(options, learnt.table(), TREES, valid_sets=[deciding.table()], callbacks=[stop])
     reporter.say(f"lightgbm: {found.best_iteration} trees, learnt from {len(early) + len(late):,} lists")
     trees = lightgbm.train(options, _together((learnt, deciding)), max(1, found.best_iteration))
-    ranker = Ranker(Trees(trees), replace(training.sizes, goals=(GoalScale(name=LIKE),)))
-    ranker.viewer.load_state_dict(rows.viewer.state_dict())
+    ranker = Ranker(Trees(trees), replace(training.spec, objectives=(ObjectiveScale(name=LIKE),)))
+    ranker.transform.load_state_dict(rows.transform.state_dict())
     # The inner product is among what the trees know.
     nn.init.zeros_(ranker.dot_G)
     return ranker.eval()

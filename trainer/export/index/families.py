@@ -1,6 +1,6 @@
 """Which indexes are worth trying for a catalogue, and the parameters to try them with.
 
-FAISS's own ``ParameterSpace.explore`` is not used: it tries powers of two, no more than half of the lists and an
+FAISS's own ``ParameterSpace.explore`` is not used: it tries weights of two, no more than half of the lists and an
 efSearch of at most 512, and times the whole set of queries in one call, while a service sends them one by one. Its
 names of parameters, and how it sets them, are.
 """
@@ -71,9 +71,9 @@ def families(items: int, dimension: int, count: int) -> list[Family]:
 def inverted(items: int, dimension: int) -> list[str]:
     """Specifications with inverted lists, the same kinds in the same order for a catalogue of any size."""
     few, many = (2 ** round(math.log2(factor * math.sqrt(items))) for factor in (1, 4))
-    sizes = {"few": _lists(few), "many": _lists(many), "half": dimension // 2}
+    spec = {"few": _lists(few), "many": _lists(many), "half": dimension // 2}
     # A product quantiser splits a vector into pairs.
-    return [kind.format(**sizes) for kind in _INVERTED if dimension % 2 == 0 or "PQ" not in kind]
+    return [kind.format(**spec) for kind in _INVERTED if dimension % 2 == 0 or "PQ" not in kind]
 
 
 def not_tried(items: int) -> dict[str, str]:
@@ -94,7 +94,7 @@ def _lists(number: int) -> str:
 
 
 def _ladder(low: int, high: int) -> list[int]:
-    """Powers of two and what lies halfway between them, from ``low`` to ``high``, both included."""
+    """Weights of two and what lies halfway between them, from ``low`` to ``high``, both included."""
     steps, value = list[int](), max(1, low)
     while value <= high:
         steps += [value, value * 3 // 2] if value > 1 else [value]

@@ -2,7 +2,7 @@
 
 from trainer.errors import RecipeError
 from trainer.models.encoders.autoencoder import AutoencoderEncoder
-from trainer.models.encoders.base import Encoder, EncoderSizes
+from trainer.models.encoders.base import Encoder, EncoderDataSpec
 from trainer.models.encoders.bsarec import BsarecEncoder
 from trainer.models.encoders.content_ridge import ContentRidgeEncoder
 from trainer.models.encoders.gfcf import GfcfEncoder
@@ -29,13 +29,13 @@ ENCODERS: dict[str, type[Encoder]] = {
 }
 
 
-def build_encoder(recipe: EncoderRecipe, sizes: EncoderSizes) -> Encoder:
+def build_encoder(recipe: EncoderRecipe, spec: EncoderDataSpec) -> Encoder:
     """The encoder that a recipe names.
 
     Raises:
         RecipeError: there is none of that name.
     """
-    return encoder_class(recipe)(recipe, sizes)
+    return encoder_class(recipe)(recipe, spec)
 
 
 def encoder_class(recipe: EncoderRecipe) -> type[Encoder]:
@@ -49,4 +49,4 @@ def encoder_class(recipe: EncoderRecipe) -> type[Encoder]:
     return ENCODERS[recipe.name]
 
 
-__all__ = ["ENCODERS", "Encoder", "EncoderSizes", "SequenceEncoder", "build_encoder", "encoder_class"]
+__all__ = ["ENCODERS", "Encoder", "EncoderDataSpec", "SequenceEncoder", "build_encoder", "encoder_class"]

@@ -4,7 +4,7 @@ import torch
 from scipy import sparse
 from torch import Tensor, nn
 
-from trainer.models.encoders.base import EncoderSizes
+from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.history import HistoryEncoder, Representation, product
 from trainer.recipe import Encoder as EncoderRecipe
 
@@ -18,12 +18,12 @@ class AutoencoderEncoder(HistoryEncoder):
 
     tuned = ("dimension", "dropout", "kl_weight", "learning_rate", "weight_decay", "batch_size")
 
-    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
-        super().__init__(recipe, sizes)
+    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
+        super().__init__(recipe, spec)
         self._recipe = recipe
         hidden, width = _HIDDEN_FACTOR * recipe.dimension, recipe.dimension - 1
-        self.read_NI = nn.Parameter(torch.empty(sizes.items, hidden))
-        self.written_ND = nn.Parameter(torch.zeros(sizes.items, width + 1))
+        self.read_NI = nn.Parameter(torch.empty(spec.items, hidden))
+        self.written_ND = nn.Parameter(torch.zeros(spec.items, width + 1))
         self.bias = nn.Parameter(torch.zeros(hidden))
         self.mean, self.log_variance = nn.Linear(hidden, width), nn.Linear(hidden, width)
         self.dropout = nn.Dropout(recipe.dropout)

@@ -17,7 +17,7 @@ _FEATURES_STD = 0.02
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class EncoderSizes:
+class EncoderDataSpec:
     """What an encoder has to know of the data.
 
     ``item_features`` ``[N, F]`` describe the items, and ``learnt`` ``[N]`` are those with an event to learn from;
@@ -47,9 +47,9 @@ class Encoder(nn.Module, ABC):
     tuned_otherwise: ClassVar[Mapping[str, Range | Choices]] = {}
     """What of some of them instead."""
 
-    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
+    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
         super().__init__()
-        reads = sizes.user_features if recipe.history_dropout else 0
+        reads = spec.user_features if recipe.history_dropout else 0
         self.by_features = nn.Linear(reads, recipe.dimension, bias=False) if reads else None
         if self.by_features is not None:
             nn.init.normal_(self.by_features.weight, std=_FEATURES_STD)

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.models.encoders.attention import Attention
-from trainer.models.encoders.base import EncoderSizes
+from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.distances import how_far_back
 from trainer.models.encoders.low_pass import LowPass
 from trainer.models.encoders.sequence import SequenceEncoder
@@ -32,8 +32,8 @@ class BsarecEncoder(SequenceEncoder):
         "batch_size",
     )
 
-    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
-        super().__init__(recipe, sizes)
+    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
+        super().__init__(recipe, spec)
         self.norm = nn.LayerNorm(recipe.dimension)
         self.blocks = nn.ModuleList(_Block(recipe) for _ in range(recipe.layers))
 

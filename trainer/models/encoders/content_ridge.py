@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from trainer.features.svd import right_singular_vectors
-from trainer.models.encoders.base import EncoderSizes
+from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.gfcf import GfcfEncoder
 from trainer.models.encoders.history import normalised
 from trainer.recipe import Encoder as EncoderRecipe
@@ -22,11 +22,11 @@ class ContentRidgeEncoder(GfcfEncoder):
 
     tuned = ("dimension", "regularisation")
 
-    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
-        super().__init__(recipe, sizes)
+    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
+        super().__init__(recipe, spec)
         self._regularisation = recipe.regularisation
-        lengths = np.linalg.norm(sizes.item_features, axis=1, keepdims=True)
-        self._content_NF = sizes.item_features / np.where(lengths > 0, lengths, 1.0)
+        lengths = np.linalg.norm(spec.item_features, axis=1, keepdims=True)
+        self._content_NF = spec.item_features / np.where(lengths > 0, lengths, 1.0)
 
     def solve(self, histories_UN: sparse.csr_array, random: np.random.Generator) -> float:
         """Finds the directions, and those of the items without an interaction by their content; returns the share of

@@ -14,7 +14,7 @@ from scipy import sparse
 from torch import Tensor
 
 from trainer.features.svd import right_singular_vectors
-from trainer.models.encoders.base import Encoder, EncoderSizes
+from trainer.models.encoders.base import Encoder, EncoderDataSpec
 from trainer.models.encoders.history import normalised
 from trainer.recipe import Encoder as EncoderRecipe
 from trainer.recipe.keys import Choices
@@ -26,13 +26,13 @@ class GfcfEncoder(Encoder):
     tuned: ClassVar[tuple[str, ...]] = ("dimension",)
     tuned_otherwise: ClassVar[Mapping[str, Choices]] = {"dimension": Choices(64, 128, 256, 512, 1024, 2048)}
 
-    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
+    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
         # One decomposition gives all vectors: there is no gradient for what features would say.
-        super().__init__(recipe, replace(sizes, user_features=0))
+        super().__init__(recipe, replace(spec, user_features=0))
         self.directions_ND: Tensor
         self.root_degree_N1: Tensor
-        self.register_buffer("directions_ND", torch.zeros(sizes.items, recipe.dimension))
-        self.register_buffer("root_degree_N1", torch.ones(sizes.items, 1))
+        self.register_buffer("directions_ND", torch.zeros(spec.items, recipe.dimension))
+        self.register_buffer("root_degree_N1", torch.ones(spec.items, 1))
 
     def item_vectors(self, rows: Tensor | None = None) -> Tensor:
         """See :class:`Encoder`."""

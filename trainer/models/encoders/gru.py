@@ -6,7 +6,7 @@ The item vectors serve as input and as output, so that the exported graph holds 
 import torch
 from torch import Tensor, nn
 
-from trainer.models.encoders.base import EncoderSizes
+from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.sequence import SequenceEncoder
 from trainer.recipe import Encoder as EncoderRecipe
 
@@ -16,8 +16,8 @@ class GruEncoder(SequenceEncoder):
 
     tuned = ("dimension", "layers", "dropout", "learning_rate", "weight_decay", "batch_size")
 
-    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
-        super().__init__(recipe, sizes)
+    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
+        super().__init__(recipe, spec)
         width = recipe.dimension
         # Without biases zeros stay zeros: a unit that has only seen padding is as one that has seen nothing.
         self.layers = nn.ModuleList(nn.GRU(width, width, bias=False, batch_first=True) for _ in range(recipe.layers))

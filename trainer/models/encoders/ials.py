@@ -12,7 +12,7 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from trainer.models.encoders.base import Encoder, EncoderSizes
+from trainer.models.encoders.base import Encoder, EncoderDataSpec
 from trainer.recipe import Encoder as EncoderRecipe
 
 _FOLD_IN_STEPS = 10
@@ -29,14 +29,14 @@ class IalsEncoder(Encoder):
 
     tuned = ("dimension", "unobserved_weight", "regularisation")
 
-    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
+    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
         # Vectors are solved for, and no gradient reaches what features would say.
-        super().__init__(recipe, replace(sizes, user_features=0))
+        super().__init__(recipe, replace(spec, user_features=0))
         self._recipe = recipe
         std = 0.1 / recipe.dimension**0.5
         self.items_ND: Tensor
         self.gram_DD: Tensor
-        self.register_buffer("items_ND", std * torch.randn(sizes.items, recipe.dimension))
+        self.register_buffer("items_ND", std * torch.randn(spec.items, recipe.dimension))
         self.register_buffer("gram_DD", self._gram(self.items_ND))
 
     def item_vectors(self, rows: Tensor | None = None) -> Tensor:

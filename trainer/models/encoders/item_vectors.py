@@ -5,7 +5,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.models.encoders.base import EncoderSizes
+from trainer.models.encoders.base import EncoderDataSpec
 
 # Larger ones take epochs to turn: on Beauty a validation nDCG@10 of .0543 after six with .05, of .0592 with this.
 _STD = 0.02
@@ -20,16 +20,16 @@ class ItemVectors(nn.Module):
     are left out, too, so that the features learn to stand alone (DropoutNet: Volkovs et al., 2017).
     """
 
-    def __init__(self, sizes: EncoderSizes, width: int, id_dropout: float) -> None:
+    def __init__(self, spec: EncoderDataSpec, width: int, id_dropout: float) -> None:
         super().__init__()
         self._id_dropout = id_dropout
-        self.ids = embedding(sizes.items, width, _STD)
-        self.content = nn.Linear(sizes.item_features.shape[1], width, bias=False)
+        self.ids = embedding(spec.items, width, _STD)
+        self.content = nn.Linear(spec.item_features.shape[1], width, bias=False)
         nn.init.normal_(self.content.weight, std=_STD)
         self.features_NF: Tensor
         self.learnt_N1: Tensor
-        self.register_buffer("features_NF", torch.from_numpy(sizes.item_features))
-        self.register_buffer("learnt_N1", torch.from_numpy(sizes.learnt.astype(np.float32))[:, None])
+        self.register_buffer("features_NF", torch.from_numpy(spec.item_features))
+        self.register_buffer("learnt_N1", torch.from_numpy(spec.learnt.astype(np.float32))[:, None])
 
     def forward(self, rows: Tensor | None = None) -> Tensor:
         """All items, or those of the rows, whose ids then have sparse gradients."""
@@ -57,12 +57,12 @@ class ItemVectors(nn.Module):
 class EventInputs(nn.Module):
     """An event as an encoder reads it: the item's vector, and what its value and its kind add, ``[B, L, D]``."""
 
-    def __init__(self, sizes: EncoderSizes, width: int) -> None:
+    def __init__(self, spec: EncoderDataSpec, width: int) -> None:
         super().__init__()
-        self.values = embedding(len(sizes.value_edges) + 1, width, _STD)
-        self.kinds = embedding(sizes.events + 1, width, _STD)
+        self.values = embedding(len(spec.value_edges) + 1, width, _STD)
+        self.kinds = embedding(spec.events + 1, width, _STD)
         self.value_edges: Tensor
-        self.register_buffer("value_edges", torch.from_numpy(sizes.value_edges))
+        self.register_buffer("value_edges", torch.from_numpy(spec.value_edges))
 
     def forward(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor) -> Tensor:
         """An unknown value (NaN) is above no edge, which makes it a bucket of its own."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.models.encoders import losses
-from trainer.models.encoders.base import EncoderSizes
+from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.history import HistoryEncoder, Representation, normalised, product
 from trainer.recipe import Encoder as EncoderRecipe
 
@@ -28,15 +28,15 @@ class LightGCNEncoder(HistoryEncoder):
 
     tuned = ("dimension", "layers", "temperature", "noise", "contrast", "learning_rate", "batch_size")
 
-    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
-        super().__init__(recipe, sizes)
+    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
+        super().__init__(recipe, spec)
         self._recipe = recipe
-        self.ids = nn.Parameter(0.1 * torch.randn(sizes.items, recipe.dimension))
+        self.ids = nn.Parameter(0.1 * torch.randn(spec.items, recipe.dimension))
         self.items_ND: Tensor
         self.root_degree_N1: Tensor
         self.register_buffer("items_ND", self.ids.detach().clone())
-        self.register_buffer("root_degree_N1", torch.ones(sizes.items, 1))
-        self._edges_UN = sparse.csr_array((0, sizes.items), dtype="float32")
+        self.register_buffer("root_degree_N1", torch.ones(spec.items, 1))
+        self._edges_UN = sparse.csr_array((0, spec.items), dtype="float32")
 
     def item_vectors(self, rows: Tensor | None = None) -> Tensor:
         """See :class:`Encoder`."""

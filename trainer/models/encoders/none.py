@@ -5,7 +5,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from trainer.models.encoders.base import Encoder, EncoderSizes
+from trainer.models.encoders.base import Encoder, EncoderDataSpec
 from trainer.recipe import Encoder as EncoderRecipe
 
 
@@ -14,10 +14,10 @@ class NoEncoder(Encoder):
 
     tuned: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
-        super().__init__(recipe, sizes)
+    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
+        super().__init__(recipe, spec)
         self.zeros_ND: Tensor
-        self.register_buffer("zeros_ND", torch.zeros(sizes.items, recipe.dimension))
+        self.register_buffer("zeros_ND", torch.zeros(spec.items, recipe.dimension))
 
     def item_vectors(self, rows: Tensor | None = None) -> Tensor:
         """See :class:`Encoder`."""

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.models.encoders.base import Encoder, EncoderSizes
+from trainer.models.encoders.base import Encoder, EncoderDataSpec
 from trainer.models.encoders.item_vectors import EventInputs, ItemVectors, embedding
 from trainer.recipe import Encoder as EncoderRecipe
 
@@ -15,11 +15,11 @@ _INTENT_STD = 0.02
 class SequenceEncoder(Encoder):
     """An encoder that learns from every place of a history what comes next; it reads what is searched."""
 
-    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
-        super().__init__(recipe, sizes)
+    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
+        super().__init__(recipe, spec)
         self._of_length_one = recipe.loss == "ccl"
-        self.items = ItemVectors(sizes, recipe.dimension, recipe.id_dropout)
-        self.events = EventInputs(sizes, recipe.dimension)
+        self.items = ItemVectors(spec, recipe.dimension, recipe.id_dropout)
+        self.events = EventInputs(spec, recipe.dimension)
         self.dropout = nn.Dropout(recipe.dropout)
         self.intent = embedding(2, recipe.dimension, _INTENT_STD)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.models.encoders.attention import Attention
-from trainer.models.encoders.base import EncoderSizes
+from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.distances import how_far_back
 from trainer.models.encoders.sequence import SequenceEncoder
 from trainer.recipe import Encoder as EncoderRecipe
@@ -31,8 +31,8 @@ class TransformerEncoder(SequenceEncoder):
         "batch_size",
     )
 
-    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
-        super().__init__(recipe, sizes)
+    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
+        super().__init__(recipe, spec)
         width = recipe.dimension
         self.blocks = nn.ModuleList(_Block(recipe) for _ in range(recipe.layers))
         self.norm = nn.LayerNorm(width)

@@ -9,7 +9,7 @@ import itertools
 import torch
 from torch import Tensor, nn
 
-from trainer.models.encoders.base import EncoderSizes
+from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.distances import DISTANCE_BUCKETS, distance_buckets, how_far_back
 from trainer.models.encoders.sequence import SequenceEncoder
 from trainer.recipe import Encoder as EncoderRecipe
@@ -22,8 +22,8 @@ class TwoTowerEncoder(SequenceEncoder):
 
     tuned = ("dimension", "layers", "dropout", "learning_rate", "weight_decay", "batch_size")
 
-    def __init__(self, recipe: EncoderRecipe, sizes: EncoderSizes) -> None:
-        super().__init__(recipe, sizes)
+    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
+        super().__init__(recipe, spec)
         width = recipe.dimension
         self.mean = RecencyMean(recipe)
         self.tower = nn.Sequential(nn.LayerNorm(width), *_hidden_layers(recipe))

@@ -1,7 +1,7 @@
 """The one shape that every ranker has, and what a new one has to fill in.
 
 Legend of shapes, here and in the other files: B users, H interactions (latest first, padded at the end), C candidates,
-D vector components, F item features, U what is known of the user and of the request, X crossing features, G goals,
+D vector components, F item features, U what is known of the user and of the request, X crossing features, G objectives,
 M hidden units.
 """
 
@@ -13,18 +13,18 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from shortlist.bundle.transitions import FOLLOWED, FORETOLD
-from trainer.models.rankers.crossing import MATCH_FEATURES, OWN_FEATURES, SIMILARITY_FEATURES
+from shortlist.bundle.item_item import COOCCURRENCE, SLIM
+from trainer.models.rankers.crossing import ID_EMBEDDING_FEATURES, MATCH_FEATURES, SIMILARITY_FEATURES
 
-Columns = Mapping[str, slice]
-COUNTS, KNOWN, RATES, OWN = "its counts", "is known", "its rates", "its own"
+FeatureGroups = Mapping[str, slice]
+COUNTS, KNOWN, CLICK_RATES, ID_EMBEDDINGS = "its counts", "is known", "click-through rates", "id embeddings"
 """Names of columns that no table has: what is counted of an item comes first; that a user is no stranger, what is
 counted of them, and what the ranker learns of each row by itself, last."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class GoalScale:
-    """A goal as the ranker predicts it: the log-odds of an event, or a value of this mean and spread."""
+class ObjectiveScale:
+    """An objective as the ranker predicts it: the log-odds of an event, or a value of this mean and spread."""
 
     name: str
     is_value: bool = False
@@ -33,7 +33,7 @@ class GoalScale:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class RankerSizes:
+class RankerDataSpec:
     """What a ranker has to know of the data.
 
     ``user_columns``, ``item_columns`` and ``context_columns`` say by name which columns of an input belong together.
@@ -43,18 +43,18 @@ class RankerSizes:
     """
 
     dimension: int
-    user_columns: Columns
-    item_columns: Columns
-    context_columns: Columns
+    user_columns: FeatureGroups
+    item_columns: FeatureGroups
+    context_columns: FeatureGroups
     content: NDArray[np.bool_]
     vector_scale: float
     value_mean: float
     value_std: float
-    goals: tuple[GoalScale, ...]
+    objectives: tuple[ObjectiveScale, ...]
     of_lists: bool = True
 
     @property
-    def about(self) -> Columns:
+    def user_context(self) -> FeatureGroups:
         """What is known of the user and of the request, U: the user features, then the context."""
         known = width_of(self.user_columns)
         context = {
@@ -69,21 +69,21 @@ class RankerSizes:
         return width_of({COUNTS: self.item_columns.get(COUNTS, slice(0, 0))})
 
     @property
-    def items(self) -> Columns:
+    def items(self) -> FeatureGroups:
         """The item features without the counted, as a view has them."""
         others = {name: part for name, part in self.item_columns.items() if name != COUNTS}
         return {name: slice(part.start - self.counted, part.stop - self.counted) for name, part in others.items()}
 
     @property
-    def crossing(self) -> Columns:
+    def crossing(self) -> FeatureGroups:
         """The crossing features X of a view."""
         return named(
             {
-                "transitions": FOLLOWED.stop - FOLLOWED.start,
-                "foretold": FORETOLD.stop - FORETOLD.start,
+                "cooccurrence": COOCCURRENCE.stop - COOCCURRENCE.start,
+                "slim": SLIM.stop - SLIM.start,
                 "similarity": SIMILARITY_FEATURES,
                 "match": MATCH_FEATURES,
-                OWN: OWN_FEATURES if OWN in self.item_columns else 0,
+                ID_EMBEDDINGS: ID_EMBEDDING_FEATURES if ID_EMBEDDINGS in self.item_columns else 0,
                 COUNTS: self.counted,
                 "retrieval": 2,
                 "history": 2,
@@ -92,27 +92,27 @@ class RankerSizes:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class View:
-    """What a body is given, of B users with C candidates each.
+class RankerFeatures:
+    """What a backbone is given, of B users with C candidates each.
 
-    ``features_BCX`` crosses a candidate with the history, and has the item's counts; its columns are standardised.
+    ``crossing_BCX`` crosses a candidate with the history, and has the item's counts; its columns are standardised.
     ``values_BH`` are standardised, 0 where unknown. ``items_BCF`` and ``history_items_BHF`` are item features without
     the counts; candidates and history are the encoder's item vectors.
     """
 
     user_BD: Tensor
-    about_BU: Tensor
+    user_context_BU: Tensor
     candidates_BCD: Tensor
     items_BCF: Tensor
-    features_BCX: Tensor
+    crossing_BCX: Tensor
     history_BHD: Tensor
     history_items_BHF: Tensor
     values_BH: Tensor
     mask_BH: Tensor
 
 
-class Body(nn.Module, ABC):
-    """A network from a view to hidden units of each candidate, from which the goals are predicted.
+class Backbone(nn.Module, ABC):
+    """A network from a view to hidden units of each candidate, from which the objectives are predicted.
 
     A candidate's never depend on the other candidates. A subclass is a file of its own.
     """
@@ -121,16 +121,16 @@ class Body(nn.Module, ABC):
     """M, how many it gives."""
 
     @abstractmethod
-    def forward(self, view: View) -> Tensor:
+    def forward(self, features: RankerFeatures) -> Tensor:
         """Hidden units ``[B, C, M]``."""
 
 
-def named(widths: Mapping[str, int]) -> Columns:
-    """Columns one group behind the other; a group without any is left out."""
+def named(widths: Mapping[str, int]) -> FeatureGroups:
+    """FeatureGroups one group behind the other; a group without any is left out."""
     ends = np.cumsum(list(widths.values())).tolist()
     return {name: slice(end - width, end) for (name, width), end in zip(widths.items(), ends, strict=True) if width}
 
 
-def width_of(columns: Columns) -> int:
+def width_of(columns: FeatureGroups) -> int:
     """How many columns there are."""
     return max((part.stop for part in columns.values()), default=0)

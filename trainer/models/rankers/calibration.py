@@ -1,4 +1,4 @@
-"""From a ranker's columns to probabilities that can be believed, which a product of goals needs.
+"""From a ranker's columns to probabilities that can be believed, which a product of objectives needs.
 
 Platt scaling (Platt, 1999, "Probabilistic outputs for support vector machines"): the log-odds a x + b of the most
 likely a and b, where a is above 0, so that no order changes.
@@ -21,8 +21,8 @@ _LEAST_SPREAD = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """A goal's ``slope`` and ``shift``, and the expected calibration error of what they were found on, before and after
-    it."""
+    """An objective's ``slope`` and ``shift``, and the expected calibration error of what they were found on, before and
+    after it."""
 
     slope: float
     shift: float
@@ -35,7 +35,7 @@ class Calibration:
 
 
 def platt(outcomes: Outcomes) -> Calibration:
-    """Of maximum likelihood; a goal that was never reached, or always, stays as it is.
+    """Of maximum likelihood; an objective that was never reached, or always, stays as it is.
 
     The labels are Platt's, drawn a row's worth to the other side, so that what can be told apart without fail has a
     slope as well.
@@ -52,11 +52,11 @@ def platt(outcomes: Outcomes) -> Calibration:
 
 
 def calibrate(ranker: Ranker, found: Mapping[str, Calibration]) -> None:
-    """Sets it on the ranker's columns of these goals."""
+    """Sets it on the ranker's columns of these objectives."""
     slopes, shifts = torch.ones_like(ranker.scale_G), torch.zeros_like(ranker.shift_G)
-    for place, goal in enumerate(ranker.sizes.goals):
-        if goal.name in found:
-            slopes[place], shifts[place] = found[goal.name].slope, found[goal.name].shift
+    for place, objective in enumerate(ranker.spec.objectives):
+        if objective.name in found:
+            slopes[place], shifts[place] = found[objective.name].slope, found[objective.name].shift
     ranker.calibrate(slopes, shifts)
 
 

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.models.rankers.base import RankerSizes
-from trainer.models.rankers.history_body import HistoryBody
+from trainer.models.rankers.base import RankerDataSpec
+from trainer.models.rankers.history_backbone import HistoryBackbone
 from trainer.recipe import Ranker as RankerRecipe
 
 _LAST = 10
@@ -18,19 +18,19 @@ _HEIGHTS = (1, 2, 3, 4)
 _HORIZONTAL, _VERTICAL = 16, 4
 
 
-class Cnn(HistoryBody):
+class Cnn(HistoryBackbone):
     """Horizontal filters of each height and vertical ones, then a layer. Legend: L places, N what the filters say."""
 
-    def __init__(self, recipe: RankerRecipe, sizes: RankerSizes) -> None:
-        super().__init__(recipe, sizes)
-        width = sizes.dimension
+    def __init__(self, recipe: RankerRecipe, spec: RankerDataSpec) -> None:
+        super().__init__(recipe, spec)
+        width = spec.dimension
         # Without biases a filter over nothing but padding says 0, which no maximum of what was rectified is below.
         self.horizontal = nn.ModuleList(nn.Conv1d(width, _HORIZONTAL, height, bias=False) for height in _HEIGHTS)
         self.vertical = nn.Linear(_LAST, _VERTICAL, bias=False)
         self.out = nn.Linear(len(_HEIGHTS) * _HORIZONTAL + _VERTICAL * width, width)
 
     def interest(self, events_BHD: Tensor, items_BCD: Tensor, mask_BH: Tensor) -> Tensor:
-        """See :class:`HistoryBody`."""
+        """See :class:`HistoryBackbone`."""
         image_BDL = image(events_BHD)
         patterns_BN = [F.relu(filters(image_BDL)).amax(-1) for filters in self.horizontal]
         sums_BN = self.vertical(image_BDL).flatten(1)

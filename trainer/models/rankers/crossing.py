@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 SIMILARITY_FEATURES = 4
 MATCH_FEATURES = 3
-OWN_FEATURES = 2
+ID_EMBEDDING_FEATURES = 2
 _LATEST, _SESSION, _RECENT, _RECENT_BEST, _ALL = 1, 3, 5, 10, 2**31 - 1
 _LEAST_NORM = 1e-12
 _FAR = -1e9
@@ -29,7 +29,7 @@ def similarity_features(candidates_BCD: Tensor, history_BHD: Tensor, mask_BH: Te
     return products_BCX / _norm(candidates_BCD)
 
 
-def own_features(candidates_BCE: Tensor, history_BHE: Tensor, mask_BH: Tensor) -> Tensor:
+def id_embedding_features(candidates_BCE: Tensor, history_BHE: Tensor, mask_BH: Tensor) -> Tensor:
     """Cosine of what the ranker learns of a candidate by itself to that of the history, ``[B, C, 2]``: the mean, and
     the best, which is 1 for what was there before.
     """

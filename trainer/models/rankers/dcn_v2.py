@@ -7,17 +7,17 @@ has a low rank, ``hidden``: most of what it says, by the paper, at a quarter of 
 import torch
 from torch import Tensor, nn
 
-from trainer.models.rankers.base import Body, RankerSizes, View
+from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
 from trainer.models.rankers.fields import Fields, Mlp
 from trainer.recipe import Ranker as RankerRecipe
 
 
-class DcnV2(Body):
+class DcnV2(Backbone):
     """What the cross layers and an MLP over the fields make of them."""
 
-    def __init__(self, recipe: RankerRecipe, sizes: RankerSizes) -> None:
+    def __init__(self, recipe: RankerRecipe, spec: RankerDataSpec) -> None:
         super().__init__()
-        self.fields = Fields(recipe, sizes)
+        self.fields = Fields(recipe, spec)
         total, rank = self.fields.total, recipe.hidden
         self.layers = nn.ModuleList(
             nn.Sequential(nn.Linear(total, rank, bias=False), nn.Linear(rank, total)) for _ in range(recipe.layers)
@@ -25,9 +25,9 @@ class DcnV2(Body):
         self.deep = Mlp(recipe, self.fields)
         self.width = total + recipe.hidden
 
-    def forward(self, view: View) -> Tensor:
-        """See :class:`Body`."""
-        fields = self.fields(view)
+    def forward(self, features: RankerFeatures) -> Tensor:
+        """See :class:`Backbone`."""
+        fields = self.fields(features)
         return torch.cat([self.deep(fields), self.crossed(fields.together())], dim=-1)
 
     def crossed(self, fields_BCY: Tensor) -> Tensor:

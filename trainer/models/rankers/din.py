@@ -11,25 +11,25 @@ each event and once for each candidate, so that only the last is for each pair.
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.models.rankers.base import RankerSizes
-from trainer.models.rankers.history_body import HistoryBody
+from trainer.models.rankers.base import RankerDataSpec
+from trainer.models.rankers.history_backbone import HistoryBackbone
 from trainer.recipe import Ranker as RankerRecipe
 
 _UNITS = 16
 
 
-class Din(HistoryBody):
+class Din(HistoryBackbone):
     """Attention of the candidate over the events. Legend: A units of the attention's MLP."""
 
-    def __init__(self, recipe: RankerRecipe, sizes: RankerSizes) -> None:
-        super().__init__(recipe, sizes)
-        width = sizes.dimension
+    def __init__(self, recipe: RankerRecipe, spec: RankerDataSpec) -> None:
+        super().__init__(recipe, spec)
+        width = spec.dimension
         self.from_event, self.from_item = nn.Linear(width, _UNITS), nn.Linear(width, _UNITS, bias=False)
         self.from_pair = nn.Linear(width, _UNITS, bias=False)
         self.weight = nn.Linear(_UNITS, 1)
 
     def interest(self, events_BHD: Tensor, items_BCD: Tensor, mask_BH: Tensor) -> Tensor:
-        """See :class:`HistoryBody`."""
+        """See :class:`HistoryBackbone`."""
         interest_BCD: Tensor = self.attention(events_BHD, items_BCD) @ events_BHD
         return interest_BCD
 

@@ -1,4 +1,4 @@
-"""What a ranker knows, as fields: vectors of one width that a body can cross with one another.
+"""What a ranker knows, as fields: vectors of one width that a backbone can cross with one another.
 
 Besides the legend of :mod:`trainer.models.rankers.base`: N fields, E numbers each, Y = N·E.
 """
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.models.rankers.base import Columns, RankerSizes, View, named
+from trainer.models.rankers.base import FeatureGroups, RankerDataSpec, RankerFeatures, named
 from trainer.recipe import Ranker as RankerRecipe
 
 
@@ -34,11 +34,11 @@ class Fields(nn.Module):
     the map's bias, a default that is learnt.
     """
 
-    def __init__(self, recipe: RankerRecipe, sizes: RankerSizes) -> None:
+    def __init__(self, recipe: RankerRecipe, spec: RankerDataSpec) -> None:
         super().__init__()
-        self.width, self.scale, vector = recipe.field_width, sizes.vector_scale, named({"vector": sizes.dimension})
-        of_user = {"user": vector, "history": vector, "about": sizes.about}
-        of_candidate = {"candidate": vector, "item": sizes.items, "crossing": sizes.crossing}
+        self.width, self.scale, vector = recipe.field_width, spec.vector_scale, named({"vector": spec.dimension})
+        of_user = {"user": vector, "history": vector, "user_context": spec.user_context}
+        of_candidate = {"candidate": vector, "item": spec.items, "crossing": spec.crossing}
         self.of_user, self.of_candidate = self._groups(of_user), self._groups(of_candidate)
         self.user_count = sum(map(len, of_user.values()))
         self.candidate_count = sum(map(len, of_candidate.values()))
@@ -49,33 +49,33 @@ class Fields(nn.Module):
         """Y, of all fields."""
         return (self.user_count + self.candidate_count) * self.width
 
-    def forward(self, view: View) -> FieldVectors:
+    def forward(self, features: RankerFeatures) -> FieldVectors:
         """The fields of a view; what is of the user is computed once."""
-        length_B1 = view.mask_BH.sum(-1, keepdim=True).clamp(min=1.0)
-        mean_BD = (view.mask_BH[:, None] @ view.history_BHD)[:, 0] / length_B1
+        length_B1 = features.mask_BH.sum(-1, keepdim=True).clamp(min=1.0)
+        mean_BD = (features.mask_BH[:, None] @ features.history_BHD)[:, 0] / length_B1
         of_user = {
-            "user": self.user_dropout(view.user_BD),
+            "user": self.user_dropout(features.user_BD),
             "history": mean_BD / self.scale,
-            "about": view.about_BU,
+            "user_context": features.user_context_BU,
         }
         of_candidate = {
-            "candidate": view.candidates_BCD / self.scale,
-            "item": view.items_BCF,
-            "crossing": view.features_BCX,
+            "candidate": features.candidates_BCD / self.scale,
+            "item": features.items_BCF,
+            "crossing": features.crossing_BCX,
         }
         return FieldVectors(
             user_B1Y=_embedded(self.of_user, of_user)[:, None],
             candidate_BCY=_embedded(self.of_candidate, of_candidate),
         )
 
-    def _groups(self, groups: Mapping[str, Columns]) -> nn.ModuleDict:
+    def _groups(self, groups: Mapping[str, FeatureGroups]) -> nn.ModuleDict:
         return nn.ModuleDict({name: _Blocks(columns, self.width) for name, columns in groups.items() if columns})
 
 
 class _Blocks(nn.Module):
     """The groups of one tensor in one product: their maps along a diagonal."""
 
-    def __init__(self, columns: Columns, width: int) -> None:
+    def __init__(self, columns: FeatureGroups, width: int) -> None:
         super().__init__()
         counts = [part.stop - part.start for part in columns.values()]
         self.weights = nn.ParameterList(torch.randn(count, width) / count**0.5 for count in counts)

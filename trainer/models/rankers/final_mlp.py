@@ -9,19 +9,19 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.errors import RecipeError
-from trainer.models.rankers.base import Body, RankerSizes, View
+from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
 from trainer.models.rankers.fields import Fields, FieldVectors, Mlp, along_diagonal
 from trainer.recipe import Ranker as RankerRecipe
 
 
-class FinalMlp(Body):
+class FinalMlp(Backbone):
     """Two streams over gated fields; ``slices`` heads."""
 
-    def __init__(self, recipe: RankerRecipe, sizes: RankerSizes) -> None:
+    def __init__(self, recipe: RankerRecipe, spec: RankerDataSpec) -> None:
         super().__init__()
         if recipe.hidden % recipe.slices:
             raise RecipeError("[ranker] slices: must divide hidden, of whose units each is a head of final_mlp")
-        self.fields = Fields(recipe, sizes)
+        self.fields = Fields(recipe, spec)
         self.by_user = _Gate(self.fields.user_count, recipe, self.fields)
         self.by_candidate = _Gate(self.fields.candidate_count, recipe, self.fields)
         self.first, self.second = Mlp(recipe, self.fields), Mlp(recipe, self.fields)
@@ -29,15 +29,15 @@ class FinalMlp(Body):
         self.heads_KMM = nn.Parameter(torch.randn(recipe.slices, head, head) / head**0.5)
         self.width = 3 * recipe.hidden
 
-    def forward(self, view: View) -> Tensor:
-        """See :class:`Body`."""
-        fields = self.fields(view)
+    def forward(self, features: RankerFeatures) -> Tensor:
+        """See :class:`Backbone`."""
+        fields = self.fields(features)
         first_BCM = self.first(self.by_user(fields.user_B1Y, fields))
         second_BCM = self.second(self.by_candidate(fields.candidate_BCY, fields))
         return torch.cat([first_BCM, second_BCM, self.fused(first_BCM, second_BCM)], dim=-1)
 
     def fused(self, first_BCM: Tensor, second_BCM: Tensor) -> Tensor:
-        """The terms ``[B, C, M]`` that each head's bilinear form is the sum of: the goals weigh them."""
+        """The terms ``[B, C, M]`` that each head's bilinear form is the sum of: the objectives weigh them."""
         return first_BCM @ along_diagonal(self.heads_KMM) * second_BCM
 
 

@@ -6,22 +6,22 @@ The state is once for each user, where attention over all of the states would be
 
 from torch import Tensor, nn
 
-from trainer.models.rankers.base import RankerSizes
-from trainer.models.rankers.history_body import HistoryBody
+from trainer.models.rankers.base import RankerDataSpec
+from trainer.models.rankers.history_backbone import HistoryBackbone
 from trainer.recipe import Ranker as RankerRecipe
 
 
-class Gru(HistoryBody):
+class Gru(HistoryBackbone):
     """Recurrent from the oldest event to the latest."""
 
-    def __init__(self, recipe: RankerRecipe, sizes: RankerSizes) -> None:
-        super().__init__(recipe, sizes)
-        width = sizes.dimension
+    def __init__(self, recipe: RankerRecipe, spec: RankerDataSpec) -> None:
+        super().__init__(recipe, spec)
+        width = spec.dimension
         # Without biases zeros stay zeros: units that have only seen padding are as those that have seen nothing.
         self.units = nn.GRU(width, width, bias=False, batch_first=True)
 
     def interest(self, events_BHD: Tensor, items_BCD: Tensor, mask_BH: Tensor) -> Tensor:
-        """See :class:`HistoryBody`."""
+        """See :class:`HistoryBackbone`."""
         # The latest event comes last then, and padding first. The exporter takes the length of all the states together
         # for a constant, so that only the last is asked for.
         last_1BD: Tensor = self.units(events_BHD.flip(1))[1]

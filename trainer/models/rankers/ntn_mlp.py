@@ -10,45 +10,45 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.models.rankers.base import Body, RankerSizes, View, width_of
+from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures, width_of
 from trainer.recipe import Ranker as RankerRecipe
 
 _LAST_HIDDEN = 32
 
 
-class NtnMlp(Body):
+class NtnMlp(Backbone):
     """Tensor interaction + MLP; K slices."""
 
     width = _LAST_HIDDEN
 
-    def __init__(self, recipe: RankerRecipe, sizes: RankerSizes) -> None:
+    def __init__(self, recipe: RankerRecipe, spec: RankerDataSpec) -> None:
         super().__init__()
-        self.sizes, hidden = sizes, recipe.hidden
-        width, others = sizes.dimension, width_of(sizes.crossing) + width_of(sizes.items)
+        self.spec, hidden = spec, recipe.hidden
+        width, others = spec.dimension, width_of(spec.crossing) + width_of(spec.items)
         self.tensor_KDD = nn.Parameter(torch.randn(recipe.slices, width, width) * 0.02)
         self.from_user, self.from_item = nn.Linear(width, hidden), nn.Linear(width, hidden, bias=False)
         self.from_tensor = nn.Linear(recipe.slices, hidden, bias=False)
         self.from_features = nn.Linear(others, hidden, bias=False)
-        self.from_about = nn.Linear(width_of(sizes.about), hidden, bias=False)
+        self.from_user_context = nn.Linear(width_of(spec.user_context), hidden, bias=False)
         self.second = nn.Linear(hidden, _LAST_HIDDEN)
         self.dropout, self.user_dropout = nn.Dropout(recipe.dropout), nn.Dropout(recipe.user_dropout)
 
-    def forward(self, view: View) -> Tensor:
-        """See :class:`Body`."""
-        first_BCM = self.first_layer(view)
+    def forward(self, features: RankerFeatures) -> Tensor:
+        """See :class:`Backbone`."""
+        first_BCM = self.first_layer(features)
         hidden_BCM: Tensor = self.dropout(F.relu(self.second(self.dropout(F.relu(first_BCM)))))
         return hidden_BCM
 
-    def first_layer(self, view: View) -> Tensor:
+    def first_layer(self, features: RankerFeatures) -> Tensor:
         """One product ``[B, C, M]`` of all that is known of a candidate with the user's own matrix."""
-        user_BD = self.user_dropout(view.user_BD)
+        user_BD = self.user_dropout(features.user_BD)
         slices, width, _ = self.tensor_KDD.shape
         slices_BKD: Tensor = (user_BD @ self.tensor_KDD.transpose(0, 1).reshape(width, -1)).view(-1, slices, width)
-        scale = self.sizes.vector_scale
+        scale = self.spec.vector_scale
         folded_BMD = (self.from_item.weight + self.from_tensor.weight @ slices_BKD) / scale
         others_BMY = self.from_features.weight.expand(user_BD.shape[0], -1, -1)
         weights_BMY = torch.cat([folded_BMD, others_BMY], dim=-1)
-        of_user_BM = self.from_user(user_BD) + self.from_about(view.about_BU)
-        known_BCY = torch.cat([view.candidates_BCD, view.features_BCX, view.items_BCF], dim=-1)
+        of_user_BM = self.from_user(user_BD) + self.from_user_context(features.user_context_BU)
+        known_BCY = torch.cat([features.candidates_BCD, features.crossing_BCX, features.items_BCF], dim=-1)
         first_BCM: Tensor = known_BCY @ weights_BMY.transpose(1, 2) + of_user_BM[:, None]
         return first_BCM

@@ -7,28 +7,28 @@ weights are summed over the user's columns first, so that a candidate costs no m
 import torch
 from torch import Tensor, nn
 
-from trainer.models.rankers.base import Body, RankerSizes, View, width_of
+from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures, width_of
 from trainer.models.rankers.fields import Fields, Mlp
 from trainer.recipe import Ranker as RankerRecipe
 
 
-class WideDeep(Body):
+class WideDeep(Backbone):
     """An MLP over the fields, beside a weight for each pair of a column of the user's and one of the item's."""
 
-    def __init__(self, recipe: RankerRecipe, sizes: RankerSizes) -> None:
+    def __init__(self, recipe: RankerRecipe, spec: RankerDataSpec) -> None:
         super().__init__()
-        items, goals = width_of(sizes.items), len(sizes.goals)
-        self.pairs_GUF = nn.Parameter(torch.zeros(goals, width_of(sizes.about), items))
-        self.alone_G1F = nn.Parameter(torch.zeros(goals, 1, items))
-        self.fields = Fields(recipe, sizes)
+        items, objectives = width_of(spec.items), len(spec.objectives)
+        self.pairs_GUF = nn.Parameter(torch.zeros(objectives, width_of(spec.user_context), items))
+        self.alone_G1F = nn.Parameter(torch.zeros(objectives, 1, items))
+        self.fields = Fields(recipe, spec)
         self.deep = Mlp(recipe, self.fields)
-        self.width = recipe.hidden + goals
+        self.width = recipe.hidden + objectives
 
-    def forward(self, view: View) -> Tensor:
-        """See :class:`Body`."""
-        return torch.cat([self.deep(self.fields(view)), self.wide(view)], dim=-1)
+    def forward(self, features: RankerFeatures) -> Tensor:
+        """See :class:`Backbone`."""
+        return torch.cat([self.deep(self.fields(features)), self.wide(features)], dim=-1)
 
-    def wide(self, view: View) -> Tensor:
-        """The linear part of each goal ``[B, C, G]``; of a stranger, that of the item's columns alone."""
-        weights_GBF: Tensor = view.about_BU @ self.pairs_GUF + self.alone_G1F
-        return view.items_BCF @ weights_GBF.permute(1, 2, 0)
+    def wide(self, features: RankerFeatures) -> Tensor:
+        """The linear part of each objective ``[B, C, G]``; of a stranger, that of the item's columns alone."""
+        weights_GBF: Tensor = features.user_context_BU @ self.pairs_GUF + self.alone_G1F
+        return features.items_BCF @ weights_GBF.permute(1, 2, 0)

@@ -8,17 +8,17 @@ What a map of a higher rank says, a sum of such maps says too.
 import torch
 from torch import Tensor, nn
 
-from trainer.models.rankers.base import Body, RankerSizes, View
+from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
 from trainer.models.rankers.fields import Fields, FieldVectors, Mlp
 from trainer.recipe import Ranker as RankerRecipe
 
 
-class XDeepFm(Body):
+class XDeepFm(Backbone):
     """The sums of K maps of each layer, and an MLP over the fields."""
 
-    def __init__(self, recipe: RankerRecipe, sizes: RankerSizes) -> None:
+    def __init__(self, recipe: RankerRecipe, spec: RankerDataSpec) -> None:
         super().__init__()
-        self.fields = Fields(recipe, sizes)
+        self.fields = Fields(recipe, spec)
         count, maps = self.fields.total // self.fields.width, recipe.slices
         before = [count, *[maps] * (recipe.layers - 1)]
         self.of_maps = nn.ModuleList(nn.Linear(width, maps, bias=False) for width in before)
@@ -26,9 +26,9 @@ class XDeepFm(Body):
         self.deep = Mlp(recipe, self.fields)
         self.width = recipe.hidden + recipe.layers * maps
 
-    def forward(self, view: View) -> Tensor:
-        """See :class:`Body`."""
-        fields: FieldVectors = self.fields(view)
+    def forward(self, features: RankerFeatures) -> Tensor:
+        """See :class:`Backbone`."""
+        fields: FieldVectors = self.fields(features)
         return torch.cat([self.deep(fields), *self.crossed(fields.together())], dim=-1)
 
     def crossed(self, fields_BCY: Tensor) -> list[Tensor]:

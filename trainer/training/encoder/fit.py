@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from trainer.data import Dataset
-from trainer.features.spectral import neighbourhood_vectors
+from trainer.features.spectral import spectral_vectors
 from trainer.models.encoders import Encoder, SequenceEncoder, encoder_class, losses
 from trainer.models.encoders.gfcf import GfcfEncoder
 from trainer.models.encoders.history import HistoryEncoder
@@ -53,9 +53,9 @@ class NextItemTraining(EncoderTraining):
     def __init__(self, dataset: Dataset, end: int, recipe: EncoderRecipe, seed: int) -> None:
         super().__init__(dataset, end, recipe, seed)
         self.batches = EncoderBatches(dataset, end, recipe, seed)
-        if recipe.neighbourhood:
-            found = neighbourhood_vectors(dataset, end, recipe.dimension, np.random.default_rng(seed))
-            self.encoder.items.begin_at(torch.from_numpy(recipe.neighbourhood * found))
+        if recipe.spectral_scale:
+            found = spectral_vectors(dataset, end, recipe.dimension, np.random.default_rng(seed))
+            self.encoder.items.begin_at(torch.from_numpy(recipe.spectral_scale * found))
         self._optimiser = EncoderOptimiser(
             self.encoder, recipe, recipe.epochs * len(self.batches), sampled=self.batches.sampled
         )

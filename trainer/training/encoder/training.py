@@ -14,7 +14,7 @@ from trainer.data import Dataset
 from trainer.evaluation.metrics import depth_of, figures
 from trainer.evaluation.queries import Queries
 from trainer.evaluation.rankings import rankings
-from trainer.models.encoders import Encoder, EncoderSizes, build_encoder
+from trainer.models.encoders import Encoder, EncoderDataSpec, build_encoder
 from trainer.models.encoders.encoded import Encoded
 from trainer.progress import Reporter
 from trainer.protocols import Task
@@ -63,7 +63,7 @@ class EncoderTraining(ABC):
     def __init__(self, dataset: Dataset, end: int, recipe: EncoderRecipe, seed: int) -> None:
         torch.manual_seed(seed)
         self.recipe = recipe
-        self.encoder = build_encoder(recipe, encoder_sizes(dataset, end))
+        self.encoder = build_encoder(recipe, encoder_data_spec(dataset, end))
 
     def known_by_history(self, users: int) -> Tensor:
         """Which users, ``[users, 1]``, a step does not leave with their features alone."""
@@ -103,13 +103,13 @@ class EncoderTraining(ABC):
         return Encoded.of(self.encoder.eval(), self.recipe.history)
 
 
-def encoder_sizes(dataset: Dataset, end: int) -> EncoderSizes:
+def encoder_data_spec(dataset: Dataset, end: int) -> EncoderDataSpec:
     """What an encoder of this data looks like; values are cut at their quantiles before event ``end``."""
     values = dataset.known_values(end)
     quantiles = np.linspace(0, 1, _VALUE_BUCKETS + 1)[:-1]
     edges = np.unique(np.quantile(values, quantiles)) if len(values) else np.zeros(0)
     features = dataset.item_features.matrix
-    return EncoderSizes(
+    return EncoderDataSpec(
         items=len(dataset.item_ids),
         # Without a column there is nothing to multiply: one of zeros stands in.
         item_features=features if features.shape[1] else np.zeros((len(features), 1), dtype=np.float32),

@@ -9,7 +9,7 @@ from trainer.data import Dataset
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Windows:
+class TrainingWindows:
     """W parts of users' histories to learn from: in each, every event but the first is predicted from those before it.
 
     All ``[W]``: ``starts`` are positions in the data set's histories, ``lengths`` how many events are predicted, of
@@ -25,9 +25,9 @@ class Windows:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def at(self, places: NDArray[np.int64]) -> "Windows":
+    def at(self, places: NDArray[np.int64]) -> "TrainingWindows":
         """Some of them."""
-        return Windows(
+        return TrainingWindows(
             starts=self.starts[places],
             lengths=self.lengths[places],
             known=self.known[places],
@@ -37,7 +37,7 @@ class Windows:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WindowBatch:
-    """Windows as arrays, padded on the left; B windows, L places, P predictions.
+    """TrainingWindows as arrays, padded on the left; B windows, L places, P predictions.
 
     ``inputs`` ``[B, L]`` and ``targets`` ``[P]`` are positions in the data set's histories, ``mask`` ``[B, L]`` is 0
     for padding, ``predicted`` ``[B, L]`` marks the places that ``targets`` lists in order.
@@ -47,10 +47,10 @@ class WindowBatch:
     mask: NDArray[np.float32]
     predicted: NDArray[np.bool_]
     targets: NDArray[np.int64]
-    windows: Windows
+    windows: TrainingWindows
 
 
-def windows_of(dataset: Dataset, end: int, length: int) -> Windows:
+def windows_of(dataset: Dataset, end: int, length: int) -> TrainingWindows:
     """Every prediction of the events before ``end`` exactly once, in windows of at most ``length`` places."""
     events = np.bincount(dataset.user_rows[:end], minlength=len(dataset.user_ids))
     predictions = np.maximum(events - 1, 0)
@@ -60,7 +60,7 @@ def windows_of(dataset: Dataset, end: int, length: int) -> Windows:
     # The last window reaches back, so that it has as much context as the others.
     first = np.maximum(0, np.minimum(start, predictions[user] - length))
     befores = dataset.user_offsets[user]
-    return Windows(
+    return TrainingWindows(
         starts=befores + first,
         lengths=np.minimum(length, predictions[user] - first),
         known=start - first,
@@ -68,7 +68,7 @@ def windows_of(dataset: Dataset, end: int, length: int) -> Windows:
     )
 
 
-def batch_by_length(windows: Windows, size: int, generator: np.random.Generator) -> list[NDArray[np.int64]]:
+def batch_by_length(windows: TrainingWindows, size: int, generator: np.random.Generator) -> list[NDArray[np.int64]]:
     """Places of windows of like length, a batch each, so that little padding is computed; in random order."""
     tie = generator.random(len(windows))
     order = np.lexsort((tie, windows.lengths))
@@ -76,8 +76,8 @@ def batch_by_length(windows: Windows, size: int, generator: np.random.Generator)
     return [batches[place] for place in generator.permutation(len(batches))]
 
 
-def collate(windows: Windows) -> WindowBatch:
-    """Windows → arrays."""
+def collate(windows: TrainingWindows) -> WindowBatch:
+    """TrainingWindows → arrays."""
     length = int(windows.lengths.max())
     place_BL = np.arange(length) - (length - windows.lengths)[:, None]
     inputs = np.where(place_BL >= 0, windows.starts[:, None] + place_BL, 0)

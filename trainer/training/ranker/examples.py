@@ -13,14 +13,14 @@ from shortlist.bundle.ranker_columns import ContextColumn
 from shortlist.bundle.tables import ItemTables
 from shortlist.inference.model_inputs import CandidateLists, inputs_of_rows
 from trainer.data.context import Context
-from trainer.data.history_slices import Spans
+from trainer.data.history_slices import HistorySlices
 from trainer.evaluation.classification import Outcomes
 from trainer.models.pipeline import tensors
-from trainer.models.rankers.base import GoalScale
-from trainer.models.rankers.objectives import Goals
-from trainer.models.rankers.own import OwnColumns
+from trainer.models.rankers.base import ObjectiveScale
+from trainer.models.rankers.id_embeddings import IdEmbeddingLayer
+from trainer.models.rankers.objectives import Objectives
 
-Columns = Callable[[NDArray[np.int64]], NDArray[np.float32]]
+PredictLogits = Callable[[NDArray[np.int64]], NDArray[np.float32]]
 """From places of examples to what a ranker says of their candidates, ``[n, C, G]``."""
 
 
@@ -29,16 +29,16 @@ class RankerInputs:
     """What a ranker is given of n examples with as many candidates each, gathered when it is.
 
     ``user_rows`` and ``user_vectors`` are ``[n]`` and ``[n, D]``; the rows are of ``user_features`` ``[users, U]``, -1
-    for a stranger. ``user_rates`` ``[n, R]`` are of the time of the example, as are ``counted`` ``[n, C, S]``, which
-    then stand in the place of what the tables count of a candidate. The ranker knows of the ``context``
-    what ``context_columns`` have.
+    for a stranger. ``user_click_rates`` ``[n, R]`` are of the time of the example, as are ``counted`` ``[n, C, S]``,
+    which then stand in the place of what the tables count of a candidate. The ranker knows of the ``context`` what
+    ``context_columns`` have.
     """
 
-    histories: Spans
+    histories: HistorySlices
     user_rows: NDArray[np.int64]
     user_vectors: NDArray[np.float32]
     user_features: NDArray[np.float32]
-    user_rates: NDArray[np.float32]
+    user_click_rates: NDArray[np.float32]
     context: Context
     context_columns: tuple[ContextColumn, ...]
     candidates: CandidateLists
@@ -55,7 +55,7 @@ class RankerInputs:
         items: ItemTables,
         length: int,
         known: NDArray[np.bool_],
-        own: OwnColumns,
+        id_embeddings: IdEmbeddingLayer,
         sample: NDArray[np.int64] | None = None,
     ) -> dict[str, Tensor]:
         """The ranker's inputs of some examples, of which only the ``known`` keep what is known of their user; of a
@@ -64,11 +64,13 @@ class RankerInputs:
         part = CandidateLists(
             rows=self.candidates.rows[listed],
             scores=self.candidates.scores[listed],
-            transitions=self.candidates.transitions[listed],
+            item_item=self.candidates.item_item[listed],
         )
         users = self.user_rows[places]
         known = known & (users >= 0)
-        features = np.hstack([self.user_features[users], self.user_rates[places]]) * known[:, None].astype(np.float32)
+        features = np.hstack([self.user_features[users], self.user_click_rates[places]]) * known[:, None].astype(
+            np.float32
+        )
         history = self.histories.latest_first(places, length)
         context = self.context.at(places).encoded(self.context_columns)
         gathered = inputs_of_rows(items, history, self.user_vectors[places], features, part, context)
@@ -77,10 +79,10 @@ class RankerInputs:
         if self.counted is not None:
             gathered["candidate_features"][..., : self.counted.shape[-1]] = self.counted[listed]
         inputs = tensors(gathered)
-        if not own.width:
+        if not id_embeddings.width:
             return inputs
         rows = (np.maximum(users, 0), known, part.rows, history.rows)
-        return own.add(inputs, *(torch.from_numpy(np.ascontiguousarray(one)) for one in rows))
+        return id_embeddings.add(inputs, *(torch.from_numpy(np.ascontiguousarray(one)) for one in rows))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -113,17 +115,19 @@ class RankerExamples(ABC):
 
     @abstractmethod
     def loss(
-        self, columns_BCG: Tensor, places: NDArray[np.int64], goals: Goals, scales: tuple[GoalScale, ...]
+        self, columns_BCG: Tensor, places: NDArray[np.int64], objectives: Objectives, scales: tuple[ObjectiveScale, ...]
     ) -> Tensor:
         """The mean loss of what a ranker says of the examples at the places, or of a :meth:`sample` of them."""
 
     @abstractmethod
-    def figures(self, columns: Columns, places: NDArray[np.int64], scales: tuple[GoalScale, ...]) -> dict[str, float]:
+    def figures(
+        self, columns: PredictLogits, places: NDArray[np.int64], scales: tuple[ObjectiveScale, ...]
+    ) -> dict[str, float]:
         """How good what it says of them is; ``chosen_by`` is among them, and the higher the better."""
 
     @abstractmethod
     def outcomes(
-        self, columns: Columns, places: NDArray[np.int64], scales: tuple[GoalScale, ...]
+        self, columns: PredictLogits, places: NDArray[np.int64], scales: tuple[ObjectiveScale, ...]
     ) -> dict[str, Outcomes]:
-        """By the name of each goal that is an event, what it says of all that was observed at the places, one row for
-        each candidate; the places need not be usable."""
+        """By the name of each objective that is an event, what it says of all that was observed at the places, one row
+        for each candidate; the places need not be usable."""

@@ -8,17 +8,17 @@ from numpy.typing import NDArray
 from shortlist.bundle.ranker_columns import ContextColumn
 from shortlist.bundle.tables import ItemTables
 from trainer.data import Dataset
-from trainer.data.history_slices import Spans
+from trainer.data.history_slices import HistorySlices
 from trainer.data.impressions import UNKNOWN, Impressions
-from trainer.features.click_rates import rates_before
-from trainer.features.point_in_time import Counted
+from trainer.features.click_rates import click_rates_before
+from trainer.features.point_in_time import PointInTimeFeatures
 from trainer.features.statistics import item_tables
 from trainer.models.encoders.encoded import Encoded
-from trainer.models.rankers.base import GoalScale, RankerSizes, named
-from trainer.models.rankers.objectives import goals_of
+from trainer.models.rankers.base import ObjectiveScale, RankerDataSpec, named
+from trainer.models.rankers.objectives import objectives_of
 from trainer.recipe import Recipe
 from trainer.training.ranker.impression_examples import ImpressionExamples, scales_of_impressions
-from trainer.training.ranker.training import RankerTraining, ranker_sizes
+from trainer.training.ranker.training import RankerTraining, ranker_data_spec
 
 
 def _no_rows() -> NDArray[np.int64]:
@@ -52,26 +52,32 @@ class Shown:
         """A run over the rows to learn from; those that are ``deciding``, if any, choose its epoch."""
         learning, known = self.impressions.at(self.learn), self._without(np.concatenate([deciding, self.test]))
         items, columns = self._tables(known, int(learning.times[0])), learning.context.learnt_columns()
-        counted = [Counted.by_slices(known, learning), _as_of_first(known, self.impressions.at(deciding))]
+        counted = [PointInTimeFeatures.by_slices(known, learning), _as_of_first(known, self.impressions.at(deciding))]
         rows = np.concatenate([self.learn, deciding])
-        examples = self._examples(rows, Counted.joined(counted), items, columns)
+        examples = self._examples(rows, PointInTimeFeatures.joined(counted), items, columns)
         return RankerTraining(
             examples,
             items,
             len(self.dataset.user_ids),
-            self.sizes(scales_of_impressions(learning), columns, items, self.recipe.ranker.embedding),
-            goals_of(self.recipe, self.dataset),
+            self.spec(scales_of_impressions(learning), columns, items, self.recipe.ranker.embedding),
+            objectives_of(self.recipe, self.dataset),
             self.recipe.ranker,
             seed,
             deciding=np.arange(len(learning), len(rows)) if len(deciding) else None,
         )
 
-    def sizes(
-        self, goals: tuple[GoalScale, ...], columns: tuple[ContextColumn, ...], items: ItemTables, own: int
-    ) -> RankerSizes:
+    def spec(
+        self,
+        objectives: tuple[ObjectiveScale, ...],
+        columns: tuple[ContextColumn, ...],
+        items: ItemTables,
+        id_embeddings: int,
+    ) -> RankerDataSpec:
         """Those of a ranker with ``own`` numbers of each item and user."""
         context = named({column.name: column.width for column in columns})
-        return ranker_sizes(self.dataset, items, goals, context, own, rates=len(goals) + 1)
+        return ranker_data_spec(
+            self.dataset, items, objectives, context, id_embeddings, click_rates=len(objectives) + 1
+        )
 
     def later(
         self, rows: NDArray[np.int64], items: ItemTables, columns: tuple[ContextColumn, ...]
@@ -84,19 +90,21 @@ class Shown:
         return self._tables(self.dataset, time)
 
     def _tables(self, dataset: Dataset, time: int) -> ItemTables:
-        rates, encoded = rates_before(dataset, time), self.encoded
-        return item_tables(dataset, dataset.until(time), self.recipe.statistics, encoded.vectors, encoded.inputs, rates)
+        click_rates, encoded = click_rates_before(dataset, time), self.encoded
+        return item_tables(
+            dataset, dataset.until(time), self.recipe.statistics, encoded.vectors, encoded.inputs, click_rates
+        )
 
     def _without(self, rows: NDArray[np.int64]) -> Dataset:
         """The data set as if some of the impressions had not been shown."""
         others = np.delete(np.arange(len(self.impressions)), rows)
         return replace(self.dataset, impressions=self.impressions.at(others))
 
-    def _histories(self, rows: NDArray[np.int64]) -> Spans:
+    def _histories(self, rows: NDArray[np.int64]) -> HistorySlices:
         shown = self.impressions.at(rows)
         if not self.recipe.interactions.rows_in_order:
-            return Spans.before_times(self.dataset, shown.user_rows, shown.times)
-        return Spans.whole(
+            return HistorySlices.before_times(self.dataset, shown.user_rows, shown.times)
+        return HistorySlices.whole(
             self.dataset, shown.user_rows, np.where(self._came_of_another(rows), UNKNOWN, shown.item_rows)
         )
 
@@ -111,7 +119,7 @@ class Shown:
     def _examples(
         self,
         rows: NDArray[np.int64],
-        counted: Counted,
+        counted: PointInTimeFeatures,
         items: ItemTables,
         columns: tuple[ContextColumn, ...],
     ) -> ImpressionExamples:
@@ -119,8 +127,8 @@ class Shown:
         return ImpressionExamples.of(self.dataset, shown, self._histories(rows), counted, self.encoded, items, columns)
 
 
-def _as_of_first(dataset: Dataset, shown: Impressions) -> Counted:
-    return Counted.at(dataset, shown, np.repeat(shown.times[:1], len(shown)))
+def _as_of_first(dataset: Dataset, shown: Impressions) -> PointInTimeFeatures:
+    return PointInTimeFeatures.at(dataset, shown, np.repeat(shown.times[:1], len(shown)))
 
 
 def _came_to_something(shown: Impressions) -> NDArray[np.bool_]:

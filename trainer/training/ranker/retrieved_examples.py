@@ -8,22 +8,22 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shortlist.bundle.item_item import FEATURE_COUNT
 from shortlist.bundle.tables import ItemTables
-from shortlist.bundle.transitions import FEATURE_COUNT
 from shortlist.inference.model_inputs import CandidateLists
-from shortlist.inference.order import Order
+from shortlist.inference.score_fusion import ScoreFusion
 from trainer.data import Dataset
 from trainer.data.context import Context
-from trainer.data.history_slices import Spans, histories_before
+from trainer.data.history_slices import HistorySlices, histories_before
 from trainer.evaluation.classification import Outcomes
 from trainer.evaluation.metrics import places_of, report
 from trainer.evaluation.rankings import batches
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.pipeline import retrieve
 from trainer.models.rankers import losses
-from trainer.models.rankers.base import GoalScale
-from trainer.models.rankers.objectives import Goals, served_goals, targets_of_events
-from trainer.training.ranker.examples import Columns, RankerExamples, RankerInputs
+from trainer.models.rankers.base import ObjectiveScale
+from trainer.models.rankers.objectives import Objectives, served_objectives, targets_of_events
+from trainer.training.ranker.examples import PredictLogits, RankerExamples, RankerInputs
 
 _FILLER = np.float32(-100.0)
 
@@ -33,12 +33,12 @@ class RetrievedExamples(RankerExamples):
     """Events and the candidates that retrieval would have offered just before them.
 
     ``chosen`` ``[n]`` is the place of the event's item among its candidates, -1 where retrieval missed it; ``likes``
-    ``[n]`` says which events a list is judged by, and ``order`` is the one that is served.
+    ``[n]`` says which events a list is judged by, and ``fusion`` is the one that is served.
     """
 
     chosen: NDArray[np.int64]
     likes: NDArray[np.bool_]
-    order: Order
+    fusion: ScoreFusion
 
     @classmethod
     def of(
@@ -48,12 +48,12 @@ class RetrievedExamples(RankerExamples):
         items: ItemTables,
         events: NDArray[np.int64],
         count: int,
-        goals: Goals,
+        objectives: Objectives,
     ) -> Self:
         """Examples of the events; ``items`` must not know of anything after the first of them."""
         shape = (len(events), min(count, len(items.ids)))
         rows, scores = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
-        transitions = np.empty((*shape, FEATURE_COUNT), dtype=np.float32)
+        item_item = np.empty((*shape, FEATURE_COUNT), dtype=np.float32)
         vectors = np.empty((len(events), encoded.vectors.shape[1]), dtype=np.float32)
         users, features = dataset.user_rows[events], dataset.known_user_features
         for batch in batches(np.arange(len(events))):
@@ -61,24 +61,24 @@ class RetrievedExamples(RankerExamples):
             found = retrieve(encoded, items, histories, features[users[batch]], count)
             part = slice(batch[0], batch[-1] + 1)
             rows[part], scores[part] = found.candidates.rows, _finite(found.candidates.scores)
-            transitions[part], vectors[part] = found.candidates.transitions, found.user_vectors
+            item_item[part], vectors[part] = found.candidates.item_item, found.user_vectors
         hit = rows == dataset.item_rows[events][:, None]
         inputs = RankerInputs(
-            histories=Spans.before(dataset, events),
+            histories=HistorySlices.before(dataset, events),
             user_rows=users,
             user_vectors=vectors,
             user_features=features,
-            user_rates=np.zeros((len(events), 0), dtype=np.float32),
+            user_click_rates=np.zeros((len(events), 0), dtype=np.float32),
             context=Context.none(len(events)),
             context_columns=(),
-            candidates=CandidateLists(rows=rows, scores=scores, transitions=transitions),
+            candidates=CandidateLists(rows=rows, scores=scores, item_item=item_item),
         )
         return cls(
             inputs=inputs,
-            targets=targets_of_events(goals, dataset, events),
+            targets=targets_of_events(objectives, dataset, events),
             chosen=np.where(hit.any(axis=1), hit.argmax(axis=1), -1),
             likes=dataset.likes[events],
-            order=Order.of(served_goals(goals)),
+            fusion=ScoreFusion.of(served_objectives(objectives)),
         )
 
     @property
@@ -98,22 +98,24 @@ class RetrievedExamples(RankerExamples):
         return keys_BC.argsort(axis=1)[:, :count]
 
     def loss(
-        self, columns_BCG: Tensor, places: NDArray[np.int64], goals: Goals, scales: tuple[GoalScale, ...]
+        self, columns_BCG: Tensor, places: NDArray[np.int64], objectives: Objectives, scales: tuple[ObjectiveScale, ...]
     ) -> Tensor:
         """An event is to be told from the rest of its sample, a value only where it was given."""
         targets = torch.from_numpy(self.targets[places])
         chosen, total = torch.zeros(len(places), dtype=torch.int64), torch.zeros(())
-        for place, (goal, scale) in enumerate(zip(goals.values(), scales, strict=True)):
+        for place, (objective, scale) in enumerate(zip(objectives.values(), scales, strict=True)):
             column_BC, wanted_B = columns_BCG[..., place], targets[:, place]
             if scale.is_value:
                 predicted_BC, wanted_B = (column_BC - scale.mean) / scale.std, (wanted_B - scale.mean) / scale.std
                 loss = losses.squared_error(predicted_BC, chosen, wanted_B).mean()
             else:
                 loss = losses.weighted_mean(losses.listwise_softmax(column_BC, chosen), wanted_B.nan_to_num())
-            total = total + goal.weight * loss
+            total = total + objective.loss_weight * loss
         return total
 
-    def figures(self, columns: Columns, places: NDArray[np.int64], scales: tuple[GoalScale, ...]) -> dict[str, float]:
+    def figures(
+        self, columns: PredictLogits, places: NDArray[np.int64], scales: tuple[ObjectiveScale, ...]
+    ) -> dict[str, float]:
         """Of the likes among the places, nDCG@10 of the order; what retrieval missed counts as a zero.
 
         As what is served does it, candidates of one score keep the order of retrieval, and those whose score is no
@@ -125,28 +127,28 @@ class RetrievedExamples(RankerExamples):
             return {self.chosen_by: 0.0}
         found = []
         for batch in batches(liked):
-            keys = np.where(self._offered(batch), self.order.keys(columns(batch)), -np.inf)
+            keys = np.where(self._offered(batch), self.fusion.keys(columns(batch)), -np.inf)
             found.append(_places(keys, self.chosen[batch]))
         # Of the same time, those that retrieval missed too: what is served has no chance with them.
         wanted = int(self.likes[places[0] :].sum())
         return {self.chosen_by: report(np.concatenate(found))["ndcg@10"] * len(liked) / wanted}
 
     def outcomes(
-        self, columns: Columns, places: NDArray[np.int64], scales: tuple[GoalScale, ...]
+        self, columns: PredictLogits, places: NDArray[np.int64], scales: tuple[ObjectiveScale, ...]
     ) -> dict[str, Outcomes]:
-        """A goal that came of an event is a one of the candidate that was chosen, and a zero of all others of the list:
-        a list that retrieval missed has zeros alone."""
+        """An objective that came of an event is a one of the candidate that was chosen, and a zero of all others of the
+        list: a list that retrieval missed has zeros alone."""
         said_BCG = columns(places)
         offered_BC = self._offered(places)
         chosen_BC = np.arange(offered_BC.shape[1]) == self.chosen[places][:, None]
         users = np.broadcast_to(self.inputs.user_rows[places][:, None], offered_BC.shape)[offered_BC]
         return {
             scale.name: Outcomes(
-                logits=said_BCG[..., goal][offered_BC],
-                labels=(chosen_BC & (self.targets[places, goal] > 0)[:, None])[offered_BC],
+                logits=said_BCG[..., objective][offered_BC],
+                labels=(chosen_BC & (self.targets[places, objective] > 0)[:, None])[offered_BC],
                 users=users,
             )
-            for goal, scale in enumerate(scales)
+            for objective, scale in enumerate(scales)
             if not scale.is_value
         }
 

@@ -13,21 +13,20 @@ from torch import Tensor
 
 from shortlist.bundle.tables import ItemTables
 from trainer.data import Dataset
-from trainer.data.split import evenly
+from trainer.data.split import subsample
 from trainer.errors import DataError
 from trainer.evaluation.rankings import BATCH, batches
 from trainer.features.statistics import STATISTICS
 from trainer.models.pipeline import TOGETHER
-from trainer.models.rankers import GoalScale, Ranker, RankerSizes, build_ranker
-from trainer.models.rankers.base import COUNTS, KNOWN, OWN, RATES, Columns, named
+from trainer.models.rankers import ObjectiveScale, Ranker, RankerDataSpec, build_ranker
+from trainer.models.rankers.base import CLICK_RATES, COUNTS, ID_EMBEDDINGS, KNOWN, FeatureGroups, named
 from trainer.models.rankers.calibration import Calibration, calibrate, platt
-from trainer.models.rankers.objectives import Goals
-from trainer.models.rankers.own import OwnColumns, OwnTables
+from trainer.models.rankers.id_embeddings import IdEmbeddingLayer, IdEmbeddings
+from trainer.models.rankers.objectives import Objectives
 from trainer.models.rankers.positions import PositionTerms
 from trainer.progress import Reporter
 from trainer.recipe import Ranker as RankerRecipe
-from trainer.training.ranker.examples import Columns as ExampleColumns
-from trainer.training.ranker.examples import RankerExamples, RankerInputs
+from trainer.training.ranker.examples import PredictLogits, RankerExamples, RankerInputs
 
 _WARMUP_STEPS = 50
 _PATIENCE = 2
@@ -44,10 +43,10 @@ class TrainedRanker:
     """A ranker, and what it has learnt of each item and user by itself."""
 
     ranker: Ranker
-    columns: OwnColumns
+    columns: IdEmbeddingLayer
 
     @property
-    def own(self) -> OwnTables:
+    def id_embeddings(self) -> IdEmbeddings:
         """What it has learnt of each item and user."""
         return self.columns.tables()
 
@@ -79,14 +78,14 @@ class RankerTraining:
         examples: RankerExamples,
         items: ItemTables,
         users: int,
-        sizes: RankerSizes,
-        goals: Goals,
+        spec: RankerDataSpec,
+        objectives: Objectives,
         recipe: RankerRecipe,
         seed: int,
         deciding: NDArray[np.int64] | None = None,
     ) -> None:
         self.examples, self.items, self.users = examples, items, users
-        self.sizes, self.goals, self.recipe, self.seed = sizes, goals, recipe, seed
+        self.spec, self.objectives, self.recipe, self.seed = spec, objectives, recipe, seed
         self._usable = examples.usable
         start = int(len(self._usable) * (1 - _VALIDATION_SHARE))
         self.early, self.late = self._usable[:start], self._usable[start:]
@@ -98,18 +97,20 @@ class RankerTraining:
         self.curve: list[dict[str, float]] = []
         """The loss and the validation's figures of each epoch that was tried."""
         self.calibrations: dict[str, Calibration] = {}
-        """How each goal that is an event was calibrated on the latest fifth of the examples."""
+        """How each objective that is an event was calibrated on the latest fifth of the examples."""
 
     def run(self, reporter: Reporter) -> TrainedRanker:
         """See the class.
 
-        How the goals are calibrated is found where the epoch is, of the model of the best; the one that is calibrated
-        so may have learnt as many epochs, from a quarter more.
+        How the objectives are calibrated is found where the epoch is, of the model of the best; the one that is
+        calibrated so may have learnt as many epochs, from a quarter more.
         """
         epochs, best = self._best_epoch(reporter)
         self.calibrations = self._calibrations(best)
         for name, found in self.calibrations.items():
-            reporter.say(f"ranker: goal {name} calibrated, error {found.error_before:.5f} -> {found.error_after:.5f}")
+            reporter.say(
+                f"ranker: objective {name} calibrated, error {found.error_before:.5f} -> {found.error_after:.5f}"
+            )
         trained = best if self.given else self._anew(epochs, reporter)
         calibrate(trained.ranker, self.calibrations)
         return trained
@@ -118,14 +119,14 @@ class RankerTraining:
         if self.given and not (len(self.early) and len(self.late)):
             part, purpose = ("validation", "choose its epoch by") if len(self.early) else ("train", "learn from")
             raise DataError(
-                f"no impression of the {part} part has anything in the column of a goal, and the ranker needs some to "
-                f"{purpose}; fill the column, or split otherwise"
+                f"no impression of the {part} part has anything in the column of an objective, and the ranker "
+                f"needs some to {purpose}; fill the column, or split otherwise"
             )
         if not len(self.early):
             raise DataError(
                 f"of {len(self.examples.targets):,} examples, the ranker can learn from {len(self._usable)}, and needs "
                 "two at least: give it more data or a longer slice, [split] ranker; where nobody logged what was shown "
-                "also more candidates, [ranker] candidates, and else something in the columns of the goals"
+                "also more candidates, [ranker] candidates, and else something in the columns of the objectives"
             )
 
     def _anew(self, epochs: int, reporter: Reporter) -> TrainedRanker:
@@ -140,11 +141,11 @@ class RankerTraining:
             return {}
         # What retrieval missed as well, as it will when it is served.
         late = np.setdiff1d(np.arange(self.late[0], len(self.examples.targets)), self.early)
-        places = evenly(late, max(1, _CALIBRATED_ON // self.examples.inputs.candidates.rows.shape[1]))
-        found = self.examples.outcomes(self.columns_of(trained), places, self.sizes.goals)
+        places = subsample(late, max(1, _CALIBRATED_ON // self.examples.inputs.candidates.rows.shape[1]))
+        found = self.examples.outcomes(self.columns_of(trained), places, self.spec.objectives)
         return {name: platt(outcomes) for name, outcomes in found.items()}
 
-    def columns_of(self, trained: TrainedRanker) -> ExampleColumns:
+    def columns_of(self, trained: TrainedRanker) -> PredictLogits:
         """What a ranker says of the examples."""
         return lambda places: trained.predict(self.examples.inputs, places, self.items, self.recipe.history)
 
@@ -171,15 +172,15 @@ class RankerFit:
         self._training, self._places, recipe = training, places, training.recipe
         torch.manual_seed(training.seed)
         self._random = np.random.default_rng(training.seed)
-        self._own = OwnColumns(len(training.items.ids), training.users, recipe.embedding)
-        self.ranker = build_ranker(recipe, training.sizes)
+        self._id_embeddings = IdEmbeddingLayer(len(training.items.ids), training.users, recipe.embedding)
+        self.ranker = build_ranker(recipe, training.spec)
         if recipe.embedding:
-            self._own.begin(*training.examples.inputs.met(places))
-        self._terms = PositionTerms(training.examples.positions[places], training.sizes.goals)
+            self._id_embeddings.begin(*training.examples.inputs.met(places))
+        self._terms = PositionTerms(training.examples.positions[places], training.spec.objectives)
         self.ranker.scale_by(self._inputs(places[:: max(1, len(places) // _SAMPLE)]))
         groups: list[dict[str, Any]] = [
             {"params": list(self.ranker.parameters())},
-            {"params": list(self._own.parameters()), "weight_decay": recipe.embedding_decay},
+            {"params": list(self._id_embeddings.parameters()), "weight_decay": recipe.embedding_decay},
             {"params": list(self._terms.parameters()), "weight_decay": 0.0, "lr": _AHEAD * recipe.learning_rate},
         ]
         self._optimiser = torch.optim.AdamW(groups, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
@@ -204,7 +205,7 @@ class RankerFit:
         sample = training.examples.sample(places, training.recipe.sampled, self._random)
         columns_BCG = self.ranker(**self._inputs(places, known, sample))
         columns_BCG = columns_BCG + self._terms(training.examples.positions[places])[:, None]
-        loss = training.examples.loss(columns_BCG, places, training.goals, training.sizes.goals)
+        loss = training.examples.loss(columns_BCG, places, training.objectives, training.spec.objectives)
         self._optimiser.zero_grad()
         loss.backward()  # type: ignore[no-untyped-call]
         self._optimiser.step()
@@ -214,11 +215,11 @@ class RankerFit:
     @torch.no_grad()
     def figures(self, places: NDArray[np.int64]) -> dict[str, float]:
         """How good it is on other examples, with what their place added to what came of them."""
-        return self._training.examples.figures(self._columns, places, self._training.sizes.goals)
+        return self._training.examples.figures(self._columns, places, self._training.spec.objectives)
 
     def trained(self) -> TrainedRanker:
         """What came of it."""
-        return TrainedRanker(ranker=self.ranker.eval(), columns=self._own)
+        return TrainedRanker(ranker=self.ranker.eval(), columns=self._id_embeddings)
 
     def _columns(self, places: NDArray[np.int64]) -> NDArray[np.float32]:
         examples, items = self._training.examples, self._training.items
@@ -235,41 +236,50 @@ class RankerFit:
         training = self._training
         if known is None:
             known = np.ones(len(places), dtype=np.bool_)
-        return training.examples.inputs.at(places, training.items, training.recipe.history, known, self._own, sample)
+        return training.examples.inputs.at(
+            places, training.items, training.recipe.history, known, self._id_embeddings, sample
+        )
 
     def _rate(self, step: int) -> float:
         warm = min(1.0, (step + 1) / _WARMUP_STEPS)
         return warm * 0.5 * (1.0 + math.cos(math.pi * min(step, self._steps) / self._steps))
 
 
-def ranker_sizes(
-    dataset: Dataset, items: ItemTables, goals: tuple[GoalScale, ...], context: Columns, own: int, rates: int = 0
-) -> RankerSizes:
+def ranker_data_spec(
+    dataset: Dataset,
+    items: ItemTables,
+    objectives: tuple[ObjectiveScale, ...],
+    context: FeatureGroups,
+    id_embeddings: int,
+    click_rates: int = 0,
+) -> RankerDataSpec:
     """What a ranker of this data looks like; ``own`` columns behind the features of items and of users are its own.
 
     With ``rates`` it learns from impressions, whose rates stand behind the other counts of items, and of users behind
     what is known of them.
     """
     item_features, user_features = dataset.item_features, dataset.user_features
-    none = np.zeros(len(STATISTICS) + rates, dtype=np.bool_)
-    return RankerSizes(
+    none = np.zeros(len(STATISTICS) + click_rates, dtype=np.bool_)
+    return RankerDataSpec(
         dimension=items.vectors.shape[1],
-        user_columns=named({**_widths(user_features.columns), KNOWN: 1, RATES: rates, OWN: own}),
-        item_columns=named({COUNTS: len(none), **_widths(item_features.columns), OWN: own}),
+        user_columns=named(
+            {**_widths(user_features.columns), KNOWN: 1, CLICK_RATES: click_rates, ID_EMBEDDINGS: id_embeddings}
+        ),
+        item_columns=named({COUNTS: len(none), **_widths(item_features.columns), ID_EMBEDDINGS: id_embeddings}),
         context_columns=context,
-        content=np.concatenate([none, item_features.is_content, np.zeros(own, dtype=np.bool_)]),
+        content=np.concatenate([none, item_features.is_content, np.zeros(id_embeddings, dtype=np.bool_)]),
         vector_scale=float(np.linalg.norm(items.vectors, axis=1).mean()) or 1.0,
         value_mean=items.value_mean,
         value_std=items.value_std,
-        goals=goals,
-        of_lists=rates == 0,
+        objectives=objectives,
+        of_lists=click_rates == 0,
     )
 
 
-def with_own(items: ItemTables, own: OwnTables) -> ItemTables:
+def with_id_embeddings(items: ItemTables, id_embeddings: IdEmbeddings) -> ItemTables:
     """The tables with a ranker's own columns behind the features."""
-    return replace(items, features=np.hstack([items.features, own.items])) if own.width else items
+    return replace(items, features=np.hstack([items.features, id_embeddings.items])) if id_embeddings.width else items
 
 
-def _widths(columns: Columns) -> dict[str, int]:
+def _widths(columns: FeatureGroups) -> dict[str, int]:
     return {name: part.stop - part.start for name, part in columns.items()}

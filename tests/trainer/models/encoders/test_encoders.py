@@ -30,7 +30,7 @@ from trainer.protocols.next_like import next_like_task
 from trainer.recipe import Encoder as EncoderRecipe
 from trainer.recipe import Recipe
 from trainer.training.encoder.fit import fit_encoder
-from trainer.training.encoder.training import Validation, encoder_sizes
+from trainer.training.encoder.training import Validation, encoder_data_spec
 from trainer.training.two_stage import fit_two_stage
 
 T = TypeVar("T")
@@ -241,7 +241,7 @@ def test_the_graph_reads_features_only_where_the_encoder_does(
     """Proves that ONNX Runtime gives PyTorch's vectors from features, without a history, too."""
     torch.manual_seed(0)
     dropping = replace(recipe.encoder, name=name, history_dropout=0.3)
-    encoder = build_encoder(dropping, encoder_sizes(planted, len(planted.times))).eval()
+    encoder = build_encoder(dropping, encoder_data_spec(planted, len(planted.times))).eval()
     encoded = Encoded.of(encoder, 16)
     items = replace(model.items, vectors=encoded.vectors, inputs=encoded.inputs)
     export_encoder(replace(model, encoded=encoded, items=items), tmp_path / "user_encoder.onnx", events=0)
@@ -296,4 +296,4 @@ def run(planted: Dataset, split: Split, recipe: EncoderRecipe, seed: int) -> tup
 def test_a_name_that_no_encoder_has_is_refused(planted: Dataset, recipe: Recipe) -> None:
     """Proves that the message names the section and the encoders that there are."""
     with pytest.raises(RecipeError, match=r"\[encoder\] name: no encoder 'oracle'; there are .*transformer"):
-        build_encoder(replace(recipe.encoder, name="oracle"), encoder_sizes(planted, 100))
+        build_encoder(replace(recipe.encoder, name="oracle"), encoder_data_spec(planted, 100))

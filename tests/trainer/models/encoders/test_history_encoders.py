@@ -15,7 +15,7 @@ from trainer.data import Dataset
 from trainer.data.history_slices import history_counts
 from trainer.data.split import Split
 from trainer.models.encoders.autoencoder import AutoencoderEncoder
-from trainer.models.encoders.base import Encoder, EncoderSizes
+from trainer.models.encoders.base import Encoder, EncoderDataSpec
 from trainer.models.encoders.content_ridge import ContentRidgeEncoder, ridge
 from trainer.models.encoders.gfcf import GfcfEncoder
 from trainer.models.encoders.history import product
@@ -42,10 +42,10 @@ CLOSED_FORM = ("gfcf", "content_ridge")
 CHAIN = 15
 
 
-def sizes_of(items: int) -> EncoderSizes:
+def spec_of(items: int) -> EncoderDataSpec:
     """Items without a feature."""
     edges = np.zeros(0, dtype=np.float32)
-    return EncoderSizes(
+    return EncoderDataSpec(
         items=items,
         item_features=np.zeros((items, 1), dtype=np.float32),
         learnt=np.ones(items, dtype=np.bool_),
@@ -138,7 +138,7 @@ def test_a_new_user_gets_the_vector_that_the_graph_gives_a_known_one() -> None:
     """Proves it against LightGCN's own propagation over the graph of users and items, with users that start at zero:
     user and item vectors point where its do.
     """
-    model = LightGCNEncoder(RECIPE, sizes_of(4))
+    model = LightGCNEncoder(RECIPE, spec_of(4))
     model.begin(GRAPH)
     adjacency = np.block([[np.zeros((3, 3)), GRAPH.toarray()], [GRAPH.toarray().T, np.zeros((4, 4))]])
     root = np.sqrt(adjacency.sum(axis=1))
@@ -158,7 +158,7 @@ def test_a_new_user_gets_the_vector_that_the_graph_gives_a_known_one() -> None:
 
 def test_noise_moves_what_is_learnt_from_and_nothing_that_is_served() -> None:
     """Proves that training's layers are perturbed and contrasted, and that the item vectors stay what they were."""
-    model = LightGCNEncoder(replace(RECIPE, noise=0.5), sizes_of(4))
+    model = LightGCNEncoder(replace(RECIPE, noise=0.5), spec_of(4))
     model.begin(GRAPH)
     before = model.item_vectors().clone()
     first, second = (model.train().represent(GRAPH) for _ in range(2))
@@ -173,8 +173,8 @@ def test_a_history_is_read_in_serving_as_in_training() -> None:
     """Proves that the user vectors learnt from are those served, where nothing is dropped or drawn."""
     recipe = replace(RECIPE, dropout=0.0, kl_weight=0.0)
     rows = [np.flatnonzero(line).tolist() for line in GRAPH.toarray()]
-    auto = AutoencoderEncoder(recipe, sizes_of(4)).eval()
-    graph = LightGCNEncoder(recipe, sizes_of(4)).eval()
+    auto = AutoencoderEncoder(recipe, spec_of(4)).eval()
+    graph = LightGCNEncoder(recipe, spec_of(4)).eval()
     graph.begin(GRAPH)
     with torch.no_grad():
         torch.testing.assert_close(auto(**inputs_of(auto, rows)), auto.represent(GRAPH).users)
@@ -183,10 +183,10 @@ def test_a_history_is_read_in_serving_as_in_training() -> None:
 
 def test_the_divergence_draws_histories_to_the_prior() -> None:
     """Proves that with a weight users are drawn around their mean, at the price of the divergence; else neither."""
-    model = AutoencoderEncoder(replace(RECIPE, dropout=0.0), sizes_of(4))
+    model = AutoencoderEncoder(replace(RECIPE, dropout=0.0), spec_of(4))
     assert model.represent(GRAPH).penalty > 0
     assert not torch.equal(model.represent(GRAPH).users, model.represent(GRAPH).users)
-    plain = AutoencoderEncoder(replace(RECIPE, dropout=0.0, kl_weight=0.0), sizes_of(4))
+    plain = AutoencoderEncoder(replace(RECIPE, dropout=0.0, kl_weight=0.0), spec_of(4))
     assert plain.represent(GRAPH).penalty == 0
     assert torch.equal(plain.represent(GRAPH).users, plain.represent(GRAPH).users)
 
@@ -194,7 +194,7 @@ def test_the_divergence_draws_histories_to_the_prior() -> None:
 def test_folding_in_solves_the_least_squares_of_the_history() -> None:
     """Proves the user vector against the closed form, with an item done twice counting twice."""
     torch.manual_seed(1)
-    model = IalsEncoder(replace(RECIPE, dimension=4, unobserved_weight=0.1, regularisation=0.05), sizes_of(6))
+    model = IalsEncoder(replace(RECIPE, dimension=4, unobserved_weight=0.1, regularisation=0.05), spec_of(6))
     model.items_ND = torch.randn(6, 4)
     model.gram_DD = model._gram(model.items_ND)
     items, counts = model.items_ND.numpy(), np.array([1.0, 0.0, 2.0, 0.0, 0.0, 0.0])
@@ -222,7 +222,7 @@ def test_conjugate_gradients_solve_a_system_in_as_many_steps_as_it_has_unknowns(
 
 def test_the_filter_is_the_projection_on_the_first_singular_vectors() -> None:
     """Proves the scores against numpy's decomposition of the normalised graph, and the energy that is left out."""
-    model = GfcfEncoder(replace(RECIPE, dimension=2), sizes_of(4))
+    model = GfcfEncoder(replace(RECIPE, dimension=2), spec_of(4))
     left_out = model.solve(GRAPH, np.random.default_rng(0))
     dense = GRAPH.toarray()
     root_U, root_N = np.sqrt(dense.sum(axis=1)), np.sqrt(dense.sum(axis=0))
@@ -239,7 +239,7 @@ def test_an_item_without_an_interaction_is_placed_by_its_content() -> None:
     """
     histories = sparse.csr_array(np.array([[1, 1, 0, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0, 0]] * 3, dtype=np.float32))
     content = np.array([[3, 0], [1, 0], [0, 2], [0, 1], [5, 0], [0, 1], [0, 0]], dtype=np.float32)
-    model = ContentRidgeEncoder(replace(RECIPE, dimension=2), replace(sizes_of(7), item_features=content))
+    model = ContentRidgeEncoder(replace(RECIPE, dimension=2), replace(spec_of(7), item_features=content))
     model.solve(histories, np.random.default_rng(0))
     found = scores(model, [[0, 1], [2, 3], [4], [6]]).numpy()
     assert found[0, 4] > 0.5 > abs(found[0, 5]) + 0.4
@@ -260,7 +260,7 @@ def test_ridge_is_least_squares_with_rows_for_the_penalty() -> None:
 
 def test_more_components_than_items_are_zeros() -> None:
     """Proves that a small catalogue is no error: everything is kept, and the rest of the components say nothing."""
-    model = GfcfEncoder(RECIPE, sizes_of(4))
+    model = GfcfEncoder(RECIPE, spec_of(4))
     assert model.solve(GRAPH, np.random.default_rng(0)) == pytest.approx(0.0, abs=1e-5)
     assert model.item_vectors().shape == (4, RECIPE.dimension)
     assert not model.item_vectors()[:, 4:].any()

@@ -14,7 +14,7 @@ from trainer.data.split import Split
 from trainer.evaluation.classification import Outcomes, sigmoid
 from trainer.models.pipeline import TrainedPipeline
 from trainer.models.rankers.calibration import Calibration, calibrate, platt
-from trainer.models.rankers.objectives import goals_of, scales_of
+from trainer.models.rankers.objectives import objectives_of, scales_of
 from trainer.protocols.next_like import next_like_task
 from trainer.recipe import Recipe
 from trainer.training.log import TrainingLog
@@ -56,7 +56,7 @@ def test_what_can_be_told_apart_has_a_finite_slope() -> None:
 
 @pytest.mark.parametrize("share", [0.0, 1.0])
 def test_one_class_alone_says_nothing(share: float) -> None:
-    """Proves that a goal which nobody reached on the validation keeps its scale."""
+    """Proves that an objective which nobody reached on the validation keeps its scale."""
     found = platt(outcomes(np.linspace(-1, 1, 20), np.full(20, share > 0)))
     assert (found.slope, found.shift) == (1.0, 0.0)
 
@@ -85,20 +85,20 @@ def test_training_calibrates_the_ranker_that_is_served(fitted: TrainedPipeline, 
 
 
 @pytest.mark.parametrize("count", [5, 50])
-def test_lists_are_ones_where_the_goal_came(
+def test_lists_are_ones_where_the_objective_came(
     fitted: TrainedPipeline, planted: Dataset, split: Split, recipe: Recipe, count: int
 ) -> None:
     """Proves that a liked item among its candidates is a one, and one that was not liked, or that retrieval missed, is
     none; that what a user has is no row; and that a row is of its user."""
-    events, goals = np.arange(split.ranker_end, split.end), goals_of(recipe, planted)
-    examples = RetrievedExamples.of(planted, fitted.encoded, fitted.items, events, count, goals)
+    events, objectives = np.arange(split.ranker_end, split.end), objectives_of(recipe, planted)
+    examples = RetrievedExamples.of(planted, fitted.encoded, fitted.items, events, count, objectives)
 
     def columns(places: NDArray[np.int64]) -> NDArray[np.float32]:
         rows = examples.inputs.candidates.rows[places]
         return np.stack([rows, -rows], axis=2).astype(np.float32)
 
     places = np.arange(len(events))
-    [(name, found)] = examples.outcomes(columns, places, scales_of(goals, examples.targets)).items()
+    [(name, found)] = examples.outcomes(columns, places, scales_of(objectives, examples.targets)).items()
     items, histories = len(planted.item_ids), histories_before(planted, events)
     offered = [min(count, items - len(np.unique(history.rows))) for history in histories]
     assert name == "like"

@@ -1,4 +1,4 @@
-"""What a ranker's body is there for: a user and an item together say what neither does alone."""
+"""What a ranker's backbone is there for: a user and an item together say what neither does alone."""
 
 from dataclasses import replace
 
@@ -6,15 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.trainer.planted_views import DIMENSION, PADDING, accuracy, trained, view_of
-from trainer.models.rankers import BODIES, View
+from tests.trainer.planted_views import DIMENSION, PADDING, accuracy, features_of, trained
+from trainer.models.rankers import BACKBONES, RankerFeatures
 from trainer.recipe import Ranker as RankerRecipe
 
 RECIPE = RankerRecipe(hidden=32, dropout=0.0, user_dropout=0.0)
 USERS, CANDIDATES, NOISE = 300, 3, 0.3
 
 
-def of_the_same_side(seed: int) -> tuple[View, Tensor]:
+def of_the_same_side(seed: int) -> tuple[RankerFeatures, Tensor]:
     """Users and items are of one of two sides, by the first number of their vectors; right is an item of the user's.
 
     So are half of the items whoever the user is, and half of the users whatever the item is. Nobody has a history, and
@@ -22,8 +22,8 @@ def of_the_same_side(seed: int) -> tuple[View, Tensor]:
     """
     random = torch.Generator().manual_seed(seed)
     users_BD, items_BCD = (_vectors(random, *shape) for shape in ((USERS,), (USERS, CANDIDATES)))
-    nothing = view_of(torch.full((USERS, 1), PADDING), torch.zeros(USERS, CANDIDATES, dtype=torch.int64))
-    assert not nothing.features_BCX.any()
+    nothing = features_of(torch.full((USERS, 1), PADDING), torch.zeros(USERS, CANDIDATES, dtype=torch.int64))
+    assert not nothing.crossing_BCX.any()
     same_BC = users_BD[:, None, 0] == items_BCD[..., 0]
     return replace(nothing, user_BD=users_BD, candidates_BCD=items_BCD), same_BC[..., None].float()
 
@@ -34,9 +34,9 @@ def _vectors(random: torch.Generator, *shape: int) -> Tensor:
     return vectors_D
 
 
-@pytest.mark.parametrize("name", BODIES)
+@pytest.mark.parametrize("name", BACKBONES)
 def test_a_body_crosses_the_user_with_the_item(name: str) -> None:
-    """Proves, on users and items that it never met, that a body learns by itself what only both of them say: the
+    """Proves, on users and items that it never met, that a backbone learns by itself what only both of them say: the
     features that the linear part beside it reads, by which other planted data can be told, say nothing here."""
     towers = trained(replace(RECIPE, name=name), *of_the_same_side(0), 60)
     assert accuracy(towers, *of_the_same_side(1)).item() > 0.93

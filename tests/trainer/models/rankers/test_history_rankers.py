@@ -1,4 +1,4 @@
-"""The bodies that look at the history event by event, each on what only it can tell."""
+"""The backbones that look at the history event by event, each on what only it can tell."""
 
 from dataclasses import replace
 
@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from tests.trainer.planted_views import ITEMS, PADDING, accuracy, sizes_of, trained, view_of
-from trainer.models.rankers import BODIES, View
+from tests.trainer.planted_views import ITEMS, PADDING, accuracy, features_of, spec_of, trained
+from trainer.models.rankers import BACKBONES, RankerFeatures
 from trainer.models.rankers.din import Din
 from trainer.recipe import Ranker as RankerRecipe
 
@@ -22,7 +22,7 @@ def random_rows(seed: int, *shape: int) -> Tensor:
     return torch.randint(2, ITEMS, shape, generator=torch.Generator().manual_seed(seed))
 
 
-def later_of_two(seed: int) -> tuple[View, Tensor]:
+def later_of_two(seed: int) -> tuple[RankerFeatures, Tensor]:
     """Two items are somewhere in each history; right is the one that came later."""
     random = torch.Generator().manual_seed(seed)
     history_BH = random_rows(seed, USERS, LENGTH)
@@ -30,10 +30,10 @@ def later_of_two(seed: int) -> tuple[View, Tensor]:
     history_BH.scatter_(1, places_B2, torch.tensor([FIRST, SECOND]).expand(USERS, 2))
     # Latest first: a smaller place is later.
     later_B2 = torch.stack([places_B2[:, 0] < places_B2[:, 1], places_B2[:, 0] > places_B2[:, 1]], dim=1)
-    return view_of(history_BH, torch.tensor([FIRST, SECOND]).expand(USERS, 2)), later_B2[..., None].float()
+    return features_of(history_BH, torch.tensor([FIRST, SECOND]).expand(USERS, 2)), later_B2[..., None].float()
 
 
-def one_right_after_the_other(seed: int, first_place: int) -> tuple[View, Tensor]:
+def one_right_after_the_other(seed: int, first_place: int) -> tuple[RankerFeatures, Tensor]:
     """Two items are in each history, in the same order, the later at one of three places from the given one on.
 
     The candidates are right where nothing is between the two.
@@ -43,29 +43,31 @@ def one_right_after_the_other(seed: int, first_place: int) -> tuple[View, Tensor
     between_B = torch.randint(0, 2, (USERS,), generator=random) * torch.randint(1, 3, (USERS,), generator=random)
     later_B = first_place + torch.randint(0, 3, (USERS,), generator=random)
     history_BH[lines, later_B], history_BH[lines, later_B + between_B + 1] = SECOND, FIRST
-    return view_of(history_BH, random_rows(seed, USERS, 2)), (between_B == 0).float()[:, None, None].expand(-1, 2, 1)
+    return features_of(history_BH, random_rows(seed, USERS, 2)), (between_B == 0).float()[:, None, None].expand(
+        -1, 2, 1
+    )
 
 
-def as_their_own_event_was_valued(seed: int) -> tuple[View, Tensor, Tensor]:
+def as_their_own_event_was_valued(seed: int) -> tuple[RankerFeatures, Tensor, Tensor]:
     """Each candidate is in the history once, and right where it was valued there; its place ``[B, C]`` comes along."""
     random = torch.Generator().manual_seed(seed)
     history_BH = torch.rand(USERS, ITEMS, generator=random).argsort(1)[:, :LENGTH]
     values_BH = torch.randint(0, 2, (USERS, LENGTH), generator=random) * 2.0 - 1.0
     places_BC = torch.arange(2).expand(USERS, 2)
-    view = view_of(history_BH, history_BH.gather(1, places_BC), values_BH)
-    return view, (values_BH.gather(1, places_BC) > 0)[..., None].float(), places_BC
+    features = features_of(history_BH, history_BH.gather(1, places_BC), values_BH)
+    return features, (values_BH.gather(1, places_BC) > 0)[..., None].float(), places_BC
 
 
 def test_a_candidate_attends_to_the_event_that_is_like_it() -> None:
     """Proves that din, where how it was valued is all that counts, weighs a candidate's own event most of all."""
-    view, targets_BC1, places_BC = as_their_own_event_was_valued(0)
-    towers = trained(replace(RECIPE, name="din"), view, targets_BC1, 150)
-    assert accuracy(towers, view, targets_BC1).item() > 0.95
-    body = towers.get_submodule("body")
-    assert isinstance(body, Din)
+    features, targets_BC1, places_BC = as_their_own_event_was_valued(0)
+    towers = trained(replace(RECIPE, name="din"), features, targets_BC1, 150)
+    assert accuracy(towers, features, targets_BC1).item() > 0.95
+    backbone = towers.get_submodule("backbone")
+    assert isinstance(backbone, Din)
     with torch.no_grad():
-        items_BCD = body.read(view.candidates_BCD, view.items_BCF)
-        weights_BCH = body.attention(body.events(view), items_BCD).abs()
+        items_BCD = backbone.read(features.candidates_BCD, features.items_BCF)
+        weights_BCH = backbone.attention(backbone.events(features), items_BCD).abs()
     own_BC = weights_BCH.gather(2, places_BC[..., None])[..., 0]
     others_BC = (weights_BCH.sum(-1) - own_BC) / (LENGTH - 1)
     assert (weights_BCH.argmax(-1) == places_BC).float().mean() > 0.9
@@ -75,36 +77,36 @@ def test_a_candidate_attends_to_the_event_that_is_like_it() -> None:
 def test_twice_the_interest_is_twice_as_much_to_din() -> None:
     """Proves that the weights are not shares: a history that repeats itself says the same, twice as loud."""
     torch.manual_seed(0)
-    body = BODIES["din"](RECIPE, sizes_of()).eval()
-    assert isinstance(body, Din)
+    backbone = BACKBONES["din"](RECIPE, spec_of()).eval()
+    assert isinstance(backbone, Din)
     once_BH, candidates_BC = random_rows(0, 3, 4), random_rows(1, 3, 5)
     interests = []
     for history_BH in (once_BH, torch.cat([once_BH, once_BH], dim=1)):
-        view = view_of(history_BH, candidates_BC)
-        items_BCD = body.read(view.candidates_BCD, view.items_BCF)
-        interests.append(body.interest(body.events(view), items_BCD, view.mask_BH))
+        features = features_of(history_BH, candidates_BC)
+        items_BCD = backbone.read(features.candidates_BCD, features.items_BCF)
+        interests.append(backbone.interest(backbone.events(features), items_BCD, features.mask_BH))
     torch.testing.assert_close(interests[1], 2 * interests[0])
 
 
 def test_the_attention_equals_its_formula() -> None:
     """Proves w relu(W [e, v, e ⊙ v]), written out for each pair of an event and a candidate."""
     torch.manual_seed(0)
-    body = BODIES["din"](RECIPE, sizes_of())
-    assert isinstance(body, Din)
+    backbone = BACKBONES["din"](RECIPE, spec_of())
+    assert isinstance(backbone, Din)
     events_BHD, items_BCD = torch.randn(2, 4, 16), torch.randn(2, 3, 16)
-    weight = torch.cat([body.from_event.weight, body.from_item.weight, body.from_pair.weight], dim=1)
-    found_BCH = body.attention(events_BHD, items_BCD)
+    weight = torch.cat([backbone.from_event.weight, backbone.from_item.weight, backbone.from_pair.weight], dim=1)
+    found_BCH = backbone.attention(events_BHD, items_BCD)
     for user in range(2):
         for candidate, item_D in enumerate(items_BCD[user]):
             for place, event_D in enumerate(events_BHD[user]):
-                units = torch.relu(weight @ torch.cat([event_D, item_D, event_D * item_D]) + body.from_event.bias)
-                torch.testing.assert_close(found_BCH[user, candidate, place], body.weight(units)[0])
+                units = torch.relu(weight @ torch.cat([event_D, item_D, event_D * item_D]) + backbone.from_event.bias)
+                torch.testing.assert_close(found_BCH[user, candidate, place], backbone.weight(units)[0])
 
 
 @pytest.mark.parametrize(("name", "low", "high"), [("gru", 0.9, 1.0), ("cnn", 0.9, 1.0), ("din", 0.0, 0.65)])
 def test_the_order_of_a_history_counts(name: str, low: float, high: float) -> None:
-    """Proves that which of two items was later is told by the bodies that know an order, on users they never met, and
-    by the one that knows none is not."""
+    """Proves that which of two items was later is told by the backbones that know an order, on users they never met,
+    and by the one that knows none is not."""
     towers = trained(replace(RECIPE, name=name), *later_of_two(0), 120)
     assert low <= accuracy(towers, *later_of_two(1)).item() <= high
 
@@ -120,12 +122,12 @@ def test_a_pattern_of_two_in_a_row_is_seen_wherever_it_is() -> None:
 def test_what_is_masked_is_not_looked_at(name: str) -> None:
     """Proves that junk behind the history changes nothing, however much, and that an empty history is finite."""
     torch.manual_seed(0)
-    body = BODIES[name](RECIPE, sizes_of()).eval()
+    backbone = BACKBONES[name](RECIPE, spec_of()).eval()
     candidates_BC = random_rows(0, 1, 4)
     for length in (0, 1, 2, 9, 10, 11, 30):
         history_BH = random_rows(length, 1, length)
         padded = [torch.cat([history_BH, torch.full((1, padding), PADDING)], dim=1) for padding in (1, 5, 50 - length)]
-        first, *others = (body(view_of(rows, candidates_BC)) for rows in padded)
+        first, *others = (backbone(features_of(rows, candidates_BC)) for rows in padded)
         assert first.isfinite().all()
         for other in others:
             torch.testing.assert_close(other, first)

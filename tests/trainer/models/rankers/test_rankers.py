@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shortlist.bundle.bundle import RANKER
-from shortlist.bundle.transitions import FEATURE_COUNT
+from shortlist.bundle.item_item import FEATURE_COUNT
 from shortlist.inference.model_inputs import ranker_inputs
 from shortlist.inference.onnx_session import OnnxSession
 from trainer.analysis.measurement import evaluate_two_stage
@@ -21,13 +21,13 @@ from trainer.errors import RecipeError
 from trainer.export.bundle import user_tables
 from trainer.export.onnx_files import SIZES, export_ranker
 from trainer.models.pipeline import Retrieval, TrainedPipeline, retrieve, tensors
-from trainer.models.rankers import BODIES, RankerSizes, View, build_ranker
+from trainer.models.rankers import BACKBONES, RankerDataSpec, RankerFeatures, build_ranker
 from trainer.models.rankers.base import COUNTS, KNOWN, width_of
 from trainer.models.rankers.ntn_mlp import NtnMlp
 from trainer.models.rankers.objectives import scales_of
 from trainer.progress import Reporter
 from trainer.protocols.next_like import next_like_task
-from trainer.recipe import Goal, Recipe
+from trainer.recipe import Objective, Recipe
 from trainer.training.log import TrainingLog
 from trainer.training.ranker.retrieved_examples import RetrievedExamples
 from trainer.training.ranker.training import RankerFit
@@ -40,7 +40,7 @@ OF_CANDIDATE, OF_HISTORY = "candidate_", "history_"
 Rows = NDArray[np.int64]
 
 
-@pytest.fixture(scope="module", params=BODIES)
+@pytest.fixture(scope="module", params=BACKBONES)
 def model(
     request: pytest.FixtureRequest,
     fitted: TrainedPipeline,
@@ -172,8 +172,8 @@ def test_of_whom_nothing_is_known_the_scores_are_finite(model: TrainedPipeline, 
 
 def test_the_context_may_be_missing_and_counts_where_it_is_not(model: TrainedPipeline) -> None:
     """Proves that a ranker of data without tables, but with a context, reads the context, and is finite without."""
-    sizes = sizes_without_tables(model.ranker.sizes)
-    ranker = build_ranker(model.recipe.ranker, sizes).eval()
+    spec = sizes_without_tables(model.ranker.spec)
+    ranker = build_ranker(model.recipe.ranker, spec).eval()
     random = torch.Generator().manual_seed(0)
     for weights in ranker.parameters():
         nn.init.normal_(weights, std=0.3, generator=random)
@@ -182,12 +182,12 @@ def test_the_context_may_be_missing_and_counts_where_it_is_not(model: TrainedPip
         "user_features": torch.zeros(2, 1),
         "context": torch.eye(3)[:2],
         "history_vectors": torch.randn(2, 4, 16, generator=random),
-        "history_features": torch.rand(2, 4, sizes.counted, generator=random),
+        "history_features": torch.rand(2, 4, spec.counted, generator=random),
         "history_values": torch.full((2, 4), torch.nan),
         "history_mask": torch.ones(2, 4),
         "candidate_vectors": torch.randn(2, 5, 16, generator=random),
-        "candidate_features": torch.rand(2, 5, sizes.counted, generator=random),
-        "candidate_transitions": torch.rand(2, 5, FEATURE_COUNT, generator=random),
+        "candidate_features": torch.rand(2, 5, spec.counted, generator=random),
+        "candidate_item_item": torch.rand(2, 5, FEATURE_COUNT, generator=random),
         "candidate_scores": torch.randn(2, 5, generator=random),
         "candidate_places": torch.arange(5.0).expand(2, -1),
     }
@@ -198,13 +198,13 @@ def test_the_context_may_be_missing_and_counts_where_it_is_not(model: TrainedPip
     assert ((scores - without).abs() > 1e-3).any(dim=(1, 2)).all()
 
 
-def sizes_without_tables(sizes: RankerSizes) -> RankerSizes:
+def sizes_without_tables(spec: RankerDataSpec) -> RankerDataSpec:
     """Items that are only counted, users who are only known, and a device that each request is made with."""
-    counted = {COUNTS: sizes.item_columns[COUNTS]}
-    content = np.zeros(sizes.counted, dtype=np.bool_)
+    counted = {COUNTS: spec.item_columns[COUNTS]}
+    content = np.zeros(spec.counted, dtype=np.bool_)
     device = {"device": slice(0, 3)}
     return replace(
-        sizes, user_columns={KNOWN: slice(0, 1)}, item_columns=counted, context_columns=device, content=content
+        spec, user_columns={KNOWN: slice(0, 1)}, item_columns=counted, context_columns=device, content=content
     )
 
 
@@ -244,7 +244,7 @@ def test_the_same_seed_gives_the_same_ranker(
     assert other_log != log
     weights = own.ranker.state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in again.ranker.state_dict().items())
-    np.testing.assert_array_equal(again.own.items, own.own.items)
+    np.testing.assert_array_equal(again.id_embeddings.items, own.id_embeddings.items)
 
 
 def test_a_ranker_learns_numbers_of_its_own_of_those_it_meets(
@@ -256,15 +256,15 @@ def test_a_ranker_learns_numbers_of_its_own_of_those_it_meets(
     candidates = np.unique(given.candidates.rows[places])
     histories = given.histories.latest_first(places, few.ranker.history).rows
     never = np.setdiff1d(np.arange(len(planted.item_ids)), np.union1d(candidates, histories))
-    learnt, strangers = own.own.items, np.setdiff1d(planted.user_rows, given.user_rows[places])
+    learnt, strangers = own.id_embeddings.items, np.setdiff1d(planted.user_rows, given.user_rows[places])
     assert min(len(never), len(strangers)) > 0
     assert not learnt[never].any()
-    assert not own.own.users[strangers].any()
+    assert not own.id_embeddings.users[strangers].any()
     assert learnt[candidates].any(axis=1).mean() > 0.9
-    assert own.own.users.any()
+    assert own.id_embeddings.users.any()
     np.testing.assert_array_equal(own.items.features[:, -OWN:], learnt)
     tables = user_tables(planted, own.user_features(planted))
-    np.testing.assert_array_equal(tables.features[:, -OWN:], own.own.users)
+    np.testing.assert_array_equal(tables.features[:, -OWN:], own.id_embeddings.users)
 
 
 def test_what_a_ranker_learns_of_its_own_counts(
@@ -288,7 +288,7 @@ def test_the_value_head_tells_the_value(
     inputs: dict[str, Tensor],
 ) -> None:
     """Proves that the second column is in the unit of the ratings: near 5 for the own genre, well below for others."""
-    assert [goal.name for goal in model.ranker.sizes.goals] == ["like", "value"]
+    assert [objective.name for objective in model.ranker.spec.objectives] == ["like", "value"]
     values = scored(model, inputs)[..., 1].numpy()
     own = found.candidates.rows // CHAIN == (planted.user_rows[events] % GENRES)[:, None]
     assert 4.3 < values[own].mean() < 5.3
@@ -302,47 +302,47 @@ def test_without_values_there_is_no_value_head(
     """Proves that data without ratings trains both stages, and gives one finite column."""
     unrated = replace(planted, values=np.full_like(planted.values, np.nan))
     short = replace(
-        recipe, goals={}, encoder=replace(recipe.encoder, epochs=1), ranker=replace(recipe.ranker, epochs=1)
+        recipe, objectives={}, encoder=replace(recipe.encoder, epochs=1), ranker=replace(recipe.ranker, epochs=1)
     )
     model, _ = fit_two_stage(unrated, split, short, seed=0, reporter=reporter)
-    assert [goal.name for goal in model.ranker.sizes.goals] == ["like"]
+    assert [objective.name for objective in model.ranker.spec.objectives] == ["like"]
     assert all(weights.isfinite().all() for weights in model.ranker.state_dict().values())
     assert np.isfinite(model.items.features).all()
 
 
 def test_the_folded_tensor_equals_its_formula(fitted: TrainedPipeline) -> None:
     """Proves h_k = e_uᵀ T_k e_i and a first layer over [e_u, e_i, h], written out for each user, item and slice."""
-    body = fitted.ranker.towers.get_submodule("body")
-    assert isinstance(body, NtnMlp)
+    backbone = fitted.ranker.towers.get_submodule("backbone")
+    assert isinstance(backbone, NtnMlp)
     random = torch.Generator().manual_seed(0)
     users, items = torch.randn(3, 16, generator=random), torch.randn(3, 5, 16, generator=random)
-    sizes, nothing = body.sizes, torch.zeros(3, 0)
-    view = View(
+    spec, nothing = backbone.spec, torch.zeros(3, 0)
+    features = RankerFeatures(
         user_BD=users,
-        about_BU=torch.zeros(3, width_of(sizes.about)),
+        user_context_BU=torch.zeros(3, width_of(spec.user_context)),
         candidates_BCD=items,
-        items_BCF=torch.zeros(3, 5, width_of(sizes.items)),
-        features_BCX=torch.zeros(3, 5, width_of(sizes.crossing)),
+        items_BCF=torch.zeros(3, 5, width_of(spec.items)),
+        crossing_BCX=torch.zeros(3, 5, width_of(spec.crossing)),
         history_BHD=nothing,
         history_items_BHF=nothing,
         values_BH=nothing,
         mask_BH=nothing,
     )
     with torch.no_grad():
-        folded = body.first_layer(view)
+        folded = backbone.first_layer(features)
     for user in range(3):
         for item in range(5):
-            assert_close(folded[user, item], first_layer(body, users[user], items[user, item]))
+            assert_close(folded[user, item], first_layer(backbone, users[user], items[user, item]))
 
 
 @torch.no_grad()
-def first_layer(body: NtnMlp, user_D: Tensor, item: Tensor) -> Tensor:
+def first_layer(backbone: NtnMlp, user_D: Tensor, item: Tensor) -> Tensor:
     """One user and one item through the layer as the paper has it, with the scale of the items."""
-    item_D = item / body.sizes.vector_scale
-    h_K = torch.stack([user_D @ slice_DD @ item_D for slice_DD in body.tensor_KDD])
+    item_D = item / backbone.spec.vector_scale
+    h_K = torch.stack([user_D @ slice_DD @ item_D for slice_DD in backbone.tensor_KDD])
     joined = torch.cat([user_D, item_D, h_K])
-    weight = torch.cat([body.from_user.weight, body.from_item.weight, body.from_tensor.weight], dim=1)
-    return torch.addmv(body.from_user.bias, weight, joined)
+    weight = torch.cat([backbone.from_user.weight, backbone.from_item.weight, backbone.from_tensor.weight], dim=1)
+    return torch.addmv(backbone.from_user.bias, weight, joined)
 
 
 def test_training_shows_known_users_as_strangers(
@@ -360,7 +360,7 @@ def test_training_shows_known_users_as_strangers(
 def test_a_name_that_no_ranker_has_is_refused(fitted: TrainedPipeline, recipe: Recipe) -> None:
     """Proves that the message names the section and the rankers that there are."""
     with pytest.raises(RecipeError, match=r"\[ranker\] name: no ranker 'oracle'; there are .*ntn_mlp"):
-        build_ranker(replace(recipe.ranker, name="oracle"), fitted.ranker.sizes)
+        build_ranker(replace(recipe.ranker, name="oracle"), fitted.ranker.spec)
 
 
 def test_the_validation_counts_what_retrieval_missed(
@@ -382,20 +382,20 @@ def test_the_validation_counts_what_retrieval_missed(
     assert training.curve[0]["ndcg@10"] == pytest.approx(expected)
 
 
-@pytest.mark.parametrize(("power", "first"), [(None, False), (1.0, True)])
+@pytest.mark.parametrize(("weight", "first"), [(None, False), (1.0, True)])
 def test_the_validation_is_of_the_order_that_is_served(
-    fitted: TrainedPipeline, planted: Dataset, split: Split, power: float | None, first: bool
+    fitted: TrainedPipeline, planted: Dataset, split: Split, weight: float | None, first: bool
 ) -> None:
-    """Proves that what is best by the product of the goals and not by the first of them is first where that is the
+    """Proves that what is best by the product of the objectives and not by the first of them is first where that is the
     order, and else last."""
     events = held_out_events(planted, split)
-    goals = {"like": Goal(power=power), "value": Goal(kind="value", power=power)}
-    examples = RetrievedExamples.of(planted, fitted.encoded, fitted.items, events, 40, goals)
+    objectives = {"like": Objective(weight=weight), "value": Objective(kind="value", weight=weight)}
+    examples = RetrievedExamples.of(planted, fitted.encoded, fitted.items, events, 40, objectives)
 
     def columns(places: Rows) -> NDArray[np.float32]:
         chosen = np.arange(40) == examples.chosen[places][:, None]
         return np.stack([np.where(chosen, -0.1, 0.0), np.where(chosen, 5.0, 1.0)], axis=2).astype(np.float32)
 
-    found = examples.figures(columns, examples.usable, scales_of(goals, examples.targets))["ndcg@10"]
+    found = examples.figures(columns, examples.usable, scales_of(objectives, examples.targets))["ndcg@10"]
     late = examples.chosen[examples.usable[0] :]
     assert found == pytest.approx((late >= 0).mean() if first else 0.0)

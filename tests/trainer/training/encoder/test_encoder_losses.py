@@ -16,7 +16,7 @@ from trainer.progress import Reporter
 from trainer.recipe import Recipe
 from trainer.training.encoder.batches import EncoderBatch, EncoderBatches, Negatives
 from trainer.training.encoder.fit import fit_encoder
-from trainer.training.encoder.training import encoder_sizes
+from trainer.training.encoder.training import encoder_data_spec
 
 CHAIN = 15
 
@@ -85,7 +85,7 @@ def test_negatives_of_the_batch_are_what_is_predicted_in_it(
 
 def test_cosines_are_of_vectors_of_length_one(planted: Dataset, recipe: Recipe) -> None:
     """Proves that what ccl has learnt by angle is also found by angle, for the index searches by inner product."""
-    encoder = build_encoder(replace(recipe.encoder, loss="ccl"), encoder_sizes(planted, 1000))
+    encoder = build_encoder(replace(recipe.encoder, loss="ccl"), encoder_data_spec(planted, 1000))
     torch.testing.assert_close(encoder.item_vectors().norm(dim=-1), torch.ones(60))
 
 

@@ -18,7 +18,7 @@ from trainer.recipe import Recipe
 from trainer.training.encoder.batches import EncoderBatch, EncoderBatches, Negatives
 from trainer.training.encoder.fit import NextItemTraining
 from trainer.training.encoder.optimiser import clip
-from trainer.training.encoder.training import encoder_sizes
+from trainer.training.encoder.training import encoder_data_spec
 
 T = TypeVar("T")
 
@@ -41,7 +41,7 @@ class Watcher:
 @pytest.fixture(params=[name for name, kind in ENCODERS.items() if issubclass(kind, SequenceEncoder)])
 def encoder(request: pytest.FixtureRequest, planted: Dataset, recipe: Recipe) -> SequenceEncoder:
     """Each of those that learn step by step, untrained."""
-    built = build_encoder(replace(recipe.encoder, name=request.param), encoder_sizes(planted, 1000))
+    built = build_encoder(replace(recipe.encoder, name=request.param), encoder_data_spec(planted, 1000))
     assert isinstance(built, SequenceEncoder)
     return built
 

@@ -1,4 +1,4 @@
-"""Windows: what the encoder learns from, and what it may know there."""
+"""TrainingWindows: what the encoder learns from, and what it may know there."""
 
 from collections.abc import Callable, Sequence
 
@@ -6,7 +6,14 @@ import numpy as np
 import pytest
 
 from trainer.data import Dataset
-from trainer.training.encoder.windows import WindowBatch, Windows, batch_by_length, collate, seen_before, windows_of
+from trainer.training.encoder.windows import (
+    TrainingWindows,
+    WindowBatch,
+    batch_by_length,
+    collate,
+    seen_before,
+    windows_of,
+)
 
 Make = Callable[[Sequence[tuple[str, str, int, float]]], Dataset]
 # User a sees items 0 1 0 2 3, user b items 3 2; they take turns, which a history leaves no trace of.
@@ -14,7 +21,7 @@ ROWS = [*(("a", f"i{item}", 2 * place, 5.0) for place, item in enumerate([0, 1, 
 ROWS.append(("b", "i2", 10, 5.0))
 
 
-def batched(windows: Windows, size: int) -> list[WindowBatch]:
+def batched(windows: TrainingWindows, size: int) -> list[WindowBatch]:
     """The windows as the training reads them."""
     return [collate(windows.at(places)) for places in batch_by_length(windows, size, np.random.default_rng(0))]
 
@@ -42,7 +49,7 @@ def test_each_prediction_looks_at_the_same_users_events_just_before(planted: Dat
 def test_windows_of_like_length_share_a_batch() -> None:
     """Proves that hardly a place is padding when lengths differ a lot, and that no window is lost or there twice."""
     lengths, nothing = np.random.default_rng(1).integers(1, 129, size=500), np.zeros(500, dtype=np.int64)
-    windows = Windows(starts=nothing, lengths=lengths, known=nothing, befores=nothing)
+    windows = TrainingWindows(starts=nothing, lengths=lengths, known=nothing, befores=nothing)
     batches = batch_by_length(windows, 16, np.random.default_rng(0))
     assert np.sort(np.concatenate(batches)).tolist() == list(range(500))
     places = sum(collate(windows.at(batch)).mask.size for batch in batches)

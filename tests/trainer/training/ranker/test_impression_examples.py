@@ -6,7 +6,7 @@ import torch
 
 from trainer.data.context import Context
 from trainer.data.impressions import Impressions
-from trainer.recipe import Goal
+from trainer.recipe import Objective
 from trainer.training.ranker.examples import RankerInputs
 from trainer.training.ranker.impression_examples import (
     ImpressionExamples,
@@ -14,7 +14,7 @@ from trainer.training.ranker.impression_examples import (
     scales_of_impressions,
 )
 
-GOALS = {"click": Goal(column="click"), "stars": Goal(kind="value", column="stars", weight=0.5)}
+OBJECTIVES = {"click": Objective(column="click"), "stars": Objective(kind="value", column="stars", loss_weight=0.5)}
 TARGETS = np.array([[1, 4], [0, np.nan], [np.nan, 2], [0, 2], [1, np.nan]], dtype=np.float32)
 
 
@@ -29,7 +29,7 @@ def shown() -> Impressions:
         positions=np.full(5, -1),
         targets=TARGETS,
         context=Context.none(5),
-        goals=("click", "stars"),
+        objectives=("click", "stars"),
         is_value=np.array([False, True]),
         unknown_items=0,
     )
@@ -42,7 +42,7 @@ def examples(shown: Impressions) -> ImpressionExamples:
     return ImpressionExamples(inputs=nothing, targets=shown.targets, shown=shown)
 
 
-def test_a_goal_starts_from_its_mean(shown: Impressions) -> None:
+def test_an_objective_starts_from_its_mean(shown: Impressions) -> None:
     """Proves the log-odds of the mean rate, and the scale of the values, of what was observed."""
     click, stars = scales_of_impressions(shown)
     assert (click.is_value, stars.is_value) == (False, True)
@@ -55,7 +55,7 @@ def test_the_loss_is_of_what_was_observed(examples: ImpressionExamples) -> None:
     scales = scales_of_impressions(examples.shown)
     columns = torch.tensor([[0.5, 3.0], [1.0, 9.0], [9.0, 2.0], [-2.0, 2.5], [0.0, 9.0]])[:, None]
     columns.requires_grad_()
-    loss = examples.loss(columns, np.arange(5), GOALS, scales)
+    loss = examples.loss(columns, np.arange(5), OBJECTIVES, scales)
     softplus = np.logaddexp(0, [-0.5, 1.0, -2.0, 0.0]).mean()
     squares = np.square((np.array([3.0, 2.0, 2.5]) - [4, 2, 2]) / scales[1].std).mean()
     assert loss.item() == pytest.approx(softplus + 0.5 * squares, rel=1e-5)
@@ -79,7 +79,7 @@ def test_figures_by_hand(shown: Impressions) -> None:
 def test_without_events_the_error_decides(shown: Impressions) -> None:
     """Proves that the higher figure is then the smaller error."""
     values = shown.__class__(
-        **{**vars(shown), "targets": TARGETS[:, 1:], "goals": ("stars",), "is_value": np.array([True])}
+        **{**vars(shown), "targets": TARGETS[:, 1:], "objectives": ("stars",), "is_value": np.array([True])}
     )
     found = figures_of_impressions(np.full((5, 1), 2.0, dtype=np.float32), values)
     assert found["-rmse"] == -found["stars/rmse"] == pytest.approx(-np.sqrt(4 / 3))

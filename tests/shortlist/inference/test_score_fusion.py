@@ -1,4 +1,4 @@
-"""From what is predicted of each goal to an order."""
+"""From what is predicted of each objective to an order."""
 
 import numpy as np
 import pytest
@@ -6,89 +6,89 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
-from shortlist.bundle.ranker_columns import Goal
-from shortlist.inference.order import Order
+from shortlist.bundle.ranker_columns import Objective
+from shortlist.inference.score_fusion import ScoreFusion
 
 
-def goal(name: str, power: float, kind: str = "event") -> Goal:
-    return Goal(name=name, kind=kind, power=power, least_power=-4.0, most_power=4.0)
+def objective(name: str, weight: float, kind: str = "event") -> Objective:
+    return Objective(name=name, kind=kind, weight=weight, min_weight=-4.0, max_weight=4.0)
 
 
-def scores(order: Order, columns: np.ndarray) -> np.ndarray:
+def scores(order: ScoreFusion, columns: np.ndarray) -> np.ndarray:
     return order.scores(order.keys(columns), order.predictions(columns))
 
 
-LIKE, BUY, STARS = goal("like", 1.0), goal("buy", 2.0), goal("stars", 0.5, "value")
+LIKE, BUY, STARS = objective("like", 1.0), objective("buy", 2.0), objective("stars", 0.5, "value")
 _COLUMNS = arrays.arrays(np.float32, (7, 3), elements=st.floats(-30, 30, width=32))
 _POWERS = st.tuples(*[st.floats(-4, 4, width=32)] * 3).filter(any)
 
 
-def _product(columns: np.ndarray, powers: tuple[float, ...]) -> np.ndarray:
+def _product(columns: np.ndarray, weights: tuple[float, ...]) -> np.ndarray:
     """The formula as it is written, which a computer overflows at."""
     odds = np.exp(columns[:, :2].astype(np.longdouble))
     likely, stars = odds / (1 + odds), np.maximum(columns[:, 2], np.finfo(np.float32).tiny).astype(np.longdouble)
-    product: np.ndarray = likely[:, 0] ** powers[0] * likely[:, 1] ** powers[1] * stars ** powers[2]
+    product: np.ndarray = likely[:, 0] ** weights[0] * likely[:, 1] ** weights[1] * stars ** weights[2]
     return product
 
 
-@given(columns=_COLUMNS, powers=_POWERS)
-def test_the_order_is_that_of_the_product(columns: np.ndarray, powers: tuple[float, ...]) -> None:
-    """Proves keys and scores against the product itself, for events and a value, and powers of either sign."""
-    order = Order(goals=(LIKE, BUY, STARS), powers=powers)
-    product = _product(columns, powers)
+@given(columns=_COLUMNS, weights=_POWERS)
+def test_the_order_is_that_of_the_product(columns: np.ndarray, weights: tuple[float, ...]) -> None:
+    """Proves keys and scores against the product itself, for events and a value, and weights of either sign."""
+    order = ScoreFusion(objectives=(LIKE, BUY, STARS), weights=weights)
+    product = _product(columns, weights)
     by_product = product[np.argsort(-order.keys(columns), kind="stable")]
     assert (by_product[1:] <= by_product[:-1] * (1 + 1e-6)).all()
     known = product < np.finfo(np.float32).max / 2
     np.testing.assert_allclose(scores(order, columns)[known], product[known].astype(np.float32), rtol=1e-4, atol=1e-37)
 
 
-def test_the_goals_own_powers_are_the_order_unless_a_call_has_others() -> None:
-    """Proves that powers given replace the formula: a goal that is not named counts no more."""
-    goals = (LIKE, BUY, STARS)
-    assert Order.of(goals).powers == (1.0, 2.0, 0.5)
-    assert Order.of(goals, {}).powers == (1.0, 2.0, 0.5)
-    assert Order.of(goals, {"stars": 3.0}).powers == (0.0, 0.0, 3.0)
+def test_the_objectives_own_weights_are_the_order_unless_a_call_has_others() -> None:
+    """Proves that weights given replace the formula: an objective that is not named counts no more."""
+    objectives = (LIKE, BUY, STARS)
+    assert ScoreFusion.of(objectives).weights == (1.0, 2.0, 0.5)
+    assert ScoreFusion.of(objectives, {}).weights == (1.0, 2.0, 0.5)
+    assert ScoreFusion.of(objectives, {"stars": 3.0}).weights == (0.0, 0.0, 3.0)
 
 
 def test_a_single_event_tells_apart_what_is_certain_both_times() -> None:
     """Proves that log-odds make the order where the probabilities of both round to 1, or their product to 0."""
-    order = Order.of((LIKE, STARS), {"like": 4.0})
+    order = ScoreFusion.of((LIKE, STARS), {"like": 4.0})
     columns = np.array([[20.0, 0.0], [40.0, 0.0], [-300.0, 0.0], [-200.0, 0.0]], dtype=np.float32)
     assert np.argsort(-order.keys(columns)).tolist() == [1, 0, 3, 2]
     assert scores(order, columns).tolist() == [1.0, 1.0, 0.0, 0.0]
 
 
-def test_an_event_of_negative_power_puts_the_least_likely_first() -> None:
+def test_an_event_of_negative_weight_puts_the_least_likely_first() -> None:
     """Proves that the way of a single event is not taken where it would turn the order round."""
-    order = Order.of((LIKE,), {"like": -1.0})
+    order = ScoreFusion.of((LIKE,), {"like": -1.0})
     keys = order.keys(np.array([[2.0], [-2.0], [0.0]], dtype=np.float32))
     assert np.argsort(-keys).tolist() == [1, 2, 0]
 
 
-@pytest.mark.parametrize("powers", [(1.0, 0.0, 0.0), (1.0, 1.0, 1.0), (-1.0, 0.0, -1.0)])
+@pytest.mark.parametrize("weights", [(1.0, 0.0, 0.0), (1.0, 1.0, 1.0), (-1.0, 0.0, -1.0)])
 @pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
-def test_a_broken_prediction_breaks_the_score_only_where_it_counts(powers: tuple[float, ...], broken: float) -> None:
+def test_a_broken_prediction_breaks_the_score_only_where_it_counts(weights: tuple[float, ...], broken: float) -> None:
     """Proves that an infinite log-odds is no certainty, nor minus infinity of a value a small one."""
-    order = Order(goals=(LIKE, BUY, STARS), powers=powers)
+    order = ScoreFusion(objectives=(LIKE, BUY, STARS), weights=weights)
     columns = np.zeros((3, 3), dtype=np.float32)
     np.fill_diagonal(columns, broken)
-    counts = np.array(powers) != 0
+    counts = np.array(weights) != 0
     np.testing.assert_array_equal(np.isfinite(order.keys(columns)), ~counts)
     np.testing.assert_array_equal(np.isnan(scores(order, columns)), counts)
     np.testing.assert_array_equal(np.isnan(order.predictions(columns)), np.eye(3, dtype=bool))
 
 
 def test_a_prediction_is_a_probability_or_the_value() -> None:
-    """Proves what an answer shows of each goal, at the ends of the scale too; the ranker's columns stay as they are."""
+    """Proves what an answer shows of each objective, at the ends of the scale too; the logits stay as they are."""
     columns = np.array([[0.0, -1.5], [200.0, 4.0], [-200.0, 0.0]], dtype=np.float32)
-    shown = Order.of((LIKE, STARS)).predictions(columns)
+    shown = ScoreFusion.of((LIKE, STARS)).predictions(columns)
     np.testing.assert_allclose(shown, [[0.5, -1.5], [1.0, 4.0], [0.0, 0.0]], atol=1e-7)
     assert columns[0].tolist() == [0.0, -1.5]
 
 
 def test_lists_of_several_users_are_scored_as_each_alone() -> None:
-    """Proves that the last axis alone is the goals': the trainer scores many lists at once."""
+    """Proves that the last axis alone is the objectives': the trainer scores many lists at once."""
     columns = np.random.default_rng(3).normal(size=(4, 5, 3)).astype(np.float32)
-    order = Order.of((LIKE, BUY, STARS))
+    order = ScoreFusion.of((LIKE, BUY, STARS))
     np.testing.assert_array_equal(order.keys(columns), np.stack([order.keys(one) for one in columns]))
     np.testing.assert_array_equal(order.predictions(columns), np.stack([order.predictions(one) for one in columns]))

@@ -2,13 +2,13 @@
 
 import numpy as np
 
-from shortlist.bundle.pairs import Cells, ItemPairs, Steps
+from shortlist.bundle.item_item_table import Cells, ItemItemTable, Steps
 
 
 def test_rows_that_hash_alike_are_told_apart() -> None:
     """Rows 65,536 apart leave the same mark; only the row itself is a candidate, whichever of them is one."""
     far, farther = 1 + 2**16, 1 + 2**17
-    pairs = ItemPairs(
+    pairs = ItemItemTable(
         offsets=np.concatenate([[0], np.full(farther + 1, 3)]).astype(np.int64),
         rows=np.array([1, far, farther], dtype=np.int32),
         weights=np.array([[0.5], [0.25], [0.125]], dtype=np.float32),

@@ -1,4 +1,5 @@
-"""What bodies share that look at the history event by event: how an item is read, and the MLP over what was found."""
+"""What backbones share that look at the history event by event: how an item is read, and the MLP over what was
+found."""
 
 from abc import abstractmethod
 
@@ -6,13 +7,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.models.rankers.base import Body, RankerSizes, View, width_of
+from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures, width_of
 from trainer.recipe import Ranker as RankerRecipe
 
 _LAST_HIDDEN = 32
 
 
-class HistoryBody(Body):
+class HistoryBackbone(Backbone):
     """A subclass says what the history makes of a user, :meth:`interest`; an MLP crosses that with the candidate.
 
     A candidate and an item of the history are read the same way: the encoder's vector and the features, projected to
@@ -21,16 +22,19 @@ class HistoryBody(Body):
 
     width = _LAST_HIDDEN
 
-    def __init__(self, recipe: RankerRecipe, sizes: RankerSizes) -> None:
+    def __init__(self, recipe: RankerRecipe, spec: RankerDataSpec) -> None:
         super().__init__()
-        width, features, hidden = sizes.dimension, width_of(sizes.items), recipe.hidden
-        self.vector_scale = sizes.vector_scale
+        width, features, hidden = spec.dimension, width_of(spec.items), recipe.hidden
+        self.vector_scale = spec.vector_scale
         self.item = nn.Linear(width + features, width)
         self.norm = nn.LayerNorm(width)
         self.value = nn.Linear(1, width, bias=False)
-        self.from_user, self.from_about = nn.Linear(width, hidden), nn.Linear(width_of(sizes.about), hidden, bias=False)
+        self.from_user, self.from_user_context = (
+            nn.Linear(width, hidden),
+            nn.Linear(width_of(spec.user_context), hidden, bias=False),
+        )
         self.from_interest = nn.Linear(width, hidden, bias=False)
-        self.from_candidate = nn.Linear(3 * width + width_of(sizes.crossing) + features, hidden, bias=False)
+        self.from_candidate = nn.Linear(3 * width + width_of(spec.crossing) + features, hidden, bias=False)
         self.second = nn.Linear(hidden, _LAST_HIDDEN)
         self.dropout, self.user_dropout = nn.Dropout(recipe.dropout), nn.Dropout(recipe.user_dropout)
 
@@ -41,25 +45,27 @@ class HistoryBody(Body):
         Events of padding are zeros.
         """
 
-    def forward(self, view: View) -> Tensor:
-        """See :class:`Body`."""
-        items_BCD, events_BHD = self.read(view.candidates_BCD, view.items_BCF), self.events(view)
-        interest_BCD = self.interest(events_BHD, items_BCD, view.mask_BH)
-        user_BD = self.user_dropout(view.user_BD)
-        products_BCD = user_BD[:, None] * view.candidates_BCD / self.vector_scale
+    def forward(self, features: RankerFeatures) -> Tensor:
+        """See :class:`Backbone`."""
+        items_BCD, events_BHD = self.read(features.candidates_BCD, features.items_BCF), self.events(features)
+        interest_BCD = self.interest(events_BHD, items_BCD, features.mask_BH)
+        user_BD = self.user_dropout(features.user_BD)
+        products_BCD = user_BD[:, None] * features.candidates_BCD / self.vector_scale
         known_BCY = torch.cat(
-            [items_BCD, products_BCD, interest_BCD * items_BCD, view.features_BCX, view.items_BCF], dim=-1
+            [items_BCD, products_BCD, interest_BCD * items_BCD, features.crossing_BCX, features.items_BCF], dim=-1
         )
-        of_user_BM = self.from_user(user_BD) + self.from_about(view.about_BU)
+        of_user_BM = self.from_user(user_BD) + self.from_user_context(features.user_context_BU)
         # What is the same for all candidates of a user goes through its layer once.
         first_BCM = self.from_candidate(known_BCY) + self.from_interest(interest_BCD) + of_user_BM[:, None]
         hidden_BCM: Tensor = self.dropout(F.relu(self.second(self.dropout(F.relu(first_BCM)))))
         return hidden_BCM
 
-    def events(self, view: View) -> Tensor:
+    def events(self, features: RankerFeatures) -> Tensor:
         """The history, ``[B, H, D]``."""
-        events_BHD = self.read(view.history_BHD, view.history_items_BHF) + self.value(view.values_BH[..., None])
-        masked_BHD: Tensor = self.dropout(events_BHD) * view.mask_BH[..., None]
+        events_BHD = self.read(features.history_BHD, features.history_items_BHF) + self.value(
+            features.values_BH[..., None]
+        )
+        masked_BHD: Tensor = self.dropout(events_BHD) * features.mask_BH[..., None]
         return masked_BHD
 
     def read(self, vectors_D: Tensor, features_F: Tensor) -> Tensor:

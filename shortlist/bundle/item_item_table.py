@@ -10,7 +10,7 @@ _MARKS = 2**14
 
 
 @dataclass(frozen=True, kw_only=True)
-class ItemPairs:
+class ItemItemTable:
     """A sparse matrix in compressed rows: of item ``i``, the pairs ``offsets[i]:offsets[i + 1]``.
 
     Shapes: offsets ``[items + 1]`` int64, rows ``[pairs]`` int32, the other item of each, weights ``[pairs, W]``

@@ -6,38 +6,38 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.bundle.pairs import Cells, ItemPairs, Steps
+from shortlist.bundle.item_item_table import Cells, ItemItemTable, Steps
 
 # What is known of a pair (earlier item, later item): of followers, and of what is similar.
 FOLLOWS, LIKED_AFTER = range(2)
 HAD, LIKED = range(2)
 PAIR_WEIGHTS = 2
 # The features of either table.
-FOLLOWED, FORETOLD = slice(0, 4), slice(4, 7)
-FEATURE_COUNT = FORETOLD.stop
+COOCCURRENCE, SLIM = slice(0, 4), slice(4, 7)
+FEATURE_COUNT = SLIM.stop
 HISTORY_STEPS = 50
 # What came long ago hardly says what comes next, but does say what a user cares for.
-_FOLLOWED_STEPS = 20
-_DECAYS = 0.8 ** np.arange(_FOLLOWED_STEPS, dtype=np.float32)
+_COOCCURRENCE_STEPS = 20
+_DECAYS = 0.8 ** np.arange(_COOCCURRENCE_STEPS, dtype=np.float32)
 # For each candidate that is found, its place among all, and what is added to one feature.
 _Amounts = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TransitionTable:
+class ItemItemTables:
     """What follows an item, and what those who have it have as well, and like.
 
     The weights of ``followers`` ``[pairs, 2]`` are P(next within the window) and P(next and liked); those of
     ``similar`` ``[pairs, 2]`` what having the one adds to the expectation that the other is had, and that it is liked.
     """
 
-    followers: ItemPairs
-    similar: ItemPairs
+    cooccurrence: ItemItemTable
+    similar: ItemItemTable
 
     @property
     def empty(self) -> bool:
         """Whether it knows of no pair, so that every feature is zero."""
-        return not len(self.followers.rows) and not len(self.similar.rows)
+        return not len(self.cooccurrence.rows) and not len(self.similar.rows)
 
     def features(
         self,
@@ -52,22 +52,22 @@ class TransitionTable:
         """
         cells = Cells(candidates)
         found = np.empty((cells.size, FEATURE_COUNT), dtype=np.float32)
-        continued = self._followed(cells, Steps.of(histories, values, _FOLLOWED_STEPS))
-        foretold = self._foretold(cells, Steps.of(histories, values, HISTORY_STEPS))
-        for place, (cell, amounts) in enumerate([*continued, *foretold]):
+        continued = self._cooccurrence_features(cells, Steps.of(histories, values, _COOCCURRENCE_STEPS))
+        slim = self._slim_features(cells, Steps.of(histories, values, HISTORY_STEPS))
+        for place, (cell, amounts) in enumerate([*continued, *slim]):
             found[:, place] = np.bincount(cell, weights=amounts, minlength=cells.size)
         return found.reshape(*candidates.shape, FEATURE_COUNT)
 
-    def _followed(self, cells: Cells, steps: Steps) -> Iterator[_Amounts]:
+    def _cooccurrence_features(self, cells: Cells, steps: Steps) -> Iterator[_Amounts]:
         """After the last step, after all with less weight for each further back, after all, and so for the liked."""
-        pairs = self.followers.among(cells, steps)
+        pairs = self.cooccurrence.among(cells, steps)
         follows, liked = pairs.weights[:, FOLLOWS], pairs.weights[:, LIKED_AFTER]
         back = steps.back.take(pairs.step)
         decay = _DECAYS.take(back)
         for amounts in (follows * (back == 0), follows * decay, follows, liked * decay):
             yield pairs.cell, amounts
 
-    def _foretold(self, cells: Cells, steps: Steps) -> Iterator[_Amounts]:
+    def _slim_features(self, cells: Cells, steps: Steps) -> Iterator[_Amounts]:
         """What all steps add up to, and so for the liked, as they are and where each counts by its value."""
         pairs = self.similar.among(cells, steps)
         had, liked = pairs.weights[:, HAD], pairs.weights[:, LIKED]

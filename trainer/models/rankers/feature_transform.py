@@ -1,23 +1,23 @@
-"""From the inputs of a ranker to what a body looks at: crossed with the history, and on one scale."""
+"""From the inputs of a ranker to what a backbone looks at: crossed with the history, and on one scale."""
 
 import torch
 from torch import Tensor, nn
 
-from shortlist.bundle.transitions import FOLLOWED, FORETOLD
-from trainer.models.rankers.base import OWN, RankerSizes, View, width_of
-from trainer.models.rankers.crossing import MATCH_FEATURES, match_features, own_features, similarity_features
+from shortlist.bundle.item_item import COOCCURRENCE, SLIM
+from trainer.models.rankers.base import ID_EMBEDDINGS, RankerDataSpec, RankerFeatures, width_of
+from trainer.models.rankers.crossing import MATCH_FEATURES, id_embedding_features, match_features, similarity_features
 
 _LEAST_PROBABILITY = 1e-4
 _LEAST_SPREAD = 1e-3
 _MOST_DEVIATIONS = 8.0
 
 
-class Viewer(nn.Module):
+class FeatureTransform(nn.Module):
     """Sees B users and C candidates each; the scales are those of a sample of the training data."""
 
-    def __init__(self, sizes: RankerSizes) -> None:
+    def __init__(self, spec: RankerDataSpec) -> None:
         super().__init__()
-        self.sizes, count = sizes, width_of(sizes.crossing)
+        self.spec, count = spec, width_of(spec.crossing)
         self.mean_X: Tensor
         self.std_X: Tensor
         self.user_scale: Tensor
@@ -27,20 +27,20 @@ class Viewer(nn.Module):
         self.register_buffer("std_X", torch.ones(count))
         self.register_buffer("user_scale", torch.ones(()))
         # A product with ones picks columns at a fraction of what ONNX Runtime's gather along the last axis costs.
-        self.register_buffer("statistics_FS", torch.eye(width_of(sizes.item_columns))[:, : sizes.counted])
-        self.register_buffer("content_F", torch.from_numpy(sizes.content).float())
+        self.register_buffer("statistics_FS", torch.eye(width_of(spec.item_columns))[:, : spec.counted])
+        self.register_buffer("content_F", torch.from_numpy(spec.content).float())
 
-    def forward(self, inputs: dict[str, Tensor]) -> View:
+    def forward(self, inputs: dict[str, Tensor]) -> RankerFeatures:
         """The inputs are those of :class:`trainer.models.rankers.ranker.Ranker`."""
         raw_BCX = self._raw(inputs)
-        features_BCX = ((raw_BCX - self.mean_X) / self.std_X).clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS)
-        counted = self.sizes.counted
-        return View(
+        crossing_BCX = ((raw_BCX - self.mean_X) / self.std_X).clamp(-_MOST_DEVIATIONS, _MOST_DEVIATIONS)
+        counted = self.spec.counted
+        return RankerFeatures(
             user_BD=inputs["user_vectors"] / self.user_scale,
-            about_BU=self._about(inputs),
+            user_context_BU=self._user_context(inputs),
             candidates_BCD=inputs["candidate_vectors"],
             items_BCF=inputs["candidate_features"][..., counted:],
-            features_BCX=features_BCX,
+            crossing_BCX=crossing_BCX,
             history_BHD=inputs["history_vectors"],
             history_items_BHF=inputs["history_features"][..., counted:],
             values_BH=self._standardised(inputs["history_values"]),
@@ -57,47 +57,51 @@ class Viewer(nn.Module):
         self.std_X.copy_(torch.where(spread > _LEAST_SPREAD, spread, 1.0))
         self.user_scale.copy_(inputs["user_vectors"].abs().mean().clamp(min=_LEAST_SPREAD))
 
-    def _about(self, inputs: dict[str, Tensor]) -> Tensor:
-        if not self.sizes.context_columns:
+    def _user_context(self, inputs: dict[str, Tensor]) -> Tensor:
+        if not self.spec.context_columns:
             return inputs["user_features"]
         return torch.cat([inputs["user_features"], inputs["context"]], dim=-1)
 
     def _raw(self, inputs: dict[str, Tensor]) -> Tensor:
         candidates_BCD, items_BCF = inputs["candidate_vectors"], inputs["candidate_features"]
-        transitions_BCX, scores_BC = inputs["candidate_transitions"], inputs["candidate_scores"]
+        item_item_BCX, scores_BC = inputs["candidate_item_item"], inputs["candidate_scores"]
         values_BH, mask_BH = self._standardised(inputs["history_values"]), inputs["history_mask"]
-        places_BC = torch.log1p(inputs["candidate_places"]) * float(self.sizes.of_lists)
+        places_BC = torch.log1p(inputs["candidate_places"]) * float(self.spec.of_lists)
         own_BC2 = torch.stack([scores_BC, places_BC], dim=-1)
         history_BC2 = _of_history(values_BH, mask_BH)[:, None].expand(-1, scores_BC.shape[1], -1)
         parts = [
-            torch.log(transitions_BCX[..., FOLLOWED] + _LEAST_PROBABILITY),
-            transitions_BCX[..., FORETOLD],
+            torch.log(item_item_BCX[..., COOCCURRENCE] + _LEAST_PROBABILITY),
+            item_item_BCX[..., SLIM],
             similarity_features(candidates_BCD, inputs["history_vectors"], mask_BH),
             self._matches(items_BCF, inputs["history_features"], values_BH, mask_BH),
-            *self._own(items_BCF, inputs["history_features"], mask_BH),
+            *self._id_embeddings(items_BCF, inputs["history_features"], mask_BH),
             items_BCF @ self.statistics_FS,
             own_BC2,
             history_BC2,
         ]
         return torch.cat(parts, dim=-1)
 
-    def _own(self, items_BCF: Tensor, history_BHF: Tensor, mask_BH: Tensor) -> list[Tensor]:
-        columns = self.sizes.item_columns.get(OWN)
-        return [] if columns is None else [own_features(items_BCF[..., columns], history_BHF[..., columns], mask_BH)]
+    def _id_embeddings(self, items_BCF: Tensor, history_BHF: Tensor, mask_BH: Tensor) -> list[Tensor]:
+        columns = self.spec.item_columns.get(ID_EMBEDDINGS)
+        return (
+            []
+            if columns is None
+            else [id_embedding_features(items_BCF[..., columns], history_BHF[..., columns], mask_BH)]
+        )
 
     def _matches(self, items_BCF: Tensor, history_BHF: Tensor, values_BH: Tensor, mask_BH: Tensor) -> Tensor:
-        if not self.sizes.content.any():
+        if not self.spec.content.any():
             return torch.zeros_like(items_BCF[..., :1]).expand(-1, -1, MATCH_FEATURES)
         # What the ranker learns of each item by itself is no category, and no gradient has to go that way.
-        end = self.sizes.item_columns.get(OWN, slice(len(self.content_F), None)).start
+        end = self.spec.item_columns.get(ID_EMBEDDINGS, slice(len(self.content_F), None)).start
         return match_features(items_BCF[..., :end], history_BHF[..., :end], values_BH, mask_BH, self.content_F[:end])
 
     def _standardised(self, values_BH: Tensor) -> Tensor:
-        standardised = (values_BH - self.sizes.value_mean) / self.sizes.value_std
+        standardised = (values_BH - self.spec.value_mean) / self.spec.value_std
         return torch.where(torch.isnan(values_BH), 0.0, standardised)
 
 
 def _of_history(values_BH: Tensor, mask_BH: Tensor) -> Tensor:
-    """Mean value and length of the history, ``[B, 2]``: what they cross with is up to the body."""
+    """Mean value and length of the history, ``[B, 2]``: what they cross with is up to the backbone."""
     length_B = mask_BH.sum(-1)
     return torch.stack([(values_BH * mask_BH).sum(-1) / length_B.clamp(min=1.0), torch.log1p(length_B)], dim=-1)

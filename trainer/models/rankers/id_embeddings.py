@@ -12,7 +12,7 @@ _STD = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class OwnTables:
+class IdEmbeddings:
     """What was learnt of each item, ``[items, E]``, and of each user, ``[users, E]``; E may be 0."""
 
     items: NDArray[np.float32]
@@ -29,7 +29,7 @@ class OwnTables:
         return int(self.items.shape[1])
 
 
-class OwnColumns(nn.Module):
+class IdEmbeddingLayer(nn.Module):
     """A row for each item and each user; once trained, they are columns of the bundle's features.
 
     Of what training never meets it is zeros, which is what a stranger has. The others start at random: at zero a
@@ -50,7 +50,7 @@ class OwnColumns(nn.Module):
             table[torch.from_numpy(rows)] = torch.randn(len(rows), self.width) * _STD
 
     @classmethod
-    def of(cls, tables: OwnTables) -> Self:
+    def of(cls, tables: IdEmbeddings) -> Self:
         """What was learnt already."""
         columns = cls(len(tables.items), len(tables.users), tables.width)
         columns.load_state_dict(
@@ -58,9 +58,9 @@ class OwnColumns(nn.Module):
         )
         return columns
 
-    def tables(self) -> OwnTables:
+    def tables(self) -> IdEmbeddings:
         """As it is by now."""
-        return OwnTables(items=self.items.weight.detach().numpy(), users=self.users.weight.detach().numpy())
+        return IdEmbeddings(items=self.items.weight.detach().numpy(), users=self.users.weight.detach().numpy())
 
     def add(
         self, inputs: dict[str, Tensor], users_B: Tensor, known_B: Tensor, candidates_BC: Tensor, history_BH: Tensor
