@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from ranking_service.ranker import Candidates
 from shortlist.bundle import Bundle, Manifest
-from shortlist.inference.history import History
+from shortlist.bundle.history import History
 from shortlist.inference.rows import BYTES, FLOATS, ROWS
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 

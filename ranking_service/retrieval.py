@@ -10,10 +10,10 @@ from ranking_service.circuit import Circuit
 from ranking_service.packing import Wanted, read_candidates, rows_request
 from ranking_service.ranker import Candidates
 from shortlist.bundle import Bundle
+from shortlist.bundle.history import History
 from shortlist.client.channels import Channels
 from shortlist.client.connections import CONNECTIONS
 from shortlist.client.service_config import channel_options
-from shortlist.inference.history import History
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 from shortlist.security.settings import ClientSecurity
 

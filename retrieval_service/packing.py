@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from retrieval_service.retriever import Retrieved, RowsQuery
 from shortlist.bundle import Manifest
-from shortlist.inference.history import History
+from shortlist.bundle.history import History
 from shortlist.inference.rows import BYTES, FLOATS, ROWS
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.serving.requests import RequestCheck

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from retrieval_service.index import FaissIndex, Neighbours
 from shortlist.bundle.bundle import Bundle
-from shortlist.inference.history import EMPTY_HISTORY, History
+from shortlist.bundle.history import EMPTY_HISTORY, History
 from shortlist.inference.popular import popular_rows
 from shortlist.inference.rows import is_among, union_of
 from shortlist.inference.user_encoder import UserEncoder

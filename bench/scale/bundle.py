@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from bench.harness.planted import HISTORY, Planted, genre_of
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.bundle.bundle import FOLLOWERS, INDEX, RANKER, SIMILAR, USER_ENCODER, save_array
+from shortlist.bundle.history import History
 from shortlist.bundle.item_item import PAIR_WEIGHTS
 from shortlist.bundle.manifest import FileDigest, IndexInfo
 from shortlist.bundle.store import new_bundle_id
-from shortlist.inference.history import History
 from shortlist.inference.model_inputs import encoder_inputs
 from shortlist.inference.onnx_session import OnnxSession
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.bundle.history import History
 from shortlist.bundle.ids import row_of
 from shortlist.bundle.item_item import ItemItemTables
-from shortlist.inference.history import History
 
 
 @dataclass(frozen=True, kw_only=True)

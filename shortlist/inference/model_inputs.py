@@ -12,9 +12,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist.bundle.history import History
 from shortlist.bundle.item_item import HISTORY_STEPS
 from shortlist.bundle.tables import ItemTables
-from shortlist.inference.history import History
 
 Inputs = dict[str, NDArray[np.generic]]
 

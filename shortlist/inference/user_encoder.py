@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.bundle.bundle import USER_ENCODER, Bundle
-from shortlist.inference.history import History
+from shortlist.bundle.history import History
 from shortlist.inference.model_inputs import encoder_inputs
 from shortlist.inference.onnx_session import OnnxSession
 from shortlist.inference.users import ResolvedUser

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.bundle.bundle import Bundle
+from shortlist.bundle.history import EMPTY_HISTORY, History
 from shortlist.bundle.ids import rows_of
-from shortlist.inference.history import EMPTY_HISTORY, History
 from shortlist.inference.rows import union_of
 
 

@@ -10,7 +10,7 @@ import pytest
 
 from shortlist import HistoryItem, Recommender
 from shortlist.bundle import Bundle, BundleStore
-from shortlist.inference.history import EMPTY_HISTORY
+from shortlist.bundle.history import EMPTY_HISTORY
 from shortlist.inference.user_encoder import UserEncoder
 from shortlist.inference.users import UserQuery, resolve_user
 from testbed.services import start_both

@@ -9,7 +9,7 @@ import pytest
 import tomlkit
 
 from shortlist import HistoryItem, Recommender
-from shortlist.inference.history import History
+from shortlist.bundle.history import History
 from testbed.services import start_both
 from trainer.data import Dataset, load
 from trainer.data.history_slices import histories_before

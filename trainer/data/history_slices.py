@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from shortlist.inference.history import History
+from shortlist.bundle.history import History
 from shortlist.inference.model_inputs import LatestFirst
 from trainer.data import Dataset
 from trainer.data.dataset import Histories

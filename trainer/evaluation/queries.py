@@ -7,7 +7,7 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.inference.history import History
+from shortlist.bundle.history import History
 from trainer.data import Dataset
 
 STRANGER = -1

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.inference.history import History
+from shortlist.bundle.history import History
 from trainer.data import Dataset
 from trainer.evaluation.metrics import Rankings
 from trainer.evaluation.queries import Profiles, Queries

@@ -13,8 +13,8 @@ import onnxruntime
 import torch
 from torch import Tensor, nn
 
+from shortlist.bundle.history import History
 from shortlist.bundle.item_item import FEATURE_COUNT
-from shortlist.inference.history import History
 from shortlist.inference.model_inputs import CandidateLists, encoder_inputs, ranker_inputs
 from trainer.errors import TrainerError
 from trainer.models.pipeline import TrainedPipeline, tensors

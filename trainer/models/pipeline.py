@@ -9,10 +9,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from shortlist.bundle.history import History
 from shortlist.bundle.ranker_columns import ContextColumn, Objective
 from shortlist.bundle.tables import ItemTables
 from shortlist.inference.context import ContextEncoder
-from shortlist.inference.history import History
 from shortlist.inference.model_inputs import CandidateLists, Inputs, item_item_features, ranker_inputs
 from shortlist.inference.score_fusion import ScoreFusion
 from trainer.data import Dataset

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from shortlist.inference.history import History
+from shortlist.bundle.history import History
 from trainer.baselines.linear import BASELINES, baselines_for, content_knn, cooccurrence, ease, item_knn, popularity
 from trainer.data import Dataset
 from trainer.data.history_slices import histories_before

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from shortlist.inference.history import History
+from shortlist.bundle.history import History
 from trainer.data import Dataset
 from trainer.evaluation.rankings import best_first
 from trainer.models.pipeline import TrainedPipeline

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shortlist.inference.history import History
+from shortlist.bundle.history import History
 from shortlist.inference.model_inputs import encoder_inputs
 from trainer.evaluation.queries import Profiles
 from trainer.models.encoders import Encoder

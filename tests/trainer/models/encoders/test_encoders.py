@@ -12,7 +12,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shortlist.inference.history import History
+from shortlist.bundle.history import History
 from shortlist.inference.model_inputs import encoder_inputs
 from trainer.analysis.measurement import baseline_lists, evaluate_two_stage, figures_of
 from trainer.data import Dataset

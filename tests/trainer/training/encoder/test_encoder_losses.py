@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from shortlist.inference.history import History
+from shortlist.bundle.history import History
 from trainer.data import Dataset
 from trainer.errors import RecipeError
 from trainer.models.encoders import build_encoder
