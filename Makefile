@@ -25,10 +25,12 @@ format: $(VENV)/.ready  ## Rewrite the code in the house style
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-lint: $(VENV)/.ready  ## Formatting, lint and the protos' lint, changing nothing
+lint: $(VENV)/.ready  ## Formatting, lint, the protos' lint, spelling and English, changing nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/buf lint
+	$(BIN)/codespell
+	$(BIN)/python -m prose
 
 types: $(VENV)/.ready  ## Strict types
 	$(BIN)/mypy

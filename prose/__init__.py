@@ -1,0 +1,1 @@
+"""A linter for the English of this repository: ``python -m prose`` (see ``rules.toml``)."""
