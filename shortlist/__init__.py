@@ -1,8 +1,32 @@
-"""Shortlist, for a caller: the client of the ranking service, what it answers, and what it raises."""
+"""Shortlist's Python client: it calls the ranking service, and returns typed answers or raises typed errors."""
 
-from shortlist.client import AsyncRecommender, Recommender
-from shortlist.client.messages import HistoryItem, Recommendation, Recommendations
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from shortlist.errors import ShortlistError
+
+if TYPE_CHECKING:
+    from shortlist.client import AsyncRecommender, Recommender
+    from shortlist.client.messages import HistoryItem, Recommendation, Recommendations
+else:
+    # Loaded on first use (PEP 562): a program that opens a bundle and calls no service does without the client's
+    # dependencies.
+    _MODULES = {
+        "AsyncRecommender": "shortlist.client",
+        "HistoryItem": "shortlist.client.messages",
+        "Recommendation": "shortlist.client.messages",
+        "Recommendations": "shortlist.client.messages",
+        "Recommender": "shortlist.client",
+    }
+
+    def __getattr__(name: str) -> object:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return getattr(import_module(_MODULES[name]), name)
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "AsyncRecommender",
