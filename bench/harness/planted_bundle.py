@@ -21,14 +21,14 @@ from trainer.models.pipeline import TrainedPipeline
 from trainer.models.rankers import SharedBackbone, build_ranker
 from trainer.models.rankers.id_embeddings import IdEmbeddings
 from trainer.models.rankers.objectives import objectives_of, scales_of, served_objectives
-from trainer.recipe import Encoder, Items, Ranker, Recipe
+from trainer.recipe import EncoderConfig, ItemsConfig, RankerConfig, Recipe
 from trainer.training.encoder.training import encoder_data_spec
 from trainer.training.ranker.training import ranker_data_spec
 
 RECIPE = Recipe(
-    items=Items(categorical=("genre",)),
-    encoder=Encoder(dimension=DIMENSION, history=HISTORY),
-    ranker=Ranker(candidates=CANDIDATES, history=HISTORY),
+    items=ItemsConfig(categorical=("genre",)),
+    encoder=EncoderConfig(dimension=DIMENSION, history=HISTORY),
+    ranker=RankerConfig(candidates=CANDIDATES, history=HISTORY),
 )
 
 

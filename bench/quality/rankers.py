@@ -34,7 +34,7 @@ from trainer.models.pipeline import TrainedPipeline, retrieve
 from trainer.progress import ConsoleReporter, Reporter
 from trainer.protocols import Task
 from trainer.protocols.next_like import next_like_task
-from trainer.recipe import Ranker, Recipe
+from trainer.recipe import RankerConfig, Recipe
 from trainer.training.encoder.fit import fit_encoder
 from trainer.training.encoder.training import Validation
 from trainer.training.two_stage import fit_ranker
@@ -67,7 +67,7 @@ def main() -> int:
     return 0
 
 
-def rankers() -> Mapping[str, Ranker]:
+def rankers() -> Mapping[str, RankerConfig]:
     """The [ranker] of each recipe that is about one, by the ranker's name."""
     paths = [_RECIPES / f"{_BASE}.toml", *sorted(_RECIPES.glob("ranker-*.toml"))]
     found = {path: Recipe.read(path).ranker for path in paths}

@@ -12,11 +12,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench.harness.planted import Planted, genre_of
-from trainer.recipe import Interactions, Items, Recipe
+from trainer.recipe import InteractionsConfig, ItemsConfig, Recipe
 
 RECIPE = Recipe(
-    interactions=Interactions(file="interactions", value="rating", positive_value=4),
-    items=Items(categorical=("genre",)),
+    interactions=InteractionsConfig(file="interactions", value="rating", positive_value=4),
+    items=ItemsConfig(categorical=("genre",)),
 )
 _YEAR = 365 * 86_400
 _SPREAD_OF_LENGTHS = 0.8

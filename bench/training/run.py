@@ -22,7 +22,7 @@ from trainer.data.split import Split, evaluation_split, subsample
 from trainer.features.statistics import item_tables
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.rankers.objectives import objectives_of, scales_of
-from trainer.recipe import Encoder
+from trainer.recipe import EncoderConfig
 from trainer.training.encoder.fit import NextItemTraining
 from trainer.training.encoder.windows import batch_by_length, windows_of
 from trainer.training.ranker.retrieved_examples import RetrievedExamples
@@ -154,7 +154,7 @@ def _speed(batches: Iterator[T], step: Callable[[T], float], count: Callable[[T]
     }
 
 
-def _padding(dataset: Dataset, split: Split, recipe: Encoder) -> float:
+def _padding(dataset: Dataset, split: Split, recipe: EncoderConfig) -> float:
     """The share of places that are padding, in all batches of an epoch."""
     windows = windows_of(dataset, split.encoder_end, recipe.history)
     batches = batch_by_length(windows, recipe.batch_size, np.random.default_rng(0))

@@ -15,7 +15,7 @@ from trainer.export.bundle import export_bundle
 from trainer.features.statistics import item_tables
 from trainer.models.pipeline import TrainedPipeline
 from trainer.progress import Reporter
-from trainer.recipe import Index, Interactions, Recipe
+from trainer.recipe import IndexConfig, InteractionsConfig, Recipe
 from trainer.training.log import TrainingLog
 from trainer.training.two_stage import fit_two_stage
 
@@ -180,7 +180,7 @@ def final(fitted: TrainedPipeline, planted: Dataset) -> TrainedPipeline:
         planted, len(planted.times), fitted.recipe.statistics, fitted.encoded.vectors, fitted.encoded.inputs
     )
     items = replace(counted, value_mean=fitted.items.value_mean, value_std=fitted.items.value_std)
-    recipe = replace(fitted.recipe, index=Index(spec="IVF4,Flat", parameters="nprobe=4"))
+    recipe = replace(fitted.recipe, index=IndexConfig(spec="IVF4,Flat", parameters="nprobe=4"))
     return replace(fitted, items=items, recipe=recipe)
 
 
@@ -193,7 +193,7 @@ def exported(final: TrainedPipeline, planted: Dataset, tmp_path_factory: pytest.
 @pytest.fixture
 def dataset_of(tmp_path: Path) -> Callable[[Sequence[Row]], Dataset]:
     """From rows (user, item, time, value) to a dataset in which a value of 4 or more is a like."""
-    interactions = Interactions(file="interactions.csv", value="value", positive_value=4)
+    interactions = InteractionsConfig(file="interactions.csv", value="value", positive_value=4)
 
     def make(rows: Sequence[Row]) -> Dataset:
         lines = [",".join(str(cell) for cell in row) for row in rows]

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from trainer.models.rankers import ObjectiveScale, RankerDataSpec, RankerFeatures, build_ranker
 from trainer.models.rankers.base import KNOWN, width_of
-from trainer.recipe import Ranker as RankerRecipe
+from trainer.recipe import RankerConfig
 
 ITEMS, DIMENSION = 12, 16
 PADDING = -1
@@ -51,7 +51,7 @@ def features_of(history_BH: Tensor, candidates_BC: Tensor, values_BH: Tensor | N
     )
 
 
-def trained(recipe: RankerRecipe, features: RankerFeatures, targets_BCG: Tensor, steps: int) -> nn.Module:
+def trained(recipe: RankerConfig, features: RankerFeatures, targets_BCG: Tensor, steps: int) -> nn.Module:
     """The towers of a ranker that has learnt what is right of the candidates, in evaluation mode."""
     torch.manual_seed(0)
     towers = build_ranker(recipe, spec_of([str(objective) for objective in range(targets_BCG.shape[-1])])).towers

@@ -12,7 +12,7 @@ from trainer.evaluation.queries import Profiles
 from trainer.evaluation.rankings import Scorer
 from trainer.features.cooccurrence import cooccurrence_counts
 from trainer.features.statistics import interaction_matrix
-from trainer.recipe import Statistics
+from trainer.recipe import StatisticsConfig
 
 _EASE_LAMBDA = 500.0
 _SEQUENTIAL_DECAY = 0.8
@@ -63,7 +63,7 @@ def ease(dataset: Dataset, end: int) -> Scorer:
 
 def cooccurrence(dataset: Dataset, end: int) -> Scorer:
     """What followed the items of the history, the latest of them counting most."""
-    follows = cooccurrence_counts(dataset, end, Statistics(), liked_only=False).toarray()
+    follows = cooccurrence_counts(dataset, end, StatisticsConfig(), liked_only=False).toarray()
     follows /= follows.sum(axis=1, keepdims=True) + 10.0
 
     def score(profiles: Profiles) -> NDArray[np.floating]:

@@ -12,7 +12,7 @@ from shortlist.bundle.ranker_columns import CATEGORICAL, NUMERIC, ContextColumn
 from shortlist.inference.context import encode_contexts
 from trainer.data.cells import measures, words
 from trainer.data.tables import Table
-from trainer.recipe import Impressions as ImpressionsRecipe
+from trainer.recipe import ImpressionsConfig
 
 _CATEGORIES = 256
 
@@ -32,7 +32,7 @@ class Context:
     numbers: NDArray[np.float32]
 
     @classmethod
-    def read(cls, table: Table, columns: ImpressionsRecipe) -> Self:
+    def read(cls, table: Table, columns: ImpressionsConfig) -> Self:
         """The columns that a recipe names. Raises DataError for one that is missing or of another type."""
         texts = [words(table, name) for name in columns.categorical]
         known = [text.drop_nulls().unique().sort() for text in texts]

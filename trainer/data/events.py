@@ -18,7 +18,7 @@ from trainer.data.cells import ids, times, values
 from trainer.data.dataset import EventArrays, Ints
 from trainer.data.tables import Table
 from trainer.errors import DataError
-from trainer.recipe import Interactions
+from trainer.recipe import InteractionsConfig
 
 _SAMPLED = 2**10
 # Rows that a reader may skip together by their times.
@@ -30,7 +30,7 @@ _ALL_TIME = 2**62
 class EventLog:
     """Checked events in runs on disk, and all the ids in them, each once and in no order."""
 
-    columns: Interactions
+    columns: InteractionsConfig
     runs: list[Path]
     edges: list[int]
     """Ascending times; from one to the next there are about as many events as are worked on at a time."""
@@ -52,14 +52,14 @@ class EventLog:
             yield kept.sort("time", maintain_order=True).with_columns(like=_likes(self.columns))
 
 
-def used_columns(columns: Interactions) -> list[str]:
+def used_columns(columns: InteractionsConfig) -> list[str]:
     """The columns of the table that `read_events` looks at."""
     time = None if columns.rows_in_order else columns.time
     named = (columns.user, columns.item, time, columns.event, columns.value)
     return [name for name in named if name is not None]
 
 
-def read_events(tables: Iterable[Table], columns: Interactions, folder: Path) -> EventLog:
+def read_events(tables: Iterable[Table], columns: InteractionsConfig, folder: Path) -> EventLog:
     """Check the tables and write them as runs into a folder.
 
     Raises DataError for what cannot be read, and for fewer than two users.
@@ -122,7 +122,7 @@ def _rows(ids: pl.Series, universe: pl.Enum) -> Ints:
     return ids.cast(universe).to_physical().cast(pl.Int64).fill_null(-1).to_numpy()
 
 
-def _checked(table: Table, columns: Interactions) -> pl.DataFrame:
+def _checked(table: Table, columns: InteractionsConfig) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "user": ids(table, columns.user),
@@ -145,7 +145,7 @@ def _edges(sample: Ints) -> list[int]:
     return [0, *(int(time) for time in inner if time > 0), _ALL_TIME]
 
 
-def _likes(columns: Interactions) -> pl.Expr:
+def _likes(columns: InteractionsConfig) -> pl.Expr:
     rules = []
     if columns.positive_value is not None:
         rules.append(pl.col("value") >= columns.positive_value)

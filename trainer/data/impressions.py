@@ -12,7 +12,7 @@ from trainer.data.cells import ids, measures, times
 from trainer.data.context import Context
 from trainer.data.tables import Table, read_tables
 from trainer.errors import DataError, RecipeError
-from trainer.recipe import Objective, Recipe
+from trainer.recipe import ObjectiveConfig, Recipe
 
 UNKNOWN = -1
 # The first places each by itself, those further down in groups that grow.
@@ -104,7 +104,7 @@ def read_impressions(data_dir: Path, recipe: Recipe, users: pl.Series, items: pl
     return shown.at(order[shown.item_rows[order] >= 0])
 
 
-def _objectives(recipe: Recipe) -> list[Objective]:
+def _objectives(recipe: Recipe) -> list[ObjectiveConfig]:
     if not recipe.objectives:
         raise RecipeError(
             "[impressions]: needs objectives; each names a column of it, as [objectives.click] column = 'clicked'"
@@ -136,7 +136,7 @@ def _positions(table: Table, column: str | None) -> NDArray[np.int64]:
     return numbers.cast(pl.Int64).fill_null(UNKNOWN).to_numpy()
 
 
-def _targets(table: Table, objective: Objective) -> NDArray[np.float32]:
+def _targets(table: Table, objective: ObjectiveConfig) -> NDArray[np.float32]:
     column = str(objective.column)
     if table.column(column).dtype == pl.Boolean:
         table = Table(name=table.name, frame=table.frame.with_columns(pl.col(column).cast(pl.Int8)))

@@ -19,7 +19,7 @@ from trainer.data.learnt_columns import LearntColumns
 from trainer.data.sentences import with_model
 from trainer.data.tables import Table, read_table, read_tables
 from trainer.errors import DataError
-from trainer.recipe import FeatureColumns, Items, Recipe, Users
+from trainer.recipe import FeatureColumns, ItemsConfig, Recipe, UsersConfig
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -61,10 +61,10 @@ def load(data_dir: Path, recipe: Recipe, before: LearntColumns | None = None) ->
         position=position,
         histories=Histories.of(events, user_events),
         item_features=features(
-            _aligned(items, item_frame, "id"), recipe.items or Items(), None if before is None else before.items
+            _aligned(items, item_frame, "id"), recipe.items or ItemsConfig(), None if before is None else before.items
         ),
         user_features=features(
-            _aligned(users, user_frame, "id"), recipe.users or Users(), None if before is None else before.users
+            _aligned(users, user_frame, "id"), recipe.users or UsersConfig(), None if before is None else before.users
         ),
         item_table=_item_table(items, sources.items, recipe),
         counts=DataCounts(

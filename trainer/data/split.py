@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from trainer.data import Dataset
 from trainer.data.arrays import CHUNK, array
 from trainer.errors import DataError
-from trainer.recipe import Split as SplitRecipe
+from trainer.recipe import SplitConfig
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +26,7 @@ class Split:
     end: int
 
 
-def evaluation_split(dataset: Dataset, recipe: SplitRecipe) -> Split:
+def evaluation_split(dataset: Dataset, recipe: SplitConfig) -> Split:
     """The split that the offline figures are measured on."""
     end = dataset.counts.interactions
     split = Split(
@@ -44,7 +44,7 @@ def evaluation_split(dataset: Dataset, recipe: SplitRecipe) -> Split:
     return split
 
 
-def final_split(dataset: Dataset, recipe: SplitRecipe) -> Split:
+def final_split(dataset: Dataset, recipe: SplitConfig) -> Split:
     """The same slices moved to the end of the data: the test's events train the ranker, the ranker's the encoder."""
     end = dataset.counts.interactions
     return Split(encoder_end=_border(dataset, 1 - recipe.ranker), ranker_end=end, end=end)

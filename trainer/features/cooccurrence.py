@@ -8,12 +8,12 @@ from shortlist.bundle.item_item_table import ItemItemTable
 from trainer.data import Dataset
 from trainer.data.arrays import chunks
 from trainer.features.strongest import strongest
-from trainer.recipe import Statistics
+from trainer.recipe import StatisticsConfig
 
 _PRIOR_FOLLOWERS = 10.0
 
 
-def cooccurrence_table(dataset: Dataset, end: int, recipe: Statistics) -> ItemItemTable:
+def cooccurrence_table(dataset: Dataset, end: int, recipe: StatisticsConfig) -> ItemItemTable:
     """For each item the ``neighbours`` that follow it most, with P(next within the window) and P(next and liked)."""
     follows = _as_probability(cooccurrence_counts(dataset, end, recipe, liked_only=False))
     liked = _as_probability(cooccurrence_counts(dataset, end, recipe, liked_only=True))
@@ -23,7 +23,7 @@ def cooccurrence_table(dataset: Dataset, end: int, recipe: Statistics) -> ItemIt
     return ItemItemTable(offsets=offsets, rows=later.astype(np.int32), weights=weights.astype(np.float32))
 
 
-def cooccurrence_counts(dataset: Dataset, end: int, recipe: Statistics, *, liked_only: bool) -> sparse.coo_array:
+def cooccurrence_counts(dataset: Dataset, end: int, recipe: StatisticsConfig, *, liked_only: bool) -> sparse.coo_array:
     """How often an item comes after another within the window, less for each step in between, ``[items, items]``."""
     start = max(0, end - recipe.events)
     parts = [dataset.user_events[chunk] for chunk in chunks(len(dataset.user_events))]

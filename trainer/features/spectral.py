@@ -11,7 +11,7 @@ from scipy import sparse
 from trainer.data import Dataset
 from trainer.features.cooccurrence import cooccurrence_counts
 from trainer.features.svd import right_singular_vectors
-from trainer.recipe import Statistics
+from trainer.recipe import StatisticsConfig
 
 _PRIOR = 10.0
 
@@ -22,7 +22,7 @@ def spectral_vectors(dataset: Dataset, end: int, width: int, random: np.random.G
 
     Computed over the items that have one, so that the cost does not grow with the rest of the catalogue.
     """
-    follows = cooccurrence_counts(dataset, end, Statistics(), liked_only=False).tocsr()
+    follows = cooccurrence_counts(dataset, end, StatisticsConfig(), liked_only=False).tocsr()
     together = follows + follows.T
     linked = np.flatnonzero(together.sum(axis=1))
     vectors = np.zeros((len(dataset.item_ids), width), dtype=np.float32)

@@ -14,7 +14,7 @@ from trainer.data.arrays import chunks
 from trainer.features.click_rates import ClickRates
 from trainer.features.cooccurrence import cooccurrence_table
 from trainer.features.slim import slim_table
-from trainer.recipe import Statistics
+from trainer.recipe import StatisticsConfig
 
 STATISTICS = ("count", "likes", "mean_value", "age", "unseen")
 _PRIOR_EVENTS = 5.0
@@ -23,7 +23,7 @@ _PRIOR_EVENTS = 5.0
 def item_tables(
     dataset: Dataset,
     end: int,
-    recipe: Statistics,
+    recipe: StatisticsConfig,
     vectors: NDArray[np.float32],
     inputs: NDArray[np.float32] | None = None,
     click_rates: ClickRates | None = None,
@@ -69,7 +69,7 @@ def popularity_order(dataset: Dataset, end: int) -> NDArray[np.int32]:
 
 # Each seed asks for the same two, of the ranker's slice and of its end, and so do the trees.
 @lru_cache(maxsize=2)
-def item_item_tables(dataset: Dataset, end: int, recipe: Statistics) -> ItemItemTables:
+def item_item_tables(dataset: Dataset, end: int, recipe: StatisticsConfig) -> ItemItemTables:
     """What follows each item and what it foretells, counted over the latest events."""
     start = max(0, end - recipe.events)
     had, liked = (interaction_matrix(dataset, end, start, liked_only=liked_only) for liked_only in (False, True))

@@ -16,7 +16,7 @@ LIKE, VALUE = OBJECTIVES_OF_INTERACTIONS = ("like", "value")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Interactions:
+class InteractionsConfig:
     """Where the interactions are, relative to the data directory, and what their columns are called.
 
     An interaction is a like when its value is at least `positive_value` or its event is among `positive_events`; with
@@ -36,7 +36,7 @@ class Interactions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Impressions:
+class ImpressionsConfig:
     """What was shown to whom: a row for each item, with a column for each objective.
 
     `categorical` and `numeric` columns are the context, known when the request is made, such as the device or the hour.
@@ -53,7 +53,7 @@ class Impressions:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Objective:
+class ObjectiveConfig:
     """What showing an item may lead to: an event, or of `kind` "value" a number, such as a rating.
 
     It is in a `column` of the impressions; an empty cell says that it was not observed. Of interactions, it is one of
@@ -98,7 +98,7 @@ class FeatureColumns:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Items(FeatureColumns):
+class ItemsConfig(FeatureColumns):
     """The item table."""
 
     file: str = "items.parquet"
@@ -106,7 +106,7 @@ class Items(FeatureColumns):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Users(FeatureColumns):
+class UsersConfig(FeatureColumns):
     """The user table."""
 
     file: str = "users.parquet"
@@ -114,7 +114,7 @@ class Users(FeatureColumns):
 
 
 @dataclass(frozen=True, kw_only=True)
-class Split:
+class SplitConfig:
     """Fractions of the events, in time order: the encoder's, then the ranker's, then the test's.
 
     Data that was published with its split has it in a `column` of the interactions, or of the impressions where these
@@ -133,7 +133,7 @@ class Split:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Encoder:
+class EncoderConfig:
     """The first stage. `history` is in events; up to `softmax_limit` items the softmax is full, above it sampled.
 
     Of encoders that learn what comes next: a `loss` other than the softmax tells it from `negatives` at any size. These
@@ -185,7 +185,7 @@ class Encoder:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ranker:
+class RankerConfig:
     """The second stage. `history` is in events, `candidates` in items a user.
 
     It learns from at most `examples` events of its slice, subsample spread, for each holds its candidates in memory. Of
@@ -223,7 +223,7 @@ class Ranker:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ratings:
+class RatingsConfig:
     """The prediction of ratings, in factors of `dimension`.
 
     A step learns from the ratings of `batch_size` users, in memory that grows with the product of users and items. Of
@@ -245,7 +245,7 @@ class Ratings:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Index:
+class IndexConfig:
     """The fastest index with this `recall` of the ranker's `candidates` is chosen, unless `spec` names one.
 
     `spec` is a FAISS factory string, such as "IVF1024,SQfp16"; `parameters` are its, as "nprobe=16", and found for the
@@ -258,7 +258,7 @@ class Index:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Statistics:
+class StatisticsConfig:
     """What follows an item within `window` events, `decay` for each event further away, and what having it foretells.
 
     Of each an item keeps `neighbours`. The latest `events` are counted, for memory grows with them: 5 million take
@@ -272,7 +272,7 @@ class Statistics:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Publish:
+class PublishConfig:
     """A new bundle is served when this validation `metric` is not worse than the served one's by more than `margin`.
 
     Without a metric it is two_stage/ndcg@10, with impressions two_stage/auc, and where all of their objectives are
@@ -291,18 +291,18 @@ class Recipe:
     Without `objectives`, they are the like, and where interactions have values the value.
     """
 
-    interactions: Interactions = field(default_factory=Interactions)
-    items: Items | None = None
-    users: Users | None = None
-    split: Split = field(default_factory=Split)
-    encoder: Encoder = field(default_factory=Encoder)
-    ranker: Ranker = field(default_factory=Ranker)
-    ratings: Ratings = field(default_factory=Ratings)
-    index: Index = field(default_factory=Index)
-    statistics: Statistics = field(default_factory=Statistics)
-    publish: Publish = field(default_factory=Publish)
-    impressions: Impressions | None = None
-    objectives: Mapping[str, Objective] = field(default_factory=dict)
+    interactions: InteractionsConfig = field(default_factory=InteractionsConfig)
+    items: ItemsConfig | None = None
+    users: UsersConfig | None = None
+    split: SplitConfig = field(default_factory=SplitConfig)
+    encoder: EncoderConfig = field(default_factory=EncoderConfig)
+    ranker: RankerConfig = field(default_factory=RankerConfig)
+    ratings: RatingsConfig = field(default_factory=RatingsConfig)
+    index: IndexConfig = field(default_factory=IndexConfig)
+    statistics: StatisticsConfig = field(default_factory=StatisticsConfig)
+    publish: PublishConfig = field(default_factory=PublishConfig)
+    impressions: ImpressionsConfig | None = None
+    objectives: Mapping[str, ObjectiveConfig] = field(default_factory=dict)
 
     @classmethod
     def read(cls, path: Path) -> Self:
@@ -330,17 +330,17 @@ class Recipe:
 
 
 _SECTIONS: Mapping[str, type[Any]] = {
-    "interactions": Interactions,
-    "items": Items,
-    "users": Users,
-    "split": Split,
-    "encoder": Encoder,
-    "ranker": Ranker,
-    "ratings": Ratings,
-    "index": Index,
-    "statistics": Statistics,
-    "publish": Publish,
-    "impressions": Impressions,
+    "interactions": InteractionsConfig,
+    "items": ItemsConfig,
+    "users": UsersConfig,
+    "split": SplitConfig,
+    "encoder": EncoderConfig,
+    "ranker": RankerConfig,
+    "ratings": RatingsConfig,
+    "index": IndexConfig,
+    "statistics": StatisticsConfig,
+    "publish": PublishConfig,
+    "impressions": ImpressionsConfig,
 }
 _OBJECTIVES = "objectives"
 
@@ -367,12 +367,12 @@ def _sections(raw: Mapping[str, object]) -> dict[str, Any]:
     return read
 
 
-def _objectives(raw: Mapping[str, object]) -> dict[str, Objective]:
-    read: dict[str, Objective] = {}
+def _objectives(raw: Mapping[str, object]) -> dict[str, ObjectiveConfig]:
+    read: dict[str, ObjectiveConfig] = {}
     for name, section in raw.items():
         if not isinstance(section, dict):
             raise RecipeError(f"[objectives.{name}]: must be a section, not {section!r}")
-        objective: Objective = read_section(f"objectives.{name}", Objective, section)
+        objective: ObjectiveConfig = read_section(f"objectives.{name}", ObjectiveConfig, section)
         _check_objective(name, objective)
         read[name] = objective
     return read
@@ -383,7 +383,7 @@ def _without_none(raw: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _without_none(value) if isinstance(value, Mapping) else value for name, value in given.items()}
 
 
-def _check_objective(name: str, objective: Objective) -> None:
+def _check_objective(name: str, objective: ObjectiveConfig) -> None:
     where = f"[objectives.{name}]"
     if objective.kind not in OBJECTIVE_KINDS:
         raise RecipeError(f"{where} kind: must be {' or '.join(OBJECTIVE_KINDS)}, not {objective.kind!r}")
@@ -397,13 +397,13 @@ def _check_objective(name: str, objective: Objective) -> None:
         )
 
 
-def _check_context(impressions: Impressions) -> None:
+def _check_context(impressions: ImpressionsConfig) -> None:
     both = set(impressions.categorical) & set(impressions.numeric)
     if both:
         raise RecipeError(f"[impressions] numeric: {', '.join(sorted(both))} cannot be categorical as well")
 
 
-def _check_likes(interactions: Interactions) -> None:
+def _check_likes(interactions: InteractionsConfig) -> None:
     if interactions.positive_value is not None and interactions.value is None:
         raise RecipeError("[interactions] positive_value: needs value, the name of the column it is compared with")
     if interactions.positive_events and interactions.event is None:

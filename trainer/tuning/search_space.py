@@ -8,7 +8,7 @@ import optuna
 
 from trainer.errors import RecipeError
 from trainer.models.encoders import encoder_class
-from trainer.recipe import Encoder, Recipe
+from trainer.recipe import EncoderConfig, Recipe
 from trainer.recipe.keys import Choices, Range
 
 Settings = Mapping[str, int | float]
@@ -27,7 +27,7 @@ class SearchSpace:
         Raises:
             RecipeError: there is no encoder of that name.
         """
-        stated = {field.name: field.metadata["tuned"] for field in fields(Encoder) if "tuned" in field.metadata}
+        stated = {field.name: field.metadata["tuned"] for field in fields(EncoderConfig) if "tuned" in field.metadata}
         encoder = encoder_class(recipe.encoder)
         stated |= encoder.tuned_otherwise
         return cls(keys={key: _possible(recipe, key, stated[key]) for key in encoder.tuned})

@@ -13,7 +13,7 @@ from trainer.data.learnt_columns import LearntColumns
 from trainer.data.tables import Table
 from trainer.errors import DataError
 from trainer.export.column_arrays import as_arrays, of_arrays
-from trainer.recipe import Items
+from trainer.recipe import ItemsConfig
 
 
 def table(**columns: object) -> Table:
@@ -23,20 +23,20 @@ def table(**columns: object) -> Table:
 
 def multi_hot(lists: list[list[str | None] | None]) -> Features:
     """Of a column of lists."""
-    columns = Items(multi_valued=("tags",))
+    columns = ItemsConfig(multi_valued=("tags",))
     return features(parsed(table(item_id=list(range(len(lists))), tags=lists), columns), columns)
 
 
 def numeric(numbers: Sequence[float | None]) -> Features:
     """Of a column of numbers."""
-    columns = Items(numeric=("x",))
+    columns = ItemsConfig(numeric=("x",))
     given = pl.Series(numbers, dtype=pl.Float32)
     return features(parsed(table(item_id=list(range(len(numbers))), x=given), columns), columns)
 
 
 def text(texts: Sequence[str | None]) -> Features:
     """Of a column of texts."""
-    columns = Items(text=("title",))
+    columns = ItemsConfig(text=("title",))
     given = pl.Series(texts, dtype=pl.String)
     return features(parsed(table(item_id=list(range(len(texts))), title=given), columns), columns)
 
@@ -102,7 +102,7 @@ def test_too_few_tokens_give_no_columns(titles: list[str | None]) -> None:
 
 def test_content_columns_are_the_categories() -> None:
     """Proves which columns can match what a user has liked, and that kinds stand beside names."""
-    columns = Items(categorical=("kind",), multi_valued=("tags",), numeric=("year",))
+    columns = ItemsConfig(categorical=("kind",), multi_valued=("tags",), numeric=("year",))
     given = table(item_id=["1", "2"], kind=["x", None], tags=["a|b", "b"], year=["1990", None])
     built = features(parsed(given, columns), columns)
     assert built.names == ("kind=x", "tags=a", "tags=b", "year", "year[0]")
@@ -112,14 +112,14 @@ def test_content_columns_are_the_categories() -> None:
 
 def test_a_column_of_two_kinds_is_two_columns() -> None:
     """Proves that a ranker of groups gives each kind one of its own, where their features stand side by side, too."""
-    columns = Items(categorical=("title",), text=("title",), directions=1)
+    columns = ItemsConfig(categorical=("title",), text=("title",), directions=1)
     built = features(parsed(table(item_id=[1, 2, 3], title=["red sky", "red sky", "sky red"]), columns), columns)
     assert built.columns == {"title": slice(0, 2), "title (text)": slice(2, 3)}
 
 
 def test_a_table_without_feature_columns_has_none() -> None:
     """Proves that the matrix keeps its rows when there is nothing to describe them."""
-    assert features(parsed(table(item_id=[1, 2]), Items()), Items()).matrix.shape == (2, 0)
+    assert features(parsed(table(item_id=[1, 2]), ItemsConfig()), ItemsConfig()).matrix.shape == (2, 0)
 
 
 def test_text_in_a_numeric_column_is_refused() -> None:
@@ -127,7 +127,7 @@ def test_text_in_a_numeric_column_is_refused() -> None:
     with pytest.raises(
         DataError, match=r"items.csv, column 'year': no finite number in 2 of 4 rows; first row 3: 'new'"
     ):
-        parsed(table(item_id=[1, 2, 3, 4], year=["1990", None, "new", "inf"]), Items(numeric=("year",)))
+        parsed(table(item_id=[1, 2, 3, 4], year=["1990", None, "new", "inf"]), ItemsConfig(numeric=("year",)))
 
 
 def test_an_item_that_is_there_twice_is_refused() -> None:
@@ -135,20 +135,25 @@ def test_an_item_that_is_there_twice_is_refused() -> None:
     with pytest.raises(
         DataError, match=r"'item_id': an id that is there more than once in 2 of 3 rows; first row 1: 'a'"
     ):
-        parsed(table(item_id=["a", "b", "a"]), Items())
+        parsed(table(item_id=["a", "b", "a"]), ItemsConfig())
 
 
 def test_columns_of_another_type_are_refused() -> None:
     """Proves that nested and odd columns are named, not handed to polars."""
     odd = ("odd",)
-    for columns in (Items(categorical=odd), Items(text=odd), Items(numeric=odd), Items(vectors=odd)):
+    for columns in (
+        ItemsConfig(categorical=odd),
+        ItemsConfig(text=odd),
+        ItemsConfig(numeric=odd),
+        ItemsConfig(vectors=odd),
+    ):
         with pytest.raises(DataError, match=r"items.csv, column 'odd'"):
             parsed(table(item_id=[1], odd=[[["a"]]]), columns)
 
 
 def test_lists_of_words_are_text_whose_words_are_whole() -> None:
     """Proves the way for many categories: rows that share a word are close, and no word is cut at its hyphen."""
-    columns = Items(text=("tags",), directions=3)
+    columns = ItemsConfig(text=("tags",), directions=3)
     tags = [["a-b", "x y"], ["a-b", "x y"], ["a", "b"], ["a", "b"], None]
     built = features(parsed(table(item_id=[1, 2, 3, 4, 5], tags=tags), columns), columns)
     assert built.kinds == ("text",) * len(built.names)
@@ -158,7 +163,7 @@ def test_lists_of_words_are_text_whose_words_are_whole() -> None:
 
 def test_vectors_are_features_as_they_are() -> None:
     """Proves names, kinds and values, and zeros for an item without one."""
-    columns = Items(vectors=("cover",))
+    columns = ItemsConfig(vectors=("cover",))
     built = features(parsed(table(item_id=[1, 2, 3], cover=[[0.5, -1.0], None, [3.0, 4.0]]), columns), columns)
     assert built.names == ("cover.0", "cover.1")
     assert built.kinds == ("vectors", "vectors")
@@ -170,10 +175,10 @@ def test_a_vector_of_another_length_or_not_finite_is_refused_with_its_row() -> N
     bad = {"not 2 numbers": [1.0, 2.0, 3.0], "not finite": [1.0, float("nan")], "missing": [1.0, None]}
     for said, cover in bad.items():
         with pytest.raises(DataError, match=rf"items.csv, column 'cover': .*{said}.* in 1 of 3 rows.*; first row 3"):
-            parsed(table(item_id=[1, 2, 3], cover=[[1.0, 2.0], None, cover]), Items(vectors=("cover",)))
+            parsed(table(item_id=[1, 2, 3], cover=[[1.0, 2.0], None, cover]), ItemsConfig(vectors=("cover",)))
 
 
-COLUMNS = Items(
+COLUMNS = ItemsConfig(
     categorical=("kind",), multi_valued=("tags",), numeric=("year",), text=("title",), vectors=("cover",), directions=3
 )
 

@@ -11,8 +11,7 @@ import pytest
 from trainer.data import Dataset, load
 from trainer.data.impressions import Impressions
 from trainer.errors import DataError, RecipeError
-from trainer.recipe import Impressions as ImpressionsRecipe
-from trainer.recipe import Interactions, Objective, Recipe
+from trainer.recipe import ImpressionsConfig, InteractionsConfig, ObjectiveConfig, Recipe
 
 DONE = {"user_id": ["u", "v", "v"], "item_id": ["a", "b", "c"], "timestamp": [1, 2, 3]}
 SHOWN: Mapping[str, list[Any]] = {
@@ -25,8 +24,8 @@ SHOWN: Mapping[str, list[Any]] = {
     "clicked": [1, 0, None, 1],
     "stars": [2.5, None, 4.0, 1.0],
 }
-SECTION = ImpressionsRecipe(categorical=("device",), numeric=("hour",), position="place")
-OBJECTIVES = {"click": Objective(column="clicked"), "rating": Objective(kind="value", column="stars")}
+SECTION = ImpressionsConfig(categorical=("device",), numeric=("hour",), position="place")
+OBJECTIVES = {"click": ObjectiveConfig(column="clicked"), "rating": ObjectiveConfig(kind="value", column="stars")}
 
 
 def read(folder: Path, columns: Mapping[str, list[Any]], recipe: Recipe | None = None) -> Dataset:
@@ -70,7 +69,7 @@ def test_a_context_is_what_the_services_make_of_it(shown: Impressions) -> None:
 def test_without_times_rows_keep_the_order_of_the_file(tmp_path: Path) -> None:
     """Proves that no column of times is needed where the interactions have none."""
     columns = {name: column for name, column in SHOWN.items() if name != "timestamp"}
-    recipe = Recipe(interactions=Interactions(rows_in_order=True), impressions=SECTION, objectives=OBJECTIVES)
+    recipe = Recipe(interactions=InteractionsConfig(rows_in_order=True), impressions=SECTION, objectives=OBJECTIVES)
     found = read(tmp_path, columns, recipe).impressions
     assert found is not None
     assert found.places.tolist() == [0, 1, 2]
@@ -105,9 +104,12 @@ def test_a_missing_column_is_named(tmp_path: Path, column: str) -> None:
 
 @pytest.mark.parametrize(
     ("objectives", "message"),
-    [({}, r"\[impressions\]: needs objectives"), ({"like": Objective()}, r"\[objectives.like\] column: is missing")],
+    [
+        ({}, r"\[impressions\]: needs objectives"),
+        ({"like": ObjectiveConfig()}, r"\[objectives.like\] column: is missing"),
+    ],
 )
-def test_an_objective_is_a_column(tmp_path: Path, objectives: Mapping[str, Objective], message: str) -> None:
+def test_an_objective_is_a_column(tmp_path: Path, objectives: Mapping[str, ObjectiveConfig], message: str) -> None:
     """Proves that an objective that impressions cannot have is refused."""
     with pytest.raises(RecipeError, match=message):
         read(tmp_path, SHOWN, Recipe(impressions=SECTION, objectives=objectives))

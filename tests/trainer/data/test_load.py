@@ -12,13 +12,13 @@ import pytest
 
 from trainer.data import Dataset, load
 from trainer.errors import DataError
-from trainer.recipe import Interactions, Items, Recipe, Users
+from trainer.recipe import InteractionsConfig, ItemsConfig, Recipe, UsersConfig
 
-COLUMNS = Interactions(file="plays.csv")
+COLUMNS = InteractionsConfig(file="plays.csv")
 GOOD = {"user_id": ["u2", "u1", "u2"], "item_id": ["b", "a", "a"], "timestamp": [30, 10, 20]}
 
 
-def loaded(folder: Path, columns: Mapping[str, object], interactions: Interactions = COLUMNS) -> Dataset:
+def loaded(folder: Path, columns: Mapping[str, object], interactions: InteractionsConfig = COLUMNS) -> Dataset:
     """The dataset of these columns, written in the format that the file's ending says."""
     frame, path = pl.DataFrame(columns), folder / interactions.file
     if path.suffix == ".parquet":
@@ -31,7 +31,7 @@ def loaded(folder: Path, columns: Mapping[str, object], interactions: Interactio
 @pytest.mark.parametrize("file", ["plays.csv", "plays.tsv", "plays.parquet"])
 def test_events_are_in_time_order_and_rows_in_id_order(tmp_path: Path, file: str) -> None:
     """Proves the shape of a dataset, the same from every format."""
-    data = loaded(tmp_path, GOOD, Interactions(file=file))
+    data = loaded(tmp_path, GOOD, InteractionsConfig(file=file))
     assert data.user_ids.tolist() == [b"u1", b"u2"]
     assert data.item_ids.tolist() == [b"a", b"b"]
     assert data.times.tolist() == [10, 20, 30]
@@ -96,7 +96,9 @@ def test_items_and_users_of_the_tables_alone_are_kept(tmp_path: Path) -> None:
     pl.DataFrame({"item_id": ["new", "a"], "tags": [["x"], ["x", "y"]]}).write_parquet(tmp_path / "items.parquet")
     pl.DataFrame({"user_id": ["u3", "u1"], "land": ["NL", "DE"]}).write_parquet(tmp_path / "users.parquet")
     pl.DataFrame(GOOD).write_csv(tmp_path / "plays.csv")
-    recipe = Recipe(interactions=COLUMNS, items=Items(multi_valued=("tags",)), users=Users(categorical=("land",)))
+    recipe = Recipe(
+        interactions=COLUMNS, items=ItemsConfig(multi_valued=("tags",)), users=UsersConfig(categorical=("land",))
+    )
     data = load(tmp_path, recipe)
     assert data.item_ids.tolist() == [b"a", b"b", b"new"]
     assert data.item_features.matrix.tolist() == [[1, 1], [0, 0], [1, 0]]
@@ -117,14 +119,14 @@ def test_items_and_users_of_the_tables_alone_are_kept(tmp_path: Path) -> None:
 )
 def test_times_are_read_however_they_are_written(tmp_path: Path, stamps: list[object]) -> None:
     """Proves that seconds, dates and ISO 8601, zones and mixtures included, come to the same seconds."""
-    data = loaded(tmp_path, {**GOOD, "timestamp": stamps}, Interactions())
+    data = loaded(tmp_path, {**GOOD, "timestamp": stamps}, InteractionsConfig())
     assert data.times.tolist() == [0, 86400, 86401]
 
 
 def test_dates_are_their_midnight(tmp_path: Path) -> None:
     """Proves that a column of dates is read as UTC."""
     days = [date(1970, 1, 3), date(1970, 1, 1), date(1970, 1, 2)]
-    assert loaded(tmp_path, {**GOOD, "timestamp": days}, Interactions()).times.tolist() == [0, 86400, 172800]
+    assert loaded(tmp_path, {**GOOD, "timestamp": days}, InteractionsConfig()).times.tolist() == [0, 86400, 172800]
 
 
 def test_arrays_can_be_written_to(tmp_path: Path) -> None:
@@ -180,7 +182,7 @@ BAD: list[tuple[str, dict[str, object], str]] = [
 @pytest.mark.parametrize(("columns", "said"), [case[1:] for case in BAD], ids=[case[0] for case in BAD])
 def test_bad_cells_are_refused_by_column_count_and_row(tmp_path: Path, columns: dict[str, object], said: str) -> None:
     """Proves that each kind of bad cell stops the run with its file, its column, its count and the first rows."""
-    interactions = Interactions(value="stars", positive_value=4)
+    interactions = InteractionsConfig(value="stars", positive_value=4)
     with pytest.raises(DataError, match=f"^interactions.parquet.*{said}"):
         loaded(tmp_path, {**GOOD, "stars": [5, 5, 5], **columns}, interactions)
 
@@ -215,7 +217,7 @@ def test_files_that_are_no_tables_are_refused(tmp_path: Path, file: str, text: b
     """Proves that no error of the parser reaches the person who ran the trainer."""
     (tmp_path / file).write_bytes(text)
     with pytest.raises(DataError, match=said):
-        load(tmp_path, Recipe(interactions=Interactions(file=file)))
+        load(tmp_path, Recipe(interactions=InteractionsConfig(file=file)))
 
 
 def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
@@ -227,7 +229,7 @@ def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
     for cut in cuts:
         (tmp_path / "plays.parquet").write_bytes(whole[:cut] + whole[cut + 4 :])
         try:
-            load(tmp_path, Recipe(interactions=Interactions(file="plays.parquet")))
+            load(tmp_path, Recipe(interactions=InteractionsConfig(file="plays.parquet")))
         except DataError:
             refused += 1
     assert refused > len(cuts) / 2
@@ -239,4 +241,4 @@ def test_missing_files_are_refused(tmp_path: Path) -> None:
         load(tmp_path, Recipe(interactions=COLUMNS))
     pl.DataFrame(GOOD).write_csv(tmp_path / "plays.csv")
     with pytest.raises(DataError, match=r"items.parquet: cannot be read: No such file"):
-        load(tmp_path, Recipe(interactions=COLUMNS, items=Items()))
+        load(tmp_path, Recipe(interactions=COLUMNS, items=ItemsConfig()))

@@ -25,17 +25,19 @@ from trainer.errors import DataError, RecipeError
 from trainer.export.column_arrays import as_arrays, of_arrays
 from trainer.models.encoders.encoded import Encoded
 from trainer.progress import Reporter
-from trainer.recipe import Encoder, Interactions, Items, Recipe, Users
+from trainer.recipe import EncoderConfig, InteractionsConfig, ItemsConfig, Recipe, UsersConfig
 from trainer.training.encoder.fit import fit_encoder
 
-TITLES = Items(sentences=("title",))
-RECIPE = Recipe(interactions=Interactions(file="plays.csv"), items=Items(file="items.csv", sentences=("title",)))
+TITLES = ItemsConfig(sentences=("title",))
+RECIPE = Recipe(
+    interactions=InteractionsConfig(file="plays.csv"), items=ItemsConfig(file="items.csv", sentences=("title",))
+)
 PLAYS = "user_id,item_id,timestamp\nu,i,1\nv,i,2\n"
 WORDS = ("a", "film", "about", "two", "friends", "moon", "pasta")
 
 
 def described(
-    titles: Sequence[str | None], columns: Items = TITLES, before: dict[str, Column] | None = None
+    titles: Sequence[str | None], columns: ItemsConfig = TITLES, before: dict[str, Column] | None = None
 ) -> Features:
     """Of a column of titles."""
     frame = pl.DataFrame({"item_id": range(len(titles)), "title": pl.Series(titles, dtype=pl.String)})
@@ -110,8 +112,8 @@ def test_a_model_may_lie_beside_the_data(tmp_path: Path) -> None:
     (tmp_path / "users.csv").write_text("user_id,about\nu,a film\n")
     recipe = replace(
         RECIPE,
-        items=Items(file="items.csv", sentences=("title",), sentence_model="model"),
-        users=Users(file="users.csv", sentences=("about",), sentence_model="model"),
+        items=ItemsConfig(file="items.csv", sentences=("title",), sentence_model="model"),
+        users=UsersConfig(file="users.csv", sentences=("about",), sentence_model="model"),
     )
     data = load(tmp_path, recipe)
     [expected] = SentenceTransformer(str(tmp_path / "model")).encode(["pasta"], normalize_embeddings=True)
@@ -150,7 +152,7 @@ def test_without_the_extra_it_is_said_what_to_install(tmp_path: Path, monkeypatc
             patch.setitem(sys.modules, name, None)
             with pytest.raises(RecipeError, match=f"sentences: install the extra sentences, or .*{name}"):
                 load(tmp_path, RECIPE)
-            assert load(tmp_path, replace(RECIPE, items=Items(file="items.csv"))).counts.items == 1
+            assert load(tmp_path, replace(RECIPE, items=ItemsConfig(file="items.csv"))).counts.items == 1
 
 
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
@@ -195,7 +197,7 @@ def test_an_item_that_nobody_had_lies_among_its_like_by_its_title_alone(tmp_path
     it shares no word with them.
     """
     data = reading(tmp_path)
-    encoder = Encoder(name="content_ridge", dimension=4, regularisation=0.01)
+    encoder = EncoderConfig(name="content_ridge", dimension=4, regularisation=0.01)
     vectors = Encoded.of(fit_encoder(data, len(data.times), encoder, 0, reporter, None).encoder, 16).vectors
     of_title = dict(zip((one.decode() for one in data.item_ids.tolist()), vectors, strict=True))
     warm = np.array([of_title[title] for title in OF_TITLE])

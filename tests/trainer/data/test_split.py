@@ -14,8 +14,7 @@ from trainer.data.split import Split, evaluation_split, final_split, held_out_ev
 from trainer.errors import DataError
 from trainer.models.pipeline import TrainedPipeline
 from trainer.progress import Reporter
-from trainer.recipe import Recipe
-from trainer.recipe import Split as SplitRecipe
+from trainer.recipe import Recipe, SplitConfig
 from trainer.training.encoder.fit import fit_encoder
 from trainer.training.two_stage import fit_two_stage
 
@@ -82,7 +81,7 @@ def test_data_without_anything_to_test_on_is_refused(dataset_of: Make) -> None:
     """Proves that the message says which slice is empty and how much data there is."""
     data = dataset_of([("a", "x", 1, 5.0), ("a", "y", 2, 1.0), ("b", "x", 3, 5.0), ("c", "y", 4, 5.0)])
     with pytest.raises(DataError, match=r"the ranker slice has no liked item .* 4 interactions"):
-        evaluation_split(data, SplitRecipe(ranker=0.25, test=0.25))
+        evaluation_split(data, SplitConfig(ranker=0.25, test=0.25))
 
 
 def test_the_encoder_learns_from_nothing_after_its_slice(

@@ -29,8 +29,7 @@ from trainer.models.encoders import build_encoder
 from trainer.models.pipeline import TrainedPipeline
 from trainer.models.rankers import Ranker, RankerDataSpec, build_ranker
 from trainer.progress import Reporter
-from trainer.recipe import Index, Recipe
-from trainer.recipe import Ranker as RankerRecipe
+from trainer.recipe import IndexConfig, RankerConfig, Recipe
 from trainer.training.encoder.training import encoder_data_spec
 from trainer.training.two_stage import fit_ranker
 
@@ -189,9 +188,9 @@ def test_the_users_that_choose_and_measure_an_index_are_different_people(
     np.testing.assert_allclose(vectors, expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("index", [Index(spec="Bogus"), Index(spec="Flat", parameters="nprobe=4")])
+@pytest.mark.parametrize("index", [IndexConfig(spec="Bogus"), IndexConfig(spec="Flat", parameters="nprobe=4")])
 def test_an_index_that_cannot_be_built_is_named(
-    final: TrainedPipeline, planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: Index
+    final: TrainedPipeline, planted: Dataset, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: IndexConfig
 ) -> None:
     """Proves that FAISS' refusal becomes a message about the recipe, and that nothing is published."""
     for export in ("export_encoder", "export_ranker"):
@@ -245,7 +244,7 @@ def test_what_a_ranker_learnt_of_its_own_is_in_the_bundle(
     """Proves that its numbers are named features of items and users, and are there again when the bundle is read."""
     for export in ("export_encoder", "export_ranker"):
         monkeypatch.setattr(f"trainer.export.bundle.{export}", lambda model, path, *_: path.touch())
-    recipe = replace(fitted.recipe, index=Index(spec="Flat"))
+    recipe = replace(fitted.recipe, index=IndexConfig(spec="Flat"))
     recipe = replace(recipe, ranker=replace(recipe.ranker, embedding=2, epochs=1))
     model, _ = fit_ranker(fitted.encoded, planted, split, recipe, seed=0, reporter=reporter)
     directory = export_bundle(model, planted, FIGURES, tmp_path)
@@ -278,7 +277,7 @@ def test_a_bundle_of_other_parts_is_not_read_back(
 ) -> None:
     """Proves, of a release whose ranker has a part more than the one that wrote the bundle, that what to do is said."""
 
-    def newer(recipe: RankerRecipe, spec: RankerDataSpec) -> Ranker:
+    def newer(recipe: RankerConfig, spec: RankerDataSpec) -> Ranker:
         ranker = build_ranker(recipe, spec)
         ranker.register_buffer("newer", torch.zeros(1))
         return ranker

@@ -16,12 +16,12 @@ from tests.shortlist.bundle.fake import OLDER, publish
 from trainer.__main__ import main
 from trainer.errors import RecipeError
 from trainer.export.publish import check_metric, compare, decide, metrics_of
-from trainer.recipe import Impressions, Interactions, Objective, Publish, Recipe, Split
+from trainer.recipe import ImpressionsConfig, InteractionsConfig, ObjectiveConfig, PublishConfig, Recipe, SplitConfig
 
 SHIPPED = sorted((Path(trainer.__path__[0]) / "recipes").glob("*.toml"))
 NAME = "validation/two_stage/ndcg@10"
-CLICKS = Recipe(impressions=Impressions(), objectives={"click": Objective(column="clicked")})
-STARS = Recipe(impressions=Impressions(), objectives={"stars": Objective(kind="value", column="stars")})
+CLICKS = Recipe(impressions=ImpressionsConfig(), objectives={"click": ObjectiveConfig(column="clicked")})
+STARS = Recipe(impressions=ImpressionsConfig(), objectives={"stars": ObjectiveConfig(kind="value", column="stars")})
 
 
 @pytest.fixture
@@ -72,8 +72,8 @@ def test_who_insists_publishes_and_it_is_written_down(served: Callable[..., Path
     ("figure", "recipe", "told"),
     [
         (None, Recipe(), f"{OLDER} has no {NAME}"),
-        (0.9, Recipe(split=Split(test=0.2)), "another [split]"),
-        (0.9, Recipe(interactions=Interactions(file="other.csv")), "other [interactions]"),
+        (0.9, Recipe(split=SplitConfig(test=0.2)), "another [split]"),
+        (0.9, Recipe(interactions=InteractionsConfig(file="other.csv")), "other [interactions]"),
     ],
 )
 def test_what_cannot_be_compared_never_blocks(
@@ -118,10 +118,10 @@ def test_only_the_first_is_served_unasked(served: Callable[..., Path], tmp_path:
 def test_an_unknown_metric_is_refused_before_training(recipe: Recipe, first: str) -> None:
     """Proves that the recipe's message names what there is, and that what another kind of data has is not there."""
     for metric in metrics_of(recipe):
-        check_metric(replace(recipe, publish=Publish(metric=metric)))
+        check_metric(replace(recipe, publish=PublishConfig(metric=metric)))
     for other in {"auc", "two_stage/ndcg@10", "two_stage/auc", "two_stage/-rmse"} - {first}:
         with pytest.raises(RecipeError, match=rf"\[publish\] metric: no '{other}'; there are {first}, retrieval/hr@10"):
-            check_metric(replace(recipe, publish=Publish(metric=other)))
+            check_metric(replace(recipe, publish=PublishConfig(metric=other)))
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
@@ -151,15 +151,18 @@ def test_an_error_may_grow_by_the_margin(served: Callable[..., Path], found: flo
     assert f"{'above' if found > -1 else 'below'} the -1.0000 of" in compared.text
 
 
-OTHER_OBJECTIVES = {"click": Objective(column="clicked"), "share": Objective(column="shared")}
+OTHER_OBJECTIVES = {"click": ObjectiveConfig(column="clicked"), "share": ObjectiveConfig(column="shared")}
 
 
 @pytest.mark.parametrize(
     ("recipe", "told"),
     [
         (replace(CLICKS, objectives=OTHER_OBJECTIVES), "other [objectives]"),
-        (replace(CLICKS, impressions=Impressions(file="other.parquet")), "other [impressions]"),
-        (replace(CLICKS, objectives=OTHER_OBJECTIVES, split=Split(test=0.2)), "another [split] and other [objectives]"),
+        (replace(CLICKS, impressions=ImpressionsConfig(file="other.parquet")), "other [impressions]"),
+        (
+            replace(CLICKS, objectives=OTHER_OBJECTIVES, split=SplitConfig(test=0.2)),
+            "another [split] and other [objectives]",
+        ),
     ],
 )
 def test_other_objectives_are_another_question(served: Callable[..., Path], recipe: Recipe, told: str) -> None:
@@ -175,10 +178,10 @@ def test_other_objectives_are_another_question(served: Callable[..., Path], reci
     ("recipe", "metric"),
     [
         (
-            replace(CLICKS, objectives={"tap": Objective(column="clicked", loss_weight=2), **STARS.objectives}),
+            replace(CLICKS, objectives={"tap": ObjectiveConfig(column="clicked", loss_weight=2), **STARS.objectives}),
             "two_stage/auc",
         ),
-        (replace(CLICKS, impressions=Impressions(categorical=("device",), position="place")), "two_stage/auc"),
+        (replace(CLICKS, impressions=ImpressionsConfig(categorical=("device",), position="place")), "two_stage/auc"),
         (replace(CLICKS, objectives=OTHER_OBJECTIVES), "retrieval/hr@10"),
     ],
     ids=["weights, names and values", "context", "retrieval"],
@@ -188,13 +191,13 @@ def test_what_asks_the_same_is_compared(served: Callable[..., Path], recipe: Rec
     not of, open no way round the rule."""
     root, name = served(None, recipe), f"validation/{metric}"
     _with_metrics(root, {name: 0.9})
-    stated = replace(CLICKS, publish=Publish(metric=metric))
+    stated = replace(CLICKS, publish=PublishConfig(metric=metric))
     assert decide(root, {name: 0.7}, stated, asked=True, force=False).refused
 
 
 def test_objectives_of_lists_are_not_what_they_are_judged_by(served: Callable[..., Path]) -> None:
     """Proves that lists are of likes, whatever is learnt beside."""
-    root = served(0.9, Recipe(objectives={"like": Objective(), "value": Objective(kind="value")}))
+    root = served(0.9, Recipe(objectives={"like": ObjectiveConfig(), "value": ObjectiveConfig(kind="value")}))
     assert decide(root, {NAME: 0.1}, Recipe(), asked=True, force=False).refused
 
 

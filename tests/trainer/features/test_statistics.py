@@ -11,7 +11,7 @@ from shortlist.bundle.tables import ItemTables
 from trainer.data import Dataset
 from trainer.data.dataset import Histories
 from trainer.features.statistics import interaction_matrix, item_statistics, item_tables, popularity_order
-from trainer.recipe import Statistics
+from trainer.recipe import StatisticsConfig
 
 Make = Callable[[Sequence[tuple[str, str, int, float]]], Dataset]
 # a: x y z, with y disliked; b: y x.
@@ -54,8 +54,8 @@ def arrays(tables: ItemTables) -> dict[str, NDArray[np.generic]]:
 def test_nothing_counted_knows_of_an_event_at_or_after_the_end(planted: Dataset, end: int) -> None:
     """Proves that there is no leak: with every later event altered, each table is the same to the last bit."""
     vectors = np.zeros((len(planted.item_ids), 2), dtype=np.float32)
-    before = arrays(item_tables(planted, end, Statistics(), vectors))
-    after = arrays(item_tables(changed_after(planted, end), end, Statistics(), vectors))
+    before = arrays(item_tables(planted, end, StatisticsConfig(), vectors))
+    after = arrays(item_tables(changed_after(planted, end), end, StatisticsConfig(), vectors))
     for name, array in before.items():
         np.testing.assert_array_equal(array, after[name], err_msg=name)
 
@@ -63,8 +63,8 @@ def test_nothing_counted_knows_of_an_event_at_or_after_the_end(planted: Dataset,
 def test_an_altered_event_before_the_end_is_seen(planted: Dataset) -> None:
     """Proves that the test above can fail: the same alteration one event earlier changes every table."""
     vectors = np.zeros((len(planted.item_ids), 2), dtype=np.float32)
-    before = arrays(item_tables(planted, 600, Statistics(), vectors))
-    after = arrays(item_tables(changed_after(planted, 500), 600, Statistics(), vectors))
+    before = arrays(item_tables(planted, 600, StatisticsConfig(), vectors))
+    after = arrays(item_tables(changed_after(planted, 500), 600, StatisticsConfig(), vectors))
     assert not any(np.array_equal(array, after[name]) for name, array in before.items())
 
 

@@ -14,7 +14,7 @@ from trainer.errors import DataError, RecipeError
 from trainer.evaluation.queries import Profiles, Queries
 from trainer.evaluation.rankings import rankings
 from trainer.protocols import PROTOCOLS, Task
-from trainer.recipe import Interactions, Recipe, Split
+from trainer.recipe import InteractionsConfig, Recipe, SplitConfig
 
 Row = tuple[str, str, int, float]
 
@@ -44,7 +44,7 @@ def test_leave_one_out_keeps_the_last_two(tmp_path: Path) -> None:
     """Proves the split of a published file of sequences: in the order of the line; of two items none is left out."""
     with gzip.open(tmp_path / "sequences.txt.gz", "wt") as file:
         file.write("a x y z w\nb z y\n\nc w x y\n")
-    recipe = Recipe(interactions=Interactions(file="sequences.txt.gz"))
+    recipe = Recipe(interactions=InteractionsConfig(file="sequences.txt.gz"))
     task = PROTOCOLS["leave-one-out"](load(tmp_path, recipe), recipe, tmp_path)
     assert asked(task.validation) == {"a": (["x", "y"], ["z"]), "c": (["w"], ["x"])}
     assert asked(task.test) == {"a": (["x", "y", "z"], ["w"]), "c": (["w", "x"], ["y"])}
@@ -68,7 +68,7 @@ def given(tmp_path: Path) -> Recipe:
     for name, part in (("train.txt", slice(0, 20)), ("test.txt", slice(20, 25))):
         lines = [" ".join([f"u{user}", *(f"i{item}" for item in items[part])]) for user, items in enumerate(chosen)]
         (tmp_path / name).write_text("\n".join(lines) + "\n")
-    return Recipe(interactions=Interactions(file="train.txt"), split=Split(test_file="test.txt"))
+    return Recipe(interactions=InteractionsConfig(file="train.txt"), split=SplitConfig(test_file="test.txt"))
 
 
 def lines_of(path: Path) -> dict[str, list[str]]:
@@ -103,7 +103,9 @@ def test_strong_generalisation_learns_nothing_of_whom_it_asks_about(given: Recip
 def cold(tmp_path: Path, rows: str) -> tuple[Dataset, Recipe]:
     """A table with its split in a column, without times."""
     (tmp_path / "log.csv").write_text("user_id,item_id,part\n" + rows)
-    recipe = Recipe(interactions=Interactions(file="log.csv", rows_in_order=True), split=Split(column="part"))
+    recipe = Recipe(
+        interactions=InteractionsConfig(file="log.csv", rows_in_order=True), split=SplitConfig(column="part")
+    )
     return load(tmp_path, recipe), recipe
 
 
@@ -185,7 +187,7 @@ def test_what_is_wanted_twice_is_one_wish(tmp_path: Path) -> None:
         f"u{user} " + " ".join(f"i{(user + step) % 9}" for step in (0, 1, 2, 3, 4, 5, 6, 7, 8, 8)) for user in range(30)
     ]
     (tmp_path / "log.txt").write_text("\n".join(lines) + "\n")
-    recipe = Recipe(interactions=Interactions(file="log.txt"))
+    recipe = Recipe(interactions=InteractionsConfig(file="log.txt"))
     task = PROTOCOLS["strong-generalisation"](load(tmp_path, recipe), recipe, tmp_path)
     lists = rankings(Oracle(task.test), task.test, 5, task.known_end)
     assert lists.wanted.tolist() == [1] * len(task.test)

@@ -18,7 +18,7 @@ from trainer.errors import TrainerError
 from trainer.models.encoders import ENCODERS
 from trainer.progress import Reporter
 from trainer.protocols import PROTOCOLS
-from trainer.recipe import Encoder, Recipe
+from trainer.recipe import EncoderConfig, Recipe
 from trainer.recipe.keys import Choices
 from trainer.tuning.search import Search, finished, median_pruner
 from trainer.tuning.search_space import SearchSpace, with_settings
@@ -171,21 +171,23 @@ def test_an_encoder_states_what_is_tried(name: str, tmp_path: Path) -> None:
 
 def test_what_does_not_go_with_the_recipe_is_not_tried() -> None:
     """Proves that of the dimensions only those are left that its heads divide, the recipe's own among them."""
-    kept = SearchSpace.of(Recipe(encoder=Encoder(dimension=96, heads=48))).keys["dimension"]
+    kept = SearchSpace.of(Recipe(encoder=EncoderConfig(dimension=96, heads=48))).keys["dimension"]
     assert isinstance(kept, Choices)
     assert kept.values == (96,)
 
 
 def test_an_encoder_may_have_something_else_tried() -> None:
     """Proves it of gfcf, which has vectors of several hundred components, and of the others that they do not."""
-    tried = {name: SearchSpace.of(Recipe(encoder=Encoder(name=name))).keys["dimension"] for name in ("gfcf", "ials")}
+    tried = {
+        name: SearchSpace.of(Recipe(encoder=EncoderConfig(name=name))).keys["dimension"] for name in ("gfcf", "ials")
+    }
     assert (tried["gfcf"].has(1024), tried["gfcf"].has(32)) == (True, False)
     assert (tried["ials"].has(1024), tried["ials"].has(32)) == (False, True)
 
 
 def test_a_recipe_outside_the_ranges_is_tried_too() -> None:
     """Proves that the first trial is the recipe as it is, whatever it says, but for a zero among powers of ten."""
-    recipe = Recipe(encoder=Encoder(learning_rate=0.5, dropout=0.9, weight_decay=0))
+    recipe = Recipe(encoder=EncoderConfig(learning_rate=0.5, dropout=0.9, weight_decay=0))
     own = SearchSpace.of(recipe).base(recipe)
     assert (own["learning_rate"], own["dropout"]) == (0.5, 0.9)
     assert "weight_decay" not in own
@@ -193,7 +195,7 @@ def test_a_recipe_outside_the_ranges_is_tried_too() -> None:
 
 def test_choices_are_for_whole_numbers() -> None:
     """Proves that a trial never gives a key a number of another kind."""
-    for field in fields(Encoder):
+    for field in fields(EncoderConfig):
         if "tuned" in field.metadata:
             assert isinstance(field.metadata["tuned"], Choices) == (field.type is int)
 
@@ -201,4 +203,4 @@ def test_choices_are_for_whole_numbers() -> None:
 def test_an_unknown_encoder_is_named(planted_folder: Path, base: Path, tmp_path: Path) -> None:
     """Proves that the recipe's mistake is found before the first trial."""
     with pytest.raises(TrainerError, match="no encoder 'oracle'"):
-        SearchSpace.of(Recipe(encoder=Encoder(name="oracle")))
+        SearchSpace.of(Recipe(encoder=EncoderConfig(name="oracle")))

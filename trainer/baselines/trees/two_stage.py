@@ -9,7 +9,7 @@ from trainer.models.pipeline import TrainedPipeline
 from trainer.models.rankers.id_embeddings import IdEmbeddings
 from trainer.models.rankers.objectives import served_objectives
 from trainer.progress import Reporter
-from trainer.recipe import LIKE, Objective
+from trainer.recipe import LIKE, ObjectiveConfig
 from trainer.training.two_stage import both_stages, ranker_training
 
 
@@ -21,4 +21,4 @@ def fit_trees(model: TrainedPipeline, dataset: Dataset, split: Split, seed: int,
     training = ranker_training(model.encoded, dataset, split, recipe, seed, reporter)
     none = IdEmbeddings.none(len(dataset.item_ids), len(dataset.user_ids))
     both = both_stages(training, fit_lists(training, reporter), none, model.encoded, dataset, split, recipe, reporter)
-    return replace(both, objectives=served_objectives({LIKE: Objective()}))
+    return replace(both, objectives=served_objectives({LIKE: ObjectiveConfig()}))

@@ -14,7 +14,7 @@ from trainer.experiments.ratings.model import TwoSided
 from trainer.experiments.ratings.ratings import Floats, Ints, Ratings, Scale
 from trainer.experiments.ratings.residuals import Residuals
 from trainer.progress import Reporter
-from trainer.recipe import Ratings as RatingsRecipe
+from trainer.recipe import RatingsConfig
 
 _WARM_UP = 10
 _DECAY = 0.95
@@ -34,7 +34,7 @@ class RatingTraining:
     """
 
     def __init__(
-        self, ratings: Ratings, user_features: Floats, item_features: Floats, recipe: RatingsRecipe, seed: int
+        self, ratings: Ratings, user_features: Floats, item_features: Floats, recipe: RatingsConfig, seed: int
     ) -> None:
         torch.manual_seed(seed)
         self._random, self._recipe = np.random.default_rng(seed), recipe

@@ -13,7 +13,7 @@ from trainer.models.encoders.none import NoEncoder
 from trainer.models.encoders.sequence import SequenceEncoder
 from trainer.models.encoders.transformer import TransformerEncoder
 from trainer.models.encoders.two_tower import TwoTowerEncoder
-from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe import EncoderConfig
 
 ENCODERS: dict[str, type[Encoder]] = {
     "autoencoder": AutoencoderEncoder,
@@ -29,7 +29,7 @@ ENCODERS: dict[str, type[Encoder]] = {
 }
 
 
-def build_encoder(recipe: EncoderRecipe, spec: EncoderDataSpec) -> Encoder:
+def build_encoder(recipe: EncoderConfig, spec: EncoderDataSpec) -> Encoder:
     """The encoder that a recipe names.
 
     Raises:
@@ -38,7 +38,7 @@ def build_encoder(recipe: EncoderRecipe, spec: EncoderDataSpec) -> Encoder:
     return encoder_class(recipe)(recipe, spec)
 
 
-def encoder_class(recipe: EncoderRecipe) -> type[Encoder]:
+def encoder_class(recipe: EncoderConfig) -> type[Encoder]:
     """The class of the encoder that a recipe names.
 
     Raises:

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.models.encoders.distances import DISTANCE_BUCKETS, distance_buckets
-from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe import EncoderConfig
 
 _FAR = -1e9
 
@@ -15,7 +15,7 @@ _FAR = -1e9
 class Attention(nn.Module):
     """To what is real and not to the right, with a learnt bias for each distance."""
 
-    def __init__(self, recipe: EncoderRecipe) -> None:
+    def __init__(self, recipe: EncoderConfig) -> None:
         super().__init__()
         width, self.heads = recipe.dimension, recipe.heads
         self.qkv, self.mix = nn.Linear(width, 3 * width), nn.Linear(width, width)

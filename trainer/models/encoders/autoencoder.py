@@ -6,7 +6,7 @@ from torch import Tensor, nn
 
 from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.history import HistoryEncoder, Representation, product
-from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe import EncoderConfig
 
 _HIDDEN_FACTOR = 3
 
@@ -18,7 +18,7 @@ class AutoencoderEncoder(HistoryEncoder):
 
     tuned = ("dimension", "dropout", "kl_weight", "learning_rate", "weight_decay", "batch_size")
 
-    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
+    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
         super().__init__(recipe, spec)
         self._recipe = recipe
         hidden, width = _HIDDEN_FACTOR * recipe.dimension, recipe.dimension - 1

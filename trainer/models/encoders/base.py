@@ -10,7 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe import EncoderConfig
 from trainer.recipe.keys import Choices, Range
 
 _FEATURES_STD = 0.02
@@ -47,7 +47,7 @@ class Encoder(nn.Module, ABC):
     tuned_otherwise: ClassVar[Mapping[str, Range | Choices]] = {}
     """What of some of them instead."""
 
-    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
+    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
         super().__init__()
         reads = spec.user_features if recipe.history_dropout else 0
         self.by_features = nn.Linear(reads, recipe.dimension, bias=False) if reads else None

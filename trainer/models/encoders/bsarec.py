@@ -12,7 +12,7 @@ from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.distances import how_far_back
 from trainer.models.encoders.low_pass import LowPass
 from trainer.models.encoders.sequence import SequenceEncoder
-from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe import EncoderConfig
 
 _HIDDEN_FACTOR = 4
 
@@ -26,13 +26,13 @@ class BsarecEncoder(SequenceEncoder):
         "dropout",
         "attention_dropout",
         "low_pass",
-        "neighbourhood",
+        "spectral_scale",
         "learning_rate",
         "weight_decay",
         "batch_size",
     )
 
-    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
+    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
         super().__init__(recipe, spec)
         self.norm = nn.LayerNorm(recipe.dimension)
         self.blocks = nn.ModuleList(_Block(recipe) for _ in range(recipe.layers))
@@ -48,7 +48,7 @@ class BsarecEncoder(SequenceEncoder):
 
 
 class _Block(nn.Module):
-    def __init__(self, recipe: EncoderRecipe) -> None:
+    def __init__(self, recipe: EncoderConfig) -> None:
         super().__init__()
         width, self.share = recipe.dimension, recipe.low_pass
         self.low_pass, self.norm_filtered = LowPass(recipe.history, width), nn.LayerNorm(width)

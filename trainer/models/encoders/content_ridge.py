@@ -14,7 +14,7 @@ from trainer.features.svd import right_singular_vectors
 from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.gfcf import GfcfEncoder
 from trainer.models.encoders.history import normalised
-from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe import EncoderConfig
 
 
 class ContentRidgeEncoder(GfcfEncoder):
@@ -22,7 +22,7 @@ class ContentRidgeEncoder(GfcfEncoder):
 
     tuned = ("dimension", "regularisation")
 
-    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
+    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
         super().__init__(recipe, spec)
         self._regularisation = recipe.regularisation
         lengths = np.linalg.norm(spec.item_features, axis=1, keepdims=True)

@@ -16,7 +16,7 @@ from torch import Tensor
 from trainer.features.svd import right_singular_vectors
 from trainer.models.encoders.base import Encoder, EncoderDataSpec
 from trainer.models.encoders.history import normalised
-from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe import EncoderConfig
 from trainer.recipe.keys import Choices
 
 
@@ -26,7 +26,7 @@ class GfcfEncoder(Encoder):
     tuned: ClassVar[tuple[str, ...]] = ("dimension",)
     tuned_otherwise: ClassVar[Mapping[str, Choices]] = {"dimension": Choices(64, 128, 256, 512, 1024, 2048)}
 
-    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
+    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
         # One decomposition gives all vectors: there is no gradient for what features would say.
         super().__init__(recipe, replace(spec, user_features=0))
         self.directions_ND: Tensor

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.sequence import SequenceEncoder
-from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe import EncoderConfig
 
 
 class GruEncoder(SequenceEncoder):
@@ -16,7 +16,7 @@ class GruEncoder(SequenceEncoder):
 
     tuned = ("dimension", "layers", "dropout", "learning_rate", "weight_decay", "batch_size")
 
-    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
+    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
         super().__init__(recipe, spec)
         width = recipe.dimension
         # Without biases zeros stay zeros: a unit that has only seen padding is as one that has seen nothing.

@@ -13,7 +13,7 @@ from scipy import sparse
 from torch import Tensor
 
 from trainer.models.encoders.base import Encoder, EncoderDataSpec
-from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe import EncoderConfig
 
 _FOLD_IN_STEPS = 10
 _SWEEP_STEPS = 4
@@ -29,7 +29,7 @@ class IalsEncoder(Encoder):
 
     tuned = ("dimension", "unobserved_weight", "regularisation")
 
-    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
+    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
         # Vectors are solved for, and no gradient reaches what features would say.
         super().__init__(recipe, replace(spec, user_features=0))
         self._recipe = recipe

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from trainer.models.encoders import losses
 from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.history import HistoryEncoder, Representation, normalised, product
-from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe import EncoderConfig
 
 _CONTRASTED = 2048
 _CONTRAST_TEMPERATURE = 0.2
@@ -28,7 +28,7 @@ class LightGCNEncoder(HistoryEncoder):
 
     tuned = ("dimension", "layers", "temperature", "noise", "contrast", "learning_rate", "batch_size")
 
-    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
+    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
         super().__init__(recipe, spec)
         self._recipe = recipe
         self.ids = nn.Parameter(0.1 * torch.randn(spec.items, recipe.dimension))

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from trainer.models.encoders.base import Encoder, EncoderDataSpec
-from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe import EncoderConfig
 
 
 class NoEncoder(Encoder):
@@ -14,7 +14,7 @@ class NoEncoder(Encoder):
 
     tuned: ClassVar[tuple[str, ...]] = ()
 
-    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
+    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
         super().__init__(recipe, spec)
         self.zeros_ND: Tensor
         self.register_buffer("zeros_ND", torch.zeros(spec.items, recipe.dimension))

@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from trainer.models.encoders.base import Encoder, EncoderDataSpec
 from trainer.models.encoders.item_vectors import EventInputs, ItemVectors, embedding
-from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe import EncoderConfig
 
 _INTENT_STD = 0.02
 
@@ -15,7 +15,7 @@ _INTENT_STD = 0.02
 class SequenceEncoder(Encoder):
     """An encoder that learns from every place of a history what comes next; it reads what is searched."""
 
-    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
+    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
         super().__init__(recipe, spec)
         self._of_length_one = recipe.loss == "ccl"
         self.items = ItemVectors(spec, recipe.dimension, recipe.id_dropout)

@@ -12,7 +12,7 @@ from trainer.models.encoders.attention import Attention
 from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.distances import how_far_back
 from trainer.models.encoders.sequence import SequenceEncoder
-from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe import EncoderConfig
 
 _HIDDEN_FACTOR = 4
 
@@ -25,13 +25,13 @@ class TransformerEncoder(SequenceEncoder):
         "layers",
         "dropout",
         "attention_dropout",
-        "neighbourhood",
+        "spectral_scale",
         "learning_rate",
         "weight_decay",
         "batch_size",
     )
 
-    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
+    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
         super().__init__(recipe, spec)
         width = recipe.dimension
         self.blocks = nn.ModuleList(_Block(recipe) for _ in range(recipe.layers))
@@ -50,7 +50,7 @@ class TransformerEncoder(SequenceEncoder):
 
 
 class _Block(nn.Module):
-    def __init__(self, recipe: EncoderRecipe) -> None:
+    def __init__(self, recipe: EncoderConfig) -> None:
         super().__init__()
         width = recipe.dimension
         self.norm_attention, self.norm_hidden = nn.LayerNorm(width), nn.LayerNorm(width)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.distances import DISTANCE_BUCKETS, distance_buckets, how_far_back
 from trainer.models.encoders.sequence import SequenceEncoder
-from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe import EncoderConfig
 
 _HIDDEN_FACTOR = 4
 
@@ -22,7 +22,7 @@ class TwoTowerEncoder(SequenceEncoder):
 
     tuned = ("dimension", "layers", "dropout", "learning_rate", "weight_decay", "batch_size")
 
-    def __init__(self, recipe: EncoderRecipe, spec: EncoderDataSpec) -> None:
+    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
         super().__init__(recipe, spec)
         width = recipe.dimension
         self.mean = RecencyMean(recipe)
@@ -38,7 +38,7 @@ class TwoTowerEncoder(SequenceEncoder):
 class RecencyMean(nn.Module):
     """For each of the last places, the mean of what is not to its right, weighted by distance."""
 
-    def __init__(self, recipe: EncoderRecipe) -> None:
+    def __init__(self, recipe: EncoderConfig) -> None:
         super().__init__()
         self.by_distance = nn.Parameter(torch.zeros(recipe.heads, DISTANCE_BUCKETS))
         self.bucket_of_distance: Tensor
@@ -58,7 +58,7 @@ class RecencyMean(nn.Module):
         return mean_BHQd.transpose(1, 2).flatten(2)
 
 
-def _hidden_layers(recipe: EncoderRecipe) -> list[nn.Module]:
+def _hidden_layers(recipe: EncoderConfig) -> list[nn.Module]:
     width, hidden = recipe.dimension, _HIDDEN_FACTOR * recipe.dimension
     widths = [width, *[hidden] * recipe.layers]
     layers: list[nn.Module] = []

@@ -15,9 +15,9 @@ from trainer.models.rankers.ntn_mlp import NtnMlp
 from trainer.models.rankers.ranker import Ranker, SharedBackbone
 from trainer.models.rankers.wide_deep import WideDeep
 from trainer.models.rankers.xdeepfm import XDeepFm
-from trainer.recipe import Ranker as RankerRecipe
+from trainer.recipe import RankerConfig
 
-BACKBONES: dict[str, Callable[[RankerRecipe, RankerDataSpec], Backbone]] = {
+BACKBONES: dict[str, Callable[[RankerConfig, RankerDataSpec], Backbone]] = {
     "cnn": Cnn,
     "dcn_v2": DcnV2,
     "din": Din,
@@ -29,7 +29,7 @@ BACKBONES: dict[str, Callable[[RankerRecipe, RankerDataSpec], Backbone]] = {
 }
 
 
-def build_ranker(recipe: RankerRecipe, spec: RankerDataSpec) -> Ranker:
+def build_ranker(recipe: RankerConfig, spec: RankerDataSpec) -> Ranker:
     """The ranker that a recipe names.
 
     Raises:

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 from trainer.models.rankers.base import RankerDataSpec
 from trainer.models.rankers.history_backbone import HistoryBackbone
-from trainer.recipe import Ranker as RankerRecipe
+from trainer.recipe import RankerConfig
 
 _LAST = 10
 _HEIGHTS = (1, 2, 3, 4)
@@ -21,7 +21,7 @@ _HORIZONTAL, _VERTICAL = 16, 4
 class Cnn(HistoryBackbone):
     """Horizontal filters of each height and vertical ones, then a layer. Legend: L places, N what the filters say."""
 
-    def __init__(self, recipe: RankerRecipe, spec: RankerDataSpec) -> None:
+    def __init__(self, recipe: RankerConfig, spec: RankerDataSpec) -> None:
         super().__init__(recipe, spec)
         width = spec.dimension
         # Without biases a filter over nothing but padding says 0, which no maximum of what was rectified is below.

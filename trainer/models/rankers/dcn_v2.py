@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
 from trainer.models.rankers.fields import Fields, Mlp
-from trainer.recipe import Ranker as RankerRecipe
+from trainer.recipe import RankerConfig
 
 
 class DcnV2(Backbone):
     """What the cross layers and an MLP over the fields make of them."""
 
-    def __init__(self, recipe: RankerRecipe, spec: RankerDataSpec) -> None:
+    def __init__(self, recipe: RankerConfig, spec: RankerDataSpec) -> None:
         super().__init__()
         self.fields = Fields(recipe, spec)
         total, rank = self.fields.total, recipe.hidden

@@ -13,7 +13,7 @@ from torch.nn import functional as F
 
 from trainer.models.rankers.base import RankerDataSpec
 from trainer.models.rankers.history_backbone import HistoryBackbone
-from trainer.recipe import Ranker as RankerRecipe
+from trainer.recipe import RankerConfig
 
 _UNITS = 16
 
@@ -21,7 +21,7 @@ _UNITS = 16
 class Din(HistoryBackbone):
     """Attention of the candidate over the events. Legend: A units of the attention's MLP."""
 
-    def __init__(self, recipe: RankerRecipe, spec: RankerDataSpec) -> None:
+    def __init__(self, recipe: RankerConfig, spec: RankerDataSpec) -> None:
         super().__init__(recipe, spec)
         width = spec.dimension
         self.from_event, self.from_item = nn.Linear(width, _UNITS), nn.Linear(width, _UNITS, bias=False)

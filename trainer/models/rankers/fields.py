@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.models.rankers.base import FeatureGroups, RankerDataSpec, RankerFeatures, named
-from trainer.recipe import Ranker as RankerRecipe
+from trainer.recipe import RankerConfig
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -34,7 +34,7 @@ class Fields(nn.Module):
     the map's bias, a default that is learnt.
     """
 
-    def __init__(self, recipe: RankerRecipe, spec: RankerDataSpec) -> None:
+    def __init__(self, recipe: RankerConfig, spec: RankerDataSpec) -> None:
         super().__init__()
         self.width, self.scale, vector = recipe.field_width, spec.vector_scale, named({"vector": spec.dimension})
         of_user = {"user": vector, "history": vector, "user_context": spec.user_context}
@@ -99,7 +99,7 @@ def _embedded(groups: nn.ModuleDict, tensors: Mapping[str, Tensor]) -> Tensor:
 class Mlp(nn.Module):
     """``layers`` layers of ``hidden`` units over all fields."""
 
-    def __init__(self, recipe: RankerRecipe, fields: Fields) -> None:
+    def __init__(self, recipe: RankerConfig, fields: Fields) -> None:
         super().__init__()
         hidden = recipe.hidden
         self.from_user = nn.Linear(fields.user_count * fields.width, hidden)

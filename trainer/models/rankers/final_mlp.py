@@ -11,13 +11,13 @@ from torch.nn import functional as F
 from trainer.errors import RecipeError
 from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
 from trainer.models.rankers.fields import Fields, FieldVectors, Mlp, along_diagonal
-from trainer.recipe import Ranker as RankerRecipe
+from trainer.recipe import RankerConfig
 
 
 class FinalMlp(Backbone):
     """Two streams over gated fields; ``slices`` heads."""
 
-    def __init__(self, recipe: RankerRecipe, spec: RankerDataSpec) -> None:
+    def __init__(self, recipe: RankerConfig, spec: RankerDataSpec) -> None:
         super().__init__()
         if recipe.hidden % recipe.slices:
             raise RecipeError("[ranker] slices: must divide hidden, of whose units each is a head of final_mlp")
@@ -44,7 +44,7 @@ class FinalMlp(Backbone):
 class _Gate(nn.Module):
     """A weight from 0 to 2 for each number of each field."""
 
-    def __init__(self, given: int, recipe: RankerRecipe, fields: Fields) -> None:
+    def __init__(self, given: int, recipe: RankerConfig, fields: Fields) -> None:
         super().__init__()
         self.given = nn.Linear(given * fields.width, recipe.hidden)
         self.user = nn.Linear(recipe.hidden, fields.user_count * fields.width)

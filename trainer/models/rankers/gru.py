@@ -8,13 +8,13 @@ from torch import Tensor, nn
 
 from trainer.models.rankers.base import RankerDataSpec
 from trainer.models.rankers.history_backbone import HistoryBackbone
-from trainer.recipe import Ranker as RankerRecipe
+from trainer.recipe import RankerConfig
 
 
 class Gru(HistoryBackbone):
     """Recurrent from the oldest event to the latest."""
 
-    def __init__(self, recipe: RankerRecipe, spec: RankerDataSpec) -> None:
+    def __init__(self, recipe: RankerConfig, spec: RankerDataSpec) -> None:
         super().__init__(recipe, spec)
         width = spec.dimension
         # Without biases zeros stay zeros: units that have only seen padding are as those that have seen nothing.

@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures, width_of
-from trainer.recipe import Ranker as RankerRecipe
+from trainer.recipe import RankerConfig
 
 _LAST_HIDDEN = 32
 
@@ -22,7 +22,7 @@ class HistoryBackbone(Backbone):
 
     width = _LAST_HIDDEN
 
-    def __init__(self, recipe: RankerRecipe, spec: RankerDataSpec) -> None:
+    def __init__(self, recipe: RankerConfig, spec: RankerDataSpec) -> None:
         super().__init__()
         width, features, hidden = spec.dimension, width_of(spec.items), recipe.hidden
         self.vector_scale = spec.vector_scale

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures, width_of
-from trainer.recipe import Ranker as RankerRecipe
+from trainer.recipe import RankerConfig
 
 _LAST_HIDDEN = 32
 
@@ -21,7 +21,7 @@ class NtnMlp(Backbone):
 
     width = _LAST_HIDDEN
 
-    def __init__(self, recipe: RankerRecipe, spec: RankerDataSpec) -> None:
+    def __init__(self, recipe: RankerConfig, spec: RankerDataSpec) -> None:
         super().__init__()
         self.spec, hidden = spec, recipe.hidden
         width, others = spec.dimension, width_of(spec.crossing) + width_of(spec.items)

@@ -5,34 +5,34 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.bundle.ranker_columns import Objective as ServedObjective
+from shortlist.bundle.ranker_columns import Objective
 from trainer.data import Dataset
 from trainer.errors import RecipeError
 from trainer.models.rankers import ObjectiveScale
-from trainer.recipe import LIKE, VALUE, Objective, Recipe
+from trainer.recipe import LIKE, VALUE, ObjectiveConfig, Recipe
 
 _VALUE_WEIGHT = 0.1
-Objectives = Mapping[str, Objective]
+Objectives = Mapping[str, ObjectiveConfig]
 
 
 def objectives_of(recipe: Recipe, dataset: Dataset) -> Objectives:
     """The objectives of a recipe; where it has none, the like, and the value where interactions have one."""
     if recipe.objectives:
         return recipe.objectives
-    like = {LIKE: Objective()}
+    like = {LIKE: ObjectiveConfig()}
     if not np.isfinite(dataset.values).any():
         return like
-    return {**like, VALUE: Objective(kind="value", loss_weight=_VALUE_WEIGHT)}
+    return {**like, VALUE: ObjectiveConfig(kind="value", loss_weight=_VALUE_WEIGHT)}
 
 
-def served_objectives(objectives: Objectives) -> tuple[ServedObjective, ...]:
+def served_objectives(objectives: Objectives) -> tuple[Objective, ...]:
     """As a bundle has them; the first alone makes the order, unless the recipe says otherwise.
 
     Raises:
         RecipeError: none of them counts in the order.
     """
     served = tuple(
-        ServedObjective(
+        Objective(
             name=name,
             kind=objective.kind,
             weight=float(place == 0) if objective.weight is None else objective.weight,
@@ -61,7 +61,7 @@ def targets_of_events(objectives: Objectives, dataset: Dataset, events: NDArray[
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _targets(name: str, objective: Objective, dataset: Dataset, events: NDArray[np.int64]) -> NDArray[np.generic]:
+def _targets(name: str, objective: ObjectiveConfig, dataset: Dataset, events: NDArray[np.int64]) -> NDArray[np.generic]:
     if objective.column is not None:
         raise RecipeError(f"[objectives.{name}] column: is of the impressions, and there is no such section")
     if objective.events:

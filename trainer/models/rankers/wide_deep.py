@@ -9,13 +9,13 @@ from torch import Tensor, nn
 
 from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures, width_of
 from trainer.models.rankers.fields import Fields, Mlp
-from trainer.recipe import Ranker as RankerRecipe
+from trainer.recipe import RankerConfig
 
 
 class WideDeep(Backbone):
     """An MLP over the fields, beside a weight for each pair of a column of the user's and one of the item's."""
 
-    def __init__(self, recipe: RankerRecipe, spec: RankerDataSpec) -> None:
+    def __init__(self, recipe: RankerConfig, spec: RankerDataSpec) -> None:
         super().__init__()
         items, objectives = width_of(spec.items), len(spec.objectives)
         self.pairs_GUF = nn.Parameter(torch.zeros(objectives, width_of(spec.user_context), items))

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
 from trainer.models.rankers.fields import Fields, FieldVectors, Mlp
-from trainer.recipe import Ranker as RankerRecipe
+from trainer.recipe import RankerConfig
 
 
 class XDeepFm(Backbone):
     """The sums of K maps of each layer, and an MLP over the fields."""
 
-    def __init__(self, recipe: RankerRecipe, spec: RankerDataSpec) -> None:
+    def __init__(self, recipe: RankerConfig, spec: RankerDataSpec) -> None:
         super().__init__()
         self.fields = Fields(recipe, spec)
         count, maps = self.fields.total // self.fields.width, recipe.slices

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainer.data import Dataset
 from trainer.progress import Reporter
-from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe import EncoderConfig
 from trainer.training.encoder.windows import WindowBatch, batch_by_length, collate, seen_before, windows_of
 
 
@@ -46,7 +46,7 @@ class EncoderBatch:
 class EncoderBatches:
     """The batches of one run, of the events before ``end``."""
 
-    def __init__(self, dataset: Dataset, end: int, recipe: EncoderRecipe, seed: int) -> None:
+    def __init__(self, dataset: Dataset, end: int, recipe: EncoderConfig, seed: int) -> None:
         self._dataset, self._recipe = dataset, recipe
         self._random = np.random.default_rng(seed)
         self._windows = windows_of(dataset, end, recipe.history)

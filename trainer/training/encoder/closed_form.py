@@ -6,7 +6,7 @@ from trainer.data import Dataset
 from trainer.data.history_slices import history_counts
 from trainer.models.encoders.gfcf import GfcfEncoder
 from trainer.progress import Reporter
-from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe import EncoderConfig
 from trainer.training.encoder.training import EncoderTraining, Trained, Validation
 
 
@@ -15,7 +15,7 @@ class ClosedFormTraining(EncoderTraining):
 
     encoder: GfcfEncoder
 
-    def __init__(self, dataset: Dataset, end: int, recipe: EncoderRecipe, seed: int) -> None:
+    def __init__(self, dataset: Dataset, end: int, recipe: EncoderConfig, seed: int) -> None:
         super().__init__(dataset, end, recipe, seed)
         self._random = np.random.default_rng(seed)
         self._histories_UN = history_counts(dataset, end, recipe.history)

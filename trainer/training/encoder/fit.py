@@ -13,7 +13,7 @@ from trainer.models.encoders.history import HistoryEncoder
 from trainer.models.encoders.ials import IalsEncoder
 from trainer.models.encoders.none import NoEncoder
 from trainer.progress import Reporter
-from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe import EncoderConfig
 from trainer.training.encoder.batches import EncoderBatch, EncoderBatches, Negatives
 from trainer.training.encoder.closed_form import ClosedFormTraining
 from trainer.training.encoder.optimiser import EncoderOptimiser
@@ -25,7 +25,7 @@ from trainer.training.encoder.whole_histories import HistoryTraining
 def fit_encoder(
     dataset: Dataset,
     end: int,
-    recipe: EncoderRecipe,
+    recipe: EncoderConfig,
     seed: int,
     reporter: Reporter,
     validation: Validation | None,
@@ -40,7 +40,7 @@ def fit_encoder(
     return training.run(reporter, validation, recipe.epochs if epochs is None else epochs)
 
 
-def _way_of_learning(recipe: EncoderRecipe) -> type[EncoderTraining]:
+def _way_of_learning(recipe: EncoderConfig) -> type[EncoderTraining]:
     encoder = encoder_class(recipe)
     return next(way for kind, way in _WAYS_OF_LEARNING if issubclass(encoder, kind))
 
@@ -50,7 +50,7 @@ class NextItemTraining(EncoderTraining):
 
     encoder: SequenceEncoder
 
-    def __init__(self, dataset: Dataset, end: int, recipe: EncoderRecipe, seed: int) -> None:
+    def __init__(self, dataset: Dataset, end: int, recipe: EncoderConfig, seed: int) -> None:
         super().__init__(dataset, end, recipe, seed)
         self.batches = EncoderBatches(dataset, end, recipe, seed)
         if recipe.spectral_scale:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.models.encoders import Encoder, SequenceEncoder
-from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe import EncoderConfig
 
 _WARMUP_STEPS = 20
 _MAX_NORM = 1.0
@@ -20,7 +20,7 @@ class EncoderOptimiser:
     the catalogue: rows that it did not read stay as they are (lazy Adam: ``torch.optim.SparseAdam``; no weight decay).
     """
 
-    def __init__(self, encoder: Encoder, recipe: EncoderRecipe, steps: int, *, sampled: bool) -> None:
+    def __init__(self, encoder: Encoder, recipe: EncoderConfig, steps: int, *, sampled: bool) -> None:
         self._steps, self._parameters = steps, list(encoder.parameters())
         tables = encoder.item_tables() if sampled and isinstance(encoder, SequenceEncoder) else []
         others = [one for one in self._parameters if not any(one is table for table in tables)]

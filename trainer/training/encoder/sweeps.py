@@ -6,7 +6,7 @@ from trainer.data import Dataset
 from trainer.data.history_slices import history_counts
 from trainer.models.encoders.ials import IalsEncoder
 from trainer.progress import Reporter
-from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe import EncoderConfig
 from trainer.training.encoder.training import EncoderTraining
 
 
@@ -15,7 +15,7 @@ class SweepTraining(EncoderTraining):
 
     encoder: IalsEncoder
 
-    def __init__(self, dataset: Dataset, end: int, recipe: EncoderRecipe, seed: int) -> None:
+    def __init__(self, dataset: Dataset, end: int, recipe: EncoderConfig, seed: int) -> None:
         super().__init__(dataset, end, recipe, seed)
         self._histories_UN = history_counts(dataset, end, recipe.history)
         self._users_UD = torch.zeros(len(dataset.user_ids), recipe.dimension)

@@ -18,7 +18,7 @@ from trainer.models.encoders import Encoder, EncoderDataSpec, build_encoder
 from trainer.models.encoders.encoded import Encoded
 from trainer.progress import Reporter
 from trainer.protocols import Task
-from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe import EncoderConfig
 
 _VALUE_BUCKETS = 16
 
@@ -60,7 +60,7 @@ class EncoderTraining(ABC):
 
     encoder: Encoder
 
-    def __init__(self, dataset: Dataset, end: int, recipe: EncoderRecipe, seed: int) -> None:
+    def __init__(self, dataset: Dataset, end: int, recipe: EncoderConfig, seed: int) -> None:
         torch.manual_seed(seed)
         self.recipe = recipe
         self.encoder = build_encoder(recipe, encoder_data_spec(dataset, end))

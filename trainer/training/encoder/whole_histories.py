@@ -12,7 +12,7 @@ from trainer.data.history_slices import history_counts
 from trainer.models.encoders import losses
 from trainer.models.encoders.history import HistoryEncoder, product
 from trainer.progress import Reporter
-from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe import EncoderConfig
 from trainer.training.encoder.optimiser import EncoderOptimiser
 from trainer.training.encoder.training import EncoderTraining
 
@@ -26,7 +26,7 @@ class HistoryTraining(EncoderTraining):
 
     encoder: HistoryEncoder
 
-    def __init__(self, dataset: Dataset, end: int, recipe: EncoderRecipe, seed: int) -> None:
+    def __init__(self, dataset: Dataset, end: int, recipe: EncoderConfig, seed: int) -> None:
         super().__init__(dataset, end, recipe, seed)
         self._random = np.random.default_rng(seed)
         self._histories_UN = history_counts(dataset, end, recipe.history)

@@ -25,7 +25,7 @@ from trainer.models.rankers.id_embeddings import IdEmbeddingLayer, IdEmbeddings
 from trainer.models.rankers.objectives import Objectives
 from trainer.models.rankers.positions import PositionTerms
 from trainer.progress import Reporter
-from trainer.recipe import Ranker as RankerRecipe
+from trainer.recipe import RankerConfig
 from trainer.training.ranker.examples import PredictLogits, RankerExamples, RankerInputs
 
 _WARMUP_STEPS = 50
@@ -80,7 +80,7 @@ class RankerTraining:
         users: int,
         spec: RankerDataSpec,
         objectives: Objectives,
-        recipe: RankerRecipe,
+        recipe: RankerConfig,
         seed: int,
         deciding: NDArray[np.int64] | None = None,
     ) -> None:

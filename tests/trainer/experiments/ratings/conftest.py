@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from trainer.experiments.ratings.ratings import Ratings
-from trainer.recipe import Ratings as RatingsRecipe
+from trainer.recipe import RatingsConfig
 
 USERS, ITEMS, FACTORS = 80, 60, 2
 
@@ -22,8 +22,8 @@ def planted_ratings() -> Ratings:
 
 
 @pytest.fixture(scope="session")
-def quick_ratings() -> RatingsRecipe:
+def quick_ratings() -> RatingsConfig:
     """Settings that train in a second, in two batches."""
-    return RatingsRecipe(
+    return RatingsConfig(
         dimension=8, epochs=60, batch_size=50, dropout=0.1, regularisation=0.05, history_regularisation=0.05
     )

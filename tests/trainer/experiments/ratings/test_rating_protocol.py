@@ -13,7 +13,7 @@ from trainer.errors import DataError
 from trainer.evaluation.regression import figures_of_values
 from trainer.experiments.ratings.protocol import rating_folds
 from trainer.experiments.ratings.ratings import Ratings
-from trainer.recipe import Interactions, Recipe, Split
+from trainer.recipe import InteractionsConfig, Recipe, SplitConfig
 
 Row = tuple[str, str, int, float]
 TABLE = "user_id,item_id,timestamp,rating,fold"
@@ -52,7 +52,7 @@ def test_the_last_rating_of_a_pair_is_meant(dataset_of: Callable[[Sequence[Row]]
 def test_folds_are_those_of_the_column(tmp_path: Path) -> None:
     """Proves that the published folds are found, whatever the order of the file; each is tested by the others."""
     lines = ["a,x,9,5,10", "a,y,1,4,2", "b,x,5,3,2", "b,y,2,1,1"]
-    dataset, recipe = _read(tmp_path, lines, Split(column="fold"))
+    dataset, recipe = _read(tmp_path, lines, SplitConfig(column="fold"))
     ratings = Ratings.of(dataset)
     folds = rating_folds(dataset, ratings, recipe, tmp_path)
     assert [fold.name for fold in folds] == ["1", "2", "10"]
@@ -63,7 +63,7 @@ def test_folds_are_those_of_the_column(tmp_path: Path) -> None:
 def test_without_a_column_folds_are_random_and_even(tmp_path: Path) -> None:
     """Proves that every rating is tested once, in folds of one size that are not blocks of time."""
     lines = [f"u{place % 7},i{place // 7},{place},{place % 5 + 1},1" for place in range(63)]
-    dataset, recipe = _read(tmp_path, lines, Split(folds=3))
+    dataset, recipe = _read(tmp_path, lines, SplitConfig(folds=3))
     folds = rating_folds(dataset, Ratings.of(dataset), recipe, tmp_path)
     assert [len(fold.test) for fold in folds] == [21, 21, 21]
     assert sorted(np.concatenate([fold.test for fold in folds]).tolist()) == list(range(63))
@@ -75,18 +75,18 @@ def test_without_a_column_folds_are_random_and_even(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("lines", "split", "said"),
     [
-        (["a,x,1,5,1", "b,x,2,3,2"], Split(column="cv"), "no column 'cv'; columns are"),
-        (["a,x,1,5,1", "b,x,2,3,"], Split(column="fold"), "column 'fold': no fold in 1 of 2 rows; first row 2"),
-        (["a,x,1,5,1", "b,x,2,3,1"], Split(column="fold"), "2 ratings in 1 fold"),
+        (["a,x,1,5,1", "b,x,2,3,2"], SplitConfig(column="cv"), "no column 'cv'; columns are"),
+        (["a,x,1,5,1", "b,x,2,3,"], SplitConfig(column="fold"), "column 'fold': no fold in 1 of 2 rows; first row 2"),
+        (["a,x,1,5,1", "b,x,2,3,1"], SplitConfig(column="fold"), "2 ratings in 1 fold"),
         (
             ["a,x,1,5,1", "b,x,2,3,2", "a,x,4,4,2"],
-            Split(column="fold"),
+            SplitConfig(column="fold"),
             "'item_id': 1 of 2 are in several parts of the split; first 'a' and 'x'",
         ),
-        (["a,x,1,5,1", "b,x,2,3,2"], Split(), "2 ratings are fewer than the 5 folds"),
+        (["a,x,1,5,1", "b,x,2,3,2"], SplitConfig(), "2 ratings are fewer than the 5 folds"),
     ],
 )
-def test_bad_folds_are_refused(tmp_path: Path, lines: list[str], split: Split, said: str) -> None:
+def test_bad_folds_are_refused(tmp_path: Path, lines: list[str], split: SplitConfig, said: str) -> None:
     """Proves the words for each."""
     dataset, recipe = _read(tmp_path, lines, split)
     with pytest.raises(DataError, match=said):
@@ -125,7 +125,7 @@ def test_interactions_without_values_are_refused(
     assert "[interactions] value names the column of the ratings" in capsys.readouterr().err
 
 
-def _read(folder: Path, lines: list[str], split: Split) -> tuple[Dataset, Recipe]:
+def _read(folder: Path, lines: list[str], split: SplitConfig) -> tuple[Dataset, Recipe]:
     (folder / "interactions.csv").write_text("\n".join([TABLE, *lines]) + "\n")
-    recipe = Recipe(interactions=Interactions(file="interactions.csv", value="rating"), split=split)
+    recipe = Recipe(interactions=InteractionsConfig(file="interactions.csv", value="rating"), split=split)
     return load(folder, recipe), recipe

@@ -12,11 +12,11 @@ from trainer.experiments.ratings.ratings import Ratings, Scale
 from trainer.experiments.ratings.residuals import Means
 from trainer.experiments.ratings.training import RatingTraining
 from trainer.progress import Reporter
-from trainer.recipe import Ratings as RatingsRecipe
+from trainer.recipe import RatingsConfig
 
 
 def predicted(
-    learn: Ratings, asked: Ratings, recipe: RatingsRecipe, reporter: Reporter, seed: int = 0
+    learn: Ratings, asked: Ratings, recipe: RatingsConfig, reporter: Reporter, seed: int = 0
 ) -> NDArray[np.float64]:
     """Of the pairs that are asked, without features."""
     of_users, of_items = (np.zeros((size, 0), dtype=np.float32) for size in (learn.users, learn.items))
@@ -32,7 +32,7 @@ def halves(ratings: Ratings) -> tuple[Ratings, Ratings]:
 
 @pytest.mark.parametrize("ordinal", [0.0, 0.5])
 def test_what_is_planted_is_learnt_better_than_means_know_it(
-    planted_ratings: Ratings, quick_ratings: RatingsRecipe, reporter: Reporter, ordinal: float
+    planted_ratings: Ratings, quick_ratings: RatingsConfig, reporter: Reporter, ordinal: float
 ) -> None:
     """Proves that the factors are found, by the squares alone and by levels: the error is half of the means'."""
     learn, test = halves(planted_ratings)
@@ -45,7 +45,7 @@ def test_what_is_planted_is_learnt_better_than_means_know_it(
 
 
 def test_the_same_seed_predicts_the_same(
-    planted_ratings: Ratings, quick_ratings: RatingsRecipe, reporter: Reporter
+    planted_ratings: Ratings, quick_ratings: RatingsConfig, reporter: Reporter
 ) -> None:
     """Proves that nothing but the seed decides what comes out, and that it does."""
     learn, test = halves(planted_ratings)
@@ -56,7 +56,7 @@ def test_the_same_seed_predicts_the_same(
 
 
 def test_another_scale_gives_the_same_ratings_on_it(
-    planted_ratings: Ratings, quick_ratings: RatingsRecipe, reporter: Reporter
+    planted_ratings: Ratings, quick_ratings: RatingsConfig, reporter: Reporter
 ) -> None:
     """Proves that settings suit any scale: of 1 to 5 in tenths of a percent the predictions are the same."""
     learn, test = halves(planted_ratings)
@@ -67,7 +67,7 @@ def test_another_scale_gives_the_same_ratings_on_it(
 
 
 def test_no_prediction_is_outside_of_the_scale(
-    planted_ratings: Ratings, quick_ratings: RatingsRecipe, reporter: Reporter
+    planted_ratings: Ratings, quick_ratings: RatingsConfig, reporter: Reporter
 ) -> None:
     """Proves the clipping to what was learnt from, of which the factors often go beyond."""
     learn, test = halves(planted_ratings)
@@ -77,7 +77,7 @@ def test_no_prediction_is_outside_of_the_scale(
 
 
 def test_who_and_what_has_no_ratings_is_near_the_mean(
-    planted_ratings: Ratings, quick_ratings: RatingsRecipe, reporter: Reporter
+    planted_ratings: Ratings, quick_ratings: RatingsConfig, reporter: Reporter
 ) -> None:
     """Proves that a stranger and a new item are no division by zero."""
     users, items = planted_ratings.users, planted_ratings.items
@@ -92,8 +92,8 @@ def test_ratings_that_cannot_be_learnt_are_refused(planted_ratings: Ratings, rep
     """Proves the words for ratings that are all the same, and for numbers that are no levels, which squares learn."""
     same = replace(planted_ratings, values=np.full_like(planted_ratings.values, 3))
     with pytest.raises(DataError, match=r"^all 2,400 ratings to learn from are the same$"):
-        predicted(same, same, RatingsRecipe(), reporter)
+        predicted(same, same, RatingsConfig(), reporter)
     many = replace(planted_ratings, values=np.arange(len(planted_ratings), dtype=np.float32))
     with pytest.raises(DataError, match=r"2,400 different ratings; of more than 100, \[ratings\] ordinal has to be 0"):
-        predicted(many, many, RatingsRecipe(), reporter)
-    predicted(many, many, RatingsRecipe(ordinal=0, epochs=1), reporter)
+        predicted(many, many, RatingsConfig(), reporter)
+    predicted(many, many, RatingsConfig(ordinal=0, epochs=1), reporter)

@@ -27,8 +27,7 @@ from trainer.models.encoders.encoded import Encoded
 from trainer.models.pipeline import TrainedPipeline, tensors
 from trainer.progress import Reporter
 from trainer.protocols.next_like import next_like_task
-from trainer.recipe import Encoder as EncoderRecipe
-from trainer.recipe import Recipe
+from trainer.recipe import EncoderConfig, Recipe
 from trainer.training.encoder.fit import fit_encoder
 from trainer.training.encoder.training import Validation, encoder_data_spec
 from trainer.training.two_stage import fit_two_stage
@@ -285,7 +284,7 @@ def test_the_same_seed_gives_the_same_encoder(
         assert torch.equal(weights, runs[1][1][key]), key
 
 
-def run(planted: Dataset, split: Split, recipe: EncoderRecipe, seed: int) -> tuple[list[str], dict[str, Tensor]]:
+def run(planted: Dataset, split: Split, recipe: EncoderConfig, seed: int) -> tuple[list[str], dict[str, Tensor]]:
     """What a run says of its losses, and its weights."""
     recorder = Recorder()
     validation = Validation.of(next_like_task(planted, split))

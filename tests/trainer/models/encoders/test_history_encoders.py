@@ -22,10 +22,10 @@ from trainer.models.encoders.history import product
 from trainer.models.encoders.ials import IalsEncoder, conjugate_gradients
 from trainer.models.encoders.lightgcn import LightGCNEncoder
 from trainer.progress import Reporter
-from trainer.recipe import Encoder as EncoderRecipe
+from trainer.recipe import EncoderConfig
 from trainer.training.encoder.fit import fit_encoder
 
-RECIPE = EncoderRecipe(
+RECIPE = EncoderConfig(
     dimension=16,
     layers=2,
     history=50,
@@ -55,7 +55,7 @@ def spec_of(items: int) -> EncoderDataSpec:
     )
 
 
-def trained(name: str, dataset: Dataset, end: int, reporter: Reporter, recipe: EncoderRecipe) -> Encoder:
+def trained(name: str, dataset: Dataset, end: int, reporter: Reporter, recipe: EncoderConfig) -> Encoder:
     """An encoder after its epochs, in evaluation mode."""
     found = fit_encoder(dataset, end, replace(recipe, name=name), 0, reporter, None)
     assert found.curve[-1]["loss"] < found.curve[0]["loss"] or name in CLOSED_FORM

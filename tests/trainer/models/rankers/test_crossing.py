@@ -8,9 +8,9 @@ from torch import Tensor
 
 from tests.trainer.planted_views import DIMENSION, PADDING, accuracy, features_of, trained
 from trainer.models.rankers import BACKBONES, RankerFeatures
-from trainer.recipe import Ranker as RankerRecipe
+from trainer.recipe import RankerConfig
 
-RECIPE = RankerRecipe(hidden=32, dropout=0.0, user_dropout=0.0)
+RECIPE = RankerConfig(hidden=32, dropout=0.0, user_dropout=0.0)
 USERS, CANDIDATES, NOISE = 300, 3, 0.3
 
 

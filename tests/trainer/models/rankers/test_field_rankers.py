@@ -16,9 +16,9 @@ from trainer.models.rankers.fields import Fields, FieldVectors
 from trainer.models.rankers.final_mlp import FinalMlp
 from trainer.models.rankers.wide_deep import WideDeep
 from trainer.models.rankers.xdeepfm import XDeepFm
-from trainer.recipe import Ranker
+from trainer.recipe import RankerConfig
 
-RECIPE = Ranker(hidden=6, slices=3, layers=2, field_width=4)
+RECIPE = RankerConfig(hidden=6, slices=3, layers=2, field_width=4)
 SIZES = RankerDataSpec(
     dimension=5,
     user_columns=named({"country": 3, KNOWN: 1}),

@@ -9,9 +9,9 @@ from torch import Tensor
 from tests.trainer.planted_views import ITEMS, PADDING, accuracy, features_of, spec_of, trained
 from trainer.models.rankers import BACKBONES, RankerFeatures
 from trainer.models.rankers.din import Din
-from trainer.recipe import Ranker as RankerRecipe
+from trainer.recipe import RankerConfig
 
-RECIPE = RankerRecipe(hidden=32, dropout=0.0, user_dropout=0.0)
+RECIPE = RankerConfig(hidden=32, dropout=0.0, user_dropout=0.0)
 NAMES = ("cnn", "din", "gru")
 FIRST, SECOND = 0, 1
 USERS, LENGTH = 400, 6

@@ -16,11 +16,10 @@ from trainer.models.pipeline import TrainedPipeline
 from trainer.models.rankers import BACKBONES, MixtureOfExperts, RankerFeatures, SharedBackbone, build_ranker
 from trainer.progress import Reporter
 from trainer.protocols.next_like import next_like_task
-from trainer.recipe import Ranker as RankerRecipe
-from trainer.recipe import Recipe
+from trainer.recipe import RankerConfig, Recipe
 from trainer.training.two_stage import fit_two_stage
 
-RECIPE = RankerRecipe(name="cnn", experts=3, hidden=16, dropout=0.0, user_dropout=0.0)
+RECIPE = RankerConfig(name="cnn", experts=3, hidden=16, dropout=0.0, user_dropout=0.0)
 USERS, CANDIDATES = 200, 4
 
 
@@ -33,7 +32,7 @@ def known_items(seed: int) -> tuple[RankerFeatures, Tensor]:
     return features_of(history_BH, candidates_BC), torch.stack([known_BC, 1 - known_BC], dim=-1)
 
 
-def mixture(recipe: RankerRecipe, objectives: tuple[str, ...]) -> MixtureOfExperts:
+def mixture(recipe: RankerConfig, objectives: tuple[str, ...]) -> MixtureOfExperts:
     """Of a fresh ranker."""
     torch.manual_seed(0)
     towers = build_ranker(recipe, spec_of(objectives)).towers

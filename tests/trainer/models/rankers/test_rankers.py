@@ -27,7 +27,7 @@ from trainer.models.rankers.ntn_mlp import NtnMlp
 from trainer.models.rankers.objectives import scales_of
 from trainer.progress import Reporter
 from trainer.protocols.next_like import next_like_task
-from trainer.recipe import Objective, Recipe
+from trainer.recipe import ObjectiveConfig, Recipe
 from trainer.training.log import TrainingLog
 from trainer.training.ranker.retrieved_examples import RetrievedExamples
 from trainer.training.ranker.training import RankerFit
@@ -389,7 +389,7 @@ def test_the_validation_is_of_the_order_that_is_served(
     """Proves that what is best by the product of the objectives and not by the first of them is first where that is the
     order, and else last."""
     events = held_out_events(planted, split)
-    objectives = {"like": Objective(weight=weight), "value": Objective(kind="value", weight=weight)}
+    objectives = {"like": ObjectiveConfig(weight=weight), "value": ObjectiveConfig(kind="value", weight=weight)}
     examples = RetrievedExamples.of(planted, fitted.encoded, fitted.items, events, 40, objectives)
 
     def columns(places: Rows) -> NDArray[np.float32]:

@@ -13,8 +13,7 @@ from trainer.data import Dataset
 from trainer.data.split import Split
 from trainer.models.encoders import ENCODERS, SequenceEncoder, build_encoder
 from trainer.progress import Reporter
-from trainer.recipe import Encoder as EncoderRecipe
-from trainer.recipe import Recipe
+from trainer.recipe import EncoderConfig, Recipe
 from trainer.training.encoder.batches import EncoderBatch, EncoderBatches, Negatives
 from trainer.training.encoder.fit import NextItemTraining
 from trainer.training.encoder.optimiser import clip
@@ -47,12 +46,12 @@ def encoder(request: pytest.FixtureRequest, planted: Dataset, recipe: Recipe) ->
 
 
 @pytest.fixture
-def few(recipe: Recipe) -> EncoderRecipe:
+def few(recipe: Recipe) -> EncoderConfig:
     """A recipe whose softmax is sampled, and whose windows are more than a batch."""
     return replace(recipe.encoder, softmax_limit=0, negatives=8, batch_size=4, dropout=0.0)
 
 
-def batches_of(planted: Dataset, recipe: EncoderRecipe, reporter: Reporter) -> list[EncoderBatch]:
+def batches_of(planted: Dataset, recipe: EncoderConfig, reporter: Reporter) -> list[EncoderBatch]:
     """An epoch's."""
     return list(EncoderBatches(planted, 1000, recipe, seed=0).epoch(reporter, ""))
 
@@ -82,7 +81,7 @@ def _dense(gradient: Tensor | None) -> tuple[Tensor, bool]:
     return gradient.to_dense(), gradient.is_sparse
 
 
-def test_which_softmax_follows_from_the_size_of_the_catalogue(planted: Dataset, few: EncoderRecipe) -> None:
+def test_which_softmax_follows_from_the_size_of_the_catalogue(planted: Dataset, few: EncoderConfig) -> None:
     """Proves that the limit is the last size with a full softmax: 60 items at 60, but not at 59."""
     chosen = [replace(few, softmax_limit=limit) for limit in (59, 60)]
     assert [EncoderBatches(planted, 1000, recipe, seed=0).sampled for recipe in chosen] == [True, False]
@@ -92,14 +91,14 @@ def test_which_softmax_follows_from_the_size_of_the_catalogue(planted: Dataset, 
     assert full.shape[1] == 60
 
 
-def test_an_epoch_has_as_many_batches_as_it_says(planted: Dataset, few: EncoderRecipe) -> None:
+def test_an_epoch_has_as_many_batches_as_it_says(planted: Dataset, few: EncoderConfig) -> None:
     """Proves that the learning rate, which falls over their number, gets to its end."""
     watcher = Watcher()
     assert len(batches_of(planted, few, watcher)) == watcher.batches
     assert watcher.batches == len(EncoderBatches(planted, 1000, few, seed=0)) > 10
 
 
-def test_negatives_are_drawn_by_popularity_and_know_how_often(planted: Dataset, few: EncoderRecipe) -> None:
+def test_negatives_are_drawn_by_popularity_and_know_how_often(planted: Dataset, few: EncoderConfig) -> None:
     """Proves that an item's share of the draws is its share of the events (each one more), and that log q is of it."""
     batch = batches_of(planted, replace(few, negatives=200_000), Watcher())[0]
     assert isinstance(batch.against, Negatives)
@@ -111,7 +110,7 @@ def test_negatives_are_drawn_by_popularity_and_know_how_often(planted: Dataset, 
     np.testing.assert_allclose(batch.against.log_q.numpy(), expected, rtol=1e-5)
 
 
-def test_a_sampled_step_moves_only_the_rows_it_read(planted: Dataset, split: Split, few: EncoderRecipe) -> None:
+def test_a_sampled_step_moves_only_the_rows_it_read(planted: Dataset, split: Split, few: EncoderConfig) -> None:
     """Proves it with two negatives: rows neither in the batch nor drawn stay to the bit, and the others move."""
     training = NextItemTraining(planted, split.encoder_end, replace(few, negatives=2, batch_size=1), seed=0)
     batch = next(training.batches.epoch(Watcher(), ""))

@@ -6,7 +6,7 @@ import torch
 
 from trainer.data.context import Context
 from trainer.data.impressions import Impressions
-from trainer.recipe import Objective
+from trainer.recipe import ObjectiveConfig
 from trainer.training.ranker.examples import RankerInputs
 from trainer.training.ranker.impression_examples import (
     ImpressionExamples,
@@ -14,7 +14,10 @@ from trainer.training.ranker.impression_examples import (
     scales_of_impressions,
 )
 
-OBJECTIVES = {"click": Objective(column="click"), "stars": Objective(kind="value", column="stars", loss_weight=0.5)}
+OBJECTIVES = {
+    "click": ObjectiveConfig(column="click"),
+    "stars": ObjectiveConfig(kind="value", column="stars", loss_weight=0.5),
+}
 TARGETS = np.array([[1, 4], [0, np.nan], [np.nan, 2], [0, 2], [1, np.nan]], dtype=np.float32)
 
 

@@ -14,10 +14,10 @@ from trainer.evaluation.metrics import report
 from trainer.models.pipeline import TrainedPipeline
 from trainer.models.rankers.id_embeddings import IdEmbeddingLayer
 from trainer.models.rankers.objectives import scales_of
-from trainer.recipe import Objective
+from trainer.recipe import ObjectiveConfig
 from trainer.training.ranker.retrieved_examples import RetrievedExamples
 
-OBJECTIVES = {"like": Objective()}
+OBJECTIVES = {"like": ObjectiveConfig()}
 CANDIDATES = 40
 # From whether a candidate is the chosen one, [n, C], to the column.
 Column = Callable[[NDArray[np.bool_]], NDArray[np.floating]]
