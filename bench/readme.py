@@ -1,4 +1,4 @@
-"""``python -m bench.readme``: writes the README's performance table from the results in ``build/bench``."""
+"""``python -m bench.readme``: writes the tables of docs/performance.md from the results in ``build/bench``."""
 
 import json
 import sys
@@ -8,7 +8,7 @@ from typing import Any
 
 from bench.harness.planted import BUILD
 
-_README = Path("README.md")
+_PAGE = Path("docs") / "performance.md"
 _BEGIN, _END = "<!-- performance: python -m bench.readme -->", "<!-- end of performance -->"
 Result = Mapping[str, Any]
 
@@ -20,10 +20,10 @@ def main() -> int:
     if missing:
         print(f"no {', '.join(missing)} in {BUILD}; run make bench bench-scale bench-train first", file=sys.stderr)
         return 1
-    text = _README.read_text(encoding="utf-8")
+    text = _PAGE.read_text(encoding="utf-8")
     before, _, rest = text.partition(_BEGIN)
     _, _, after = rest.partition(_END)
-    _README.write_text(before + "\n".join([_BEGIN, "", *_lines(results), "", _END]) + after, encoding="utf-8")
+    _PAGE.write_text(before + "\n".join([_BEGIN, "", *_lines(results), "", _END]) + after, encoding="utf-8")
     return 0
 
 

@@ -13,7 +13,7 @@ _SENTENCE_END = re.compile(r"(?<!e\.g\.)(?<!i\.e\.)(?<=[.!?])[\"')\]]*\s+(?=[\"'
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What is refused."""
+    """The vocabulary and the limits."""
 
     # A regular expression and the advice that goes with it.
     words: tuple[tuple[re.Pattern[str], str], ...]

@@ -7,7 +7,7 @@ from deploy.check.kustomize import ROOT, Manifest
 from deploy.check.manifests import of_kind, selects
 
 _JOBS = re.compile(r'\bjob=~?"([^"]*)"')
-_TOLD = re.compile(r"^\| `(Shortlist\w+)` \|", re.MULTILINE)
+_EXPLAINED = re.compile(r"^\| `(Shortlist\w+)` \|", re.MULTILINE)
 
 
 def test_rules_and_dashboard_are_those_of_deploy_monitoring() -> None:
@@ -34,11 +34,11 @@ def test_the_alerts_ask_for_jobs_that_there_are(production: list[Manifest]) -> N
     assert asked == {service["metadata"]["name"] for service in of_kind(production, "Service")}
 
 
-def test_the_readme_says_what_to_look_at_for_every_alert(production: list[Manifest]) -> None:
-    """Proves that whoever is paged finds the alert there, and that no other is told of."""
+def test_the_docs_explain_every_alert(production: list[Manifest]) -> None:
+    """Proves that docs/production.md has a row for each alert, and no other row."""
     (rule,) = of_kind(production, "PrometheusRule")
     alerts = {one["alert"] for group in rule["spec"]["groups"] for one in group["rules"]}
-    assert set(_TOLD.findall((ROOT / "README.md").read_text())) == alerts
+    assert set(_EXPLAINED.findall((ROOT / "docs" / "production.md").read_text())) == alerts
 
 
 def test_a_wrong_field_of_the_operator_is_refused(production: list[Manifest]) -> None:
