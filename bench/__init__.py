@@ -1,1 +1,1 @@
-"""The benchmarks whose results the README quotes. Results go to ``build/bench``."""
+"""Benchmarks of speed, memory and quality. Results go to ``build/bench`` and ``build/quality``."""

@@ -1,5 +1,6 @@
 """``python -m bench.readme``: writes the tables of docs/performance.md from the results in ``build/bench``."""
 
+import argparse
 import json
 import sys
 from collections.abc import Mapping
@@ -15,6 +16,7 @@ Result = Mapping[str, Any]
 
 def main() -> int:
     """See the module."""
+    argparse.ArgumentParser(prog="python -m bench.readme", description=__doc__).parse_args()
     results = {name: _read(name) for name in ("serving", "index", "startup", "scale", "train")}
     missing = [name for name, result in results.items() if result is None]
     if missing:

@@ -1,4 +1,4 @@
-"""``python -m demo``: trains on MovieLens-100K, serves it, asks for recommendations, prints what came back."""
+"""``python -m demo``: trains on MovieLens-100K, serves the model, and prints recommendations."""
 
 import contextlib
 import json
@@ -31,7 +31,7 @@ def main() -> int:
     console.rule("Training")
     bundles = BUILD / "bundles"
     command = [sys.executable, "-m", "trainer", "fit", "--recipe", str(RECIPE), "--data", str(folder)]
-    # What was just trained is what is shown, whatever an earlier demo has left.
+    # --force: the new bundle is served even if it is worse than one of an earlier demo.
     command += ["--out", str(bundles), "--report", str(REPORT), "--publish", "--force"]
     code = subprocess.run(command, check=False).returncode
     if code:
@@ -52,7 +52,7 @@ def main() -> int:
 
 
 def _complete_report(started: float) -> dict[str, object]:
-    """Adds what the demo took as a whole, downloads aside: seconds, and the memory of its largest process."""
+    """Adds the demo's seconds without downloads, and the memory of its largest process, to the report."""
     report: dict[str, object] = json.loads(REPORT.read_text())
     largest = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     report |= {"seconds": round(time.monotonic() - started, 1), "peak_rss_mb": round(largest / 1024)}

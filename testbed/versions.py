@@ -1,4 +1,4 @@
-"""Bundles that follow one another in a directory of their own."""
+"""Successive bundle versions in a directory, made from one bundle."""
 
 import json
 import os
@@ -12,9 +12,9 @@ _SECONDS = 30.0
 
 
 def add_version(root: Path, source: Path, number: int) -> str:
-    """Puts a copy of a bundle into a directory of bundles under an id of its own, and returns the id.
+    """Copies a bundle into a directory of bundles under a new id, and returns the id.
 
-    The copy shares the files with its source, but for the manifest: break a copy by replacing a file, not its contents.
+    The copy shares all files but the manifest with its source. Damage a copy with ``replace_file``, never in place.
     """
     bundle_id = f"20260101T{number:06}-0000"
     directory = root / bundle_id
@@ -26,13 +26,13 @@ def add_version(root: Path, source: Path, number: int) -> str:
 
 
 def edit_manifest(directory: Path, **changes: object) -> None:
-    """Changes what a bundle says of itself."""
+    """Changes fields of a bundle's manifest."""
     path = directory / "manifest.json"
     replace_file(path, json.dumps(json.loads(path.read_text()) | changes).encode())
 
 
 def replace_file(path: Path, content: bytes) -> None:
-    """Puts other contents into the place of a file that others may share."""
+    """Replaces a file by another one with this content; hard links to the old file keep theirs."""
     new = path.with_name(path.name + ".new")
     new.write_bytes(content)
     new.replace(path)
@@ -44,8 +44,8 @@ def publish(root: Path, bundle_id: str) -> None:
 
 
 def until(condition: Callable[[], bool], seconds: float = _SECONDS) -> None:
-    """Waits for a condition; fails when it does not come true."""
+    """Waits for a condition; fails when it stays false."""
     end = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < end, "it did not come true in time"
+        assert time.monotonic() < end, "the condition stayed false"
         time.sleep(0.02)

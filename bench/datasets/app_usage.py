@@ -1,7 +1,7 @@
 """``python -m bench.datasets.app_usage``: Frappe as tables, the published split with new training negatives.
 
-Of the published training rows the positives are known; beside each are drawn two apps that its user has not used by
-them, in the same context, as the published validation and test rows were made.
+Only the positives of the published training rows are available. For each of them, two apps that its user never used in
+training are drawn in the same context. The published validation and test rows were made in the same way.
 """
 
 import argparse
@@ -16,12 +16,11 @@ _PARTS = {"train": "train", "valid": "validation", "test": "test"}
 
 
 def main() -> None:
-    """Writes ``interactions.parquet``, the positives of the training part, ``items.parquet`` and
-    ``impressions.parquet``."""
+    """Writes ``interactions.parquet`` (the training positives), ``items.parquet`` and ``impressions.parquet``."""
     parser = argparse.ArgumentParser(prog="python -m bench.datasets.app_usage", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the folder with the published tables")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
-    parser.add_argument("--seed", type=int, default=0, help="of the apps that are drawn (default: 0)")
+    parser.add_argument("--seed", type=int, default=0, help="of the random draw (default: 0)")
     options = parser.parse_args()
     used = pl.read_parquet(options.data / "log.parquet").filter(pl.col("split") == "train")
     apps = pl.read_parquet(options.data / "apps.parquet").sort("item")
@@ -37,7 +36,7 @@ def main() -> None:
 
 
 def with_unused(used: pl.DataFrame, apps: np.ndarray[tuple[int], np.dtype[np.int64]], seed: int) -> pl.DataFrame:
-    """The rows, with ``label`` 1, and beside each two more whose ``item`` its ``user`` has in none, with 0."""
+    """The rows with ``label`` 1, and for each two rows with ``label`` 0 whose ``item`` its ``user`` never used."""
     random = np.random.default_rng(seed)
     rows = pl.concat([used.with_columns(label=0)] * _NEGATIVES)
     taken = set(zip(used["user"].to_list(), used["item"].to_list(), strict=True))

@@ -1,6 +1,6 @@
-"""``python -m bench.datasets.cold_items``: CiteULike-a as tables whose articles are described by tags and by citations.
+"""``python -m bench.datasets.cold_items``: CiteULike-a as tables that describe articles by tags and citations.
 
-A citation links both of its ends, whichever cites the other.
+A citation links both articles, in either direction.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import polars as pl
 
 
 def main() -> None:
-    """Writes ``interactions.parquet`` as it is, and ``items.parquet``."""
+    """Writes ``interactions.parquet`` unchanged, and ``items.parquet``."""
     parser = argparse.ArgumentParser(prog="python -m bench.datasets.cold_items", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the folder with the three published tables")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
@@ -22,7 +22,7 @@ def main() -> None:
 
 
 def described(tags: pl.DataFrame, citations: pl.DataFrame) -> pl.DataFrame:
-    """``item_id`` and ``tags``, as given; ``linked``, lists of the item and of what it cites or is cited by; and
+    """``item_id`` and ``tags`` as given; ``linked``, lists of the item and its citations in both directions; and
     ``linked_tags``, their tags.
     """
     forth = citations.select("item_id", linked="cites")

@@ -1,9 +1,8 @@
-"""``python -m bench.datasets.cold_users``: Last.fm of HetRec 2011 as tables whose users are described by their friends.
+"""``python -m bench.datasets.cold_users``: Last.fm of HetRec 2011 as tables that describe users by their friends.
 
-The split was published with other ids than the friends. Which user is which is found from who listened to whom alone,
-by colour refinement (Weisfeiler and Leman, 1968): users are of one colour when their artists are, and artists when
-their listeners are, until no colour falls apart. Users who are alike to the last (six, of one artist each) are paired
-in order.
+The split was published with other user ids than the friendships. The listening graph alone matches the ids, by colour
+refinement (Weisfeiler and Leman, 1968): users share a colour when their artists do, and artists when their listeners
+do, until the colours are stable. Six users with one artist each remain alike; they are paired in order.
 """
 
 import argparse
@@ -15,7 +14,7 @@ _ROUNDS = 10
 
 
 def main() -> None:
-    """Writes ``interactions.parquet``, the split's, and ``users.parquet``, of its ids, whose circle is a list."""
+    """Writes ``interactions.parquet`` (the split) and ``users.parquet`` (a list of friends by the split's ids)."""
     parser = argparse.ArgumentParser(prog="python -m bench.datasets.cold_users", description=__doc__)
     parser.add_argument("--data", type=Path, required=True, help="the folder with the three published tables")
     parser.add_argument("--out", type=Path, required=True, help="the folder to write to")
@@ -30,9 +29,12 @@ def main() -> None:
 
 
 def same_users(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:
-    """Pairs ``user``, ``named`` of the users of two bipartite graphs that differ in ids alone.
+    """Pairs ``user``, ``named`` of the users of two bipartite graphs that differ only in ids.
 
-    ``first`` and ``second`` have an edge ``user``, ``item`` a row. Raises ValueError when the graphs differ.
+    Each row of ``first`` and ``second`` is an edge ``user``, ``item``.
+
+    Raises:
+        ValueError: the graphs differ.
     """
     edges = pl.concat(
         [one.cast(pl.Int64).with_columns(graph=pl.lit(graph)) for graph, one in enumerate((first, second))]
@@ -44,12 +46,12 @@ def same_users(first: pl.DataFrame, second: pl.DataFrame) -> pl.DataFrame:
     left, right = (users.filter(pl.col("graph") == graph).drop("graph") for graph in (0, 1))
     pairs = left.join(right.rename({"user": "named"}), on=["user_colour", "place"]).select("user", "named")
     if not len(pairs) == len(left) == len(right):
-        raise ValueError(f"the graphs differ: {len(left)} and {len(right)} users, of whom {len(pairs)} are the same")
+        raise ValueError(f"the graphs differ: {len(left)} and {len(right)} users, {len(pairs)} of them matched")
     return pairs
 
 
 def circles(friends: pl.DataFrame, names: pl.DataFrame) -> pl.DataFrame:
-    """``user_id`` and ``circle``, the user and their friends: so what a user likes speaks for their friends, too."""
+    """``user_id`` and ``circle``, the user with their friends: a user's taste also describes their friends."""
     rows = pl.concat([friends.cast(pl.Int64), names.select("user", friend="user")])
     rows = rows.join(names, on="user").join(names.select(friend="user", named_friend="named"), on="friend")
     return (
@@ -61,7 +63,7 @@ def circles(friends: pl.DataFrame, names: pl.DataFrame) -> pl.DataFrame:
 
 
 def _recoloured(edges: pl.DataFrame, side: str, other: str) -> pl.DataFrame:
-    """Colours of a side's nodes from their own before and their neighbours'."""
+    """Recolours the nodes of one side by their own colour and their neighbours' colours."""
     nodes = edges.group_by("graph", side).agg(pl.col(f"{side}_colour").first(), around=pl.col(f"{other}_colour").sort())
     ranked = pl.concat_str(f"{side}_colour", pl.col("around").cast(pl.List(pl.String)).list.join(","), separator=":")
     nodes = nodes.select("graph", side, ranked.rank("dense").alias(f"{side}_colour"))

@@ -1,7 +1,7 @@
-"""``python -m bench.datasets.movielens_1m``: MovieLens 1M, as published in parts, as the tables of ``movielens.toml``.
+"""``python -m bench.datasets.movielens_1m``: MovieLens 1M as the tables of ``movielens.toml``.
 
-Of ratings below four in the earliest four fifths the time is not known, but their place in the user's own order is:
-they get a time between that of the neighbours whose time is known.
+In the earliest four fifths, the times of ratings below four are missing. Their place in the user's order is known, so
+that their time is interpolated between the neighbours in that order.
 """
 
 import argparse
@@ -28,10 +28,9 @@ def main() -> None:
 
 
 def with_times(ratings: pl.DataFrame) -> pl.DataFrame:
-    """``user_id``, ``movie_id``, ``rating``, ``timestamp`` of all, in the order of time.
+    """``user_id``, ``movie_id``, ``rating`` and ``timestamp`` of all ratings, in the order of time.
 
-    What has no time and is ahead of the first that is known, or has no place in its user's order, gets the user's
-    first.
+    A rating before the user's first known time, or without a place in the user's order, gets that first time.
     """
     ordered = ratings.sort("user_id", "order", maintain_order=True)
     known = pl.when(pl.col("order") >= 0).then(pl.col("timestamp").cast(pl.Float64))

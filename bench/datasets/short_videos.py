@@ -1,7 +1,7 @@
-"""``python -m bench.datasets.short_videos``: KuaiRand-Pure's standard log as tables, to be learnt from by day.
+"""``python -m bench.datasets.short_videos``: KuaiRand-Pure's standard log as tables, split by day.
 
-What was shown from 25 to 30 April is learnt from, what was shown from 1 to 8 May is the test. Nothing is used that was
-counted over the whole period.
+Impressions from 25 to 30 April are for training, from 1 to 8 May for the test. Statistics of the whole period are left
+out, because they contain the test.
 """
 
 import argparse
@@ -26,14 +26,14 @@ def main() -> None:
     past = pl.read_parquet(options.data / "user_history_before.parquet")
     options.out.mkdir(parents=True, exist_ok=True)
     pl.concat([watched_before(past), clicked(log)]).write_parquet(options.out / "interactions.parquet")
-    shown(log).write_parquet(options.out / "impressions.parquet")
+    impressions(log).write_parquet(options.out / "impressions.parquet")
     pl.read_parquet(options.data / "users.parquet").write_parquet(options.out / "users.parquet")
     videos = pl.read_parquet(options.data / "videos.parquet").rename({"video_id": "item_id"})
     videos.with_columns(pl.col("tag").str.split(",")).write_parquet(options.out / "items.parquet")
 
 
 def watched_before(past: pl.DataFrame) -> pl.DataFrame:
-    """Interactions of the users' lists, oldest first, of which the time of the last alone is known: a second apart."""
+    """Interactions of the users' lists, oldest first, one second apart: only the last one's time is known."""
     seen = past.select("user_id", "watch_seq", "like_seq", "long_watch_seq", last=pl.col("last_time_ms") // 1000)
     seen = seen.with_columns(back=pl.int_ranges(pl.col("watch_seq").list.len(), 0, -1) - 1)
     seen = seen.explode("watch_seq", "back")
@@ -48,14 +48,14 @@ def watched_before(past: pl.DataFrame) -> pl.DataFrame:
 
 
 def clicked(log: pl.DataFrame) -> pl.DataFrame:
-    """Interactions of what was clicked."""
+    """Interactions of the clicked impressions."""
     found = log.filter(pl.col("is_click") == 1)
     value = _value(pl.col("long_view") == 1, pl.col("is_like") == 1)
     return found.select("user_id", "item_id", "timestamp", value=value)
 
 
-def shown(log: pl.DataFrame) -> pl.DataFrame:
-    """Impressions; the hour is China's."""
+def impressions(log: pl.DataFrame) -> pl.DataFrame:
+    """Impressions with their outcomes; the hour is China's."""
     hour = ((pl.col("timestamp") // 3600 + 8) % 24).cast(pl.String)
     objectives = {"click": "is_click", "like": "is_like", "long_view": "long_view"}
     return log.select(
@@ -70,7 +70,7 @@ def shown(log: pl.DataFrame) -> pl.DataFrame:
 
 
 def _value(long: pl.Expr, liked: pl.Expr) -> pl.Expr:
-    """0 for what was watched, 1 for what was watched long, 2 for what was liked."""
+    """0 for a view, 1 for a long view, 2 for a like."""
     return pl.when(liked).then(_LIKED).when(long).then(_LONG).otherwise(0.0)
 
 

@@ -1,10 +1,11 @@
-"""An empty unary call on a plain thread-pool server: the unit that the overhead of a request is counted in.
+"""An empty unary call on a plain thread-pool server. Its CPU time is the unit of a request's overhead.
 
 ``python -m bench.harness.empty THREADS`` prints its address and serves until its stdin ends.
 """
 
 from __future__ import annotations
 
+import argparse
 import sys
 from concurrent.futures import ThreadPoolExecutor
 
@@ -13,10 +14,13 @@ import grpc
 METHOD = "/bench.Empty/Call"
 
 
-def main(threads: str) -> None:
+def main() -> None:
     """See the module."""
+    parser = argparse.ArgumentParser(prog="python -m bench.harness.empty", description=__doc__)
+    parser.add_argument("threads", type=int, help="size of the thread pool")
+    options = parser.parse_args()
     handler: grpc.RpcMethodHandler[bytes, bytes] = grpc.unary_unary_rpc_method_handler(lambda request, context: b"")
-    server = grpc.server(ThreadPoolExecutor(int(threads)), options=[("grpc.so_reuseport", 0)])
+    server = grpc.server(ThreadPoolExecutor(options.threads), options=[("grpc.so_reuseport", 0)])
     server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("bench.Empty", {"Call": handler})])
     print(f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}", flush=True)
     server.start()
@@ -25,4 +29,4 @@ def main(threads: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -1,9 +1,10 @@
 """A load generator that does not wait for answers, in a process of its own.
 
 ``python -m bench.harness.flood ADDRESS METHOD REQUESTS`` reads lines ``CALLS_PER_SECOND SECONDS`` and answers each
-with a line of JSON: calls sent, and the milliseconds of each, by its status code.
+with a line of JSON: the number of calls sent, and their latencies in milliseconds by status code.
 """
 
+import argparse
 import json
 import sys
 import threading
@@ -23,10 +24,14 @@ _CALL_SECONDS = 5.0
 
 def main() -> None:
     """See the module."""
-    address, method, path = sys.argv[1:]
-    channels = [grpc.insecure_channel(address, options=[OWN_CONNECTION]) for _ in range(CONNECTIONS)]
-    calls: Any = cycle([channel.unary_unary(method) for channel in channels])
-    requests = cycle(read_requests(Path(path)))
+    parser = argparse.ArgumentParser(prog="python -m bench.harness.flood", description=__doc__)
+    parser.add_argument("address", help="of the server")
+    parser.add_argument("method", help="the full name, such as /shortlist.ranking.v1.RankingService/Recommend")
+    parser.add_argument("requests", type=Path, help="a file of serialised requests")
+    options = parser.parse_args()
+    channels = [grpc.insecure_channel(options.address, options=[OWN_CONNECTION]) for _ in range(CONNECTIONS)]
+    calls: Any = cycle([channel.unary_unary(options.method) for channel in channels])
+    requests = cycle(read_requests(options.requests))
     for line in sys.stdin:
         rate, seconds = map(float, line.split())
         print(json.dumps(_flood(calls, requests, rate, seconds)), flush=True)

@@ -1,9 +1,10 @@
 """A load generator in a process of its own: keeps calls in flight and times them.
 
 ``python -m bench.harness.generator TARGETS.json`` reads lines ``NAME IN_FLIGHT SECONDS`` and answers each with a
-line of JSON. The requests are serialised beforehand and the answers are not parsed: what is measured is the server.
+line of JSON. Requests are serialised in advance and answers are not parsed, so that the server is the bottleneck.
 """
 
+import argparse
 import json
 import sys
 import threading
@@ -27,7 +28,7 @@ def write_requests(path: Path, requests: list[bytes]) -> None:
 
 
 def read_requests(path: Path) -> list[bytes]:
-    """What :func:`write_requests` wrote."""
+    """Reads the file of :func:`write_requests`."""
     data, place, requests = path.read_bytes(), 0, list[bytes]()
     while place < len(data):
         size = int.from_bytes(data[place : place + _LENGTH_BYTES], "little")
@@ -37,10 +38,10 @@ def read_requests(path: Path) -> list[bytes]:
 
 
 def run(call: Call, requests: list[bytes], in_flight: int, seconds: float) -> dict[str, object]:
-    """Latencies in milliseconds of the calls that ended in time, and how many failed."""
+    """Latencies in milliseconds of the calls that began in time, and the number that failed."""
     end = time.perf_counter() + seconds
     results: list[tuple[list[float], int]] = []
-    # Each caller begins at another place, and all go through everything.
+    # Every caller sends all requests, each from another starting point.
     places = [len(requests) * caller // in_flight for caller in range(in_flight)]
     parts = [requests[place:] + requests[:place] for place in places]
     threads = [threading.Thread(target=lambda part=part: results.append(_caller(call, part, end))) for part in parts]
@@ -74,7 +75,7 @@ def _forever(requests: list[bytes]) -> Iterator[bytes]:
 def _call(address: str, method: str) -> Call:
     channels = [grpc.insecure_channel(address, options=[OWN_CONNECTION]) for _ in range(CONNECTIONS)]
     calls: list[Callable[..., bytes]] = [channel.unary_unary(method) for channel in channels]
-    # As our own client does: behind one address may be several processes.
+    # The product's client does the same: several processes may share one address.
     connections = Connections(calls)
 
     def call(request: bytes) -> bytes:
@@ -84,10 +85,12 @@ def _call(address: str, method: str) -> Call:
     return call
 
 
-def main(targets: str) -> None:
+def main() -> None:
     """See the module."""
+    parser = argparse.ArgumentParser(prog="python -m bench.harness.generator", description=__doc__)
+    parser.add_argument("targets", type=Path, help="JSON: address, method and file of requests by name")
     calls = {}
-    for name, target in json.loads(Path(targets).read_text()).items():
+    for name, target in json.loads(parser.parse_args().targets.read_text()).items():
         calls[name] = (_call(target["address"], target["method"]), read_requests(Path(target["requests"])))
     for line in sys.stdin:
         name, in_flight, seconds = line.split()
@@ -96,4 +99,4 @@ def main(targets: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -1,4 +1,4 @@
-"""Load on a server, and what it cost the server."""
+"""Load on a server, and its cost in CPU time."""
 
 import contextlib
 import json
@@ -11,7 +11,7 @@ import numpy as np
 from bench.harness.generator import write_requests
 from bench.harness.processes import LineProcess, cpu_seconds
 
-# A generator in Python keeps up with a server in Python only as two.
+# One generator in Python cannot saturate a server in Python; two can.
 _GENERATORS = 2
 
 
@@ -27,7 +27,7 @@ class Target:
 
 @dataclass(frozen=True, kw_only=True)
 class Load:
-    """What a server did while ``in_flight`` calls were kept open: CPU in µs a call, latencies in ms."""
+    """Figures of a server under a constant number of open calls: CPU in µs a call, latencies in ms."""
 
     calls: int
     failed: int
@@ -38,19 +38,19 @@ class Load:
 
 
 class Generators:
-    """Processes that call servers."""
+    """Load-generating processes."""
 
     def __init__(self, targets: Mapping[str, Target], processes: Sequence[LineProcess]) -> None:
         self._targets, self._processes = targets, processes
 
     @property
     def pids(self) -> list[int]:
-        """The processes."""
+        """Their process ids."""
         return [process.pid for process in self._processes]
 
     @property
     def names(self) -> list[str]:
-        """The targets."""
+        """The names of the targets."""
         return list(self._targets)
 
     def load(self, name: str, in_flight: int, seconds: float) -> Load:
@@ -75,7 +75,7 @@ class Generators:
 
 @contextlib.contextmanager
 def generators(targets: Mapping[str, Target], folder: Path) -> Iterator[Generators]:
-    """Load generators that know these targets; ``folder`` takes their requests."""
+    """Load generators for these targets; their requests are written to ``folder``."""
     known = {}
     for name, target in targets.items():
         path = folder / f"{name}.requests"

@@ -1,4 +1,4 @@
-"""Which machine a figure is from."""
+"""The machine that a figure was measured on."""
 
 import os
 import platform
@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def machine() -> dict[str, object]:
-    """The processor, how many of its cores are ours, and the system."""
+    """The processor, the number of cores that this process may use, memory and system."""
     lines = Path("/proc/cpuinfo").read_text().splitlines()
     models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return {

@@ -1,12 +1,13 @@
 """Planted data of a fixed seed, and the bundle that the benchmarks serve.
 
-Items and tastes lie in clusters, so that a search has neighbours to find, and a popular item has a longer vector, as
-training makes it. The models have the default recipe's shapes and planted weights: a user's vector is the direction of
-what they did, which is all that a benchmark of speed needs.
+Items and tastes lie in clusters, so that a search has true neighbours. Popular items have longer vectors, as after
+training. The models have the default recipe's shapes and planted weights: a user's vector points to the mean of the
+user's items, which is enough for a benchmark of speed.
 
-``python -m bench.harness.planted`` builds the bundle, if it is not there yet, and prints its directory.
+``python -m bench.harness.planted`` builds the bundle unless it exists, and prints its directory.
 """
 
+import argparse
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,7 +32,7 @@ _GENRES = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Planted:
-    """A catalogue in clusters: ``centres`` ``[clusters, DIMENSION]``; item ``i`` is of cluster ``i % clusters``."""
+    """A catalogue in clusters with ``centres`` ``[clusters, DIMENSION]``; item ``i`` is in cluster ``i % clusters``."""
 
     items: int
     seed: int
@@ -39,17 +40,17 @@ class Planted:
 
     @classmethod
     def of(cls, items: int, seed: int = 7) -> "Planted":
-        """Five hundred items a cluster."""
+        """A catalogue with about 500 items in each cluster."""
         random = np.random.default_rng(seed)
         clusters = max(10, items // _CLUSTER_SIZE)
-        # Clusters of clusters: tastes are broad and narrow at once.
+        # Clusters of clusters, so that tastes are both broad and narrow.
         broad = random.normal(size=(max(4, int(clusters**0.5)), DIMENSION))
         centres = broad[random.integers(len(broad), size=clusters)] + random.normal(size=(clusters, DIMENSION))
         centres /= np.linalg.norm(centres, axis=1, keepdims=True)
         return cls(items=items, seed=seed, centres=centres.astype(np.float32))
 
     def vectors(self) -> Iterator[NDArray[np.float32]]:
-        """The item vectors, a chunk ``[chunk, DIMENSION]`` at a time."""
+        """The item vectors in chunks ``[chunk, DIMENSION]``."""
         for start in range(0, self.items, _CHUNK):
             random = np.random.default_rng((self.seed, start))
             rows = np.arange(start, min(start + _CHUNK, self.items))
@@ -58,7 +59,7 @@ class Planted:
             yield (self.centres[rows % len(self.centres)] + noise) * lengths
 
     def histories(self, users: int, length: int = HISTORY) -> NDArray[np.int64]:
-        """Item rows ``[users, length]``: three tastes a user, most of it the first, and some items far more liked."""
+        """Item rows ``[users, length]``: three tastes a user, mostly the first; some items are far more popular."""
         random = np.random.default_rng((self.seed, users))
         clusters = len(self.centres)
         tastes = random.integers(clusters, size=(users, len(_TASTES)))
@@ -70,13 +71,14 @@ class Planted:
 
 
 def genre_of(rows: NDArray[np.int64], planted: Planted) -> NDArray[np.int64]:
-    """A category for each item, the same for all of a cluster."""
+    """A category for each item; all items of a cluster share it."""
     return rows % len(planted.centres) % _GENRES
 
 
 def main() -> None:
     """See the module."""
-    # Only who builds the bundle needs PyTorch.
+    argparse.ArgumentParser(prog="python -m bench.harness.planted", description=__doc__).parse_args()
+    # PyTorch is loaded for this step only.
     from bench.harness.planted_bundle import planted_bundle
 
     print(planted_bundle())

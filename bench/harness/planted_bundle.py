@@ -9,7 +9,7 @@ import torch
 from torch import nn
 
 from bench.harness.planted import BUNDLES, CANDIDATES, DIMENSION, HISTORY, ITEMS, USERS, Planted, genre_of
-from shortlist.bundle import BundleStore
+from shortlist.bundle import Bundle, BundleStore
 from shortlist.errors import BundleError
 from trainer.data import Dataset, load
 from trainer.export.bundle import export_bundle
@@ -33,9 +33,9 @@ RECIPE = Recipe(
 
 
 def planted_bundle(root: Path = BUNDLES) -> Path:
-    """The directory of the bundle, built by the trainer's own export unless it is there."""
+    """The directory of the bundle. The trainer's own export builds it unless a readable one exists."""
     try:
-        return BundleStore(root).current()
+        return Bundle.open(BundleStore(root).current()).directory
     except BundleError:
         planted = Planted.of(ITEMS)
         with tempfile.TemporaryDirectory() as folder:
@@ -47,7 +47,7 @@ def planted_bundle(root: Path = BUNDLES) -> Path:
 def _write_tables(planted: Planted, folder: Path) -> None:
     histories = planted.histories(USERS)
     users = np.repeat(np.arange(USERS), HISTORY)
-    # Everybody acts once a minute, so that the events of all users are interleaved in time.
+    # Every user acts once a minute, which interleaves the events of all users.
     times = np.tile(np.arange(HISTORY) * 60, USERS) + users % 60
     pl.DataFrame(
         {"user_id": _ids("u", users), "item_id": _ids("i", histories.ravel()), "timestamp": times}
@@ -58,7 +58,7 @@ def _write_tables(planted: Planted, folder: Path) -> None:
 
 
 def _ids(letter: str, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[str]:
-    # Of one width, so that the bytewise order of the ids is that of the rows.
+    # Fixed width, so that the ids sort bytewise in the order of the rows.
     return [f"{letter}{row:06}" for row in rows.tolist()]
 
 
@@ -92,7 +92,7 @@ def _model(planted: Planted, dataset: Dataset) -> TrainedPipeline:
 
 
 def _average(block: nn.Module) -> None:
-    """Near-even attention to the history, whose mean is added to the latest item."""
+    """Attends almost evenly to the history, and adds its mean to the latest item."""
     attention = block.attention
     assert isinstance(attention, nn.Module)
     qkv, mix = attention.qkv, attention.mix

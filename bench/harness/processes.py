@@ -1,4 +1,4 @@
-"""Processes of a benchmark: talked to by lines, and asked what they cost."""
+"""Processes of a benchmark: exchange of lines, CPU time, and cores."""
 
 import json
 import os
@@ -13,7 +13,7 @@ _TICKS_PER_SECOND = os.sysconf("SC_CLK_TCK")
 
 
 class LineProcess:
-    """``python -m module arguments``, which answers each line it is sent with a line."""
+    """``python -m module arguments``, a process that answers every line with a line."""
 
     def __init__(self, module: str, *arguments: str) -> None:
         command = [sys.executable, "-m", module, *arguments]
@@ -21,11 +21,11 @@ class LineProcess:
 
     @property
     def pid(self) -> int:
-        """The process's id."""
+        """Its process id."""
         return self._process.pid
 
     def send(self, line: str) -> None:
-        """One line to its stdin."""
+        """Writes one line to its stdin."""
         assert self._process.stdin is not None
         self._process.stdin.write(line + "\n")
         self._process.stdin.flush()
@@ -34,7 +34,7 @@ class LineProcess:
         """The next line of its stdout.
 
         Raises:
-            RuntimeError: it has ended.
+            RuntimeError: the process has ended.
         """
         assert self._process.stdout is not None
         line = self._process.stdout.readline()
@@ -42,7 +42,7 @@ class LineProcess:
             raise RuntimeError(f"{self._process.args!r} ended with code {self._process.wait()}")
         return line.strip()
 
-    def answer(self) -> Any:  # noqa: ANN401 - whatever JSON it prints
+    def answer(self) -> Any:  # noqa: ANN401 - any JSON
         """The next line, as JSON."""
         return json.loads(self.line())
 
@@ -60,25 +60,25 @@ class LineProcess:
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:
-    """User and system time of processes, all their threads, up to now."""
+    """User and system time that all threads of the processes have used until now."""
     return sum(_ticks(pid) for pid in pids) / _TICKS_PER_SECOND
 
 
 def pin(pids: Iterable[int], cpus: set[int]) -> None:
-    """Keeps processes, and all threads they have by now or start later, on some of the cores."""
+    """Restricts processes to some cores, including their present and future threads."""
     for pid in pids:
         for thread in Path(f"/proc/{pid}/task").iterdir():
             os.sched_setaffinity(int(thread.name), cpus)
 
 
 def _ticks(pid: int) -> int:
-    # The name, in brackets, may hold spaces; utime and stime are the 14th and 15th of all fields.
+    # The name in brackets may contain spaces; utime and stime are fields 14 and 15.
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return int(fields[11]) + int(fields[12])
 
 
 def write_json(path: Path, value: object) -> None:
-    """Writes a result whole, or not at all."""
+    """Writes a result atomically."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_suffix(".tmp")
     temporary.write_text(json.dumps(value, indent=2) + "\n")

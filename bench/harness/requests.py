@@ -1,4 +1,4 @@
-"""The requests that the benchmarks send: people with a stored history of 50, in an order of a fixed seed."""
+"""The benchmarks' requests: users with a stored history of 50 items, in an order drawn with a fixed seed."""
 
 import numpy as np
 
@@ -13,19 +13,19 @@ _PEOPLE = 2000
 
 
 def people(bundle: Bundle) -> list[str]:
-    """Ids of users of the bundle."""
+    """Ids of up to 2,000 users of the bundle, in random order."""
     random = np.random.default_rng(3)
     rows = random.choice(len(bundle.users.ids), size=min(_PEOPLE, len(bundle.users.ids)), replace=False)
     return [bytes(bundle.users.ids[row]).decode() for row in rows]
 
 
 def recommend_requests(bundle: Bundle) -> list[bytes]:
-    """Recommend, by user id."""
+    """Recommend requests that carry a user id."""
     return [RecommendRequest(user=User(user_id=person), limit=LIMIT).SerializeToString() for person in people(bundle)]
 
 
 def newcomer_requests(bundle: Bundle) -> list[bytes]:
-    """Recommend, by a history that the call carries."""
+    """Recommend requests that carry a history."""
     return [
         RecommendRequest(user=User(history=_history(bundle, person)), limit=LIMIT).SerializeToString()
         for person in people(bundle)
@@ -33,7 +33,7 @@ def newcomer_requests(bundle: Bundle) -> list[bytes]:
 
 
 def retrieve_requests(bundle: Bundle) -> list[bytes]:
-    """Retrieve, by user id, as programs ask."""
+    """Retrieve requests that carry a user id and ask for columns."""
     return [
         pb.RetrieveRequest(
             user=User(user_id=person), limit=CANDIDATES, view=pb.CANDIDATE_VIEW_COLUMNS
@@ -43,7 +43,7 @@ def retrieve_requests(bundle: Bundle) -> list[bytes]:
 
 
 def rank_requests(bundle: Bundle) -> list[bytes]:
-    """Rank 500 candidates of the caller's own."""
+    """Rank requests that carry 500 candidates."""
     random = np.random.default_rng(4)
     chosen = [random.choice(len(bundle.items.ids), size=CANDIDATES, replace=False) for _ in range(100)]
     return [

@@ -1,1 +1,1 @@
-"""The same recommender on other servers, measured beside ours; see the README here."""
+"""The same recommender on other servers beside ours; see README.md in this folder."""

@@ -1,7 +1,7 @@
-"""``python -m bench.peers``: our two services beside Ray Serve and Triton, serving the same bundle in the same run.
+"""``python -m bench.peers``: our two services beside Ray Serve and Triton, with the same bundle in the same run.
 
 Every round goes through all servers and all settings in turn, so that noise hits all alike. Writes
-``build/bench/peers.json`` and prints a table. What the peers run, and how they were tuned: ``bench/peers/README.md``.
+``build/bench/peers.json`` and prints a table. ``bench/peers/README.md`` describes the peers and their tuning.
 """
 
 import argparse
@@ -46,7 +46,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3, help="how often each figure is measured (default: 3)")
     parser.add_argument("--seconds", type=float, default=3.0, help="how long each time (default: 3)")
     options = parser.parse_args()
-    # The peers are ended on the way out, whoever asks for it.
+    # Leaves by an exception, so that the peers are ended on SIGTERM too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     versions, bundle = _versions(), Bundle.open(planted_bundle())
     ray, model = RaySettings(), TritonSettings()
@@ -91,7 +91,7 @@ def _everything(bundle: Bundle, ray: RaySettings, model: TritonSettings) -> Iter
 
 
 def _versions() -> dict[str, str]:
-    """Of the peers, whose environments are made here if they are not there yet."""
+    """The peers' versions; makes their environments unless they exist."""
     return {
         "ray": ray_environment().version_of("ray"),
         "nvidia-pytriton": triton_environment().version_of("nvidia-pytriton"),

@@ -1,4 +1,4 @@
-"""A peer that answers something else does other work: its figures would mean nothing."""
+"""Compares the peers' answers with ours: the figures of a peer with other answers would mean nothing."""
 
 from collections.abc import Mapping
 
@@ -13,10 +13,10 @@ _CALL_SECONDS = 30.0
 
 
 def refuse_other_answers(servers: Mapping[str, Server]) -> int:
-    """Compares the first lists of all servers; returns how many.
+    """Compares the first lists of all servers; returns the number compared.
 
     Raises:
-        SystemExit: a peer's items are others than ours, or in another order.
+        SystemExit: a peer's list has other items than ours, or another order.
     """
     ours = _lists(servers["shortlist"])
     for name, server in servers.items():

@@ -1,4 +1,4 @@
-"""An environment for each peer, made where it is missing or its requirements have changed."""
+"""A virtual environment for each peer, made unless one with the present requirements exists."""
 
 import hashlib
 import shutil
@@ -11,7 +11,7 @@ from bench.harness.planted import BUILD
 
 FOLDER = BUILD / "peers"
 _HERE = Path(__file__).parent
-# Triton's Python backend is linked with the libpython of the system, so that its models need the system's version.
+# Triton's Python backend is linked with the system's libpython, so that its models need the same version.
 _SYSTEM_PYTHON = "/usr/bin/python3"
 
 
@@ -23,12 +23,12 @@ class Environment:
 
     @property
     def python(self) -> str:
-        """The path of the interpreter."""
+        """The path of its interpreter."""
         return str((self.folder / "bin" / "python").absolute())
 
     @property
     def packages(self) -> Path:
-        """Where its packages are."""
+        """The folder of its packages."""
         return next((self.folder / "lib").absolute().glob("python3.*")) / "site-packages"
 
     def version_of(self, package: str) -> str:
@@ -38,12 +38,12 @@ class Environment:
 
 
 def ray_environment() -> Environment:
-    """Ray Serve."""
+    """Ray Serve's environment."""
     return _made("ray-venv", sys.executable, [["-r", "requirements-ray.txt"]])
 
 
 def triton_environment() -> Environment:
-    """Triton, without its Python client: the models are served by the binary itself."""
+    """Triton's environment, without its Python client: the server is a binary."""
     environment = _made(
         "triton-venv",
         _SYSTEM_PYTHON,

@@ -1,4 +1,4 @@
-"""All servers under the same load, in turn."""
+"""The same load on all servers, in turn."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -12,7 +12,7 @@ from bench.harness.processes import LineProcess
 from bench.peers.process_tree import cpu_of_tree
 
 IN_FLIGHT = (1, 4, 16, 64)
-# Batches of every size have to be seen once, and Ray's idle workers to be gone.
+# Long enough for batches of every size, and for Ray's idle workers to end.
 _WARM_SECONDS = 2.0
 Figures = dict[str, float]
 # The figures of each round, by server and calls in flight.
@@ -21,7 +21,7 @@ Rounds = Mapping[tuple[str, int], list[Figures]]
 
 @dataclass(frozen=True, kw_only=True)
 class Server:
-    """A server under test; all processes that descend from its ``roots`` are its own."""
+    """A server under test; it consists of all processes that descend from its ``roots``."""
 
     address: str
     method: str
@@ -29,18 +29,18 @@ class Server:
     requests: Sequence[bytes]
 
     def target(self) -> Target:
-        """For the generators. They count the CPU time of fixed processes; ours come and go."""
+        """The target of the generators, without processes: a server's processes come and go."""
         return Target(address=self.address, method=self.method, pids=(), requests=self.requests)
 
     def cpu_seconds(self) -> float:
-        """Of all its processes up to now."""
+        """CPU time of all its processes until now."""
         return sum(cpu_of_tree(root) for root in self.roots)
 
 
 def measure(
     servers: Mapping[str, Server], loaded: Generators, limit: LineProcess, rounds: int, seconds: float
 ) -> Rounds:
-    """Rounds through all servers and all numbers of calls in flight."""
+    """Measures all servers with all numbers of calls in flight, in rounds."""
     measured = defaultdict[tuple[str, int], list[Figures]](list)
     settings = [(name, in_flight) for in_flight in IN_FLIGHT for name in servers]
     for name, in_flight in settings:
@@ -60,7 +60,7 @@ def _load(server: Server, loaded: Generators, name: str, in_flight: int, seconds
     spent = server.cpu_seconds() - before
     answered = load.calls - load.failed
     return {
-        # A call that failed is no call that was served.
+        # Failed calls do not count as served.
         "rps": answered / seconds,
         "cpu_us": spent / max(answered, 1) * 1e6,
         "p50_ms": load.p50_ms,

@@ -1,4 +1,4 @@
-"""A server that is many processes: what they cost, and their end."""
+"""CPU time and end of a server that consists of many processes."""
 
 import os
 import signal
@@ -7,12 +7,12 @@ from pathlib import Path
 from bench.harness.processes import cpu_seconds
 
 _PARENT, _START = 1, 19
-# A process and when it started: the ids of ended processes are used again.
+# A process id and its start time, because the ids of ended processes are used again.
 Process = tuple[int, int]
 
 
 def tree_of(pid: int) -> list[Process]:
-    """A process and all that descend from it."""
+    """A process and all its descendants."""
     fields = {int(entry.name): _fields(int(entry.name)) for entry in Path("/proc").iterdir() if entry.name.isdigit()}
     children: dict[int, list[int]] = {}
     for child, of_child in fields.items():
@@ -28,7 +28,7 @@ def tree_of(pid: int) -> list[Process]:
 
 
 def cpu_of_tree(pid: int) -> float:
-    """Seconds of CPU time of all processes of the tree that live now."""
+    """Seconds of CPU time of all living processes of the tree."""
     spent = 0.0
     for process, _ in tree_of(pid):
         try:
@@ -39,7 +39,7 @@ def cpu_of_tree(pid: int) -> float:
 
 
 def kill_those_left(processes: list[Process]) -> None:
-    """Ends those that outlived their parent."""
+    """Kills the processes that outlived their parent."""
     for pid, start in processes:
         fields = _fields(pid)
         if fields and int(fields[_START]) == start:
@@ -50,7 +50,7 @@ def kill_those_left(processes: list[Process]) -> None:
 
 
 def _fields(pid: int) -> list[str]:
-    """What stands behind the name in ``/proc/PID/stat``; empty when it has ended."""
+    """The fields after the name in ``/proc/PID/stat``; empty when the process has ended."""
     try:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

@@ -1,6 +1,6 @@
 """Our two stages as two deployments of Ray Serve, composed by a handle.
 
-The method is that of our own contract, so that the same serialised requests drive both. Runs in Ray's environment.
+The method is our own ``Recommend``, so that the same serialised requests drive both. Runs in Ray's environment.
 """
 
 from pathlib import Path
@@ -16,19 +16,19 @@ from shortlist.ranking.v1.ranking_service_pb2 import RecommendRequest, Recommend
 
 @serve.deployment
 class RetrievalDeployment:
-    """Stage one."""
+    """The first stage."""
 
     def __init__(self, directory: str) -> None:
         self._stage = Retrieval(Bundle.open(Path(directory)))
 
     async def retrieve(self, user_ids: list[str]) -> Found:
-        """The candidates of a batch that the caller made."""
+        """The candidates of a batch of users."""
         return self._stage(user_ids)
 
 
 @serve.deployment
 class RankingDeployment:
-    """Stage two, and the one call."""
+    """The second stage, and the ingress."""
 
     def __init__(self, directory: str, retrieval: DeploymentHandle, settings: RaySettings) -> None:
         self._stage, self._retrieval = Ranking(Bundle.open(Path(directory))), retrieval
@@ -36,7 +36,7 @@ class RankingDeployment:
         self._recommend.set_batch_wait_timeout_s(settings.batch_wait_seconds)
 
     async def Recommend(self, request: RecommendRequest) -> RecommendResponse:  # noqa: N802 - the contract's name
-        """Both stages, together with whoever asks at the same moment."""
+        """Both stages, in one batch with concurrent calls."""
         listed = await self._recommend(request.user.user_id)
         pairs = zip(listed.item_ids.tolist(), listed.scores.tolist(), strict=True)
         return RecommendResponse(items=[ScoredItem(item_id=item.decode(), score=score) for item, score in pairs])

@@ -1,8 +1,9 @@
 """``python -m bench.peers.ray_server BUNDLE FOLDER SETTINGS``: Ray Serve on one machine, until its stdin ends.
 
-Prints the address of its gRPC proxy. SETTINGS are those of :class:`RaySettings`, as JSON. Runs in Ray's environment.
+Prints the address of its gRPC proxy. SETTINGS are the fields of ``RaySettings`` as JSON. Runs in Ray's environment.
 """
 
+import argparse
 import json
 import sys
 
@@ -11,25 +12,30 @@ from ray import serve
 from ray.serve.config import gRPCOptions
 from ray.serve.schema import LoggingConfig
 
-from bench.peers.ports import free_port
 from bench.peers.ray_app import RankingDeployment, RetrievalDeployment
 from bench.peers.settings import RaySettings
+from testbed.ports import free_port
 
 _SERVICER = "shortlist.ranking.v1.ranking_service_pb2_grpc.add_RankingServiceServicer_to_server"
 _LOGGING = LoggingConfig(enable_access_log=False, log_level="ERROR")
-# What Ray hands out, not what there is: nothing may wait for a place.
+# More than the machine has, so that no replica waits for Ray to grant it one.
 _CPUS = 8
 _STORE_BYTES = 2**28
 
 
-def main(directory: str, folder: str, settings: str) -> None:
+def main() -> None:
     """See the module."""
+    parser = argparse.ArgumentParser(prog="python -m bench.peers.ray_server", description=__doc__)
+    parser.add_argument("bundle", help="the directory of a bundle")
+    parser.add_argument("folder", help="an empty folder with a short path, for Ray's session")
+    parser.add_argument("settings", type=json.loads, help="JSON")
+    options = parser.parse_args()
     ray.init(
         num_cpus=_CPUS,
         include_dashboard=False,
         log_to_driver=False,
         object_store_memory=_STORE_BYTES,
-        _temp_dir=folder,
+        _temp_dir=options.folder,
     )
     port = free_port()
     serve.start(
@@ -38,10 +44,10 @@ def main(directory: str, folder: str, settings: str) -> None:
         grpc_options=gRPCOptions(port=port, grpc_servicer_functions=[_SERVICER]),
         logging_config=_LOGGING,
     )
-    serve.run(_application(directory, RaySettings(**json.loads(settings))))
+    serve.run(_application(options.bundle, RaySettings(**options.settings)))
     print(f"127.0.0.1:{port}", flush=True)
     sys.stdin.read()
-    # Not serve.shutdown(), which waits half a minute for load balancers to look away.
+    # serve.shutdown() would wait half a minute for load balancers to drain.
     ray.shutdown()
 
 
@@ -53,4 +59,4 @@ def _application(directory: str, settings: RaySettings) -> serve.Application:
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

@@ -1,4 +1,4 @@
-"""What the rounds say, and how it is shown."""
+"""The summary of the rounds, as a result and as a table."""
 
 import statistics
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ from rich.table import Table
 
 from bench.peers.measure import Rounds
 
-# How many times as many requests a second as the peer's best we want to serve.
+# Aimed ratio of our best requests a second to the peer's best.
 _TARGETS = {"ray": 8.0, "triton": 4.0}
 
 
 def summary(rounds: Rounds) -> dict[str, Any]:
-    """Medians of the rounds with their range, by server and calls in flight, and how we stand beside each peer."""
+    """Medians and ranges of the rounds by server and calls in flight, and the ratio of our best to each peer's."""
     servers: dict[str, dict[str, Any]] = {}
     for (name, in_flight), figures in rounds.items():
         values = {key: [one[key] for one in figures] for key in figures[0]}
@@ -37,13 +37,13 @@ def _ratio(rounds: Rounds, peer: str) -> dict[str, float]:
 
 
 def _best_by_round(rounds: Rounds, name: str) -> list[float]:
-    """The most requests a second over the numbers of calls in flight, in each round."""
+    """For each round, the most requests a second over all numbers of calls in flight."""
     by_setting = [[one["rps"] for one in figures] for (server, _), figures in rounds.items() if server == name]
     return [max(of_round) for of_round in zip(*by_setting, strict=True)]
 
 
 def print_report(result: Mapping[str, Any]) -> None:
-    """A table of the servers, and the ratios below it."""
+    """Prints a table of the servers, and the ratios below it."""
     table = Table(title="the same bundle, the same requests, by calls in flight")
     for column in ("", "calls", "rps", "low-high", "p50 ms", "p99 ms", "CPU µs", "failed"):
         table.add_column(column, justify="right" if column else "left", no_wrap=True)

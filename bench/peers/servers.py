@@ -1,4 +1,4 @@
-"""Starts the peers, and ends all that they started."""
+"""Starts the peers, and ends all their processes."""
 
 import contextlib
 import json
@@ -11,20 +11,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from bench.peers.environments import FOLDER, ray_environment
-from bench.peers.ports import free_port
 from bench.peers.process_tree import kill_those_left, tree_of
 from bench.peers.settings import RaySettings, TritonSettings
+from testbed.ports import free_port
 
 _STOP_SECONDS = 20.0
 
 
 class PeerFailed(RuntimeError):  # noqa: N818
-    """A peer did not start; carries what it logged."""
+    """A peer did not start; carries its log."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Peer:
-    """A running peer: where it answers, and the process that all of its processes descend from."""
+    """A running peer: its address, and the root of its processes."""
 
     address: str
     pid: int
@@ -34,7 +34,7 @@ class Peer:
 def ray_serve(bundle: Path, settings: RaySettings) -> Iterator[Peer]:
     """Ray Serve, in a session folder of its own."""
     command = [ray_environment().python, "-m", "bench.peers.ray_server"]
-    # Ray keeps sockets in its folder, whose path may not be long.
+    # Ray keeps sockets in its folder, and a socket's path must be short.
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
         arguments = [str(bundle.absolute()), folder, json.dumps(asdict(settings))]
         with _running("ray", [*command, *arguments], _ray_variables(folder)) as peer:
@@ -52,11 +52,11 @@ def triton(bundle: Path, settings: TritonSettings) -> Iterator[Peer]:
 
 
 def _ray_variables(folder: str) -> Mapping[str, str]:
-    """What Ray's documentation says of throughput, and files and ports where they disturb nobody."""
+    """The settings that Ray's documentation recommends for throughput, with private files and ports."""
     return {
         "PYTHONPATH": str(Path.cwd()),
         "RAY_SERVE_THROUGHPUT_OPTIMIZED": "1",
-        # Batches are put together while a model runs, which the same thread could not do.
+        # Lets batches form while a model runs.
         "RAY_SERVE_RUN_USER_CODE_IN_SEPARATE_THREAD": "1",
         "RAY_SERVE_ENABLE_HA_PROXY": "1",
         "RAY_SERVE_HAPROXY_NBTHREAD": "1",
@@ -67,7 +67,7 @@ def _ray_variables(folder: str) -> Mapping[str, str]:
         "RAY_SERVE_HAPROXY_SERVER_STATE_FILE": f"{folder}/server-state",
         "RAY_SERVE_HAPROXY_METRICS_PORT": str(free_port()),
         "RAY_SERVE_HAPROXY_STATS_PORT": str(free_port()),
-        # Otherwise it writes a token into the home directory, and checks it in every call.
+        # The default writes a token into the home directory, and checks it in every call.
         "RAY_AUTH_MODE": "disabled",
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_enable_metrics_collection": "0",
@@ -87,7 +87,7 @@ def _running(name: str, command: Sequence[str], variables: Mapping[str, str]) ->
             stderr=errors,
             text=True,
             env={**os.environ, **variables},
-            # Ctrl-C is for us: the peer's processes are ended below, in order.
+            # Keeps Ctrl-C from the peer, whose processes end below, in order.
             start_new_session=True,
         )
     try:
@@ -101,7 +101,7 @@ def _running(name: str, command: Sequence[str], variables: Mapping[str, str]) ->
 
 
 def _end(process: subprocess.Popen[str]) -> None:
-    # Of all that it started, since some of it outlives its parent.
+    # Taken in advance, because some descendants outlive their parent.
     tree = tree_of(process.pid)
     assert process.stdin is not None
     process.stdin.close()

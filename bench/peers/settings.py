@@ -1,11 +1,11 @@
-"""How each peer is set up. The defaults are the best that were found; the README here has the figures of the others."""
+"""The peers' settings. The defaults are the best ones found; README.md in this folder has the figures of others."""
 
 from dataclasses import dataclass
 
 
 @dataclass(frozen=True, kw_only=True)
 class RaySettings:
-    """Ray Serve: how many replicas of each deployment, how many calls each takes, and how the calls are batched."""
+    """Ray Serve: replicas of each deployment, calls in progress at each replica, and batching."""
 
     retrieval_replicas: int = 1
     ranking_replicas: int = 2
@@ -16,9 +16,9 @@ class RaySettings:
 
 @dataclass(frozen=True, kw_only=True)
 class TritonSettings:
-    """Triton: how many instances of each model, how its batches are made, and which model joins both.
+    """Triton: instances of each model, batching, and the model that joins both stages.
 
-    ``model`` is ``recommend`` (ranking asks retrieval within the server) or ``ensemble`` (Triton's own scheduler).
+    ``model`` is ``recommend`` (ranking calls retrieval within the server) or ``ensemble`` (Triton's own scheduler).
     """
 
     model: str = "ensemble"

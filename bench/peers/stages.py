@@ -1,6 +1,6 @@
-"""The two stages as functions of a batch of user ids: what a peer's models run, the same code as our services run.
+"""The two stages as functions of a batch of user ids, made of the same functions as our services.
 
-Needs neither Ray nor Triton nor protobuf, so that every server's own interpreter can import it.
+Both peers' models run them. Imports neither Ray nor Triton, so that either environment can load it.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ LIMIT = 20
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """What goes from stage one to stage two, for B users.
+    """The output of the first stage for B users.
 
     Shapes: rows ``[B, CANDIDATES]``, scores ``[B, CANDIDATES]``, vectors ``[B, dimension]``.
     """
@@ -44,14 +44,14 @@ class Listed:
 
 
 class Retrieval:
-    """User ids → histories → vectors → neighbours that the user has not seen."""
+    """User ids → histories → vectors → nearest items that the user has not seen."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._bundle = bundle
         self._encoder, self._index = UserEncoder(bundle), FaissIndex(bundle)
 
     def __call__(self, user_ids: Sequence[str]) -> Found:
-        """The candidates of users that the bundle knows."""
+        """The candidates of known users."""
         users = _resolve(self._bundle, user_ids)
         vectors = self._encoder.encode(
             [user.history for user in users], np.concatenate([user.features for user in users])
@@ -78,7 +78,7 @@ class Ranking:
         self._no_context = ContextEncoder(bundle.manifest.context).encode({})
 
     def __call__(self, user_ids: Sequence[str], found: Found) -> list[Listed]:
-        """A list for each user."""
+        """The best items of each user."""
         parts = zip(found.rows.astype(np.int64), found.scores, found.vectors, strict=True)
         candidates = [Candidates(rows=rows, scores=scores, user_vector=vector) for rows, scores, vector in parts]
         users = _resolve(self._bundle, user_ids)

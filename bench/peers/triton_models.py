@@ -1,6 +1,6 @@
 """Our two stages as two models of Triton's Python backend. Runs inside Triton's own interpreter.
 
-A model named ``recommend`` joins them: the ranking model asks the retrieval model within the server ("business logic
+A third model, ``recommend``, joins them: the ranking model calls the retrieval model within the server ("business logic
 scripting"), once for a whole batch.
 """
 
@@ -23,11 +23,11 @@ class RetrievalModel:
     """USER_ID → ROWS, RETRIEVAL_SCORES, USER_VECTOR."""
 
     def initialize(self, arguments: dict[str, str]) -> None:
-        """Opens the bundle that the model's configuration names."""
+        """Opens the bundle of the model's configuration."""
         self._stage = Retrieval(_bundle(arguments))
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """All that Triton's batcher put together is one batch for the models."""
+        """Runs the requests of one of Triton's batches as one batch of the encoder."""
         found = self._stage([user for request in requests for user in _users(request)])
         responses, start = [], 0
         for request in requests:
@@ -46,11 +46,11 @@ class RankingModel:
     """USER_ID, ROWS, RETRIEVAL_SCORES, USER_VECTOR → ITEM_IDS, SCORES."""
 
     def initialize(self, arguments: dict[str, str]) -> None:
-        """Opens the bundle that the model's configuration names."""
+        """Opens the bundle of the model's configuration."""
         self._stage = Ranking(_bundle(arguments))
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """Every request is of one user."""
+        """Ranks for the users of all requests at once; each request has one user."""
         users = [user for request in requests for user in _users(request)]
         found = Found(
             rows=_together(requests, "ROWS"),
@@ -64,22 +64,22 @@ class RecommendModel:
     """USER_ID → ITEM_IDS, SCORES."""
 
     def initialize(self, arguments: dict[str, str]) -> None:
-        """Opens the bundle that the model's configuration names."""
+        """Opens the bundle of the model's configuration."""
         self._stage = Ranking(_bundle(arguments))
 
     def execute(self, requests: Sequence[Any]) -> list[Any]:
-        """Every request is of one user; retrieval is asked once for all of them."""
+        """Calls retrieval once for the users of all requests; each request has one user."""
         users = [user for request in requests for user in _users(request)]
         return [_response(listed) for listed in self._stage(users, _retrieve(users))]
 
 
 def _retrieve(users: Sequence[str]) -> Found:
-    wanted = triton.InferenceRequest(
+    request = triton.InferenceRequest(
         model_name="retrieval",
         requested_output_names=_FOUND,
         inputs=[triton.Tensor("USER_ID", np.array([[user.encode()] for user in users], dtype=np.object_))],
     )
-    answer = wanted.exec()
+    answer = request.exec()
     if answer.has_error():
         raise triton.TritonModelException(answer.error().message())
     arrays = [triton.get_output_tensor_by_name(answer, name).as_numpy() for name in _FOUND]
@@ -91,7 +91,7 @@ def _bundle(arguments: dict[str, str]) -> Bundle:
     return Bundle.open(Path(parameters["bundle"]["string_value"]))
 
 
-def _users(request: Any) -> list[str]:  # noqa: ANN401 - a class of Triton's, which has no types
+def _users(request: Any) -> list[str]:  # noqa: ANN401 - Triton's class is untyped
     ids = triton.get_input_tensor_by_name(request, "USER_ID").as_numpy()
     return [user.decode() for user in ids.ravel().tolist()]
 

@@ -1,4 +1,4 @@
-"""The directory of models that Triton serves."""
+"""Writes the directory of models that Triton serves."""
 
 import shutil
 from pathlib import Path
@@ -19,7 +19,7 @@ _LISTED: Tensors = {"ITEM_IDS": ("TYPE_STRING", LIMIT), "SCORES": ("TYPE_FP32", 
 
 
 def write_repository(folder: Path, bundle: Path, settings: TritonSettings) -> None:
-    """Writes the models anew."""
+    """Replaces the folder by the models of the settings."""
     shutil.rmtree(folder, ignore_errors=True)
     models = [
         ("retrieval", "RetrievalModel", _USER, _FOUND, settings.retrieval_instances),
@@ -67,7 +67,7 @@ def _step(model: str, inputs: Tensors, outputs: Tensors) -> str:
     return f'step {{ model_name: "{model}" model_version: -1 {" ".join(maps)} }}\n'
 
 
-# The interpreter inside Triton heeds no PYTHONPATH by itself.
+# The interpreter inside Triton ignores PYTHONPATH.
 _MODEL = """\
 import os
 import sys

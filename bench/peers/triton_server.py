@@ -1,8 +1,9 @@
 """``python -m bench.peers.triton_server BUNDLE FOLDER SETTINGS``: Triton on one machine, until its stdin ends.
 
-Prints the address of its gRPC endpoint. SETTINGS are those of :class:`TritonSettings`, as JSON.
+Prints the address of its gRPC endpoint. SETTINGS are the fields of ``TritonSettings`` as JSON.
 """
 
+import argparse
 import json
 import os
 import subprocess
@@ -12,18 +13,23 @@ from pathlib import Path
 import grpc
 
 from bench.peers.environments import Environment, triton_environment
-from bench.peers.ports import free_port
 from bench.peers.settings import TritonSettings
 from bench.peers.triton_repository import write_repository
+from testbed.ports import free_port
 
 _READY = "/inference.GRPCInferenceService/ServerReady"
 _START_SECONDS = 120.0
 
 
-def main(bundle: str, folder: str, settings: str) -> None:
+def main() -> None:
     """See the module."""
-    repository = Path(folder) / "models"
-    write_repository(repository, Path(bundle), TritonSettings(**json.loads(settings)))
+    parser = argparse.ArgumentParser(prog="python -m bench.peers.triton_server", description=__doc__)
+    parser.add_argument("bundle", type=Path, help="the directory of a bundle")
+    parser.add_argument("folder", type=Path, help="a folder for the models")
+    parser.add_argument("settings", type=json.loads, help="JSON")
+    options = parser.parse_args()
+    repository = options.folder / "models"
+    write_repository(repository, options.bundle, TritonSettings(**options.settings))
     address = f"127.0.0.1:{free_port()}"
     shared = f"shortlist_bench_{os.getpid()}_"
     server = _start(triton_environment(), repository, address, shared)
@@ -35,8 +41,8 @@ def main(bundle: str, folder: str, settings: str) -> None:
     finally:
         server.terminate()
         server.wait()
-        # A model that crashed leaves its shared memory behind.
-        for region in Path("/dev/shm").glob(f"{shared}*"):  # noqa: S108 - where shared memory is
+        # A crashed model leaves its shared memory behind.
+        for region in Path("/dev/shm").glob(f"{shared}*"):  # noqa: S108 - the folder of shared memory
             region.unlink()
 
 
@@ -65,4 +71,4 @@ def _start(environment: Environment, repository: Path, address: str, shared: str
 
 
 if __name__ == "__main__":
-    main(*sys.argv[1:])
+    main()

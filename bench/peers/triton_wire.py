@@ -10,7 +10,7 @@ _LENGTH_BYTES = 4
 
 
 def infer_request(model: str, user_id: str) -> bytes:
-    """One user's request to a model."""
+    """A request to a model for one user."""
     key = user_id.encode()
     request = _WIRE.ModelInferRequest(
         model_name=model,

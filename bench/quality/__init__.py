@@ -1,1 +1,1 @@
-"""The figures of docs/quality.md."""
+"""Measures the figures of docs/quality.md."""

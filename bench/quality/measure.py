@@ -1,6 +1,6 @@
-"""``python -m bench.quality DATA``: measures the rows of docs/quality.md that are about the data in a folder.
+"""``python -m bench.quality DATA``: measures the rows of docs/quality.md for the data set in a folder.
 
-The rows are in ``bench/quality/rows.toml``. Each is a run of ``python -m trainer evaluate``, whose report becomes
+``bench/quality/rows.toml`` lists the rows. Each row is a run of ``python -m trainer evaluate``, whose report becomes
 ``build/quality/<data>-<protocol>.json``.
 """
 
@@ -24,9 +24,10 @@ _RECIPES = Path("trainer") / "recipes"
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One line of the table; with a ``baseline``, what is asked for is a multiple of its figure.
+    """One row of the table: figures of ``model``, as means over ``seeds`` runs.
 
-    The figures are those of ``model``, the mean over so many ``seeds``, and of metrics in ``ERRORS`` less is better.
+    ``must`` and ``aim`` are bounds for the ``metrics``; with a ``baseline``, they are multiples of its figures. Metrics
+    in ``ERRORS`` have upper bounds, all others lower bounds.
     """
 
     data: str
@@ -42,11 +43,11 @@ class Row:
 
     @property
     def result(self) -> Path:
-        """Where its figures are written."""
+        """The file of its figures."""
         return BUILD / f"{self.data}-{self.protocol}.json"
 
     def measured(self) -> dict[str, Any] | None:
-        """What was measured last; a file of the data's name alone may be of another protocol."""
+        """The latest figures. A file named by the data alone counts for its own protocol."""
         for path in (self.result, BUILD / f"{self.data}.json"):
             found: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
             if found.get("protocol") == self.protocol:
@@ -54,19 +55,19 @@ class Row:
         return None
 
     def command(self, data: str, seeds: int) -> list[str]:
-        """The run that gives them."""
+        """The arguments of Python that measure it."""
         recipe = (_RECIPES / f"{self.recipe}.toml").as_posix()
         given = ["--recipe", recipe, "--protocol", self.protocol, "--data", data, "--seeds", str(seeds)]
         return ["-m", "trainer", "evaluate", *given]
 
 
 def rows() -> list[Row]:
-    """All that is measured."""
+    """All rows, in the table's order."""
     listed: list[dict[str, Any]] = tomllib.loads(_ROWS.read_text(encoding="utf-8"))["row"]
     return [Row(**{key: _frozen(value) for key, value in one.items()}) for one in listed]
 
 
-def _frozen(value: Any) -> Any:  # noqa: ANN401 - whatever a row of TOML has
+def _frozen(value: Any) -> Any:  # noqa: ANN401 - any value of TOML
     return tuple(value) if isinstance(value, list) else value
 
 
@@ -80,11 +81,9 @@ def main() -> int:
     chosen = [row for row in rows() if row.data == options.data.name and options.protocol in (None, row.protocol)]
     if not chosen or not options.data.is_dir():
         known = ", ".join(f"{row.data} by {row.protocol}" for row in rows())
-        print(
-            f"{options.data}: no folder of that name, or nothing is measured on it; it is on {known}", file=sys.stderr
-        )
+        print(f"{options.data}: no such folder, or no row is about it; the rows are {known}", file=sys.stderr)
         return 2
-    # Rows of both stages and of the first alone are of one run.
+    # One run gives the rows of both stages and of the first alone.
     for row in {row.result: row for row in chosen}.values():
         _measure(row, options.data, options.seeds or row.seeds)
     return 0
@@ -97,7 +96,3 @@ def _measure(row: Row, data: Path, seeds: int) -> None:
     shown = " ".join(["python", *row.command(data.name, seeds)])
     write_json(row.result, {**json.loads(report.read_text()), "machine": machine(), "command": shown})
     report.unlink()
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -1,8 +1,8 @@
 """``python -m bench.quality.objectives DATA``: one ranker of several objectives beside rankers of one objective each.
 
-The recipe as it is, and for each of its objectives the same recipe with that objective alone and one expert, each
-measured as ``python -m trainer evaluate --protocol impressions`` does, with LightGBM beside it.
-``build/quality/objectives-<data>.json`` has the figures, written after each model.
+It measures the recipe itself, and for each objective the same recipe with that objective alone and one expert. Each
+measurement equals ``python -m trainer evaluate --protocol impressions``, LightGBM included. The figures are written to
+``build/quality/objectives-<data>.json`` after each model.
 """
 
 import argparse
@@ -30,8 +30,7 @@ from trainer.recipe import Recipe
 _RECIPE = Path("trainer") / "recipes" / "impressions-objectives.toml"
 _EXIT_BAD_INPUT, _EXIT_INTERRUPTED = 2, 130
 Measured = dict[str, Any]
-"""``seconds``, the ``figures`` with mean and std of each, and the ``runs`` they are of, as ``trainer evaluate`` has
-them."""
+"""``seconds``, ``figures`` (mean and std of each) and ``runs``, as in the report of ``trainer evaluate``."""
 
 
 def main() -> int:
@@ -56,20 +55,19 @@ def main() -> int:
         console.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
         return _EXIT_BAD_INPUT
     except KeyboardInterrupt:
-        console.print(f"stopped; {path} has the models that were done", highlight=False, soft_wrap=True)
+        console.print(f"stopped; {path} has the models measured so far", highlight=False, soft_wrap=True)
         return _EXIT_INTERRUPTED
     return 0
 
 
 def measured(data: Path, recipe: Recipe, seeds: int, reporter: Reporter) -> Iterator[dict[str, Any]]:
-    """After each model what is known by then: the model of all objectives ``together``, and by its objective each
-    ``alone``.
+    """The figures so far, after each model: all objectives ``together``, and each objective ``alone``.
 
     Raises:
-        RecipeError: there are no two objectives to be learnt together.
+        RecipeError: the recipe has fewer than two objectives.
     """
     if len(recipe.objectives) < 2:
-        raise RecipeError("[objectives]: has to name at least two")
+        raise RecipeError("[objectives]: needs at least two")
     reporter.say(f"{', '.join(recipe.objectives)} together")
     together, alone = _measured(data, recipe, seeds, reporter), dict[str, Measured]()
     yield {"together": together, "alone": alone}
@@ -80,9 +78,10 @@ def measured(data: Path, recipe: Recipe, seeds: int, reporter: Reporter) -> Iter
 
 
 def alone_with(objective: str, recipe: Recipe) -> Recipe:
-    """The recipe of a model that learns one objective, whose backbone has no need of being mixed.
+    """The recipe of a model that learns one objective with one expert.
 
-    The others weigh nothing, and are still counted: how often an item was clicked is known to whoever foretells likes.
+    The other objectives get loss weight 0. They stay in the features: the click-through rate of an item also helps to
+    predict its likes.
     """
     objectives = {
         name: one if name == objective else replace(one, loss_weight=0.0) for name, one in recipe.objectives.items()

@@ -1,8 +1,8 @@
 """``python -m bench.quality.rankers DATA``: every ranker of the recipes on one data set, behind the same encoder.
 
-For each: the quality of both stages on the test, how long it trains, how many parameters it has, and how long ONNX
-Runtime takes for one request of 500 candidates on one thread. ``build/quality/rankers.json`` has the result, written
-after each ranker.
+For each ranker: the test quality of both stages, the time of training, the number of parameters, and the time of ONNX
+Runtime for one request of 500 candidates on one thread. The result is written to ``build/quality/rankers.json`` after
+each ranker.
 """
 
 import argparse
@@ -68,7 +68,7 @@ def main() -> int:
 
 
 def rankers() -> Mapping[str, RankerConfig]:
-    """The [ranker] of each recipe that is about one, by the ranker's name."""
+    """The [ranker] section of each recipe of a ranker, by the ranker's name."""
     paths = [_RECIPES / f"{_BASE}.toml", *sorted(_RECIPES.glob("ranker-*.toml"))]
     found = {path: Recipe.read(path).ranker for path in paths}
     return {one.name if one.experts == 1 else f"mmoe of {one.name}": one for one in found.values()}
@@ -103,7 +103,7 @@ def _ranker(encoded: Encoded, task: Task, split: Split, recipe: Recipe, seed: in
 
 @torch.no_grad()
 def _microseconds(model: TrainedPipeline, dataset: Dataset, split: Split) -> float:
-    """The median of real users' requests, one at a time."""
+    """The median over requests of real users, one at a time."""
     events = np.linspace(split.ranker_end, split.end - 1, _USERS).astype(np.int64)
     histories, features = histories_before(dataset, events), model.user_features(dataset)[dataset.user_rows[events]]
     found = retrieve(model.encoded, model.items, histories, features, _CANDIDATES)

@@ -1,8 +1,9 @@
 """``python -m bench.quality.table``: writes the tables of docs/quality.md from the results in ``build/quality``.
 
-What was not measured anew keeps the line that it has.
+Rows without a new result keep their line.
 """
 
+import argparse
 import json
 import sys
 from collections.abc import Mapping
@@ -42,6 +43,7 @@ _BOTH, _FIRST, _TREES = "two_stage", "retrieval", "lightgbm"
 
 def main() -> int:
     """See the module."""
+    argparse.ArgumentParser(prog="python -m bench.quality.table", description=__doc__).parse_args()
     text = _PAGE.read_text(encoding="utf-8")
     try:
         for name in TABLES:
@@ -54,10 +56,10 @@ def main() -> int:
 
 
 def with_table(text: str, name: str) -> str:
-    """The page with one of its ``TABLES`` written anew.
+    """The page with one of its ``TABLES`` replaced.
 
     Raises:
-        ValueError: it does not say where the table is.
+        ValueError: the page lacks the table's markers.
     """
     first, last = f"<!-- {name}: make quality-table -->", f"<!-- end of {name} -->"
     before, begin, rest = text.partition(first)
@@ -73,13 +75,13 @@ def _lines(name: str, former: str) -> list[str]:
     if name == _FIGURES:
         return [line(row, former) for row in rows()]
     found = _lines_of_rankers() if name == _RANKERS else _lines_of_objectives()
-    # A line is known by its first cell; the first that is there is the head.
+    # The first cell identifies a line; the first line is the head.
     known = [one for one in former.splitlines() if one.startswith("| ")][1:]
     return list({one.split(" |")[0]: one for one in [*known, *found]}.values())
 
 
 def line(row: Row, former: str) -> str:
-    """The line of a row in the table, of which the former one is given."""
+    """The line of a row; without a result, its line in the ``former`` table."""
     result = row.measured()
     if result is not None:
         return _measured(row, result)
@@ -110,7 +112,7 @@ def _measured(row: Row, result: Mapping[str, Any]) -> str:
 
 
 def _asked(row: Row, figures: tuple[float, ...], measured: Mapping[str, Any]) -> str:
-    """What is asked for, and whether it is reached."""
+    """The bounds, and whether the figures reach them."""
     if not figures:
         return ""
     bounds = list(figures)
@@ -126,7 +128,7 @@ def _asked(row: Row, figures: tuple[float, ...], measured: Mapping[str, Any]) ->
 
 
 def _best_baseline(row: Row, figures: Mapping[str, Any]) -> str:
-    # Trees are a second stage: beside the first alone they would be no baseline.
+    # Trees rank candidates, so that they are no baseline of retrieval alone.
     stages = (_BOTH, _FIRST, row.model, *((_TREES,) if row.model == _FIRST else ()))
     others = {name: one for name, one in figures.items() if name not in stages}
     if not others:
@@ -138,7 +140,7 @@ def _best_baseline(row: Row, figures: Mapping[str, Any]) -> str:
 
 
 def _lines_of_rankers() -> list[str]:
-    """One for each ranker of ``bench.quality.rankers`` that was measured with all seeds."""
+    """A line for each ranker that ``bench.quality.rankers`` measured with all seeds."""
     path = quality.BUILD / "rankers.json"
     if not path.exists():
         return []
@@ -158,7 +160,7 @@ def _lines_of_rankers() -> list[str]:
 
 
 def _lines_of_objectives() -> list[str]:
-    """One for each event objective that ``bench.quality.objectives`` measured alone as well."""
+    """A line for each event objective that ``bench.quality.objectives`` also measured alone."""
     results = [json.loads(path.read_text()) for path in sorted(quality.BUILD.glob("objectives-*.json"))]
     return [
         _line(
@@ -173,7 +175,7 @@ def _lines_of_objectives() -> list[str]:
 
 
 def _of_objective(metric: str, together: Mapping[str, Any], alone: Mapping[str, Any]) -> list[str]:
-    """What is in its line; LightGBM, an extra, may not have been there."""
+    """The cells of an objective; LightGBM is an extra and may be absent."""
     ours, one = together["ranker"][metric], alone["ranker"][metric]
     cells = [_spread(ours), _spread(one), f"{ours['mean'] - one['mean']:+.4f}"]
     if _TREES not in together:
@@ -191,7 +193,7 @@ def _spread(figure: Mapping[str, float]) -> str:
 
 
 def _better(metric: str, figure: float, bound: float) -> bool:
-    """Whether a figure is at least as good as what is asked for."""
+    """Whether a figure reaches its bound."""
     return figure <= bound if _is_error(metric) else figure >= bound
 
 

@@ -1,1 +1,1 @@
-"""Ten thousand to ten million items."""
+"""Benchmark of catalogues from ten thousand to ten million items."""

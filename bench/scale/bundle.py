@@ -1,4 +1,4 @@
-"""A bundle of any size around the benchmark's models, written in chunks and without training."""
+"""A bundle of any size with the benchmark's models, written in chunks and without training."""
 
 import dataclasses
 import os
@@ -23,7 +23,7 @@ _CHUNK = 250_000
 
 
 def user_vectors(models: Path, histories: NDArray[np.int64], vectors: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What the benchmark's encoder makes of histories ``[users, length]`` of item rows."""
+    """User vectors ``[users, DIMENSION]`` of histories ``[users, length]`` of item rows, by the benchmark's encoder."""
     session = OnnxSession(models / USER_ENCODER)
     of_users = [_history(rows) for rows in histories]
     return np.concatenate(
@@ -42,7 +42,7 @@ def _history(rows: NDArray[np.int64]) -> History:
 def write_bundle(
     store: BundleStore, models: Path, planted: Planted, vectors: Path, index: Path, info: IndexInfo, users: int = 1000
 ) -> None:
-    """Makes it the store's current bundle; ``vectors`` and ``index`` are moved into it."""
+    """Publishes the bundle as the store's current one; moves ``vectors`` and ``index`` into it."""
     bundle_id = new_bundle_id()
     template = Bundle.open(models)
     with store.publishing(bundle_id) as directory:
@@ -92,7 +92,7 @@ def _features(rows: NDArray[np.int64], planted: Planted, shape: tuple[int, ...])
 
 
 def _neighbours(rows: NDArray[np.int64], planted: Planted, shape: tuple[int, ...]) -> NDArray[np.int32]:
-    """The next items of the same cluster."""
+    """Each item's next items in its cluster."""
     steps = np.arange(1, _NEIGHBOURS + 1) * len(planted.centres)
     return ((rows[:, None] + steps) % planted.items).ravel().astype(np.int32)
 

@@ -1,8 +1,7 @@
-"""``python -m bench.scale``: the same system over ten thousand to ten million items.
+"""``python -m bench.scale``: the same system with ten thousand to ten million items.
 
-For each size: what building the index takes, what it finds, what a search and a whole ``Recommend`` cost, and the
-memory of it all. The models are those of the benchmark's bundle, whose graphs hold no item table. Writes
-``build/bench/scale.json``.
+For each size: build time, recall and search time of the index, latency of ``Recommend``, and memory. The models are
+those of the planted bundle, whose graphs hold no item table. Writes ``build/bench/scale.json``.
 """
 
 import argparse
@@ -91,7 +90,7 @@ def _write_vectors(planted: Planted, path: Path) -> None:
 
 
 def _build_index(planted: Planted, vectors: Path, folder: Path) -> tuple[IndexInfo, float, float]:
-    """By the trainer's own process: what it chose, the seconds, and its largest resident set in MB."""
+    """The index that the trainer's own process chose, its seconds, and its peak resident set in MB."""
     queries, task, output = folder / "queries.npy", folder / "task.json", folder / "index.json"
     np.save(queries, user_vectors(planted_bundle(), planted.histories(USERS)[:500], np.load(vectors, mmap_mode="r")))
     given = {"vectors": str(vectors), "queries": str(queries), "index": str(folder / "index.faiss")}
@@ -108,7 +107,7 @@ def _build_index(planted: Planted, vectors: Path, folder: Path) -> tuple[IndexIn
 
 
 def _serve(folder: Path) -> tuple[Load, float, float]:
-    """A lone caller's load, the seconds until both serve, and their resident set in MB, mapped files included."""
+    """The load with one open call, the seconds until both serve, and their resident set in MB with mapped files."""
     started = time.monotonic()
     with start_both(folder / "bundles", folder) as running:
         seconds = time.monotonic() - started
@@ -132,7 +131,3 @@ def _target(running: Running, pids: tuple[int, ...]) -> Target:
 def _resident_mb(pid: int) -> float:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
-
-
-if __name__ == "__main__":
-    main()

@@ -1,1 +1,1 @@
-"""Serving: latency, throughput, overload, start-up, soak."""
+"""Benchmarks of serving: latency, throughput, overload, start-up, soak."""

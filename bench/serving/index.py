@@ -1,8 +1,9 @@
-"""``python -m bench.serving.index``: every kind of index on the benchmark's items, and the one that export chooses.
+"""``python -m bench.serving.index``: every kind of index on the benchmark's items, and the choice of the export.
 
-Beside them HNSW32 with efSearch 512, which the chosen one has to beat. Writes ``build/bench/index.json``.
+HNSW32 with efSearch 512 is the reference that the chosen index has to beat. Writes ``build/bench/index.json``.
 """
 
+import argparse
 import dataclasses
 import tempfile
 from pathlib import Path
@@ -27,6 +28,7 @@ _REFERENCE = Family(spec="HNSW32", ladders=(("efSearch=512",),))
 
 def main() -> None:
     """See the module."""
+    argparse.ArgumentParser(prog="python -m bench.serving.index", description=__doc__).parse_args()
     bundle = Bundle.open(planted_bundle())
     items = bundle.items.vectors
     users = [resolve_user(bundle, UserQuery(user_id=person)) for person in people(bundle)[:_USERS]]

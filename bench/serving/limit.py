@@ -1,9 +1,10 @@
-"""The limit: the same models called in one process, by one thread, one request at a time, without gRPC.
+"""The limit: one thread calls the same models in one process, one request at a time, without gRPC.
 
 ``python -m bench.serving.limit BUNDLES`` answers each line ``encoder SECONDS`` or ``vector SECONDS`` with a line of
-JSON: microseconds of CPU time a request and the median latency. ``vector`` gives the user vector and encodes nothing.
+JSON: microseconds of CPU time a request and the median latency. ``vector`` starts from user vectors, without encoding.
 """
 
+import argparse
 import json
 import sys
 import time
@@ -27,7 +28,7 @@ Work = Callable[[ResolvedUser, NDArray[np.float32] | None], None]
 
 
 def bare_loop(bundle: Bundle) -> Work:
-    """The work of one request and nothing else: vector → candidates → scores → the best."""
+    """The bare work of one request: vector → candidates → scores → best items."""
     encoder, index, ranker = UserEncoder(bundle), FaissIndex(bundle), OnnxRanker(bundle)
     terms = TermsReader(bundle.manifest).default
 
@@ -42,9 +43,11 @@ def bare_loop(bundle: Bundle) -> Work:
     return work
 
 
-def main(bundles: str) -> None:
+def main() -> None:
     """See the module."""
-    bundle = Bundle.open(BundleStore(Path(bundles)).current())
+    parser = argparse.ArgumentParser(prog="python -m bench.serving.limit", description=__doc__)
+    parser.add_argument("bundles", type=Path, help="a directory of bundles")
+    bundle = Bundle.open(BundleStore(parser.parse_args().bundles).current())
     work, encoder = bare_loop(bundle), UserEncoder(bundle)
     users = [resolve_user(bundle, UserQuery(user_id=person)) for person in people(bundle)]
     vectors = [encoder.encode([user.history], user.features)[0] for user in users]
@@ -68,4 +71,4 @@ def _measure(
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main()

@@ -1,8 +1,8 @@
-"""``python -m bench.serving``: what two gRPC hops cost beside a bare loop over the same models.
+"""``python -m bench.serving``: the cost of two gRPC hops beside a bare loop over the same models.
 
-Every figure is the median of rounds, and the rounds go through all settings in turn, so that noise hits all alike. The
-load generators have the last core to themselves, as on a machine of their own, and what is measured has the others.
-Writes ``build/bench/serving.json`` and prints a table.
+Every figure is a median over rounds. Each round goes through all settings in turn, so that noise hits all alike. The
+load generators run on the last core alone, the servers on the others. Writes ``build/bench/serving.json`` and prints a
+table.
 """
 
 import argparse
@@ -139,7 +139,7 @@ def _summary(rounds: Mapping[Name, list[Figures]]) -> dict[str, object]:
 
 
 def _medians(figures: list[Figures]) -> Figures:
-    """The median of each figure, and beside it half the range between the quartiles of the CPU time."""
+    """The median of each figure, and half the interquartile range of the CPU time."""
     medians = {key: statistics.median(one[key] for one in figures) for key in figures[0]}
     times = [one["cpu_us"] for one in figures]
     if len(times) > 1:
@@ -170,7 +170,3 @@ def _add(table: Table, name: str, in_flight: str, figures: Figures) -> None:
 
 
 _CELLS = (("cpu_us", 0), ("cpu_us_spread", 0), ("rps", 0), ("p50_ms", 2), ("p99_ms", 2))
-
-
-if __name__ == "__main__":
-    main()

@@ -1,7 +1,7 @@
 """``python -m bench.serving.overload``: both services under four times the calls that they can answer.
 
-The peak is what they answer when some callers wait for their answers; then as many times of it is sent, whatever comes
-back. The generators have the last core to themselves. Writes ``build/bench/overload.json`` and prints a table.
+The peak is the rate with 64 callers that wait for their answers. Multiples of it are then sent without waiting. The
+generators run on the last core alone. Writes ``build/bench/overload.json`` and prints a table.
 """
 
 import argparse

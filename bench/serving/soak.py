@@ -1,8 +1,8 @@
-"""``python -m bench.serving.soak``: both services for twenty minutes of everything that happens to them in a month.
+"""``python -m bench.serving.soak``: twenty minutes of load, swaps and faults on both services.
 
-Mixed load without a rest, a new bundle each half minute, clients that are killed in the midst of their calls, and
-Envoy between the stages, which delays and fails some calls. Writes ``build/soak.json``, and ends with 1 when a call was
-lost or something grew.
+The load is mixed and continuous. A new bundle comes every half minute, clients are killed during their calls, and
+Envoy between the stages delays and fails some calls. Writes ``build/soak.json``. The exit code is 1 when a call failed
+or memory, threads or descriptors grew.
 """
 
 import argparse
@@ -33,12 +33,12 @@ from testbed.versions import add_version, publish
 
 _FOLDER = BUILD / "soak"
 _SWAP_SECONDS, _CRASH_SECONDS = 30.0, 10.0
-# What a swap can be felt for: until both services have taken the new bundle.
+# The longest time that both services need to take a new bundle.
 _RIPPLE_SECONDS = 5.0
-# By then the memory has taken its shape: six swaps.
+# Six swaps, after which memory is steady.
 _SETTLED_SECONDS = 180.0
 _MOST_GROWTH = 1.02
-# Threads for calls are begun as they are needed, and gRPC and the libraries have some of their own.
+# Threads for calls start on demand; gRPC and the libraries have further threads.
 _MOST_THREADS = ServerSettings.threads + 32
 _FAULTS = {
     "delay": {"fixed_delay": "0.05s", "percentage": {"numerator": 1}},
@@ -48,7 +48,7 @@ _FAULTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class _Sample:
-    """What a process has, at a moment in seconds since 1970: memory of its own in MB, threads and descriptors."""
+    """Memory (MB), threads and descriptors of a process; ``time`` is in seconds since 1970."""
 
     time: float
     anonymous_mb: float
@@ -181,7 +181,7 @@ def _summary(
 
 
 def _growth(samples: list[_Sample]) -> dict[str, Any]:
-    """The first and the last minute once everything has settled, by medians."""
+    """Medians over the first and the last minute of the steady part."""
     settled = [sample for sample in samples if sample.time >= samples[0].time + _SETTLED_SECONDS] or samples
     start, end = settled[:6], settled[-6:]
     kinds = ("anonymous_mb", "resident_mb", "threads", "descriptors")

@@ -1,9 +1,10 @@
-"""A caller of both services, of every kind of request, in a process of its own.
+"""A client of both services that sends every kind of request, in a process of its own.
 
-``python -m bench.serving.soak_client RANKING RETRIEVAL OUT`` calls until SIGTERM, and then writes OUT: for each call
-when it ended (seconds since 1970), how many milliseconds it took and how it ended, an index into ``ENDS``.
+``python -m bench.serving.soak_client RANKING RETRIEVAL OUT`` calls until SIGTERM, and then writes OUT. Its rows are the
+calls: the time of the end (seconds since 1970), the latency (milliseconds) and the outcome, an index into ``ENDS``.
 """
 
+import argparse
 import random
 import signal
 import sys
@@ -26,34 +27,38 @@ from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceSt
 ENDS = ("answered", "degraded", "refused as it should be", "out of time as it may be", "failed")
 ANSWERED, DEGRADED, REFUSED, LATE, FAILED = range(len(ENDS))
 _CALLERS = 6
-# Of every so many calls, one is wrong, and one has too little time.
+# One call in so many is invalid, and one has too short a deadline.
 _ODD_ONE = 50
 _Call = tuple[float, float, int]
 
 
 def main() -> None:
     """See the module."""
-    ranking, retrieval, out = sys.argv[1:]
+    parser = argparse.ArgumentParser(prog="python -m bench.serving.soak_client", description=__doc__)
+    parser.add_argument("ranking", help="target of the ranking service")
+    parser.add_argument("retrieval", help="target of the retrieval service")
+    parser.add_argument("out", type=Path, help="a .npy file")
+    options = parser.parse_args()
     stop = threading.Event()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
-    options = channel_options("shortlist.retrieval.v1.RetrievalService", attempts=4, backoff_seconds=0.02)
+    retries = channel_options("shortlist.retrieval.v1.RetrievalService", attempts=4, backoff_seconds=0.02)
     with (
-        Recommender(ranking, timeout=5) as recommender,
-        grpc.insecure_channel(retrieval, options=options) as channel,
+        Recommender(options.ranking, timeout=5) as recommender,
+        grpc.insecure_channel(options.retrieval, options=retries) as channel,
         ThreadPoolExecutor(_CALLERS) as pool,
     ):
         stub = RetrievalServiceStub(channel)
         callers = [pool.submit(_call_until, stop, recommender, stub, seed) for seed in range(_CALLERS)]
         print("calling", flush=True)
-        # In short waits, so that the signal is heard.
+        # A wait without end would defer the signal.
         while not stop.wait(0.2):
             pass
         calls = [call for caller in callers for call in caller.result()]
-    np.save(Path(out), np.array(calls))
+    np.save(options.out, np.array(calls))
 
 
 def _call_until(stop: threading.Event, recommender: Recommender, stub: RetrievalServiceStub, seed: int) -> list[_Call]:
-    chance, calls = random.Random(seed), list[_Call]()  # noqa: S311 - a seed, so that a run can be had again
+    chance, calls = random.Random(seed), list[_Call]()  # noqa: S311 - seeded, so that a run can be repeated
     while not stop.is_set():
         started = time.perf_counter()
         end = _ended(lambda: _one(recommender, stub, chance))

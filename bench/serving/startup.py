@@ -27,10 +27,10 @@ _ROUNDS = 5
 
 @dataclass(frozen=True, kw_only=True)
 class Figures:
-    """Of one service. Proportional set sizes (PSS) are sums over all of its processes, the parents of workers too.
+    """Figures of one service. Proportional set sizes (PSS) are sums over all its processes, parents included.
 
-    ``further_worker_of_bundle`` is what a third worker adds to two, as a share of the bundle's size: the second brings
-    the parents with it, which one process does without.
+    ``further_worker_of_bundle`` is the growth by a third worker, as a share of the bundle's size. The second worker
+    is no measure, because it also adds the parents.
     """
 
     start_seconds: float
@@ -70,7 +70,7 @@ def main() -> None:
 
 
 def _planted() -> Path:
-    # Only who builds the bundle needs PyTorch.
+    # PyTorch is loaded for this step only.
     from bench.harness.planted_bundle import planted_bundle
 
     planted_bundle()
@@ -111,7 +111,7 @@ def _pss_mb(pid: int) -> float:
 
 
 def _imports(name: str) -> tuple[int, float]:
-    """How many modules a service imports, and the seconds they take, by ``-X importtime``."""
+    """The number of modules that a service imports, and the seconds of import, by ``-X importtime``."""
     command = [sys.executable, "-X", "importtime", "-c", f"import {name}.service"]
     lines = subprocess.run(command, capture_output=True, text=True, check=True).stderr.splitlines()[1:]
     microseconds = [int(line.split("|")[0].removeprefix("import time:")) for line in lines if "|" in line]

@@ -1,7 +1,7 @@
 """Planted logs of interactions for the training benchmarks, written a part at a time with a fixed seed.
 
-Each user's events are anywhere in a year and stand together, so that nothing is sorted by time before it is loaded.
-Lengths of histories are log-normal: most are short, a few are long.
+The events of a user are adjacent rows with random times of one year, so that loading has to sort by time. Lengths of
+histories are log-normal: most are short, a few are long.
 """
 
 from dataclasses import dataclass
@@ -27,14 +27,14 @@ _SECOND_TASTE = 0.1
 
 @dataclass(frozen=True, kw_only=True)
 class Log:
-    """How much there is: ``users`` with ``events`` each on average, of a catalogue of ``items``."""
+    """The size of a log: ``users`` with ``events`` each on average, and a catalogue of ``items``."""
 
     users: int
     events: int
     items: int
 
     def write(self, folder: Path) -> None:
-        """The item table, and the interactions as a folder of Parquet files."""
+        """Writes the item table, and the interactions as a folder of Parquet files."""
         planted = Planted.of(self.items)
         rows = np.arange(self.items)
         genres = pl.Series("genre", genre_of(rows, planted)).cast(pl.String)

@@ -1,8 +1,8 @@
-"""``python -m bench.training``: how fast both stages train, in how much memory, and which softmax is cheaper when.
+"""``python -m bench.training``: speed and memory of training, and the catalogue size that favours a sampled softmax.
 
-On planted data as large as MovieLens-1M, and on slices of 10^8 events streamed from Parquet, from which the whole is
-extrapolated by the formulas in the output. Every measurement is a process of its own. Writes ``build/bench/train.json``
-and prints tables.
+The data are planted: a log of MovieLens-1M's size, and slices of 10^8 events streamed from Parquet. The formulas in the
+output extrapolate from the slices to the whole. Every measurement is a process of its own. Writes
+``build/bench/train.json`` and prints tables.
 """
 
 import argparse
@@ -28,7 +28,7 @@ from bench.training.run import Run
 ML_1M = Log(users=6_000, events=165, items=3_700)
 LARGE = Log(users=1_000_000, events=100, items=100_000)
 SLICES = (40, 20, 10)
-# The ranker's speed follows the catalogue and not the number of events.
+# The ranker's speed depends on the catalogue, not on the number of events.
 _RANKER_SLICE = 200
 _CATALOGUES = (1_000, 3_700, 10_000, 30_000, 100_000)
 _SOFTMAX_USERS = 500
@@ -64,7 +64,7 @@ def main() -> None:
 
 
 def _runs(seconds: float) -> dict[str, tuple[Log, Run]]:
-    """What is measured, by name; the data's folder is made when its turn comes."""
+    """All measurements by name; each folder of data is made just before its measurement."""
     run = Run(folder="", seconds=seconds)
     alone = replace(run, ranker=False)
     runs = {"ml-1m": (ML_1M, run)}
@@ -90,7 +90,3 @@ def _measure(log: Log, run: Run) -> dict[str, Any]:
 def _child(run: Run) -> str:
     command = [sys.executable, "-m", "bench.training.run", json.dumps(asdict(run))]
     return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-
-
-if __name__ == "__main__":
-    main()

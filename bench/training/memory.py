@@ -1,4 +1,4 @@
-"""The most memory that a process held while something ran, the private apart from what the system may drop."""
+"""The peak memory of this process during a block: private memory, and file pages that the system may drop."""
 
 import threading
 from pathlib import Path
@@ -10,7 +10,7 @@ _KINDS = ("RssAnon", "RssFile", "RssShmem")
 
 
 class MemoryWatch:
-    """Looks every 10 ms while it is entered. Megabytes: ``private`` is RssAnon, ``files`` RssFile, each at its peak."""
+    """Samples every 10 ms inside the block. Peaks in MB: ``private`` of RssAnon + RssShmem, ``files`` of RssFile."""
 
     def __init__(self) -> None:
         self.private = self.files = 0.0

@@ -1,4 +1,4 @@
-"""The training benchmark's figures in tables, and what follows from them."""
+"""Tables of the training benchmark, and extrapolations from its figures."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -13,14 +13,14 @@ _SECONDS_AN_HOUR = 3600
 _FORMULAS = {
     "epoch": "epoch hours = events / examples a second of the largest slice / 3600",
     "load": "load hours = events / events a second of the largest slice / 3600",
-    "memory": "private MB = intercept + growth * events, by least squares through the peaks of the slices (growth at "
-    "least 0). Users grow with the events, the catalogue does not. On top come the ranker's examples and the counted "
-    "tables, both bounded by the recipe",
+    "memory": "private MB = intercept + growth * events, by least squares over the peaks of the slices (growth at "
+    "least 0). Users grow with the events, the catalogue does not. The ranker's examples and the item tables come on "
+    "top; the recipe bounds both",
 }
 
 
 def extrapolated(slices: Sequence[Stages], events: int) -> dict[str, Any]:
-    """From slices, the largest last, to all of the events, by the formulas that go with it."""
+    """Extrapolates from slices, the largest last, to all events; the result holds the formulas."""
     largest = slices[-1]
     read = [part["load"]["events"] for part in slices]
     private = [max(part["load"]["private_mb"], part["encoder"]["private_mb"]) for part in slices]
@@ -36,7 +36,7 @@ def extrapolated(slices: Sequence[Stages], events: int) -> dict[str, Any]:
 
 
 def crossing(by_items: Mapping[int, Stages]) -> dict[str, float | None]:
-    """The catalogue from which the sampled softmax is faster, and smaller, on a line through the logarithms."""
+    """The catalogue sizes from which the sampled softmax is faster and smaller, by log-log interpolation."""
     return {f"crossing_by_{key}": _crossing(by_items, key) for key in ("step_ms", "private_mb")}
 
 
@@ -51,7 +51,7 @@ def _crossing(by_items: Mapping[int, Stages], key: str) -> float | None:
 
 
 def print_report(result: Mapping[str, Any], console: Console) -> None:
-    """All of it."""
+    """Prints the tables, and the extrapolation with its formulas."""
     console.print(_speeds(result))
     console.print(_softmax(result["softmax"]))
     whole = result["large"]["extrapolated"]
@@ -66,7 +66,7 @@ def print_report(result: Mapping[str, Any], console: Console) -> None:
 
 
 def _speeds(result: Mapping[str, Any]) -> Table:
-    table = Table(title=f"Training on {result['threads']} threads: peaks of memory are of that stage")
+    table = Table(title=f"Training on {result['threads']} threads; memory is the peak of each stage")
     names = ("events x items", "stage", "examples/s", "step ms", "loading", "padding", "private MB", "file pages MB")
     for name in names:
         table.add_column(name, justify="left" if name in names[:2] else "right")
@@ -100,11 +100,11 @@ def _cells(stage: Mapping[str, float]) -> list[str]:
 
 def _softmax(softmax: Mapping[str, Any]) -> Table:
     faster, smaller = (softmax[f"crossing_by_{key}"] for key in ("step_ms", "private_mb"))
-    said = " and ".join(
-        f"{what} from {items:,.0f} items on" for what, items in (("faster", faster), ("smaller", smaller)) if items
+    gains = " and ".join(
+        f"{gain} from {items:,.0f} items on" for gain, items in (("faster", faster), ("smaller", smaller)) if items
     )
     table = Table(
-        title=f"The sampled softmax is {said or 'neither faster nor smaller'}; the limit is {softmax['limit']:,}"
+        title=f"The sampled softmax is {gains or 'neither faster nor smaller'}; the limit is {softmax['limit']:,}"
     )
     for name in ("items", "full, ms a step", "sampled", "full, private MB", "sampled"):
         table.add_column(name, justify="right")

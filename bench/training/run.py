@@ -1,10 +1,10 @@
-"""One measurement of the training benchmark, in a process of its own, so that its memory is its own.
+"""One measurement of the training benchmark, in a process of its own, so that its memory can be measured.
 
 ``python -m bench.training.run '{"log": {...}, "folder": "...", ...}'`` prints the figures as JSON on the last line.
 """
 
+import argparse
 import json
-import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -36,9 +36,9 @@ _RANKER_EXAMPLES = 1920
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """What to measure: ``seconds`` of each stage's training on the data in a folder.
+    """A measurement: ``seconds`` of each stage's training on the data in ``folder``.
 
-    ``write`` has the data written, and nothing measured; ``softmax_limit`` overrides the recipe's.
+    With a ``log``, it writes the data and measures nothing. ``softmax_limit`` overrides the recipe's.
     """
 
     folder: str
@@ -49,7 +49,7 @@ class Run:
 
 
 class Silent:
-    """Tells nobody."""
+    """A reporter without output."""
 
     def say(self, text: str) -> None:
         """See Reporter."""
@@ -61,7 +61,9 @@ class Silent:
 
 def main() -> None:
     """See the module."""
-    raw = json.loads(sys.argv[1])
+    parser = argparse.ArgumentParser(prog="python -m bench.training.run", description=__doc__)
+    parser.add_argument("run", type=json.loads, help="the fields of Run, as JSON")
+    raw = parser.parse_args().run
     run = Run(**{**raw, "log": Log(**raw["log"]) if raw.get("log") else None})
     if run.log is not None:
         Path(run.folder).mkdir(parents=True)
@@ -72,7 +74,7 @@ def main() -> None:
 
 
 def measured(run: Run) -> dict[str, Figures]:
-    """Figures of loading, of the encoder and of the ranker."""
+    """Figures of loading, the encoder and the ranker."""
     limit = RECIPE.encoder.softmax_limit if run.softmax_limit is None else run.softmax_limit
     encoder = replace(RECIPE.encoder, softmax_limit=limit)
     figures: dict[str, Figures] = {}
@@ -95,7 +97,7 @@ def measured(run: Run) -> dict[str, Figures]:
 def _ranker(
     dataset: Dataset, split: Split, training: NextItemTraining, seconds: float, figures: dict[str, Figures]
 ) -> None:
-    """On a few events; one whose item retrieval missed counts as of its first candidate, for only speed is measured."""
+    """Measures the ranker on a few events. Where retrieval missed the item, the first candidate takes its place."""
     encoded = Encoded.of(training.encoder.eval(), RECIPE.encoder.history)
     with _stage("tables", figures):
         items = item_tables(dataset, split.encoder_end, RECIPE.statistics, encoded.vectors)
@@ -129,7 +131,7 @@ def _stage(name: str, figures: dict[str, Figures]) -> Iterator[None]:
 
 
 def _speed(batches: Iterator[T], step: Callable[[T], float], count: Callable[[T], int], seconds: float) -> Figures:
-    """Examples a second, the share of the time that is not the model's, and milliseconds a step, after a few steps."""
+    """Examples a second, milliseconds a step and the share of time spent on loading, after a warm-up."""
     for _ in range(_WARM_STEPS):
         step(next(batches))
     cpu = time.process_time()
@@ -155,7 +157,7 @@ def _speed(batches: Iterator[T], step: Callable[[T], float], count: Callable[[T]
 
 
 def _padding(dataset: Dataset, split: Split, recipe: EncoderConfig) -> float:
-    """The share of places that are padding, in all batches of an epoch."""
+    """The share of padding in all batches of an epoch."""
     windows = windows_of(dataset, split.encoder_end, recipe.history)
     batches = batch_by_length(windows, recipe.batch_size, np.random.default_rng(0))
     places = sum(int(windows.lengths[batch].max()) * len(batch) for batch in batches)

@@ -11,7 +11,7 @@ import pytest
 from shortlist import Recommender
 from shortlist.retrieval.v1.retrieval_service_pb2 import RetrieveRequest
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
-from testbed.proxy import free_port
+from testbed.ports import free_port
 from testbed.services import Running, start_both
 from tests.integration.conftest import Trained
 from tests.support.collector import Collector, listening

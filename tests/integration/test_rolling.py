@@ -12,7 +12,8 @@ from pathlib import Path
 import pytest
 
 from shortlist import Recommendations, Recommender
-from testbed.proxy import free_port, proxy
+from testbed.ports import free_port
+from testbed.proxy import proxy
 from testbed.services import Service
 from tests.integration.conftest import Trained
 

@@ -18,7 +18,7 @@ from unittest.mock import MagicMock
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-_OURS = {"bench", "ranking_service", "retrieval_service", "shortlist"}
+_OURS = {"bench", "ranking_service", "retrieval_service", "shortlist", "testbed"}
 
 
 class _StandIn(Loader):

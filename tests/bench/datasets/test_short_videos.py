@@ -7,7 +7,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from bench.datasets.short_videos import main, shown, watched_before
+from bench.datasets.short_videos import impressions, main, watched_before
 from trainer.data import load
 from trainer.data.history_slices import HistorySlices
 from trainer.recipe import Recipe
@@ -100,7 +100,7 @@ def test_what_came_of_a_video_is_its_own_rows(out: Path) -> None:
 
 def test_the_hour_is_chinas(log: pl.DataFrame) -> None:
     """Proves that a second before 16:00 UTC is in the last hour of the day, and the next one in the first."""
-    hours = shown(log.with_columns(item_id="video_id", timestamp=pl.col("time_ms") // SECOND))["hour"]
+    hours = impressions(log.with_columns(item_id="video_id", timestamp=pl.col("time_ms") // SECOND))["hour"]
     assert hours.to_list() == ["23", "23", "23", "0", "0", "0"]
 
 
