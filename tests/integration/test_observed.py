@@ -41,8 +41,9 @@ def running(
 ) -> Iterator[Running]:
     """Both services as in production, after a few calls of each kind."""
     common = ["--profile", "production", "--trace-endpoint", collector.endpoint]
-    arguments = {name: [*common, "--metrics-listen", address] for name, address in metrics.items()}
-    with start_both(trained.bundles, tmp_path_factory.mktemp("observed"), **arguments) as both:
+    retrieval, ranking = ([*common, "--metrics-listen", metrics[name]] for name in ("retrieval", "ranking"))
+    logs = tmp_path_factory.mktemp("observed")
+    with start_both(trained.bundles, logs, retrieval=retrieval, ranking=ranking) as both:
         with (
             Recommender(f"dns:///{both.ranking.address}", timeout=10) as recommender,
             grpc.insecure_channel(both.retrieval.address) as channel,

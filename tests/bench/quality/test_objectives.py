@@ -1,9 +1,10 @@
-"""One model of several objectives beside models of each alone, on planted impressions."""
+"""One model of several objectives beside models of one objective each, on planted impressions."""
 
 import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -43,7 +44,7 @@ batch_size = 128
 
 @pytest.fixture(scope="module", autouse=True)
 def as_elsewhere() -> Iterator[None]:
-    """PyTorch is as it was when these tests are over; models this small have no use for threads."""
+    """Restores PyTorch's settings after these tests; models this small need one thread."""
     deterministic, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -53,7 +54,7 @@ def as_elsewhere() -> Iterator[None]:
 
 @pytest.fixture(scope="module")
 def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Tables, and ``recipe.toml``: a user clicks what is of their genre, and likes some of it."""
+    """Tables, and ``recipe.toml``: users click items of their genre, and like some of them."""
     folder, random = tmp_path_factory.mktemp("planted"), np.random.default_rng(3)
     users, items = random.integers(0, USERS, SHOWN), random.integers(0, ITEMS, SHOWN)
     click = random.random(SHOWN) < np.where(users % 3 == items % 3, 0.8, 0.2)
@@ -70,71 +71,71 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_an_objective_alone_is_all_that_differs(planted: Path) -> None:
-    """Proves that beside what the other objectives weigh and the mixture nothing of the recipe changes."""
+def test_a_recipe_of_one_objective_differs_in_nothing_else(planted: Path) -> None:
+    """Proves that only the other objectives' loss weights and the number of experts change."""
     recipe = Recipe.read(planted / "recipe.toml")
     expected = recipe.plain()
-    expected["objectives"]["click"]["weight"] = 0.0
+    expected["objectives"]["click"]["loss_weight"] = 0.0
     expected["ranker"]["experts"] = 1
     assert alone_with("like", recipe).plain() == expected
 
 
-def test_the_figures_are_those_of_the_trainer(planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proves that the model of all objectives and that of one have exactly the figures that ``trainer evaluate``
-    reports of their recipes, LightGBM's among them, and that the file says how it came about."""
-    recipe = planted / "recipe.toml"
-    one = tmp_path / "one.toml"
-    one.write_text(
-        RECIPE.replace('column = "click"\n', 'column = "click"\nloss_weight = 0\n').replace(
-            "experts = 2", "experts = 1"
-        )
-    )
-    expected = {path.stem: _evaluated(path, planted, tmp_path / "report.json") for path in (recipe, one)}
-    monkeypatch.setattr("bench.quality.objectives.BUILD", tmp_path)
-    monkeypatch.setattr("sys.argv", ["objectives", str(planted), "--recipe", str(recipe), "--seeds", "2"])
-    assert main() == 0
-    written = json.loads((tmp_path / f"objectives-{planted.name}.json").read_text())
-    assert written["together"]["figures"] == expected["recipe"]["figures"]
-    assert written["alone"]["like"]["figures"] == expected["one"]["figures"]
-    assert set(written["together"]["figures"]) == {"ranker", "lightgbm"}
-    assert {"click/auc", "like/auc"} <= set(written["together"]["figures"]["ranker"])
-    assert set(written["alone"]) == {"click", "like"}
-    assert written["seeds"] == len(written["together"]["runs"]) == 2
-    assert {"seconds", "machine", "command"} <= set(written)
+@pytest.fixture(scope="module")
+def written(planted: Path, tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
+    """The contents of the result's file as each model's turn begins, and at the end of the command."""
+    folder, found = tmp_path_factory.mktemp("result"), list[dict[str, Any]]()
+    path = folder / f"objectives-{planted.name}.json"
+
+    class Watching(ConsoleReporter):
+        def say(self, text: str) -> None:
+            if text.endswith((" together", " alone")):
+                found.append(json.loads(path.read_text()) if path.exists() else {})
+
+    with pytest.MonkeyPatch.context() as patch:
+        assert _run(planted, folder, Watching, patch) == 0
+    return [*found, json.loads(path.read_text())]
 
 
-def _evaluated(recipe: Path, data: Path, report: Path) -> dict[str, object]:
-    given = ["--recipe", recipe, "--data", data, "--report", report, "--seeds", 2]
+def test_the_figures_are_those_of_the_trainer(planted: Path, written: list[dict[str, Any]], tmp_path: Path) -> None:
+    """Proves that the model of all objectives has exactly the figures of ``trainer evaluate``, LightGBM included."""
+    report = tmp_path / "report.json"
+    given = ["--recipe", planted / "recipe.toml", "--data", planted, "--report", report, "--seeds", 1]
     assert trainer(["evaluate", "--protocol", "impressions", *map(str, given)]) == 0
-    found: dict[str, object] = json.loads(report.read_text())
-    return found
+    result = written[-1]
+    assert result["together"]["figures"] == json.loads(report.read_text())["figures"]
+    assert set(result["together"]["figures"]) == {"ranker", "lightgbm"}
+    assert result["seeds"] == len(result["together"]["runs"]) == 1
+    assert {"seconds", "machine", "command"} <= set(result)
 
 
-def test_what_is_done_is_kept_when_it_is_stopped(
-    planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Proves that each model is written before the next begins, and that an interrupt is no traceback."""
-    monkeypatch.setattr("bench.quality.objectives.BUILD", tmp_path)
-    monkeypatch.setattr("bench.quality.objectives.ConsoleReporter", _StoppedAt)
-    monkeypatch.setattr(
-        "sys.argv", ["objectives", str(planted), "--recipe", str(planted / "recipe.toml"), "--seeds", "1"]
-    )
-    assert main() == 130
-    written = json.loads((tmp_path / f"objectives-{planted.name}.json").read_text())
-    assert set(written["together"]["figures"]["ranker"]) >= {"click/auc", "like/auc"}
-    assert set(written["alone"]) == {"click"}
+def test_each_model_is_written_before_the_next_begins(written: list[dict[str, Any]]) -> None:
+    """Proves that a stopped run keeps its models, and that each has the figures of its objectives."""
+    assert [list(found.get("alone", ())) for found in written] == [[], [], ["click"], ["click", "like"]]
+    assert not written[0]
+    result = written[-1]
+    assert {"click/auc", "like/auc"} <= set(result["together"]["figures"]["ranker"])
+    assert all(f"{name}/auc" in alone["figures"]["ranker"] for name, alone in result["alone"].items())
 
 
-class _StoppedAt(ConsoleReporter):
-    """Somebody presses Ctrl-C as the last model begins."""
+def test_an_interrupt_ends_the_command_with_130(planted: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves that Ctrl-C gives no traceback."""
 
-    def say(self, text: str) -> None:
-        if text == "like alone":
+    class Stopped(ConsoleReporter):
+        def say(self, text: str) -> None:
             raise KeyboardInterrupt
+
+    assert _run(planted, tmp_path, Stopped, monkeypatch) == 130
+
+
+def _run(planted: Path, build: Path, reporter: type[ConsoleReporter], patch: pytest.MonkeyPatch) -> int:
+    patch.setattr("bench.quality.objectives.BUILD", build)
+    patch.setattr("bench.quality.objectives.ConsoleReporter", reporter)
+    patch.setattr("sys.argv", ["objectives", str(planted), "--recipe", str(planted / "recipe.toml"), "--seeds", "1"])
+    return main()
 
 
 def test_one_objective_is_refused(planted: Path) -> None:
-    """Proves that hours are not spent on comparing a model with itself."""
+    """Proves that a model is not compared with itself."""
     recipe = Recipe.read(planted / "recipe.toml")
     recipe = replace(recipe, objectives={"click": recipe.objectives["click"]})
     with pytest.raises(RecipeError, match="at least two"):
