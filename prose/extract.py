@@ -16,7 +16,7 @@ _INLINE = (
 )
 _FENCED = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 _ITEM = re.compile(r" *(?:[-*+] |\d+\. |#+ )| *[\w*]+:(?: |$)")
-_NOT_PROSE = re.compile(r" *\||>>>| {5,}\S|#?!|# *(?:type|noqa|mypy|ruff|codespell)\b.*[:=]")
+_NOT_PROSE = re.compile(r" *\||>>>| {4,}\S|python -m |#?!|# *(?:type|noqa|mypy|ruff|codespell)\b.*[:=]")
 _FLAG_TEXTS = ("help", "description", "epilog")
 
 
