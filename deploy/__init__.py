@@ -1,1 +1,1 @@
-"""What runs Shortlist elsewhere: images, Kubernetes manifests, monitoring."""
+"""Runs Shortlist elsewhere: images, Kubernetes manifests, monitoring."""

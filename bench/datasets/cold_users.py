@@ -1,7 +1,7 @@
 """``python -m bench.datasets.cold_users``: Last.fm of HetRec 2011 as tables that describe users by their friends.
 
 The split was published with other user ids than the friendships. The listening graph alone matches the ids, by colour
-refinement (Weisfeiler and Leman, 1968): users share a colour when their artists do, and artists when their listeners
+refinement (Weisfeiler and Leman, 1968). Users share a colour when their artists do, and artists when their listeners
 do, until the colours are stable. Six users with one artist each remain alike; they are paired in order.
 """
 

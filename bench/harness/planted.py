@@ -1,7 +1,7 @@
 """Planted data of a fixed seed, and the bundle that the benchmarks serve.
 
 Items and tastes lie in clusters, so that a search has true neighbours. Popular items have longer vectors, as after
-training. The models have the default recipe's shapes and planted weights: a user's vector points to the mean of the
+training. The models have the default recipe's shapes and planted weights. A user's vector points to the mean of the
 user's items, which is enough for a benchmark of speed.
 
 ``python -m bench.harness.planted`` builds the bundle unless it exists, and prints its directory.

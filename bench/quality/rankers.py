@@ -1,7 +1,7 @@
 """``python -m bench.quality.rankers DATA``: every ranker of the recipes on one data set, behind the same encoder.
 
-For each ranker: the test quality of both stages, the time of training, the number of parameters, and the time of ONNX
-Runtime for one request of 500 candidates on one thread. The result is written to ``build/quality/rankers.json`` after
+Each ranker gets the test quality of both stages, the time of training and the number of parameters. The last figure is
+ONNX Runtime's time for one request of 500 candidates on one thread. ``build/quality/rankers.json`` is written after
 each ranker.
 """
 

@@ -3,8 +3,8 @@
 OTHER is another checkout of this repository, such as one that ``git worktree add --detach ../base COMMIT`` makes. Each
 checkout builds the planted bundle with its own code, from the same seed, and serves it with its own code. The rounds
 alternate between the two (A B, B A, A B ...), so that noise and drift hit both alike. Writes
-``build/bench/compare.json`` and prints, for each number of calls in flight: the median CPU time of a request, the
-median p50, and the ratio of this checkout to the other, with the 95 % interval of its median over the rounds.
+``build/bench/compare.json``. For each number of calls in flight, prints the median CPU time of a request and the median
+p50. Beside them is the ratio of this checkout to the other, with the 95 % interval of its median over the rounds.
 """
 
 import argparse

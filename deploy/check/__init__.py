@@ -1,1 +1,1 @@
-"""What the manifests, the images and the monitoring have to pass before they are anybody's."""
+"""The checks of manifests, images and monitoring."""

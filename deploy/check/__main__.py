@@ -1,6 +1,6 @@
 """``python -m deploy.check``: builds every overlay, and holds it against schemas, linters and our own policies.
 
-Prints what was checked; exits with 1 when something failed, after everything was tried.
+Prints each check, runs all of them, and exits with 1 when one failed.
 """
 
 import subprocess

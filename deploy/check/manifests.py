@@ -1,4 +1,4 @@
-"""What is read out of manifests."""
+"""Reads manifests."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _TEMPLATES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """What starts pods: its own manifest, and the pod's labels and spec."""
+    """A resource that starts pods: its own manifest, and the pod's labels and spec."""
 
     manifest: Manifest
     labels: Mapping[str, str]
@@ -24,17 +24,17 @@ class Workload:
 
     @property
     def name(self) -> str:
-        """As the manifest has it."""
+        """The name in the manifest."""
         return str(self.manifest["metadata"]["name"])
 
     @property
     def containers(self) -> Sequence[Mapping[str, Any]]:
-        """All of them, those that come first included."""
+        """All containers, with the init containers."""
         return [*self.pod.get("initContainers", []), *self.pod["containers"]]
 
     @property
     def service(self) -> Mapping[str, Any]:
-        """The one container that is not there for another."""
+        """The container of the service itself."""
         (only,) = self.pod["containers"]
         return dict(only)
 
@@ -74,7 +74,7 @@ def config(manifests: Sequence[Manifest], name: str) -> dict[str, str]:
 
 
 def listened_ports(workload: Workload, manifests: Sequence[Manifest]) -> dict[str, int]:
-    """The ports that a service is told to listen on: `grpc`, `health` and `metrics`."""
+    """The ports that a service is configured to listen on: `grpc`, `health` and `metrics`."""
     variables = environment(workload.service, manifests)
     listens = {"grpc": "", "health": "HEALTH_", "metrics": "METRICS_"}
     found = {name: variables.get(f"SHORTLIST_{prefix}LISTEN") for name, prefix in listens.items()}

@@ -1,7 +1,7 @@
 """The Prometheus operator's resources, whose schemas no Kubernetes release has.
 
-What is checked is the part of monitoring.coreos.com/v1 that the component uses, and strictly: a field that is not named
-here is refused, for the API server would drop it without a word.
+This checks the part of monitoring.coreos.com/v1 that the component uses, and strictly. A field not named here is
+refused, because the API server would drop it silently.
 """
 
 import re
@@ -15,7 +15,7 @@ _DURATION = re.compile(r"(\d+(ms|[smhdwy]))+")
 
 
 def complaints(manifest: Manifest) -> list[str]:
-    """What is wrong with a ServiceMonitor or a PrometheusRule."""
+    """The errors in a ServiceMonitor or a PrometheusRule."""
     if manifest["apiVersion"] != "monitoring.coreos.com/v1":
         return [f"apiVersion {manifest['apiVersion']} is not monitoring.coreos.com/v1"]
     match manifest["kind"]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from deploy.check.kustomize import ROOT
 
-# What deploy/Dockerfile copies into the build.
+# The sources that deploy/Dockerfile copies into the build.
 SOURCES = ("pyproject.toml", "README.md", "shortlist", "retrieval_service", "ranking_service", "trainer")
 LIMIT_MB = 450
 
@@ -18,11 +18,11 @@ class TooLarge(RuntimeError):  # noqa: N818 - it is what happened
 
 
 def serving_megabytes() -> float:
-    """Installs what a serving image has into an empty directory, and measures it.
+    """Installs a serving image's packages into an empty directory, and measures them.
 
     Raises:
-        TooLarge: it is not to be shipped so.
-        CalledProcessError: it cannot be installed.
+        TooLarge: they exceed the limit, or have torch among them.
+        CalledProcessError: they cannot be installed.
     """
     with tempfile.TemporaryDirectory() as directory:
         sources, target = Path(directory) / "sources", Path(directory) / "target"

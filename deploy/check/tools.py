@@ -1,4 +1,4 @@
-"""The programs of others, in an environment of their own, each with what it is asked."""
+"""Third-party programs, in an environment of their own."""
 
 import json
 import os
@@ -10,7 +10,7 @@ from deploy.check.kustomize import DEPLOY, ROOT
 
 TOOLS = ROOT / "build" / "manifests-venv" / "bin"
 KUBERNETES = ("1.33", "1.35", "1.37")
-# What checkov wants and the manifests do not give it, and why; for an overlay alone under its name.
+# The policies of checkov that the manifests do not meet, with the reason; those of one overlay under its name.
 _SKIPPED = {
     "CKV_K8S_43": "a digest exists once an image is pushed; whoever releases sets it with kustomize edit set image",
     "CKV_K8S_15": "tags are never moved, and a pod that restarts has to come up while the registry is away",
@@ -21,7 +21,7 @@ _SKIPPED_IN = {
 
 
 class ToolFailed(RuntimeError):  # noqa: N818 - it is what happened
-    """A program found something, or is missing; says what."""
+    """A program is missing or found errors, which the message names."""
 
 
 def validate(manifests: Path, version: str) -> None:
@@ -34,12 +34,12 @@ def validate(manifests: Path, version: str) -> None:
 
 
 def skipped(overlay: str) -> dict[str, str]:
-    """The policies of checkov that an overlay is not held against, and why."""
+    """The policies of checkov that an overlay skips, with the reason."""
     return _SKIPPED | _SKIPPED_IN.get(overlay, {})
 
 
 def checkov(manifests: Path, overlay: str) -> int:
-    """Runs checkov's policies over an overlay's manifests, but for those skipped, without the network.
+    """Runs checkov's policies over an overlay's manifests, without the skipped ones and without the network.
 
     Returns:
         How many checks passed.

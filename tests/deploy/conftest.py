@@ -23,7 +23,7 @@ def production() -> list[Manifest]:
 
 @pytest.fixture
 def help_of(capsys: pytest.CaptureFixture[str]) -> Callable[[str, Sequence[str]], str]:
-    """What a module's ``main`` prints for ``--help``, in one line."""
+    """The ``--help`` of a module's ``main``, in one line."""
 
     def help_of(module: str, arguments: Sequence[str] = ()) -> str:
         with pytest.raises(SystemExit):

@@ -1,4 +1,4 @@
-"""What the manifests say of the services is what the code says."""
+"""The manifests agree with the code of the services."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -26,7 +26,7 @@ def test_every_setting_is_the_twin_of_a_flag(
 
 
 def test_a_container_port_is_one_that_the_service_listens_on(manifests: list[Manifest]) -> None:
-    """Proves that the declared ports are just those that it is told to listen on."""
+    """Proves that the declared ports are exactly the ports that it listens on."""
     for workload in deployments(manifests):
         declared = {port["name"]: port["containerPort"] for port in workload.service["ports"]}
         assert declared == listened_ports(workload, manifests)
@@ -98,6 +98,6 @@ def test_a_container_starts_what_there_is_with_flags_that_it_has(
 
 
 def test_the_recipe_to_start_from_is_one() -> None:
-    """Proves that the trainer reads it, so that whoever fills it in begins with what is right."""
+    """Proves that the trainer reads it, so that a user begins with a valid recipe."""
     recipe = Recipe.read(DEPLOY / "overlays" / "prod" / "recipe.toml")
     assert recipe.interactions.file == "interactions.parquet"

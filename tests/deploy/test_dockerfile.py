@@ -1,4 +1,4 @@
-"""The images, as far as the Dockerfile says what is in them."""
+"""The images, as the Dockerfile builds them."""
 
 import re
 from dataclasses import dataclass, field
@@ -72,7 +72,7 @@ def test_an_image_exposes_what_its_pod_listens_on(production: list[Manifest], st
 
 
 def test_the_build_copies_what_there_is(stages: dict[str, _Stage]) -> None:
-    """Proves that .dockerignore lets through just what is copied, and that the measured size is of the same files."""
+    """Proves that .dockerignore lets through exactly the copied files, and that the measured size is theirs."""
     copied = {
         source
         for stage in stages.values()

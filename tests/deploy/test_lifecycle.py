@@ -15,7 +15,7 @@ _SLOWEST_START_SECONDS = 120
 def test_a_pod_has_the_time_that_its_shutdown_takes(
     manifests: list[Manifest], defaults_of: Callable[[str], dict[str, str]]
 ) -> None:
-    """Proves that nothing is killed that drains: what comes before SIGTERM, the delay, the drain, and a margin fit."""
+    """Proves that no draining pod is killed: the time before SIGTERM, the delay, the drain and a margin fit."""
     for workload in deployments(manifests):
         settings = defaults_of(workload.name) | environment(workload.service, manifests)
         before = workload.service["lifecycle"]["preStop"]["sleep"]["seconds"]
@@ -69,7 +69,7 @@ def test_pods_spread_over_zones_and_nodes(manifests: list[Manifest]) -> None:
 
 
 def test_bundles_arrive_where_the_service_looks(manifests: list[Manifest]) -> None:
-    """Proves that one command fetches the first and all later bundles, into what the service reads and cannot write."""
+    """Proves that one command fetches the first and all later bundles, into the service's read-only folder."""
     for workload in deployments(manifests):
         first, later = workload.pod["initContainers"]
         assert later["command"] == [*first["command"], "--watch", "10"]
@@ -85,7 +85,7 @@ def test_bundles_arrive_where_the_service_looks(manifests: list[Manifest]) -> No
 
 
 def test_the_trainer_publishes_to_where_pods_pull_from(manifests: list[Manifest]) -> None:
-    """Proves that what the trainer writes is what is published, and that it goes to the claim that pods copy from."""
+    """Proves that the trainer's bundles are published, to the claim that pods copy from."""
     (trainer,) = (one for one in workloads(manifests) if one.manifest["kind"] != "Deployment")
     fit, publish = trainer.pod["initContainers"][-1], trainer.service
     written = fit["command"][fit["command"].index("--out") + 1]

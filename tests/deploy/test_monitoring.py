@@ -1,4 +1,4 @@
-"""What is scraped, and what is made of deploy/monitoring."""
+"""The scraped endpoints, and the resources generated from deploy/monitoring."""
 
 import re
 
@@ -42,7 +42,7 @@ def test_the_docs_explain_every_alert(production: list[Manifest]) -> None:
 
 
 def test_a_wrong_field_of_the_operator_is_refused(production: list[Manifest]) -> None:
-    """Proves that the check of its resources, whose schemas no tool here has, finds what the API server would drop."""
+    """Proves that the check of its resources, for which no tool has schemas, finds fields that the API server drops."""
     (monitor,) = of_kind(production, "ServiceMonitor")
     assert operator_resources.complaints(monitor) == []
     (endpoint,) = monitor["spec"]["endpoints"]

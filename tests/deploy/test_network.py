@@ -1,4 +1,4 @@
-"""What may reach whom."""
+"""The open paths between pods."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 from deploy.check.kustomize import Manifest
 from deploy.check.manifests import Workload, deployments, listened_ports, of_kind, selects, workloads
 
-# What pods may reach that no manifest of ours starts.
+# Ports that pods may reach without a manifest of ours behind them.
 _OUTSIDE = {53: "DNS"}
 
 
@@ -38,7 +38,7 @@ def test_an_opening_outwards_leads_to_a_port_that_listens(production: list[Manif
 
 
 def test_ranking_reaches_retrieval_and_callers_reach_ranking(production: list[Manifest]) -> None:
-    """Proves that what has to be open is: both ends of the call between the services, and each one's metrics."""
+    """Proves that both ends of the call between the services are open, and each one's metrics."""
     retrieval, ranking = (_one(production, name) for name in ("retrieval", "ranking"))
     assert listened_ports(retrieval, production)["grpc"] in _open(production, ranking, "egress")
     assert 53 in _open(production, ranking, "egress")

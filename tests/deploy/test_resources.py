@@ -1,4 +1,4 @@
-"""What a pod is given of its node."""
+"""The resources of a pod on its node."""
 
 from collections.abc import Mapping
 from typing import Any

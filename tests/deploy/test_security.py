@@ -1,4 +1,4 @@
-"""What a pod may do, and what is known of it."""
+"""The rights of a pod, and its secrets."""
 
 import re
 from collections.abc import Callable
@@ -62,7 +62,7 @@ def test_no_pod_is_anybody_at_the_api_server(manifests: list[Manifest]) -> None:
 
 
 def test_no_secret_is_in_a_manifest_or_a_variable(manifests: list[Manifest]) -> None:
-    """Proves that what is secret comes as a file: a variable may name one, and never has one."""
+    """Proves that secrets come as files: a variable may name a file, and never holds a secret."""
     assert of_kind(manifests, "Secret") == []
     for workload in workloads(manifests):
         for container in workload.containers:
@@ -92,7 +92,7 @@ def test_production_speaks_mutual_tls(production: list[Manifest]) -> None:
 
 @pytest.mark.parametrize("service", _DESCRIPTORS)
 def test_an_allow_list_names_methods_that_there_are(service: str, production: list[Manifest], tmp_path: Path) -> None:
-    """Proves that each service can read its list, and that it lets nobody call what the service does not have."""
+    """Proves that each service can read its list, and that it names only methods of the service."""
     descriptor = _DESCRIPTORS[service]
     (workload,) = (one for one in deployments(production) if one.name == service)
     (volume,) = (volume for volume in workload.pod["volumes"] if volume["name"] == "allow")

@@ -18,7 +18,7 @@ from shortlist.observability import metrics
 
 _MONITORING = Path(__file__).parents[2] / "deploy" / "monitoring"
 _ALERTS, _TESTS, _DASHBOARD = (_MONITORING / name for name in ("alerts.yaml", "alerts_test.yaml", "dashboard.json"))
-# What Prometheus itself adds.
+# Labels that Prometheus itself adds.
 _SCRAPED = {"namespace", "job", "instance"}
 _WORDS = {"by", "or", "unless", "offset", "and", "on", "ignoring"}
 _LABEL_LISTS = re.compile(r"\b(?:by|on|ignoring)\s*\(([^)]*)\)")
@@ -95,7 +95,7 @@ def test_every_status_code_exists() -> None:
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
 def test_an_alert_says_how_bad_it_is_and_what_to_do(rule: dict[str, Any]) -> None:
-    """Whoever is woken by it needs no other page to begin."""
+    """The alert alone is enough to begin."""
     assert rule["labels"]["severity"] in ("critical", "warning")
     assert {"summary", "description", "runbook"} == rule["annotations"].keys()
     assert "Look first at" in rule["annotations"]["description"]
