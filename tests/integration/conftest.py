@@ -1,7 +1,5 @@
 """Real services over a bundle that was really trained, on planted data."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +8,8 @@ import numpy as np
 import pytest
 
 from testbed.services import Running, start_both
+from tests.support.once import once
+from tests.support.training import train
 
 _RECIPE = """
 [interactions]
@@ -22,13 +22,14 @@ multi_valued = ["genres"]
 text = ["title"]
 [users]
 file = "users.csv"
-categorical = ["country"]
+categorical = ["taste"]
 [split]
 refit = false
 [encoder]
 dimension = 16
 history = 16
-epochs = 4
+epochs = 8
+history_dropout = 0.5
 [ranker]
 candidates = 40
 history = 10
@@ -41,10 +42,8 @@ _USERS, _ITEMS, _EVENTS, _GENRES = 150, 120, 20, 4
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """Where a finished training run left things."""
+    """The result of a training run: a directory with one bundle."""
 
-    data: Path
-    recipe: Path
     bundles: Path
 
     @property
@@ -55,15 +54,14 @@ class Trained:
 
 @pytest.fixture(scope="session")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Trained:
-    """A bundle out of planted data: users walk along the items of one genre."""
-    folder = tmp_path_factory.mktemp("planted")
-    _write_planted(folder)
-    recipe = folder / "recipe.toml"
-    recipe.write_text(_RECIPE)
-    bundles = folder / "bundles"
-    command = [sys.executable, "-m", "trainer", "fit", "--recipe", str(recipe), "--data", str(folder)]
-    subprocess.run([*command, "--out", str(bundles)], check=True)
-    return Trained(data=folder, recipe=recipe, bundles=bundles)
+    """A bundle of planted data: users walk along the items of one genre; users without events have a taste."""
+
+    def make(folder: Path) -> None:
+        _write_planted(folder)
+        (folder / "recipe.toml").write_text(_RECIPE)
+        train(folder / "recipe.toml", folder, folder / "bundles")
+
+    return Trained(bundles=once(tmp_path_factory, "planted", make) / "bundles")
 
 
 @pytest.fixture(scope="session")
@@ -98,5 +96,6 @@ def _write_planted(folder: Path) -> None:
     (folder / "items.csv").write_text(
         "\n".join(["item_id,title,genres", *items, "untouched,Nobody saw this,genre1"]) + "\n"
     )
-    users = [f"u{user},{'de' if user % 2 else 'fr'}" for user in range(_USERS)]
-    (folder / "users.csv").write_text("\n".join(["user_id,country", *users]) + "\n")
+    known = [f"u{user},genre{user % _GENRES}" for user in range(_USERS)]
+    new = [f"new{taste},genre{taste}" for taste in range(_GENRES)]
+    (folder / "users.csv").write_text("\n".join(["user_id,taste", *known, *new]) + "\n")

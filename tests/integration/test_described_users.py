@@ -1,7 +1,5 @@
 """Users who have done nothing yet, and of whom the user table says something, in real services."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,41 +7,20 @@ import numpy as np
 import pytest
 
 from shortlist import HistoryItem, Recommender
-from shortlist.bundle import Bundle, BundleStore
+from shortlist.bundle import Bundle
 from shortlist.bundle.history import EMPTY_HISTORY
 from shortlist.inference.user_encoder import UserEncoder
 from shortlist.inference.users import UserQuery, resolve_user
-from testbed.services import start_both
-from tests.integration.conftest import Trained
+from testbed.services import Running
 
 pytestmark = pytest.mark.integration
 _GENRES = 4
 
 
 @pytest.fixture(scope="module")
-def bundles(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The planted data once more, with tastes, some users without an event, and an encoder that reads it."""
-    folder = tmp_path_factory.mktemp("described")
-    for name in ("interactions.csv", "items.csv"):
-        (folder / name).write_text((trained.data / name).read_text())
-    known = [f"u{user},genre{user % _GENRES}" for user in range(150)]
-    new = [f"new{taste},genre{taste}" for taste in range(_GENRES)]
-    (folder / "users.csv").write_text("\n".join(["user_id,taste", *known, *new]) + "\n")
-    recipe = trained.recipe.read_text().replace('["country"]', '["taste"]')
-    recipe = recipe.replace("history = 16\nepochs = 4", "history = 16\nepochs = 8\nhistory_dropout = 0.5")
-    (folder / "recipe.toml").write_text(recipe)
-    command = [sys.executable, "-m", "trainer", "fit", "--recipe", str(folder / "recipe.toml"), "--data", str(folder)]
-    subprocess.run([*command, "--out", str(folder / "bundles")], check=True)
-    return folder / "bundles"
-
-
-@pytest.fixture(scope="module")
-def recommender(bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Recommender]:
-    """A client of both services over that bundle."""
-    with (
-        start_both(bundles, tmp_path_factory.mktemp("logs")) as running,
-        Recommender(f"dns:///{running.ranking.address}", timeout=10) as client,
-    ):
+def recommender(running: Running) -> Iterator[Recommender]:
+    """A client of both services."""
+    with Recommender(f"dns:///{running.ranking.address}", timeout=10) as client:
         yield client
 
 
@@ -56,15 +33,15 @@ def test_a_user_without_a_history_gets_what_their_features_say(recommender: Reco
     assert sum(int(item.item_id[1:]) % _GENRES == taste for item in answer.items if item.item_id != "untouched") >= 7
 
 
-def test_the_order_is_that_of_the_encoder(recommender: Recommender, bundles: Path) -> None:
+def test_the_order_is_that_of_the_encoder(recommender: Recommender, bundle: Path) -> None:
     """Proves that the features arrive whole: the served scores are the inner products of the user's own vector."""
-    bundle = Bundle.open(BundleStore(bundles).current())
-    user = resolve_user(bundle, UserQuery(user_id="new2"))
+    opened = Bundle.open(bundle)
+    user = resolve_user(opened, UserQuery(user_id="new2"))
     assert user.is_described
-    scores = bundle.items.vectors @ UserEncoder(bundle).encode([EMPTY_HISTORY], user.features)[0]
+    scores = opened.items.vectors @ UserEncoder(opened).encode([EMPTY_HISTORY], user.features)[0]
     best = np.argsort(-scores, kind="stable")[:10]
     answer = recommender.recommend(user_id="new2", limit=10)
-    assert [item.item_id for item in answer.items] == bundle.items.ids_of(best)
+    assert [item.item_id for item in answer.items] == opened.items.ids_of(best)
     np.testing.assert_allclose([item.retrieval_score for item in answer.items], scores[best], rtol=1e-4)
 
 

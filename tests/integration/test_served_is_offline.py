@@ -1,7 +1,5 @@
 """What is served is what was measured."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ import tomlkit
 from shortlist import HistoryItem, Recommender
 from shortlist.bundle.history import History
 from testbed.services import start_both
+from tests.support.training import train
 from trainer.data import Dataset, load
 from trainer.data.history_slices import histories_before
 from trainer.data.split import evaluation_split, held_out_events
@@ -19,32 +18,36 @@ from trainer.recipe import Recipe
 
 pytestmark = pytest.mark.integration
 
-_MOVIELENS = Path(__file__).parents[3] / "shared" / "data" / "ml-100k"
 _RECIPES = Path(__file__).parents[2] / "trainer" / "recipes"
 _USERS = 50
+# A short training: the models need not be good, only the same offline and served.
+_SHORT = (
+    ("encoder", "epochs", 1),
+    ("encoder", "history", 50),
+    ("ranker", "epochs", 1),
+    ("ranker", "examples", 2000),
+    ("ranker", "candidates", 100),
+)
 
 
-def test_fifty_test_users_are_served_the_ten_items_that_the_evaluation_ranks_first(tmp_path: Path) -> None:
+def test_fifty_test_users_are_served_the_ten_items_that_the_evaluation_ranks_first(
+    movielens: Path, tmp_path: Path
+) -> None:
     """The whole chain (ONNX, FAISS, memory maps, two hops) gives PyTorch's own lists, in the same order."""
-    if not _MOVIELENS.is_dir():
-        pytest.skip("MovieLens-100K is not beside the project, as ../shared/data/ml-100k")
     text = (_RECIPES / "movielens.toml").read_text()
     recipe_path = tmp_path / "recipe.toml"
-    # Short, and without the final training: the bundle then holds the very models that were evaluated.
     short = tomlkit.parse(text)
-    for section, key, value in (("split", "refit", False), ("encoder", "epochs", 2), ("ranker", "epochs", 1)):
+    for section, key, value in _SHORT:
         short.setdefault(section, {})[key] = value
     recipe_path.write_text(tomlkit.dumps(short))
     bundles = tmp_path / "bundles"
-    command = [sys.executable, "-m", "trainer", "fit", "--recipe", str(recipe_path), "--data", str(_MOVIELENS)]
-    subprocess.run([*command, "--out", str(bundles)], check=True)
+    bundle = train(recipe_path, movielens, bundles)
 
     recipe = Recipe.read(recipe_path)
-    dataset = load(_MOVIELENS, recipe)
+    dataset = load(movielens, recipe)
     split = evaluation_split(dataset, recipe.split)
     events = _one_event_a_user(dataset, held_out_events(dataset, split))[:_USERS]
     histories = histories_before(dataset, events)
-    bundle = bundles / (bundles / "CURRENT").read_text().strip()
     model = load_two_stage(bundle, dataset, end=split.ranker_end)
     users = dataset.user_rows[events]
     offline = model.recommend(histories, dataset.known_user_features[users], 10)

@@ -1,11 +1,7 @@
-"""Several processes on one port."""
+"""A real service in several processes on one port; tests/shortlist/serving/test_workers.py has their life and end."""
 
 import os
-import re
 import signal
-import socket
-import subprocess
-import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -15,7 +11,7 @@ import pytest
 
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
-from testbed.services import Service, ServiceFailed, worker_pids
+from testbed.services import Service, worker_pids
 from tests.integration.conftest import Trained
 
 pytestmark = pytest.mark.integration
@@ -23,11 +19,11 @@ _CONNECTIONS = 24
 _SECONDS = 30.0
 
 
-@pytest.fixture
-def service(trained: Trained, tmp_path: Path) -> Iterator[Service]:
+@pytest.fixture(scope="module")
+def service(trained: Trained, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """A retrieval service of two workers."""
     arguments = ["--bundles", str(trained.bundles), "--workers", "2"]
-    with Service.start("retrieval_service", arguments, tmp_path / "log") as service:
+    with Service.start("retrieval_service", arguments, tmp_path_factory.mktemp("workers") / "log") as service:
         yield service
 
 
@@ -96,45 +92,3 @@ def test_a_worker_that_dies_is_replaced(service: Service, trained: Trained) -> N
     _until(lambda: len(_workers(service)) == 2 and first not in _workers(service))
     assert second in _workers(service)
     assert "a worker ended with code 137, another starts in 1 s" in service.log_path.read_text()
-
-
-def test_a_signal_ends_all_of_them_and_the_port_is_free(service: Service) -> None:
-    """SIGTERM to the parent is one to each worker; nothing is left behind."""
-    workers = _workers(service)
-    assert service.stop() == 0
-    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
-    host, port = service.address.rsplit(":", 1)
-    with socket.socket() as free:
-        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        free.bind((host, int(port)))
-
-
-def test_workers_do_not_outlive_a_parent_that_is_killed(service: Service) -> None:
-    """However the parent ends, no forgotten worker keeps answering."""
-    workers = _workers(service)
-    service.process.kill()
-    _until(lambda: not any(_runs(worker) for worker in workers))
-
-
-def _runs(pid: int) -> bool:
-    try:
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except OSError:
-        return False
-
-
-def test_a_port_that_another_server_shares_is_refused(service: Service, trained: Trained) -> None:
-    """A forgotten server must not take every other call of a new one, though its port could be shared."""
-    command = [sys.executable, "-m", "retrieval_service", "--bundles", str(trained.bundles), "--workers", "2"]
-    done = subprocess.run(
-        [*command, "--listen", service.address], capture_output=True, text=True, timeout=_SECONDS, check=False
-    )
-    assert done.returncode == 1
-    assert re.search(r"cannot listen on 127\.0\.0\.1:\d+: ", done.stderr)
-
-
-def test_a_bundle_that_cannot_be_used_ends_all_of_them(tmp_path: Path) -> None:
-    """As with one process: exit code 3 at the start, and no endless restarts."""
-    with pytest.raises(ServiceFailed, match="cannot be read") as caught:
-        Service.start("retrieval_service", ["--bundles", str(tmp_path), "--workers", "2"], tmp_path / "log")
-    assert caught.value.exit_code == 3

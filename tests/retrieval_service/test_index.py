@@ -50,7 +50,6 @@ def served(vectors: np.ndarray, tmp_path: Path) -> MakeIndex:
     """From a specification and parameters to the index of a bundle with that in its manifest."""
 
     def make(spec: str, parameters: str | None = None, *, rescored: bool = False) -> FaissIndex:
-        faiss.omp_set_num_threads(1)
         index = faiss.index_factory(_DIMENSION, spec, faiss.METRIC_INNER_PRODUCT)
         index.train(vectors)
         index.add(vectors)

@@ -120,6 +120,7 @@ def test_a_wrong_usage_ends_with_2(argv: list[str]) -> None:
     assert exit_info.value.code == 2
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_quietly_with_130() -> None:
     """Proves that an interrupted wait leaves no traceback, in a process of its own."""
     with socket.create_server(("127.0.0.1", 0)) as silent:

@@ -242,6 +242,7 @@ def test_a_watch_follows_its_source_through_its_troubles(bundles: Path, watching
     assert names(watching.to) == [NEWER, NEWEST, "CURRENT"]
 
 
+@pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_a_watch_with_130(watching: Watching) -> None:
     """Proves that an impatient person gets no traceback."""
     exit_code, _, err = watching.ends_on(signal.SIGINT)

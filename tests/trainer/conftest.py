@@ -3,12 +3,12 @@
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 import pytest
 import torch
 
+from tests.support.training import Silent
 from trainer.data import Dataset, load
 from trainer.data.split import Split, evaluation_split
 from trainer.export.bundle import export_bundle
@@ -19,7 +19,6 @@ from trainer.recipe import IndexConfig, InteractionsConfig, Recipe
 from trainer.training.log import TrainingLog
 from trainer.training.two_stage import fit_two_stage
 
-T = TypeVar("T")
 Row = tuple[str, str, int, float]
 
 _RECIPE = """
@@ -59,30 +58,10 @@ learning_rate = 0.005
 _GENRES, _CHAIN, _USERS, _EVENTS = 4, 15, 120, 14
 
 
-class _Silent:
-    """Tells nobody."""
-
-    def say(self, text: str) -> None:
-        """See Reporter."""
-
-    def track(self, items: Sequence[T], name: str) -> Iterator[T]:
-        """See Reporter."""
-        yield from items
-
-
-@pytest.fixture(scope="session", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Models this small only lose time to threads that wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="session")
 def reporter() -> Reporter:
     """A reporter that is silent."""
-    return _Silent()
+    return Silent()
 
 
 @pytest.fixture(scope="session")

@@ -44,11 +44,9 @@ batch_size = 128
 
 @pytest.fixture(scope="module", autouse=True)
 def as_elsewhere() -> Iterator[None]:
-    """Restores PyTorch's settings after these tests; models this small need one thread."""
-    deterministic, threads = torch.are_deterministic_algorithms_enabled(), torch.get_num_threads()
-    torch.set_num_threads(1)
+    """Restores PyTorch's determinism after these tests."""
+    deterministic = torch.are_deterministic_algorithms_enabled()
     yield
-    torch.set_num_threads(threads)
     torch.use_deterministic_algorithms(deterministic)
 
 

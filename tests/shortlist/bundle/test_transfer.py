@@ -172,7 +172,7 @@ def small_disk(to: Path) -> Iterator[Path]:
     to.mkdir()
     command = ["mount", "-t", "tmpfs", "-o", "size=10m", "tmpfs", str(to)]
     if os.geteuid() != 0 or subprocess.run(command, check=False, capture_output=True).returncode:
-        pytest.skip("needs the right to mount")
+        pytest.skip("mounting a file system is not permitted")
     yield to
     subprocess.run(["umount", str(to)], check=True)
 

@@ -1,4 +1,4 @@
-"""MovieLens folders: one small set of ratings in every layout, and the real ones where they are at hand."""
+"""MovieLens folders: one small set of ratings in every layout, and the real ones."""
 
 import time
 from collections.abc import Callable
@@ -9,11 +9,10 @@ import polars as pl
 import pytest
 
 import trainer
-from trainer.data import Dataset, load
+from trainer.data import load
 from trainer.errors import DataError
 from trainer.recipe import Recipe
 
-ROOT = Path(__file__).parents[3]
 RECIPE = Recipe.read(Path(trainer.__path__[0]) / "recipes" / "movielens.toml")
 
 RATINGS = [(196, 242, 3, 30), (186, 302, 4, 10), (196, 302, 5, 10), (22, 267, 1, 20)]
@@ -161,19 +160,12 @@ def test_a_folder_with_other_columns_is_refused(tmp_path: Path) -> None:
         load(tmp_path, RECIPE)
 
 
-@pytest.fixture(scope="module")
-def real() -> tuple[Dataset, float]:
-    """The real ml-100k and the seconds it took to load."""
-    folder = ROOT.parent / "shared" / "data" / "ml-100k"
-    if not folder.is_dir():
-        pytest.skip("ml-100k is not beside the repository, in shared/data/ml-100k")
-    start = time.perf_counter()
-    return load(folder, RECIPE), time.perf_counter() - start
-
-
-def test_the_real_ratings_are_all_there_in_under_a_second(real: tuple[Dataset, float]) -> None:
+@pytest.mark.alone
+def test_the_real_ratings_are_all_there_in_under_a_second(movielens: Path) -> None:
     """Proves the counts that GroupLens publishes, and the time."""
-    data, seconds = real
+    start = time.perf_counter()
+    data = load(movielens, RECIPE)
+    seconds = time.perf_counter() - start
     assert (data.counts.interactions, data.counts.users, data.counts.items) == (100_000, 943, 1682)
     assert (np.diff(data.times) >= 0).all()
     assert data.likes.sum() == 55_375
@@ -181,16 +173,13 @@ def test_the_real_ratings_are_all_there_in_under_a_second(real: tuple[Dataset, f
     assert seconds < 1
 
 
-def test_the_real_ratings_are_the_same_in_recboles_layout(real: tuple[Dataset, float], tmp_path: Path) -> None:
+def test_the_real_ratings_are_the_same_in_grouplens_layout(movielens: Path, tmp_path: Path) -> None:
     """Proves on all 100,000 rows that the layout does not change an event or its place."""
-    data, _ = real
-    ratings = pl.read_parquet(ROOT.parent / "shared" / "data" / "ml-100k" / "ratings.parquet")
-    ratings.select(
-        pl.col("user_id").alias("user_id:token"),
-        pl.col("item_id").alias("item_id:token"),
-        pl.col("rating").alias("rating:float"),
-        pl.col("timestamp").alias("timestamp:float"),
-    ).write_csv(tmp_path / "ml-100k.inter", separator="\t")
-    again = load(tmp_path, Recipe(interactions=RECIPE.interactions))
+    recipe = Recipe(interactions=RECIPE.interactions)
+    data = load(movielens, recipe)
+    text = (movielens / "ml-100k.inter").read_text()
+    (tmp_path / "u.data").write_text(text.partition("\n")[2])
+    again = load(tmp_path, recipe)
+    assert data.counts.interactions == 100_000
     for name in ("user_rows", "item_rows", "times", "values", "likes", "user_events", "position"):
         assert np.array_equal(getattr(data, name), getattr(again, name)), name

@@ -19,12 +19,6 @@ from trainer.export.index.queries import Queries
 _COUNT = 50
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> None:
-    """PyTorch, which other tests of this process load, brings an OpenMP of its own."""
-    faiss.omp_set_num_threads(1)
-
-
 @pytest.fixture(scope="module")
 def items() -> np.ndarray:
     """8,000 items in 80 clusters, ``[8000, 16]``."""

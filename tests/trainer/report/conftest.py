@@ -62,7 +62,7 @@ def render(tmp_path: Path) -> Render:
     """From a page, and flags, to the document that a browser makes of it, and what it logs."""
     browser = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
     if browser is None:
-        pytest.skip("no Chromium here; `apt-get install chromium` brings the one that this test opens the page with")
+        pytest.skip("Chromium is missing: apt-get install chromium")
 
     def run(page: str, *flags: str) -> tuple[str, str]:
         path = tmp_path / "page.html"

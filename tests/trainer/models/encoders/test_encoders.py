@@ -235,15 +235,15 @@ def test_an_item_that_nobody_had_is_ranked_by_what_it_is(
 
 @pytest.mark.parametrize("name", ["autoencoder", "lightgcn", "two_tower"])
 def test_the_graph_reads_features_only_where_the_encoder_does(
-    model: TrainedPipeline, planted: Dataset, recipe: Recipe, tmp_path: Path, name: str
+    fitted: TrainedPipeline, planted: Dataset, recipe: Recipe, tmp_path: Path, name: str
 ) -> None:
     """Proves that ONNX Runtime gives PyTorch's vectors from features, without a history, too."""
     torch.manual_seed(0)
     dropping = replace(recipe.encoder, name=name, history_dropout=0.3)
     encoder = build_encoder(dropping, encoder_data_spec(planted, len(planted.times))).eval()
     encoded = Encoded.of(encoder, 16)
-    items = replace(model.items, vectors=encoded.vectors, inputs=encoded.inputs)
-    export_encoder(replace(model, encoded=encoded, items=items), tmp_path / "user_encoder.onnx", events=0)
+    items = replace(fitted.items, vectors=encoded.vectors, inputs=encoded.inputs)
+    export_encoder(replace(fitted, encoded=encoded, items=items), tmp_path / "user_encoder.onnx", events=0)
     session = onnxruntime.InferenceSession(tmp_path / "user_encoder.onnx", providers=["CPUExecutionProvider"])
     histories = [history_of([]), history_of([3, 4])]
     given = encoder_inputs(encoded.inputs, histories, 16, planted.known_user_features[:2])

@@ -1,0 +1,71 @@
+"""Settings of every test run: threads, markers, and the report of skipped tests."""
+
+import os
+import signal
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+# Two workers share two cores. Set before numpy, torch or FAISS are imported; processes that tests start inherit it.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# A run may skip tests for these reasons only. With CI=true, any other skip fails the run.
+EXPECTED_SKIPS = (
+    "promtool is missing",
+    "Chromium is missing",
+    "mounting a file system is not permitted",
+)
+
+
+_DEMO = Path(__file__).parents[1] / "build" / "demo"
+
+
+@pytest.fixture(scope="session")
+def movielens() -> Path:
+    """The folder of MovieLens-100K, in RecBole's layout; the demo and every test run share one download."""
+    from demo.movielens import get_movielens  # imports polars, which most tests do not need
+
+    _DEMO.mkdir(parents=True, exist_ok=True)
+    with FileLock(_DEMO / "movielens.lock"):
+        return get_movielens(_DEMO / "movielens")
+
+
+@pytest.fixture
+def interruptible() -> Iterator[None]:
+    """Lets processes that the test starts receive SIGINT, also where the run itself ignores it (``nohup``)."""
+    former = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, former)
+
+
+def _skips(config: pytest.Config) -> Counter[str]:
+    """Reason of a skip → number of tests."""
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None:
+        return Counter()
+    reasons = [report.longrepr[2] for report in reporter.stats.get("skipped", [])]
+    return Counter(reason.removeprefix("Skipped: ") for reason in reasons)
+
+
+def _unexpected(config: pytest.Config) -> list[str]:
+    if os.environ.get("CI") != "true":
+        return []
+    return [reason for reason in _skips(config) if not reason.startswith(EXPECTED_SKIPS)]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Fails a CI run that skipped a test for a reason not listed above."""
+    if session.exitstatus == pytest.ExitCode.OK and _unexpected(session.config):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
+    """Lists the skipped tests by reason."""
+    unexpected = _unexpected(config)
+    for reason, count in sorted(_skips(config).items()):
+        note = "  NOT EXPECTED IN CI" if reason in unexpected else ""
+        terminalreporter.write_line(f"skipped {count}: {reason}{note}")
