@@ -19,8 +19,7 @@ demo: $(VENV)/.ready  ## Train on MovieLens-100K, serve it, ask for recommendati
 	$(BIN)/python -m demo
 
 test: $(VENV)/.ready  ## The tests
-	$(BIN)/python -m pytest -n 2 --dist loadscope -m 'not alone'
-	$(BIN)/python -m pytest -m alone
+	$(BIN)/python -m pytest -n 2 --dist loadscope
 
 format: $(VENV)/.ready  ## Rewrite the code in the house style
 	$(BIN)/ruff format .

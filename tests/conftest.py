@@ -1,9 +1,10 @@
 """Settings of every test run: threads, markers, and the report of skipped tests."""
 
+import fcntl
 import os
 import signal
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -20,7 +21,31 @@ EXPECTED_SKIPS = (
 )
 
 
-_DEMO = Path(__file__).parents[1] / "build" / "demo"
+_PROJECT = Path(__file__).parents[1] / "pyproject.toml"
+_DEMO = _PROJECT.with_name("build") / "demo"
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Runs a test that is marked ``alone`` when no other worker runs one.
+
+    Every test holds the room, one that is alone exclusively. Who enters holds the door, so that no test begins while
+    one that wants the room for itself waits.
+    """
+    if "PYTEST_XDIST_WORKER" not in os.environ:
+        return (yield)
+    alone = item.get_closest_marker("alone") is not None
+    with Path(__file__).open() as door, _PROJECT.open() as room:
+        fcntl.flock(door, fcntl.LOCK_EX)
+        fcntl.flock(room, fcntl.LOCK_EX if alone else fcntl.LOCK_SH)
+        if not alone:
+            fcntl.flock(door, fcntl.LOCK_UN)
+        try:
+            return (yield)
+        finally:
+            # Processes that the test has forked may still hold the files.
+            fcntl.flock(room, fcntl.LOCK_UN)
+            fcntl.flock(door, fcntl.LOCK_UN)
 
 
 @pytest.fixture(scope="session")
