@@ -2,13 +2,9 @@
 
 import json
 import os
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 from shortlist.bundle import BundleStore
-
-_SECONDS = 30.0
 
 
 def add_version(root: Path, source: Path, number: int) -> str:
@@ -41,11 +37,3 @@ def replace_file(path: Path, content: bytes) -> None:
 def publish(root: Path, bundle_id: str) -> None:
     """Makes a version the current one."""
     BundleStore(root).point_to(bundle_id)
-
-
-def until(condition: Callable[[], bool], seconds: float = _SECONDS) -> None:
-    """Waits for a condition; fails when it stays false."""
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end, "the condition stayed false"
-        time.sleep(0.02)

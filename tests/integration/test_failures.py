@@ -19,7 +19,7 @@ from shortlist.retrieval.v1.retrieval_service_pb2_grpc import (
     add_RetrievalServiceServicer_to_server,
 )
 from testbed.services import Service, ServiceFailed
-from testbed.versions import until
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 

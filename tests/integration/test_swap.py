@@ -19,8 +19,9 @@ from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 from shortlist.retrieval.v1.retrieval_service_pb2 import GetBundleRequest
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 from testbed.services import Running, start_both
-from testbed.versions import add_version, edit_manifest, publish, replace_file, until
+from testbed.versions import add_version, edit_manifest, publish, replace_file
 from tests.integration.conftest import Trained
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 _USERS = [f"u{user}" for user in range(8)]

@@ -18,8 +18,9 @@ from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 from shortlist.type.v1.context_pb2 import ContextValue
 from shortlist.type.v1.user_pb2 import User
 from testbed.services import Running, start_both
-from testbed.versions import add_version, edit_manifest, publish, replace_file, until
+from testbed.versions import add_version, edit_manifest, publish, replace_file
 from tests.integration.conftest import Trained
+from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
 _CONTEXT = [
