@@ -1,4 +1,4 @@
-"""Frappe's rows that nobody clicked, on planted usage."""
+"""Negatives of Frappe, on planted usage."""
 
 from collections import Counter
 from pathlib import Path
@@ -14,17 +14,15 @@ APPS = np.arange(6)
 
 @pytest.fixture
 def used() -> pl.DataFrame:
-    """What three users have used, each time in a context of its own; the first has all apps but one."""
+    """Three users' apps, each use in a distinct context; the first user has used all apps but one."""
     pairs = [(0, app) for app in range(5)] + [(1, 2), (1, 2), (2, 0)]
     users, items = (pl.Series(column, dtype=pl.Int16) for column in zip(*pairs, strict=True))
     contexts = {name: [f"{name}{place}" for place in range(len(pairs))] for name in CONTEXT}
     return pl.DataFrame({"user": users, "item": items, **contexts, "split": ["train"] * len(pairs)})
 
 
-def test_beside_each_use_are_two_apps_unused_by_its_user(used: pl.DataFrame) -> None:
-    """Proves that what is used stays as it is, and that what is drawn has the user and the context of a use, twice, and
-    an app that the user has nowhere.
-    """
+def test_each_use_gets_two_apps_that_its_user_never_used(used: pl.DataFrame) -> None:
+    """Proves that uses stay unchanged, and that negatives have the user and context of a use."""
     found = with_unused(used, APPS, 0)
     same = ["user", *CONTEXT]
     kept, drawn = found.filter(label=1), found.filter(label=0)
@@ -35,19 +33,15 @@ def test_beside_each_use_are_two_apps_unused_by_its_user(used: pl.DataFrame) -> 
     assert len(set(drawn.filter(pl.col("user") > 0)["item"])) > 1
 
 
-def test_the_seed_says_what_is_drawn(used: pl.DataFrame) -> None:
-    """Proves that the same seed gives the same rows in the same order, and another one others."""
+def test_the_seed_determines_the_draw(used: pl.DataFrame) -> None:
+    """Proves that equal seeds give equal rows in equal order, and another seed gives others."""
     found = with_unused(used, APPS, 0)
     assert found.equals(with_unused(used, APPS, 0))
     assert not found.equals(with_unused(used, APPS, 1))
 
 
-def test_the_published_rows_stay_as_they_are(
-    used: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Proves that nothing of the validation or the test is among the interactions or keeps an app from being drawn,
-    and that their rows and labels are the published ones.
-    """
+def test_the_published_rows_stay_unchanged(used: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves that validation and test rows affect neither interactions nor negatives, and keep their labels."""
     tested = used.with_columns(item=pl.lit(5, pl.Int16), split=pl.lit("test"))
     pl.concat([used, tested]).write_parquet(tmp_path / "log.parquet")
     apps = pl.DataFrame({"item": range(6, -1, -1), "name": list("gfedcba")}, schema_overrides={"item": pl.Int16})

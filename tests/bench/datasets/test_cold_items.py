@@ -1,14 +1,12 @@
-"""What CiteULike's articles are described by."""
+"""The descriptions of CiteULike's articles."""
 
 import polars as pl
 
 from bench.datasets.cold_items import described
 
 
-def test_a_citation_links_both_of_its_ends() -> None:
-    """Proves that links go both ways and are there once, that an item is among its own, and that one without tags
-    adds none.
-    """
+def test_a_citation_links_both_articles() -> None:
+    """Proves that links have both directions without repeats, and an item itself; missing tags add none."""
     tags = pl.DataFrame({"item_id": [1, 2, 3], "tags": ["a b", "c", None]})
     citations = pl.DataFrame({"item_id": [1, 2, 1], "cites": [2, 1, 3]})
     found = described(tags, citations)

@@ -11,7 +11,7 @@ from trainer.recipe import Recipe
 
 
 def test_a_rating_without_a_time_gets_one_between_its_neighbours() -> None:
-    """Proves it for a gap in a user's order, for what has no place in it, and that others' times do not count."""
+    """Proves it for a gap and for a rating without a place, and that other users' times do not count."""
     ratings = pl.DataFrame(
         [(1, 10, 4, 0, 100), (1, 11, 3, 1, None), (1, 12, 5, 2, 300), (1, 13, 2, -1, None), (2, 10, 4, 0, 150)],
         schema=["user_id", "movie_id", "rating", "order", "timestamp"],
@@ -23,10 +23,8 @@ def test_a_rating_without_a_time_gets_one_between_its_neighbours() -> None:
     assert found["timestamp"].is_sorted()
 
 
-def test_no_user_changes_places() -> None:
-    """Proves that the rows of each user are in their own order, of equal times too: of neighbours in one second, of
-    what is ahead of the first known time, and in whatever order the file has them.
-    """
+def test_a_users_ratings_keep_their_order() -> None:
+    """Proves it for equal times, for ratings before the first known time, and for shuffled files."""
     times = [None, None, 50, None, 50, None, None, 51, 90]
     rows = [(user, place, 5 - place % 5, place, time) for user in (1, 2) for place, time in enumerate(times)]
     ratings = pl.DataFrame(rows, schema=["user_id", "movie_id", "rating", "order", "timestamp"], orient="row")
@@ -37,8 +35,8 @@ def test_no_user_changes_places() -> None:
         assert own["timestamp"].to_list() == [50, 50, 50, 50, 50, 50, 51, 51, 90]
 
 
-def test_the_tables_are_those_of_the_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proves that the trainer reads them with the recipe of MovieLens, and that a film's year is its title's last."""
+def test_the_trainer_reads_the_tables_with_its_recipe(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves it for the recipe of MovieLens, and that a film's year is the last one in its title."""
     given = tmp_path / "given"
     given.mkdir()
     rating = {"user_id": [1, 2], "movie_id": [7, 8], "rating": [4, 2], "order": [0, 0], "timestamp": [10, 20]}

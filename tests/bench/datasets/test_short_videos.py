@@ -1,4 +1,4 @@
-"""KuaiRand's log as tables, on a planted one."""
+"""KuaiRand's log as tables, on a planted log."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -42,13 +42,13 @@ PAST = [(1, NIGHT - SECOND, [13, 11, 13], [13], [11, 13]), (2, NIGHT, [14, 10], 
 
 @pytest.fixture(scope="module")
 def log() -> pl.DataFrame:
-    """What was shown; the second row repeats the first's user, video and time."""
+    """Impressions; the second row repeats the first one's user, video and time."""
     return pl.DataFrame(LOG, schema=COLUMNS, orient="row").with_columns(pl.col("part").cast(pl.Categorical))
 
 
 @pytest.fixture(scope="module")
 def past() -> pl.DataFrame:
-    """What was watched before."""
+    """Each user's videos before the log."""
     columns = {"user_id": pl.Int32, "last_time_ms": pl.Int64}
     lists = dict.fromkeys(["watch_seq", "like_seq", "long_watch_seq"], pl.List(pl.Int16))
     return pl.DataFrame(PAST, schema={**columns, **lists}, orient="row")
@@ -56,7 +56,7 @@ def past() -> pl.DataFrame:
 
 @pytest.fixture(scope="module")
 def out(log: pl.DataFrame, past: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """What the command makes of them, where there are no statistics of the whole period."""
+    """The command's output, from a folder without statistics of the whole period."""
     folder = tmp_path_factory.mktemp("videos")
     log.cast({"user_id": pl.Int32, "video_id": pl.Int16}).write_parquet(folder / "log.parquet")
     past.write_parquet(folder / "user_history_before.parquet")
@@ -69,10 +69,8 @@ def out(log: pl.DataFrame, past: pl.DataFrame, tmp_path_factory: pytest.TempPath
     return folder / "out"
 
 
-def test_a_list_ends_when_its_last_video_was_watched(past: pl.DataFrame) -> None:
-    """Proves the times, a second apart in the list's order and none after the last, and the values: 2 for liked, 1 for
-    long, 0 else; an empty list gives nothing.
-    """
+def test_a_list_ends_at_the_time_of_its_last_video(past: pl.DataFrame) -> None:
+    """Proves the times, one second apart, and the values 2 for likes, 1 for long views and 0 else."""
     night = NIGHT // SECOND
     assert watched_before(past).rows() == [
         (1, 13, night - 3, 2.0),
@@ -83,10 +81,8 @@ def test_a_list_ends_when_its_last_video_was_watched(past: pl.DataFrame) -> None
     ]
 
 
-def test_what_came_of_a_video_is_its_own_rows(out: Path) -> None:
-    """Proves the objectives, that a repeated row counts once, as it was first, and that nothing else that a row knows
-    only afterwards is there.
-    """
+def test_an_impression_has_the_outcomes_of_its_own_row(out: Path) -> None:
+    """Proves that the first of repeated rows counts, and that other later knowledge is left out."""
     found = pl.read_parquet(out / "impressions.parquet")
     assert found.columns == ["user_id", "item_id", "timestamp", "tab", "hour", "click", "like", "long_view", "split"]
     assert found.select("user_id", "item_id", "click", "like", "long_view", "split").rows() == [
@@ -99,22 +95,20 @@ def test_what_came_of_a_video_is_its_own_rows(out: Path) -> None:
 
 
 def test_the_hour_is_chinas(log: pl.DataFrame) -> None:
-    """Proves that a second before 16:00 UTC is in the last hour of the day, and the next one in the first."""
+    """Proves that 16:00 UTC begins a day: the second before it has hour 23."""
     hours = impressions(log.with_columns(item_id="video_id", timestamp=pl.col("time_ms") // SECOND))["hour"]
     assert hours.to_list() == ["23", "23", "23", "0", "0", "0"]
 
 
-def test_interactions_are_what_was_clicked(out: Path) -> None:
-    """Proves that of the log only clicks are in a history, each once and valued as the lists are."""
+def test_interactions_of_the_log_are_its_clicks(out: Path) -> None:
+    """Proves that each click appears once, with a value as in the lists."""
     found = pl.read_parquet(out / "interactions.parquet").tail(-5)
     night = NIGHT // SECOND
     assert found.rows() == [(1, 10, night, 0.0), (1, 10, night + 1, 1.0), (1, 12, night + 2, 2.0)]
 
 
-def test_no_impression_sees_what_came_of_it_or_later(out: Path, tmp_path: Path) -> None:
-    """Proves, as the trainer reads the tables, that the history of an impression ends before its second: its own click
-    is not in it, nor one of the same second, and what was clicked before is.
-    """
+def test_no_impression_sees_its_own_outcome_or_a_later_one(out: Path, tmp_path: Path) -> None:
+    """Proves with the trainer's reader that a history has the clicks before the impression's second, and no later ones."""
     (tmp_path / "recipe.toml").write_text(RECIPE)
     dataset = load(out, Recipe.read(tmp_path / "recipe.toml"))
     assert dataset.impressions is not None

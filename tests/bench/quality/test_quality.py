@@ -1,4 +1,4 @@
-"""What the tables of docs/quality.md are made of."""
+"""The tables of docs/quality.md."""
 
 import json
 from collections.abc import Sequence
@@ -17,8 +17,8 @@ from trainer.recipe import Recipe
 
 
 @pytest.mark.parametrize("row", rows(), ids=lambda row: f"{row.data}, {row.protocol}")
-def test_a_row_names_what_there_is(row: Row) -> None:
-    """Proves that a measurement of hours does not end at a misspelt recipe, protocol or baseline."""
+def test_a_row_names_an_existing_recipe_protocol_and_baseline(row: Row) -> None:
+    """Proves that hours of measurement do not end at a misspelt name."""
     assert row.protocol in {*PROTOCOLS, *PREDICTIONS}
     assert not row.baseline or row.baseline in {*BASELINES, "retrieval", "lightgbm"}
     assert len(row.must) == len(row.metrics)
@@ -26,8 +26,8 @@ def test_a_row_names_what_there_is(row: Row) -> None:
     Recipe.read(Path("trainer") / "recipes" / f"{row.recipe}.toml")
 
 
-def test_rows_of_one_data_set_have_results_of_their_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proves that a file of the data's name alone counts for its own protocol, until that is measured anew."""
+def test_rows_of_one_data_set_have_separate_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves that a file named by the data alone counts for its own protocol until a newer result exists."""
     monkeypatch.setattr(quality, "BUILD", tmp_path)
     first, second = (_row(protocol=protocol) for protocol in ("next-like", "rating"))
     (tmp_path / "ml.json").write_text(json.dumps({"protocol": "next-like", "seeds": 1}))
@@ -37,8 +37,8 @@ def test_rows_of_one_data_set_have_results_of_their_own(tmp_path: Path, monkeypa
     assert first.measured() == {"protocol": "next-like", "seeds": 2}
 
 
-def test_of_errors_less_is_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proves the marks of a line, and its best baseline, for errors of all folds and of one."""
+def test_smaller_errors_are_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves the marks of a line and its best baseline, for errors of all folds and of one fold."""
     monkeypatch.setattr(quality, "BUILD", tmp_path)
     row = _row(protocol="rating", model="two_sided", metrics=("rmse", "rmse[1]"), must=(0.9, 0.9), aim=(0.9, 0.8))
     figures = {
@@ -51,10 +51,8 @@ def test_of_errors_less_is_better(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert "| 0.9000 / 0.9000 ✓ | 0.9000 / 0.8000 ✗ | biases 0.9400 / 0.9300 |" in written
 
 
-def test_an_objective_is_asked_to_be_as_good_as_trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proves the line of impressions: the figures of the ranker's objectives, and multiples of LightGBM's, which is
-    also the best baseline.
-    """
+def test_bounds_can_be_multiples_of_the_figures_of_trees(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves the line of impressions, in which LightGBM is also the best baseline."""
     monkeypatch.setattr(quality, "BUILD", tmp_path)
     metrics = ("click/auc", "like/auc")
     row = replace(_row(protocol="impressions", model="ranker", metrics=metrics, must=(1, 1)), baseline="lightgbm")
@@ -68,7 +66,7 @@ def test_an_objective_is_asked_to_be_as_good_as_trees(tmp_path: Path, monkeypatc
 
 
 def test_trees_are_a_baseline_of_both_stages_only(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proves that the first stage is not measured beside a baseline that has a second, and that both stages are."""
+    """Proves that retrieval alone is not compared with a baseline that ranks."""
     monkeypatch.setattr(quality, "BUILD", tmp_path)
     first, both = (_row("next-like", model=model, metrics=("ndcg@10",)) for model in ("retrieval", "two_stage"))
     means = {"retrieval": 0.11, "two_stage": 0.13, "lightgbm": 0.12, "cooccurrence": 0.1}
@@ -80,10 +78,10 @@ def test_trees_are_a_baseline_of_both_stages_only(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.parametrize(("given", "seeds"), [([], "5"), (["--seeds", "1"], "1")])
-def test_a_row_has_the_seeds_it_asks_for(
+def test_a_row_runs_with_its_own_seeds_by_default(
     given: list[str], seeds: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Proves it for a row of five where nobody says otherwise, and that the command kept is the one that was run."""
+    """Proves it for a row of five seeds, and that the stored command is the one that ran."""
     (tmp_path / "frappe").mkdir()
     monkeypatch.setattr(quality, "BUILD", tmp_path)
     monkeypatch.setattr("sys.argv", ["quality", str(tmp_path / "frappe"), *given])
@@ -111,8 +109,8 @@ RANKERS = """before
 after"""
 
 
-def test_rankers_are_told_by_what_they_reach_and_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proves the line of a ranker; one that lacks a seed, as after an interrupt, or was not measured keeps its own."""
+def test_a_ranker_has_a_line_of_quality_and_cost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves the line of a ranker. A ranker with missing seeds, or without a result, keeps its old line."""
     monkeypatch.setattr(quality, "BUILD", tmp_path)
     means = (0.12345, 61.4, 12345.0, 1234.5)
     one = _figures(("ndcg@10", "cpu_seconds", "parameters", "microseconds"), means)
@@ -134,10 +132,10 @@ def test_rankers_are_told_by_what_they_reach_and_cost(tmp_path: Path, monkeypatc
 @pytest.mark.parametrize(
     ("trees", "cells"), [({"lightgbm": 0.7100}, "0.7100 | +0.0100"), ({}, " | ")], ids=["lightgbm", "without it"]
 )
-def test_several_objectives_are_beside_each_alone(
+def test_several_objectives_are_compared_with_each_alone(
     trees: dict[str, float], cells: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Proves the line of an objective, with and without LightGBM; values, and those not measured yet, have none."""
+    """Proves the line of an event objective, with and without LightGBM; values and unmeasured objectives have none."""
     monkeypatch.setattr(quality, "BUILD", tmp_path)
     metrics = ("click/auc", "like/auc", "stars/rmse")
     together = {name: _figures(metrics, (mean, mean, mean)) for name, mean in {"ranker": 0.72, **trees}.items()}
@@ -154,16 +152,16 @@ def test_several_objectives_are_beside_each_alone(
 
 
 @pytest.mark.parametrize("name", TABLES)
-def test_what_was_not_measured_stays_as_it_is(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proves, on the page itself, that without a result no table changes."""
+def test_a_table_without_results_stays_unchanged(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves it on the page itself."""
     monkeypatch.setattr(quality, "BUILD", tmp_path)
     page = with_table((Path("docs") / "quality.md").read_text(encoding="utf-8"), name)
     assert with_table(page, name) == page
     assert page == (Path("docs") / "quality.md").read_text(encoding="utf-8")
 
 
-def test_a_page_without_the_place_is_refused() -> None:
-    """Proves that a table is not lost for a marker that somebody edited."""
+def test_a_page_without_the_markers_is_refused() -> None:
+    """Proves that an edited marker does not lose a table."""
     with pytest.raises(ValueError, match="there is no <!-- objectives: make quality-table -->"):
         with_table("# Quality", "objectives")
 
