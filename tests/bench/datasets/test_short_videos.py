@@ -108,7 +108,7 @@ def test_interactions_of_the_log_are_its_clicks(out: Path) -> None:
 
 
 def test_no_impression_sees_its_own_outcome_or_a_later_one(out: Path, tmp_path: Path) -> None:
-    """Proves with the trainer's reader that a history has the clicks before the impression's second, and no later ones."""
+    """Proves that a history has the clicks before the impression's second and no others, by the trainer's reader."""
     (tmp_path / "recipe.toml").write_text(RECIPE)
     dataset = load(out, Recipe.read(tmp_path / "recipe.toml"))
     assert dataset.impressions is not None
