@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.harness.page import split_at
 from bench.quality import measure as quality
 from bench.quality.measure import ERRORS, Row, rows
 
@@ -62,13 +63,10 @@ def with_table(text: str, name: str) -> str:
         ValueError: the page lacks the table's markers.
     """
     first, last = f"<!-- {name}: make quality-table -->", f"<!-- end of {name} -->"
-    before, begin, rest = text.partition(first)
-    former, end, after = rest.partition(last)
-    if not begin or not end:
-        raise ValueError(f"there is no {first} … {last}")
+    before, former, after = split_at(text, first, last)
     head = _HEADS[name]
     lines = [_line(*head), "|---" * len(head) + "|", *_lines(name, former)]
-    return "\n".join([before + begin, "", *lines, "", end]) + after
+    return "\n".join([before, "", *lines, "", after])
 
 
 def _lines(name: str, former: str) -> list[str]:

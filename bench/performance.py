@@ -1,4 +1,4 @@
-"""``python -m bench.readme``: writes the tables of docs/performance.md from the results in ``build/bench``."""
+"""``python -m bench.performance``: writes the tables of docs/performance.md from the results in ``build/bench``."""
 
 import argparse
 import json
@@ -7,25 +7,24 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from bench.harness.page import split_at
 from bench.harness.planted import BUILD
 
 _PAGE = Path("docs") / "performance.md"
-_BEGIN, _END = "<!-- performance: python -m bench.readme -->", "<!-- end of performance -->"
+_BEGIN, _END = "<!-- performance: python -m bench.performance -->", "<!-- end of performance -->"
 Result = Mapping[str, Any]
 
 
 def main() -> int:
     """See the module."""
-    argparse.ArgumentParser(prog="python -m bench.readme", description=__doc__).parse_args()
+    argparse.ArgumentParser(prog="python -m bench.performance", description=__doc__).parse_args()
     results = {name: _read(name) for name in ("serving", "index", "startup", "scale", "train")}
     missing = [name for name, result in results.items() if result is None]
     if missing:
         print(f"no {', '.join(missing)} in {BUILD}; run make bench bench-scale bench-train first", file=sys.stderr)
         return 1
-    text = _PAGE.read_text(encoding="utf-8")
-    before, _, rest = text.partition(_BEGIN)
-    _, _, after = rest.partition(_END)
-    _PAGE.write_text(before + "\n".join([_BEGIN, "", *_lines(results), "", _END]) + after, encoding="utf-8")
+    before, _, after = split_at(_PAGE.read_text(encoding="utf-8"), _BEGIN, _END)
+    _PAGE.write_text("\n".join([before, "", *_lines(results), "", after]), encoding="utf-8")
     return 0
 
 
