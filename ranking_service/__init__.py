@@ -1,1 +1,1 @@
-"""Stage two: candidates → features → scorer → selection; and the one call that does the whole job."""
+"""The second stage: candidates → scores → the best items; and the one call that runs both stages."""

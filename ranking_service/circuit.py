@@ -1,4 +1,4 @@
-"""A circuit breaker: a stage that is gone must not cost every call its timeout."""
+"""A circuit breaker: an unreachable stage must not cost every call its timeout."""
 
 import logging
 import threading
@@ -12,9 +12,10 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
 
 
 class Circuit:
-    """Closed while calls succeed; open, for a while that grows, after five failures in a row.
+    """Closed while calls succeed; open after five failures in a row.
 
-    After each such while one call is let through, and decides. Thread-safe.
+    It stays open for a pause that doubles from 0.5 to 5 seconds. After each pause one call is let through, and its
+    outcome closes or reopens the circuit. Thread-safe.
     """
 
     def __init__(self) -> None:
@@ -24,19 +25,19 @@ class Circuit:
         self._opens_at = 0.0
 
     def allows(self) -> bool:
-        """Whether a call may be made; its outcome has to be told."""
+        """Whether a call may be made; its outcome has to be reported."""
         if self._failures < _FAILURES:
             return True
         with self._lock:
             now = time.monotonic()
             if now < self._opens_at:
                 return False
-            # This one tries it; until it is back, or should have been, the others do not.
+            # This call tries the stage. The others wait for its outcome, or for the next pause to end.
             self._opens_at = now + self._pause
             return True
 
     def succeeded(self) -> None:
-        """A call came back."""
+        """Reports that a call was answered."""
         if self._failures:
             with self._lock:
                 if self._failures >= _FAILURES:
@@ -45,13 +46,13 @@ class Circuit:
                 self._failures, self._pause = 0, _FIRST_PAUSE
 
     def failed(self) -> None:
-        """A call did not, or came back with an error that says that the stage is gone."""
+        """Reports that a call was not answered, or ended with an error of an unreachable stage."""
         with self._lock:
             self._failures += 1
             if self._failures < _FAILURES:
                 return
             if self._failures == _FAILURES:
-                _LOG.error("retrieval failed %d times in a row, it is tried again now and then", _FAILURES)
+                _LOG.error("retrieval failed %d times in a row; trying it again after pauses", _FAILURES)
                 metrics.CIRCUIT_OPEN.set(1)
             self._opens_at = time.monotonic() + self._pause
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)

@@ -1,4 +1,4 @@
-"""Stage one, as the ranking service calls it."""
+"""The client of the retrieval service."""
 
 import logging
 from collections.abc import Sequence
@@ -7,86 +7,98 @@ import grpc
 import numpy as np
 
 from ranking_service.circuit import Circuit
-from ranking_service.packing import Wanted, read_candidates, rows_request
-from ranking_service.ranker import Candidates
 from shortlist.bundle import Bundle
 from shortlist.bundle.history import History
 from shortlist.client.channels import Channels
 from shortlist.client.connections import CONNECTIONS
 from shortlist.client.service_config import channel_options
+from shortlist.degraded import Degraded
+from shortlist.inference.retrieval import RetrievalQuery, Retrieved
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 from shortlist.security.settings import ClientSecurity
+from shortlist.wire.rows_codec import decode_candidates, encode_queries
 
 _LOG = logging.getLogger(__name__)
 _CONNECT_SECONDS = 2.0
-# Whoever gives retrieval less than this, and hears nothing, has learnt nothing about it.
+# A timeout shorter than this says nothing about the health of retrieval.
 _TELLING_SECONDS = 0.1
+# One query of a batch may be at fault when the call ends with one of these.
+_FAULT_OF_ONE = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL}
+_REASONS = {
+    grpc.StatusCode.DEADLINE_EXCEEDED: Degraded.RETRIEVAL_TIMEOUT,
+    grpc.StatusCode.FAILED_PRECONDITION: Degraded.BUNDLE_MISMATCH,
+}
 _OPTIONS = [
     *channel_options("shortlist.retrieval.v1.RetrievalService", attempts=3, backoff_seconds=0.01),
-    # Reconnect fast: every call while the channel backs off is a degraded answer.
+    # Reconnect fast: while the channel backs off, every answer is degraded.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
 
 
-class RetrievalFailed(Exception):  # noqa: N818 - it is what happened, not an error of ours
-    """Stage one gave no usable answer; ``code`` is what the call ended with."""
+class RetrievalFailed(Exception):  # noqa: N818 - an outcome that is handled, not an error of ours
+    """The retrieval service gave no usable answer: the ``reason``, and whether one query of several may be at fault."""
 
-    def __init__(self, code: grpc.StatusCode, details: str) -> None:
-        super().__init__(f"{code.name}: {details}")
-        self.code = code
+    def __init__(self, reason: Degraded, message: str, *, is_fault_of_one: bool = False) -> None:
+        super().__init__(message)
+        self.reason, self.is_fault_of_one = reason, is_fault_of_one
 
 
 class RetrievalClient:
-    """Connections to the retrieval service, behind whose address may be several processes. Thread-safe."""
+    """Connections to the retrieval service, which may be several processes behind one address. Thread-safe."""
 
     def __init__(self, target: str, security: ClientSecurity) -> None:
         self._channels = Channels(target, RetrievalServiceStub, _OPTIONS, security)
         self._circuit = Circuit()
 
-    def retrieve(self, bundle: Bundle, wanted: Sequence[Wanted], timeout: float) -> list[Candidates]:
-        """Candidates for several users, by rows of a bundle, in one call that has ``timeout`` seconds.
+    def retrieve(self, bundle: Bundle, queries: Sequence[RetrievalQuery], timeout: float) -> list[Retrieved]:
+        """The candidates of several users, in rows of a bundle, in one call of at most ``timeout`` seconds.
 
         Raises:
-            RetrievalFailed: the call failed, or the answer is of no use, or the last calls failed and none was made.
+            RetrievalFailed: the call failed, its answer does not fit the bundle, or the circuit is open.
         """
         if not self._circuit.allows():
-            raise RetrievalFailed(grpc.StatusCode.UNAVAILABLE, "the last calls failed")
+            raise RetrievalFailed(Degraded.RETRIEVAL_CIRCUIT_OPEN, "the circuit is open, because the last calls failed")
         try:
             with self._channels.stub() as stub:
-                request, metadata = rows_request(bundle, wanted), self._channels.metadata()
+                request, metadata = encode_queries(bundle.manifest, queries), self._channels.metadata()
                 response = stub.RetrieveRows(request, timeout=timeout, metadata=metadata)
         except grpc.RpcError as error:
-            self._tell(error.code(), timeout)
-            raise RetrievalFailed(error.code(), error.details() or "") from error
+            self._report(error.code(), timeout)
+            raise _failure(error.code(), error.details() or "") from error
         self._circuit.succeeded()
         try:
-            return read_candidates(response, bundle.manifest, len(wanted))
+            return decode_candidates(response, bundle.manifest, len(queries))
         except ValueError as error:
-            raise RetrievalFailed(grpc.StatusCode.INTERNAL, str(error)) from error
+            raise _failure(grpc.StatusCode.INTERNAL, str(error)) from error
 
     def connect(self, bundle: Bundle) -> None:
-        """Opens the connections ahead of the first call; that retrieval is not there yet is no error."""
+        """Opens the connections before the first call; it is no error when retrieval does not answer yet."""
         popular = bundle.items.popular[:1].astype(np.int32)
         history = History(rows=popular, values=np.full(1, np.nan, dtype=np.float32), events=np.zeros(1, dtype=np.int64))
-        someone = Wanted(history=history, hidden=np.zeros(0, dtype=np.int64), limit=1)
+        query = RetrievalQuery(history=history, excluded=np.zeros(0, dtype=np.int64), limit=1)
         try:
-            # One call after the other, each takes another connection.
+            # Calls one after the other each take another connection.
             for _ in range(CONNECTIONS):
-                self.retrieve(bundle, [someone], _CONNECT_SECONDS)
+                self.retrieve(bundle, [query], _CONNECT_SECONDS)
         except RetrievalFailed as failure:
-            if failure.code is not grpc.StatusCode.FAILED_PRECONDITION:
-                _LOG.warning("retrieval does not answer yet, until it does the answers are popular items: %s", failure)
+            if failure.reason is not Degraded.BUNDLE_MISMATCH:
+                _LOG.warning("retrieval does not answer yet, so answers have popular items: %s", failure)
 
     def close(self) -> None:
         """Closes the connections."""
         self._channels.close()
 
-    def _tell(self, code: grpc.StatusCode, timeout: float) -> None:
+    def _report(self, code: grpc.StatusCode, timeout: float) -> None:
         gone = code is grpc.StatusCode.UNAVAILABLE
         slow = code is grpc.StatusCode.DEADLINE_EXCEEDED and timeout >= _TELLING_SECONDS
         if gone or slow:
             self._circuit.failed()
         elif code is not grpc.StatusCode.DEADLINE_EXCEEDED:
-            # It refuses, but it is there.
+            # It refuses the call, but it is there.
             self._circuit.succeeded()
+
+
+def _failure(code: grpc.StatusCode, details: str) -> RetrievalFailed:
+    reason = _REASONS.get(code, Degraded.RETRIEVAL_UNAVAILABLE)
+    return RetrievalFailed(reason, f"{code.name}: {details}", is_fault_of_one=code in _FAULT_OF_ONE)

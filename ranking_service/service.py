@@ -1,12 +1,14 @@
-"""The ranking service: its server and what it loads."""
+"""The ranking service: its server, and the loading of its bundles."""
 
 import grpc
 
-from ranking_service.recommender import RankQuery, Recommender
+from ranking_service.queries import RankQuery
+from ranking_service.recommender import Recommender
 from ranking_service.retrieval import RetrievalClient
 from ranking_service.servicer import RankingServicer
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.bundle.bundle import RANKER
+from shortlist.inference.users import UserQuery
 from shortlist.ranking.v1.ranking_service_pb2 import DESCRIPTOR
 from shortlist.ranking.v1.ranking_service_pb2_grpc import add_RankingServiceServicer_to_server
 from shortlist.security.settings import ClientSecurity
@@ -15,7 +17,6 @@ from shortlist.serving.served_bundles import ServedBundles
 from shortlist.serving.server import serve
 from shortlist.serving.settings import ServerSettings
 from shortlist.serving.workers import Worker
-from shortlist.type.v1.user_pb2 import HistoryItem, User
 
 SERVICE = DESCRIPTOR.services_by_name["RankingService"].full_name
 
@@ -23,7 +24,7 @@ SERVICE = DESCRIPTOR.services_by_name["RankingService"].full_name
 def serve_ranking(settings: ServerSettings, retrieval: str, security: ClientSecurity, worker: Worker | None) -> int:
     """Serves the current bundle until a signal comes; returns the exit code.
 
-    ``retrieval`` is the gRPC target of stage one, called with ``security``.
+    ``retrieval`` is the gRPC target of the retrieval service, called with ``security``.
     """
     client = RetrievalClient(retrieval, security)
     served = ServedBundles(BundleStore(settings.bundles), lambda directory: load(opened(directory, settings), client))
@@ -35,16 +36,16 @@ def serve_ranking(settings: ServerSettings, retrieval: str, security: ClientSecu
 
 
 def load(bundle: Bundle, retrieval: RetrievalClient) -> Recommender:
-    """What answers from a bundle, warmed by one list of the size that will be ranked, and connected.
+    """The recommender of a bundle, warmed up by one list of the usual size, and connected to retrieval.
 
     Raises:
-        BundleError: it cannot be used.
+        BundleError: the bundle cannot be used.
     """
     with warming(bundle):
         recommender = Recommender(bundle, retrieval)
         popular = [bundle.items.id_of(int(row)) for row in bundle.items.popular[: bundle.manifest.candidate_count]]
-        someone = User(history=[HistoryItem(item_id=bundle.most_popular)])
-        ranked = recommender.rank(RankQuery(user=someone, item_ids=tuple(popular), limit=len(popular)))
-        require_finite(bundle, RANKER, ranked.objectives)
+        someone = UserQuery(item_ids=(bundle.most_popular,), values=(float("nan"),), events=("",))
+        answer = recommender.rank(RankQuery(user=someone, item_ids=tuple(popular), limit=len(popular)))
+        require_finite(bundle, RANKER, answer.ranked.predictions)
     retrieval.connect(bundle)
     return recommender

@@ -1,16 +1,20 @@
-"""RankingService: messages in, messages out."""
+"""RankingService: checks messages, translates them to queries, and answers to messages."""
 
 import grpc
 
-from ranking_service.recommender import Ranked, RankQuery, Recommender, RecommendQuery
+from ranking_service.answer import Ranked
+from ranking_service.queries import RankQuery, RecommendQuery
+from ranking_service.recommender import Recommender
 from ranking_service.swap import recommend
+from shortlist.degraded import degraded_number
+from shortlist.limits import MAX_EXCLUDED, MAX_LIMIT
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer
 from shortlist.serving.deadlines import deadline_of
-from shortlist.serving.requests import MAX_EXCLUDED, MAX_LIMIT, RequestCheck, read_context
 from shortlist.serving.served_bundles import ServedBundles
 from shortlist.serving.served_messages import bundle_message, failure_message
-from shortlist.type.v1.source_pb2 import SOURCE_FALLBACK, SOURCE_MODEL
+from shortlist.wire.messages import read_context, read_user
+from shortlist.wire.request_check import RequestCheck
 
 
 class RankingServicer(RankingServiceServicer):
@@ -20,30 +24,30 @@ class RankingServicer(RankingServiceServicer):
         self._served = served
 
     def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.RecommendResponse:  # noqa: N802
-        """Retrieves candidates, ranks them, answers with the best."""
+        """Retrieves candidates, ranks them and answers with the best items."""
         _check_recommend(request)
         query = RecommendQuery(
-            user=request.user,
+            user=read_user(request.user),
             limit=request.limit,
             exclude=tuple(request.exclude_item_ids),
-            candidates=request.candidate_count,
+            candidate_count=request.candidate_count,
             keep_seen=request.keep_seen,
             deadline=deadline_of(context),
             objective_weights=dict(request.objective_weights),
             context=read_context(request.context),
         )
-        recommender, ranked = recommend(self._served, request.bundle_id, query, context.is_active)
+        recommender, answer = recommend(self._served, request.bundle_id, query, context.is_active)
         response = pb.RecommendResponse(
             bundle_id=recommender.bundle.bundle_id,
             asked_count=request.limit,
-            found_count=len(ranked.rows),
-            unknown_item_count=ranked.unknown.items,
-            unknown_context_count=ranked.unknown.context,
-            degraded=ranked.degraded is not None,
-            degraded_reason=_reason(ranked),
+            found_count=len(answer.ranked),
+            unknown_item_count=answer.unknown.items,
+            unknown_context_count=answer.unknown.context,
+            degraded=answer.degraded is not None,
+            degraded_reason=degraded_number(answer.degraded),
             objectives=recommender.bundle.manifest.objective_names,
         )
-        _add_items(response, recommender, ranked)
+        _add_items(response, recommender, answer.ranked)
         return response
 
     def Rank(self, request: pb.RankRequest, context: grpc.ServicerContext) -> pb.RankResponse:  # noqa: N802
@@ -51,26 +55,26 @@ class RankingServicer(RankingServiceServicer):
         _check_rank(request)
         recommender = self._served.get(request.bundle_id)
         query = RankQuery(
-            user=request.user,
+            user=read_user(request.user),
             item_ids=tuple(request.item_ids),
             limit=request.limit,
             objective_weights=dict(request.objective_weights),
             context=read_context(request.context),
         )
-        ranked = recommender.rank(query)
+        answer = recommender.rank(query)
         response = pb.RankResponse(
             bundle_id=recommender.bundle.bundle_id,
             asked_count=request.limit,
-            found_count=len(ranked.rows),
-            unknown_item_count=ranked.unknown.items,
-            unknown_context_count=ranked.unknown.context,
+            found_count=len(answer.ranked),
+            unknown_item_count=answer.unknown.items,
+            unknown_context_count=answer.unknown.context,
             objectives=recommender.bundle.manifest.objective_names,
         )
-        _add_items(response, recommender, ranked)
+        _add_items(response, recommender, answer.ranked)
         return response
 
     def GetBundle(self, request: pb.GetBundleRequest, context: grpc.ServicerContext) -> pb.GetBundleResponse:  # noqa: N802
-        """The bundle that is being served."""
+        """Describes the bundle that is being served."""
         return pb.GetBundleResponse(
             bundle=bundle_message(self._served.get().bundle),
             previous_bundle_id=self._served.previous_id,
@@ -101,24 +105,23 @@ def _check_rank(request: pb.RankRequest) -> None:
     check.done()
 
 
-def _reason(ranked: Ranked) -> pb.DegradedReason.ValueType:
-    name = "UNSPECIFIED" if ranked.degraded is None else ranked.degraded.name
-    return pb.DegradedReason.Value(f"DEGRADED_REASON_{name}")
-
-
 def _add_items(response: pb.RecommendResponse | pb.RankResponse, recommender: Recommender, ranked: Ranked) -> None:
     # In place: a list of messages given to the constructor is copied message by message.
-    add = response.items.add
-    ids = recommender.bundle.items.ids_of(ranked.rows)
-    scores, retrieval_scores = ranked.scores.tolist(), ranked.retrieval_scores.tolist()
-    objectives = ranked.objectives.tolist() or [[]] * len(scores)
-    for item_id, score, retrieval_score, of_item in zip(ids, scores, retrieval_scores, objectives, strict=False):
+    add, items = response.items.add, ranked.items
+    columns = zip(
+        recommender.bundle.items.ids_of(items.rows),
+        ranked.scores.tolist(),
+        ranked.predictions.tolist(),
+        ranked.is_scored.tolist(),
+        items.scores.tolist(),
+        items.sources.tolist(),
+        strict=True,
+    )
+    for item_id, score, predictions, is_scored, retrieval_score, source in columns:
         add(
             item_id=item_id,
             score=score,
-            objective_scores=of_item,
+            objective_scores=predictions if is_scored else (),
             retrieval_score=retrieval_score,
-            source=SOURCE_MODEL,
+            source=source,
         )
-    for item_id in ids[len(scores) :]:
-        add(item_id=item_id, source=SOURCE_FALLBACK)

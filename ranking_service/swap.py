@@ -1,9 +1,12 @@
-"""Recommending while the two services take a new bundle, each in its own moment."""
+"""Recommends while the two services take a new bundle, each at its own moment."""
 
 import contextlib
 from collections.abc import Callable
 
-from ranking_service.recommender import Degraded, Ranked, Recommender, RecommendQuery
+from ranking_service.answer import Answer
+from ranking_service.queries import RecommendQuery
+from ranking_service.recommender import Recommender
+from shortlist.degraded import Degraded
 from shortlist.errors import InvalidRequest
 from shortlist.observability import metrics
 from shortlist.serving.served_bundles import ServedBundles
@@ -11,24 +14,25 @@ from shortlist.serving.served_bundles import ServedBundles
 
 def recommend(
     served: ServedBundles[Recommender], bundle_id: str, query: RecommendQuery, is_wanted: Callable[[], bool]
-) -> tuple[Recommender, Ranked]:
-    """A list, made by one bundle in both stages, and who made it.
+) -> tuple[Recommender, Answer]:
+    """The answer, made from one bundle in both stages, and the recommender that made it.
 
-    The bundle asked for, or else the current one; or, while retrieval has not taken that one yet, the one before it.
+    That is the bundle asked for, else the current one. While retrieval has not taken the current one yet, it is the
+    bundle before.
 
     Raises:
-        Unavailable: nothing is loaded yet.
-        BundleNotServed: the bundle asked for is not served here.
-        InvalidRequest: the bundle cannot order so, or takes no such context.
-        CallerGone: nobody waits for the list any more.
+        Unavailable: no bundle is loaded yet.
+        BundleNotServed: the bundle asked for is not served.
+        InvalidRequest: the bundle has no such objective, other bounds, or another kind of context value.
+        CallerGone: the answer is not wanted any more.
     """
     recommender = served.get(bundle_id)
-    ranked = recommender.recommend(query, is_wanted)
+    answer = recommender.recommend(query, is_wanted)
     previous = served.previous()
-    if ranked.degraded is Degraded.BUNDLE_MISMATCH and not bundle_id and previous is not None:
-        # Where only the newer bundle has an objective that the order names, popular items have to do.
+    if answer.degraded is Degraded.BUNDLE_MISMATCH and not bundle_id and previous is not None:
+        # The previous bundle may lack an objective that has a weight; then the answer stays degraded.
         with contextlib.suppress(InvalidRequest):
-            recommender, ranked = previous, previous.recommend(query, is_wanted)
-    if ranked.degraded is not None:
-        metrics.DEGRADED[ranked.degraded.name.lower()].inc()
-    return recommender, ranked
+            recommender, answer = previous, previous.recommend(query, is_wanted)
+    if answer.degraded is not None:
+        metrics.DEGRADED[answer.degraded].inc()
+    return recommender, answer

@@ -1,1 +1,1 @@
-"""Stage one: history → user vector → index → filters → candidates."""
+"""The first stage: history → user vector → nearest items → filter → candidates."""

@@ -1,19 +1,19 @@
-"""How hard an index looks, for searches deeper than the one that its parameters were measured at."""
+"""Search parameters for searches deeper than the one that the index was measured at."""
 
 import math
 from typing import Any
 
 import faiss
 
-# Its stubs do not know the keyword arguments of these classes.
+# FAISS's stubs do not know the keyword arguments of these classes.
 _FAISS: Any = faiss
 
 
 def with_effort(index: faiss.Index, times: float) -> faiss.SearchParameters | None:
-    """Parameters of one search, which looks so many times as hard as the index does by itself; None when it need not.
+    """Parameters of one search: the index's own ``nprobe`` or ``efSearch`` times ``times``; None for 1 and less.
 
-    Whoever has seen five thousand items asks for five thousand more than they are shown; the lists that hold the
-    nearest five hundred do not hold those.
+    A query that excludes five thousand items searches for five thousand more than it answers with. The inverted lists
+    that hold the nearest five hundred items do not hold all of those.
     """
     return _parameters(index, times) if times > 1 else None
 

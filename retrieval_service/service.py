@@ -1,10 +1,11 @@
-"""The retrieval service: its server and what it loads."""
+"""The retrieval service: its server, and the loading of its bundles."""
 
 import time
 
 import grpc
 
-from retrieval_service.retriever import RetrievalQuery, Retriever
+from retrieval_service.queries import IdQuery
+from retrieval_service.retriever import Retriever
 from retrieval_service.servicer import RetrievalServicer
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.bundle.bundle import USER_ENCODER
@@ -31,15 +32,14 @@ def serve_retrieval(settings: ServerSettings, worker: Worker | None) -> int:
 
 
 def load(bundle: Bundle) -> Retriever:
-    """What answers from a bundle, warmed by one query through every stage.
+    """The retriever of a bundle, warmed up by one query through every stage.
 
     Raises:
-        BundleError: it cannot be used.
+        BundleError: the bundle cannot be used.
     """
     with warming(bundle):
         retriever = Retriever(bundle)
         someone = UserQuery(item_ids=(bundle.most_popular,), values=(float("nan"),), events=("",))
-        query = RetrievalQuery(user=someone, similar_to=(), limit=1, exclude=(), keep_seen=False)
-        found, _ = retriever.retrieve(query, time.monotonic() + WARM_UP_SECONDS)
-        require_finite(bundle, USER_ENCODER, found.scores)
+        found, _ = retriever.retrieve(IdQuery(user=someone, limit=1), time.monotonic() + WARM_UP_SECONDS)
+        require_finite(bundle, USER_ENCODER, found.candidates.scores)
     return retriever

@@ -1,25 +1,21 @@
-"""RetrievalService: messages in, messages out."""
+"""RetrievalService: checks messages, translates them to queries, and results to messages."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import grpc
 
-from retrieval_service.packing import add_packed, read_queries
-from retrieval_service.retriever import RetrievalQuery, Retrieved, Retriever
+from retrieval_service.queries import IdQuery
+from retrieval_service.retriever import Retriever
+from shortlist.inference.candidates import Candidates
+from shortlist.limits import MAX_BATCH, MAX_BATCH_CANDIDATES, MAX_EXCLUDED, MAX_HISTORY
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceServicer
 from shortlist.serving.deadlines import deadline_of, require_wanted
-from shortlist.serving.requests import (
-    MAX_BATCH,
-    MAX_BATCH_CANDIDATES,
-    MAX_EXCLUDED,
-    MAX_HISTORY,
-    RequestCheck,
-    read_user,
-)
 from shortlist.serving.served_bundles import ServedBundles
 from shortlist.serving.served_messages import bundle_message, failure_message
-from shortlist.type.v1.source_pb2 import SOURCE_FALLBACK, SOURCE_MODEL
+from shortlist.wire.messages import read_user
+from shortlist.wire.request_check import RequestCheck
+from shortlist.wire.rows_codec import decode_queries, encode_candidates
 
 
 class RetrievalServicer(RetrievalServiceServicer):
@@ -29,51 +25,60 @@ class RetrievalServicer(RetrievalServiceServicer):
         self._served = served
 
     def Retrieve(self, request: pb.RetrieveRequest, context: grpc.ServicerContext) -> pb.RetrieveResponse:  # noqa: N802
-        """Candidates for one user, or the neighbours of given items."""
-        check = RequestCheck()
-        _check(check, request)
-        check.done()
-        return _answer(self._served.get(request.bundle_id), request, deadline_of(context), context.is_active)
+        """Finds candidates for one user, or the neighbours of given items."""
+        _check(request, RequestCheck())
+        return self._answer(self._served.get(request.bundle_id), request, context, deadline_of(context))
 
     def BatchRetrieve(  # noqa: N802
         self, request: pb.BatchRetrieveRequest, context: grpc.ServicerContext
     ) -> pb.BatchRetrieveResponse:
-        """Several queries, answered by one bundle."""
+        """Answers several queries from one bundle."""
         _check_batch(len(request.requests), "requests")
         _check_candidates(sum(query.limit for query in request.requests))
         for place, query in enumerate(request.requests):
-            check = RequestCheck(prefix=f"requests[{place}].")
-            _check(check, query)
-            check.done()
+            _check(query, RequestCheck(f"requests[{place}]."))
         retriever = self._served.get(_one_bundle(request.requests))
         deadline, response = deadline_of(context), pb.BatchRetrieveResponse()
         for query in request.requests:
             require_wanted(context, deadline)
-            response.responses.append(_answer(retriever, query, deadline, context.is_active))
+            response.responses.append(self._answer(retriever, query, context, deadline))
         return response
 
     def RetrieveRows(  # noqa: N802
         self, request: pb.RetrieveRowsRequest, context: grpc.ServicerContext
     ) -> pb.RetrieveRowsResponse:
-        """Several users, in rows of the bundle that the caller has as well."""
+        """Finds candidates for several users, in rows of the bundle."""
         _check_batch(len(request.queries), "queries")
         check = RequestCheck()
-        check.require(bool(request.bundle_id), "bundle_id", "is empty; rows have a meaning in one bundle only")
+        check.require(bool(request.bundle_id), "bundle_id", "is empty; a row means an item of one bundle only")
         check.done()
         retriever = self._served.get(request.bundle_id)
-        queries = read_queries(request.queries, retriever.bundle.manifest)
-        response = pb.RetrieveRowsResponse()
-        for found in retriever.retrieve_rows(queries):
-            add_packed(response, found)
-        return response
+        queries = decode_queries(request.queries, retriever.bundle.manifest)
+        return encode_candidates(retriever.retrieve_rows(queries))
 
     def GetBundle(self, request: pb.GetBundleRequest, context: grpc.ServicerContext) -> pb.GetBundleResponse:  # noqa: N802
-        """The bundle that is being served."""
+        """Describes the bundle that is being served."""
         return pb.GetBundleResponse(
             bundle=bundle_message(self._served.get().bundle),
             previous_bundle_id=self._served.previous_id,
             load_failure=failure_message(self._served.failure),
         )
+
+    def _answer(
+        self, retriever: Retriever, request: pb.RetrieveRequest, context: grpc.ServicerContext, deadline: float
+    ) -> pb.RetrieveResponse:
+        retrieved, unknown = retriever.retrieve(_read_query(request), deadline, context.is_active)
+        candidates = retrieved.candidates
+        response = pb.RetrieveResponse(
+            bundle_id=retriever.bundle.bundle_id,
+            asked_count=request.limit,
+            found_count=len(candidates),
+            unknown_item_count=unknown,
+        )
+        ids = retriever.bundle.items.ids_of(candidates.rows)
+        add = _add_columns if request.view == pb.CANDIDATE_VIEW_COLUMNS else _add_items
+        add(response, ids, candidates)
+        return response
 
 
 def _check_batch(count: int, field: str) -> None:
@@ -95,12 +100,12 @@ def _check_candidates(count: int) -> None:
 def _one_bundle(requests: Sequence[pb.RetrieveRequest]) -> str:
     asked = {request.bundle_id for request in requests if request.bundle_id}
     check = RequestCheck()
-    check.require(len(asked) <= 1, "requests", "name several bundles; one answers all of them")
+    check.require(len(asked) <= 1, "requests", "name several bundles; one bundle answers all of them")
     check.done()
     return asked.pop() if asked else ""
 
 
-def _check(check: RequestCheck, request: pb.RetrieveRequest) -> None:
+def _check(request: pb.RetrieveRequest, check: RequestCheck) -> None:
     check.limit(request.limit)
     check.user(request.user)
     check.ids(request.exclude_item_ids, "exclude_item_ids", MAX_EXCLUDED)
@@ -109,40 +114,27 @@ def _check(check: RequestCheck, request: pb.RetrieveRequest) -> None:
         check.ids(request.similar_to.item_ids, "similar_to.item_ids", MAX_HISTORY)
     known = request.view in pb.CandidateView.values()
     check.require(known, "view", f"is {request.view}, which this release does not know")
+    check.done()
 
 
-def _answer(
-    retriever: Retriever, request: pb.RetrieveRequest, deadline: float, is_wanted: Callable[[], bool]
-) -> pb.RetrieveResponse:
-    retrieved, unknown = retriever.retrieve(
-        RetrievalQuery(
-            user=read_user(request.user),
-            similar_to=tuple(request.similar_to.item_ids),
-            limit=request.limit,
-            exclude=tuple(request.exclude_item_ids),
-            keep_seen=request.keep_seen,
-        ),
-        deadline,
-        is_wanted,
+def _read_query(request: pb.RetrieveRequest) -> IdQuery:
+    return IdQuery(
+        user=read_user(request.user),
+        similar_to=tuple(request.similar_to.item_ids),
+        limit=request.limit,
+        exclude=tuple(request.exclude_item_ids),
+        keep_seen=request.keep_seen,
     )
-    ids = retriever.bundle.items.ids_of(retrieved.rows)
-    response = pb.RetrieveResponse(
-        bundle_id=retriever.bundle.bundle_id,
-        asked_count=request.limit,
-        found_count=len(ids),
-        unknown_item_count=unknown,
-    )
-    if request.view == pb.CANDIDATE_VIEW_COLUMNS:
-        response.columns.item_ids.extend(ids)
-        response.columns.scores.extend(retrieved.scores.tolist())
-    else:
-        _add_candidates(response, ids, retrieved)
-    return response
 
 
-def _add_candidates(response: pb.RetrieveResponse, ids: list[str], retrieved: Retrieved) -> None:
-    scores = retrieved.scores.tolist()
-    for item_id, score in zip(ids, scores, strict=False):
-        response.candidates.add(item_id=item_id, score=score, source=SOURCE_MODEL)
-    for item_id in ids[len(scores) :]:
-        response.candidates.add(item_id=item_id, source=SOURCE_FALLBACK)
+def _add_columns(response: pb.RetrieveResponse, ids: Sequence[str], candidates: Candidates) -> None:
+    response.columns.item_ids.extend(ids)
+    response.columns.scores.extend(candidates.scores.tolist())
+    response.columns.sources.extend(candidates.sources.tolist())
+
+
+def _add_items(response: pb.RetrieveResponse, ids: Sequence[str], candidates: Candidates) -> None:
+    # In place: a list of messages given to the constructor is copied message by message.
+    add = response.candidates.add
+    for item_id, score, source in zip(ids, candidates.scores.tolist(), candidates.sources.tolist(), strict=True):
+        add(item_id=item_id, score=score, source=source)

@@ -1,14 +1,20 @@
 """Settings of every test run: threads, markers, and the report of skipped tests."""
 
+from __future__ import annotations
+
 import fcntl
 import os
 import signal
 from collections import Counter
 from collections.abc import Generator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from filelock import FileLock
+
+if TYPE_CHECKING:
+    from shortlist.bundle import Bundle
 
 # Two workers share two cores. Set before numpy, torch or FAISS are imported; processes that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -56,6 +62,24 @@ def movielens() -> Path:
     _DEMO.mkdir(parents=True, exist_ok=True)
     with FileLock(_DEMO / "movielens.lock"):
         return get_movielens(_DEMO / "movielens")
+
+
+@pytest.fixture(scope="session")
+def small_bundles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory of bundles with one made by hand."""
+    from tests.support.small_bundle import publish_small_bundle  # imports numpy and FAISS
+
+    root = tmp_path_factory.mktemp("small") / "bundles"
+    publish_small_bundle(root)
+    return root
+
+
+@pytest.fixture(scope="session")
+def small_bundle(small_bundles: Path) -> Bundle:
+    """The bundle made by hand, opened."""
+    from shortlist.bundle import Bundle
+
+    return Bundle.open(small_bundles / (small_bundles / "CURRENT").read_text().strip())
 
 
 @pytest.fixture

@@ -10,13 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.harness.planted import CANDIDATES
-from ranking_service.ranker import Candidates, OnnxRanker
-from ranking_service.selection import best_first
+from ranking_service.ranker import OnnxRanker
 from retrieval_service.index import FaissIndex
 from shortlist.bundle import Bundle
+from shortlist.inference.candidates import Candidates
 from shortlist.inference.context import ContextEncoder
 from shortlist.inference.rows import is_among
 from shortlist.inference.score_fusion import ScoreFusion
+from shortlist.inference.selection import best_first
 from shortlist.inference.user_encoder import UserEncoder
 from shortlist.inference.users import ResolvedUser, UserQuery, resolve_user
 
@@ -79,10 +80,10 @@ class Ranking:
 
     def __call__(self, user_ids: Sequence[str], found: Found) -> list[Listed]:
         """The best items of each user."""
-        parts = zip(found.rows.astype(np.int64), found.scores, found.vectors, strict=True)
-        candidates = [Candidates(rows=rows, scores=scores, user_vector=vector) for rows, scores, vector in parts]
+        parts = zip(found.rows.astype(np.int64), found.scores, strict=True)
+        candidates = [Candidates.from_model(rows, scores) for rows, scores in parts]
         users = _resolve(self._bundle, user_ids)
-        columns = self._ranker.score(users, candidates, [self._no_context] * len(users))
+        columns = self._ranker.score(users, candidates, [*found.vectors], [self._no_context] * len(users))
         return [self._best(one.rows, of_one) for one, of_one in zip(candidates, columns, strict=True)]
 
     def _best(self, rows: NDArray[np.int64], columns: NDArray[np.float32]) -> Listed:

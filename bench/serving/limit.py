@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 
 from bench.harness.planted import CANDIDATES
 from bench.harness.requests import LIMIT, people
-from ranking_service.ranker import Candidates, OnnxRanker
-from ranking_service.selection import best_first
-from ranking_service.terms import TermsReader
+from ranking_service.options import OptionsReader
+from ranking_service.ranker import OnnxRanker
 from retrieval_service.index import FaissIndex
 from shortlist.bundle import Bundle, BundleStore
+from shortlist.inference.selection import best_first
 from shortlist.inference.user_encoder import UserEncoder
 from shortlist.inference.users import ResolvedUser, UserQuery, resolve_user
 
@@ -30,15 +30,14 @@ Work = Callable[[ResolvedUser, NDArray[np.float32] | None], None]
 def bare_loop(bundle: Bundle) -> Work:
     """The bare work of one request: vector → candidates → scores → best items."""
     encoder, index, ranker = UserEncoder(bundle), FaissIndex(bundle), OnnxRanker(bundle)
-    terms = TermsReader(bundle.manifest).default
+    options = OptionsReader(bundle.manifest).default
 
     def work(user: ResolvedUser, vector: NDArray[np.float32] | None) -> None:
         if vector is None:
             vector = encoder.encode([user.history], user.features)[0]
-        near = index.search(vector, CANDIDATES)
-        candidates = Candidates(rows=near.rows, scores=near.scores, user_vector=vector)
-        columns = ranker.score([user], [candidates], [terms.context])[0]
-        best_first(terms.fusion.keys(columns), LIMIT)
+        candidates = index.search(vector, CANDIDATES)
+        logits = ranker.score([user], [candidates], [vector], [options.context])[0]
+        best_first(options.fusion.keys(logits), LIMIT)
 
     return work
 

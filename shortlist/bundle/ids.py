@@ -9,8 +9,6 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-MAX_ID_BYTES = 256
-
 
 def sorted_ids(ids: Sequence[str]) -> NDArray[np.bytes_]:
     """The distinct ids as a sorted array of bytes ``[n]``; the row of an id is its place in it."""

@@ -1,4 +1,4 @@
-"""What the clients say and hear: the caller's dataclasses, and their messages."""
+"""The caller's dataclasses, and their messages."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,21 +7,20 @@ from datetime import datetime
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from shortlist.context import Context
+from shortlist.degraded import degraded_name
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.type.v1.context_pb2 import ContextValue
 from shortlist.type.v1.source_pb2 import SOURCE_MODEL
 from shortlist.type.v1.user_pb2 import HistoryItem as HistoryMessage
 from shortlist.type.v1.user_pb2 import User
 
-_DEGRADED = {number: name.removeprefix("DEGRADED_REASON_").lower() for name, number in pb.DegradedReason.items()}
-
 
 @dataclass(frozen=True, kw_only=True)
 class HistoryItem:
-    """One thing that a user did.
+    """One interaction of a user with an item.
 
-    ``time``: when; one without a zone is taken as UTC. ``event`` and ``value`` (a rating, seconds watched): in the
-    words and the unit of the training data.
+    ``time`` is when it happened; a time without a zone is UTC. ``event`` is its kind, named as in the training data.
+    ``value`` is a rating, seconds watched or the like, in the unit of the training data.
     """
 
     item_id: str
@@ -34,9 +33,9 @@ class HistoryItem:
 class Recommendation:
     """One item of a list.
 
-    ``score`` is what the order is made by, higher is better; ``objectives`` is what the ranker predicts of each
-    objective: of an event its probability, of a value the value; ``source`` is "model" for the models' choice,
-    "fallback" for a popular item, which has no scores.
+    ``score`` is what the list is sorted by, higher is better. ``objectives`` are the ranker's predictions by name: a
+    probability for an event, a number in its own unit for a value. ``source`` is "model" for an item that the models
+    chose, "fallback" for a popular item, which has no scores.
     """
 
     item_id: str
@@ -65,12 +64,12 @@ class Recommendations:
 
 
 def user_message(user_id: str, history: Iterable[HistoryItem | str]) -> User:
-    """The person; a history of plain ids is one without times, oldest first."""
+    """The user. Plain ids in the history have no times and are oldest first."""
     return User(user_id=user_id, history=[_history_message(item) for item in history])
 
 
 def context_message(context: Context | None) -> dict[str, ContextValue]:
-    """What the call says of itself."""
+    """The values that describe the call, by name."""
     return {
         name: ContextValue(text=value) if isinstance(value, str) else ContextValue(number=value)
         for name, value in (context or {}).items()
@@ -78,7 +77,7 @@ def context_message(context: Context | None) -> dict[str, ContextValue]:
 
 
 def read_recommendations(response: pb.RecommendResponse | pb.RankResponse) -> Recommendations:
-    """The caller's form of an answer."""
+    """The answer in the caller's dataclasses."""
     return Recommendations(
         bundle_id=response.bundle_id,
         items=tuple(_recommendation(item, response.objectives) for item in response.items),
@@ -86,7 +85,7 @@ def read_recommendations(response: pb.RecommendResponse | pb.RankResponse) -> Re
         found=response.found_count,
         unknown_items=response.unknown_item_count,
         unknown_context=response.unknown_context_count,
-        degraded=_degraded(response) if isinstance(response, pb.RecommendResponse) else None,
+        degraded=_degraded_name(response),
     )
 
 
@@ -100,9 +99,10 @@ def _history_message(item: HistoryItem | str) -> HistoryMessage:
     return HistoryMessage(item_id=item.item_id, time=time, event=item.event, value=item.value)
 
 
-def _degraded(response: pb.RecommendResponse) -> str | None:
-    # A newer server may have reasons that this client does not know.
-    return _DEGRADED.get(response.degraded_reason, "unknown") if response.degraded else None
+def _degraded_name(response: pb.RecommendResponse | pb.RankResponse) -> str | None:
+    if isinstance(response, pb.RecommendResponse) and response.degraded:
+        return degraded_name(response.degraded_reason) or "unknown"
+    return None
 
 
 def _recommendation(item: pb.ScoredItem, objectives: Sequence[str]) -> Recommendation:

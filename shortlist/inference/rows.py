@@ -1,16 +1,13 @@
-"""Sets of rows, and rows as bytes."""
+"""Sets of rows."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.int32] | NDArray[np.int64] | NDArray[np.uint32]
 
-# On the wire, whatever the machine.
-ROWS, FLOATS, BYTES = np.dtype("<u4"), np.dtype("<f4"), np.dtype("u1")
-
 
 def is_among(rows: Rows, ascending: Rows) -> NDArray[np.bool_]:
-    """Which of the rows ``[n]`` are among the ascending ones: ``np.isin`` without its sort of both."""
+    """Which of the rows ``[n]`` are in the ascending rows, ``[n]``: ``np.isin`` without sorting both."""
     if not len(ascending):
         return np.zeros(len(rows), dtype=np.bool_)
     places = np.minimum(np.searchsorted(ascending, rows), len(ascending) - 1)

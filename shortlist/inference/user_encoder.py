@@ -14,28 +14,28 @@ from shortlist.observability import metrics
 
 
 class UserEncoder:
-    """History → user vector."""
+    """Encodes histories and user features as user vectors."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._inputs = bundle.items.inputs
         self._length = bundle.manifest.encoder_history
         self._session = OnnxSession(bundle.directory / USER_ENCODER)
-        # What comes behind is the ranker's own.
+        # The columns after these are for the ranker alone.
         self._width = self._session.width("user_features") if self.reads_features else 0
 
     @property
     def reads_features(self) -> bool:
-        """Whether what describes a user counts, so that one who is described needs no history."""
+        """Whether the encoder reads user features, so that a user with features needs no history."""
         return self._session.takes("user_features")
 
     def features_of(self, user: ResolvedUser) -> NDArray[np.float32] | None:
-        """What it reads of a user beside the history, ``[U]``: None of a stranger, and where it reads no features."""
-        return user.features[0, : self._width] if self.reads_features and user.is_described else None
+        """The features ``[U]`` of a user; None when the bundle has none, or the encoder reads none."""
+        return user.features[0] if self.reads_features and user.is_described else None
 
     def encode(self, histories: Sequence[History], features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The vectors ``[users, dimension]`` of histories and of the ``features`` ``[users, U]`` of their users.
+        """The vectors ``[users, D]`` of histories and ``features`` ``[users, U]``.
 
-        A history may be empty only where features are read.
+        A history may be empty only when the encoder reads features.
         """
         inputs = encoder_inputs(self._inputs, histories, self._length, features[:, : self._width])
         with metrics.INFERENCE_SECONDS["user_encoder"].time():

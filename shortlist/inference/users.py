@@ -1,4 +1,4 @@
-"""From what a caller says of a person to what the models need to know."""
+"""From a user in the caller's ids to a user in rows of the bundle."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from shortlist.inference.rows import union_of
 
 @dataclass(frozen=True, kw_only=True)
 class UserQuery:
-    """A person in the caller's words. ``values`` are NaN where not given; all three sequences have the same length."""
+    """A user in the caller's ids. ``values`` are NaN where not given; the three sequences have the same length."""
 
     user_id: str = ""
     item_ids: tuple[str, ...] = ()
@@ -24,11 +24,11 @@ class UserQuery:
 
 @dataclass(frozen=True, kw_only=True)
 class ResolvedUser:
-    """A person in the bundle's rows.
+    """A user in rows of the bundle.
 
-    ``history`` is what the models see, and is empty when nobody is known; ``seen`` are the rows, ascending, of all that
-    they are known to have done; ``features`` ``[1, user features]`` are zeros for a stranger; ``unknown_items`` counts
-    the history's ids that the bundle does not have.
+    ``history`` is the history that the models see; it is empty when none is known. ``seen`` are the rows, ascending, of
+    all known interactions. ``features`` ``[1, user features]`` are zeros when the bundle does not describe the user.
+    ``unknown_items`` counts the ids of the history that the bundle does not have.
     """
 
     history: History
@@ -38,12 +38,12 @@ class ResolvedUser:
 
     @property
     def is_described(self) -> bool:
-        """Whether the bundle's table of users has them."""
+        """Whether the bundle has features of the user."""
         return bool(self.features.any())
 
 
 def resolve_user(bundle: Bundle, query: UserQuery) -> ResolvedUser:
-    """The history sent in the call, else the stored one, else nobody."""
+    """The user with the history sent in the call, else with the stored history, else with none."""
     row = bundle.users.row_of(query.user_id) if query.user_id else None
     stored = EMPTY_HISTORY if row is None else bundle.users.history_of(row)
     sent, unknown = _known_history(bundle, query) if query.item_ids else (EMPTY_HISTORY, 0)
@@ -55,10 +55,10 @@ def resolve_user(bundle: Bundle, query: UserQuery) -> ResolvedUser:
     )
 
 
-def hidden_rows(
+def excluded_rows(
     bundle: Bundle, user: ResolvedUser, exclude: Sequence[str], *, keep_seen: bool
 ) -> tuple[NDArray[np.int64], int]:
-    """The rows, ascending, that may not be shown to a user, and how many of the excluded ids are unknown."""
+    """The rows, ascending, that may not be in the answer, and how many ids of ``exclude`` the bundle does not have."""
     seen = user.seen[:0] if keep_seen else user.seen
     if not exclude:
         return seen, 0
@@ -67,7 +67,7 @@ def hidden_rows(
 
 
 def known_rows(bundle: Bundle, item_ids: Sequence[str]) -> tuple[NDArray[np.int64], int]:
-    """The rows of the ids that the bundle has, and how many it has not."""
+    """The rows of the ids that the bundle has, and how many ids it does not have."""
     rows = rows_of(bundle.items.ids, item_ids)
     known = rows[rows >= 0]
     return known, len(rows) - len(known)

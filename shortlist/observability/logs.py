@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 import grpc
 from pythonjsonlogger.json import JsonFormatter
 
+from shortlist.degraded import degraded_name
 from shortlist.observability.tracing import current_trace_id
 
 _CALLS = logging.getLogger("shortlist.calls")
@@ -31,7 +32,7 @@ def configure_logs(*, json: bool) -> None:
 
 
 def log_call(method: str, code: str, seconds: float, response: object, context: grpc.ServicerContext) -> None:
-    """One line for a call that was answered: by which bundle, for whom, in which trace; only in JSON logs."""
+    """Logs an answered call in one line, in JSON logs only: its bundle, why it is degraded, its caller and trace."""
     if not _logs_calls:
         return
     fields = {
@@ -39,6 +40,7 @@ def log_call(method: str, code: str, seconds: float, response: object, context: 
         "code": code,
         "seconds": round(seconds, 6),
         "bundle_id": getattr(response, "bundle_id", ""),
+        "degraded_reason": degraded_name(getattr(response, "degraded_reason", 0)),
         "peer": _peer_identity(context),
         "trace_id": current_trace_id(),
     }

@@ -16,6 +16,8 @@ from prometheus_client import (
     start_http_server,
 )
 
+from shortlist.degraded import Degraded
+
 REGISTRY = CollectorRegistry()
 ProcessCollector(registry=REGISTRY)
 PlatformCollector(registry=REGISTRY)
@@ -78,7 +80,7 @@ DEGRADED = _counters(
     "shortlist_degraded_total",
     "Answers that are less than both stages together give.",
     "reason",
-    ("retrieval_unavailable", "retrieval_timeout", "bundle_mismatch", "ranker_failed", "deadline"),
+    tuple(Degraded),
 )
 _INFERENCE_SECONDS = Histogram(
     "shortlist_inference_seconds", "A run of a model.", ("model",), buckets=_STAGE_BUCKETS, registry=REGISTRY

@@ -10,8 +10,9 @@ import grpc
 import numpy as np
 import pytest
 
-from ranking_service.ranker import Candidates, OnnxRanker
+from ranking_service.ranker import OnnxRanker
 from shortlist.bundle import Bundle
+from shortlist.inference.candidates import Candidates
 from shortlist.inference.context import ContextEncoder
 from shortlist.inference.user_encoder import UserEncoder
 from shortlist.inference.users import ResolvedUser, UserQuery, resolve_user
@@ -48,15 +49,16 @@ def test_a_user_vector_does_not_depend_on_who_is_encoded_beside_it(opened: Bundl
 def test_a_score_does_not_depend_on_who_is_ranked_beside_it(opened: Bundle, people: list[ResolvedUser]) -> None:
     """One run of the ranker over many users gives what a run for each gives."""
     encoder, ranker, random = UserEncoder(opened), OnnxRanker(opened), np.random.default_rng(3)
-    lists = []
+    lists, vectors = list[Candidates](), list[np.ndarray]()
     for user in people:
         vector = encoder.encode([user.history], user.features)[0]
         rows = random.permutation(opened.manifest.item_count)[:40].astype(np.int64)
-        lists.append(Candidates(rows=rows, scores=opened.items.vectors[rows] @ vector, user_vector=vector))
+        vectors.append(vector)
+        lists.append(Candidates.from_model(rows, opened.items.vectors[rows] @ vector))
     nothing = ContextEncoder(opened.manifest.context).encode({})
-    together = ranker.score(people, lists, [nothing] * len(people))
-    pairs = zip(people, lists, strict=True)
-    alone = np.concatenate([ranker.score([user], [one], [nothing]) for user, one in pairs])
+    together = ranker.score(people, lists, vectors, [nothing] * len(people))
+    parts = zip(people, lists, vectors, strict=True)
+    alone = np.concatenate([ranker.score([user], [one], [vector], [nothing]) for user, one, vector in parts])
     np.testing.assert_allclose(together, alone, rtol=_TOLERANCE, atol=_TOLERANCE)
 
 

@@ -5,20 +5,20 @@ from collections.abc import Callable, Iterator
 import grpc
 import pytest
 
-from shortlist.bundle.ids import MAX_ID_BYTES
-from shortlist.ranking.v1 import ranking_service_pb2 as ranking
-from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
-from shortlist.retrieval.v1 import retrieval_service_pb2 as retrieval
-from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
-from shortlist.serving.requests import (
+from shortlist.limits import (
     MAX_BATCH,
     MAX_BATCH_CANDIDATES,
     MAX_CONTEXT,
     MAX_EXCLUDED,
     MAX_HISTORY,
+    MAX_ID_BYTES,
     MAX_LIMIT,
     MAX_VALUE,
 )
+from shortlist.ranking.v1 import ranking_service_pb2 as ranking
+from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
+from shortlist.retrieval.v1 import retrieval_service_pb2 as retrieval
+from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 from shortlist.type.v1.context_pb2 import ContextValue
 from shortlist.type.v1.user_pb2 import HistoryItem, User
 from testbed.services import Running

@@ -200,4 +200,5 @@ def test_columns_and_listed_candidates_are_the_same(retrieval: RetrievalServiceS
     ).columns
     assert [candidate.score for candidate in listed.candidates] == list(columns.scores)
     assert [candidate.item_id for candidate in listed.candidates] == list(columns.item_ids)
+    assert [candidate.source for candidate in listed.candidates] == list(columns.sources)
     assert len(columns.item_ids) == 5

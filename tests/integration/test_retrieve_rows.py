@@ -7,9 +7,10 @@ import grpc
 import numpy as np
 import pytest
 
-from shortlist.inference.rows import BYTES, FLOATS, ROWS
+from shortlist.inference.candidates import Source
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
+from shortlist.wire.rows_codec import BYTES, FLOATS, ROWS
 from testbed.services import Running
 
 pytestmark = pytest.mark.integration
@@ -26,7 +27,7 @@ def _query(
     rows: tuple[int, ...] = (3, 7),
     values: tuple[float, ...] = (5.0, float("nan")),
     events: tuple[int, ...] = (0, 0),
-    hidden: tuple[int, ...] = (3, 7),
+    excluded: tuple[int, ...] = (3, 7),
     limit: int = 5,
     features: tuple[float, ...] = (),
 ) -> pb.RowsQuery:
@@ -34,18 +35,19 @@ def _query(
         history_rows=np.array(rows, dtype=ROWS).tobytes(),
         history_values=np.array(values, dtype=FLOATS).tobytes(),
         history_events=np.array(events, dtype=BYTES).tobytes(),
-        hidden_rows=np.array(hidden, dtype=ROWS).tobytes(),
+        excluded_rows=np.array(excluded, dtype=ROWS).tobytes(),
         limit=limit,
         user_features=np.array(features, dtype=FLOATS).tobytes(),
     )
 
 
-def test_rows_come_back_without_the_hidden_ones(retrieval: RetrievalServiceStub, bundle: Path) -> None:
-    """As many as asked for, a score for each, the vector they were searched with, and nothing hidden among them."""
+def test_rows_come_back_without_the_excluded_ones(retrieval: RetrievalServiceStub, bundle: Path) -> None:
+    """As many as asked for, a score for each, a source for each, the user vector, and nothing excluded among them."""
     request = pb.RetrieveRowsRequest(bundle_id=bundle.name, queries=[_query(), _query(limit=9)])
     first, second = retrieval.RetrieveRows(request, timeout=10).candidates
     rows = np.frombuffer(first.rows, dtype=ROWS)
     assert len(rows) == len(np.frombuffer(first.scores, dtype=FLOATS)) == 5
+    assert np.frombuffer(first.sources, dtype=BYTES).tolist() == [Source.MODEL] * 5
     assert not {3, 7} & set(rows.tolist())
     assert len(np.frombuffer(first.user_vector, dtype=FLOATS)) == 16
     assert len(np.frombuffer(second.rows, dtype=ROWS)) == 9
@@ -60,7 +62,9 @@ def test_features_that_the_encoder_does_not_read_make_nobody_known(
         pb.RetrieveRowsRequest(bundle_id=bundle.name, queries=[query]), timeout=10
     ).candidates
     assert len(np.frombuffer(found.rows, dtype=ROWS)) == 5
-    assert found.scores == found.user_vector == b""
+    assert np.frombuffer(found.sources, dtype=BYTES).tolist() == [Source.FALLBACK] * 5
+    assert not np.frombuffer(found.scores, dtype=FLOATS).any()
+    assert found.user_vector == b""
 
 
 @pytest.mark.parametrize(
@@ -71,8 +75,8 @@ def test_features_that_the_encoder_does_not_read_make_nobody_known(
         (_query(values=(5.0,)), "history_rows"),
         (_query(values=(5.0, float("inf"))), "history_values"),
         (_query(events=(0, 255)), "history_events"),
-        (_query(hidden=(7, 3)), "hidden_rows"),
-        (_query(hidden=(3, 999_999)), "hidden_rows"),
+        (_query(excluded=(7, 3)), "excluded_rows"),
+        (_query(excluded=(3, 999_999)), "excluded_rows"),
         (_query(features=(1.0,)), "user_features"),
         (_query(features=(float("nan"), 0.0, 1.0)), "user_features"),
         (_query(limit=0), "limit"),

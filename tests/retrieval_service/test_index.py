@@ -9,10 +9,11 @@ import faiss
 import numpy as np
 import pytest
 
-from retrieval_service.index import FaissIndex, Neighbours
+from retrieval_service.index import FaissIndex
 from shortlist.bundle import Bundle
 from shortlist.bundle.manifest import IndexInfo
 from shortlist.errors import BundleError
+from shortlist.inference.candidates import Candidates
 
 _ITEMS, _DIMENSION, _MEASURED = 4000, 16, 40
 _SPECS = {
@@ -102,7 +103,7 @@ def test_parameters_that_the_index_does_not_have_are_refused(served: MakeIndex) 
         served("Flat", "nprobe=4")
 
 
-def same(one: Neighbours, other: Neighbours) -> bool:
+def same(one: Candidates, other: Candidates) -> bool:
     """Whether two answers are equal to the last bit."""
     return np.array_equal(one.rows, other.rows) and np.array_equal(one.scores, other.scores)
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.bundle.history import History
+from shortlist.inference.selection import best_first
 from trainer.data import Dataset
 from trainer.evaluation.metrics import Rankings
 from trainer.evaluation.queries import Profiles, Queries
@@ -60,21 +61,6 @@ def rankings(scorer: Scorer, queries: Queries, depth: int, end: int) -> Rankings
         allowed=np.ones(items, dtype=np.bool_) if queries.candidates is None else queries.candidates,
         owners=_owners(queries.dataset, end),
     )
-
-
-def best_first(scores: NDArray[np.floating], count: int) -> NDArray[np.int64]:
-    """The columns of each line's ``count`` highest scores, ``[lines, count]``; of equal ones the first come first.
-
-    What a stable sort gives, without sorting the whole catalogue.
-    """
-    if count >= scores.shape[1]:
-        return np.argsort(-scores, axis=1, kind="stable")
-    least = np.partition(scores, -count, axis=1)[:, -count]
-    rows = np.empty((len(scores), count), dtype=np.int64)
-    for line, score in enumerate(scores):
-        high = np.flatnonzero(~(score < least[line]))
-        rows[line] = high[np.argsort(-score[high], kind="stable")[:count]]
-    return rows
 
 
 def _owners(dataset: Dataset, end: int) -> NDArray[np.float64]:

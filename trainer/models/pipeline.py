@@ -15,9 +15,10 @@ from shortlist.bundle.tables import ItemTables
 from shortlist.inference.context import ContextEncoder
 from shortlist.inference.model_inputs import CandidateLists, Inputs, item_item_features, ranker_inputs
 from shortlist.inference.score_fusion import ScoreFusion
+from shortlist.inference.selection import best_first
 from trainer.data import Dataset
 from trainer.evaluation.queries import STRANGER, Profiles
-from trainer.evaluation.rankings import best_first, hide_seen
+from trainer.evaluation.rankings import hide_seen
 from trainer.features.click_rates import ClickRates
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.rankers import Ranker

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class RankingServiceStub:
-    """Orders candidates with the ranking network.
+    """Ranks candidates with the ranking network.
     """
 
     def __init__(self, channel):
@@ -53,11 +53,11 @@ class RankingServiceStub:
 
 
 class RankingServiceServicer:
-    """Orders candidates with the ranking network.
+    """Ranks candidates with the ranking network.
     """
 
     def Recommend(self, request, context):
-        """The one call: retrieves candidates, ranks them, answers with the best.
+        """Retrieves candidates, ranks them and answers with the best items.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -71,7 +71,7 @@ class RankingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def GetBundle(self, request, context):
-        """The bundle that is being served.
+        """Describes the bundle that is being served.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -104,7 +104,7 @@ def add_RankingServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RankingService:
-    """Orders candidates with the ranking network.
+    """Ranks candidates with the ranking network.
     """
 
     @staticmethod

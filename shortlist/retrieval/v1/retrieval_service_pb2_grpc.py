@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class RetrievalServiceStub:
-    """Finds candidates by nearest neighbour.
+    """Finds candidates by nearest-neighbour search.
     """
 
     def __init__(self, channel):
@@ -58,32 +58,32 @@ class RetrievalServiceStub:
 
 
 class RetrievalServiceServicer:
-    """Finds candidates by nearest neighbour.
+    """Finds candidates by nearest-neighbour search.
     """
 
     def Retrieve(self, request, context):
-        """Candidates for one user, or the neighbours of given items.
+        """Finds candidates for one user, or the neighbours of given items.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def BatchRetrieve(self, request, context):
-        """The same for several queries in one call. One invalid query fails the call.
+        """Answers several queries in one call. One invalid query fails the call.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def RetrieveRows(self, request, context):
-        """Candidates of several users at once, by rows of a bundle that the caller has as well: what the ranking service calls.
+        """Finds candidates for several users, in rows of a bundle that the caller has too. The ranking service calls this.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def GetBundle(self, request, context):
-        """The bundle that is being served.
+        """Describes the bundle that is being served.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -121,7 +121,7 @@ def add_RetrievalServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class RetrievalService:
-    """Finds candidates by nearest neighbour.
+    """Finds candidates by nearest-neighbour search.
     """
 
     @staticmethod

@@ -23,7 +23,7 @@ from shortlist.observability.logs import configure_logs, log_call
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 
 def handle(request, context):
-    response = pb.RecommendResponse(bundle_id="b-1")
+    response = pb.RecommendResponse(bundle_id="b-1", degraded_reason=pb.DEGRADED_REASON_QUEUE_TIMEOUT)
     log_call("/test.v1.Echo/Say", "OK", 0.0123456789, response, context)
     log_call("/test.v1.Echo/Say", "INTERNAL", 0.5, None, context)
     return b""
@@ -90,7 +90,7 @@ def test_text_is_for_reading() -> None:
 
 
 def test_a_call_is_one_line_that_says_what_became_of_it() -> None:
-    """Method, code, seconds and bundle, and nothing of what was asked for."""
+    """Proves that a call line has method, code, seconds, bundle and degraded reason, and nothing of the request."""
     answered, failed = (json.loads(line) for line in lines(CALL, "json"))
     del answered["time"], failed["time"]
     expected = {
@@ -101,11 +101,12 @@ def test_a_call_is_one_line_that_says_what_became_of_it() -> None:
         "code": "OK",
         "seconds": 0.012346,
         "bundle_id": "b-1",
+        "degraded_reason": "queue_timeout",
         "peer": "",
         "trace_id": "",
     }
     assert answered == expected
-    assert failed == expected | {"code": "INTERNAL", "seconds": 0.5, "bundle_id": ""}
+    assert failed == expected | {"code": "INTERNAL", "seconds": 0.5, "bundle_id": "", "degraded_reason": ""}
 
 
 def test_a_call_is_told_by_the_names_in_its_certificate(tmp_path: Path) -> None:

@@ -8,11 +8,12 @@ import polars as pl
 import pytest
 from torch import Tensor
 
-from ranking_service.ranker import Candidates, OnnxRanker
-from ranking_service.terms import TermsReader
+from ranking_service.options import OptionsReader
+from ranking_service.ranker import OnnxRanker
 from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.manifest import Manifest
 from shortlist.bundle.store import BundleStore
+from shortlist.inference.candidates import Candidates
 from shortlist.inference.users import ResolvedUser
 from tests.trainer.commands.test_impression_evaluation import BEGIN, RECIPE, tables, write
 from trainer.__main__ import main
@@ -87,15 +88,13 @@ def test_a_call_that_does_not_say_its_context_is_served_as_offline(folder: Path)
     nobody = ResolvedUser(history=histories[0], seen=events[:0], features=features[:1], unknown_items=0)
     pairs = zip(histories, features[:, None], strict=True)
     users = [replace(nobody, history=history, features=known) for history, known in pairs]
-    served = [TermsReader(opened.manifest).read({}, {}).context] * len(users)
+    served = [OptionsReader(opened.manifest).read({}, {}).context] * len(users)
     [(context, said)] = offline
     np.testing.assert_array_equal(context.numpy(), np.stack(served))
     assert context.gt(0).all()
-    lists = [
-        Candidates(rows=rows, scores=scores, user_vector=vector)
-        for rows, scores, vector in zip(found.candidates.rows, found.candidates.scores, found.user_vectors, strict=True)
-    ]
-    np.testing.assert_allclose(OnnxRanker(opened).score(users, lists, served), said.numpy(), rtol=1e-4, atol=1e-4)
+    lists = [*map(Candidates.from_model, found.candidates.rows, found.candidates.scores)]
+    logits = OnnxRanker(opened).score(users, lists, [*found.user_vectors], served)
+    np.testing.assert_allclose(logits, said.numpy(), rtol=1e-4, atol=1e-4)
 
 
 def _known_end(times: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:

@@ -1,4 +1,4 @@
-"""By which order, and in which context, a call wants its list: what of a request only the bundle can judge."""
+"""The weights and the context of a call, checked against the bundle."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,56 +11,56 @@ from shortlist.bundle.ranker_columns import CATEGORICAL
 from shortlist.context import Context
 from shortlist.inference.context import ContextEncoder
 from shortlist.inference.score_fusion import ScoreFusion
-from shortlist.serving.requests import RequestCheck, entry
+from shortlist.wire.request_check import RequestCheck, entry
 
 # A status has little room.
-_MOST_SHOWN = 100
+_MOST_LISTED_CHARS = 100
 
 
 @dataclass(frozen=True, kw_only=True)
-class Terms:
-    """The order, the context as the ranker is told it ``[K]``, and how many names in it the bundle does not know."""
+class RankingOptions:
+    """The score fusion, the encoded context ``[K]``, and how many names of the context the bundle does not know."""
 
     fusion: ScoreFusion
     context: NDArray[np.float32]
     unknown_context: int = 0
 
 
-class TermsReader:
-    """Reads them for one bundle."""
+class OptionsReader:
+    """Checks and reads the options of calls for one bundle."""
 
     def __init__(self, manifest: Manifest) -> None:
         self._objectives = {objective.name: objective for objective in manifest.objectives}
         self._columns = {column.name: column for column in manifest.context}
         self._encoder = ContextEncoder(manifest.context)
-        self.default = Terms(fusion=ScoreFusion.of(manifest.objectives), context=self._encoder.encode({}))
-        """Those of a call that says nothing of them."""
+        self.default = RankingOptions(fusion=ScoreFusion.of(manifest.objectives), context=self._encoder.encode({}))
+        """The options of a call without weights and context."""
 
-    def read(self, weights: Mapping[str, float], context: Context) -> Terms:
-        """The terms of a call whose fields were checked each by itself.
+    def read(self, weights: Mapping[str, float], context: Context) -> RankingOptions:
+        """The options of a call whose fields are valid by themselves.
 
         Raises:
-            InvalidRequest: the bundle has no such objective, or other bounds, or takes another kind of value.
+            InvalidRequest: the bundle has no such objective, other bounds, or another kind of context value.
         """
         if not weights and not context:
             return self.default
         check = RequestCheck()
-        self._check_order(check, weights)
+        self._check_weights(check, weights)
         unknown = self._check_context(check, context)
         check.done()
-        return Terms(
+        return RankingOptions(
             fusion=ScoreFusion.of(self._objectives.values(), weights),
             context=self._encoder.encode(context),
             unknown_context=unknown,
         )
 
-    def _check_order(self, check: RequestCheck, weights: Mapping[str, float]) -> None:
+    def _check_weights(self, check: RequestCheck, weights: Mapping[str, float]) -> None:
         check.require(
             not weights or any(weights.values()),
             "objective_weights",
-            "has no weight but 0; name an objective to order by",
+            "has no weight but 0; give one objective another weight",
         )
-        names = ", ".join(self._objectives)[:_MOST_SHOWN]
+        names = ", ".join(self._objectives)[:_MOST_LISTED_CHARS]
         for name, weight in weights.items():
             objective = self._objectives.get(name)
             check.require(

@@ -1,0 +1,37 @@
+"""Queries in the caller's ids."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from shortlist.context import Context
+from shortlist.inference.users import UserQuery
+
+
+@dataclass(frozen=True, kw_only=True)
+class RecommendQuery:
+    """Whose items to recommend, and how many; ``deadline`` is in the seconds of ``time.monotonic``.
+
+    ``exclude`` are ids that may not be in the answer; ``keep_seen`` lets items of the history be in it.
+    ``candidate_count`` is how many candidates to retrieve, 0 for the bundle's own number. ``objective_weights`` are
+    weights by objective name, empty for the bundle's own; ``context`` has the values that describe the call.
+    """
+
+    user: UserQuery
+    limit: int
+    exclude: tuple[str, ...] = ()
+    candidate_count: int = 0
+    keep_seen: bool = False
+    deadline: float
+    objective_weights: Mapping[str, float] = field(default_factory=dict)
+    context: Context = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RankQuery:
+    """Whose candidates to rank, best first, and how many to answer with; the rest as in :class:`RecommendQuery`."""
+
+    user: UserQuery
+    item_ids: tuple[str, ...]
+    limit: int
+    objective_weights: Mapping[str, float] = field(default_factory=dict)
+    context: Context = field(default_factory=dict)

@@ -1,0 +1,1 @@
+"""The stages of a request, one a file: resolve → retrieve → score → select."""

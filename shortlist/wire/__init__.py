@@ -1,0 +1,1 @@
+"""Messages ↔ domain objects, checked where they come in."""

@@ -1,0 +1,142 @@
+"""Queries and candidates in rows of a bundle, as they travel between the two services: packed arrays."""
+
+from collections.abc import Sequence
+from typing import TypeVar
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shortlist.bundle import Manifest
+from shortlist.bundle.history import History
+from shortlist.inference.candidates import Candidates, Source
+from shortlist.inference.retrieval import RetrievalQuery, Retrieved
+from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
+from shortlist.wire.request_check import RequestCheck
+
+T = TypeVar("T", bound=np.generic)
+
+# Little-endian on every machine.
+ROWS, FLOATS, BYTES = np.dtype("<u4"), np.dtype("<f4"), np.dtype("u1")
+
+
+def encode_queries(manifest: Manifest, queries: Sequence[RetrievalQuery]) -> pb.RetrieveRowsRequest:
+    """The request for several users, none of whose queries has a vector."""
+    request = pb.RetrieveRowsRequest(bundle_id=manifest.bundle_id)
+    for query in queries:
+        # The encoder reads no more than these.
+        history = query.history.last(manifest.encoder_history)
+        request.queries.add(
+            history_rows=_pack(history.rows, ROWS),
+            history_values=_pack(history.values, FLOATS),
+            history_events=_pack(history.events, BYTES),
+            excluded_rows=_pack(query.excluded, ROWS),
+            limit=query.limit,
+            user_features=_pack(query.user_features, FLOATS),
+        )
+    return request
+
+
+def decode_queries(messages: Sequence[pb.RowsQuery], manifest: Manifest) -> list[RetrievalQuery]:
+    """The queries of several users.
+
+    Raises:
+        InvalidRequest: an array has a part of a number, another length than it has to have, or a number that the bundle
+            does not have.
+    """
+    return [
+        _decode_query(message, RequestCheck(f"queries[{place}]."), manifest) for place, message in enumerate(messages)
+    ]
+
+
+def encode_candidates(results: Sequence[Retrieved]) -> pb.RetrieveRowsResponse:
+    """The response with the candidates of several users."""
+    response = pb.RetrieveRowsResponse()
+    for result in results:
+        candidates = result.candidates
+        response.candidates.add(
+            rows=_pack(candidates.rows, ROWS),
+            scores=_pack(candidates.scores, FLOATS),
+            sources=_pack(candidates.sources, BYTES),
+            user_vector=_pack(result.vector, FLOATS),
+        )
+    return response
+
+
+def decode_candidates(response: pb.RetrieveRowsResponse, manifest: Manifest, count: int) -> list[Retrieved]:
+    """The candidates of ``count`` users.
+
+    Raises:
+        ValueError: the response does not fit the request or the bundle; the message says why.
+    """
+    if len(response.candidates) != count:
+        raise ValueError(f"the answer has {len(response.candidates)} lists for {count} queries")
+    return [_decode_candidates(message, manifest) for message in response.candidates]
+
+
+def _decode_query(message: pb.RowsQuery, check: RequestCheck, manifest: Manifest) -> RetrievalQuery:
+    history = _decode_history(message, check, manifest)
+    excluded = _unpack(message.excluded_rows, ROWS, "excluded_rows", check).astype(np.int64)
+    features = _unpack(message.user_features, FLOATS, "user_features", check)
+    check.limit(message.limit)
+    somebody = len(history) > 0 or len(features) > 0
+    check.require(
+        somebody, "history_rows", "is empty, and so is user_features; there is no user to find candidates for"
+    )
+    width = len(manifest.user_features)
+    check.require(len(features) in {0, width}, "user_features", f"has {len(features)} numbers; the bundle has {width}")
+    check.require(bool(np.isfinite(features).all()), "user_features", "has a number that is not finite")
+    check.require(bool((excluded[1:] > excluded[:-1]).all()), "excluded_rows", "is not in ascending order")
+    _check_rows(check, "excluded_rows", excluded, manifest)
+    check.done()
+    return RetrievalQuery(
+        history=history,
+        excluded=excluded,
+        limit=message.limit,
+        user_features=features.astype(np.float32, copy=False) if len(features) else None,
+    )
+
+
+def _decode_history(message: pb.RowsQuery, check: RequestCheck, manifest: Manifest) -> History:
+    rows = _unpack(message.history_rows, ROWS, "history_rows", check)
+    values = _unpack(message.history_values, FLOATS, "history_values", check)
+    events = _unpack(message.history_events, BYTES, "history_events", check)
+    check.require(len(values) == len(rows) == len(events), "history_rows", "is not as long as its values and events")
+    _check_rows(check, "history_rows", rows, manifest)
+    check.require(not np.isinf(values).any(), "history_values", "has a number that is not finite")
+    kinds = len(manifest.event_names)
+    check.require(bool((events <= kinds).all()), "history_events", "names an event that the bundle does not have")
+    return History(rows=rows.astype(np.int32), values=values.astype(np.float32), events=events.astype(np.int64))
+
+
+def _check_rows(check: RequestCheck, field: str, rows: NDArray[np.integer], manifest: Manifest) -> None:
+    known = bool((rows < manifest.item_count).all())
+    check.require(known, field, "names a row that the bundle does not have")
+
+
+def _decode_candidates(message: pb.RowsCandidates, manifest: Manifest) -> Retrieved:
+    candidates = Candidates(
+        rows=np.frombuffer(message.rows, dtype=ROWS).astype(np.int64),
+        scores=np.frombuffer(message.scores, dtype=FLOATS).astype(np.float32, copy=False),
+        sources=np.frombuffer(message.sources, dtype=BYTES),
+    )
+    vector = np.frombuffer(message.user_vector, dtype=FLOATS).astype(np.float32, copy=False)
+    if not len(candidates.rows) == len(candidates.scores) == len(candidates.sources):
+        raise ValueError("the answer's rows, scores and sources differ in length")
+    if not (candidates.rows < manifest.item_count).all():
+        raise ValueError("the answer names a row that the bundle does not have")
+    from_model = candidates.is_from_model
+    if not (from_model | (candidates.sources == Source.FALLBACK)).all():
+        raise ValueError("the answer names a source that this release does not know")
+    if len(vector) not in {0, manifest.dimension} or (from_model.any() and not len(vector)):
+        raise ValueError(f"the answer's user vector has {len(vector)} numbers; the bundle has {manifest.dimension}")
+    return Retrieved(candidates=candidates, vector=vector if len(vector) else None)
+
+
+def _pack(array: NDArray[np.generic] | None, kind: np.dtype[T]) -> bytes:
+    return b"" if array is None else array.astype(kind, copy=False).tobytes()
+
+
+def _unpack(packed: bytes, kind: np.dtype[T], field: str, check: RequestCheck) -> NDArray[T]:
+    whole = len(packed) % kind.itemsize == 0
+    check.require(whole, field, f"has {len(packed)} bytes, which is no whole number of {kind.name}")
+    return np.frombuffer(packed if whole else b"", dtype=kind)

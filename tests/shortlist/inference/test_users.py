@@ -1,0 +1,56 @@
+"""From a user in the caller's ids to a user in rows of the bundle."""
+
+import math
+
+import numpy as np
+
+from shortlist.bundle import Bundle
+from shortlist.inference.users import UserQuery, excluded_rows, resolve_user
+
+
+def test_the_stored_history_is_used_where_none_is_sent(small_bundle: Bundle) -> None:
+    """Proves that an id stands for its history and features."""
+    user = resolve_user(small_bundle, UserQuery(user_id="mixed"))
+    assert user.history.rows.tolist() == user.seen.tolist() == [1, 2, 4]
+    assert user.features.tolist() == [[0.0, 0.5]]
+    assert user.is_described
+
+
+def test_a_history_that_is_sent_replaces_the_stored_one_and_both_are_seen(small_bundle: Bundle) -> None:
+    """Proves values and events too; an event that the bundle does not know is 0."""
+    query = UserQuery(
+        user_id="fan",
+        item_ids=("c", "zz", "b", "a"),
+        values=(5.0, 1.0, math.nan, 2.0),
+        events=("buy", "view", "rent", "view"),
+    )
+    user = resolve_user(small_bundle, query)
+    assert user.history.rows.tolist() == [2, 1, 0]
+    np.testing.assert_array_equal(user.history.values, [5.0, math.nan, 2.0])
+    assert user.history.events.tolist() == [2, 0, 1]
+    assert user.seen.tolist() == [0, 1, 2, 3]
+    assert user.unknown_items == 1
+
+
+def test_a_sent_history_of_unknown_items_counts_as_none(small_bundle: Bundle) -> None:
+    """Proves that the stored history is better than nothing."""
+    user = resolve_user(small_bundle, UserQuery(user_id="fan", item_ids=("zz",), values=(1.0,), events=("view",)))
+    assert (user.history.rows.tolist(), user.unknown_items) == ([0, 3], 1)
+
+
+def test_an_unknown_user_has_nothing(small_bundle: Bundle) -> None:
+    """Proves that features are zeros then, as many as the bundle has."""
+    for query in (UserQuery(), UserQuery(user_id="never seen")):
+        user = resolve_user(small_bundle, query)
+        assert len(user.history) == len(user.seen) == 0
+        assert user.features.tolist() == [[0.0, 0.0]]
+        assert not user.is_described
+
+
+def test_what_may_not_be_in_the_answer_is_seen_or_excluded(small_bundle: Bundle) -> None:
+    """Proves that the rows ascend and are distinct, and that keep_seen lets the seen ones in."""
+    user = resolve_user(small_bundle, UserQuery(user_id="fan"))
+    rows, unknown = excluded_rows(small_bundle, user, ("l", "d", "zz"), keep_seen=False)
+    assert (rows.tolist(), unknown) == ([0, 3, 11], 1)
+    assert excluded_rows(small_bundle, user, ("l",), keep_seen=True)[0].tolist() == [11]
+    assert excluded_rows(small_bundle, user, (), keep_seen=True)[0].tolist() == []

@@ -1,0 +1,45 @@
+"""Servers within the test's own process, on real sockets."""
+
+# grpc's classes are generic for the type checker only.
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+
+from ranking_service.retrieval import RetrievalClient
+from retrieval_service.retriever import Retriever
+from retrieval_service.servicer import RetrievalServicer
+from shortlist.bundle import Bundle, BundleStore
+from shortlist.retrieval.v1.retrieval_service_pb2_grpc import (
+    RetrievalServiceServicer,
+    add_RetrievalServiceServicer_to_server,
+)
+from shortlist.security.settings import ClientSecurity
+from shortlist.serving.interceptor import CallInterceptor
+from shortlist.serving.served_bundles import ServedBundles
+
+
+def retrieval_servicer(bundles: Path) -> RetrievalServicer:
+    """The servicer of a directory of bundles, loaded."""
+    served = ServedBundles(BundleStore(bundles), lambda directory: Retriever(Bundle.open(directory)))
+    served.load()
+    return RetrievalServicer(served)
+
+
+@contextlib.contextmanager
+def retrieval_client(servicer: RetrievalServiceServicer) -> Iterator[RetrievalClient]:
+    """A client of a running server of that servicer."""
+    server = grpc.server(ThreadPoolExecutor(4), interceptors=[CallInterceptor()])
+    add_RetrievalServiceServicer_to_server(servicer, server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    client = RetrievalClient(f"dns:///127.0.0.1:{port}", ClientSecurity())
+    try:
+        yield client
+    finally:
+        client.close()
+        server.stop(None).wait()

@@ -1,0 +1,184 @@
+"""A bundle made by hand, whose every answer is known: two ONNX graphs of a few nodes, twelve items, four users.
+
+Item row ``r`` is "a", "b", … in order; its vector points along axis ``r % 3``, the more so the higher its row. The user
+vector is the sum of the history's vectors, plus the first user feature on the fourth axis. The popular items are the
+rows from the last to the first. The ranker predicts two objectives: "like", whose log-odds are the retrieval score, and
+minus that on a tv; and "value", the position among the candidates plus how many deviations late the hour is.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import faiss
+import numpy as np
+from onnx import NodeProto, TensorProto, helper, numpy_helper
+
+from shortlist.bundle import FORMAT_VERSION, BundleStore, IndexInfo, ItemItemTables, ItemTables, Manifest, UserTables
+from shortlist.bundle.bundle import INDEX, RANKER, USER_ENCODER, save_tables
+from shortlist.bundle.item_item_table import ItemItemTable
+from shortlist.bundle.manifest import FileDigest
+from shortlist.bundle.ranker_columns import ContextColumn, Objective
+
+BUNDLE_ID = "20260101T000000-0001"
+ITEMS, GENRES, DIMENSION = 12, 3, 4
+HISTORIES: Mapping[str, Sequence[int]] = {"described": [], "fan": [0, 3], "mixed": [1, 2, 4], "unknown": []}
+_CONTEXT = (
+    ContextColumn(name="device", kind="categorical", categories=("phone", "tv")),
+    ContextColumn(name="hour", kind="numeric", mean=12.0, std=6.0),
+)
+_OBJECTIVES = (
+    Objective(name="like", kind="event", weight=1.0, min_weight=0.0, max_weight=4.0),
+    Objective(name="value", kind="value", weight=0.0, min_weight=0.0, max_weight=4.0),
+)
+
+
+def publish_small_bundle(root: Path, bundle_id: str = BUNDLE_ID, *, ranker: bytes | None = None) -> Path:
+    """Publishes the bundle in a directory of bundles; with another ranker where one is given."""
+    with BundleStore(root).publishing(bundle_id) as directory:
+        save_tables(directory, _items(), _users())
+        index = faiss.IndexFlatIP(DIMENSION)
+        index.add(_vectors())
+        faiss.write_index(index, str(directory / INDEX))
+        (directory / USER_ENCODER).write_bytes(_encoder())
+        (directory / RANKER).write_bytes(_ranker() if ranker is None else ranker)
+        _manifest(directory, bundle_id).write(directory)
+    return root / bundle_id
+
+
+def broken_ranker() -> bytes:
+    """A ranker that loads, and fails when it runs."""
+    weights = [numpy_helper.from_array(np.zeros((DIMENSION + 1, 2), dtype=np.float32), "wrong")]
+    nodes = [helper.make_node("MatMul", ["candidate_vectors", "wrong"], ["output"])]
+    return _model(nodes, {"candidate_vectors": ["users", "candidates", "width"]}, ["users", "candidates", 2], weights)
+
+
+def id_of(row: int) -> str:
+    """The id of an item row."""
+    return chr(ord("a") + row)
+
+
+def _vectors() -> np.ndarray:
+    rows = np.arange(ITEMS)
+    vectors = np.zeros((ITEMS, DIMENSION), dtype=np.float32)
+    vectors[:] = rows[:, None] / 1000
+    vectors[rows, rows % GENRES] = 1 + rows / 100
+    return vectors
+
+
+def _items() -> ItemTables:
+    pairs = ItemItemTable(
+        offsets=np.zeros(ITEMS + 1, dtype=np.int64),
+        rows=np.zeros(0, dtype=np.int32),
+        weights=np.zeros((0, 2), dtype=np.float32),
+    )
+    vectors = _vectors()
+    return ItemTables(
+        ids=np.array([id_of(row) for row in range(ITEMS)], dtype=np.bytes_),
+        vectors=vectors,
+        inputs=vectors,
+        features=np.zeros((ITEMS, 1), dtype=np.float32),
+        popular=np.arange(ITEMS, dtype=np.int32)[::-1].copy(),
+        item_item=ItemItemTables(cooccurrence=pairs, similar=pairs),
+        value_mean=0.0,
+        value_std=1.0,
+    )
+
+
+def _users() -> UserTables:
+    rows = np.concatenate([np.array(history, dtype=np.int32) for history in HISTORIES.values()])
+    return UserTables(
+        ids=np.array(list(HISTORIES), dtype=np.bytes_),
+        # The encoder reads the first column alone; the ranker has both.
+        features=np.array([[1, 0.5], [0, 0.5], [0, 0.5], [0, 0]], dtype=np.float32),
+        offsets=np.cumsum([0, *map(len, HISTORIES.values())], dtype=np.int64),
+        rows=rows,
+        values=np.full(len(rows), np.nan, dtype=np.float32),
+        events=np.zeros(len(rows), dtype=np.uint8),
+    )
+
+
+def _manifest(directory: Path, bundle_id: str) -> Manifest:
+    return Manifest(
+        format_version=FORMAT_VERSION,
+        bundle_id=bundle_id,
+        create_time="2026-01-01T00:00:00+00:00",
+        libraries={"numpy": np.__version__},
+        dimension=DIMENSION,
+        metric="inner_product",
+        item_count=ITEMS,
+        user_count=len(HISTORIES),
+        item_features=("count",),
+        user_features=("known", "affinity"),
+        event_names=("view", "buy"),
+        encoder_history=10,
+        ranker_history=10,
+        value_mean=0.0,
+        value_std=1.0,
+        objectives=_OBJECTIVES,
+        candidate_count=5,
+        index=IndexInfo(spec="Flat", parameters="", recall=1.0, recall_at=4, target=0.99, trials=()),
+        metrics={},
+        recipe={},
+        files={path.name: FileDigest.of(path) for path in sorted(directory.iterdir())},
+        context=_CONTEXT,
+    )
+
+
+def _encoder() -> bytes:
+    feature_axis = np.zeros((1, DIMENSION), dtype=np.float32)
+    feature_axis[0, -1] = 1
+    weights = [numpy_helper.from_array(feature_axis, "axis"), numpy_helper.from_array(np.array([1]), "steps")]
+    nodes = [
+        helper.make_node("ReduceSum", ["history_vectors", "steps"], ["history"], keepdims=0),
+        helper.make_node("MatMul", ["user_features", "axis"], ["described"]),
+        helper.make_node("Add", ["history", "described"], ["output"]),
+    ]
+    inputs: Mapping[str, Sequence[str | int]] = {
+        "history_vectors": ["users", "length", DIMENSION],
+        "user_features": ["users", 1],
+    }
+    return _model(nodes, inputs, ["users", DIMENSION], weights)
+
+
+def _ranker() -> bytes:
+    weights = [
+        numpy_helper.from_array(np.array([[0], [-2], [0], [0]], dtype=np.float32), "tv"),
+        numpy_helper.from_array(np.array([[0], [0], [1], [0]], dtype=np.float32), "late"),
+        numpy_helper.from_array(np.ones(1, dtype=np.float32), "one"),
+        numpy_helper.from_array(np.array([-1]), "last"),
+    ]
+    nodes = [
+        helper.make_node("MatMul", ["context", "tv"], ["minus_two"]),
+        helper.make_node("Add", ["minus_two", "one"], ["sign"]),
+        helper.make_node("Mul", ["candidate_scores", "sign"], ["like"]),
+        helper.make_node("MatMul", ["context", "late"], ["lateness"]),
+        helper.make_node("Add", ["candidate_places", "lateness"], ["value"]),
+        helper.make_node("Unsqueeze", ["like", "last"], ["like_column"]),
+        helper.make_node("Unsqueeze", ["value", "last"], ["value_column"]),
+        helper.make_node("Concat", ["like_column", "value_column"], ["output"], axis=-1),
+    ]
+    by_candidate: list[str | int] = ["users", "candidates"]
+    inputs: Mapping[str, Sequence[str | int]] = {
+        "context": ["users", 4],
+        "candidate_scores": by_candidate,
+        "candidate_places": by_candidate,
+    }
+    return _model(nodes, inputs, [*by_candidate, 2], weights)
+
+
+def _model(
+    nodes: Sequence[NodeProto],
+    inputs: Mapping[str, Sequence[str | int]],
+    output: Sequence[str | int],
+    weights: Sequence[TensorProto],
+) -> bytes:
+    graph = helper.make_graph(
+        nodes,
+        "by_hand",
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()],
+        [helper.make_tensor_value_info("output", TensorProto.FLOAT, output)],
+        weights,
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=10)
+    content: bytes = model.SerializeToString()
+    return content
