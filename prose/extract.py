@@ -16,7 +16,8 @@ _INLINE = (
 )
 _FENCED = re.compile(r"^ *```.*?^ *```$", re.MULTILINE | re.DOTALL)
 _ITEM = re.compile(r" *(?:[-*+] |\d+\. |#+ )| *[\w*]+:(?: |$)")
-_NOT_PROSE = re.compile(r" *\||>>>| {4,}\S|python -m |#?!|# *(?:type|noqa|mypy|ruff|codespell)\b.*[:=]")
+_TABLE = re.compile(r" *(?:\||={3}|[\w`\"]+(?: [\w`\"]+)? {2,}\S)")
+_NOT_PROSE = re.compile(r">>>| {4,}\S|python -m |#?!|# *(?:type|noqa|mypy|ruff|codespell)\b.*[:=]")
 _FLAG_TEXTS = ("help", "description", "epilog")
 
 
@@ -48,11 +49,11 @@ def _split(passage: Passage) -> Iterator[Passage]:
     """Splits at blank lines and at list items, and leaves out tables and indented code."""
     first, lines = passage.first, list[str]()
     for number, line in enumerate([*passage.text.splitlines(), ""], passage.first):
-        is_prose = bool(line.strip()) and (bool(lines) or not _NOT_PROSE.match(line))
-        if lines and (not is_prose or _ITEM.match(line) or line.startswith("|")):
+        is_prose = bool(line.strip()) and not _TABLE.match(line) and (bool(lines) or not _NOT_PROSE.match(line))
+        if lines and (not is_prose or _ITEM.match(line)):
             yield Passage(first=first, text=_without_code("\n".join(lines)))
             lines = []
-        if is_prose and not line.startswith("|"):
+        if is_prose:
             first = first if lines else number
             lines.append(line.strip().lstrip("#>-*+ ") if not lines else line.strip())
 

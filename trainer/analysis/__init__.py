@@ -1,4 +1,4 @@
-"""What ranking adds to retrieval, and by what."""
+"""The gain of ranking over retrieval, and the features behind it."""
 
 from trainer.analysis.attribution import (
     Attribution,

@@ -1,4 +1,4 @@
-"""From the catalogue to the candidates to their order: what is lost and what is gained on the way."""
+"""From the catalogue to the candidates to their order: the losses and the gains on the way."""
 
 from dataclasses import dataclass, replace
 from typing import Any
@@ -17,11 +17,11 @@ from trainer.protocols import Task
 METRIC = "ndcg@10"
 _CUTS = (50, 100, 200, 500)
 DEPTH = max(_CUTS)
-"""How much of retrieval's lists is looked at."""
+"""The inspected length of retrieval's lists."""
 LARGEST_CATALOGUE = 100_000
-"""In items; of a larger one the ranker is not asked for the whole order, which takes a user as long as it is."""
+"""In items; the ranker does not order a larger catalogue, because the time for a user grows with its size."""
 _MOST_QUERIES = 2000
-# How many items are ranked in all, and how many at once.
+# Items ranked in all, and at once.
 _RANKED, _TOGETHER = 10_000_000, 100_000
 
 
@@ -35,13 +35,13 @@ class WholeCatalogue:
 
     @property
     def loss(self) -> float | None:
-        """The share of the former that the latter lacks; None of nothing."""
+        """The share of the former that the latter lacks; None when the former is 0."""
         return -change(self.items, self.candidates) if self.items else None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Chain:
-    """Of the test: what is among the first k of retrieval, ``recall`` by k, and the nDCG@10 of it and of both stages.
+    """On the test: retrieval's ``recall`` by k, and the nDCG@10 of retrieval and of both stages.
 
     ``whole`` is None for a catalogue that is too large.
     """
@@ -55,16 +55,16 @@ class Chain:
 
     @property
     def looked_at(self) -> int:
-        """How many of the candidates at most are in ``recall``."""
+        """The largest k of ``recall`` that is no larger than the candidates."""
         return min(self.candidates, DEPTH)
 
     @property
     def gain(self) -> float | None:
-        """How much more the ranker's order has than retrieval's, relative; None beside nothing."""
+        """The relative gain of the ranker's order over retrieval's; None when retrieval has 0."""
         return change(self.retrieval, self.two_stage) if self.retrieval else None
 
     def plain(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """For JSON."""
         whole = self.whole
         return {
             **{f"recall@{k}": value for k, value in self.recall.items()},
@@ -76,7 +76,7 @@ class Chain:
 
 
 def chain(model: TrainedPipeline, task: Task, retrieved: Rankings, ranked: Rankings, reporter: Reporter) -> Chain:
-    """Of the answers to the test of stage one alone, ``DEPTH`` deep or to their end, and of both."""
+    """The chain of the test's answers: by stage one alone, at most ``DEPTH`` deep, and by both stages."""
     items = len(task.dataset.item_ids)
     candidates = min(model.recipe.ranker.candidates, items)
     cuts = sorted({*(k for k in _CUTS if k < items), min(candidates, DEPTH)})
@@ -91,12 +91,12 @@ def chain(model: TrainedPipeline, task: Task, retrieved: Rankings, ranked: Ranki
 
 
 def change(before: float, after: float) -> float:
-    """Relative."""
+    """The relative difference."""
     return after / before - 1.0
 
 
 def _whole_catalogue(model: TrainedPipeline, task: Task, ranked: Rankings, reporter: Reporter) -> WholeCatalogue:
-    """The ranker is given everything as its candidates, in the order of retrieval."""
+    """The ranker gets the whole catalogue as its candidates, in retrieval's order."""
     items = len(task.dataset.item_ids)
     sample = subsample(np.arange(len(task.test)), min(_MOST_QUERIES, max(1, _RANKED // items)))
     reporter.say(f"ranking all {items:,} items for {len(sample):,} queries of the test")

@@ -1,4 +1,4 @@
-"""What comes of a protocol whose answers are predictions."""
+"""The results of a protocol that measures predictions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,8 +11,10 @@ from trainer.training.log import TrainingLog
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Predicted:
-    """The figures of each seed, of ``tested`` predictions and judged by ``chosen_by``, and of rankers how they were
-    trained and what the figures rest on."""
+    """The figures of each seed, on ``tested`` predictions and judged by ``chosen_by``.
+
+    Rankers also have their training logs and the attribution of their figures.
+    """
 
     runs: list[Figures]
     chosen_by: str

@@ -12,7 +12,7 @@ from trainer.progress import Reporter
 from trainer.protocols import Task
 from trainer.training.log import TrainingLog
 
-# As far down as a report looks.
+# The length of the lists in a report.
 _DEPTH = 200
 
 
@@ -32,7 +32,7 @@ def two_stage_lists(model: TrainedPipeline, task: Task) -> Lists:
 def measure_two_stage(
     model: TrainedPipeline, log: TrainingLog, task: Task, reporter: Reporter
 ) -> tuple[Lists, Attribution]:
-    """Those lists, and what each stage has to do with them; of a model that was just trained."""
+    """The same answers, and each stage's part in them, for a freshly trained model."""
     retrieved = rankings(model.encoded.scores, task.test, RETRIEVED, task.known_end)
     ranked = lists_of_test(model.scores, task)
     lists = {"retrieval": retrieved.first(ranked.hits.shape[1]), "two_stage": ranked}
@@ -40,13 +40,13 @@ def measure_two_stage(
 
 
 def baseline_lists(task: Task) -> Lists:
-    """The baselines' answers to the test; they learn from all that is known before it."""
+    """The baselines' answers to the test; they learn from everything before it."""
     chosen = baselines_for(task.dataset)
     return {name: lists_of_test(fit(task.dataset, task.known_end), task) for name, fit in chosen.items()}
 
 
 def lists_of_test(scorer: Scorer, task: Task) -> Rankings:
-    """The answers to the test of whatever scores items."""
+    """The answers to the test of a function that scores items."""
     return rankings(scorer, task.test, max(_DEPTH, depth_of(task.metrics)), task.known_end)
 
 

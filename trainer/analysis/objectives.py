@@ -1,4 +1,4 @@
-"""How well each objective that is an event is foretold of the candidates."""
+"""The quality of the predictions of each event objective for the candidates."""
 
 import math
 from collections.abc import Mapping
@@ -19,8 +19,7 @@ from trainer.models.rankers.calibration import Calibration
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ObjectiveFigures:
-    """Of one objective on the test; ``error`` is that of its calibration, and ``uncalibrated`` what it would have
-    been."""
+    """One objective on the test; ``error`` is its calibration error, ``uncalibrated`` the error without calibration."""
 
     auc: float | None
     gauc: float | None
@@ -32,7 +31,7 @@ class ObjectiveFigures:
 
     @classmethod
     def of(cls, outcomes: Outcomes, calibration: Calibration) -> Self:
-        """Of what came, at least one row."""
+        """The quality on at least one observed row."""
         logits, labels, users = outcomes.logits, outcomes.labels, outcomes.users
         curve = calibration_curve(logits, labels)
         return cls(
@@ -46,7 +45,7 @@ class ObjectiveFigures:
         )
 
     def plain(self) -> dict[str, Any]:
-        """As JSON has it; None where there are no ones, or no zeros, to tell apart."""
+        """For JSON; None where all labels are equal."""
         given = self.validation
         return {
             "auc": self.auc,
@@ -63,7 +62,7 @@ class ObjectiveFigures:
 def figures_of_objectives(
     outcomes: Mapping[str, Outcomes], calibrations: Mapping[str, Calibration]
 ) -> dict[str, ObjectiveFigures]:
-    """Of each objective; one that was not observed is left out."""
+    """The quality of each objective; unobserved ones are left out."""
     return {
         name: ObjectiveFigures.of(found, calibrations[name])
         for name, found in outcomes.items()

@@ -1,4 +1,4 @@
-"""Figures as a person reads them."""
+"""Figures as tables for people."""
 
 from collections.abc import Sequence
 
@@ -14,8 +14,7 @@ Spread = dict[str, dict[str, tuple[float, float]]]
 
 
 def deviation(runs: ArrayLike) -> NDArray[np.float64]:
-    """Standard deviation over the runs ``[S, …]``, which are a sample of all that could be: the squares are divided by
-    S - 1, and of one run it is 0."""
+    """Sample standard deviation over the runs ``[S, …]``, with S - 1 degrees of freedom; 0 for one run."""
     values = np.asarray(runs, dtype=np.float64)
     return np.asarray(values.std(axis=0, ddof=1)) if len(values) > 1 else np.zeros(values.shape[1:])
 
@@ -30,7 +29,7 @@ def _of_runs(values: Sequence[float]) -> tuple[float, float]:
 
 
 def figures_table(figures: Spread) -> str:
-    """One line for each model; a spread is shown where there is one, and figures of folds are not."""
+    """One line for each model, with spreads and without figures of folds."""
     keys = [key for key in next(iter(figures.values())) if not key.endswith("]")]
     lines = ["".join([f"{'':14}", *(f"{key:>18}" for key in keys)])]
     for name, row in figures.items():
@@ -39,9 +38,9 @@ def figures_table(figures: Spread) -> str:
 
 
 def index_table(index: IndexInfo) -> str:
-    """One line for each index that was tried, the chosen one marked, and for each that was not, with the reason.
+    """One line for each tried index, the chosen one marked, and for each skipped one, with the reason.
 
-    Times are of a search on one thread: of a query alone, and of one among eight in a call.
+    Times are for a search on one thread: of a single query, and of one among eight in a call.
     """
     title = f"recall@{index.recall_at}, at least {index.target}"
     lines = [f"{title:54}{'recall':>8}{'us':>8}{'us of 8':>8}{'bytes':>8}{'built s':>9}"]

@@ -1,1 +1,1 @@
-"""What is asked of models, and how well they answer."""
+"""Metrics, and the rankings that they measure."""

@@ -1,4 +1,4 @@
-"""Metrics of log-odds ``[n]`` beside what came of each row, labels ``[n]`` of 1 and 0."""
+"""Metrics of log-odds ``[n]`` and labels ``[n]`` of 1 and 0."""
 
 from dataclasses import dataclass
 
@@ -12,8 +12,11 @@ Labels = NDArray[np.floating] | NDArray[np.integer] | NDArray[np.bool_]
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class CalibrationCurve:
-    """Bins of about as many rows each, by ascending probability: the mean ``predicted`` probability ``[bins]``, the
-    ``observed`` share of ones ``[bins]``, and how many rows there are, ``counts`` ``[bins]``."""
+    """Bins of about as many rows each, by ascending probability.
+
+    ``predicted`` ``[bins]`` is the mean probability, ``observed`` ``[bins]`` the share of ones, ``counts`` ``[bins]``
+    the number of rows.
+    """
 
     predicted: NDArray[np.float64]
     observed: NDArray[np.float64]
@@ -21,13 +24,13 @@ class CalibrationCurve:
 
     @property
     def error(self) -> float:
-        """Expected calibration error: the mean distance of the two, weighted by the rows (Naeini et al., 2015)."""
+        """Expected calibration error: the mean distance of the two, weighted by rows (Naeini et al., 2015)."""
         return float(np.average(np.abs(self.predicted - self.observed), weights=self.counts))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Outcomes:
-    """What a ranker says of n rows, and what came of them: ``logits``, ``labels`` and whose they are, ``users``."""
+    """A ranker's ``logits`` for n rows, their ``labels`` and their ``users``."""
 
     logits: NDArray[np.float32]
     labels: NDArray[np.bool_]
@@ -35,14 +38,14 @@ class Outcomes:
 
 
 def auc(logits: Numbers, labels: Labels) -> float:
-    """How often a one is above a zero, equal ones counting half (Mann and Whitney, 1947); NaN with one class alone."""
+    """The share of pairs with the one above the zero, ties half (Mann and Whitney, 1947); NaN with one class."""
     return gauc(logits, labels, np.zeros(len(logits), dtype=np.int64))
 
 
 def gauc(logits: Numbers, labels: Labels, users: NDArray[np.int64]) -> float:
-    """The mean of each user's AUC, weighted by their rows (Zhu et al., 2017); ``users`` ``[n]`` says whose a row is.
+    """The mean of each user's AUC, weighted by rows (Zhu et al., 2017); ``users`` ``[n]`` are the rows' users.
 
-    Users with one class alone do not count; NaN when there are no others.
+    Users with one class do not count; NaN when there are no others.
     """
     if not len(logits):
         return np.nan
@@ -62,7 +65,7 @@ def gauc(logits: Numbers, labels: Labels, users: NDArray[np.int64]) -> float:
 
 
 def log_loss(logits: Numbers, labels: Labels) -> float:
-    """The mean of -log of the probability that was given to what came, in nats."""
+    """The mean of -log of the predicted probability of each label, in nats."""
     wide = logits.astype(np.float64)
     return float((np.logaddexp(0.0, wide) - wide * labels).mean())
 
@@ -73,7 +76,7 @@ def calibration_error(logits: Numbers, labels: Labels) -> float:
 
 
 def calibration_curve(logits: Numbers, labels: Labels, bins: int = BINS) -> CalibrationCurve:
-    """At most so many bins; what is equally probable is in one, and what so stays empty is left out."""
+    """At most so many bins; equal probabilities share one, and empty bins are left out."""
     place = np.searchsorted(np.sort(logits), logits) * bins // max(len(logits), 1)
     counts = np.bincount(place, minlength=bins)
     there = counts > 0
@@ -90,12 +93,12 @@ def sigmoid(logits: Numbers) -> NDArray[np.float64]:
 
 
 def _changes(values: NDArray[np.generic]) -> NDArray[np.bool_]:
-    """Where a sorted column has another value than in the row before."""
+    """The rows of a sorted column whose value differs from the row before."""
     return np.concatenate([[True], values[1:] != values[:-1]])
 
 
 def _mean_ranks(starts: NDArray[np.bool_]) -> NDArray[np.float64]:
-    """Ranks from 1, of each run of equals their mean; ``starts`` says where a run does."""
+    """Ranks from 1; equal values get their mean rank, and ``starts`` marks the first of each run of equals."""
     run = np.cumsum(starts) - 1
     lengths = np.bincount(run)
     return np.asarray((np.cumsum(lengths) - (lengths - 1) / 2)[run], dtype=np.float64)

@@ -1,6 +1,6 @@
 """Metrics of ranked lists, by name, such as ``ndcg@10``.
 
-Legend of shapes: Q queries, K places of a list, N items. A query wants n items, of which its list has some as hits.
+Legend of shapes: Q queries, K places of a list, N items. A query wants n items; those in its list are hits.
 
 ========== =============================================================================================================
 recall     hits among the first k / n: of NGCF, LightGCN and Heater
@@ -10,8 +10,8 @@ ndcg       sum of 1 / log2(place + 2) over the hits among the first k / that sum
            gains (Järvelin and Kekäläinen, 2002)
 mrr        1 / (place + 1) of the first hit among the first k
 coverage   share of the items that may be recommended and are among the first k of any list
-gini       of how often each of them is, from 0, all as often, to 1, one alone (Gini, 1912)
-novelty    mean over the first k of -log2 of the share of users who have the item, who are taken to be one more
+gini       inequality of how often each of them is listed, from 0 (all equal) to 1 (one item alone; Gini, 1912)
+novelty    mean over the first k of -log2 of the share of users who have the item, with one user added
            (Castells, Hurley and Vargas, 2022, "self-information")
 ========== =============================================================================================================
 
@@ -32,11 +32,11 @@ _NOTHING = -1
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Rankings:
-    """Lists, best first, and what they should have had.
+    """Lists, best first, and their hits.
 
-    ``hits`` ``[Q, K]``; ``wanted`` ``[Q]`` how many items each query wants, at least one; ``rows`` ``[Q, K]`` the
-    items, -1 behind the end of a shorter list; ``allowed`` ``[N]`` what may be recommended; ``owners`` ``[N]`` the
-    share of users who have each item.
+    ``hits`` ``[Q, K]``; ``wanted`` ``[Q]`` how many items each query wants, at least one. ``rows`` ``[Q, K]`` are the
+    items, -1 behind the end of a shorter list. ``allowed`` ``[N]`` are the items that may be recommended, ``owners``
+    ``[N]`` the shares of users who have each item.
     """
 
     hits: NDArray[np.bool_]
@@ -47,7 +47,7 @@ class Rankings:
 
     @classmethod
     def of_places(cls, places: NDArray[np.int64], depth: int) -> Self:
-        """Of queries that want one item each, at a 0-based place ``[Q]`` of the whole ranking; nothing of the items."""
+        """Lists of queries that want one item each, at a 0-based place ``[Q]`` of the whole ranking; without items."""
         return cls(
             hits=np.arange(depth) == places[:, None],
             wanted=np.ones(len(places), dtype=np.int64),
@@ -57,7 +57,7 @@ class Rankings:
         )
 
     def at(self, places: NDArray[np.integer] | NDArray[np.bool_]) -> Self:
-        """Those of some of the queries."""
+        """The lists of some of the queries."""
         return type(self)(
             hits=self.hits[places],
             wanted=self.wanted[places],
@@ -67,7 +67,7 @@ class Rankings:
         )
 
     def first(self, k: int) -> Self:
-        """The lists without what is behind their first ``k``."""
+        """The first ``k`` of each list."""
         return replace(self, hits=self.hits[:, :k], rows=self.rows[:, :k])
 
     def exposure(self, k: int) -> NDArray[np.int64]:
@@ -77,13 +77,13 @@ class Rankings:
 
 
 Figures = dict[str, dict[str, float]]
-"""By the name of a model, each metric by its name."""
+"""Each metric by its name, by the name of a model."""
 Lists = dict[str, Rankings]
-"""By the name of a model, its answers."""
+"""The answers of each model, by its name."""
 
 
 def figures(rankings: Rankings, names: Sequence[str]) -> dict[str, float]:
-    """The metrics of those names.
+    """The metrics of these names.
 
     Raises:
         TrainerError: there is no such metric, or the lists are not long enough for it.
@@ -92,7 +92,7 @@ def figures(rankings: Rankings, names: Sequence[str]) -> dict[str, float]:
 
 
 def depth_of(names: Sequence[str]) -> int:
-    """How long the lists have to be for metrics of these names."""
+    """The length of lists that metrics of these names need."""
     return max(int(name.partition("@")[2]) for name in names)
 
 
@@ -102,7 +102,7 @@ def report(places: NDArray[np.int64]) -> dict[str, float]:
 
 
 def places_of(scores: NDArray[np.floating], targets: NDArray[np.int64]) -> NDArray[np.int64]:
-    """0-based place of each target among the scores ``[queries, items]``; of equal ones the lower row is first."""
+    """0-based place of each target among the scores ``[queries, items]``; the lower row comes first among equals."""
     target = np.take_along_axis(scores, targets[:, None], axis=1)
     before = (scores > target) | ((scores == target) & (np.arange(scores.shape[1]) < targets[:, None]))
     return np.asarray(before.sum(axis=1))

@@ -1,4 +1,4 @@
-"""Questions that a recommender is measured by: what comes after a history?"""
+"""Queries that measure a recommender: which items follow a history?"""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -15,9 +15,9 @@ STRANGER = -1
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Profiles:
-    """What is known of B users who ask.
+    """The known data of B users.
 
-    Their rows ``[B]`` or STRANGER, a history each, which may be empty, and ``features`` ``[B, UF]``.
+    Their rows ``[B]`` or ``STRANGER``, a history each, which may be empty, and ``features`` ``[B, UF]``.
     """
 
     users: NDArray[np.int64]
@@ -28,17 +28,17 @@ class Profiles:
         return len(self.histories)
 
     def at(self, places: slice) -> Self:
-        """Some of them."""
+        """Some of the users."""
         return replace(self, users=self.users[places], histories=self.histories[places], features=self.features[places])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Queries:
-    """Q questions about one data set.
+    """Q queries of one data set.
 
-    Shapes: ``users`` ``[Q]`` rows; ``histories`` and ``targets`` ``[Q, 2]``, first and behind-the-last place in the
-    data set's histories of what is known and of what is to be found; ``candidates`` ``[items]`` what may be
-    recommended, None for everything.
+    ``users`` ``[Q]`` are rows. ``histories`` and ``targets`` ``[Q, 2]`` are the first and the behind-the-last place of
+    the known and of the wanted events in the data set's histories. ``candidates`` ``[items]`` are the items that may
+    be recommended, None for all.
     """
 
     dataset: Dataset
@@ -49,7 +49,7 @@ class Queries:
 
     @classmethod
     def of_events(cls, dataset: Dataset, events: NDArray[np.int64]) -> Self:
-        """One question for each event: its item, from all that its user had done before."""
+        """One query for each event: its item, given all earlier events of its user."""
         users = dataset.user_rows[events]
         starts = dataset.user_offsets[users]
         places = starts + dataset.position[events]
@@ -64,16 +64,16 @@ class Queries:
         return len(self.users)
 
     def at(self, places: NDArray[np.int64] | slice) -> Self:
-        """Some of them."""
+        """Some of the queries."""
         return replace(self, users=self.users[places], histories=self.histories[places], targets=self.targets[places])
 
     def batches(self, size: int) -> Iterator[Self]:
-        """All of them, ``size`` at a time."""
+        """All queries, ``size`` at a time."""
         for start in range(0, len(self), size):
             yield self.at(slice(start, start + size))
 
     def profiles(self) -> Profiles:
-        """What is known of who asks."""
+        """The known data of the queries' users."""
         data = self.dataset.histories
         histories = [
             History(
@@ -86,7 +86,7 @@ class Queries:
         return Profiles(users=self.users, histories=histories, features=self.dataset.known_user_features[self.users])
 
     def wanted(self) -> NDArray[np.bool_]:
-        """What is to be found, ``[Q, items]``."""
+        """Whether each query wants each item, ``[Q, items]``."""
         wanted = np.zeros((len(self), len(self.dataset.item_ids)), dtype=np.bool_)
         lengths = self.targets[:, 1] - self.targets[:, 0]
         lines = np.repeat(np.arange(len(self)), lengths)

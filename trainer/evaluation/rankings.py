@@ -11,30 +11,31 @@ from trainer.data import Dataset
 from trainer.evaluation.metrics import Rankings
 from trainer.evaluation.queries import Profiles, Queries
 
-# Who asks → scores of every item, [B, items].
+# Users → scores of every item, [B, items].
 Scorer = Callable[[Profiles], NDArray[np.floating]]
 BATCH = 64
 # About as many scores are worked on at once.
 _SCORES = 2**23
-# Of a small catalogue those scores are many users, whose histories take memory as well.
+# With a small catalogue these scores belong to many users, whose histories take memory as well.
 _MOST_TOGETHER = 256
 
 
 def batches(events: NDArray[np.int64], size: int = BATCH) -> Iterator[NDArray[np.int64]]:
-    """The events in pieces; without a size, of one that a score matrix fits in memory for."""
+    """The events in pieces; the default size fits a score matrix in memory."""
     for start in range(0, len(events), size):
         yield events[start : start + size]
 
 
 def hide_seen(scores: NDArray[np.floating], histories: Sequence[History]) -> None:
-    """Makes what each user already has the last to be recommended, in place."""
+    """Puts the items that each user already has last, in place."""
     for line, history in enumerate(histories):
         scores[line, history.rows] = -np.inf
 
 
 def rankings(scorer: Scorer, queries: Queries, depth: int, end: int) -> Rankings:
-    """The first ``depth`` of what may be recommended to who asks, without what they have; of equal scores the lower row
-    is first. Who has what is of the events before ``end``.
+    """The first ``depth`` items that may be recommended to each user, without the user's items before ``end``.
+
+    The lower row comes first among equal scores.
     """
     items = len(queries.dataset.item_ids)
     size = max(1, min(_SCORES // items, _MOST_TOGETHER))
