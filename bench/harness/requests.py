@@ -12,7 +12,7 @@ LIMIT = 20
 _PEOPLE = 2000
 
 
-def people(bundle: Bundle) -> list[str]:
+def user_ids(bundle: Bundle) -> list[str]:
     """Ids of up to 2,000 users of the bundle, in random order."""
     random = np.random.default_rng(3)
     rows = random.choice(len(bundle.users.ids), size=min(_PEOPLE, len(bundle.users.ids)), replace=False)
@@ -21,14 +21,14 @@ def people(bundle: Bundle) -> list[str]:
 
 def recommend_requests(bundle: Bundle) -> list[bytes]:
     """Recommend requests that carry a user id."""
-    return [RecommendRequest(user=User(user_id=person), limit=LIMIT).SerializeToString() for person in people(bundle)]
+    return [RecommendRequest(user=User(user_id=person), limit=LIMIT).SerializeToString() for person in user_ids(bundle)]
 
 
 def newcomer_requests(bundle: Bundle) -> list[bytes]:
     """Recommend requests that carry a history."""
     return [
         RecommendRequest(user=User(history=_history(bundle, person)), limit=LIMIT).SerializeToString()
-        for person in people(bundle)
+        for person in user_ids(bundle)
     ]
 
 
@@ -38,7 +38,7 @@ def retrieve_requests(bundle: Bundle) -> list[bytes]:
         pb.RetrieveRequest(
             user=User(user_id=person), limit=CANDIDATES, view=pb.CANDIDATE_VIEW_COLUMNS
         ).SerializeToString()
-        for person in people(bundle)
+        for person in user_ids(bundle)
     ]
 
 
@@ -52,7 +52,7 @@ def rank_requests(bundle: Bundle) -> list[bytes]:
             item_ids=[bundle.items.id_of(int(row)) for row in chosen[place % len(chosen)]],
             limit=LIMIT,
         ).SerializeToString()
-        for place, person in enumerate(people(bundle))
+        for place, person in enumerate(user_ids(bundle))
     ]
 
 

@@ -18,7 +18,7 @@ from bench.harness.machine import machine
 from bench.harness.planted import BUILD, BUNDLES
 from bench.harness.planted_bundle import planted_bundle
 from bench.harness.processes import LineProcess, write_json
-from bench.harness.requests import people, recommend_requests
+from bench.harness.requests import recommend_requests, user_ids
 from bench.peers.answers import refuse_other_answers
 from bench.peers.environments import FOLDER, ray_environment, triton_environment
 from bench.peers.measure import Server, measure
@@ -76,7 +76,7 @@ def _everything(bundle: Bundle, ray: RaySettings, model: TritonSettings) -> Iter
         of_ray = stack.enter_context(ray_serve(bundle.directory, ray))
         of_triton = stack.enter_context(triton(bundle.directory, model))
         requests = recommend_requests(bundle)
-        inferences = [infer_request(model.model, person) for person in people(bundle)]
+        inferences = [infer_request(model.model, person) for person in user_ids(bundle)]
         pids = (own.retrieval.process.pid, own.ranking.process.pid)
         servers = {
             "shortlist": Server(address=own.ranking.address, method=_RECOMMEND, roots=pids, requests=requests),

@@ -9,7 +9,7 @@ from ray import serve
 from ray.serve.handle import DeploymentHandle
 
 from bench.peers.settings import RaySettings
-from bench.peers.stages import Found, Listed, Ranking, Retrieval
+from bench.peers.stages import CandidateBatch, ItemList, Ranking, Retrieval
 from shortlist.bundle import Bundle
 from shortlist.ranking.v1.ranking_service_pb2 import RecommendRequest, RecommendResponse, ScoredItem
 
@@ -21,7 +21,7 @@ class RetrievalDeployment:
     def __init__(self, directory: str) -> None:
         self._stage = Retrieval(Bundle.open(Path(directory)))
 
-    async def retrieve(self, user_ids: list[str]) -> Found:
+    async def retrieve(self, user_ids: list[str]) -> CandidateBatch:
         """The candidates of a batch of users."""
         return self._stage(user_ids)
 
@@ -42,6 +42,6 @@ class RankingDeployment:
         return RecommendResponse(items=[ScoredItem(item_id=item.decode(), score=score) for item, score in pairs])
 
     @serve.batch(max_concurrent_batches=2)
-    async def _recommend(self, user_ids: list[str]) -> list[Listed]:
+    async def _recommend(self, user_ids: list[str]) -> list[ItemList]:
         found = await self._retrieval.retrieve.remote(user_ids)
         return self._stage(user_ids, found)

@@ -25,7 +25,7 @@ LIMIT = 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class Found:
+class CandidateBatch:
     """The output of the first stage for B users.
 
     Shapes: rows ``[B, CANDIDATES]``, scores ``[B, CANDIDATES]``, vectors ``[B, dimension]``.
@@ -37,7 +37,7 @@ class Found:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Listed:
+class ItemList:
     """The answer to one user, best first: ids ``[LIMIT]`` and scores ``[LIMIT]``."""
 
     item_ids: NDArray[np.bytes_]
@@ -51,14 +51,14 @@ class Retrieval:
         self._bundle = bundle
         self._encoder, self._index = UserEncoder(bundle), FaissIndex(bundle)
 
-    def __call__(self, user_ids: Sequence[str]) -> Found:
+    def __call__(self, user_ids: Sequence[str]) -> CandidateBatch:
         """The candidates of known users."""
         users = _resolve(self._bundle, user_ids)
         vectors = self._encoder.encode(
             [user.history for user in users], np.concatenate([user.features for user in users])
         )
         found = [self._search(user, vector) for user, vector in zip(users, vectors, strict=True)]
-        return Found(
+        return CandidateBatch(
             rows=np.stack([rows for rows, _ in found]),
             scores=np.stack([scores for _, scores in found]),
             vectors=vectors,
@@ -78,7 +78,7 @@ class Ranking:
         self._fusion = ScoreFusion.of(bundle.manifest.objectives)
         self._no_context = ContextEncoder(bundle.manifest.context).encode({})
 
-    def __call__(self, user_ids: Sequence[str], found: Found) -> list[Listed]:
+    def __call__(self, user_ids: Sequence[str], found: CandidateBatch) -> list[ItemList]:
         """The best items of each user."""
         parts = zip(found.rows.astype(np.int64), found.scores, strict=True)
         candidates = [Candidates.from_model(rows, scores) for rows, scores in parts]
@@ -86,11 +86,11 @@ class Ranking:
         columns = self._ranker.score(users, candidates, [*found.vectors], [self._no_context] * len(users))
         return [self._best(one.rows, of_one) for one, of_one in zip(candidates, columns, strict=True)]
 
-    def _best(self, rows: NDArray[np.int64], columns: NDArray[np.float32]) -> Listed:
+    def _best(self, rows: NDArray[np.int64], columns: NDArray[np.float32]) -> ItemList:
         keys = self._fusion.keys(columns)
         best = best_first(keys, LIMIT)
         scores = self._fusion.scores(keys[best], self._fusion.predictions(columns[best]))
-        return Listed(item_ids=self._bundle.items.ids[rows[best]], scores=scores)
+        return ItemList(item_ids=self._bundle.items.ids[rows[best]], scores=scores)
 
 
 def _resolve(bundle: Bundle, user_ids: Sequence[str]) -> list[ResolvedUser]:

@@ -13,10 +13,10 @@ import numpy as np
 import triton_python_backend_utils as triton
 from numpy.typing import NDArray
 
-from bench.peers.stages import Found, Listed, Ranking, Retrieval
+from bench.peers.stages import CandidateBatch, ItemList, Ranking, Retrieval
 from shortlist.bundle import Bundle
 
-_FOUND = ["ROWS", "RETRIEVAL_SCORES", "USER_VECTOR"]
+_CANDIDATES = ["ROWS", "RETRIEVAL_SCORES", "USER_VECTOR"]
 
 
 class RetrievalModel:
@@ -52,7 +52,7 @@ class RankingModel:
     def execute(self, requests: Sequence[Any]) -> list[Any]:
         """Ranks for the users of all requests at once; each request has one user."""
         users = [user for request in requests for user in _users(request)]
-        found = Found(
+        found = CandidateBatch(
             rows=_together(requests, "ROWS"),
             scores=_together(requests, "RETRIEVAL_SCORES"),
             vectors=_together(requests, "USER_VECTOR"),
@@ -73,17 +73,17 @@ class RecommendModel:
         return [_response(listed) for listed in self._stage(users, _retrieve(users))]
 
 
-def _retrieve(users: Sequence[str]) -> Found:
+def _retrieve(users: Sequence[str]) -> CandidateBatch:
     request = triton.InferenceRequest(
         model_name="retrieval",
-        requested_output_names=_FOUND,
+        requested_output_names=_CANDIDATES,
         inputs=[triton.Tensor("USER_ID", np.array([[user.encode()] for user in users], dtype=np.object_))],
     )
     answer = request.exec()
     if answer.has_error():
         raise triton.TritonModelException(answer.error().message())
-    arrays = [triton.get_output_tensor_by_name(answer, name).as_numpy() for name in _FOUND]
-    return Found(rows=arrays[0], scores=arrays[1], vectors=arrays[2])
+    arrays = [triton.get_output_tensor_by_name(answer, name).as_numpy() for name in _CANDIDATES]
+    return CandidateBatch(rows=arrays[0], scores=arrays[1], vectors=arrays[2])
 
 
 def _bundle(arguments: dict[str, str]) -> Bundle:
@@ -100,6 +100,6 @@ def _together(requests: Sequence[Any], name: str) -> NDArray[Any]:
     return np.concatenate([triton.get_input_tensor_by_name(request, name).as_numpy() for request in requests])
 
 
-def _response(listed: Listed) -> Any:  # noqa: ANN401
+def _response(listed: ItemList) -> Any:  # noqa: ANN401
     ids = triton.Tensor("ITEM_IDS", listed.item_ids[None, :].astype(np.object_))
     return triton.InferenceResponse([ids, triton.Tensor("SCORES", listed.scores[None, :])])

@@ -10,21 +10,21 @@ from bench.peers.stages import LIMIT
 Tensors = dict[str, tuple[str, int]]
 
 _USER: Tensors = {"USER_ID": ("TYPE_STRING", 1)}
-_FOUND: Tensors = {
+_CANDIDATES: Tensors = {
     "ROWS": ("TYPE_INT32", CANDIDATES),
     "RETRIEVAL_SCORES": ("TYPE_FP32", CANDIDATES),
     "USER_VECTOR": ("TYPE_FP32", DIMENSION),
 }
-_LISTED: Tensors = {"ITEM_IDS": ("TYPE_STRING", LIMIT), "SCORES": ("TYPE_FP32", LIMIT)}
+_LIST: Tensors = {"ITEM_IDS": ("TYPE_STRING", LIMIT), "SCORES": ("TYPE_FP32", LIMIT)}
 
 
 def write_repository(folder: Path, bundle: Path, settings: TritonSettings) -> None:
     """Replaces the folder by the models of the settings."""
     shutil.rmtree(folder, ignore_errors=True)
     models = [
-        ("retrieval", "RetrievalModel", _USER, _FOUND, settings.retrieval_instances),
-        ("ranking", "RankingModel", _USER | _FOUND, _LISTED, settings.ranking_instances),
-        ("recommend", "RecommendModel", _USER, _LISTED, settings.ranking_instances),
+        ("retrieval", "RetrievalModel", _USER, _CANDIDATES, settings.retrieval_instances),
+        ("ranking", "RankingModel", _USER | _CANDIDATES, _LIST, settings.ranking_instances),
+        ("recommend", "RecommendModel", _USER, _LIST, settings.ranking_instances),
     ]
     for name, model, inputs, outputs, instances in models:
         if name in ("ranking", "recommend") and (name == "recommend") != (settings.model == "recommend"):
@@ -34,7 +34,7 @@ def write_repository(folder: Path, bundle: Path, settings: TritonSettings) -> No
         )
         _write(folder / name, text, _MODEL.format(model=model))
     if settings.model == "ensemble":
-        _write(folder / "ensemble", _config("ensemble", settings.batch, _USER, _LISTED) + _ensemble(), None)
+        _write(folder / "ensemble", _config("ensemble", settings.batch, _USER, _LIST) + _ensemble(), None)
 
 
 def _write(folder: Path, config: str, model: str | None) -> None:
@@ -56,8 +56,8 @@ def _tensors(side: str, tensors: Tensors) -> str:
 
 
 def _ensemble() -> str:
-    first = _step("retrieval", _USER, _FOUND)
-    second = _step("ranking", _USER | _FOUND, _LISTED)
+    first = _step("retrieval", _USER, _CANDIDATES)
+    second = _step("ranking", _USER | _CANDIDATES, _LIST)
     return f'platform: "ensemble"\nensemble_scheduling {{\n{first}{second}}}\n'
 
 

@@ -77,7 +77,7 @@ def _planted(checkout: Path) -> Path:
 
 @contextlib.contextmanager
 def _both(bundles: Mapping[str, Path], other: Path) -> Iterator[tuple[Mapping[str, Target], Generators]]:
-    # The same bytes for both: people's ids are those of the seed, and the fields kept their numbers.
+    # The same bytes for both: the seed determines the users' ids, and the fields kept their numbers.
     requests = recommend_requests(Bundle.open(bundles[_HERE]))
     targets = dict[str, Target]()
     with contextlib.ExitStack() as stack:

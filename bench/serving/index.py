@@ -14,7 +14,7 @@ from bench.harness.machine import machine
 from bench.harness.planted import BUILD, CANDIDATES, HISTORY
 from bench.harness.planted_bundle import RECIPE, planted_bundle
 from bench.harness.processes import write_json
-from bench.harness.requests import people
+from bench.harness.requests import user_ids
 from shortlist.bundle import Bundle
 from shortlist.inference.user_encoder import UserEncoder
 from shortlist.inference.users import UserQuery, resolve_user
@@ -31,7 +31,7 @@ def main() -> None:
     argparse.ArgumentParser(prog="python -m bench.serving.index", description=__doc__).parse_args()
     bundle = Bundle.open(planted_bundle())
     items = bundle.items.vectors
-    users = [resolve_user(bundle, UserQuery(user_id=person)) for person in people(bundle)[:_USERS]]
+    users = [resolve_user(bundle, UserQuery(user_id=person)) for person in user_ids(bundle)[:_USERS]]
     histories = [user.history.last(HISTORY) for user in users]
     vectors = UserEncoder(bundle).encode(histories, np.concatenate([user.features for user in users]))
     tried = [*families(len(items), items.shape[1], CANDIDATES), _REFERENCE]

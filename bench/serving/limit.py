@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.harness.planted import CANDIDATES
-from bench.harness.requests import LIMIT, people
+from bench.harness.requests import LIMIT, user_ids
 from ranking_service.options import OptionsReader
 from ranking_service.ranker import OnnxRanker
 from retrieval_service.index import FaissIndex
@@ -48,7 +48,7 @@ def main() -> None:
     parser.add_argument("bundles", type=Path, help="a directory of bundles")
     bundle = Bundle.open(BundleStore(parser.parse_args().bundles).current())
     work, encoder = bare_loop(bundle), UserEncoder(bundle)
-    users = [resolve_user(bundle, UserQuery(user_id=person)) for person in people(bundle)]
+    users = [resolve_user(bundle, UserQuery(user_id=person)) for person in user_ids(bundle)]
     vectors = [encoder.encode([user.history], user.features)[0] for user in users]
     nothing = [None] * len(users)
     for line in sys.stdin:

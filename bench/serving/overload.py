@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from bench.harness.load import Target, generators
@@ -40,8 +41,10 @@ def main() -> None:
     bundle = Bundle.open(planted_bundle())
     with start_both(BUNDLES, BUILD) as running, _load(running, recommend_requests(bundle)) as (closed, floods):
         closed.load("recommend", _IN_FLIGHT, seconds)
-        peak = statistics.median(closed.load("recommend", _IN_FLIGHT, seconds).rps for _ in range(_ROUNDS))
-        loads = {str(times): _flood(floods, peak * times, seconds) for times in _TIMES}
+        rounds = track(range(_ROUNDS), "peak", console=Console(stderr=True))
+        peak = statistics.median(closed.load("recommend", _IN_FLIGHT, seconds).rps for _ in rounds)
+        times = track(_TIMES, "overload", console=Console(stderr=True))
+        loads = {str(one): _flood(floods, peak * one, seconds) for one in times}
     result = {"machine": machine(), "peak_rps": peak, "times": loads}
     write_json(BUILD / "overload.json", result)
     _print(peak, loads)

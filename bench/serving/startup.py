@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from rich.console import Console
+from rich.progress import track
 from rich.table import Table
 
 from bench.harness.machine import machine
@@ -78,7 +79,8 @@ def _planted() -> Path:
 
 
 def _figures(name: str, bundles: Path, size: float) -> Figures:
-    alone = [_start(name, bundles, 1) for _ in range(_ROUNDS)]
+    rounds = track(range(_ROUNDS), name, console=Console(stderr=True))
+    alone = [_start(name, bundles, 1) for _ in rounds]
     two, three = _start(name, bundles, 2), _start(name, bundles, 3)
     modules, import_seconds = _imports(name)
     seconds = [start.seconds for start in alone]
