@@ -1,4 +1,4 @@
-"""What a call says of itself: here for the client, too, which needs no numpy."""
+"""The values that describe a call, by name. In a module of its own, because the client needs no numpy."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""The one exception tree of Shortlist, and the one table of what its members are on the wire."""
+"""Shortlist's exceptions, and the gRPC status code of each."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ import grpc
 
 
 class ShortlistError(Exception):
-    """Anything that Shortlist says went wrong."""
+    """The base of all errors that Shortlist raises on purpose."""
 
 
 @dataclass(frozen=True)
 class FieldViolation:
-    """What is wrong with one field of a request."""
+    """One violation: a field of the request, and what is wrong with it."""
 
     field: str
     description: str
@@ -30,8 +30,8 @@ class InvalidRequest(ShortlistError):  # noqa: N818 - the field's own word
 class BundleError(ShortlistError):
     """A bundle cannot be used: ``reason`` says what is wrong with the file at ``path``.
 
-    ``kind`` is for counting: "missing", "damaged" (not the bytes that were written), "unreadable", "format" (of another
-    release), "signature", or "invalid" for contents that do not fit.
+    ``kind`` labels the metric: "missing", "damaged" (not the bytes that were written), "unreadable", "format" (of
+    another release), "signature", or "invalid" for contents that do not fit.
     """
 
     def __init__(self, path: Path, reason: str, kind: str = "invalid") -> None:
@@ -40,7 +40,7 @@ class BundleError(ShortlistError):
 
 
 class BundleNotServed(ShortlistError):  # noqa: N818
-    """Other bundles than the one asked for are ``served``, the current one first."""
+    """The bundle asked for is not served; ``served`` are those that are, the current one first."""
 
     def __init__(self, message: str, served: Sequence[str] = ()) -> None:
         super().__init__(message)
@@ -48,7 +48,7 @@ class BundleNotServed(ShortlistError):  # noqa: N818
 
 
 class Unauthenticated(ShortlistError):  # noqa: N818
-    """The caller did not show who they are."""
+    """The caller gave no valid credentials."""
 
 
 class PermissionDenied(ShortlistError):  # noqa: N818
@@ -56,7 +56,7 @@ class PermissionDenied(ShortlistError):  # noqa: N818
 
 
 class Overloaded(ShortlistError):  # noqa: N818
-    """The service has more calls than it can handle; it may be asked again after ``retry_seconds``."""
+    """The service has more calls than it can handle; try again after ``retry_seconds``."""
 
     def __init__(self, message: str, retry_seconds: float = 0.0) -> None:
         super().__init__(message)
@@ -64,7 +64,7 @@ class Overloaded(ShortlistError):  # noqa: N818
 
 
 class CallerGone(ShortlistError):  # noqa: N818
-    """The caller has cancelled the call, so nobody waits for its answer."""
+    """The caller has cancelled the call."""
 
 
 class Unavailable(ShortlistError):  # noqa: N818
@@ -72,11 +72,11 @@ class Unavailable(ShortlistError):  # noqa: N818
 
 
 class DeadlineExceeded(ShortlistError):  # noqa: N818
-    """The answer did not come in time."""
+    """The answer did not come within the deadline."""
 
 
-# Read by the server from left to right and by the client from right to left. What is not here is nobody's contract:
-# the server answers INTERNAL, and the client raises a plain ShortlistError.
+# The server reads it from left to right, the client from right to left. For any other exception the server answers
+# INTERNAL; for any other code the client raises a plain ShortlistError.
 STATUS_CODES: Mapping[type[ShortlistError], grpc.StatusCode] = {
     InvalidRequest: grpc.StatusCode.INVALID_ARGUMENT,
     BundleNotServed: grpc.StatusCode.FAILED_PRECONDITION,

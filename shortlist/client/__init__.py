@@ -1,4 +1,4 @@
-"""What calls the services."""
+"""The client of the ranking service, and the connections that all clients share."""
 
 from shortlist.client.recommender import AsyncRecommender, Recommender
 

@@ -1,4 +1,4 @@
-"""Connections to one target, made anew when the certificates change."""
+"""Connections to one target, replaced when the certificates change."""
 
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
@@ -23,7 +23,7 @@ Options = Sequence[tuple[str, str | int]]
 Stub = TypeVar("Stub")
 Channel = TypeVar("Channel")
 _LOOK_SECONDS = 1.0
-# What a call in flight on a connection that is no longer used may take.
+# A call in flight on a replaced connection may take this long.
 _RETIRED_SECONDS = 30.0
 
 
@@ -41,14 +41,14 @@ class _AnyChannels(ABC, Generic[Channel, Stub]):
 
     @contextlib.contextmanager
     def stub(self) -> Iterator[Stub]:
-        """The stub for one call, which lasts as long as the ``with`` block."""
+        """The stub of the least busy connection, for one call within the ``with`` block."""
         if time.monotonic() >= self._look_at:
             self._renew()
         with self._connections.stub() as stub:
             yield stub
 
     def metadata(self) -> tuple[tuple[str, str], ...]:
-        """What a call is sent with: the token and the trace."""
+        """The metadata of a call: its token and its trace."""
         return tracing.inject(call_metadata(self._security))
 
     def _open(self, credentials: grpc.ChannelCredentials | None) -> None:
@@ -68,15 +68,15 @@ class _AnyChannels(ABC, Generic[Channel, Stub]):
 
     @abstractmethod
     def _channel(self, credentials: grpc.ChannelCredentials | None) -> Channel:
-        """A channel to the target; in plain text without credentials."""
+        """A channel to the target; in plaintext without credentials."""
 
     @abstractmethod
     def _retire(self, channels: Sequence[Channel]) -> None:
-        """Closes channels once the calls on them have had their time."""
+        """Closes channels after the calls in flight on them have had time to end."""
 
 
 class Channels(_AnyChannels[grpc.Channel, Stub]):
-    """Of threads."""
+    """Channels for threads."""
 
     def close(self) -> None:
         """Ends the calls in flight and closes the connections."""
@@ -95,7 +95,7 @@ class Channels(_AnyChannels[grpc.Channel, Stub]):
 
 
 class AsyncChannels(_AnyChannels[grpc.aio.Channel, Stub]):
-    """Of asyncio: made, used and closed within one event loop."""
+    """Channels for asyncio: made, used and closed within one event loop."""
 
     async def close(self) -> None:
         """Ends the calls in flight and closes the connections."""
@@ -109,5 +109,5 @@ class AsyncChannels(_AnyChannels[grpc.aio.Channel, Stub]):
 
     def _retire(self, channels: Sequence[grpc.aio.Channel]) -> None:
         loop = asyncio.get_running_loop()
-        # The loop forgets a task that nobody holds.
+        # The loop keeps no reference to a task.
         self._closing = [loop.create_task(channel.close(_RETIRED_SECONDS)) for channel in channels]

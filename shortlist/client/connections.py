@@ -1,4 +1,4 @@
-"""Several connections to one target, for a connection stays with one of the processes that share a port."""
+"""Several connections to one target, because each stays with one of the processes that share a port."""
 
 import threading
 from collections.abc import Iterator, Sequence
@@ -9,8 +9,8 @@ from typing import Generic, TypeVar
 
 Stub = TypeVar("Stub")
 
-# The kernel gives connections to processes by a hash. Measured on two workers, 8 connections, 16 calls in flight: in
-# turn, the busier worker got 69 % of the calls (at worst 88 %); by the fewest in flight, 52 % (at worst 55 %).
+# The kernel assigns connections to processes by a hash. Measured with two workers, 8 connections and 16 calls in
+# flight: used in turn, the busier worker got 69 % of the calls (at worst 88 %); by fewest in flight, 52 % (55 %).
 CONNECTIONS = 8
 # Channels with the same target would share one connection.
 OWN_CONNECTION = ("grpc.use_local_subchannel_pool", 1)
@@ -26,8 +26,8 @@ class _Connection(Generic[Stub]):
 class Connections(Generic[Stub]):
     """Stubs whose channels were made with ``OWN_CONNECTION``. Thread-safe.
 
-    Each call gets the one with the fewest calls in flight, so that a process that is slow, or has many of the
-    connections, gets fewer calls on each; of several such, the one that was used the longest ago.
+    Each call gets the connection with the fewest calls in flight, and among equals the least recently used. A process
+    that is slow, or has many of the connections, thus gets fewer calls on each.
     """
 
     def __init__(self, stubs: Sequence[Stub]) -> None:
@@ -37,7 +37,7 @@ class Connections(Generic[Stub]):
 
     @contextmanager
     def stub(self) -> Iterator[Stub]:
-        """The stub for one call, which lasts as long as the ``with`` block."""
+        """The stub of the least busy connection, for one call within the ``with`` block."""
         with self._lock:
             chosen = min(self._connections, key=lambda one: (one.in_flight, one.turn))
             chosen.in_flight += 1

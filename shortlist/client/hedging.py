@@ -1,5 +1,8 @@
-"""A second call when the first takes long, to whoever answers sooner; within a budget. See Dean and Barroso, "The Tail
-at Scale", CACM 56, 2 (2013). gRPC for Python ignores hedging in a service config, so the client does it."""
+"""Hedging: a second call when the first takes long, within a budget; the first answer counts.
+
+See Dean and Barroso, "The Tail at Scale", CACM 56, 2 (2013). gRPC for Python ignores hedging in a service config, so
+the client does it.
+"""
 
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
@@ -12,14 +15,14 @@ from typing import Any, TypeVar
 
 import grpc
 
-# A tenth more calls at most, even if all of them are slow: a service that is slow from overload is not to be flooded.
+# At most a tenth more calls, even if all are slow: hedging must not flood a service that is slow from overload.
 _EARNED, _MOST_SAVED = 0.1, 10.0
 
 R = TypeVar("R")
 
 
 class Hedging:
-    """When a call counts as slow, in seconds, and how many may be hedged. Thread-safe.
+    """Hedges calls that take longer than ``after`` seconds. Thread-safe.
 
     Raises:
         ValueError: ``after`` is not a positive number.
@@ -33,7 +36,7 @@ class Hedging:
         self._lock = threading.Lock()
 
     def call(self, start: Callable[[], grpc.Future[R]]) -> R:
-        """The answer of the first of up to two calls that succeeds; RpcError of the last when none does."""
+        """The answer of the call that succeeds first, of up to two; the RpcError of the last when none succeeds."""
         self._earn()
         done: SimpleQueue[grpc.Future[R]] = SimpleQueue()
         calls = [_started(start, done)]

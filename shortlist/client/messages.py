@@ -49,9 +49,9 @@ class Recommendation:
 class Recommendations:
     """A list, best first, and the bundle that made it.
 
-    ``found`` is below ``asked`` when the catalogue has no more that may be shown. ``unknown_items`` counts the ids sent
-    that the bundle does not know, ``unknown_context`` the names in the context. ``degraded`` says why a stage was left
-    out ("retrieval_timeout"), None when none was.
+    ``asked`` and ``found`` count items; fewer are found when the catalogue has no more that may be in the list.
+    ``unknown_items`` counts ids sent that the bundle does not know, ``unknown_context`` names in the context.
+    ``degraded`` is why the list is less than both stages give, such as "retrieval_timeout"; None when it is not.
     """
 
     bundle_id: str

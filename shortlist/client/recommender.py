@@ -1,4 +1,4 @@
-"""The client: one for a process, shared between its threads or tasks."""
+"""The client of the ranking service: one for a process, shared by its threads or tasks."""
 
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
@@ -17,6 +17,7 @@ from shortlist.client.messages import HistoryItem, Recommendations, context_mess
 from shortlist.client.service_config import channel_options
 from shortlist.context import Context
 from shortlist.errors import ShortlistError
+from shortlist.limits import DEFAULT_LIMIT, DEFAULT_TIMEOUT_SECONDS
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 from shortlist.security.settings import ClientSecurity
@@ -34,19 +35,19 @@ Response = TypeVar("Response", pb.RecommendResponse, pb.RankResponse)
 class Recommender:
     """Calls a ranking service, such as ``Recommender("dns:///ranking:50052")``. Thread-safe.
 
-    Every call has a deadline, ``timeout`` in seconds. A call that finds no server, or one that stops, is tried again,
-    four times in all and within its deadline. Calls go over several connections, each of them round-robin over all the
-    addresses that the target resolves to: behind one address may be several processes.
+    Every call has a deadline, ``timeout`` in seconds. A call that reaches no server is tried again, up to four times
+    and within its deadline. Calls go over several connections, each round-robin over the addresses of the target,
+    because one address may have several processes behind it.
 
-    A call that has no answer after ``hedge_after`` seconds is made a second time, to another server where there is one,
-    and the first answer counts; a tenth of the calls at most. ``security`` is what to prove oneself with.
+    A call without an answer after ``hedge_after`` seconds is made a second time, to another server if there is one. The
+    first answer counts. At most a tenth of the calls are repeated so. ``security`` has the caller's credentials.
     """
 
     def __init__(
         self,
         target: str,
         *,
-        timeout: float = 1.0,
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,
         hedge_after: float | None = None,
         security: ClientSecurity = _PLAINTEXT,
     ) -> None:
@@ -60,7 +61,7 @@ class Recommender:
         *,
         user_id: str = "",
         history: Sequence[HistoryItem | str] = (),
-        limit: int = 10,
+        limit: int = DEFAULT_LIMIT,
         exclude: Iterable[str] = (),
         candidates: int = 0,
         keep_seen: bool = False,
@@ -71,23 +72,22 @@ class Recommender:
         """The best ``limit`` items for a user, both stages in one call.
 
         Args:
-            user_id: the id of the training data; empty when unknown.
-            history: what the user did, oldest first; without it, what the bundle knows of ``user_id``.
+            user_id: the user's id in the training data; empty when unknown.
+            history: the user's interactions, oldest first; without it, the history that the bundle has of ``user_id``.
             limit: how many items, 1 to 1000.
             exclude: items that may not be in the list.
-            candidates: how many candidates to rank, up to 1000; 0 leaves it to the bundle.
+            candidates: how many candidates to rank, up to 1000; 0 takes the bundle's number.
             keep_seen: whether items of the history may be in the list.
-            objective_weights: weights by the names of objectives, in place of the bundle's own: the best item is the
-            one whose product of
-                predictions, each to its weight, is the highest.
-            context: what the call says of itself, such as ``{"device": "tv", "hour": 20}``; texts and numbers.
-            timeout: seconds for this call, in place of the client's own.
+            objective_weights: weights by objective name, in place of the bundle's own. The list is sorted by the
+                product of the predictions, each raised to its weight.
+            context: texts and numbers that describe the call, such as ``{"device": "tv", "hour": 20}``.
+            timeout: seconds for this call, in place of the client's.
 
         Raises:
             InvalidRequest: the request breaks the contract; its ``violations`` say where.
             Unavailable: the service cannot be reached, or cannot answer now.
-            DeadlineExceeded: no answer within the timeout.
-            ShortlistError: anything else, among it the use of a closed client.
+            DeadlineExceeded: no answer came within the timeout.
+            ShortlistError: any other failure, including the use of a closed client.
         """
         request = _recommend_request(
             user_id, history, limit, exclude, candidates, keep_seen, objective_weights, context
@@ -100,12 +100,16 @@ class Recommender:
         item_ids: Sequence[str],
         user_id: str = "",
         history: Sequence[HistoryItem | str] = (),
-        limit: int = 10,
+        limit: int = DEFAULT_LIMIT,
         objective_weights: Mapping[str, float] | None = None,
         context: Context | None = None,
         timeout: float | None = None,
     ) -> Recommendations:
-        """The best ``limit`` of the caller's own candidates, which come best first; raises as ``recommend`` does."""
+        """The best ``limit`` of the caller's own candidates, given best first.
+
+        Raises:
+            ShortlistError: as for :meth:`recommend`.
+        """
         request = _rank_request(item_ids, user_id, history, limit, objective_weights, context)
         return self._call(lambda stub: stub.Rank, request, timeout)
 
@@ -153,7 +157,7 @@ class AsyncRecommender:
         self,
         target: str,
         *,
-        timeout: float = 1.0,
+        timeout: float = DEFAULT_TIMEOUT_SECONDS,
         hedge_after: float | None = None,
         security: ClientSecurity = _PLAINTEXT,
     ) -> None:
@@ -167,7 +171,7 @@ class AsyncRecommender:
         *,
         user_id: str = "",
         history: Sequence[HistoryItem | str] = (),
-        limit: int = 10,
+        limit: int = DEFAULT_LIMIT,
         exclude: Iterable[str] = (),
         candidates: int = 0,
         keep_seen: bool = False,
@@ -187,7 +191,7 @@ class AsyncRecommender:
         item_ids: Sequence[str],
         user_id: str = "",
         history: Sequence[HistoryItem | str] = (),
-        limit: int = 10,
+        limit: int = DEFAULT_LIMIT,
         objective_weights: Mapping[str, float] | None = None,
         context: Context | None = None,
         timeout: float | None = None,
@@ -228,7 +232,7 @@ class AsyncRecommender:
             except grpc.RpcError as error:
                 raise read_error(error) from error
             except asyncio.CancelledError:
-                # That of a task that somebody cancels goes on; a channel that is closed raises it too.
+                # A closed channel raises it too. The cancellation of a task by somebody else goes on.
                 task = asyncio.current_task()
                 if self._closed and (task is None or not task.cancelling()):
                     raise ShortlistError("this client was closed while it called") from None

@@ -1,7 +1,6 @@
-"""How every client of ours calls: balanced, and again when nobody was there.
+"""The service config of every client: round-robin balancing, and retries when no server was reached.
 
-Not by what the servers say of their health: behind a proxy that would be the word of one of them, and the retries do as
-much.
+Clients do not watch the servers' health: behind a proxy they would see that of one server only, and retries do as much.
 """
 
 import json
@@ -10,11 +9,10 @@ _KEEPALIVE = [("grpc.keepalive_time_ms", 30_000), ("grpc.keepalive_timeout_ms", 
 
 
 def channel_options(service: str, *, attempts: int, backoff_seconds: float) -> list[tuple[str, str | int]]:
-    """The options of a channel to ``service``, whose methods change nothing and may be called again.
+    """The options of a channel to ``service``, whose methods change no state and may be called again.
 
-    Only what a server says that is not there, or that goes away, is tried again, ``attempts`` times in all and within
-    the call's deadline; when most calls fail, not even that, so that those who come back find a service that is not
-    flooded.
+    A call is tried again only when the server is unreachable or stops: up to ``attempts`` times, within the call's
+    deadline. When most calls fail, none is tried again, so that retries do not flood a service that comes back.
     """
     config = {
         "loadBalancingConfig": [{"round_robin": {}}],
@@ -27,7 +25,7 @@ def channel_options(service: str, *, attempts: int, backoff_seconds: float) -> l
                     "initialBackoff": f"{backoff_seconds}s",
                     "maxBackoff": f"{backoff_seconds * 10}s",
                     "backoffMultiplier": 2,
-                    # A server that is stopped cancels what has reached it but not its handlers.
+                    # A stopped server cancels calls that have reached it but no handler.
                     "retryableStatusCodes": ["UNAVAILABLE", "CANCELLED"],
                 },
             }

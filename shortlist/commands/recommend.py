@@ -1,4 +1,4 @@
-"""``shortlist recommend``: asks a ranking service, and shows what it answers."""
+"""``shortlist recommend``: calls a ranking service and prints its answer."""
 
 import argparse
 
@@ -10,6 +10,7 @@ from shortlist.client.messages import Recommendations
 from shortlist.commands.command import Commands, fail
 from shortlist.errors import DeadlineExceeded, InvalidRequest, ShortlistError, Unavailable
 from shortlist.flags import add_setting
+from shortlist.limits import DEFAULT_LIMIT, DEFAULT_TIMEOUT_SECONDS
 from shortlist.security.settings import add_client_security, read_client_security
 
 
@@ -18,18 +19,22 @@ def add_recommend(commands: Commands) -> None:
     recommend = commands.add_parser(
         "recommend",
         help="print the best items for a user",
-        description="Prints the best items for a user. With neither --user nor --history, the popular ones.",
+        description="Prints the best items for a user. Without --user and --history, prints popular items.",
     )
-    add_setting(
-        recommend, "--target", default="dns:///127.0.0.1:50052", help="where the ranking service is, as gRPC names it"
-    )
-    recommend.add_argument("--user", default="", metavar="ID", help="the user, as the training data names them")
+    add_setting(recommend, "--target", default="dns:///127.0.0.1:50052", help="gRPC target of the ranking service")
+    recommend.add_argument("--user", default="", metavar="ID", help="the user's id in the training data")
     recommend.add_argument(
-        "--history", nargs="+", default=[], metavar="ID", help="items that the user had to do with, oldest first"
+        "--history", nargs="+", default=[], metavar="ID", help="ids of items the user interacted with, oldest first"
     )
-    recommend.add_argument("--limit", type=int, default=10, metavar="N", help="how many items (default %(default)s)")
     recommend.add_argument(
-        "--timeout", type=float, default=2.0, metavar="SECONDS", help="how long to wait (default %(default)s)"
+        "--limit", type=int, default=DEFAULT_LIMIT, metavar="N", help="how many items (default %(default)s)"
+    )
+    recommend.add_argument(
+        "--timeout",
+        type=float,
+        default=DEFAULT_TIMEOUT_SECONDS,
+        metavar="SECONDS",
+        help="how long to wait for the answer (default %(default)s)",
     )
     add_client_security(recommend, "ranking")
     recommend.set_defaults(run=_run, parser=recommend)
@@ -51,7 +56,7 @@ def _recommend(arguments: argparse.Namespace) -> Recommendations:
 
 
 def _show(recommendations: Recommendations) -> None:
-    # An item id may look like markup, and has to come out as it is.
+    # An item id may look like markup, and has to be printed as it is.
     console = Console(markup=False, emoji=False, highlight=False)
     table = Table("rank", "item", "score", "objectives", "source")
     for rank, item in enumerate(recommendations.items, start=1):
@@ -72,7 +77,7 @@ def _advice(error: ShortlistError, arguments: argparse.Namespace) -> str:
         case Unavailable():
             return f"{arguments.target} cannot answer now: {error}; try again"
         case DeadlineExceeded():
-            return f"{arguments.target} did not answer within {arguments.timeout:g} s; give it longer with --timeout"
+            return f"{arguments.target} did not answer within {arguments.timeout:g} s; wait longer with --timeout"
         case InvalidRequest():
             return f"the service refuses the request: {error}"
     return f"{arguments.target} failed: {error}; its log says more"

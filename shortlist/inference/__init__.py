@@ -1,1 +1,1 @@
-"""From a bundle and a person to what the models are given, and what they say."""
+"""From a bundle and a user to the inputs of the models, and from their outputs to lists."""

@@ -1,8 +1,8 @@
-"""What a call says of itself, as the ranker is told it: here for the trainer and the services alike.
+"""Encodes the context of a call for the ranker, for the trainer and the services alike.
 
-A text is a column for each category, all 0 for one that is none of them. A number is two: how many standard deviations
-it is above the mean, and 1. What is absent is what the column has for that, the mean of what training has shown: where
-every impression of a log has its context, no ranker could learn what zeros mean.
+A text becomes one number for each category: 1 for its own, all 0 for an unknown one. A number becomes two: how many
+standard deviations it is above the mean, and 1. A missing value becomes the column's ``absent``, its mean in training.
+Zeros would not do: when every impression of a log has its context, a ranker cannot learn what zeros mean.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,12 +15,12 @@ from shortlist.bundle.ranker_columns import CATEGORICAL, ContextColumn
 from shortlist.context import Context
 
 Cells = Sequence[Any] | NDArray[Any]
-# Training has hardly seen anything beyond, and a caller's number may be any.
+# In standard deviations. Training has hardly seen numbers farther away, and a caller may send any number.
 _FARTHEST = 10.0
 
 
 class ContextEncoder:
-    """One call's named values → its ``width`` numbers, K."""
+    """Encodes the context of one call as ``width`` numbers, K."""
 
     def __init__(self, columns: Sequence[ContextColumn]) -> None:
         self._columns, self._places = dict[str, tuple[ContextColumn, slice]](), dict[tuple[str, str], int]()
@@ -33,7 +33,7 @@ class ContextEncoder:
         self._absent = np.concatenate([np.zeros(0, dtype=np.float32), *map(_absent, columns)])
 
     def encode(self, context: Context) -> NDArray[np.float32]:
-        """``[K]``. Each value is of the kind of its column, each number finite; names without a column are ignored."""
+        """The encoded context ``[K]``. Values have their column's kind, numbers are finite; other names are ignored."""
         encoded = self._absent.copy()
         for name in context.keys() & self._columns.keys():
             (column, part), value = self._columns[name], context[name]
@@ -49,9 +49,9 @@ class ContextEncoder:
 
 
 def encode_contexts(columns: Sequence[ContextColumn], table: Mapping[str, Cells], count: int) -> NDArray[np.float32]:
-    """What :class:`ContextEncoder` gives for each of ``count`` calls, ``[count, K]``.
+    """The encoded contexts of ``count`` calls, ``[count, K]``, as :class:`ContextEncoder` gives each.
 
-    ``table`` has the cells ``[count]`` of each column; of what is absent, None or, in place of a number, NaN.
+    ``table`` has the cells ``[count]`` of each column; a missing value is None, or NaN in place of a number.
     """
     parts = [(_texts if column.kind == CATEGORICAL else _numbers)(column, table[column.name]) for column in columns]
     return np.hstack([np.zeros((count, 0), dtype=np.float32), *parts])

@@ -1,9 +1,9 @@
-"""What the two models are given: gathered here for the trainer and the services alike, so that they cannot differ.
+"""The inputs of the two models, gathered by the trainer and the services alike, so that they cannot differ.
 
-Rows are gathered by ``take``, which costs a third of indexing by an array.
+Rows are gathered with ``take``, which costs a third of indexing with an array.
 
 Legend of shapes: B users, L interactions of a history, C candidates, D vector components, F item features,
-X transition features.
+X item-item features.
 """
 
 from collections.abc import Sequence
@@ -21,10 +21,9 @@ Inputs = dict[str, NDArray[np.generic]]
 
 @dataclass(frozen=True, kw_only=True)
 class CandidateLists:
-    """Candidates of several users, as many for each.
+    """Candidates of several users, equally many for each, in the order of retrieval: the position is a feature.
 
-    Shapes: rows ``[B, C]``, scores ``[B, C]`` inner products with the user vector, transitions ``[B, C, X]``. The
-    columns are in the order of retrieval: the place is a feature.
+    Shapes: rows ``[B, C]``, scores ``[B, C]`` (inner products with the user vector), item_item ``[B, C, X]``.
     """
 
     rows: NDArray[np.int64]
@@ -34,7 +33,7 @@ class CandidateLists:
 
 @dataclass(frozen=True, kw_only=True)
 class LatestFirst:
-    """The last interactions of several users, latest first, all ``[B, L]``; of padding, row 0, value NaN and mask 0."""
+    """The last interactions of several users, latest first, all ``[B, L]``. Padding has row 0, value NaN and mask 0."""
 
     rows: NDArray[np.int64]
     values: NDArray[np.float32]
@@ -44,10 +43,10 @@ class LatestFirst:
 def encoder_inputs(
     items: NDArray[np.float32], histories: Sequence[History], length: int, user_features: NDArray[np.float32]
 ) -> Inputs:
-    """Inputs of the user encoder, the last ``length`` interactions, oldest first, padded on the left.
+    """Inputs of the user encoder: the last ``length`` interactions, oldest first, padded on the left.
 
-    ``items`` ``[items, I]`` is what each is read as. An empty history is all padding: ``user_features`` ``[B, U]``,
-    zeros for a stranger, are all that is known then.
+    ``items`` ``[items, I]`` are the vectors that the encoder reads items as. ``user_features`` ``[B, U]`` are zeros for
+    a user that the bundle does not describe. An empty history is all padding.
     """
     rows, values, events, mask = _padded([history.last(length) for history in histories])
     return {
@@ -68,9 +67,9 @@ def ranker_inputs(
     candidates: CandidateLists,
     context: NDArray[np.float32],
 ) -> Inputs:
-    """Inputs of the ranker: the last ``length`` interactions, latest first, and everything gathered by candidate.
+    """Inputs of the ranker: the last ``length`` interactions, latest first, and the arrays of each candidate.
 
-    ``context`` ``[B, K]`` is what is known of the request.
+    ``context`` ``[B, K]`` are the encoded contexts of the calls.
     """
     return inputs_of_rows(items, latest_first(histories, length), user_vectors, user_features, candidates, context)
 
@@ -83,7 +82,7 @@ def inputs_of_rows(
     candidates: CandidateLists,
     context: NDArray[np.float32],
 ) -> Inputs:
-    """As :func:`ranker_inputs`, of histories that are padded already."""
+    """As :func:`ranker_inputs`, from histories that are padded already."""
     rows, mask = history.rows, history.mask
     places = np.arange(candidates.rows.shape[1], dtype=np.float32)
     return {
@@ -103,16 +102,16 @@ def inputs_of_rows(
 
 
 def latest_first(histories: Sequence[History], length: int) -> LatestFirst:
-    """The last ``length`` interactions of each."""
+    """The last ``length`` interactions of each history."""
     rows, values, _, mask = _padded([history.last(length) for history in histories])
-    # Copies: of a single column, what is turned around counts as contiguous, with a stride that PyTorch refuses.
+    # Copies: a reversed view of a single column counts as contiguous, with a negative stride that PyTorch refuses.
     return LatestFirst(rows=rows[:, ::-1].copy(), values=values[:, ::-1].copy(), mask=mask[:, ::-1].copy())
 
 
 def item_item_features(
     items: ItemTables, histories: Sequence[History], candidates: NDArray[np.int64]
 ) -> NDArray[np.float32]:
-    """How well each candidate ``[B, C]`` continues its user's history, ``[B, C, X]``."""
+    """The item-item features ``[B, C, X]`` of each candidate ``[B, C]`` and its user's history."""
     values = [items.standardised(history.last(HISTORY_STEPS).values) for history in histories]
     return items.item_item.features([history.last(HISTORY_STEPS).rows for history in histories], values, candidates)
 

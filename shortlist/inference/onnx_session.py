@@ -1,4 +1,4 @@
-"""ONNX Runtime as a server wants it."""
+"""ONNX Runtime, set up for a server."""
 
 from pathlib import Path
 
@@ -10,17 +10,17 @@ from shortlist.errors import BundleError
 
 
 class OnnxSession:
-    """A model that is run by many request threads, each on its own core."""
+    """A model that many request threads run, each on its own core."""
 
     def __init__(self, path: Path) -> None:
         options = onnxruntime.SessionOptions()
-        # Left alone, every session takes every core and spins on them between requests.
+        # By default, every session uses every core and spins on them between requests.
         options.intra_op_num_threads = 1
         options.inter_op_num_threads = 1
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         options.log_severity_level = 3
         try:
-            # From bytes, so that a graph cannot make the runtime read external data from another place.
+            # From bytes, so that a graph cannot make the runtime read external data from another file.
             self._session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
         except Exception as error:
             raise BundleError(path, f"ONNX Runtime cannot load it: {error}") from error
@@ -32,11 +32,11 @@ class OnnxSession:
         return name in self._inputs
 
     def width(self, name: str) -> int:
-        """How many columns the input of that name has."""
+        """The last dimension of the input of that name."""
         return int(self._inputs[name][-1])
 
     def run(self, inputs: dict[str, NDArray[np.generic]]) -> NDArray[np.float32]:
-        """The model's only output. Inputs that the graph does not use are left out."""
+        """The model's only output. Inputs that the graph does not have are left out."""
         known = {name: array for name, array in inputs.items() if name in self._inputs}
         output: NDArray[np.float32] = self._session.run(self._output, known)[0]
         return output

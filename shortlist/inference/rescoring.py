@@ -1,4 +1,4 @@
-"""Exact scores for what an index found, whose own are rounded when it keeps its vectors in fewer bits."""
+"""Exact scores for the items that an index found. An index that compresses its vectors gives rounded scores."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -7,9 +7,9 @@ from numpy.typing import NDArray
 def rescored(
     rows: NDArray[np.int64], vector: NDArray[np.float32], vectors: NDArray[np.float32]
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
-    """Rows ``[n]`` in the order of their inner products ``[n]`` with a user vector ``[D]``, best first, ties stable.
+    """The rows ``[n]``, best first, and their inner products ``[n]`` with a user vector ``[D]``; ties keep their order.
 
-    ``vectors`` ``[items, D]`` are the items' own. It is one matrix and one query a call, so that a score has the same
+    ``vectors`` ``[items, D]`` are the item vectors. Each call multiplies for one query, so that a score has the same
     bits whichever other queries share the search.
     """
     scores = vectors.take(rows, axis=0) @ vector

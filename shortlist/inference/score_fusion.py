@@ -1,4 +1,4 @@
-"""From what the ranker predicts of each objective to one order."""
+"""Score fusion: from the ranker's logits for each objective to one score."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 
 from shortlist.bundle.ranker_columns import EVENT, Objective
 
-# A value of zero or less has no logarithm, and a product none of its sign.
+# A value of zero or less has no logarithm.
 _LEAST_VALUE = float(np.finfo(np.float32).tiny)
-# What a score is on the wire ends there.
+# The largest score that a float32 on the wire can hold.
 _MOST_LOG_SCORE = math.log(np.finfo(np.float32).max)
 
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreFusion:
-    """The product of the objectives' predictions, each to its weight: the weighted product model (Bridgman, 1922).
+    """The product of the predictions, each raised to its weight: the weighted product model (Bridgman, 1922).
 
-    Of an event the prediction is its probability, of a value the value. ``weights`` are as many as there are
-    objectives, and not all of them 0. ``columns`` are the ranker's, ``[..., objectives]``.
+    The prediction for an event is its probability, for a value the value. There are as many ``weights`` as
+    ``objectives``, and at least one is not 0. Methods take the ranker's logits ``[..., objectives]``.
     """
 
     objectives: tuple[Objective, ...]
@@ -30,17 +30,17 @@ class ScoreFusion:
 
     @classmethod
     def of(cls, objectives: Iterable[Objective], weights: Mapping[str, float] | None = None) -> Self:
-        """By the weights of the objectives named, 0 of all others; the objectives' own where there are none."""
+        """The fusion with the weights given by name, 0 for others; with the objectives' own when none is given."""
         objectives = tuple(objectives)
         own = tuple(weights.get(objective.name, 0.0) if weights else objective.weight for objective in objectives)
         return cls(objectives=objectives, weights=own)
 
-    def keys(self, columns: NDArray[np.float32]) -> NDArray[np.floating]:
-        """What sorts candidates ``[...]``, higher is better; not finite where a prediction that counts is not."""
+    def keys(self, logits: NDArray[np.float32]) -> NDArray[np.floating]:
+        """Sort keys ``[...]``, higher is better; not finite where a prediction with a weight is not finite."""
         if self._single is not None:
-            # Log-odds are in the order of the probabilities, and that costs nothing.
-            return columns[..., self._single]
-        numbers, total = _finite(columns), np.zeros(columns.shape[:-1])
+            # Log-odds have the order of the probabilities, and cost nothing.
+            return logits[..., self._single]
+        numbers, total = _finite(logits), np.zeros(logits.shape[:-1])
         for place, weight in enumerate(self.weights):
             if weight:
                 column = numbers[..., place]
@@ -49,16 +49,16 @@ class ScoreFusion:
         return total
 
     def scores(self, keys: NDArray[np.floating], predictions: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The product ``[...]`` of what has these keys and predictions; NaN where one that counts is not finite."""
+        """The products ``[...]`` for these keys and predictions; NaN where a prediction with a weight is not finite."""
         if self._single is not None:
             single: NDArray[np.float32] = predictions[..., self._single] ** np.float32(self.weights[self._single])
             return single
         product: NDArray[np.float32] = np.exp(np.minimum(keys, _MOST_LOG_SCORE)).astype(np.float32)
         return product
 
-    def predictions(self, columns: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The probability of each event and each value ``[..., objectives]``; NaN where it is not finite."""
-        numbers = _finite(columns)
+    def predictions(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The probability of each event, and each value, ``[..., objectives]``; NaN where the logit is not finite."""
+        numbers = _finite(logits)
         for place, objective in enumerate(self.objectives):
             if objective.kind == EVENT:
                 numbers[..., place] = np.exp(_log_sigmoid(numbers[..., place]))
@@ -66,14 +66,14 @@ class ScoreFusion:
 
     @cached_property
     def _single(self) -> int | None:
-        """The place of the only objective that counts, if that is an event and the likelier the better."""
+        """The position of the only objective with a weight, if it is an event and the weight is positive."""
         (first, weight), *others = [(place, weight) for place, weight in enumerate(self.weights) if weight]
         return first if not others and weight > 0 and self.objectives[first].kind == EVENT else None
 
 
-def _finite(columns: NDArray[np.float32]) -> NDArray[np.float64]:
-    """With NaN in place of infinity: an infinite prediction is a broken one, whatever its logarithm."""
-    return np.where(np.isfinite(columns), columns, np.nan).astype(np.float64)
+def _finite(logits: NDArray[np.float32]) -> NDArray[np.float64]:
+    """With NaN in place of infinity: an infinite logit means a broken model, whatever its logarithm."""
+    return np.where(np.isfinite(logits), logits, np.nan).astype(np.float64)
 
 
 def _log_sigmoid(log_odds: NDArray[np.float64]) -> NDArray[np.float64]:

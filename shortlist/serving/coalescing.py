@@ -1,4 +1,4 @@
-"""Requests that wait at the same moment are answered together: one call to the next stage, one run of a model."""
+"""Batches queries that wait at the same time: one call to the next stage and one run of a model for all of them."""
 
 import inspect
 import logging
@@ -15,23 +15,23 @@ _LOG = logging.getLogger(__name__)
 Q = TypeVar("Q")
 A = TypeVar("A")
 
-# A second would make the batches half as large, and a request a fifth dearer; more workers use more cores better.
+# A second batch at once would halve the batches and make a request a fifth dearer. More workers use more cores better.
 _BATCHES_AT_ONCE = 1
-# Larger batches gain nothing more, and no longer fit the cache.
-_MOST_TOGETHER = 16
+# Larger batches gain nothing, and do not fit the cache.
+_MAX_BATCH = 16
 
 
 class Coalescer(Generic[Q, A]):
-    """Runs a function of a batch on behalf of threads that bring one query each.
+    """Runs a function of a batch for threads that bring one query each.
 
-    A query that comes while fewer than ``at_once`` batches run starts at once, alone, in its own thread: nobody waits
-    for company. The others wait until a batch ends; then the one of them with the most time left runs all of them.
-    A query's answer has to be the same in any company.
+    While fewer than ``at_once`` batches run, a query starts at once, alone and in its own thread: a lone query is never
+    delayed. Other queries wait until a batch ends. Then the thread of the query with the most time left runs all that
+    wait. The answer to a query must not depend on the rest of its batch.
     """
 
     def __init__(self, run: Callable[[Sequence[Q]], Sequence[A]], *, at_once: int = _BATCHES_AT_ONCE) -> None:
-        # A method's object has the coalescer as a part, and has to be gone once a new bundle has taken its place: a
-        # circle of the two would wait for the collector, which does not look at what was there from the start.
+        # The object of a method owns the coalescer, and has to be freed as soon as a new bundle replaces it. A circle
+        # of the two would wait for the garbage collector, which never looks at objects made at start.
         self._run = WeakMethod(run) if inspect.ismethod(run) else lambda: run
         self._at_once = at_once
         self._lock = threading.Lock()
@@ -41,12 +41,12 @@ class Coalescer(Generic[Q, A]):
     def __call__(self, query: Q, deadline: float, is_wanted: Callable[[], bool] = lambda: True) -> A:
         """The answer to one query; ``deadline`` is in the seconds of ``time.monotonic``.
 
-        A query that waited, and whose answer nobody wants any more when its turn comes, is not run.
+        A query that waited is not run when its answer is not wanted any more.
 
         Raises:
-            DeadlineExceeded: the deadline passed while the query waited for others, or was run by another.
-            CallerGone: it is not wanted any more.
-            Exception: what the function raises for this query alone.
+            DeadlineExceeded: the deadline passed while the query waited, or while another thread ran it.
+            CallerGone: the answer is not wanted any more.
+            Exception: the function raised it for this query alone.
         """
         slot = _Slot[Q, A](query, deadline, is_wanted)
         if self._starts(slot) or self._leads_after_waiting(slot):
@@ -70,10 +70,10 @@ class Coalescer(Generic[Q, A]):
             with self._lock:
                 if slot in self._waiting:
                     self._waiting.remove(slot)
-                # Who was made the leader in the meantime has to lead: the others rely on it.
+                # A query that was made the leader in the meantime has to lead, because the others rely on it.
                 if not slot.batch:
                     metrics.EXPIRED["batch"].inc()
-                    raise DeadlineExceeded("the deadline passed while the call waited for others")
+                    raise DeadlineExceeded("the deadline passed while the call waited for other calls")
         return bool(slot.batch)
 
     def _pass_on(self) -> None:
@@ -87,9 +87,9 @@ class Coalescer(Generic[Q, A]):
         leader.wake()
 
     def _next_batch(self) -> "list[_Slot[Q, A]]":
-        """Those who have waited the longest; whose caller has gone is told so instead."""
+        """The queries that have waited the longest; fails those whose caller has gone."""
         batch: list[_Slot[Q, A]] = []
-        while self._waiting and len(batch) < _MOST_TOGETHER:
+        while self._waiting and len(batch) < _MAX_BATCH:
             slot = self._waiting.pop(0)
             if slot.is_wanted():
                 batch.append(slot)
@@ -100,7 +100,7 @@ class Coalescer(Generic[Q, A]):
 
     def _answer(self, batch: "Sequence[_Slot[Q, A]]") -> None:
         run = self._run()
-        assert run is not None, "who waits for an answer holds the object that gives it"
+        assert run is not None, "a thread that waits for an answer holds the object that gives it"
         metrics.BATCH_SIZE.observe(len(batch))
         try:
             answers = run([slot.query for slot in batch])
@@ -108,8 +108,8 @@ class Coalescer(Generic[Q, A]):
             if len(batch) == 1:
                 batch[0].fail(error)
             else:
-                # One of them is at fault, and only that one is to fail.
-                _LOG.warning("a batch of %d failed, running each alone", len(batch), exc_info=True)
+                # One query is at fault, and only that one is to fail.
+                _LOG.warning("a batch of %d failed; running each query alone", len(batch), exc_info=True)
                 for slot in batch:
                     self._answer([slot])
             return
@@ -118,7 +118,7 @@ class Coalescer(Generic[Q, A]):
 
 
 class _Slot(Generic[Q, A]):
-    """A query on its way: waits, is made the leader of a ``batch``, or is answered."""
+    """A query that waits, is made the leader of a ``batch``, or is answered."""
 
     __slots__ = ("_answer", "_error", "_woken", "batch", "deadline", "is_wanted", "query")
 
@@ -127,7 +127,7 @@ class _Slot(Generic[Q, A]):
         self.batch: Sequence[_Slot[Q, A]] = ()
         self._answer: A | None = None
         self._error: Exception | None = None
-        # A lock that is released by who wakes: an Event is a lock, a condition and a deque.
+        # A lock that the waking thread releases. An Event costs more: it is a lock, a condition and a deque.
         self._woken = threading.Lock()
         self._woken.acquire()
 
@@ -151,6 +151,6 @@ class _Slot(Generic[Q, A]):
         return cast(A, self._answer)
 
     def _done(self) -> None:
-        # The leader waits for nobody.
+        # The leader does not wait.
         if not self.batch:
             self.wake()

@@ -1,4 +1,4 @@
-"""What both services answer to GetBundle."""
+"""The messages of GetBundle, for both services."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ from shortlist.type.v1.bundle_pb2 import LoadFailure as LoadFailureMessage
 
 
 def bundle_message(bundle: Bundle) -> BundleMessage:
-    """The bundle, as a message."""
+    """The message that describes a bundle."""
     manifest = bundle.manifest
     return BundleMessage(
         bundle_id=manifest.bundle_id,
@@ -29,7 +29,7 @@ def bundle_message(bundle: Bundle) -> BundleMessage:
 
 
 def failure_message(failure: LoadFailure | None) -> LoadFailureMessage | None:
-    """Why a bundle could not be taken, as a message; None when nothing failed."""
+    """The message that says why a bundle was not loaded; None when none failed."""
     if failure is None:
         return None
     return LoadFailureMessage(

@@ -109,7 +109,7 @@ def test_a_late_answer_says_how_long_was_waited(capsys: pytest.CaptureFixture[st
     """Proves that the deadline of --timeout holds, and that its message names the flag."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert recommend(f"127.0.0.1:{silent.getsockname()[1]}", "--timeout", "0.2") == 1
-    assert "within 0.2 s; give it longer with --timeout" in capsys.readouterr().err
+    assert "within 0.2 s; wait longer with --timeout" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("argv", [[], ["recommend", "--limit", "many"], ["recomend"]])
