@@ -20,7 +20,7 @@ from bench.harness.machine import machine
 from bench.harness.processes import write_json
 from bench.quality.measure import BUILD
 from trainer.analysis.tables import figures_table, mean_and_spread
-from trainer.commands.impression_evaluation import impression_runs
+from trainer.commands.impression_evaluation import evaluate_impressions
 from trainer.data import load
 from trainer.errors import RecipeError, TrainerError
 from trainer.progress import ConsoleReporter, Reporter
@@ -91,7 +91,7 @@ def alone_with(objective: str, recipe: Recipe) -> Recipe:
 
 def _measured(data: Path, recipe: Recipe, seeds: int, reporter: Reporter) -> Measured:
     started = time.monotonic()
-    runs = impression_runs(load(data, recipe), recipe, data, seeds, reporter).runs
+    runs = evaluate_impressions(load(data, recipe), recipe, data, seeds, reporter).runs
     figures = mean_and_spread(runs)
     reporter.say(figures_table(figures))
     return {

@@ -1,4 +1,4 @@
-"""The results of a protocol that measures predictions."""
+"""The result of a protocol whose answers are predictions."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,10 +10,10 @@ from trainer.training.log import TrainingLog
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Predicted:
-    """The figures of each seed, on ``tested`` predictions and judged by ``chosen_by``.
+class EvaluationResult:
+    """The figures of each seed over ``tested`` predictions; ``chosen_by`` names the metric that decides.
 
-    Rankers also have their training logs and the attribution of their figures.
+    Rankers add the ``logs`` of their training and an attribution for each seed.
     """
 
     runs: list[Figures]

@@ -1,1 +1,1 @@
-"""What each command of the trainer does, a file each."""
+"""The commands of the trainer, one file each."""

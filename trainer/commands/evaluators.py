@@ -1,18 +1,18 @@
-"""Protocols whose answers are predictions and not lists: each says by itself what is learnt, predicted and measured."""
+"""The evaluators of the protocols whose answers are predictions, by the protocol's name."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from trainer.analysis.evaluation_result import Predicted
-from trainer.commands.impression_evaluation import impression_runs
+from trainer.analysis.evaluation_result import EvaluationResult
+from trainer.commands.impression_evaluation import evaluate_impressions
 from trainer.data import Dataset
 from trainer.experiments.ratings.protocol import RATING
-from trainer.experiments.ratings.runs import rating_runs
+from trainer.experiments.ratings.runs import evaluate_ratings
 from trainer.progress import Reporter
 from trainer.protocols.impressions import IMPRESSIONS
 from trainer.recipe import Recipe
 
-Predictions = Callable[[Dataset, Recipe, Path, int, Reporter], Predicted]
-"""The data, the recipe, the folder of the data and the number of seeds → what was measured."""
+Evaluator = Callable[[Dataset, Recipe, Path, int, Reporter], EvaluationResult]
+"""The data, the recipe, the folder of the data and the number of seeds → the result."""
 
-PREDICTIONS: Mapping[str, Predictions] = {IMPRESSIONS: impression_runs, RATING: rating_runs}
+EVALUATORS: Mapping[str, Evaluator] = {IMPRESSIONS: evaluate_impressions, RATING: evaluate_ratings}

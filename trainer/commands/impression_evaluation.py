@@ -7,7 +7,7 @@ import numpy as np
 
 from shortlist.bundle.tables import ItemTables
 from trainer.analysis import RankerAttribution, attribute_ranker
-from trainer.analysis.evaluation_result import Predicted
+from trainer.analysis.evaluation_result import EvaluationResult
 from trainer.baselines.trees import has_lightgbm
 from trainer.data import Dataset
 from trainer.data.split import subsample, targets
@@ -28,7 +28,9 @@ from trainer.training.ranker.impressions import Shown
 _SAMPLE = 20_000
 
 
-def impression_runs(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, reporter: Reporter) -> Predicted:
+def evaluate_impressions(
+    dataset: Dataset, recipe: Recipe, data: Path, seeds: int, reporter: Reporter
+) -> EvaluationResult:
     """The figures of each seed, by the objectives, of the ``ranker`` and where there is LightGBM of its trees."""
     split, with_trees = impressions(dataset, recipe, data), has_lightgbm(reporter)
     runs, attributions, logs = list[Figures](), list[RankerAttribution](), dict[str, TrainingLog]()
@@ -40,7 +42,9 @@ def impression_runs(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, re
         attributions.append(run.attribution(reporter))
         logs[name] = run.log
     chosen_by = logs[name].ranker_chosen_by
-    return Predicted(runs=runs, chosen_by=chosen_by, tested=len(split.test), logs=logs, attributions=attributions)
+    return EvaluationResult(
+        runs=runs, chosen_by=chosen_by, tested=len(split.test), logs=logs, attributions=attributions
+    )
 
 
 class RankerRun:

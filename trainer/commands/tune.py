@@ -2,10 +2,11 @@
 
 import argparse
 import shlex
+from pathlib import Path
 
 import optuna
 
-from trainer.commands.commands import read_inputs
+from trainer.commands.inputs import add_inputs, add_protocol, positive, read_inputs
 from trainer.errors import TrainerError
 from trainer.progress import Reporter
 from trainer.protocols import PROTOCOLS
@@ -13,21 +14,38 @@ from trainer.tuning.search import Search, finished
 from trainer.tuning.study_file import open_study
 from trainer.tuning.tuned_recipe import write_tuned
 
+HELP = "search for better settings of the encoder, by the validation alone"
 
-def tune(options: argparse.Namespace, reporter: Reporter) -> None:
-    """Tries settings, and writes the recipe with those that are best on the validation, as soon as there are better.
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    add_inputs(parser)
+    add_protocol(parser, list(PROTOCOLS), "the protocol whose validation decides; its test is never ranked")
+    parser.add_argument(
+        "--trials", type=positive, required=True, help="how many settings to try, including those of the study file"
+    )
+    parser.add_argument(
+        "--out", type=Path, required=True, metavar="RECIPE", help="write the recipe with the best settings here"
+    )
+    parser.add_argument(
+        "--study", type=Path, metavar="FILE", help="keep the trials here, to resume later (default: beside --out)"
+    )
+
+
+def run(options: argparse.Namespace, reporter: Reporter) -> None:
+    """Tries settings and writes a recipe with the best on the validation, again whenever a trial improves on it.
 
     Raises:
-        KeyboardInterrupt: somebody stopped it; the message says what is kept and how it goes on.
+        KeyboardInterrupt: somebody stopped it; the message says where the trials are and how to resume.
     """
     if options.out.resolve() == options.recipe.resolve():
-        raise TrainerError(f"--out {options.out}: is the recipe to begin with, which stays as it is")
+        raise TrainerError(f"--out {options.out}: is the recipe to start from, which is never overwritten")
     recipe, dataset = read_inputs(options.recipe, options.data, reporter)
     task = PROTOCOLS[options.protocol](dataset, recipe, options.data)
     path = options.study or options.out.with_suffix(".study.sqlite3")
     study = open_study(path, options.protocol, task, recipe)
     if done := len(finished(study)):
-        reporter.say(f"{path} has {done} trials, which count")
+        reporter.say(f"{path} has {done} finished trials, which count")
 
     def write(trial: optuna.trial.FrozenTrial) -> None:
         write_tuned(options.recipe, options.out, trial.params, _header(options, study, trial, task.chosen_by))
@@ -35,9 +53,9 @@ def tune(options: argparse.Namespace, reporter: Reporter) -> None:
     try:
         Search(study, task, recipe, reporter).run(options.trials, write)
     except KeyboardInterrupt as stopped:
-        kept = f"{path} keeps the {len(finished(study))} of {options.trials} trials that came to an end"
-        raise KeyboardInterrupt(f"stopped; {kept}, and the same command goes on from there") from stopped
-    # Also where the last trials were no better, so that the file says of how many it is the best.
+        kept = f"{path} keeps the {len(finished(study))} finished of {options.trials} trials"
+        raise KeyboardInterrupt(f"stopped; {kept}, and the same command resumes") from stopped
+    # Also if the last trials were no better, so that the header counts them.
     write(study.best_trial)
     reporter.say(f"wrote {options.out}: {task.chosen_by} {study.best_value:.4f} on the validation")
 

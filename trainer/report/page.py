@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from importlib.resources import files
 
 from shortlist.bundle.manifest import IndexInfo
-from trainer.analysis.evaluation_result import Predicted
+from trainer.analysis.evaluation_result import EvaluationResult
 from trainer.recipe import Recipe
 from trainer.report import html
 from trainer.report.findings import Findings, Measured
@@ -55,7 +55,7 @@ class PredictionReport:
 
     title: str
     facts: Mapping[str, str]
-    found: Predicted
+    found: EvaluationResult
     recipe: Recipe
 
     def html(self) -> str:

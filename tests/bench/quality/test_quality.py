@@ -11,7 +11,7 @@ from bench.quality import measure as quality
 from bench.quality.measure import Row, rows
 from bench.quality.table import TABLES, line, with_table
 from trainer.baselines.linear import BASELINES
-from trainer.commands.evaluators import PREDICTIONS
+from trainer.commands.evaluators import EVALUATORS
 from trainer.protocols import PROTOCOLS
 from trainer.recipe import Recipe
 
@@ -19,7 +19,7 @@ from trainer.recipe import Recipe
 @pytest.mark.parametrize("row", rows(), ids=lambda row: f"{row.data}, {row.protocol}")
 def test_a_row_names_an_existing_recipe_protocol_and_baseline(row: Row) -> None:
     """Proves that hours of measurement do not end at a misspelt name."""
-    assert row.protocol in {*PROTOCOLS, *PREDICTIONS}
+    assert row.protocol in {*PROTOCOLS, *EVALUATORS}
     assert not row.baseline or row.baseline in {*BASELINES, "retrieval", "lightgbm"}
     assert len(row.must) == len(row.metrics)
     assert len(row.aim) in {0, len(row.metrics)}

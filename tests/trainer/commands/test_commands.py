@@ -135,7 +135,7 @@ def written(exported: Path, monkeypatch: pytest.MonkeyPatch) -> list[Written]:
         found.append(Written(model=model, figures=figures, publish=publish, forced=forced, page=page))
         return root / "new"
 
-    monkeypatch.setattr("trainer.commands.commands.export_bundle", spy)
+    monkeypatch.setattr("trainer.commands.export.export_bundle", spy)
     return found
 
 
@@ -189,7 +189,7 @@ def test_an_export_keeps_the_page_and_says_of_what_it_is(
     assert main(["export", "--bundle", str(bundle), "--data", str(planted_folder), "--out", str(tmp_path / "out")]) == 0
     [one] = written
     assert one.page is not None
-    assert re.search(rf"<main>\n<p>Written again on .* from {exported.name}: .*</p>\nfine\n</main>", one.page)
+    assert re.search(rf"<main>\n<p>Exported again on .* from {exported.name}: .*</p>\nfine\n</main>", one.page)
 
 
 def kill_when(reached: Callable[[], bool], arguments: Command) -> None:

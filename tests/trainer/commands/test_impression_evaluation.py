@@ -14,8 +14,8 @@ import torch
 from numpy.typing import NDArray
 
 from trainer.__main__ import main
-from trainer.commands.commands import read_inputs
-from trainer.commands.impression_evaluation import RankerRun, impression_runs
+from trainer.commands.impression_evaluation import RankerRun, evaluate_impressions
+from trainer.commands.inputs import read_inputs
 from trainer.data import Dataset, load
 from trainer.errors import DataError, RecipeError
 from trainer.features.statistics import STATISTICS
@@ -409,7 +409,7 @@ def test_trees_that_cannot_be_loaded_are_told_of(
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "lightgbm", raising=False)
     recipe, reporter = _few(tmp_path, [1, 0, 1, 1, 0, 0, 1, 1]), _Heard()
-    [figures] = impression_runs(load(tmp_path, recipe), recipe, tmp_path, 1, reporter).runs
+    [figures] = evaluate_impressions(load(tmp_path, recipe), recipe, tmp_path, 1, reporter).runs
     assert list(figures) == ["ranker"]
     assert any(told in text for text in reporter.said)
 

@@ -12,7 +12,7 @@ from tests.trainer.commands.test_impression_evaluation import tables, write
 from tests.trainer.report.conftest import Render
 from tests.trainer.report.test_page import Texts, measured
 from trainer.__main__ import main
-from trainer.analysis.evaluation_result import Predicted
+from trainer.analysis.evaluation_result import EvaluationResult
 from trainer.recipe import Recipe
 from trainer.report import PredictionReport
 from trainer.report.verdict import verdict
@@ -69,7 +69,7 @@ def test_impressions_have_a_page(of_impressions: tuple[dict[str, Any], str]) -> 
     assert "Calibration of click, by bins of one size" in texts
     assert "Retrieval" not in texts, "its encoder learns nothing by epochs"
     assert "Ranking" in texts
-    assert "<dt>asked on the test</dt><dd>800</dd>" in page
+    assert "<dt>test predictions</dt><dd>800</dd>" in page
     assert re.findall(r'<tr class="ours"><td[^>]*>([^<]*)', page)[0] == "the ranker"
 
 
@@ -101,10 +101,10 @@ def test_a_browser_shows_them(
         assert seen["requests"] == []
 
 
-def predicted(chosen_by: str, ours: float, other: float | None) -> Predicted:
+def predicted(chosen_by: str, ours: float, other: float | None) -> EvaluationResult:
     """One seed of a ranker, and beside it of trees."""
     runs = {"ranker": {chosen_by: ours}} | ({} if other is None else {"lightgbm": {chosen_by: other}})
-    return Predicted(runs=[runs], chosen_by=chosen_by, tested=1)
+    return EvaluationResult(runs=[runs], chosen_by=chosen_by, tested=1)
 
 
 @pytest.mark.parametrize(("metric", "more"), [("auc", "good"), ("rmse", "bad"), ("-rmse", "good")])

@@ -12,7 +12,7 @@ import optuna
 import pytest
 
 from trainer.__main__ import main
-from trainer.commands.tune import tune
+from trainer.commands import tune
 from trainer.data import load
 from trainer.errors import TrainerError
 from trainer.models.encoders import ENCODERS
@@ -110,17 +110,17 @@ def test_the_test_is_not_looked_at(base: Path, planted_folder: Path, tmp_path: P
 
 
 def test_ctrl_c_keeps_what_was_done(base: Path, planted_folder: Path, tmp_path: Path) -> None:
-    """Proves that the finished trial is kept and written, the message says how to go on, and going on finishes."""
+    """Proves that the finished trial is kept and written, and that the same command resumes."""
     out = tmp_path / "best.toml"
     given = argparse.Namespace(
         recipe=base, data=planted_folder, protocol="leave-one-out", trials=2, out=out, study=tmp_path / "kept.db"
     )
-    with pytest.raises(KeyboardInterrupt, match=r"kept\.db keeps the 1 of 2 trials .* the same command goes on"):
-        tune(given, Stopping(during=1))
+    with pytest.raises(KeyboardInterrupt, match=r"kept\.db keeps the 1 finished of 2 trials, .* same command resumes"):
+        tune.run(given, Stopping(during=1))
     assert Recipe.read(out) == Recipe.read(base)
     person = Stopping(during=-1)
-    tune(given, person)
-    assert f"{tmp_path / 'kept.db'} has 1 trials, which count" in person.said
+    tune.run(given, person)
+    assert f"{tmp_path / 'kept.db'} has 1 finished trials, which count" in person.said
     assert [text[:9] for text in person.said if text.startswith("trial ")] == ["trial 2/2"]
 
 
@@ -152,7 +152,7 @@ def test_trials_of_another_question_are_refused(
     assert "cannot be used as a study" in capsys.readouterr().err
     assert foreign.read_text() == "a letter to nobody " * 100
     assert main(options(base, planted_folder, base, 1)) == 2
-    assert "is the recipe to begin with" in capsys.readouterr().err
+    assert "is the recipe to start from" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", sorted(ENCODERS))

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from trainer.analysis.evaluation_result import Predicted
+from trainer.analysis.evaluation_result import EvaluationResult
 from trainer.data import Dataset
 from trainer.evaluation.metrics import Figures
 from trainer.evaluation.regression import figures_of_values
@@ -19,7 +19,7 @@ from trainer.recipe import Recipe
 MODEL, CHOSEN_BY = "two_sided", "rmse"
 
 
-def rating_runs(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, reporter: Reporter) -> Predicted:
+def evaluate_ratings(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, reporter: Reporter) -> EvaluationResult:
     """The figures of each seed by model, ``two_sided`` and the baselines ``biases`` and ``mean``.
 
     They are ``rmse`` and ``mae``, as means over the folds, and ``rmse[1]`` and the like of each fold by its name.
@@ -42,7 +42,7 @@ def rating_runs(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, report
             test = ratings.at(fold.test)
             measured.append({MODEL: figures_of_values(trained.predict(test.user_rows, test.item_rows), test.values)})
         runs.append(_by_model(measured, folds) | baselines)
-    return Predicted(runs=runs, chosen_by=CHOSEN_BY, tested=sum(len(fold.test) for fold in folds))
+    return EvaluationResult(runs=runs, chosen_by=CHOSEN_BY, tested=sum(len(fold.test) for fold in folds))
 
 
 def _baselines(ratings: Ratings, fold: Fold) -> dict[str, dict[str, float]]:

@@ -1,0 +1,113 @@
+"""``python -m trainer fit``."""
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import asdict, replace
+
+from numpy import float32
+from numpy.typing import NDArray
+
+from shortlist.bundle.manifest import IndexInfo, Manifest
+from trainer.analysis.measurement import baseline_lists, measure_two_stage
+from trainer.analysis.tables import figures_table, index_table
+from trainer.commands.inputs import add_inputs, read_inputs
+from trainer.commands.outputs import add_report, cost, page_facts, page_title, write_report
+from trainer.commands.publishing import add_publishing, report_decision
+from trainer.data import Dataset
+from trainer.data.split import evaluation_split, final_split
+from trainer.export.bundle import export_bundle, flat
+from trainer.export.publish import check_metric, decide
+from trainer.models.pipeline import TrainedPipeline
+from trainer.progress import Reporter
+from trainer.protocols import DEFAULT
+from trainer.protocols.next_like import next_like_task
+from trainer.recipe import Recipe
+from trainer.report import REPORT, Findings, Groups, ItemMap, Report, Run
+from trainer.training.log import TrainingLog
+from trainer.training.two_stage import fit_two_stage
+
+HELP = "train both stages, measure them, and write a bundle; --publish serves it"
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds the arguments of the command."""
+    add_inputs(parser)
+    add_report(parser, "also write the figures to this JSON file")
+    parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same models (default: 0)")
+    add_publishing(parser)
+
+
+def run(options: argparse.Namespace, reporter: Reporter) -> None:
+    """Trains on the evaluation split, measures on the test, trains again on all data, and writes a bundle.
+
+    Raises:
+        NotPublishedError: the bundle was to be published and is worse than the served one.
+    """
+    started = time.monotonic()
+    recipe, dataset = read_inputs(options.recipe, options.data, reporter)
+    check_metric(recipe)
+    model, log, findings = _measured(dataset, recipe, options.seed, reporter)
+    if recipe.split.refit:
+        reporter.say("training again on all data, for serving")
+        model, log = fit_two_stage(dataset, final_split(dataset, recipe.split), recipe, options.seed, reporter)
+        findings = replace(findings, logs={**findings.logs, "served": log})
+    figures = findings.runs[0].figures | log.validation
+    decision = decide(options.out, flat(figures), recipe, asked=options.publish, force=options.force)
+    directory = export_bundle(
+        model,
+        dataset,
+        figures,
+        options.out,
+        sign_key=options.sign_key,
+        publish=decision.publish,
+        forced=decision.forced,
+        report=_page(options, recipe, dataset, findings, model.encoded.vectors, started),
+    )
+    index = Manifest.read(directory).index
+    for text in (f"wrote {directory}, with {REPORT}", index_table(index), figures_table(findings.figures)):
+        reporter.say(text)
+    [attribution] = findings.attributions
+    trials = [asdict(trial) for trial in index.trials]
+    measured = {**figures, "attribution": attribution.plain(), "index_trials": trials}
+    write_report(options.report, {**measured, **cost(started)})
+    report_decision(decision, directory, "fit", reporter)
+
+
+def _measured(
+    dataset: Dataset, recipe: Recipe, seed: int, reporter: Reporter
+) -> tuple[TrainedPipeline, TrainingLog, Findings]:
+    """Both stages of the evaluation split, the log of their training, and the findings on its test."""
+    split = evaluation_split(dataset, recipe.split)
+    task = next_like_task(dataset, split)
+    groups = Groups.of(task)
+    model, log = fit_two_stage(dataset, split, recipe, seed, reporter)
+    lists, attribution = measure_two_stage(model, log, task, reporter)
+    findings = Findings(
+        runs=[Run.of(baseline_lists(task) | lists, task, groups)],
+        groups=groups,
+        chosen_by=task.chosen_by,
+        logs={"measured": log},
+        attributions=[attribution],
+    )
+    return model, log, findings
+
+
+def _page(
+    options: argparse.Namespace,
+    recipe: Recipe,
+    dataset: Dataset,
+    findings: Findings,
+    vectors: NDArray[float32],
+    started: float,
+) -> Callable[[IndexInfo], str]:
+    """The page of a bundle, once its index is chosen."""
+
+    def page(index: IndexInfo) -> str:
+        queries = f"{findings.groups.queries:,}"
+        facts = page_facts(options, dataset, started, protocol=DEFAULT, test_queries=queries, seeds="1")
+        items = ItemMap.of(vectors, dataset.item_features)
+        title = page_title(options)
+        return Report(title=title, facts=facts, found=findings, items=items, recipe=recipe, index=index).html()
+
+    return page

@@ -1,0 +1,56 @@
+"""The recipe and the data that commands read."""
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from trainer.data import Dataset, load
+from trainer.models.rankers.objectives import objectives_of, served_objectives
+from trainer.progress import Reporter
+from trainer.protocols import DEFAULT
+from trainer.recipe import Recipe
+
+
+def add_inputs(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--recipe`` and ``--data``."""
+    parser.add_argument(
+        "--recipe", type=Path, required=True, help="the recipe, a TOML file such as trainer/recipes/movielens.toml"
+    )
+    parser.add_argument("--data", type=Path, required=True, help="the folder with the tables that the recipe names")
+
+
+def add_protocol(parser: argparse.ArgumentParser, choices: list[str], help: str) -> None:
+    """Adds ``--protocol``."""
+    parser.add_argument("--protocol", choices=choices, default=DEFAULT, help=f"{help} (default: {DEFAULT})")
+
+
+def positive(text: str) -> int:
+    """An argument that is a positive whole number."""
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be at least 1")
+    return value
+
+
+def read_inputs(recipe_path: Path, data: Path, reporter: Reporter) -> tuple[Recipe, Dataset]:
+    """Reads the recipe and the data; from here on, PyTorch is deterministic under a seed."""
+    torch.use_deterministic_algorithms(True)
+    recipe = Recipe.read(recipe_path)
+    dataset = load(data, recipe)
+    report_counts(dataset, reporter)
+    # Refuse bad objectives now, not after hours of training.
+    served_objectives(objectives_of(recipe, dataset))
+    return recipe, dataset
+
+
+def report_counts(dataset: Dataset, reporter: Reporter) -> None:
+    """Reports the size of the data and the rows that were left out."""
+    counts, impressions = dataset.counts, dataset.impressions
+    reporter.say(
+        f"read {counts.interactions:,} interactions of {counts.users:,} users with {counts.items:,} items; "
+        f"dropped {counts.duplicates_dropped:,} duplicates; "
+        f"{counts.items_without_interactions:,} items have no interactions"
+    )
+    if impressions is not None:
+        reporter.say(f"read {len(impressions):,} impressions; left out {impressions.unknown_items:,} of unknown items")

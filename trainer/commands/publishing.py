@@ -1,0 +1,43 @@
+"""Arguments and messages of the commands that write a bundle."""
+
+import argparse
+from pathlib import Path
+
+from trainer.errors import NotPublishedError
+from trainer.export.publish import Decision
+from trainer.progress import Reporter
+
+_NEXT_STEPS = (
+    "{id} is written but not served. If you expect this drop, `shortlist bundles pin {id} --bundles {root}` "
+    "serves it, and `{command} --publish --force` publishes regardless"
+)
+
+
+def add_publishing(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--out``, ``--sign-key``, ``--publish`` and ``--force``."""
+    parser.add_argument("--out", type=Path, required=True, metavar="BUNDLES", help="the directory of bundles")
+    parser.add_argument("--sign-key", type=Path, metavar="FILE", help="sign the bundle with this private key (PEM)")
+    parser.add_argument(
+        "--publish",
+        action="store_true",
+        help="serve the new bundle, unless its validation metric is below the served bundle's by more than the "
+        "recipe's [publish] margin; then the served bundle stays and the exit code is 3. Without --publish, only the "
+        "first bundle of a directory is served",
+    )
+    parser.add_argument(
+        "--force",
+        action="store_true",
+        help="with --publish: serve the bundle even if it is worse, and record that in its manifest",
+    )
+
+
+def report_decision(decision: Decision, directory: Path, command: str, reporter: Reporter) -> None:
+    """Reports whether the bundle is served.
+
+    Raises:
+        NotPublishedError: the bundle was to be published and is worse than the served one.
+    """
+    if decision.refused:
+        next_steps = _NEXT_STEPS.format(id=directory.name, root=directory.parent, command=command)
+        raise NotPublishedError(f"{decision.text}. {next_steps}")
+    reporter.say(f"{directory.name}: {decision.text}")
