@@ -9,7 +9,8 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 from scipy.sparse import csr_array
-from scipy.sparse.linalg import svds
+from sklearn.decomposition import TruncatedSVD
+from sklearn.feature_extraction.text import TfidfVectorizer
 
 from trainer.data.sentences import embeddings
 from trainer.errors import DataError
@@ -138,26 +139,29 @@ class Vectors(Column):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Text(Column):
-    """The main directions of the TF-IDF of texts, or of lists of words, scaled by their singular values: latent
-    semantic analysis.
+    """Latent semantic analysis of texts, or of lists of words (Deerwester et al., 1990).
 
-    Deerwester et al. 1990. The sign of each is such that its largest loading is positive.
+    Features are the projections of TF-IDF rows on their first singular vectors. scikit-learn computes both; plain
+    arrays hold what was learnt, so that a bundle needs no pickle.
     """
 
     words: pl.Series
     """[W], ascending: tokens in at least two rows."""
     idf: NDArray[np.float64]
-    """[W], as in scikit-learn, smoothed."""
+    """[W], smoothed."""
     directions: NDArray[np.float64]
-    """[F, W], orthonormal."""
+    """[F, W], orthonormal; the largest loading of each is positive."""
 
     @classmethod
     def learnt(cls, cells: pl.Series, columns: FeatureColumns) -> Self:
         """See :class:`Column`."""
-        rows = _token_counts(cells)["word"].value_counts(name="rows").filter(pl.col("rows") >= _IN_ROWS).sort("word")
-        idf = np.log((1 + len(cells)) / (1 + rows["rows"].to_numpy())) + 1
-        whole = cls(words=rows["word"], idf=idf, directions=np.zeros((0, len(idf))))
-        return cls(words=whole.words, idf=idf, directions=_main_directions(whole.weights(cells), columns.directions))
+        vectorizer = TfidfVectorizer(analyzer=list, min_df=_IN_ROWS)
+        try:
+            weights = vectorizer.fit_transform(_tokens(cells))
+        except ValueError:  # no token is in enough rows
+            return cls(words=pl.Series([], dtype=pl.String), idf=np.zeros(0), directions=np.zeros((0, 0)))
+        words = pl.Series(vectorizer.get_feature_names_out(), dtype=pl.String)
+        return cls(words=words, idf=vectorizer.idf_, directions=_main_directions(weights, columns.directions))
 
     def names(self, name: str) -> list[str]:
         """See :class:`Column`."""
@@ -167,16 +171,10 @@ class Text(Column):
         """See :class:`Column`."""
         if len(self.directions) == 0:
             return np.zeros((len(cells), 0), dtype=np.float32)
-        matrix: Floats = (self.weights(cells) @ self.directions.T).astype(np.float32)
+        vectorizer = TfidfVectorizer(analyzer=list, vocabulary=self.words.to_list())
+        vectorizer.idf_ = self.idf
+        matrix: Floats = (vectorizer.transform(_tokens(cells)) @ self.directions.T).astype(np.float32)
         return matrix
-
-    def weights(self, cells: pl.Series) -> csr_array:
-        """TF-IDF of the words, [n, W], rows of length one."""
-        counts = _token_counts(cells).filter(pl.col("word").is_in(self.words.implode()))
-        row, column = counts["row"].to_numpy(), self.words.search_sorted(counts["word"]).to_numpy()
-        weight = counts["count"].to_numpy() * self.idf[column]
-        weight /= np.sqrt(np.bincount(row, weights=weight**2, minlength=len(cells)))[row]
-        return csr_array((weight, (row, column)), shape=(len(cells), len(self.words)))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -229,22 +227,22 @@ KINDS: Mapping[str, type[Column]] = {
 
 
 def _main_directions(weights: csr_array, most: int) -> NDArray[np.float64]:
+    """The first ``most`` right singular vectors of ``weights`` ``[n, W]``, fewer if its rank is lower, ``[F, W]``."""
     count = min(most, min(weights.shape) - 1)
     if count < 1:
         return np.zeros((0, weights.shape[1]))
-    _, scale, right = svds(weights, k=count, rng=np.random.default_rng(0))
-    order = np.argsort(-scale, kind="stable")
-    order = order[scale[order] > 1e-6 * scale.max()]  # a direction without weight is noise
-    signs = np.sign(right[order, np.abs(right[order]).argmax(axis=1)])
-    directions: NDArray[np.float64] = right[order] * signs[:, None]
+    with np.errstate(divide="ignore", invalid="ignore"):  # if all rows are equal, no variance is to be explained
+        found = TruncatedSVD(count, algorithm="arpack", random_state=0).fit(weights)
+    scale = found.singular_values_
+    # A direction without weight is noise.
+    directions: NDArray[np.float64] = found.components_[scale > 1e-6 * scale.max()]
     return directions
 
 
-def _token_counts(texts: pl.Series) -> pl.DataFrame:
-    """(row, word, count) of texts, or of lists of words, in this order."""
-    listed = texts.dtype == pl.List(pl.String)
-    tokens = _pairs(texts if listed else texts.str.to_lowercase().str.extract_all(r"\w+"))
-    return tokens.group_by("row", "word").len("count").sort("row", "word")
+def _tokens(texts: pl.Series) -> list[list[str]]:
+    """The words of each text, or of each list of words, without empty ones; none where null."""
+    lists = texts if texts.dtype == pl.List(pl.String) else texts.str.to_lowercase().str.extract_all(r"\w+")
+    return lists.list.eval(pl.element().filter(pl.element().str.len_bytes() > 0)).fill_null([]).to_list()
 
 
 def _stripped(lists: pl.Series) -> pl.DataFrame:
