@@ -43,8 +43,8 @@ class _Running:
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m bench.peers", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=3, help="how often each figure is measured (default: 3)")
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long each time (default: 3)")
+    parser.add_argument("--rounds", type=int, default=3, help="number of rounds (default: 3)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="seconds of each load (default: 3)")
     options = parser.parse_args()
     # Leaves by an exception, so that the peers are ended on SIGTERM too.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))

@@ -75,7 +75,7 @@ def main() -> int:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m bench.quality", description=__doc__)
     parser.add_argument("data", type=Path, help="the folder of a data set, such as ../shared/data/ml-100k")
-    parser.add_argument("--seeds", type=int, help="how many seeds, from 0 (default: the row's)")
+    parser.add_argument("--seeds", type=int, help="number of seeds, from 0 (default: the row's)")
     parser.add_argument("--protocol", help="only the row of this protocol (default: all)")
     options = parser.parse_args()
     chosen = [row for row in rows() if row.data == options.data.name and options.protocol in (None, row.protocol)]

@@ -40,7 +40,7 @@ def main() -> int:
     parser.add_argument(
         "--recipe", type=Path, default=_RECIPE, help=f"one with several objectives (default: {_RECIPE})"
     )
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0 (default: 3)")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0 (default: 3)")
     options = parser.parse_args()
     name, console = options.data.resolve().name, Console(stderr=True)
     path, started = BUILD / f"objectives-{name}.json", time.monotonic()

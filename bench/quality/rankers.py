@@ -49,7 +49,7 @@ def main() -> int:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m bench.quality.rankers", description=__doc__)
     parser.add_argument("data", type=Path, help="the folder of a MovieLens data set, such as ../shared/data/ml-100k")
-    parser.add_argument("--seeds", type=int, default=3, help="how many seeds, from 0 (default: 3)")
+    parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0 (default: 3)")
     options = parser.parse_args()
     reporter = ConsoleReporter(Console(stderr=True))
     recipe = Recipe.read(_RECIPES / f"{_BASE}.toml")

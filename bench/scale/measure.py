@@ -36,7 +36,7 @@ _SECONDS = 5.0
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m bench.scale", description=__doc__)
-    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="how many items (default: 10^4 to 10^7)")
+    parser.add_argument("--sizes", type=int, nargs="+", default=SIZES, help="numbers of items (default: 10^4 to 10^7)")
     options = parser.parse_args()
     path = BUILD / "scale.json"
     result = json.loads(path.read_text()) if path.exists() else {}

@@ -50,8 +50,8 @@ def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m bench.serving.compare", description=__doc__)
     parser.add_argument("other", type=Path, help="the folder of the other checkout")
-    parser.add_argument("--rounds", type=int, default=10, help="how often each figure is measured (default: 10)")
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long each time (default: 3)")
+    parser.add_argument("--rounds", type=int, default=10, help="number of rounds (default: 10)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="seconds of each load (default: 3)")
     parser.add_argument("--in-flight", type=int, nargs="+", default=[1, 16], help="open calls (default: 1 16)")
     options = parser.parse_args()
     if not (options.other / "retrieval_service").is_dir():

@@ -37,8 +37,8 @@ Name = tuple[str, int]
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m bench.serving", description=__doc__)
-    parser.add_argument("--rounds", type=int, default=5, help="how often each figure is measured (default: 5)")
-    parser.add_argument("--seconds", type=float, default=3.0, help="how long each time (default: 3)")
+    parser.add_argument("--rounds", type=int, default=5, help="number of rounds (default: 5)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="seconds of each load (default: 3)")
     parser.add_argument("--only", default="", help="comma-separated targets, such as recommend,empty (default: all)")
     options = parser.parse_args()
     with _everything() as (loaded, limit):

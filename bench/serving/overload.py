@@ -36,7 +36,7 @@ _ROUNDS = 3
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m bench.serving.overload", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=5.0, help="how long each load lasts (default: 5)")
+    parser.add_argument("--seconds", type=float, default=5.0, help="seconds of each load (default: 5)")
     seconds = parser.parse_args().seconds
     bundle = Bundle.open(planted_bundle())
     with start_both(BUNDLES, BUILD) as running, _load(running, recommend_requests(bundle)) as (closed, floods):

@@ -60,7 +60,7 @@ class _Sample:
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m bench.serving.soak", description=__doc__)
-    parser.add_argument("--minutes", type=float, default=20, help="how long (default: 20)")
+    parser.add_argument("--minutes", type=float, default=20, help="minutes of load (default: 20)")
     seconds = parser.parse_args().minutes * 60
     bundle = planted_bundle()
     shutil.rmtree(_FOLDER, ignore_errors=True)

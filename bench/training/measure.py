@@ -38,7 +38,7 @@ _WIDTH = 120
 def main() -> None:
     """See the module."""
     parser = argparse.ArgumentParser(prog="python -m bench.training", description=__doc__)
-    parser.add_argument("--seconds", type=float, default=8.0, help="how long each stage trains (default: 8)")
+    parser.add_argument("--seconds", type=float, default=8.0, help="seconds of training of each stage (default: 8)")
     options = parser.parse_args()
     runs = _runs(options.seconds)
     measured = {name: _measure(*runs[name]) for name in track(runs, "measuring", console=Console(stderr=True))}
