@@ -19,7 +19,7 @@ demo: $(VENV)/.ready  ## Train on MovieLens-100K, serve it, ask for recommendati
 	$(BIN)/python -m demo
 
 test: $(VENV)/.ready  ## The tests
-	$(BIN)/python -m pytest -n 2 --dist loadscope
+	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
 
 format: $(VENV)/.ready  ## Rewrite the code in the house style
 	$(BIN)/ruff format .

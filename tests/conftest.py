@@ -31,6 +31,11 @@ _PROJECT = Path(__file__).parents[1] / "pyproject.toml"
 _DEMO = _PROJECT.with_name("build") / "demo"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Moves tests that are marked ``first`` to the front."""
+    items.sort(key=lambda item: item.get_closest_marker("first") is None)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Runs a test that is marked ``alone`` when no other worker runs one.

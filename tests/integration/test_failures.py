@@ -93,6 +93,7 @@ def test_a_retrieval_that_never_answers_costs_no_more_than_the_deadline(bundle: 
     assert seconds < 1.0
 
 
+@pytest.mark.alone
 def test_a_retrieval_that_is_gone_stops_costing_each_call_its_time(bundle: Path, tmp_path: Path) -> None:
     """After some calls that waited in vain the others do not wait, until one that tries is answered again."""
     with socket.socket() as silent:

@@ -64,20 +64,22 @@ class Fleet:
     target: str
 
 
-@pytest.fixture(params=["round robin", "envoy"])
-def fleet(request: pytest.FixtureRequest, trained: Trained, tmp_path: Path) -> Iterator[Fleet]:
+@pytest.fixture(scope="module", params=["round robin", "envoy"])
+def fleet(
+    request: pytest.FixtureRequest, trained: Trained, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Fleet]:
     """Two of each, called by way of the clients' own balancing or of Envoy."""
-    bundles = ["--bundles", str(trained.bundles)]
+    bundles, folder = ["--bundles", str(trained.bundles)], tmp_path_factory.mktemp("fleet")
     with ExitStack() as stack:
 
         def target(replicas: list[Replica]) -> str:
             addresses = [replica.service.address for replica in replicas]
             if request.param == "envoy":
-                return f"dns:///{stack.enter_context(proxy(addresses, tmp_path))}"
+                return f"dns:///{stack.enter_context(proxy(addresses, folder))}"
             return f"ipv4:{','.join(addresses)}"
 
         def two(module: str, arguments: list[str]) -> list[Replica]:
-            replicas = [Replica.start(module, arguments, tmp_path) for _ in range(2)]
+            replicas = [Replica.start(module, arguments, folder) for _ in range(2)]
             for replica in replicas:
                 stack.callback(replica.kill)
             return replicas

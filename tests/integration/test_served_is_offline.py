@@ -16,7 +16,7 @@ from trainer.data.split import evaluation_split, held_out_events
 from trainer.export.checkpoint import load_two_stage
 from trainer.recipe import Recipe
 
-pytestmark = pytest.mark.integration
+pytestmark = [pytest.mark.integration, pytest.mark.first]
 
 _RECIPES = Path(__file__).parents[2] / "trainer" / "recipes"
 _USERS = 50

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 import torch
 
+from shortlist.bundle.store import BundleStore
+from tests.support.once import once
 from tests.support.training import Silent
 from trainer.data import Dataset, load
 from trainer.data.split import Split, evaluation_split
@@ -106,6 +108,13 @@ def recipe(planted_folder: Path) -> Recipe:
 
 
 @pytest.fixture
+def empty_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Bundles get empty ONNX files, for tests of everything else: to trace a model takes ten seconds."""
+    for export in ("export_encoder", "export_ranker"):
+        monkeypatch.setattr(f"trainer.export.bundle.{export}", lambda model, path, *_: path.touch())
+
+
+@pytest.fixture
 def quick(planted_folder: Path, tmp_path: Path) -> Path:
     """The recipe with one epoch a stage, in a file of the test's own."""
     text = (planted_folder / "recipe.toml").read_text()
@@ -166,7 +175,11 @@ def final(fitted: TrainedPipeline, planted: Dataset) -> TrainedPipeline:
 @pytest.fixture(scope="session")
 def exported(final: TrainedPipeline, planted: Dataset, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle of the final model, alone in its directory of bundles; to be read only."""
-    return export_bundle(final, planted, {"two_stage": {"ndcg@10": 0.5}}, tmp_path_factory.mktemp("bundles"))
+
+    def make(folder: Path) -> None:
+        export_bundle(final, planted, {"two_stage": {"ndcg@10": 0.5}}, folder)
+
+    return BundleStore(once(tmp_path_factory, "exported", make)).current()
 
 
 @pytest.fixture

@@ -223,6 +223,7 @@ def test_a_stage_that_fails_tells_what_and_not_the_text(traced: Collector) -> No
     assert b"196" not in stage.SerializeToString()
 
 
+@pytest.mark.alone
 def test_a_collector_that_is_gone_costs_no_call_anything() -> None:
     """Spans are dropped without a call that waits, with one line in the log, and the process still ends at once."""
     done = subprocess.run([sys.executable, "-c", UNREACHABLE], check=True, capture_output=True, text=True)

@@ -308,6 +308,7 @@ def test_what_finds_the_queue_full_is_refused_at_once_and_told_when_to_come_back
     assert _metric(metrics, 'shortlist_shed_total{reason="queue_full"}') == 1
 
 
+@pytest.mark.alone
 def test_health_and_goodput_stay_when_four_times_too_many_calls_come(run: Run) -> None:
     """Proves that no load makes a live server look dead, nor slower: to refuse a call costs next to nothing."""
     server = run(threads=2, queue=2)

@@ -41,23 +41,18 @@ def fit(quick: Path, planted_folder: Path, tmp_path: Path) -> Command:
     return ["fit", *inputs, "--out", str(tmp_path / "bundles")]
 
 
-def run(arguments: Command) -> subprocess.CompletedProcess[str]:
-    """The trainer, to its end."""
-    return subprocess.run([sys.executable, "-m", "trainer", *arguments], capture_output=True, text=True, check=False)
-
-
 def test_a_missing_column_is_named_and_nothing_is_written(
-    fit: Command, quick: Path, planted_folder: Path, tmp_path: Path
+    fit: Command, quick: Path, planted_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """Proves that bad data ends with 2 and one line that names the file and the column, not with a traceback."""
     data = tmp_path / "data"
     shutil.copytree(planted_folder, data)
     table = data / "interactions.csv"
     table.write_text(table.read_text().replace("rating", "stars", 1))
-    done = run(["fit", "--recipe", str(quick), "--data", str(data), "--out", str(tmp_path / "bundles")])
-    assert done.returncode == 2
-    assert done.stderr.startswith("error: interactions.csv: no column 'rating'")
-    assert done.stderr.count("\n") == 1
+    assert main(["fit", "--recipe", str(quick), "--data", str(data), "--out", str(tmp_path / "bundles")]) == 2
+    told = capsys.readouterr().err
+    assert told.startswith("error: interactions.csv: no column 'rating'")
+    assert told.count("\n") == 1
     assert not (tmp_path / "bundles").exists()
 
 
@@ -72,7 +67,8 @@ def test_help_is_given(arguments: Command, told: str, capsys: pytest.CaptureFixt
 
 def test_the_module_runs_as_a_command() -> None:
     """Proves that `python -m trainer` finds its commands."""
-    done = run(["--help"])
+    command = [sys.executable, "-m", "trainer", "--help"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0
     assert "python -m trainer" in done.stdout
 
@@ -87,6 +83,7 @@ def test_a_bad_recipe_ends_with_two(
     assert not (tmp_path / "bundles").exists()
 
 
+@pytest.mark.usefixtures("empty_graphs")
 def test_a_fit_killed_while_it_writes_leaves_the_former_bundle(fit: Command, exported: Path, tmp_path: Path) -> None:
     """Proves that whenever the trainer dies, CURRENT names a whole bundle, and the next fit clears up after it."""
     out, report = tmp_path / "bundles", tmp_path / "report.json"

@@ -201,7 +201,7 @@ def test_objectives_of_lists_are_not_what_they_are_judged_by(served: Callable[..
     assert decide(root, {NAME: 0.1}, Recipe(), asked=True, force=False).refused
 
 
-@pytest.mark.usefixtures("determinism")
+@pytest.mark.usefixtures("determinism", "empty_graphs")
 def test_a_fit_that_is_worse_ends_with_three_and_is_not_served(
     exported: Path, planted_folder: Path, quick: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

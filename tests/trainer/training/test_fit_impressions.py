@@ -101,6 +101,7 @@ def _known_end(times: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
     return int(times[round(len(times) * 0.9)])
 
 
+@pytest.mark.usefixtures("empty_graphs")
 def test_it_is_written_again_with_newer_counts(folder: Path, tmp_path: Path) -> None:
     """Proves that export reads impressions as they are now: what was shown since counts."""
     directory = BundleStore(folder / "bundles").current()

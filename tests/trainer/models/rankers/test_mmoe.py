@@ -17,7 +17,7 @@ from trainer.models.rankers import BACKBONES, MixtureOfExperts, RankerFeatures, 
 from trainer.progress import Reporter
 from trainer.protocols.next_like import next_like_task
 from trainer.recipe import RankerConfig, Recipe
-from trainer.training.two_stage import fit_two_stage
+from trainer.training.two_stage import fit_ranker
 
 RECIPE = RankerConfig(name="cnn", experts=3, hidden=16, dropout=0.0, user_dropout=0.0)
 USERS, CANDIDATES = 200, 4
@@ -111,11 +111,11 @@ def test_experts_are_bodies_of_the_name_in_the_recipe(fitted: TrainedPipeline, n
 
 
 def test_what_was_planted_is_learnt_and_exported(
-    planted: Dataset, split: Split, recipe: Recipe, reporter: Reporter, tmp_path: Path
+    fitted: TrainedPipeline, planted: Dataset, split: Split, recipe: Recipe, reporter: Reporter, tmp_path: Path
 ) -> None:
     """Proves that a mixture ranks as well as a backbone alone does, and that its export says the same."""
     mixed = replace(recipe, ranker=replace(recipe.ranker, experts=3))
-    model, _ = fit_two_stage(planted, split, mixed, seed=0, reporter=reporter)
+    model, _ = fit_ranker(fitted.encoded, planted, split, mixed, seed=0, reporter=reporter)
     figures = evaluate_two_stage(model, next_like_task(planted, split))
     assert figures["two_stage"]["ndcg@10"] > 0.8
     export_ranker(model, tmp_path / "ranker.onnx")
