@@ -35,13 +35,15 @@ lint: $(VENV)/.ready  ## Formatting, lint, the protos' lint, spelling and Englis
 types: $(VENV)/.ready  ## Strict types
 	$(BIN)/mypy
 
-protos: $(VENV)/.ready  ## Generate the stubs
+protos: $(VENV)/.ready  ## Generate the stubs, unless the protos break the contract
+	$(BIN)/buf breaking --against protos/contract.binpb
+	$(BIN)/buf build --exclude-source-info --output protos/contract.binpb
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc --proto_path=protos \
 		--python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)
 
-protos-check: protos  ## Prove that the committed stubs are what the protos generate
-	git diff --exit-code -- shortlist
-	test -z "$$(git status --porcelain -- shortlist)"
+protos-check: protos  ## Prove that the stubs and the contract are those of the protos
+	git diff --exit-code -- shortlist protos
+	test -z "$$(git status --porcelain -- shortlist protos)"
 
 bench: $(VENV)/.ready  ## Serving beside a bare loop, start-up and memory (about 12 minutes)
 	$(BIN)/python -m bench.serving.startup

@@ -200,8 +200,8 @@ class ScoredItem(_message.Message):
     """Where the item comes from."""
     @_builtins.property
     def objective_scores(self) -> _containers.RepeatedScalarFieldContainer[_builtins.float]:
-        """The ranker's predictions, in the order of the answer's objectives: a probability for an event, a number in the unit
-        of the training data for a value. Empty when the ranker did not score the item.
+        """The ranker's predictions, in the order of the answer's objectives. An event has a probability, a value a number in
+        the unit of the training data. Empty when the ranker did not score the item.
         """
 
     def __init__(

@@ -120,7 +120,7 @@ class LoadFailure(_message.Message):
     bundle_id: _builtins.str
     """The bundle. Empty when the pointer itself could not be read."""
     reason: _builtins.str
-    """What is wrong, and with which file."""
+    """The error, and the file that has it."""
     attempts: _builtins.int
     """How many times loading was tried. After the third time it is not tried again."""
     @_builtins.property

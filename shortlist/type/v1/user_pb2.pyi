@@ -23,8 +23,8 @@ DESCRIPTOR: _descriptor.FileDescriptor
 class User(_message.Message):
     """The person to recommend to: an id, a history, or both.
 
-    With a history, the models see that history; the id adds the user's features and the items of the stored history,
-    which are left out of the answer. Without a history, the models see the stored history of the id. With neither, the
+    With a history, the models see that history. The id then adds the user's features, and the answer leaves out the items
+    of the stored history. Without a history, the models see the stored history of the id. With neither, the
     answer has popular items, marked as fallbacks.
     """
 
