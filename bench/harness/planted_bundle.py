@@ -14,16 +14,16 @@ from shortlist.errors import BundleError
 from trainer.data import Dataset, load
 from trainer.export.bundle import export_bundle
 from trainer.features.click_rates import ClickRates
+from trainer.features.layout import FeatureLayout
 from trainer.features.statistics import item_tables
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.encoders.transformer import TransformerEncoder
 from trainer.models.pipeline import TrainedPipeline
-from trainer.models.rankers import SharedBackbone, build_ranker
+from trainer.models.rankers import RankerDataSpec, SharedBackbone, build_ranker
 from trainer.models.rankers.id_embeddings import IdEmbeddings
-from trainer.models.rankers.objectives import objectives_of, scales_of, served_objectives
+from trainer.models.rankers.objectives import Objectives
 from trainer.recipe import EncoderConfig, ItemsConfig, RankerConfig, Recipe
 from trainer.training.encoder.training import encoder_data_spec
-from trainer.training.ranker.training import ranker_data_spec
 
 RECIPE = Recipe(
     items=ItemsConfig(categorical=("genre",)),
@@ -73,9 +73,8 @@ def _model(planted: Planted, dataset: Dataset) -> TrainedPipeline:
     _identity(encoder.out, 1 / DIMENSION**0.5)
     encoded = Encoded.of(encoder.eval(), HISTORY)
     items = item_tables(dataset, len(dataset.times), RECIPE.statistics, encoded.vectors)
-    objectives = objectives_of(RECIPE, dataset)
-    scales = scales_of(objectives, np.zeros((0, len(objectives)), dtype=np.float32))
-    ranker = build_ranker(RECIPE.ranker, ranker_data_spec(dataset, items, scales, {}, 0))
+    spec = RankerDataSpec.of(FeatureLayout.of(dataset), items, Objectives.of(RECIPE, dataset))
+    ranker = build_ranker(RECIPE.ranker, spec)
     assert isinstance(ranker.towers, SharedBackbone)
     nn.init.normal_(ranker.towers.out.weight, std=0.1)
     nn.init.normal_(ranker.linear.weight, std=0.1)
@@ -87,7 +86,6 @@ def _model(planted: Planted, dataset: Dataset) -> TrainedPipeline:
         items=items,
         ranker=ranker.eval(),
         id_embeddings=nothing,
-        objectives=served_objectives(objectives),
     )
 
 

@@ -26,7 +26,7 @@ from shortlist.inference.onnx_session import OnnxSession
 from trainer.analysis.measurement import evaluate_two_stage
 from trainer.analysis.tables import deviation
 from trainer.data import Dataset, load
-from trainer.data.history_slices import histories_before
+from trainer.data.history_slices import HistorySlices
 from trainer.data.split import Split, evaluation_split
 from trainer.export.onnx_files import export_ranker
 from trainer.models.encoders.encoded import Encoded
@@ -105,8 +105,9 @@ def _ranker(encoded: Encoded, task: Task, split: Split, recipe: Recipe, seed: in
 def _microseconds(model: TrainedPipeline, dataset: Dataset, split: Split) -> float:
     """The median over requests of real users, one at a time."""
     events = np.linspace(split.ranker_end, split.end - 1, _USERS).astype(np.int64)
-    histories, features = histories_before(dataset, events), model.user_features(dataset)[dataset.user_rows[events]]
-    found = retrieve(model.encoded, model.items, histories, features, _CANDIDATES)
+    histories, users = HistorySlices.before(dataset, events).listed(), dataset.user_rows[events]
+    features, known = model.user_features(dataset)[users], dataset.known_user_features[users]
+    found = retrieve(model.encoded, model.items, histories, known, _CANDIDATES)
     nothing = np.zeros((len(events), 0), dtype=np.float32)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ranker.onnx"
@@ -121,8 +122,8 @@ def _microseconds(model: TrainedPipeline, dataset: Dataset, split: Split) -> flo
                 scores=found.candidates.scores[one],
                 item_item=found.candidates.item_item[one],
             )
-            known = (histories[one], length, found.user_vectors[one], features[one], of_line, nothing[one])
-            inputs = ranker_inputs(model.items, *known)
+            given = (histories[one], length, found.user_vectors[one], features[one], of_line, nothing[one])
+            inputs = ranker_inputs(model.items, *given)
             for _ in range(_RUNS):
                 started = time.perf_counter()
                 session.run(inputs)

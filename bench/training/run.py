@@ -21,12 +21,12 @@ from trainer.data import Dataset, load
 from trainer.data.split import Split, evaluation_split, subsample
 from trainer.features.statistics import item_tables
 from trainer.models.encoders.encoded import Encoded
-from trainer.models.rankers.objectives import objectives_of, scales_of
+from trainer.models.rankers.objectives import Objectives
 from trainer.recipe import EncoderConfig
 from trainer.training.encoder.fit import NextItemTraining
 from trainer.training.encoder.windows import batch_by_length, windows_of
 from trainer.training.ranker.retrieved_examples import RetrievedExamples
-from trainer.training.ranker.training import RankerFit, RankerTraining, ranker_data_spec
+from trainer.training.ranker.training import RankerTraining
 
 T = TypeVar("T")
 Figures = dict[str, float]
@@ -104,15 +104,12 @@ def _ranker(
     events = np.arange(split.encoder_end, split.ranker_end)
     events = subsample(events[dataset.position[events] >= 1], _RANKER_EXAMPLES)
     with _stage("candidates", figures):
-        objectives = objectives_of(RECIPE, dataset)
-        found = RetrievedExamples.of(dataset, encoded, items, events, RECIPE.ranker.candidates, objectives)
+        objectives = Objectives.of(RECIPE, dataset)
+        objectives = objectives.scaled_to_events(objectives.targets(dataset, events))
+        found = RetrievedExamples.of(dataset, encoded, items, events, objectives, RECIPE.ranker)
     figures["candidates"]["examples_a_second"] = len(events) / figures["candidates"]["seconds"]
     examples = replace(found, chosen=np.maximum(found.chosen, 0))
-    sizes = ranker_data_spec(dataset, items, scales_of(objectives, examples.targets), {}, RECIPE.ranker.embedding)
-    training_of_ranker = RankerTraining(
-        examples, items, len(dataset.user_ids), sizes, objectives, RECIPE.ranker, seed=0
-    )
-    fit = RankerFit(training_of_ranker, np.arange(len(events)))
+    fit = RankerTraining(examples, RECIPE.ranker, seed=0).fit(np.arange(len(events)))
     with _stage("ranker", figures):
         speed = _speed(iter(fit.batches()), fit.step, len, seconds)
     figures["ranker"] |= speed

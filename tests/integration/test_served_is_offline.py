@@ -11,7 +11,7 @@ from shortlist.bundle.history import History
 from testbed.services import start_both
 from tests.support.training import train
 from trainer.data import Dataset, load
-from trainer.data.history_slices import histories_before
+from trainer.data.history_slices import HistorySlices
 from trainer.data.split import evaluation_split, held_out_events
 from trainer.export.checkpoint import load_two_stage
 from trainer.recipe import Recipe
@@ -47,7 +47,7 @@ def test_fifty_test_users_are_served_the_ten_items_that_the_evaluation_ranks_fir
     dataset = load(movielens, recipe)
     split = evaluation_split(dataset, recipe.split)
     events = _one_event_a_user(dataset, held_out_events(dataset, split))[:_USERS]
-    histories = histories_before(dataset, events)
+    histories = HistorySlices.before(dataset, events).listed()
     model = load_two_stage(bundle, dataset, end=split.ranker_end)
     users = dataset.user_rows[events]
     offline = model.recommend(histories, dataset.known_user_features[users], 10)

@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.models.rankers import ObjectiveScale, RankerDataSpec, RankerFeatures, build_ranker
-from trainer.models.rankers.base import KNOWN, width_of
-from trainer.recipe import RankerConfig
+from trainer.features.layout import FeatureLayout, TableColumns, width_of
+from trainer.models.rankers import RankerDataSpec, RankerFeatures, build_ranker
+from trainer.models.rankers.objectives import Objectives
+from trainer.recipe import ObjectiveConfig, RankerConfig
 
 ITEMS, DIMENSION = 12, 16
 PADDING = -1
@@ -19,14 +19,11 @@ def spec_of(objectives: Sequence[str] = ("like",)) -> RankerDataSpec:
     """Items without a feature; of users it is only known whether they are."""
     return RankerDataSpec(
         dimension=DIMENSION,
-        user_columns={KNOWN: slice(0, 1)},
-        item_columns={},
-        context_columns={},
-        content=np.zeros(0, dtype=np.bool_),
+        layout=FeatureLayout(items=TableColumns(), users=TableColumns(), statistics=()),
         vector_scale=1.0,
         value_mean=0.0,
         value_std=1.0,
-        objectives=tuple(ObjectiveScale(name=name) for name in objectives),
+        objectives=Objectives.declared({name: ObjectiveConfig() for name in objectives}),
     )
 
 

@@ -14,16 +14,16 @@ from trainer.analysis.objectives import ObjectiveFigures, figures_of_objectives
 from trainer.data import Dataset
 from trainer.data.split import subsample
 from trainer.evaluation.metrics import Rankings
+from trainer.features.layout import without_id_embeddings
 from trainer.models.pipeline import TrainedPipeline
 from trainer.models.rankers.calibration import Calibration
 from trainer.models.rankers.id_embeddings import IdEmbeddingLayer
-from trainer.models.rankers.objectives import objectives_of
 from trainer.progress import Reporter
 from trainer.protocols import Task
 from trainer.training.ranker.examples import RankerExamples
-from trainer.training.ranker.impressions import Shown
+from trainer.training.ranker.fit import TrainedRanker
+from trainer.training.ranker.impressions import RankerImpressions
 from trainer.training.ranker.retrieved_examples import RetrievedExamples
-from trainer.training.ranker.training import TrainedRanker
 
 _MOST_EVENTS = 2000
 # How many candidates are looked at of a sample in all.
@@ -75,11 +75,11 @@ def attribute(
     The objectives and the importance are of an even sample of at most two thousand events of the test: of the
     objectives among all of them, of the importance among those that are to be found.
     """
-    items = _without_id_embeddings(model.items, model.id_embeddings.width)
+    items = replace(model.items, features=without_id_embeddings(model.items.features, model.layout.id_embeddings))
     added = chain(model, task, retrieved, ranked, reporter)
-    examples = (_of_retrieved if task.dataset.impressions is None else _of_shown)(model, items, task)
-    length = model.recipe.ranker.history
-    found = attribute_ranker(_trained(model), *examples, items, length, calibrations, reporter)
+    examples = (_of_retrieved if task.dataset.impressions is None else _of_impressions)(model, items, task)
+    trained = TrainedRanker(ranker=model.ranker, id_embeddings=IdEmbeddingLayer.of(model.id_embeddings))
+    found = attribute_ranker(trained, *examples, calibrations, reporter)
     return Attribution(chain=added, **vars(found))
 
 
@@ -87,25 +87,20 @@ def attribute_ranker(
     trained: TrainedRanker,
     of_objectives: RankerExamples,
     of_order: RankerExamples,
-    items: ItemTables,
-    length: int,
     calibrations: Mapping[str, Calibration],
     reporter: Reporter,
 ) -> RankerAttribution:
-    """Of the examples that the objectives are judged on, and those that the order is.
-
-    ``items`` are without the ranker's own columns; ``length`` is that of its histories.
-    """
+    """The attribution of a ranker on the examples that judge its objectives, and those that judge its order."""
     if not len(of_objectives.targets):
         return RankerAttribution(objectives={}, importance={}, importance_of=of_order.chosen_by)
 
-    def columns(asked: NDArray[np.int64]) -> NDArray[np.float32]:
-        return trained.predict(of_objectives.inputs, asked, items, length)
+    def logits(asked: NDArray[np.int64]) -> NDArray[np.float32]:
+        return trained.predict(of_objectives.inputs, asked)
 
-    outcomes = of_objectives.outcomes(columns, np.arange(len(of_objectives.targets)), trained.ranker.spec.objectives)
+    outcomes = of_objectives.outcomes(logits, np.arange(len(of_objectives.targets)))
     return RankerAttribution(
         objectives=figures_of_objectives(outcomes, calibrations),
-        importance=importance(of_order, trained, items, length, reporter),
+        importance=importance(of_order, trained, reporter),
         importance_of=of_order.chosen_by,
     )
 
@@ -120,12 +115,12 @@ def _of_retrieved(model: TrainedPipeline, items: ItemTables, task: Task) -> Exam
     return of_objectives, of_order
 
 
-def _of_shown(model: TrainedPipeline, items: ItemTables, task: Task) -> Examples:
-    """A sample of what was shown in the time of the test."""
-    shown = Shown(dataset=task.dataset, recipe=model.recipe, encoded=model.encoded)
-    rows = np.arange(shown.impressions.until(task.dataset.time_of(task.known_end)), len(shown.impressions))
+def _of_impressions(model: TrainedPipeline, items: ItemTables, task: Task) -> Examples:
+    """A sample of the impressions in the time of the test."""
+    ranked = RankerImpressions(dataset=task.dataset, recipe=model.recipe, encoded=model.encoded)
+    rows = np.arange(ranked.impressions.until(task.dataset.time_of(task.known_end)), len(ranked.impressions))
     rows = subsample(rows, _MOST_EVENTS)
-    examples = shown.later(rows, items, model.context)
+    examples = ranked.later(rows, items, model.objectives, model.layout)
     return examples, examples
 
 
@@ -150,13 +145,4 @@ def _examples(
 ) -> RetrievedExamples:
     candidates = model.recipe.ranker.candidates
     sample = subsample(events, min(_MOST_EVENTS, max(1, _CANDIDATES // candidates)))
-    objectives = objectives_of(model.recipe, dataset)
-    return RetrievedExamples.of(dataset, model.encoded, items, sample, candidates, objectives)
-
-
-def _trained(model: TrainedPipeline) -> TrainedRanker:
-    return TrainedRanker(ranker=model.ranker, columns=IdEmbeddingLayer.of(model.id_embeddings))
-
-
-def _without_id_embeddings(items: ItemTables, width: int) -> ItemTables:
-    return replace(items, features=items.features[:, : items.features.shape[1] - width])
+    return RetrievedExamples.of(dataset, model.encoded, items, sample, model.objectives, model.recipe.ranker)

@@ -13,13 +13,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shortlist.bundle.item_item import COOCCURRENCE, SLIM
-from shortlist.bundle.tables import ItemTables
 from trainer.evaluation.rankings import batches
-from trainer.models.rankers import RankerDataSpec
-from trainer.models.rankers.base import ID_EMBEDDINGS, width_of
+from trainer.features.layout import ID_EMBEDDINGS, FeatureLayout, width_of
 from trainer.progress import Reporter
 from trainer.training.ranker.examples import RankerExamples
-from trainer.training.ranker.training import TrainedRanker
+from trainer.training.ranker.fit import TrainedRanker
 
 Group = Mapping[str, slice]
 """By the name of an input, which of its last columns."""
@@ -29,19 +27,19 @@ _OF_CANDIDATE = "candidate_"
 _TOGETHER = 12_800
 
 
-def groups_of(spec: RankerDataSpec) -> dict[str, Group]:
+def groups_of(layout: FeatureLayout) -> dict[str, Group]:
     """The groups of a ranker's inputs, without those that are always the same."""
     items = {
         f"item: {name}": {"candidate_features": part}
-        for name, part in spec.item_columns.items()
+        for name, part in layout.item_groups.items()
         if name != ID_EMBEDDINGS
     }
-    context = {f"context: {name}": {"context": part} for name, part in spec.context_columns.items()}
+    context = {f"context: {name}": {"context": part} for name, part in layout.context_groups.items()}
     id_embeddings = {
-        "candidate_features": spec.item_columns.get(ID_EMBEDDINGS),
-        "user_features": spec.user_columns.get(ID_EMBEDDINGS),
+        "candidate_features": layout.item_groups.get(ID_EMBEDDINGS),
+        "user_features": layout.user_groups.get(ID_EMBEDDINGS),
     }
-    known = width_of({name: part for name, part in spec.user_columns.items() if name != ID_EMBEDDINGS})
+    known = width_of({name: part for name, part in layout.user_groups.items() if name != ID_EMBEDDINGS})
     groups: dict[str, Group] = {
         "cooccurrence": {"candidate_item_item": COOCCURRENCE},
         "item-item scores": {"candidate_item_item": SLIM},
@@ -61,53 +59,44 @@ def groups_of(spec: RankerDataSpec) -> dict[str, Group]:
 def importance(
     examples: RankerExamples,
     trained: TrainedRanker,
-    items: ItemTables,
-    length: int,
     reporter: Reporter,
 ) -> dict[str, float]:
     """What of the figure that the examples are ``chosen_by`` is lost when a group is shuffled, for each group, the most
     important first.
-
-    ``items`` are without the ranker's own columns; ``length`` is that of its histories.
     """
-    places, groups, scales = examples.usable, groups_of(trained.ranker.spec), trained.ranker.spec.objectives
+    places, groups = examples.usable, groups_of(trained.ranker.spec.layout)
     if not len(places):
         return {}
-    said = _said(examples, trained, items, length, groups, reporter)
+    logits = _logits(examples, trained, groups, reporter)
 
-    def figure(columns: NDArray[np.float32]) -> float:
-        return examples.figures(lambda asked: columns[np.searchsorted(places, asked)], places, scales)[
-            examples.chosen_by
-        ]
+    def figure(found: NDArray[np.float32]) -> float:
+        return examples.figures(lambda asked: found[np.searchsorted(places, asked)], places)[examples.chosen_by]
 
-    whole = figure(said.pop(""))
-    lost = {name: whole - figure(columns) for name, columns in said.items()}
+    whole = figure(logits.pop(""))
+    lost = {name: whole - figure(found) for name, found in logits.items()}
     return dict(sorted(lost.items(), key=lambda one: -one[1]))
 
 
 @torch.no_grad()
-def _said(
+def _logits(
     examples: RankerExamples,
     trained: TrainedRanker,
-    items: ItemTables,
-    length: int,
     groups: Mapping[str, Group],
     reporter: Reporter,
 ) -> dict[str, NDArray[np.float32]]:
-    """What is said of the usable examples with each group shuffled, and with none of them."""
+    """The logits of the usable examples with each group shuffled, and under "" with none."""
     places, random = examples.usable, np.random.default_rng(0)
     others = random.permutation(places)
-    size = max(1, _TOGETHER // examples.inputs.candidates.rows.shape[1])
-    said: dict[str, list[NDArray[np.float32]]] = {name: [] for name in ("", *groups)}
+    size = max(1, _TOGETHER // examples.inputs.candidate_count)
+    logits: dict[str, list[NDArray[np.float32]]] = {name: [] for name in ("", *groups)}
     pairs = list(zip(batches(places, size), batches(others, size), strict=True))
     for batch, shuffled in reporter.track(pairs, "importance of the features"):
-        known = np.ones(len(batch), dtype=np.bool_)
-        inputs, other = (examples.inputs.at(one, items, length, known, trained.columns) for one in (batch, shuffled))
+        inputs, other = (examples.inputs.at(one, trained.id_embeddings) for one in (batch, shuffled))
         other = _candidates_shuffled(other, random)
-        said[""].append(trained.ranker(**inputs).numpy())
+        logits[""].append(trained.ranker(**inputs).numpy())
         for name, group in groups.items():
-            said[name].append(trained.ranker(**_exchanged(inputs, other, group)).numpy())
-    return {name: np.concatenate(parts) for name, parts in said.items()}
+            logits[name].append(trained.ranker(**_exchanged(inputs, other, group)).numpy())
+    return {name: np.concatenate(parts) for name, parts in logits.items()}
 
 
 def _candidates_shuffled(inputs: dict[str, Tensor], random: np.random.Generator) -> dict[str, Tensor]:

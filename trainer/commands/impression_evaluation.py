@@ -1,11 +1,10 @@
-"""The ranker by itself, from what was shown."""
+"""The ranker by itself, on impressions."""
 
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from shortlist.bundle.tables import ItemTables
 from trainer.analysis import RankerAttribution, attribute_ranker
 from trainer.analysis.evaluation_result import EvaluationResult
 from trainer.baselines.trees import has_lightgbm
@@ -23,7 +22,7 @@ from trainer.training.encoder.fit import fit_encoder
 from trainer.training.encoder.training import Trained, Validation
 from trainer.training.log import TrainingLog
 from trainer.training.ranker.impression_examples import ImpressionExamples, figures_of_impressions
-from trainer.training.ranker.impressions import Shown
+from trainer.training.ranker.impressions import RankerImpressions
 
 _SAMPLE = 20_000
 
@@ -54,46 +53,44 @@ class RankerRun:
     """
 
     def __init__(self, dataset: Dataset, split: ImpressionSplit, recipe: Recipe, seed: int, reporter: Reporter) -> None:
-        self._split, self._length = split, recipe.ranker.history
+        self._split = split
         first = _encoder(dataset, split, recipe, seed, reporter)
         encoded = Encoded.of(first.encoder, recipe.encoder.history)
-        self._shown = Shown(dataset=dataset, recipe=recipe, encoded=encoded, learn=split.learn, test=split.test)
+        self._impressions = RankerImpressions(
+            dataset=dataset, recipe=recipe, encoded=encoded, learn=split.learn, test=split.test
+        )
         reporter.say(f"ranker: {len(split.learn):,} impressions to learn from")
-        self.training = self._shown.training(split.deciding, seed)
+        self.training = self._impressions.training(split.deciding, seed)
         self.trained = self.training.run(reporter)
         self.log = replace(TrainingLog.of_ranker(self.training), encoder=first.curve)
 
     def figures(self) -> dict[str, float]:
-        """Those of the test, whose counts end where it begins."""
-        examples, items = self.test()
-        columns = self.trained.predict(examples.inputs, np.arange(len(examples.targets)), items, self._length)
-        return figures_of_impressions(columns[:, 0], examples.shown)
+        """The figures of the test; all features count up to its beginning."""
+        examples = self.test()
+        logits = self.trained.predict(examples.inputs, np.arange(len(examples.targets)))
+        return figures_of_impressions(logits[:, 0], examples.impressions)
 
     def figures_of_trees(self, reporter: Reporter) -> dict[str, float]:
-        """Those of boosted trees that are given the same, and where the ranker learns numbers of each item and user,
-        which these are."""
-        from trainer.baselines.trees.impressions import columns_of_trees  # an extra has what it needs
+        """The figures of boosted trees on the same features; in place of id embeddings they have the ids."""
+        from trainer.baselines.trees.impressions import logits_of_trees  # needs an optional extra
 
-        training, (tested, items) = self.training, self.test()
-        columns = training.examples.inputs.context_columns
-        spec = self._shown.spec(training.spec.objectives, columns, training.items, id_embeddings=0)
-        said = columns_of_trees(training, spec, tested, items, reporter)
-        return figures_of_impressions(said, tested.shown)
+        tested = self.test()
+        logits = logits_of_trees(self.training, tested, reporter)
+        return figures_of_impressions(logits, tested.impressions)
 
     def attribution(self, reporter: Reporter) -> RankerAttribution:
-        """What the figures rest on, of an even sample of the test."""
-        examples, items = self.test(_SAMPLE)
-        calibrations = self.log.calibrations
-        return attribute_ranker(self.trained, examples, examples, items, self._length, calibrations, reporter)
+        """The attribution on a subsample of the test."""
+        examples = self.test(_SAMPLE)
+        return attribute_ranker(self.trained, examples, examples, self.log.calibrations, reporter)
 
-    def test(self, most: int | None = None) -> tuple[ImpressionExamples, ItemTables]:
-        """The test's impressions, or an even sample of them, and the tables as they are when it begins."""
-        rows, training = self._split.test, self.training
-        items = self._shown.tables(int(self._shown.impressions.times[rows[0]]))
+    def test(self, most: int | None = None) -> ImpressionExamples:
+        """The impressions of the test, or a subsample, with features as of its beginning."""
+        rows, spec = self._split.test, self.training.spec
+        items = self._impressions.tables(int(self._impressions.impressions.times[rows[0]]))
         rows = rows if most is None else subsample(rows, most)
-        # The scale of the values is what the ranker has learnt with.
-        items = replace(items, value_mean=training.items.value_mean, value_std=training.items.value_std)
-        return self._shown.later(rows, items, training.examples.inputs.context_columns), items
+        # The ranker has learnt with this scale of the values.
+        items = replace(items, value_mean=spec.value_mean, value_std=spec.value_std)
+        return self._impressions.later(rows, items, spec.objectives, spec.layout)
 
 
 def _encoder(dataset: Dataset, split: ImpressionSplit, recipe: Recipe, seed: int, reporter: Reporter) -> Trained:

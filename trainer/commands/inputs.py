@@ -6,7 +6,7 @@ from pathlib import Path
 import torch
 
 from trainer.data import Dataset, load
-from trainer.models.rankers.objectives import objectives_of, served_objectives
+from trainer.models.rankers.objectives import Objectives
 from trainer.progress import Reporter
 from trainer.protocols import DEFAULT
 from trainer.recipe import Recipe
@@ -40,7 +40,7 @@ def read_inputs(recipe_path: Path, data: Path, reporter: Reporter) -> tuple[Reci
     dataset = load(data, recipe)
     report_counts(dataset, reporter)
     # Refuse bad objectives now, not after hours of training.
-    served_objectives(objectives_of(recipe, dataset))
+    Objectives.of(recipe, dataset)
     return recipe, dataset
 
 

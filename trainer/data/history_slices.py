@@ -1,7 +1,7 @@
-"""What a user had done before an event."""
+"""Histories of users before an event or a time, as slices of the data set's."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -16,10 +16,9 @@ from trainer.data.dataset import Histories
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class HistorySlices:
-    """n histories, as pieces of a data set's.
+    """n histories, each a slice of ``data`` from ``starts`` to ``ends`` ``[n]``.
 
-    Of each, the places from ``starts`` to ``ends`` ``[n]``, but for the one in ``without`` ``[n]``, -1 where there is
-    none to leave out.
+    The place ``without`` ``[n]`` is left out of the slice; -1 leaves out nothing.
     """
 
     data: Histories
@@ -28,15 +27,15 @@ class HistorySlices:
     without: NDArray[np.int64]
 
     @classmethod
-    def before(cls, dataset: Dataset, events: NDArray[np.int64]) -> Self:
-        """What the user of each event had done before it."""
+    def before(cls, dataset: Dataset, events: NDArray[np.int64] | Sequence[int]) -> Self:
+        """The history of each event's user up to, and without, the event."""
         starts = dataset.user_offsets[dataset.user_rows[events]]
         ends = starts + dataset.position[events]
         return cls(data=dataset.histories, starts=starts, ends=ends, without=np.full(len(events), -1))
 
     @classmethod
     def before_times(cls, dataset: Dataset, users: NDArray[np.int64], times: NDArray[np.int64]) -> Self:
-        """What each user, -1 for a stranger, had done strictly before a time ``[n]``."""
+        """The history of each user, -1 for an unknown user, strictly before a time ``[n]``."""
         places = dataset.user_rows[dataset.user_events] * len(dataset.times) + dataset.user_events
         known = np.maximum(users, 0)
         starts = np.where(users >= 0, dataset.user_offsets[known], 0)
@@ -45,14 +44,16 @@ class HistorySlices:
         return cls(data=dataset.histories, starts=starts, ends=ends, without=np.full(len(users), -1))
 
     @classmethod
-    def whole(cls, dataset: Dataset, users: NDArray[np.int64], own: NDArray[np.int64]) -> Self:
-        """All items of each user, each once, where time is unknown; but for the item ``own`` ``[n]``, -1 for none."""
+    def whole(cls, dataset: Dataset, users: NDArray[np.int64], left_out: NDArray[np.int64]) -> Self:
+        """All items of each user, each once, for data without times; without the item ``left_out`` ``[n]``, -1 for
+        none."""
         items = len(dataset.item_ids)
         owners = np.repeat(np.arange(len(dataset.user_ids)), np.diff(dataset.user_offsets))
         pairs, first = np.unique(owners * items + dataset.histories.item_rows, return_index=True)
         known = np.maximum(users, 0)
-        at = np.minimum(np.searchsorted(pairs, known * items + own), len(pairs) - 1)
-        there = (users >= 0) & (own >= 0) & (pairs[at] == known * items + own)
+        keys = known * items + left_out
+        at = np.minimum(np.searchsorted(pairs, keys), len(pairs) - 1)
+        there = (users >= 0) & (left_out >= 0) & (pairs[at] == keys)
         return cls(
             data=dataset.histories.at(first),
             starts=np.searchsorted(pairs, known * items),
@@ -65,9 +66,13 @@ class HistorySlices:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def latest_first(self, places: NDArray[np.int64], length: int) -> LatestFirst:
-        """The last ``length`` interactions of some of them, as the ranker is given them."""
-        starts, ends, without = self.starts[places, None], self.ends[places, None], self.without[places, None]
+    def at(self, places: NDArray[np.int64]) -> Self:
+        """Some of the histories."""
+        return replace(self, starts=self.starts[places], ends=self.ends[places], without=self.without[places])
+
+    def latest_first(self, length: int) -> LatestFirst:
+        """The last ``length`` interactions of each history, in the ranker's order."""
+        starts, ends, without = self.starts[:, None], self.ends[:, None], self.without[:, None]
         longest = max(1, min(length, int((ends - starts).max(initial=0))))
         at = ends - 1 - np.arange(longest)
         at = at - (at <= without)
@@ -80,37 +85,23 @@ class HistorySlices:
             mask=there.astype(np.float32),
         )
 
-    def listed(self, places: NDArray[np.int64]) -> list[History]:
-        """Some of them whole, one by one."""
-        return [self._history(int(place)) for place in places]
+    def listed(self) -> list[History]:
+        """Each history whole."""
+        return [self._history(*bounds) for bounds in zip(self.starts, self.ends, self.without, strict=True)]
 
-    def _history(self, place: int) -> History:
-        at = np.arange(self.starts[place], self.ends[place])
-        at = at[at != self.without[place]]
+    def _history(self, start: np.int64, end: np.int64, without: np.int64) -> History:
+        at: slice | NDArray[np.int64] = slice(start, end)
+        if without >= 0:
+            at = np.delete(np.arange(start, end), without - start)
         return History(
             rows=self.data.item_rows[at], values=self.data.values[at], events=self.data.events[at].astype(np.int64)
         )
 
 
-def history_before(dataset: Dataset, event: int) -> History:
-    """The history of the event's user up to, and without, the event."""
-    start = dataset.user_offsets[dataset.user_rows[event]]
-    earlier = slice(start, start + dataset.position[event])
-    return History(
-        rows=dataset.histories.item_rows[earlier],
-        values=dataset.histories.values[earlier],
-        events=dataset.histories.events[earlier].astype(np.int64),
-    )
-
-
-def histories_before(dataset: Dataset, events: Sequence[int] | NDArray[np.int64]) -> list[History]:
-    """One history for each event."""
-    return [history_before(dataset, int(event)) for event in events]
-
-
 def history_counts(dataset: Dataset, end: int, length: int) -> sparse.csr_array:
-    """How often each user did anything with each item in the last ``length`` of their events before event ``end``, as
-    float32 ``[users, items]``.
+    """Counts of each user's interactions with each item, among their last ``length`` before event ``end``.
+
+    A float32 matrix ``[users, items]``.
     """
     users = dataset.user_rows[:end]
     last = dataset.position[:end] >= np.bincount(users, minlength=len(dataset.user_ids))[users] - length

@@ -20,9 +20,7 @@ from trainer.evaluation.metrics import Figures
 from trainer.export.checkpoint import save_checkpoint
 from trainer.export.index.build import build_index
 from trainer.export.onnx_files import export_encoder, export_ranker
-from trainer.features.statistics import STATISTICS
 from trainer.models.pipeline import TrainedPipeline
-from trainer.models.rankers.base import CLICK_RATES, ID_EMBEDDINGS, KNOWN
 from trainer.report import REPORT
 
 _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime", "faiss-cpu", "numpy")
@@ -41,8 +39,8 @@ def export_bundle(
 ) -> Path:
     """Writes a bundle, signed when there is a key; returns its directory.
 
-    To ``publish`` it is to make it the current one; ``forced`` is what spoke against that. The ``report`` is a page
-    that shows the index that was chosen.
+    With ``publish`` it becomes the current bundle; ``forced`` is the reason against that, if there is one. ``report``
+    makes a page that shows the chosen index.
 
     Raises:
         TrainerError: a vector is not finite, or an exported model differs from PyTorch; nothing is written.
@@ -69,7 +67,7 @@ def export_bundle(
 
 
 def user_tables(dataset: Dataset, features: NDArray[np.float32]) -> UserTables:
-    """Everybody's features ``[users, U]`` and whole history."""
+    """The features ``[users, U]`` and the whole history of all users."""
     events = dataset.user_events
     return UserTables(
         ids=dataset.user_ids,
@@ -84,8 +82,6 @@ def user_tables(dataset: Dataset, features: NDArray[np.float32]) -> UserTables:
 def _manifest(
     model: TrainedPipeline, dataset: Dataset, figures: Figures, bundle_id: str, index: IndexInfo, directory: Path
 ) -> Manifest:
-    click_rates = tuple(f"{CLICK_RATES}~{name}" for name in model.click_rates.names)
-    id_embeddings = tuple(f"{ID_EMBEDDINGS}~{place}" for place in range(model.id_embeddings.width))
     return Manifest(
         format_version=FORMAT_VERSION,
         bundle_id=bundle_id,
@@ -95,15 +91,15 @@ def _manifest(
         metric="inner_product",
         item_count=len(dataset.item_ids),
         user_count=len(dataset.user_ids),
-        item_features=(*STATISTICS, *click_rates, *dataset.item_features.names, *id_embeddings),
-        user_features=(*dataset.user_features.names, KNOWN, *click_rates, *id_embeddings),
+        item_features=model.layout.item_names,
+        user_features=model.layout.user_names,
         event_names=dataset.event_names,
         encoder_history=model.recipe.encoder.history,
         ranker_history=model.recipe.ranker.history,
         value_mean=model.items.value_mean,
         value_std=model.items.value_std,
-        objectives=model.objectives,
-        context=model.context,
+        objectives=model.objectives.served,
+        context=model.layout.context,
         candidate_count=model.recipe.ranker.candidates,
         index=index,
         metrics=flat(figures),
@@ -118,7 +114,7 @@ def flat(figures: Figures) -> Mapping[str, float]:
 
 
 def by_model(metrics: Mapping[str, float]) -> Figures:
-    """What :func:`flat` was given."""
+    """The inverse of :func:`flat`."""
     figures: Figures = {}
     for key, value in metrics.items():
         name, _, metric = key.rpartition("/")

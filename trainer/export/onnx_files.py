@@ -1,4 +1,4 @@
-"""PyTorch → ONNX, with the proof that both say the same."""
+"""PyTorch → ONNX, with a check that both give the same outputs."""
 
 import contextlib
 import io
@@ -17,8 +17,8 @@ from shortlist.bundle.history import History
 from shortlist.bundle.item_item import FEATURE_COUNT
 from shortlist.inference.model_inputs import CandidateLists, encoder_inputs, ranker_inputs
 from trainer.errors import TrainerError
+from trainer.features.layout import width_of
 from trainer.models.pipeline import TrainedPipeline, tensors
-from trainer.models.rankers.base import width_of
 
 SIZES = (1, 2, 7, 500)
 TOLERANCE = 1e-4
@@ -26,7 +26,7 @@ _UNKNOWN_VALUES = 0.25
 
 
 def export_encoder(model: TrainedPipeline, path: Path, events: int) -> None:
-    """Writes the user encoder, its batch and its history of any size; there are so many kinds of ``events``.
+    """Writes the user encoder for batches and histories of any size; ``events`` is the number of kinds of events.
 
     Raises:
         TrainerError: it differs from PyTorch at one of ``SIZES``.
@@ -43,7 +43,7 @@ def export_encoder(model: TrainedPipeline, path: Path, events: int) -> None:
 
 
 def export_ranker(model: TrainedPipeline, path: Path) -> None:
-    """Writes the ranker, its batch, its history and its candidates of any size.
+    """Writes the ranker for batches, histories and candidate lists of any size.
 
     Raises:
         TrainerError: it differs from PyTorch at one of ``SIZES``.
@@ -74,7 +74,7 @@ def _export(module: nn.Module, sample: dict[str, Tensor], shapes: dict[str, Any]
         program.save(str(path), external_data=False)
 
 
-def _check(module: nn.Module, path: Path, sample: dict[str, Tensor], what: str) -> None:
+def _check(module: nn.Module, path: Path, sample: dict[str, Tensor], case: str) -> None:
     with torch.no_grad():
         expected = module(**sample).numpy()
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
@@ -82,7 +82,7 @@ def _check(module: nn.Module, path: Path, sample: dict[str, Tensor], what: str) 
     found = session.run(None, {name: tensor.numpy() for name, tensor in sample.items() if name in names})[0]
     if found.shape != expected.shape or not np.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE):
         worst = np.abs(found - expected).max() if found.shape == expected.shape else "shape"
-        raise TrainerError(f"{path.name} differs from PyTorch for a {what}: {worst}; nothing is exported")
+        raise TrainerError(f"{path.name} differs from PyTorch for a {case}: {worst}; nothing is exported")
 
 
 def _encoder_sample(model: TrainedPipeline, users: int, longest: int, events: int) -> dict[str, Tensor]:
@@ -97,21 +97,21 @@ def _encoder_sample(model: TrainedPipeline, users: int, longest: int, events: in
 
 
 def _ranker_sample(model: TrainedPipeline, users: int, longest: int, count: int) -> dict[str, Tensor]:
-    random, items, spec = np.random.default_rng(count), model.items, model.ranker.spec
+    random, items, layout = np.random.default_rng(count), model.items, model.layout
     candidates = CandidateLists(
         rows=random.integers(len(items.vectors), size=(users, count)),
         scores=random.normal(size=(users, count)).astype(np.float32),
         item_item=random.random((users, count, FEATURE_COUNT), dtype=np.float32),
     )
     vectors = items.vectors[random.integers(len(items.vectors), size=users)]
-    features = random.random((users, width_of(spec.user_columns)), dtype=np.float32)
-    context = random.random((users, width_of(spec.context_columns)), dtype=np.float32)
+    features = random.random((users, width_of(layout.user_groups)), dtype=np.float32)
+    context = random.random((users, width_of(layout.context_groups)), dtype=np.float32)
     histories = _histories(model, users, longest, events=0)
     return tensors(ranker_inputs(items, histories, longest, vectors, features, candidates, context))
 
 
 def _histories(model: TrainedPipeline, users: int, longest: int, events: int) -> list[History]:
-    """From the longest down to an empty one, so that all that pads the others is seen, too."""
+    """Histories from the longest down to an empty one, so that the check covers padding."""
     random = np.random.default_rng(longest)
     return [_history(model, int(length), events, random) for length in np.linspace(longest, 0, users).round()]
 
@@ -127,7 +127,7 @@ def _history(model: TrainedPipeline, length: int, events: int, random: np.random
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """The exporter narrates its own steps; ours are told by the caller."""
+    """Silences the exporter's own log."""
     level = logging.root.manager.disable
     logging.disable(logging.WARNING)
     try:

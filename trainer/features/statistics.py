@@ -1,4 +1,4 @@
-"""What is counted rather than learnt, as of a moment: nothing here looks at an event at or after ``end``."""
+"""Counts of items and pairs of items; nothing here looks at an event at or after ``end``."""
 
 from functools import lru_cache
 from typing import Any
@@ -13,10 +13,10 @@ from trainer.data import Dataset
 from trainer.data.arrays import chunks
 from trainer.features.click_rates import ClickRates
 from trainer.features.cooccurrence import cooccurrence_table
+from trainer.features.layout import item_columns
 from trainer.features.slim import slim_table
 from trainer.recipe import StatisticsConfig
 
-STATISTICS = ("count", "likes", "mean_value", "age", "unseen")
 _PRIOR_EVENTS = 5.0
 
 
@@ -28,14 +28,15 @@ def item_tables(
     inputs: NDArray[np.float32] | None = None,
     click_rates: ClickRates | None = None,
 ) -> ItemTables:
-    """The item tables of a bundle whose data ends before event ``end``; without ``inputs`` they are the vectors."""
-    counted = [item_statistics(dataset, end), *([] if click_rates is None else [click_rates.items])]
+    """The item tables of a bundle whose data ends before event ``end``; ``inputs`` default to the vectors."""
     known = dataset.known_values(end)
+    if click_rates is None:
+        click_rates = ClickRates.none(len(dataset.item_ids), len(dataset.user_ids))
     return ItemTables(
         ids=dataset.item_ids,
         vectors=vectors,
         inputs=vectors if inputs is None else inputs,
-        features=np.hstack([*counted, dataset.item_features.matrix]),
+        features=item_columns(item_statistics(dataset, end), click_rates.items, dataset.item_features.matrix),
         popular=popularity_order(dataset, end),
         item_item=item_item_tables(dataset, end, recipe),
         value_mean=float(known.mean()) if len(known) else 0.0,
@@ -44,9 +45,9 @@ def item_tables(
 
 
 def item_statistics(dataset: Dataset, end: int) -> NDArray[np.float32]:
-    """One standardised column for each of ``STATISTICS``, ``[items, 5]``.
+    """A standardised column for each of :data:`trainer.features.layout.STATISTICS`, ``[items, 5]``.
 
-    The mean value is drawn to the mean of all by a few events' worth; the age is the time since the first event.
+    A prior of a few events smooths the mean value. The age is the time since an item's first event.
     """
     rows, items = dataset.item_rows[:end], len(dataset.item_ids)
     count = np.bincount(rows, minlength=items)
@@ -67,10 +68,10 @@ def popularity_order(dataset: Dataset, end: int) -> NDArray[np.int32]:
     return np.lexsort((np.arange(items), -count, -likes)).astype(np.int32)
 
 
-# Each seed asks for the same two, of the ranker's slice and of its end, and so do the trees.
+# Each seed and the trees need the same two: as of the start of the ranker's slice, and as of its end.
 @lru_cache(maxsize=2)
 def item_item_tables(dataset: Dataset, end: int, recipe: StatisticsConfig) -> ItemItemTables:
-    """What follows each item and what it foretells, counted over the latest events."""
+    """The item-item tables, counted over the latest events."""
     start = max(0, end - recipe.events)
     had, liked = (interaction_matrix(dataset, end, start, liked_only=liked_only) for liked_only in (False, True))
     return ItemItemTables(
@@ -79,7 +80,7 @@ def item_item_tables(dataset: Dataset, end: int, recipe: StatisticsConfig) -> It
 
 
 def interaction_matrix(dataset: Dataset, end: int, start: int = 0, *, liked_only: bool = False) -> sparse.csr_array:
-    """Who did anything with what in the events from ``start`` to ``end``, or liked it, ``[users, items]`` of ones."""
+    """Ones for each user and item with an event from ``start`` to ``end``, or a like, ``[users, items]``."""
     shape = (len(dataset.user_ids), len(dataset.item_ids))
     ones = (dataset.likes[start:end] if liked_only else np.ones(end - start)).astype(np.float64)
     matrix = sparse.coo_array((ones, (dataset.user_rows[start:end], dataset.item_rows[start:end])), shape).tocsr()

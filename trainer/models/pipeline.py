@@ -1,8 +1,7 @@
-"""Both trained stages over the data set's rows, in PyTorch: the offline twin of what the services do."""
+"""Both trained stages over the data set's rows, in PyTorch: the offline twin of the services."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
 
 import numpy as np
 import torch
@@ -10,30 +9,30 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shortlist.bundle.history import History
-from shortlist.bundle.ranker_columns import ContextColumn, Objective
 from shortlist.bundle.tables import ItemTables
 from shortlist.inference.context import ContextEncoder
 from shortlist.inference.model_inputs import CandidateLists, Inputs, item_item_features, ranker_inputs
-from shortlist.inference.score_fusion import ScoreFusion
 from shortlist.inference.selection import best_first
 from trainer.data import Dataset
 from trainer.evaluation.queries import STRANGER, Profiles
 from trainer.evaluation.rankings import hide_seen
 from trainer.features.click_rates import ClickRates
+from trainer.features.layout import FeatureLayout, user_columns, with_id_embeddings
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.rankers import Ranker
 from trainer.models.rankers.id_embeddings import IdEmbeddings
+from trainer.models.rankers.objectives import Objectives
 from trainer.recipe import Recipe
 
 TOGETHER = 12_800
-"""So many candidates are ranked at once."""
+"""Candidates that are ranked at once."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Retrieval:
-    """Candidates of several users, and all scores they were taken from.
+    """Candidates of several users, and the scores of all items.
 
-    ``user_vectors`` ``[users, dimension]``, ``scores`` ``[users, items]`` with ``-inf`` for what the user has.
+    ``user_vectors`` ``[users, dimension]``, ``scores`` ``[users, items]`` with ``-inf`` for items of the history.
     """
 
     user_vectors: NDArray[np.float32]
@@ -43,10 +42,9 @@ class Retrieval:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainedPipeline:
-    """An encoder, the tables and a ranker, ready to recommend.
+    """An encoder, the item tables and a ranker, ready to recommend.
 
-    What of the ranker's ``own`` and of the ``rates`` is of items is in the tables as well. ``context`` is what a call
-    may say of itself.
+    The feature columns of ``items`` also hold the item-side id embeddings and click-through rates.
     """
 
     recipe: Recipe
@@ -55,19 +53,32 @@ class TrainedPipeline:
     ranker: Ranker
     id_embeddings: IdEmbeddings
     click_rates: ClickRates
-    objectives: tuple[Objective, ...]
-    context: tuple[ContextColumn, ...] = ()
+
+    @property
+    def layout(self) -> FeatureLayout:
+        """The feature columns of the ranker."""
+        return self.ranker.spec.layout
+
+    @property
+    def objectives(self) -> Objectives:
+        """The objectives of the ranker."""
+        return self.ranker.spec.objectives
 
     def user_features(self, dataset: Dataset) -> NDArray[np.float32]:
-        """What the models know of each user, ``[users, U]``."""
-        return np.hstack([dataset.known_user_features, self._of_users])
+        """The user columns of the layout for each user, ``[users, U]``."""
+        columns = user_columns(dataset.known_user_features, self.click_rates.users)
+        return with_id_embeddings(columns, self.id_embeddings.users)
 
     @torch.no_grad()
     def rank(
         self, histories: Sequence[History], user_features: NDArray[np.float32]
     ) -> tuple[Retrieval, NDArray[np.int64]]:
-        """Each user's candidates, and the places ``[users, candidates]`` that put them into the ranker's order."""
-        found = retrieve(self.encoded, self.items, histories, user_features, self.recipe.ranker.candidates)
+        """Each user's candidates, and the places ``[users, candidates]`` that put them into the ranker's order.
+
+        ``user_features`` are the user columns of the layout, ``[users, U]``.
+        """
+        known = user_features[:, self.layout.encoder_users]
+        found = retrieve(self.encoded, self.items, histories, known, self.recipe.ranker.candidates)
         inputs = ranker_inputs(
             self.items,
             histories,
@@ -75,16 +86,18 @@ class TrainedPipeline:
             found.user_vectors,
             user_features,
             found.candidates,
-            np.tile(ContextEncoder(self.context).encode({}), (len(histories), 1)),
+            np.tile(ContextEncoder(self.layout.context).encode({}), (len(histories), 1)),
         )
-        scores = ScoreFusion.of(self.objectives).keys(self._columns(inputs))
-        # A user who has nearly everything has fewer candidates than the others: what fills the row comes last.
+        scores = self.objectives.fusion.keys(self._logits(inputs))
+        # A user who has nearly all items has fewer candidates than the others; the fillers of the list come last.
         scores = np.where(np.isfinite(found.candidates.scores), scores, -np.inf)
         return found, np.argsort(-scores, axis=1, kind="stable")
 
-    def _columns(self, inputs: Inputs) -> NDArray[np.float32]:
-        """What the ranker says, of some users at a time: what is between its layers takes far more memory than what it
-        is given."""
+    def _logits(self, inputs: Inputs) -> NDArray[np.float32]:
+        """The ranker's logits ``[users, candidates, G]``, some users at a time.
+
+        The units between its layers take far more memory than its inputs.
+        """
         users, candidates = inputs["candidate_scores"].shape
         size = max(1, TOGETHER // candidates)
         parts = [
@@ -94,23 +107,26 @@ class TrainedPipeline:
         return np.concatenate(parts)
 
     def scores(self, profiles: Profiles) -> NDArray[np.floating]:
-        """The order of both stages as scores of every item, ``[B, items]``: candidates by the ranker, behind them what
-        else there is by retrieval."""
-        beside = self._of_users[profiles.users] * (profiles.users != STRANGER)[:, None]
-        features = np.hstack([profiles.features, beside.astype(np.float32)])
-        found, order = self.rank(profiles.histories, features)
+        """The order of both stages as scores of all items, ``[B, items]``.
+
+        Candidates come in the ranker's order; all other items follow in the order of retrieval.
+        """
+        found, order = self.rank(profiles.histories, self._features_of(profiles))
         candidates = found.candidates
         scores: NDArray[np.floating] = found.scores - found.scores.max(axis=1, keepdims=True) - 1
         ranked = np.take_along_axis(candidates.rows, order, axis=1)
         places = np.arange(order.shape[1], 0, -1, dtype=scores.dtype)
-        shown = np.isfinite(np.take_along_axis(found.scores, ranked, axis=1))
-        np.put_along_axis(scores, ranked, np.where(shown, places, -np.inf), axis=1)
+        is_candidate = np.isfinite(np.take_along_axis(found.scores, ranked, axis=1))
+        np.put_along_axis(scores, ranked, np.where(is_candidate, places, -np.inf), axis=1)
         return scores
 
-    @cached_property
-    def _of_users(self) -> NDArray[np.float32]:
-        """What is counted and learnt of each user beside the features."""
-        return np.hstack([self.click_rates.users, self.id_embeddings.users])
+    def _features_of(self, profiles: Profiles) -> NDArray[np.float32]:
+        """The user columns of the layout ``[B, U]``; an unknown user has no rates and no id embedding."""
+        known = (profiles.users != STRANGER)[:, None]
+        rates, id_embeddings = (
+            one[profiles.users] * known.astype(np.float32) for one in (self.click_rates.users, self.id_embeddings.users)
+        )
+        return with_id_embeddings(user_columns(profiles.features, rates), id_embeddings)
 
     def recommend(
         self, histories: Sequence[History], user_features: NDArray[np.float32], limit: int
@@ -123,7 +139,7 @@ class TrainedPipeline:
 def retrieve(
     encoded: Encoded, items: ItemTables, histories: Sequence[History], features: NDArray[np.float32], count: int
 ) -> Retrieval:
-    """The ``count`` nearest items that each user does not have yet."""
+    """The ``count`` nearest items outside each user's history; ``features`` are the encoder's, ``[users, UF]``."""
     vectors = encoded.user_vectors(histories, features)
     scores = vectors @ encoded.vectors.T
     hide_seen(scores, histories)
@@ -137,5 +153,5 @@ def retrieve(
 
 
 def tensors(inputs: Inputs) -> dict[str, Tensor]:
-    """The arrays as PyTorch sees them."""
+    """The arrays as tensors."""
     return {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.items()}

@@ -1,4 +1,4 @@
-"""How training went."""
+"""The log of a training: figures of each epoch, and the calibrations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -12,11 +12,12 @@ Line = Mapping[str, float]
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingLog:
-    """A line of figures for each epoch of each stage that was tried: the loss, and what the validation gave.
+    """A line of figures for each epoch of each stage: the loss, and the validation's figures.
 
-    The encoder is chosen by a figure of the validation, of the events of the ranker's slice if there are two stages;
-    without a validation its lines have none. The ranker is chosen by the nDCG@10 of the latest fifth of that slice,
-    where what retrieval misses counts as a zero, or by another figure of the latest fifth of the impressions.
+    The encoder's epoch is chosen by a figure of its validation, which comes from the ranker's slice in two stages.
+    Without a validation its lines hold the loss alone. The ranker's epoch is chosen by the nDCG@10 of the latest fifth
+    of that slice, where a like that retrieval missed counts as 0. With impressions, a figure of their latest fifth
+    chooses it.
     """
 
     encoder: tuple[Line, ...] = ()
@@ -24,11 +25,11 @@ class TrainingLog:
     ranker: tuple[Line, ...] = ()
     ranker_chosen_by: str = "ndcg@10"
     calibrations: Mapping[str, Calibration] = field(default_factory=dict)
-    """By the name of each objective that is an event."""
+    """By the name of each event objective."""
 
     @classmethod
     def of_ranker(cls, training: RankerTraining) -> Self:
-        """That of a ranker alone, whose training has ended."""
+        """The log of a ranker's training that has ended."""
         return cls(
             ranker=tuple(training.curve),
             ranker_chosen_by=training.examples.chosen_by,
@@ -37,7 +38,7 @@ class TrainingLog:
 
     @property
     def validation(self) -> dict[str, dict[str, float]]:
-        """The validation's figures of each stage's best epoch, such as ``{"validation/retrieval": {"hr@10": …}}``."""
+        """The validation figures of each stage's best epoch, such as ``{"validation/retrieval": {"hr@10": …}}``."""
         stages = {
             "validation/retrieval": (self.encoder, self.encoder_chosen_by),
             "validation/two_stage": (self.ranker, self.ranker_chosen_by),

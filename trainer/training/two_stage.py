@@ -1,4 +1,4 @@
-"""Both stages, one after the other."""
+"""Both stages, one after the other: encoder, candidates, ranker, pipeline."""
 
 from dataclasses import replace
 
@@ -9,12 +9,11 @@ from trainer.data import Dataset
 from trainer.data.split import Split, subsample
 from trainer.errors import DataError, RecipeError
 from trainer.features.click_rates import ClickRates, click_rates_before
+from trainer.features.layout import with_id_embeddings
 from trainer.features.statistics import item_tables
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.pipeline import TrainedPipeline
-from trainer.models.rankers import Ranker
-from trainer.models.rankers.id_embeddings import IdEmbeddings
-from trainer.models.rankers.objectives import objectives_of, scales_of, served_objectives
+from trainer.models.rankers.objectives import Objectives
 from trainer.progress import Reporter
 from trainer.protocols import Task
 from trainer.protocols.next_like import CHOSEN_BY, METRICS, validation
@@ -22,9 +21,10 @@ from trainer.recipe import Recipe
 from trainer.training.encoder.fit import fit_encoder
 from trainer.training.encoder.training import Trained, Validation
 from trainer.training.log import TrainingLog
-from trainer.training.ranker.impressions import Shown
+from trainer.training.ranker.fit import TrainedRanker
+from trainer.training.ranker.impressions import RankerImpressions
 from trainer.training.ranker.retrieved_examples import RetrievedExamples
-from trainer.training.ranker.training import RankerTraining, ranker_data_spec, with_id_embeddings
+from trainer.training.ranker.training import RankerTraining
 
 
 def fit_two_stage(
@@ -37,7 +37,7 @@ def fit_two_stage(
 ) -> tuple[TrainedPipeline, TrainingLog]:
     """The encoder from the first slice, the ranker from the encoder's candidates on the second.
 
-    What ``decides`` for the encoder is of the second slice, likes of it unless told.
+    ``decides`` is the encoder's validation on the second slice; by default, likes of that slice.
 
     Raises:
         DataError: there are impressions, and none in the second slice.
@@ -61,62 +61,18 @@ def fit_two_stage(
 def fit_ranker(
     encoded: Encoded, dataset: Dataset, split: Split, recipe: Recipe, seed: int, reporter: Reporter
 ) -> tuple[TrainedPipeline, TrainingLog]:
-    """The ranker of an encoder that knows nothing of the second slice, and both of them.
-
-    While the ranker learns, the counted tables end where its slice begins; what is returned has them up to the slice's
-    end, as a served bundle has them up to the moment of training.
-    """
+    """A ranker behind an encoder that did not learn from the second slice, and the pipeline of both."""
     training = ranker_training(encoded, dataset, split, recipe, seed, reporter)
     ranker = training.run(reporter)
-    model = both_stages(training, ranker.ranker, ranker.id_embeddings, encoded, dataset, split, recipe, reporter)
-    return model, TrainingLog.of_ranker(training)
-
-
-def both_stages(
-    training: RankerTraining,
-    ranker: Ranker,
-    id_embeddings: IdEmbeddings,
-    encoded: Encoded,
-    dataset: Dataset,
-    split: Split,
-    recipe: Recipe,
-    reporter: Reporter,
-) -> TrainedPipeline:
-    """An encoder and a ranker that was trained behind it, over tables as of the end of the ranker's slice."""
-    before = training.items
-    click_rates = click_rates_before(dataset, dataset.time_of(split.ranker_end))
-    after = _tables(dataset, split.ranker_end, recipe, encoded, reporter, click_rates)
-    # The scale of the values is what the ranker has learnt with.
-    after = replace(after, value_mean=before.value_mean, value_std=before.value_std)
-    return TrainedPipeline(
-        recipe=recipe,
-        encoded=encoded,
-        items=with_id_embeddings(after, id_embeddings),
-        ranker=ranker,
-        id_embeddings=id_embeddings,
-        click_rates=click_rates,
-        objectives=served_objectives(training.objectives),
-        context=training.examples.inputs.context_columns,
-    )
-
-
-def _tables(
-    dataset: Dataset,
-    end: int,
-    recipe: Recipe,
-    encoded: Encoded,
-    reporter: Reporter,
-    click_rates: ClickRates | None = None,
-) -> ItemTables:
-    reporter.say(f"counting which of {len(dataset.item_ids):,} items go together")
-    return item_tables(dataset, end, recipe.statistics, encoded.vectors, encoded.inputs, click_rates)
+    return pipeline_of(encoded, training, ranker, dataset, split, recipe, reporter), TrainingLog.of_ranker(training)
 
 
 def ranker_training(
     encoded: Encoded, dataset: Dataset, split: Split, recipe: Recipe, seed: int, reporter: Reporter
 ) -> RankerTraining:
-    """A run over what was shown in the second slice, or where nobody logged it, over what the encoder retrieves for
-    its events.
+    """A run over the impressions of the second slice, or without any, over retrieved candidates for its events.
+
+    Its item tables count up to the beginning of the slice.
 
     Raises:
         DataError: there are impressions, and none in the slice.
@@ -127,19 +83,64 @@ def ranker_training(
             raise DataError("no impression is in the slice of the ranker; [split] ranker says how long that is")
         rows = subsample(rows, recipe.ranker.examples)
         reporter.say(f"{len(rows):,} impressions of the ranker's slice")
-        return Shown(dataset=dataset, recipe=recipe, encoded=encoded, learn=rows).training(rows[:0], seed)
-    before = _tables(dataset, split.encoder_end, recipe, encoded, reporter)
+        impressions = RankerImpressions(dataset=dataset, recipe=recipe, encoded=encoded, learn=rows)
+        return impressions.training(rows[:0], seed)
+    items = _item_tables(encoded, dataset, split.encoder_end, recipe, reporter)
     events = np.arange(split.encoder_end, split.ranker_end)
     events = subsample(events[dataset.position[events] >= 1], recipe.ranker.examples)
     reporter.say(f"retrieving {recipe.ranker.candidates} candidates for {len(events):,} events of the ranker's slice")
-    objectives = objectives_of(recipe, dataset)
-    examples = RetrievedExamples.of(dataset, encoded, before, events, recipe.ranker.candidates, objectives)
-    spec = ranker_data_spec(dataset, before, scales_of(objectives, examples.targets), {}, recipe.ranker.embedding)
-    return RankerTraining(examples, before, len(dataset.user_ids), spec, objectives, recipe.ranker, seed)
+    objectives = Objectives.of(recipe, dataset)
+    objectives = objectives.scaled_to_events(objectives.targets(dataset, events))
+    examples = RetrievedExamples.of(dataset, encoded, items, events, objectives, recipe.ranker)
+    return RankerTraining(examples, recipe.ranker, seed)
+
+
+def pipeline_of(
+    encoded: Encoded,
+    training: RankerTraining,
+    trained: TrainedRanker,
+    dataset: Dataset,
+    split: Split,
+    recipe: Recipe,
+    reporter: Reporter,
+) -> TrainedPipeline:
+    """An encoder and a trained ranker, with item tables that count up to the end of the ranker's slice.
+
+    A served bundle likewise counts up to the time of training.
+    """
+    click_rates = click_rates_before(dataset, dataset.time_of(split.ranker_end))
+    items = _item_tables(encoded, dataset, split.ranker_end, recipe, reporter, click_rates)
+    id_embeddings = trained.id_embeddings.tables()
+    return TrainedPipeline(
+        recipe=recipe,
+        encoded=encoded,
+        items=replace(
+            items,
+            features=with_id_embeddings(items.features, id_embeddings.items),
+            # The ranker has learnt with this scale of the values.
+            value_mean=training.spec.value_mean,
+            value_std=training.spec.value_std,
+        ),
+        ranker=trained.ranker,
+        id_embeddings=id_embeddings,
+        click_rates=click_rates,
+    )
+
+
+def _item_tables(
+    encoded: Encoded,
+    dataset: Dataset,
+    end: int,
+    recipe: Recipe,
+    reporter: Reporter,
+    click_rates: ClickRates | None = None,
+) -> ItemTables:
+    reporter.say(f"counting which of {len(dataset.item_ids):,} items go together")
+    return item_tables(dataset, end, recipe.statistics, encoded.vectors, encoded.inputs, click_rates)
 
 
 def fit_retrieval(task: Task, recipe: Recipe, seed: int, reporter: Reporter) -> Trained:
-    """The encoder of a task, chosen on its validation, and where the task says so trained anew on all that is known."""
+    """The encoder of a task, chosen on its validation; with ``refit`` trained again on all known events."""
     trained = fit_encoder(task.dataset, task.learn_end, recipe.encoder, seed, reporter, Validation.of(task))
     if not task.refit:
         return trained

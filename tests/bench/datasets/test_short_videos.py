@@ -113,6 +113,6 @@ def test_no_impression_sees_its_own_outcome_or_a_later_one(out: Path, tmp_path: 
     dataset = load(out, Recipe.read(tmp_path / "recipe.toml"))
     assert dataset.impressions is not None
     impressions = dataset.impressions
-    histories = HistorySlices.before_times(dataset, impressions.user_rows, impressions.times).listed(np.arange(5))
+    histories = HistorySlices.before_times(dataset, impressions.user_rows, impressions.times).at(np.arange(5)).listed()
     named = [[int(dataset.item_ids[row]) for row in history.rows] for history in histories]
     assert named == [[13, 11, 13], [13, 11, 13], [13, 11, 13, 10], [13, 11, 13, 10, 10], [14, 10]]

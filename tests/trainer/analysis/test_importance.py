@@ -12,8 +12,8 @@ from trainer.analysis.importance import groups_of
 from trainer.analysis.measurement import measure_two_stage
 from trainer.data import Dataset, load
 from trainer.data.split import Split, evaluation_split
+from trainer.features.layout import width_of
 from trainer.models.pipeline import TrainedPipeline
-from trainer.models.rankers.base import width_of
 from trainer.progress import Reporter
 from trainer.protocols.next_like import next_like_task
 from trainer.recipe import Recipe
@@ -81,12 +81,12 @@ def test_what_was_planted_is_important_and_noise_is_not(
 
 def test_every_input_is_in_one_group(fitted: TrainedPipeline) -> None:
     """Proves that nothing a ranker is given is left out or counted twice, but that a user is known, which all are."""
-    groups = groups_of(fitted.ranker.spec)
+    groups = groups_of(fitted.layout)
     parts = [(name, part.start) for group in groups.values() for name, part in group.items()]
     assert len(parts) == len(set(parts))
     of_candidates = [group["candidate_features"] for group in groups.values() if "candidate_features" in group]
     covered = sum(part.stop - part.start for part in of_candidates)
-    assert covered == width_of(fitted.ranker.spec.item_columns)
+    assert covered == width_of(fitted.layout.item_groups)
     assert "item: genre" in groups
     assert "id embeddings" not in groups
 

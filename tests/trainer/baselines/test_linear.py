@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from shortlist.bundle.history import History
 from trainer.baselines.linear import BASELINES, baselines_for, content_knn, cooccurrence, ease, item_knn, popularity
 from trainer.data import Dataset
-from trainer.data.history_slices import histories_before
+from trainer.data.history_slices import HistorySlices
 from trainer.evaluation.queries import STRANGER, Profiles
 
 END = 1500
@@ -29,7 +29,7 @@ def profiles(planted: Dataset) -> Profiles:
     """A few histories, and one that has the same item twice."""
     rows = np.array([3, 4, 3], dtype=np.int32)
     twice = History(rows=rows, values=np.zeros(3, dtype=np.float32), events=np.zeros(3, dtype=np.int64))
-    return profiles_of([*histories_before(planted, [END, END + 40, END + 80]), twice])
+    return profiles_of([*HistorySlices.before(planted, [END, END + 40, END + 80]).listed(), twice])
 
 
 def profiles_of(histories: Sequence[History]) -> Profiles:

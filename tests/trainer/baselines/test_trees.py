@@ -47,9 +47,9 @@ def test_rows_end_with_which_user_and_item_it_is(
     """Proves that each candidate's row is of its own user and item, and otherwise as it is without them."""
     training = ranker_training(fitted.encoded, planted, split, recipe, 0, reporter)
     inputs, places = training.examples.inputs, training.early[[3, 0, 8]]
-    with_ids, without = (CandidateRows(training.spec, 8, ids=ids) for ids in (True, False))
-    rows = with_ids.of(inputs, places, training.items)
-    assert np.array_equal(rows[:, :-2], without.of(inputs, places, training.items))
+    with_ids, without = (CandidateRows(training.spec, ids=ids) for ids in (True, False))
+    rows = with_ids.of(inputs, places)
+    assert np.array_equal(rows[:, :-2], without.of(inputs, places))
     count = inputs.candidates.rows.shape[1]
     assert np.array_equal(rows[:, -2], np.repeat(inputs.user_rows[places], count))
     assert np.array_equal(rows[:, -1], inputs.candidates.rows[places].ravel())

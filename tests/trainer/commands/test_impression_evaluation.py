@@ -18,7 +18,7 @@ from trainer.commands.impression_evaluation import RankerRun, evaluate_impressio
 from trainer.commands.inputs import read_inputs
 from trainer.data import Dataset, load
 from trainer.errors import DataError, RecipeError
-from trainer.features.statistics import STATISTICS
+from trainer.features.layout import STATISTICS
 from trainer.progress import Reporter
 from trainer.protocols.impressions import impressions
 from trainer.recipe import Recipe
@@ -112,10 +112,10 @@ def run_of(folder: Path, recipe: Recipe, reporter: Reporter) -> RankerRun:
     return RankerRun(dataset, impressions(dataset, recipe, folder), recipe, 0, reporter)
 
 
-def said(run: RankerRun, history: int = 8) -> NDArray[np.float32]:
-    """What it says of the test's impressions, ``[n, G]``."""
-    examples, items = run.test()
-    return run.trained.predict(examples.inputs, np.arange(len(examples.targets)), items, history)[:, 0]
+def said(run: RankerRun) -> NDArray[np.float32]:
+    """Its logits of the test's impressions, ``[n, G]``."""
+    examples = run.test()
+    return run.trained.predict(examples.inputs, np.arange(len(examples.targets)))[:, 0]
 
 
 @pytest.fixture(scope="module")
@@ -155,7 +155,7 @@ def test_the_given_validation_decides(planted: Path, reporter: Reporter, tmp_pat
     best = int(np.argmax(curve))
     assert len(curve) == best + 3 < 20
     assert training.late.tolist() == list(range(2800, 3200))
-    again = training.examples.figures(training.columns_of(run.trained), training.late, training.spec.objectives)
+    again = training.examples.figures(training.logits_of(run.trained), training.late)
     # The calibration of events comes between them, and by rounding tells a pair apart, or no more.
     for name, least in {"auc": 1e-4, "stars/rmse": 1e-6, "stars/mae": 1e-6}.items():
         assert again[name] == pytest.approx(run.log.ranker[best][name], abs=least)
@@ -198,11 +198,13 @@ def test_what_is_held_out_changes_nothing_where_parts_are_not_by_time(
 
     run, tested, decided = run_with(), run_with("test"), run_with("validation")
     assert tested.log == run.log
-    weights = run.trained.ranker.state_dict() | run.trained.columns.state_dict()
-    again = tested.trained.ranker.state_dict() | tested.trained.columns.state_dict()
+    weights = run.trained.ranker.state_dict() | run.trained.id_embeddings.state_dict()
+    again = tested.trained.ranker.state_dict() | tested.trained.id_embeddings.state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in again.items())
     np.testing.assert_array_equal(said(tested), said(run))
-    np.testing.assert_array_equal(tested.training.items.features, run.training.items.features)
+    np.testing.assert_array_equal(
+        tested.training.examples.inputs.items.features, run.training.examples.inputs.items.features
+    )
     losses, others = ([line["loss"] for line in one.log.ranker] for one in (run, decided))
     assert losses == others
     assert run.log.ranker != decided.log.ranker
@@ -221,8 +223,7 @@ def test_the_order_learnt_is_that_without_the_place(tmp_path: Path, reporter: Re
 
 def _order(folder: Path, recipe: Recipe, reporter: Reporter) -> float:
     run = run_of(folder, recipe, reporter)
-    examples, _ = run.test()
-    rows = examples.shown.item_rows
+    rows = run.test().impressions.item_rows
     means = np.bincount(rows, weights=said(run)[:, 0], minlength=ITEMS) / np.bincount(rows, minlength=ITEMS)
     return float(np.corrcoef(means, np.arange(ITEMS))[0, 1])
 
@@ -240,13 +241,12 @@ def test_without_times_an_impression_does_not_see_what_came_of_it(tmp_path: Path
 def test_without_times_no_part_sees_what_came_of_it(tmp_path: Path, reporter: Reporter) -> None:
     """Proves the same where interactions hold what came of the impressions that decide and of the test."""
     run = _assert_coins(tmp_path, reporter, ["train", "validation", "test"])
-    examples, items = run.test()
-    training = run.training.examples.inputs
-    assert not items.features[:, len(STATISTICS) :][:, :3].any()
-    for inputs in (examples.inputs, training):
-        assert inputs.counted is not None
-        assert (inputs.counted == inputs.counted[0]).all()
-        assert not inputs.user_click_rates.any()
+    tested, training = run.test().inputs, run.training.examples.inputs
+    assert not tested.items.features[:, len(STATISTICS) :][:, :3].any()
+    for inputs in (tested, training):
+        assert inputs.point_in_time is not None
+        assert (inputs.point_in_time.items == inputs.point_in_time.items[0]).all()
+        assert not inputs.point_in_time.users.any()
         assert not inputs.candidates.item_item.any()
 
 
@@ -295,8 +295,8 @@ def test_without_times_an_item_is_known_by_another_impression_that_is_learnt_fro
     one of the test, and a click that is learnt from does for all but itself."""
     recipe = _few(tmp_path, [1, 0, 1, 1, 0, 0, 1, 1])
     run = run_of(tmp_path, recipe, reporter)
-    learnt, tested = run.training.examples.inputs.histories, run.test()[0].inputs.histories
-    assert [sorted(one.rows.tolist()) for one in learnt.listed(np.arange(6))] == [
+    learnt, tested = run.training.examples.inputs.histories, run.test().inputs.histories
+    assert [sorted(one.rows.tolist()) for one in learnt.at(np.arange(6)).listed()] == [
         [1, 2],
         [0, 1, 2],
         [0, 1, 2],
@@ -304,7 +304,7 @@ def test_without_times_an_item_is_known_by_another_impression_that_is_learnt_fro
         [0, 1],
         [],
     ]
-    assert [sorted(one.rows.tolist()) for one in tested.listed(np.arange(2))] == [[0, 1, 2], [0, 1]]
+    assert [sorted(one.rows.tolist()) for one in tested.at(np.arange(2)).listed()] == [[0, 1, 2], [0, 1]]
 
 
 def test_too_little_to_learn_from_is_refused(tmp_path: Path, reporter: Reporter) -> None:

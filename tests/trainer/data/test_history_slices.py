@@ -1,13 +1,14 @@
-"""Histories as spans: the same as one by one, and never what they must not have."""
+"""Histories as slices: the events of a user before an event or a time, and nothing else."""
 
 from collections.abc import Callable
 
 import numpy as np
 import pytest
 
+from shortlist.bundle.history import History
 from shortlist.inference.model_inputs import latest_first
 from trainer.data import Dataset
-from trainer.data.history_slices import HistorySlices, histories_before
+from trainer.data.history_slices import HistorySlices
 
 
 @pytest.fixture
@@ -27,25 +28,39 @@ def walked(dataset_of: Callable[..., Dataset]) -> Dataset:
     )
 
 
-def test_spans_are_the_histories_one_by_one(walked: Dataset) -> None:
+def history_before(dataset: Dataset, event: int) -> History:
+    """The user's earlier events, found one by one."""
+    earlier = [one for one in dataset.rows_of_user(int(dataset.user_rows[event])) if one < event]
+    return History(
+        rows=dataset.item_rows[earlier].astype(np.int32), values=dataset.values[earlier], events=dataset.events[earlier]
+    )
+
+
+def test_a_slice_is_the_history_before_the_event(walked: Dataset) -> None:
     """Proves rows, values and mask of all lengths, and of a history that is empty."""
     events = np.arange(len(walked.times))
-    spans, expected = HistorySlices.before(walked, events), histories_before(walked, events)
+    slices, expected = (
+        HistorySlices.before(walked, events),
+        [history_before(walked, event) for event in events.tolist()],
+    )
     for length in (1, 5, 100):
-        found, wanted = spans.latest_first(events, length), latest_first(expected, length)
+        found, wanted = slices.latest_first(length), latest_first(expected, length)
         np.testing.assert_array_equal(found.rows, wanted.rows)
         np.testing.assert_array_equal(found.values, wanted.values)
         np.testing.assert_array_equal(found.mask, wanted.mask)
-    assert [one.rows.tolist() for one in spans.listed(events)] == [one.rows.tolist() for one in expected]
+    for one, wanted_one in zip(slices.listed(), expected, strict=True):
+        np.testing.assert_array_equal(one.rows, wanted_one.rows)
+        np.testing.assert_array_equal(one.values, wanted_one.values)
+        np.testing.assert_array_equal(one.events, wanted_one.events)
 
 
 def test_before_a_time_is_strictly_before_it(walked: Dataset) -> None:
     """Proves that what is of the same second is not known yet, and that a stranger has done nothing."""
     users, times = np.array([3, 3, 7, -1]), np.array([20, 41, 0, 20])
-    spans = HistorySlices.before_times(walked, users, times)
+    listed = HistorySlices.before_times(walked, users, times).listed()
     for place, (user, time) in enumerate(zip(users, times, strict=True)):
         expected = walked.item_rows[(walked.user_rows == user) & (walked.times < time)]
-        assert spans.listed(np.array([place]))[0].rows.tolist() == expected.tolist()
+        assert listed[place].rows.tolist() == expected.tolist()
     assert (walked.times[walked.user_rows == 3] == 20).any() or (walked.times[walked.user_rows == 3] < 20).any()
 
 
@@ -55,11 +70,11 @@ def test_a_whole_history_has_each_item_once_and_not_what_came_of_the_impression(
     for user in range(12):
         items = np.unique(walked.item_rows[walked.user_rows == user])
         own = np.array([*items, -1, 5])
-        spans = HistorySlices.whole(walked, np.array([user] * (len(own) - 1) + [-1]), own)
-        listed = spans.listed(np.arange(len(own)))
+        slices = HistorySlices.whole(walked, np.array([user] * (len(own) - 1) + [-1]), own)
+        listed = slices.listed()
         assert [one.rows.tolist() for one in listed[:-2]] == [[one for one in items if one != item] for item in items]
         assert listed[-2].rows.tolist() == items.tolist()
         assert len(listed[-1]) == 0
-        found, wanted = spans.latest_first(np.arange(len(own)), 100), latest_first(listed, 100)
+        found, wanted = slices.latest_first(100), latest_first(listed, 100)
         np.testing.assert_array_equal(found.rows, wanted.rows)
         np.testing.assert_array_equal(found.mask, wanted.mask)

@@ -18,7 +18,7 @@ from shortlist.inference.model_inputs import encoder_inputs, ranker_inputs
 from shortlist.inference.onnx_session import OnnxSession
 from shortlist.serving.served_messages import bundle_message
 from trainer.data import Dataset
-from trainer.data.history_slices import histories_before
+from trainer.data.history_slices import HistorySlices
 from trainer.data.split import Split, held_out_events
 from trainer.errors import DataError, TrainerError
 from trainer.export.bundle import export_bundle
@@ -127,7 +127,10 @@ def test_the_exported_models_say_what_pytorch_says(
 ) -> None:
     """Proves parity on real users, one at a time and together, by the sessions that serve."""
     events = held_out_events(planted, split)[:9]
-    histories, features = histories_before(planted, events), planted.known_user_features[planted.user_rows[events]]
+    histories, features = (
+        HistorySlices.before(planted, events).listed(),
+        planted.known_user_features[planted.user_rows[events]],
+    )
     encoder, ranker = OnnxSession(exported / USER_ENCODER), OnnxSession(exported / RANKER)
     found, order = final.rank(histories, features)
     vectors = encoder.run(encoder_inputs(final.encoded.vectors, histories, 16, features))
@@ -189,7 +192,7 @@ def test_the_users_that_choose_and_measure_an_index_are_different_people(
     assert len(vectors) == len(planted.user_ids)
     last = [planted.rows_of_user(user)[-1] for user in range(len(planted.user_ids))]
     features = planted.known_user_features[planted.user_rows[sorted(last)]]
-    expected = final.encoded.user_vectors(histories_before(planted, sorted(last)), features)
+    expected = final.encoded.user_vectors(HistorySlices.before(planted, sorted(last)).listed(), features)
     np.testing.assert_allclose(vectors, expected, atol=1e-6)
 
 
@@ -213,7 +216,10 @@ def test_a_model_read_back_recommends_the_same(
     """Proves that the checkpoint holds all of both stages: from weights and data the recommendations are the same."""
     again = load_two_stage(exported, planted, end=len(planted.times))
     events = held_out_events(planted, split)
-    histories, features = histories_before(planted, events), planted.known_user_features[planted.user_rows[events]]
+    histories, features = (
+        HistorySlices.before(planted, events).listed(),
+        planted.known_user_features[planted.user_rows[events]],
+    )
     expected = final.recommend(histories, features, 10)
     np.testing.assert_array_equal(again.recommend(histories, features, 10), expected)
     assert again.recipe == final.recipe
@@ -251,7 +257,7 @@ def test_what_a_ranker_learnt_of_its_own_is_in_the_bundle(
     model, _ = fit_ranker(fitted.encoded, planted, split, recipe, seed=0, reporter=reporter)
     directory = export_bundle(model, planted, FIGURES, tmp_path)
     manifest, again = Manifest.read(directory), load_two_stage(directory, planted, end=split.ranker_end)
-    assert manifest.item_features[-2:] == manifest.user_features[-2:] == ("its own~0", "its own~1")
+    assert manifest.item_features[-2:] == manifest.user_features[-2:] == ("id embeddings~0", "id embeddings~1")
     assert model.id_embeddings.items.any()
     np.testing.assert_array_equal(np.load(directory / "item_features.npy")[:, -2:], model.id_embeddings.items)
     np.testing.assert_array_equal(np.load(directory / "user_features.npy")[:, -2:], model.id_embeddings.users)
@@ -298,6 +304,6 @@ def test_a_bundle_is_not_read_back_over_data_with_other_objectives(
     valued = export_bundle(replace(fitted, recipe=recipe), planted, FIGURES, tmp_path)
     with pytest.raises(DataError, match=r"predicts like and value, .* of like: .* have no values any more"):
         load_two_stage(valued, replace(planted, values=none), end=1680)
-    replace(Manifest.read(valued), objectives=fitted.objectives[:1]).write(valued)
+    replace(Manifest.read(valued), objectives=fitted.objectives.served[:1]).write(valued)
     with pytest.raises(DataError, match=r"predicts like, .* of like and value: .* have values now"):
         load_two_stage(valued, planted, end=1680)

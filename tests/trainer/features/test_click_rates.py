@@ -11,8 +11,8 @@ from trainer.data import Dataset
 from trainer.data.context import Context
 from trainer.data.impressions import Impressions
 from trainer.features.click_rates import click_rates_before
+from trainer.features.layout import STATISTICS
 from trainer.features.point_in_time import PointInTimeFeatures
-from trainer.features.statistics import STATISTICS
 
 ITEMS, USERS, COUNT = 40, 25, 4000
 
@@ -77,7 +77,7 @@ def test_rates_by_hand(tossed: Dataset) -> None:
     impressions = shown(tossed)
     before = impressions.times < 300
     found = click_rates_before(tossed, 300)
-    assert found.names == ("shown", "click", "rating")
+    assert found.names == ("impressions", "click", "rating")
     for owners, table, row in ((impressions.item_rows, found.items, 7), (impressions.user_rows, found.users, 3)):
         known = impressions.targets[before & (owners >= 0)]
         mine = impressions.targets[before & (owners == row)]

@@ -10,7 +10,7 @@ from shortlist.bundle.ranker_columns import check_objectives
 from trainer.errors import RecipeError
 from trainer.models.encoders import ENCODERS
 from trainer.models.rankers import BACKBONES
-from trainer.models.rankers.objectives import served_objectives
+from trainer.models.rankers.objectives import Objectives
 from trainer.recipe import Recipe
 
 SHIPPED = sorted((Path(trainer.__path__[0]) / "recipes").glob("*.toml"))
@@ -138,13 +138,13 @@ def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path) -> None:
 def test_objectives_that_no_bundle_can_have_are_refused(tmp_path: Path, objectives: str, message: str) -> None:
     """Proves it of weights that a recipe leaves to their defaults, too, before anything is trained."""
     with pytest.raises(RecipeError, match=message):
-        served_objectives(read(tmp_path, objectives).objectives)
+        Objectives.declared(read(tmp_path, objectives).objectives)
 
 
 def test_an_objective_may_be_left_out_of_the_order_whatever_its_bounds(tmp_path: Path) -> None:
     """Proves that a manifest takes what the recipe is let have: a weight of 0 below the least of a call."""
     objectives = '[objectives.like]\n[objectives.value]\nkind = "value"\nmin_weight = 0.5'
-    served = served_objectives(read(tmp_path, objectives).objectives)
+    served = Objectives.declared(read(tmp_path, objectives).objectives).served
     check_objectives(served)
     assert [(objective.weight, objective.min_weight) for objective in served] == [(1.0, 0.0), (0.0, 0.5)]
 

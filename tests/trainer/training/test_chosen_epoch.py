@@ -20,7 +20,8 @@ from trainer.protocols.next_like import next_like_task
 from trainer.recipe import Recipe
 from trainer.training.encoder.fit import fit_encoder
 from trainer.training.encoder.training import Validation
-from trainer.training.ranker.training import RankerFit, RankerTraining, TrainedRanker
+from trainer.training.ranker.fit import RankerFit, TrainedRanker
+from trainer.training.ranker.training import RankerTraining
 from trainer.training.two_stage import fit_retrieval, ranker_training
 
 Weights = dict[str, Tensor]
@@ -123,7 +124,7 @@ def rankers(monkeypatch: pytest.MonkeyPatch) -> Measured:
 
     def figures(fit: RankerFit, _: NDArray[np.int64]) -> dict[str, float]:
         trained = fit.trained()
-        return {"ndcg@10": measured.of(trained.ranker, trained.columns)}
+        return {"ndcg@10": measured.of(trained.ranker, trained.id_embeddings)}
 
     monkeypatch.setattr(RankerFit, "figures", figures)
     return measured
@@ -140,7 +141,7 @@ def training(
 
 def learnt(trained: TrainedRanker) -> Weights:
     """The weights, but for the scale of the columns, which calibration sets."""
-    weights = weights_of(trained.ranker, trained.columns)
+    weights = weights_of(trained.ranker, trained.id_embeddings)
     return {name: one for name, one in weights.items() if name not in {"0.scale_G", "0.shift_G"}}
 
 
@@ -148,16 +149,7 @@ def test_the_ranker_is_that_of_the_best_epoch(training: RankerTraining, rankers:
     """Proves, where examples are given to decide, that the weights are those of the second epoch and that the run ended
     when two more were no better."""
     late = training.late
-    given = RankerTraining(
-        training.examples,
-        training.items,
-        training.users,
-        training.spec,
-        training.objectives,
-        training.recipe,
-        0,
-        deciding=late,
-    )
+    given = RankerTraining(training.examples, training.recipe, 0, deciding=late)
     found = learnt(given.run(reporter))
     assert len(given.curve) == len(rankers.weights) == 4
     measured = [{name: weights[name] for name in found} for weights in rankers.weights]
@@ -171,7 +163,7 @@ def test_the_ranker_learns_anew_for_as_many_epochs_from_all(training: RankerTrai
     found = learnt(training.run(reporter))
 
     def is_of(places: NDArray[np.int64], epochs: int) -> bool:
-        fit = RankerFit(training, places)
+        fit = training.fit(places)
         for _ in range(epochs):
             fit.epoch(reporter, "")
         return same(found, learnt(fit.trained()))

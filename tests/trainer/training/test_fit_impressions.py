@@ -18,10 +18,10 @@ from shortlist.inference.users import ResolvedUser
 from tests.trainer.commands.test_impression_evaluation import BEGIN, RECIPE, tables, write
 from trainer.__main__ import main
 from trainer.data import load
-from trainer.data.history_slices import histories_before
+from trainer.data.history_slices import HistorySlices
 from trainer.data.split import evaluation_split, final_split
 from trainer.export.checkpoint import load_two_stage
-from trainer.features.statistics import STATISTICS
+from trainer.features.layout import STATISTICS
 from trainer.recipe import Recipe
 from trainer.report import REPORT
 
@@ -53,9 +53,9 @@ def test_a_bundle_says_what_a_call_may_say_of_itself(folder: Path) -> None:
     assert manifest.context[0].absent == pytest.approx((0.5, 0.5), abs=0.05)
     assert sum(manifest.context[0].absent) == pytest.approx(1.0)
     assert [objective.name for objective in manifest.objectives] == ["click", "stars"]
-    click_rates = ("its rates~shown", "its rates~click", "its rates~stars")
+    click_rates = tuple(f"click-through rates~{name}" for name in ("impressions", "click", "stars"))
     assert manifest.item_features[len(STATISTICS) :][:3] == click_rates
-    assert manifest.user_features[:4] == ("is known", *click_rates)
+    assert manifest.user_features[:4] == ("known", *click_rates)
     assert manifest.metrics["validation/two_stage/auc"] > 0.7
     assert manifest.metrics["two_stage/ndcg@10"] > 0
 
@@ -70,7 +70,7 @@ def test_what_is_read_back_is_what_was_exported(folder: Path) -> None:
     assert model.click_rates.items.any()
     events = np.arange(len(dataset.times) - 20, len(dataset.times))
     features = model.user_features(dataset)[dataset.user_rows[events]]
-    assert model.recommend(histories_before(dataset, events), features, 5).shape == (20, 5)
+    assert model.recommend(HistorySlices.before(dataset, events).listed(), features, 5).shape == (20, 5)
 
 
 def test_a_call_that_does_not_say_its_context_is_served_as_offline(folder: Path) -> None:
@@ -83,7 +83,10 @@ def test_a_call_that_does_not_say_its_context_is_served_as_offline(folder: Path)
         lambda _, __, inputs, said: offline.append((inputs["context"], said)), with_kwargs=True
     )
     events = np.arange(len(dataset.times) - 20, len(dataset.times))
-    features, histories = model.user_features(dataset)[dataset.user_rows[events]], histories_before(dataset, events)
+    features, histories = (
+        model.user_features(dataset)[dataset.user_rows[events]],
+        HistorySlices.before(dataset, events).listed(),
+    )
     found, _ = model.rank(histories, features)
     nobody = ResolvedUser(history=histories[0], seen=events[:0], features=features[:1], unknown_items=0)
     pairs = zip(histories, features[:, None], strict=True)

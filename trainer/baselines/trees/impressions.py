@@ -1,36 +1,35 @@
-"""Gradient boosted trees on what the ranker is given of impressions: the baseline that a network has to beat.
+"""Gradient boosted trees on the ranker's features of impressions: a baseline for the rankers.
 
-LightGBM (Ke et al., 2017). Each objective has trees of its own, as many as are best for the examples that decide.
+LightGBM (Ke et al., 2017). Each objective has trees of its own; the examples that decide choose how many.
 """
+
+from dataclasses import replace
 
 import lightgbm
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.bundle.tables import ItemTables
 from trainer.baselines.trees.options import OPTIONS, PATIENCE, TREES
 from trainer.baselines.trees.rows import CandidateRows
-from trainer.models.rankers.base import RankerDataSpec
 from trainer.progress import Reporter
 from trainer.training.ranker.examples import RankerExamples
 from trainer.training.ranker.training import RankerTraining
 
 Rows = tuple[NDArray[np.float32], NDArray[np.float32]]
-"""Rows ``[n, M]``, and what came of them ``[n]``, NaN where it was not observed."""
+"""Rows ``[n, M]`` and their targets ``[n]``, NaN where a target was not observed."""
 
 
-def columns_of_trees(
-    training: RankerTraining, spec: RankerDataSpec, tested: RankerExamples, items: ItemTables, reporter: Reporter
-) -> NDArray[np.float32]:
-    """What trees that learn from a training's examples say of others, with the ``items`` as they are by then, of each
-    objective: ``[candidates, G]``. The ``sizes`` are of a ranker without numbers of its own: where it has some of each
-    user and item, the trees have which these are.
+def logits_of_trees(training: RankerTraining, tested: RankerExamples, reporter: Reporter) -> NDArray[np.float32]:
+    """The logits ``[candidates, G]`` of the tested examples, of trees that learn from a training's examples.
+
+    Where the ranker has id embeddings, the trees have the ids of the user and the item as categories instead.
     """
     inputs, early, late = training.examples.inputs, training.early, training.late
-    rows = CandidateRows(spec, training.recipe.history, ids=training.recipe.embedding > 0)
-    rows.scale_by(inputs, early, training.items)
-    learnt, deciding = (rows.of(inputs, places, training.items) for places in (early, late))
-    test = rows.of(tested.inputs, np.arange(len(tested.targets)), items)
+    spec = replace(training.spec, layout=training.spec.layout.with_id_embeddings(0))
+    rows = CandidateRows(spec, ids=training.recipe.embedding > 0)
+    rows.scale_by(inputs, early)
+    learnt, deciding = (rows.of(inputs, places) for places in (early, late))
+    test = rows.of(tested.inputs, np.arange(len(tested.targets)))
     columns = []
     for place, objective in enumerate(spec.objectives):
         targets = training.examples.targets[:, place]
@@ -50,8 +49,10 @@ def columns_of_trees(
 def fit_objective(
     learnt: Rows, deciding: Rows, seed: int, *, is_value: bool, again: bool, ids: bool = False
 ) -> lightgbm.Booster:
-    """Trees of one objective; those that decide say how many, and with ``again`` are then learnt from as well. With
-    ``ids`` the last two columns are categories."""
+    """Trees of one objective, as many as are best for the rows ``deciding``.
+
+    With ``again`` they then learn from these rows too. With ``ids`` the last two columns are categories.
+    """
     kind = {"objective": "regression", "metric": "rmse"} if is_value else {"objective": "binary", "metric": "auc"}
     options = {**OPTIONS, **kind, "seed": seed}
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)

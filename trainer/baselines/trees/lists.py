@@ -1,6 +1,6 @@
-"""Gradient boosted trees in the ranker's place behind retrieval: the baseline that a network has to beat there.
+"""Gradient boosted trees in the ranker's place behind retrieval: a baseline for the rankers.
 
-LambdaMART (Burges, 2010) as LightGBM has it: of each list, the item that was liked is to be on top.
+LambdaMART (Burges, 2010), as LightGBM implements it, with the liked item of each list on top.
 """
 
 from collections.abc import Sequence
@@ -15,10 +15,11 @@ from torch import Tensor, nn
 from trainer.baselines.trees.options import OPTIONS, PATIENCE, TREES
 from trainer.baselines.trees.rows import CandidateRows, rows_of
 from trainer.data.split import subsample
-from trainer.models.rankers import ObjectiveScale, Ranker
+from trainer.models.rankers import Ranker
 from trainer.models.rankers.base import RankerFeatures
+from trainer.models.rankers.objectives import Objectives
 from trainer.progress import Reporter
-from trainer.recipe import LIKE
+from trainer.recipe import LIKE, ObjectiveConfig
 from trainer.training.ranker.retrieved_examples import RetrievedExamples
 from trainer.training.ranker.training import RankerTraining
 
@@ -35,48 +36,48 @@ class Trees(nn.Module):
 
     def forward(self, features: RankerFeatures) -> Tensor:
         """``[B, C, 1]``."""
-        said = np.asarray(self._trees.predict(rows_of(features)), dtype=np.float32)
-        return torch.from_numpy(said).view(*features.items_BCF.shape[:2], 1)
+        scores = np.asarray(self._trees.predict(rows_of(features)), dtype=np.float32)
+        return torch.from_numpy(scores).view(*features.items_BCF.shape[:2], 1)
 
 
 def fit_lists(training: RankerTraining, reporter: Reporter) -> Ranker:
-    """A ranker of trees alone, whose only objective is the like.
+    """A ranker of trees alone, whose only objective is a like.
 
-    It learns from the likes of a training without numbers of its own, at most twenty thousand of them, subsample
-    spread. The latest fifth says how many trees are best; then all are learnt from.
+    It learns from the likes of a training without id embeddings, from a subsample of at most twenty thousand. The
+    latest fifth chooses the number of trees; then the trees learn from all of them.
     """
     examples = training.examples
     assert isinstance(examples, RetrievedExamples)
-    rows = CandidateRows(training.spec, training.recipe.history)
+    rows = CandidateRows(training.spec)
     early, late = (places[examples.likes[places]] for places in (training.early, training.late))
     share = min(1.0, _LISTS / max(1, len(early) + len(late)))
     early, late = (subsample(places, max(1, int(len(places) * share))) for places in (early, late))
-    rows.scale_by(examples.inputs, early, training.items)
+    rows.scale_by(examples.inputs, early)
     learnt, deciding = (_Lists(rows, training, places) for places in (early, late))
     options = {**OPTIONS, "objective": "lambdarank", "metric": "ndcg", "eval_at": [10], "seed": training.seed}
     stop = lightgbm.early_stopping(PATIENCE, verbose=False)
     found = lightgbm.train(options, learnt.table(), TREES, valid_sets=[deciding.table()], callbacks=[stop])
     reporter.say(f"lightgbm: {found.best_iteration} trees, learnt from {len(early) + len(late):,} lists")
     trees = lightgbm.train(options, _together((learnt, deciding)), max(1, found.best_iteration))
-    ranker = Ranker(Trees(trees), replace(training.spec, objectives=(ObjectiveScale(name=LIKE),)))
+    ranker = Ranker(Trees(trees), replace(training.spec, objectives=Objectives.declared({LIKE: ObjectiveConfig()})))
     ranker.transform.load_state_dict(rows.transform.state_dict())
-    # The inner product is among what the trees know.
+    # The inner product is among the features of the trees.
     nn.init.zeros_(ranker.dot_G)
     return ranker.eval()
 
 
 class _Lists:
-    """Candidates of examples as rows, list by list, with a one for what was chosen."""
+    """Candidates of examples as rows, list by list, labelled 1 where chosen."""
 
     def __init__(self, rows: CandidateRows, training: RankerTraining, places: NDArray[np.int64]) -> None:
         examples = training.examples
         assert isinstance(examples, RetrievedExamples)
-        self.rows = rows.of(examples.inputs, places, training.items)
-        self.length = examples.inputs.candidates.rows.shape[1]
+        self.rows = rows.of(examples.inputs, places)
+        self.length = examples.inputs.candidate_count
         self.chosen = (np.arange(self.length) == examples.chosen[places][:, None]).ravel()
 
     def table(self) -> lightgbm.Dataset:
-        """As LightGBM reads it."""
+        """A dataset of LightGBM."""
         return _together([self])
 
 

@@ -1,10 +1,9 @@
-"""What gradient boosted trees are given: the candidates of examples as rows of numbers."""
+"""The inputs of gradient boosted trees: the candidates of examples as rows of numbers."""
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from shortlist.bundle.tables import ItemTables
 from trainer.evaluation.rankings import batches
 from trainer.models.rankers.base import RankerDataSpec, RankerFeatures
 from trainer.models.rankers.feature_transform import FeatureTransform
@@ -16,40 +15,35 @@ _TOGETHER = 4096
 
 
 class CandidateRows:
-    """What a body is given of the candidates of examples, but for the history itself.
+    """A backbone's features of the candidates of examples, without the history itself.
 
-    With ``ids`` the last two columns are the user and the item themselves, as categories; the ``sizes`` are of a ranker
-    without numbers of its own.
+    With ``ids`` the last two columns are the user and the item themselves, as categories. The spec has no id
+    embeddings.
     """
 
-    def __init__(self, spec: RankerDataSpec, length: int, *, ids: bool = False) -> None:
-        self.transform, self.ids, self._length = FeatureTransform(spec), ids, length
+    def __init__(self, spec: RankerDataSpec, *, ids: bool = False) -> None:
+        self.transform, self.ids = FeatureTransform(spec), ids
         self._id_embeddings = IdEmbeddingLayer(1, 1, 0)
 
-    def scale_by(self, inputs: RankerInputs, places: NDArray[np.int64], items: ItemTables) -> None:
-        """Takes the scales from some of the examples."""
-        self.transform.scale_by(self._given(inputs, places[:: max(1, len(places) // _SAMPLE)], items))
+    def scale_by(self, inputs: RankerInputs, places: NDArray[np.int64]) -> None:
+        """Sets the scales of the features from some of the examples."""
+        self.transform.scale_by(inputs.at(places[:: max(1, len(places) // _SAMPLE)], self._id_embeddings))
 
     @torch.no_grad()
-    def of(self, inputs: RankerInputs, places: NDArray[np.int64], items: ItemTables) -> NDArray[np.float32]:
-        """Of each candidate one, ``[n · C, M]``."""
-        together = max(1, _TOGETHER // inputs.candidates.rows.shape[1])
-        rows = np.concatenate(
-            [rows_of(self.transform(self._given(inputs, batch, items))) for batch in batches(places, together)]
-        )
+    def of(self, inputs: RankerInputs, places: NDArray[np.int64]) -> NDArray[np.float32]:
+        """A row for each candidate, ``[n · C, M]``."""
+        together = max(1, _TOGETHER // inputs.candidate_count)
+        parts = (self.transform(inputs.at(batch, self._id_embeddings)) for batch in batches(places, together))
+        rows = np.concatenate([rows_of(features) for features in parts])
         if not self.ids:
             return rows
         candidates = inputs.candidates.rows[places]
         users = np.broadcast_to(inputs.user_rows[places][:, None], candidates.shape)
         return np.hstack([rows, np.stack([users, candidates], axis=-1).reshape(-1, 2).astype(np.float32)])
 
-    def _given(self, inputs: RankerInputs, places: NDArray[np.int64], items: ItemTables) -> dict[str, torch.Tensor]:
-        return inputs.at(places, items, self._length, np.ones(len(places), dtype=np.bool_), self._id_embeddings)
-
 
 def rows_of(features: RankerFeatures) -> NDArray[np.float32]:
-    """Of each candidate one, ``[B · C, M]``: what crosses it with the history, its features, and what is known of the
-    user and the request."""
+    """A row for each candidate, ``[B · C, M]``: crossing, item, user and context features."""
     user_context_BCU = features.user_context_BU[:, None].expand(-1, features.items_BCF.shape[1], -1)
     rows: NDArray[np.float32] = (
         torch.cat([features.crossing_BCX, features.items_BCF, user_context_BCU], dim=-1).flatten(0, 1).numpy()

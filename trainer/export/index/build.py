@@ -14,7 +14,7 @@ import numpy as np
 from shortlist.bundle.bundle import INDEX
 from shortlist.bundle.manifest import IndexInfo
 from trainer.data import Dataset
-from trainer.data.history_slices import histories_before
+from trainer.data.history_slices import HistorySlices
 from trainer.errors import TrainerError
 from trainer.models.pipeline import TrainedPipeline
 
@@ -23,7 +23,7 @@ _USERS = 1000
 
 
 def build_index(model: TrainedPipeline, dataset: Dataset, directory: Path) -> IndexInfo:
-    """Chooses the index of a bundle directory that holds the item vectors, writes it, and says what was measured.
+    """Chooses the index of a bundle directory that holds the item vectors, writes it, and returns its measurements.
 
     Raises:
         TrainerError: FAISS refuses the recipe's specification.
@@ -46,24 +46,24 @@ def build_index(model: TrainedPipeline, dataset: Dataset, directory: Path) -> In
             )
         )
         command = [sys.executable, "-m", "trainer.export.index.process", str(task)]
-        # It says on stderr what it tries, which may take a while.
+        # Its progress goes to stderr.
         done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=False)
     if done.returncode:
         raise TrainerError(f"choosing the index ended with code {done.returncode} (-9: out of memory), see above")
-    said = json.loads(done.stdout)
-    if "refused" in said:
+    answer = json.loads(done.stdout)
+    if "refused" in answer:
         raise TrainerError(
             f"[index] spec {recipe.spec!r}, parameters {recipe.parameters!r}: cannot be built for "
             f"{len(model.encoded.vectors)} items of {model.encoded.vectors.shape[1]} dimensions. "
-            f"Leave both out to have an index chosen. FAISS says: {said['refused']}"
+            f"Leave both out to have an index chosen. FAISS says: {answer['refused']}"
         )
-    return IndexInfo.from_json(said)
+    return IndexInfo.from_json(answer)
 
 
 def user_vectors(model: TrainedPipeline, dataset: Dataset) -> np.ndarray[tuple[int, int], np.dtype[np.float32]]:
     """Vectors of different real users, ``[users, dimension]``: the latest to act, as they were before they did."""
-    # Of different users, or those who choose the parameters would be those who measure them.
+    # Different users, so that no user both chooses the parameters and measures them.
     ends = dataset.user_offsets[1:][np.diff(dataset.user_offsets) > 1]
     events = np.sort(dataset.user_events[ends - 1])[-_USERS:]
     features = dataset.known_user_features[dataset.user_rows[events]]
-    return model.encoded.user_vectors(histories_before(dataset, events), features)
+    return model.encoded.user_vectors(HistorySlices.before(dataset, events).listed(), features)

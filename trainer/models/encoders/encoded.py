@@ -16,10 +16,10 @@ from trainer.models.encoders import Encoder
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Encoded:
-    """An encoder in evaluation mode, and what it gave of the items.
+    """An encoder in evaluation mode, and its item vectors.
 
-    ``vectors`` ``[items, dimension]`` are searched, and a history is read as its items' ``inputs`` ``[items, width]``,
-    most often the same array.
+    Retrieval searches ``vectors`` ``[items, dimension]``. The encoder reads a history as its items' ``inputs``
+    ``[items, width]``, most often the same array.
     """
 
     encoder: Encoder
@@ -37,11 +37,12 @@ class Encoded:
 
     @torch.no_grad()
     def user_vectors(self, histories: Sequence[History], features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """One vector for each history and its user's features ``[histories, U]``: ``[histories, dimension]``."""
-        reads = self.encoder.by_features
-        # What comes behind is the ranker's own.
-        read = features if reads is None else features[:, : reads.in_features]
-        inputs = encoder_inputs(self.inputs, histories, self.length, read)
+        """One vector for each history and its user's features: ``[histories, dimension]``.
+
+        ``features`` ``[histories, UF]`` are the user columns that the encoder reads:
+        :attr:`trainer.features.layout.FeatureLayout.encoder_users`.
+        """
+        inputs = encoder_inputs(self.inputs, histories, self.length, features)
         tensors = {name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in inputs.items()}
         vectors: NDArray[np.float32] = self.encoder(**tensors).numpy()
         return vectors

@@ -4,7 +4,7 @@ below and a recipe."""
 from collections.abc import Callable
 
 from trainer.errors import RecipeError
-from trainer.models.rankers.base import Backbone, FeatureGroups, ObjectiveScale, RankerDataSpec, RankerFeatures
+from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
 from trainer.models.rankers.cnn import Cnn
 from trainer.models.rankers.dcn_v2 import DcnV2
 from trainer.models.rankers.din import Din
@@ -12,6 +12,7 @@ from trainer.models.rankers.final_mlp import FinalMlp
 from trainer.models.rankers.gru import Gru
 from trainer.models.rankers.mmoe import MixtureOfExperts
 from trainer.models.rankers.ntn_mlp import NtnMlp
+from trainer.models.rankers.objectives import Objective, Objectives
 from trainer.models.rankers.ranker import Ranker, SharedBackbone
 from trainer.models.rankers.wide_deep import WideDeep
 from trainer.models.rankers.xdeepfm import XDeepFm
@@ -46,9 +47,9 @@ def build_ranker(recipe: RankerConfig, spec: RankerDataSpec) -> Ranker:
 __all__ = [
     "BACKBONES",
     "Backbone",
-    "FeatureGroups",
     "MixtureOfExperts",
-    "ObjectiveScale",
+    "Objective",
+    "Objectives",
     "Ranker",
     "RankerDataSpec",
     "RankerFeatures",

@@ -1,90 +1,80 @@
-"""The one shape that every ranker has, and what a new one has to fill in.
+"""The shape that every ranker has, and the part that a new one fills in.
 
-Legend of shapes, here and in the other files: B users, H interactions (latest first, padded at the end), C candidates,
-D vector components, F item features, U what is known of the user and of the request, X crossing features, G objectives,
-M hidden units.
+Legend of shapes, here and in the other files: B users, H interactions (latest first, padded at the end), C candidates.
+D vector components, F item features, U user and context features, X crossing features, G objectives, M hidden units.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shortlist.bundle.item_item import COOCCURRENCE, SLIM
+from shortlist.bundle.tables import ItemTables
+from trainer.features.layout import COUNTS, ID_EMBEDDINGS, FeatureGroups, FeatureLayout, named
 from trainer.models.rankers.crossing import ID_EMBEDDING_FEATURES, MATCH_FEATURES, SIMILARITY_FEATURES
-
-FeatureGroups = Mapping[str, slice]
-COUNTS, KNOWN, CLICK_RATES, ID_EMBEDDINGS = "its counts", "is known", "click-through rates", "id embeddings"
-"""Names of columns that no table has: what is counted of an item comes first; that a user is no stranger, what is
-counted of them, and what the ranker learns of each row by itself, last."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ObjectiveScale:
-    """An objective as the ranker predicts it: the log-odds of an event, or a value of this mean and spread."""
-
-    name: str
-    is_value: bool = False
-    mean: float = 0.0
-    std: float = 1.0
+from trainer.models.rankers.objectives import Objectives
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RankerDataSpec:
-    """What a ranker has to know of the data.
+    """The facts about the data that a ranker is built from.
 
-    ``user_columns``, ``item_columns`` and ``context_columns`` say by name which columns of an input belong together.
-    ``content`` ``[F]`` says which item features are categories. ``vector_scale`` is the mean length of an item vector,
-    ``value_mean`` and ``value_std`` are of the values of a history. It learns from lists ``of_lists`` that retrieval
-    made, or from single items, whose inner product and place in such a list then have nothing to say at first.
+    ``vector_scale`` is the mean length of an item vector; ``value_mean`` and ``value_std`` describe the values of
+    histories.
     """
 
     dimension: int
-    user_columns: FeatureGroups
-    item_columns: FeatureGroups
-    context_columns: FeatureGroups
-    content: NDArray[np.bool_]
+    layout: FeatureLayout
     vector_scale: float
     value_mean: float
     value_std: float
-    objectives: tuple[ObjectiveScale, ...]
-    of_lists: bool = True
+    objectives: Objectives
+
+    @classmethod
+    def of(cls, layout: FeatureLayout, items: ItemTables, objectives: Objectives) -> Self:
+        """The facts about these item tables."""
+        return cls(
+            dimension=items.vectors.shape[1],
+            layout=layout,
+            vector_scale=float(np.linalg.norm(items.vectors, axis=1).mean()) or 1.0,
+            value_mean=items.value_mean,
+            value_std=items.value_std,
+            objectives=objectives,
+        )
+
+    @property
+    def of_lists(self) -> bool:
+        """Whether the ranker learns from retrieved lists and not from impressions.
+
+        The inner product and the place in a list are known to say something only of lists.
+        """
+        return not self.layout.click_rates
 
     @property
     def user_context(self) -> FeatureGroups:
-        """What is known of the user and of the request, U: the user features, then the context."""
-        known = width_of(self.user_columns)
-        context = {
-            f"request: {name}": slice(part.start + known, part.stop + known)
-            for name, part in self.context_columns.items()
-        }
-        return {**self.user_columns, **context}
-
-    @property
-    def counted(self) -> int:
-        """How many item features are counted."""
-        return width_of({COUNTS: self.item_columns.get(COUNTS, slice(0, 0))})
+        """The user features, then the context, U."""
+        return self.layout.user_context_groups
 
     @property
     def items(self) -> FeatureGroups:
-        """The item features without the counted, as a view has them."""
-        others = {name: part for name, part in self.item_columns.items() if name != COUNTS}
-        return {name: slice(part.start - self.counted, part.stop - self.counted) for name, part in others.items()}
+        """The item features without those that are counted, F."""
+        return self.layout.described_item_groups
 
-    @property
+    @cached_property
     def crossing(self) -> FeatureGroups:
-        """The crossing features X of a view."""
+        """The crossing features, X."""
         return named(
             {
                 "cooccurrence": COOCCURRENCE.stop - COOCCURRENCE.start,
                 "slim": SLIM.stop - SLIM.start,
                 "similarity": SIMILARITY_FEATURES,
                 "match": MATCH_FEATURES,
-                ID_EMBEDDINGS: ID_EMBEDDING_FEATURES if ID_EMBEDDINGS in self.item_columns else 0,
-                COUNTS: self.counted,
+                ID_EMBEDDINGS: ID_EMBEDDING_FEATURES if self.layout.id_embeddings else 0,
+                COUNTS: self.layout.point_in_time,
                 "retrieval": 2,
                 "history": 2,
             }
@@ -93,9 +83,9 @@ class RankerDataSpec:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RankerFeatures:
-    """What a backbone is given, of B users with C candidates each.
+    """The inputs of a backbone, of B users with C candidates each.
 
-    ``crossing_BCX`` crosses a candidate with the history, and has the item's counts; its columns are standardised.
+    ``crossing_BCX`` crosses a candidate with the history and holds the item's counts; its columns are standardised.
     ``values_BH`` are standardised, 0 where unknown. ``items_BCF`` and ``history_items_BHF`` are item features without
     the counts; candidates and history are the encoder's item vectors.
     """
@@ -112,25 +102,14 @@ class RankerFeatures:
 
 
 class Backbone(nn.Module, ABC):
-    """A network from a view to hidden units of each candidate, from which the objectives are predicted.
+    """A network from features to hidden units of each candidate, from which the objectives are predicted.
 
-    A candidate's never depend on the other candidates. A subclass is a file of its own.
+    The hidden units of a candidate never depend on the other candidates. A subclass is a file of its own.
     """
 
     width: int
-    """M, how many it gives."""
+    """M, the number of hidden units."""
 
     @abstractmethod
     def forward(self, features: RankerFeatures) -> Tensor:
         """Hidden units ``[B, C, M]``."""
-
-
-def named(widths: Mapping[str, int]) -> FeatureGroups:
-    """FeatureGroups one group behind the other; a group without any is left out."""
-    ends = np.cumsum(list(widths.values())).tolist()
-    return {name: slice(end - width, end) for (name, width), end in zip(widths.items(), ends, strict=True) if width}
-
-
-def width_of(columns: FeatureGroups) -> int:
-    """How many columns there are."""
-    return max((part.stop for part in columns.values()), default=0)

@@ -1,7 +1,7 @@
-"""From a ranker's columns to probabilities that can be believed, which a product of objectives needs.
+"""From a ranker's logits to calibrated probabilities, which a product of objectives needs.
 
-Platt scaling (Platt, 1999, "Probabilistic outputs for support vector machines"): the log-odds a x + b of the most
-likely a and b, where a is above 0, so that no order changes.
+Platt scaling (Platt, 1999, "Probabilistic outputs for support vector machines"): log-odds a x + b with the a and b of
+maximum likelihood. With a above 0, no order changes.
 """
 
 from collections.abc import Mapping
@@ -21,8 +21,7 @@ _LEAST_SPREAD = 1e-6
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """An objective's ``slope`` and ``shift``, and the expected calibration error of what they were found on, before and
-    after it."""
+    """An objective's ``slope`` and ``shift``, and the expected calibration error before and after, on the same data."""
 
     slope: float
     shift: float
@@ -30,29 +29,28 @@ class Calibration:
     error_after: float
 
     def undone(self, logits: NDArray[np.float32]) -> NDArray[np.float32]:
-        """What log-odds were before."""
+        """The log-odds before the calibration."""
         return np.asarray((logits - self.shift) / self.slope, dtype=np.float32)
 
 
 def platt(outcomes: Outcomes) -> Calibration:
-    """Of maximum likelihood; an objective that was never reached, or always, stays as it is.
+    """The calibration of maximum likelihood; an objective that never or always happened stays as it is.
 
-    The labels are Platt's, drawn a row's worth to the other side, so that what can be told apart without fail has a
-    slope as well.
+    The labels are smoothed by one row, as in Platt, so that perfectly separable outcomes have a finite slope.
     """
     logits, labels = outcomes.logits, outcomes.labels
     before = calibration_error(logits, labels) if len(logits) else 0.0
     ones = int(labels.sum())
     if ones in {0, len(labels)}:
         return Calibration(slope=1.0, shift=0.0, error_before=before, error_after=before)
-    wanted = np.where(labels, (ones + 1) / (ones + 2), 1 / (len(labels) - ones + 2))
-    slope, shift = _most_likely(logits.astype(np.float64), wanted)
+    smoothed = np.where(labels, (ones + 1) / (ones + 2), 1 / (len(labels) - ones + 2))
+    slope, shift = _most_likely(logits.astype(np.float64), smoothed)
     after = calibration_error(slope * logits + shift, labels)
     return Calibration(slope=slope, shift=shift, error_before=before, error_after=after)
 
 
 def calibrate(ranker: Ranker, found: Mapping[str, Calibration]) -> None:
-    """Sets it on the ranker's columns of these objectives."""
+    """Applies the calibrations to the ranker's logits of these objectives."""
     slopes, shifts = torch.ones_like(ranker.scale_G), torch.zeros_like(ranker.shift_G)
     for place, objective in enumerate(ranker.spec.objectives):
         if objective.name in found:
@@ -60,18 +58,18 @@ def calibrate(ranker: Ranker, found: Mapping[str, Calibration]) -> None:
     ranker.calibrate(slopes, shifts)
 
 
-def _most_likely(logits: NDArray[np.float64], wanted: NDArray[np.float64]) -> tuple[float, float]:
-    # On one scale, in which both are about as steep.
+def _most_likely(logits: NDArray[np.float64], labels: NDArray[np.float64]) -> tuple[float, float]:
+    # On a scale in which the loss is about as steep in both parameters.
     mean, spread = float(logits.mean()), max(float(logits.std()), _LEAST_SPREAD)
     scaled = (logits - mean) / spread
 
     def loss(parameters: NDArray[np.float64]) -> tuple[float, NDArray[np.float64]]:
-        said = parameters[0] * scaled + parameters[1]
-        beside = sigmoid(said) - wanted
-        value = (np.logaddexp(0.0, said) - wanted * said).mean()
-        return float(value), np.array([(beside * scaled).mean(), beside.mean()])
+        log_odds = parameters[0] * scaled + parameters[1]
+        residual = sigmoid(log_odds) - labels
+        value = (np.logaddexp(0.0, log_odds) - labels * log_odds).mean()
+        return float(value), np.array([(residual * scaled).mean(), residual.mean()])
 
-    share = wanted.mean()
+    share = labels.mean()
     start = np.array([spread, np.log(share / (1 - share))])
     bounds = [(_LEAST_SLOPE * spread, None), (None, None)]
     found = minimize(loss, start, jac=True, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-12})

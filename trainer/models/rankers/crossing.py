@@ -1,7 +1,7 @@
 """Features that cross a candidate with the history, inside the graph.
 
-Most of them are means of a cosine over the history, and the mean of the products is the product with the mean: one
-column of the history for each feature, then one product with the candidates, whatever the history's length.
+Most of them are means of a cosine over the history. The mean of the products is the product with the mean. So each
+feature takes one vector of the history and one product with the candidates, however long the history is.
 
 Legend of shapes: B users, H interactions (latest first), C candidates, D components, F item features, X features.
 """
@@ -30,8 +30,9 @@ def similarity_features(candidates_BCD: Tensor, history_BHD: Tensor, mask_BH: Te
 
 
 def id_embedding_features(candidates_BCE: Tensor, history_BHE: Tensor, mask_BH: Tensor) -> Tensor:
-    """Cosine of what the ranker learns of a candidate by itself to that of the history, ``[B, C, 2]``: the mean, and
-    the best, which is 1 for what was there before.
+    """Cosine of a candidate's id embedding to those of the history, ``[B, C, 2]``: the mean and the best.
+
+    The best is 1 for an item of the history.
     """
     unit_BHE = F.normalize(history_BHE, dim=-1)
     cosines_BCH = candidates_BCE @ unit_BHE.transpose(1, 2) / _norm(candidates_BCE)
@@ -43,9 +44,9 @@ def id_embedding_features(candidates_BCE: Tensor, history_BHE: Tensor, mask_BH: 
 def match_features(
     candidates_BCF: Tensor, history_BHF: Tensor, values_BH: Tensor, mask_BH: Tensor, content_F: Tensor
 ) -> Tensor:
-    """Shared categories ``[B, C, 3]``: with the last ten, with the last three, and weighted by how each was valued.
+    """Shared categories ``[B, C, 3]``: with the last ten, with the last three, and weighted by the values.
 
-    Cosines over the features that ``content_F`` is 1 for; 0 where a candidate or an item of the history has none.
+    Cosines over the features where ``content_F`` is 1; 0 where a candidate or an item of the history has none.
     """
     unit_BHF = F.normalize(history_BHF * content_F, dim=-1)
     recent_BXH = _shares(mask_BH, (_RECENT_BEST, _SESSION, _ALL))
@@ -56,7 +57,7 @@ def match_features(
 
 
 def _shares(mask_BH: Tensor, windows: tuple[int, ...]) -> Tensor:
-    """The weights of means over the latest interactions, ``[B, X, H]``: for each window so many of them."""
+    """The weights of means over the latest interactions, ``[B, X, H]``, one mean for each window."""
     places_H = torch.arange(mask_BH.shape[1], device=mask_BH.device)
     inside_XH = places_H < torch.tensor(windows, device=mask_BH.device)[:, None]
     weights_BXH: Tensor = inside_XH * mask_BH[:, None]

@@ -10,7 +10,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.models.rankers.base import FeatureGroups, RankerDataSpec, RankerFeatures, named
+from trainer.features.layout import FeatureGroups, named
+from trainer.models.rankers.base import RankerDataSpec, RankerFeatures
 from trainer.recipe import RankerConfig
 
 

@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures, width_of
+from trainer.features.layout import width_of
+from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
 from trainer.recipe import RankerConfig
 
 _LAST_HIDDEN = 32

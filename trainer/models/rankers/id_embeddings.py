@@ -1,4 +1,4 @@
-"""What a ranker learns of each item and each user by itself, which no table and no encoder says."""
+"""Id embeddings: a vector that the ranker learns for each item and each user, beyond tables and encoder."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -13,14 +13,14 @@ _STD = 0.1
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class IdEmbeddings:
-    """What was learnt of each item, ``[items, E]``, and of each user, ``[users, E]``; E may be 0."""
+    """The learnt vectors of all items, ``[items, E]``, and of all users, ``[users, E]``; E may be 0."""
 
     items: NDArray[np.float32]
     users: NDArray[np.float32]
 
     @classmethod
     def none(cls, items: int, users: int) -> Self:
-        """Those of a ranker that learns nothing of the kind."""
+        """The id embeddings of a ranker without any."""
         return cls(items=np.zeros((items, 0), dtype=np.float32), users=np.zeros((users, 0), dtype=np.float32))
 
     @property
@@ -30,10 +30,10 @@ class IdEmbeddings:
 
 
 class IdEmbeddingLayer(nn.Module):
-    """A row for each item and each user; once trained, they are columns of the bundle's features.
+    """A row for each item and each user; once trained, they are feature columns of the bundle.
 
-    Of what training never meets it is zeros, which is what a stranger has. The others start at random: at zero a
-    product of two of them has no gradient.
+    Rows that training never meets are zeros, like those of unknown users. The others start at random, because the
+    product of two zeros has no gradient.
     """
 
     def __init__(self, items: int, users: int, width: int) -> None:
@@ -45,28 +45,27 @@ class IdEmbeddingLayer(nn.Module):
 
     @torch.no_grad()
     def begin(self, items: NDArray[np.int64], users: NDArray[np.int64]) -> None:
-        """Draws the rows that training will meet."""
+        """Draws the initial rows of the items and users that training meets."""
         for table, rows in ((self.items.weight, items), (self.users.weight, users)):
             table[torch.from_numpy(rows)] = torch.randn(len(rows), self.width) * _STD
 
     @classmethod
     def of(cls, tables: IdEmbeddings) -> Self:
-        """What was learnt already."""
-        columns = cls(len(tables.items), len(tables.users), tables.width)
-        columns.load_state_dict(
+        """A layer with learnt vectors."""
+        layer = cls(len(tables.items), len(tables.users), tables.width)
+        layer.load_state_dict(
             {"items.weight": torch.from_numpy(tables.items), "users.weight": torch.from_numpy(tables.users)}
         )
-        return columns
+        return layer
 
     def tables(self) -> IdEmbeddings:
-        """As it is by now."""
+        """The vectors as they are now."""
         return IdEmbeddings(items=self.items.weight.detach().numpy(), users=self.users.weight.detach().numpy())
 
     def add(
         self, inputs: dict[str, Tensor], users_B: Tensor, known_B: Tensor, candidates_BC: Tensor, history_BH: Tensor
     ) -> dict[str, Tensor]:
-        """The inputs with those of the rows behind the features; of users who are not ``known_B``, and of what is only
-        padding, zeros."""
+        """The inputs with the rows' id embeddings behind the features; zeros for padding and for unknown users."""
         added = {
             "user_features": self.users(users_B) * known_B[:, None],
             "candidate_features": self.items(candidates_BC),

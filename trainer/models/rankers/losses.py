@@ -9,8 +9,8 @@ from torch.nn import functional as F
 
 
 def listwise_softmax(scores_BC: Tensor, chosen_B: Tensor) -> Tensor:
-    """Cross-entropy of the candidate that was chosen over the list it was chosen from, ``[B]`` (ListNet's top-one: Cao
-    et al., 2007, doi 10.1145/1273496.1273513).
+    """Cross-entropy of the chosen candidate over its list, ``[B]`` (ListNet's top-one: Cao et al., 2007, doi
+    10.1145/1273496.1273513).
     """
     return F.cross_entropy(scores_BC, chosen_B, reduction="none")
 
@@ -21,7 +21,7 @@ def squared_error(predicted_BC: Tensor, chosen_B: Tensor, values_B: Tensor) -> T
 
 
 def log_loss(log_odds_B: Tensor, happened_B: Tensor) -> Tensor:
-    """Cross-entropy of what happened (1) or did not (0), ``[B]``; 0 where it was not observed (NaN)."""
+    """Cross-entropy of an event's log-odds with its label, 1 or 0, ``[B]``; 0 where it was not observed (NaN)."""
     loss_B = F.binary_cross_entropy_with_logits(log_odds_B, happened_B.nan_to_num(), reduction="none")
     return torch.where(happened_B.isfinite(), loss_B, 0.0)
 

@@ -9,7 +9,8 @@ so that a rare objective is not learnt by experts that a frequent one shapes (Ta
 import torch
 from torch import Tensor, nn
 
-from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures, width_of
+from trainer.features.layout import width_of
+from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
 
 # An objective's own expert is ahead of each shared one by so much log-odds at first: what it shares, it has to gain by.
 _AHEAD = 2.0

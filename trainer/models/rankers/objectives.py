@@ -1,87 +1,179 @@
-"""What the ranker predicts, and what is known of it."""
+"""The objectives of a run: one object from the recipe through training, the losses and calibration to the bundle."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
+from torch import Tensor
 
-from shortlist.bundle.ranker_columns import Objective
+from shortlist.bundle.ranker_columns import EVENT
+from shortlist.bundle.ranker_columns import VALUE as VALUE_KIND
+from shortlist.bundle.ranker_columns import Objective as ServedObjective
+from shortlist.inference.score_fusion import ScoreFusion
 from trainer.data import Dataset
+from trainer.data.impressions import Impressions
 from trainer.errors import RecipeError
-from trainer.models.rankers import ObjectiveScale
 from trainer.recipe import LIKE, VALUE, ObjectiveConfig, Recipe
 
-_VALUE_WEIGHT = 0.1
-Objectives = Mapping[str, ObjectiveConfig]
+_VALUE_LOSS_WEIGHT = 0.1
+_LEAST_SPREAD = 1e-3
+_LEAST_RATE = 1e-6
 
 
-def objectives_of(recipe: Recipe, dataset: Dataset) -> Objectives:
-    """The objectives of a recipe; where it has none, the like, and the value where interactions have one."""
-    if recipe.objectives:
-        return recipe.objectives
-    like = {LIKE: ObjectiveConfig()}
-    if not np.isfinite(dataset.values).any():
-        return like
-    return {**like, VALUE: ObjectiveConfig(kind="value", loss_weight=_VALUE_WEIGHT)}
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """An event, which the ranker predicts as log-odds, or a value, which it predicts in its own unit.
 
-
-def served_objectives(objectives: Objectives) -> tuple[Objective, ...]:
-    """As a bundle has them; the first alone makes the order, unless the recipe says otherwise.
-
-    Raises:
-        RecipeError: none of them counts in the order.
+    ``mean`` and ``std`` scale the ranker's output column; the mean of an event is its initial log-odds. The score
+    fusion raises the prediction to ``weight``; a call may choose another weight between ``min_weight`` and
+    ``max_weight``.
     """
-    served = tuple(
-        Objective(
-            name=name,
-            kind=objective.kind,
-            weight=float(place == 0) if objective.weight is None else objective.weight,
-            min_weight=objective.min_weight,
-            max_weight=objective.max_weight,
+
+    name: str
+    config: ObjectiveConfig
+    weight: float
+    mean: float = 0.0
+    std: float = 1.0
+
+    @property
+    def is_value(self) -> bool:
+        """Whether the ranker predicts a value and not the probability of an event."""
+        return self.config.kind == VALUE_KIND
+
+    @property
+    def loss_weight(self) -> float:
+        """The weight of its loss in the sum over the objectives."""
+        return self.config.loss_weight
+
+    @property
+    def served(self) -> ServedObjective:
+        """Its entry in a bundle's manifest."""
+        return ServedObjective(
+            name=self.name,
+            kind=VALUE_KIND if self.is_value else EVENT,
+            weight=self.weight,
+            min_weight=self.config.min_weight,
+            max_weight=self.config.max_weight,
         )
-        for place, (name, objective) in enumerate(objectives.items())
-    )
-    for objective in served:
-        if objective.weight and not objective.min_weight <= objective.weight <= objective.max_weight:
-            raise RecipeError(
-                f"[objectives.{objective.name}] weight: is {objective.weight:g}, not from min_weight to max_weight"
-            )
-    if not any(objective.weight for objective in served):
-        raise RecipeError("[objectives]: the weight of all of them is 0, so that there is nothing to order by")
-    return served
+
+    def standardised(self, values: Tensor) -> Tensor:
+        """Values in standard deviations from the mean."""
+        return (values - self.mean) / self.std
 
 
-def targets_of_events(objectives: Objectives, dataset: Dataset, events: NDArray[np.int64]) -> NDArray[np.float32]:
-    """What came of each event: 1 or 0, or the value, ``[events, objectives]``; NaN where it was not observed.
+@dataclass(frozen=True, kw_only=True)
+class Objectives:
+    """The objectives of a run, in the order of the ranker's output columns."""
 
-    Raises:
-        RecipeError: an objective cannot be seen in interactions.
-    """
-    columns = [_targets(name, objective, dataset, events) for name, objective in objectives.items()]
-    return np.stack(columns, axis=1).astype(np.float32)
+    all: tuple[Objective, ...]
+
+    @classmethod
+    def of(cls, recipe: Recipe, dataset: Dataset) -> Self:
+        """The objectives of a recipe; by default likes, and values where interactions have them.
+
+        Raises:
+            RecipeError: see :meth:`declared`.
+        """
+        if recipe.objectives:
+            return cls.declared(recipe.objectives)
+        like = {LIKE: ObjectiveConfig()}
+        if not np.isfinite(dataset.values).any():
+            return cls.declared(like)
+        return cls.declared({**like, VALUE: ObjectiveConfig(kind="value", loss_weight=_VALUE_LOSS_WEIGHT)})
+
+    @classmethod
+    def declared(cls, configs: Mapping[str, ObjectiveConfig]) -> Self:
+        """The objectives of recipe sections by name; without a weight of its own, the first has 1 and others 0.
+
+        Raises:
+            RecipeError: a weight lies outside its bounds, or all weights are 0.
+        """
+        found = tuple(
+            Objective(name=name, config=one, weight=float(place == 0) if one.weight is None else one.weight)
+            for place, (name, one) in enumerate(configs.items())
+        )
+        for one in found:
+            if one.weight and not one.config.min_weight <= one.weight <= one.config.max_weight:
+                raise RecipeError(
+                    f"[objectives.{one.name}] weight: is {one.weight:g}, not from min_weight to max_weight"
+                )
+        if not any(one.weight for one in found):
+            raise RecipeError("[objectives]: the weight of all of them is 0, so that there is nothing to order by")
+        return cls(all=found)
+
+    def __iter__(self) -> Iterator[Objective]:
+        return iter(self.all)
+
+    def __len__(self) -> int:
+        return len(self.all)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Their names, in the order of the columns."""
+        return tuple(one.name for one in self.all)
+
+    @property
+    def served(self) -> tuple[ServedObjective, ...]:
+        """Their entries in a bundle's manifest."""
+        return tuple(one.served for one in self.all)
+
+    @property
+    def fusion(self) -> ScoreFusion:
+        """The score fusion with the weights of the recipe."""
+        return ScoreFusion.of(self.served)
+
+    def targets(self, dataset: Dataset, events: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The outcome of each event, ``[events, objectives]``: 1 or 0, or a value; NaN where it was not observed.
+
+        Raises:
+            RecipeError: interactions cannot show an objective.
+        """
+        columns = [_targets(one, dataset, events) for one in self.all]
+        return np.stack(columns, axis=1).astype(np.float32)
+
+    def scaled_to_events(self, targets: NDArray[np.float32]) -> Self:
+        """The values on the scale of their targets ``[n, objectives]``."""
+        return replace(
+            self,
+            all=tuple(
+                _value_scale(one, known, known.mean()) if one.is_value and len(known) else one
+                for one, known in self._observed(targets)
+            ),
+        )
+
+    def scaled_to_impressions(self, impressions: Impressions) -> Self:
+        """The values on the scale of their targets, and the events from the log-odds of their mean rate."""
+        return replace(self, all=tuple(_impression_scale(*one) for one in self._observed(impressions.targets)))
+
+    def _observed(self, targets: NDArray[np.float32]) -> Iterator[tuple[Objective, NDArray[np.float32]]]:
+        for one, column in zip(self.all, targets.T, strict=True):
+            yield one, column[np.isfinite(column)]
 
 
-def _targets(name: str, objective: ObjectiveConfig, dataset: Dataset, events: NDArray[np.int64]) -> NDArray[np.generic]:
-    if objective.column is not None:
-        raise RecipeError(f"[objectives.{name}] column: is of the impressions, and there is no such section")
-    if objective.events:
-        unknown = set(objective.events) - set(dataset.event_names)
+def _targets(objective: Objective, dataset: Dataset, events: NDArray[np.int64]) -> NDArray[np.generic]:
+    config, section = objective.config, f"[objectives.{objective.name}]"
+    if config.column is not None:
+        raise RecipeError(f"{section} column: is of the impressions, and there is no such section")
+    if config.events:
+        unknown = set(config.events) - set(dataset.event_names)
         if unknown:
-            raise RecipeError(f"[objectives.{name}] events: the data has no {', '.join(sorted(unknown))}")
-        return np.isin(dataset.events[events], [dataset.event_names.index(one) + 1 for one in objective.events])
-    return dataset.likes[events] if name == LIKE else dataset.values[events]
+            raise RecipeError(f"{section} events: the data has no {', '.join(sorted(unknown))}")
+        return np.isin(dataset.events[events], [dataset.event_names.index(one) + 1 for one in config.events])
+    return dataset.likes[events] if objective.name == LIKE else dataset.values[events]
 
 
-def scales_of(objectives: Objectives, targets: NDArray[np.float32]) -> tuple[ObjectiveScale, ...]:
-    """The objectives as the ranker predicts them, a value on the scale of the targets ``[n, objectives]``."""
-    return tuple(
-        _value_scale(name, column) if objective.kind == "value" else ObjectiveScale(name=name)
-        for (name, objective), column in zip(objectives.items(), targets.T, strict=True)
-    )
-
-
-def _value_scale(name: str, targets: NDArray[np.float32]) -> ObjectiveScale:
-    known = targets[np.isfinite(targets)]
+def _impression_scale(objective: Objective, known: NDArray[np.float32]) -> Objective:
     if not len(known):
-        return ObjectiveScale(name=name, is_value=True)
-    return ObjectiveScale(name=name, is_value=True, mean=float(known.mean()), std=max(float(known.std()), 1e-3))
+        return objective
+    mean = float(known.mean(dtype=np.float64))
+    if objective.is_value:
+        return _value_scale(objective, known, mean)
+    rate = min(max(mean, _LEAST_RATE), 1 - _LEAST_RATE)
+    return replace(objective, mean=math.log(rate / (1 - rate)))
+
+
+def _value_scale(objective: Objective, known: NDArray[np.float32], mean: float | np.floating) -> Objective:
+    return replace(objective, mean=float(mean), std=max(float(known.std()), _LEAST_SPREAD))

@@ -1,16 +1,18 @@
-"""User, history and candidates → one column for each objective."""
+"""User, history and candidates → the logits of each objective."""
 
 import torch
 from torch import Tensor, nn
 
-from trainer.models.rankers.base import Backbone, ObjectiveScale, RankerDataSpec, RankerFeatures, width_of
+from trainer.features.layout import width_of
+from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
 from trainer.models.rankers.feature_transform import FeatureTransform
+from trainer.models.rankers.objectives import Objectives
 
 
 class Ranker(nn.Module):
-    """Towers of the objectives, on top of the dot product and a linear part: they learn what those two leave unsaid.
+    """Towers of the objectives, added to the inner product and to a linear part, whose residual they learn.
 
-    Of an objective that is an event its column is log-odds, of one that is a value the value in its own unit.
+    The output of an event is its log-odds, the output of a value the value in its own unit. Both are called logits.
     """
 
     def __init__(self, towers: nn.Module, spec: RankerDataSpec) -> None:
@@ -42,7 +44,7 @@ class Ranker(nn.Module):
         candidate_scores: Tensor,
         candidate_places: Tensor,
     ) -> Tensor:
-        """FeatureGroups ``[B, C, G]``. Arguments are ``[B, D]``, ``[B, U]``, ``[B, K]``, ``[B, H, D]``, ``[B, H, F]``,
+        """Logits ``[B, C, G]``. Arguments are ``[B, D]``, ``[B, U]``, ``[B, K]``, ``[B, H, D]``, ``[B, H, F]``,
         ``[B, H]``, ``[B, H]``, ``[B, C, D]``, ``[B, C, F]``, ``[B, C, X]``, ``[B, C]``, ``[B, C]``."""
         features = self.transform(
             {
@@ -61,33 +63,29 @@ class Ranker(nn.Module):
             }
         )
         simple_BCG = self.dot_G * candidate_scores[..., None] + self.linear(features.crossing_BCX)
-        columns_BCG: Tensor = (simple_BCG + self.towers(features)) * self.scale_G + self.shift_G
-        return columns_BCG
+        logits_BCG: Tensor = (simple_BCG + self.towers(features)) * self.scale_G + self.shift_G
+        return logits_BCG
 
     def scale_by(self, inputs: dict[str, Tensor]) -> None:
-        """Takes the scales of the inputs from a sample of the training data, before the first step."""
+        """Sets the scales of the inputs from a sample of the training data, before the first step."""
         self.transform.scale_by(inputs)
 
     @torch.no_grad()
     def calibrate(self, slopes: Tensor, shifts: Tensor) -> None:
-        """From now on a column is its ``slopes[g]`` times what it was, plus ``shifts[g]`` (Platt, 1999)."""
+        """Scales the logits of objective g by ``slopes[g]`` and adds ``shifts[g]`` (Platt, 1999)."""
         self.scale_G.mul_(slopes)
         self.shift_G.mul_(slopes).add_(shifts)
-
-    def objective(self, name: str) -> int | None:
-        """The column of an objective."""
-        return next((place for place, objective in enumerate(self.spec.objectives) if objective.name == name), None)
 
 
 class SharedBackbone(nn.Module):
     """Towers that are one linear layer each, on one backbone."""
 
-    def __init__(self, backbone: Backbone, objectives: tuple[ObjectiveScale, ...]) -> None:
+    def __init__(self, backbone: Backbone, objectives: Objectives) -> None:
         super().__init__()
         self.backbone, self.out = backbone, nn.Linear(backbone.width, len(objectives))
         nn.init.zeros_(self.out.weight)
 
     def forward(self, features: RankerFeatures) -> Tensor:
         """``[B, C, G]``."""
-        columns_BCG: Tensor = self.out(self.backbone(features))
-        return columns_BCG
+        logits_BCG: Tensor = self.out(self.backbone(features))
+        return logits_BCG

@@ -7,7 +7,8 @@ weights are summed over the user's columns first, so that a candidate costs no m
 import torch
 from torch import Tensor, nn
 
-from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures, width_of
+from trainer.features.layout import width_of
+from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
 from trainer.models.rankers.fields import Fields, Mlp
 from trainer.recipe import RankerConfig
 

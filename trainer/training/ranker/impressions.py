@@ -1,24 +1,23 @@
-"""From a data set's impressions to what a ranker learns from, and what it is asked of later ones."""
+"""From a data set's impressions to a ranker's examples."""
 
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.bundle.ranker_columns import ContextColumn
 from shortlist.bundle.tables import ItemTables
 from trainer.data import Dataset
 from trainer.data.history_slices import HistorySlices
 from trainer.data.impressions import UNKNOWN, Impressions
 from trainer.features.click_rates import click_rates_before
+from trainer.features.layout import FeatureLayout
 from trainer.features.point_in_time import PointInTimeFeatures
 from trainer.features.statistics import item_tables
 from trainer.models.encoders.encoded import Encoded
-from trainer.models.rankers.base import ObjectiveScale, RankerDataSpec, named
-from trainer.models.rankers.objectives import objectives_of
+from trainer.models.rankers.objectives import Objectives
 from trainer.recipe import Recipe
-from trainer.training.ranker.impression_examples import ImpressionExamples, scales_of_impressions
-from trainer.training.ranker.training import RankerTraining, ranker_data_spec
+from trainer.training.ranker.impression_examples import ImpressionExamples, ImpressionPast
+from trainer.training.ranker.training import RankerTraining
 
 
 def _no_rows() -> NDArray[np.int64]:
@@ -26,14 +25,14 @@ def _no_rows() -> NDArray[np.int64]:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Shown:
-    """The impressions, and the first stage that goes before a ranker of them.
+class RankerImpressions:
+    """A data set's impressions, and the encoder that runs before a ranker of them.
 
-    Counts are of what was done and shown before an impression. Where the data has no times, nothing is before anything:
-    there are no counts, and a history is all that a user did, but for what may have come of the impression itself: its
-    item is there only if another impression that is learnt from, ``learn``, came to something.
+    Features count the interactions and impressions before an impression. Data without times has no such features; a
+    history is then all interactions of the user. The impression's own item is left out of it, unless another impression
+    of ``learn`` led to it.
 
-    What came of the rows ``test`` is in nothing that is learnt, wherever they are in time.
+    Outcomes of the rows ``test`` never enter training features, wherever they are in time.
     """
 
     dataset: Dataset
@@ -44,46 +43,34 @@ class Shown:
 
     @property
     def impressions(self) -> Impressions:
-        """All of them."""
+        """All impressions."""
         assert self.dataset.impressions is not None
         return self.dataset.impressions
 
     def training(self, deciding: NDArray[np.int64], seed: int) -> RankerTraining:
-        """A run over the rows to learn from; those that are ``deciding``, if any, choose its epoch."""
-        learning, known = self.impressions.at(self.learn), self._without(np.concatenate([deciding, self.test]))
-        items, columns = self._tables(known, int(learning.times[0])), learning.context.learnt_columns()
-        counted = [PointInTimeFeatures.by_slices(known, learning), _as_of_first(known, self.impressions.at(deciding))]
-        rows = np.concatenate([self.learn, deciding])
-        examples = self._examples(rows, PointInTimeFeatures.joined(counted), items, columns)
-        return RankerTraining(
-            examples,
-            items,
-            len(self.dataset.user_ids),
-            self.spec(scales_of_impressions(learning), columns, items, self.recipe.ranker.embedding),
-            objectives_of(self.recipe, self.dataset),
-            self.recipe.ranker,
-            seed,
-            deciding=np.arange(len(learning), len(rows)) if len(deciding) else None,
+        """A run over the rows ``learn``; the rows ``deciding``, if any, choose its epoch."""
+        learning, held_out = self.impressions.at(self.learn), np.concatenate([deciding, self.test])
+        known, rows = self._without(held_out), np.concatenate([self.learn, deciding])
+        columns = [
+            PointInTimeFeatures.by_slices(known, learning),
+            _as_of_first(known, self.impressions.at(deciding)),
+        ]
+        examples = self._examples(
+            rows,
+            PointInTimeFeatures.joined(columns),
+            self._tables(known, int(learning.times[0])),
+            Objectives.of(self.recipe, self.dataset).scaled_to_impressions(learning),
+            FeatureLayout.of(self.dataset, learning.context.learnt_columns(), self.recipe.ranker.embedding),
         )
-
-    def spec(
-        self,
-        objectives: tuple[ObjectiveScale, ...],
-        columns: tuple[ContextColumn, ...],
-        items: ItemTables,
-        id_embeddings: int,
-    ) -> RankerDataSpec:
-        """Those of a ranker with ``own`` numbers of each item and user."""
-        context = named({column.name: column.width for column in columns})
-        return ranker_data_spec(
-            self.dataset, items, objectives, context, id_embeddings, click_rates=len(objectives) + 1
-        )
+        decide = np.arange(len(learning), len(rows)) if len(deciding) else None
+        return RankerTraining(examples, self.recipe.ranker, seed, deciding=decide)
 
     def later(
-        self, rows: NDArray[np.int64], items: ItemTables, columns: tuple[ContextColumn, ...]
+        self, rows: NDArray[np.int64], items: ItemTables, objectives: Objectives, layout: FeatureLayout
     ) -> ImpressionExamples:
-        """Examples of what was shown after a training; the ``items``, and the users, are as they were by the first."""
-        return self._examples(rows, _as_of_first(self.dataset, self.impressions.at(rows)), items, columns)
+        """Examples of impressions after a training, with all features as of the first of them."""
+        columns = _as_of_first(self.dataset, self.impressions.at(rows))
+        return self._examples(rows, columns, items, objectives, layout)
 
     def tables(self, time: int) -> ItemTables:
         """The item tables as of a time."""
@@ -96,46 +83,50 @@ class Shown:
         )
 
     def _without(self, rows: NDArray[np.int64]) -> Dataset:
-        """The data set as if some of the impressions had not been shown."""
+        """The data set without some of the impressions."""
         others = np.delete(np.arange(len(self.impressions)), rows)
         return replace(self.dataset, impressions=self.impressions.at(others))
-
-    def _histories(self, rows: NDArray[np.int64]) -> HistorySlices:
-        shown = self.impressions.at(rows)
-        if not self.recipe.interactions.rows_in_order:
-            return HistorySlices.before_times(self.dataset, shown.user_rows, shown.times)
-        return HistorySlices.whole(
-            self.dataset, shown.user_rows, np.where(self._came_of_another(rows), UNKNOWN, shown.item_rows)
-        )
-
-    def _came_of_another(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Whether an impression that is learnt from, other than the row, came to something of its user and item."""
-        pairs, learnt = _pairs(self.impressions.at(rows)), self.impressions.at(self.learn)
-        known = self.learn[_came_to_something(learnt)]
-        found = np.sort(_pairs(self.impressions.at(known)))
-        times = np.searchsorted(found, pairs, side="right") - np.searchsorted(found, pairs, side="left")
-        return np.asarray(times > np.isin(rows, known))
 
     def _examples(
         self,
         rows: NDArray[np.int64],
-        counted: PointInTimeFeatures,
+        columns: PointInTimeFeatures,
         items: ItemTables,
-        columns: tuple[ContextColumn, ...],
+        objectives: Objectives,
+        layout: FeatureLayout,
     ) -> ImpressionExamples:
-        shown = self.impressions.at(rows)
-        return ImpressionExamples.of(self.dataset, shown, self._histories(rows), counted, self.encoded, items, columns)
+        past = ImpressionPast(
+            impressions=self.impressions.at(rows), histories=self._histories(rows), point_in_time=columns
+        )
+        length = self.recipe.ranker.history
+        return ImpressionExamples.of(self.dataset, self.encoded, items, past, objectives, layout, length)
+
+    def _histories(self, rows: NDArray[np.int64]) -> HistorySlices:
+        impressions = self.impressions.at(rows)
+        if not self.recipe.interactions.rows_in_order:
+            return HistorySlices.before_times(self.dataset, impressions.user_rows, impressions.times)
+        left_out = np.where(self._another_led_to_it(rows), UNKNOWN, impressions.item_rows)
+        return HistorySlices.whole(self.dataset, impressions.user_rows, left_out)
+
+    def _another_led_to_it(self, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Whether another impression of ``learn`` with the row's user and item had a positive outcome."""
+        pairs, learning = _pairs(self.impressions.at(rows)), self.impressions.at(self.learn)
+        positive = self.learn[_is_positive(learning)]
+        found = np.sort(_pairs(self.impressions.at(positive)))
+        times = np.searchsorted(found, pairs, side="right") - np.searchsorted(found, pairs, side="left")
+        return np.asarray(times > np.isin(rows, positive))
 
 
-def _as_of_first(dataset: Dataset, shown: Impressions) -> PointInTimeFeatures:
-    return PointInTimeFeatures.at(dataset, shown, np.repeat(shown.times[:1], len(shown)))
+def _as_of_first(dataset: Dataset, impressions: Impressions) -> PointInTimeFeatures:
+    return PointInTimeFeatures.at(dataset, impressions, np.repeat(impressions.times[:1], len(impressions)))
 
 
-def _came_to_something(shown: Impressions) -> NDArray[np.bool_]:
-    came = np.where(shown.is_value, np.isfinite(shown.targets), shown.targets > 0)
-    return np.asarray(came.any(axis=1))
+def _is_positive(impressions: Impressions) -> NDArray[np.bool_]:
+    """Whether any event happened or any value was given."""
+    outcome = np.where(impressions.is_value, np.isfinite(impressions.targets), impressions.targets > 0)
+    return np.asarray(outcome.any(axis=1))
 
 
-def _pairs(shown: Impressions) -> NDArray[np.int64]:
+def _pairs(impressions: Impressions) -> NDArray[np.int64]:
     """A number for each pair of a user and an item."""
-    return shown.user_rows << 32 | shown.item_rows
+    return impressions.user_rows << 32 | impressions.item_rows

@@ -1,4 +1,4 @@
-"""Examples of what retrieval would have offered: where nobody logged what was shown."""
+"""Examples from retrieved candidates, for data without impressions."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -11,18 +11,18 @@ from torch import Tensor
 from shortlist.bundle.item_item import FEATURE_COUNT
 from shortlist.bundle.tables import ItemTables
 from shortlist.inference.model_inputs import CandidateLists
-from shortlist.inference.score_fusion import ScoreFusion
 from trainer.data import Dataset
 from trainer.data.context import Context
-from trainer.data.history_slices import HistorySlices, histories_before
+from trainer.data.history_slices import HistorySlices
 from trainer.evaluation.classification import Outcomes
 from trainer.evaluation.metrics import places_of, report
 from trainer.evaluation.rankings import batches
+from trainer.features.layout import FeatureLayout
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.pipeline import retrieve
 from trainer.models.rankers import losses
-from trainer.models.rankers.base import ObjectiveScale
-from trainer.models.rankers.objectives import Objectives, served_objectives, targets_of_events
+from trainer.models.rankers.objectives import Objectives
+from trainer.recipe import RankerConfig
 from trainer.training.ranker.examples import PredictLogits, RankerExamples, RankerInputs
 
 _FILLER = np.float32(-100.0)
@@ -30,15 +30,14 @@ _FILLER = np.float32(-100.0)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RetrievedExamples(RankerExamples):
-    """Events and the candidates that retrieval would have offered just before them.
+    """Events and the candidates that retrieval would have returned just before them.
 
-    ``chosen`` ``[n]`` is the place of the event's item among its candidates, -1 where retrieval missed it; ``likes``
-    ``[n]`` says which events a list is judged by, and ``fusion`` is the one that is served.
+    ``chosen`` ``[n]`` is the place of the event's item among its candidates, -1 where retrieval missed it. The figures
+    judge the lists of the ``likes`` ``[n]``, by the order of the score fusion that is served.
     """
 
     chosen: NDArray[np.int64]
     likes: NDArray[np.bool_]
-    fusion: ScoreFusion
 
     @classmethod
     def of(
@@ -47,123 +46,132 @@ class RetrievedExamples(RankerExamples):
         encoded: Encoded,
         items: ItemTables,
         events: NDArray[np.int64],
-        count: int,
         objectives: Objectives,
+        recipe: RankerConfig,
     ) -> Self:
-        """Examples of the events; ``items`` must not know of anything after the first of them."""
-        shape = (len(events), min(count, len(items.ids)))
-        rows, scores = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
-        item_item = np.empty((*shape, FEATURE_COUNT), dtype=np.float32)
-        vectors = np.empty((len(events), encoded.vectors.shape[1]), dtype=np.float32)
-        users, features = dataset.user_rows[events], dataset.known_user_features
-        for batch in batches(np.arange(len(events))):
-            histories = histories_before(dataset, events[batch])
-            found = retrieve(encoded, items, histories, features[users[batch]], count)
-            part = slice(batch[0], batch[-1] + 1)
-            rows[part], scores[part] = found.candidates.rows, _finite(found.candidates.scores)
-            item_item[part], vectors[part] = found.candidates.item_item, found.user_vectors
-        hit = rows == dataset.item_rows[events][:, None]
+        """Examples of the events; ``items`` must hold nothing from the first of them on."""
+        histories, users = HistorySlices.before(dataset, events), dataset.user_rows[events]
+        candidates, vectors = _retrieved(dataset, encoded, items, histories, users, recipe.candidates)
+        hit = candidates.rows == dataset.item_rows[events][:, None]
         inputs = RankerInputs(
-            histories=HistorySlices.before(dataset, events),
+            layout=FeatureLayout.of(dataset, id_embeddings=recipe.embedding),
+            items=items,
+            histories=histories,
+            history_length=recipe.history,
             user_rows=users,
             user_vectors=vectors,
-            user_features=features,
-            user_click_rates=np.zeros((len(events), 0), dtype=np.float32),
+            user_features=dataset.known_user_features,
             context=Context.none(len(events)),
-            context_columns=(),
-            candidates=CandidateLists(rows=rows, scores=scores, item_item=item_item),
+            candidates=candidates,
         )
         return cls(
             inputs=inputs,
-            targets=targets_of_events(objectives, dataset, events),
+            objectives=objectives,
+            targets=objectives.targets(dataset, events),
             chosen=np.where(hit.any(axis=1), hit.argmax(axis=1), -1),
             likes=dataset.likes[events],
-            fusion=ScoreFusion.of(served_objectives(objectives)),
         )
 
     @property
     def chosen_by(self) -> str:
-        """Of the order that is served."""
+        """See :class:`RankerExamples`."""
         return "ndcg@10"
 
     @property
     def usable(self) -> NDArray[np.int64]:
-        """Those that retrieval did not miss."""
+        """The examples whose item retrieval did not miss."""
         return np.flatnonzero(self.chosen >= 0)
 
     def sample(self, places: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64]:
-        """The chosen one first, then others at random, so that a list teaches other things each time."""
+        """The chosen candidate first, then others at random, which differ from step to step."""
         keys_BC = random.random((len(places), self.inputs.candidates.rows.shape[1]))
         keys_BC[np.arange(len(places)), self.chosen[places]] = -1.0
         return keys_BC.argsort(axis=1)[:, :count]
 
-    def loss(
-        self, columns_BCG: Tensor, places: NDArray[np.int64], objectives: Objectives, scales: tuple[ObjectiveScale, ...]
-    ) -> Tensor:
-        """An event is to be told from the rest of its sample, a value only where it was given."""
+    def loss(self, logits_BCG: Tensor, places: NDArray[np.int64]) -> Tensor:
+        """Events: a softmax over the sample; values: the squared error, where there is a value."""
         targets = torch.from_numpy(self.targets[places])
         chosen, total = torch.zeros(len(places), dtype=torch.int64), torch.zeros(())
-        for place, (objective, scale) in enumerate(zip(objectives.values(), scales, strict=True)):
-            column_BC, wanted_B = columns_BCG[..., place], targets[:, place]
-            if scale.is_value:
-                predicted_BC, wanted_B = (column_BC - scale.mean) / scale.std, (wanted_B - scale.mean) / scale.std
-                loss = losses.squared_error(predicted_BC, chosen, wanted_B).mean()
+        for place, objective in enumerate(self.objectives):
+            logits_BC, target_B = logits_BCG[..., place], targets[:, place]
+            if objective.is_value:
+                predicted_BC, value_B = objective.standardised(logits_BC), objective.standardised(target_B)
+                loss = losses.squared_error(predicted_BC, chosen, value_B).mean()
             else:
-                loss = losses.weighted_mean(losses.listwise_softmax(column_BC, chosen), wanted_B.nan_to_num())
+                loss = losses.weighted_mean(losses.listwise_softmax(logits_BC, chosen), target_B.nan_to_num())
             total = total + objective.loss_weight * loss
         return total
 
-    def figures(
-        self, columns: PredictLogits, places: NDArray[np.int64], scales: tuple[ObjectiveScale, ...]
-    ) -> dict[str, float]:
-        """Of the likes among the places, nDCG@10 of the order; what retrieval missed counts as a zero.
+    def figures(self, predict: PredictLogits, places: NDArray[np.int64]) -> dict[str, float]:
+        """The nDCG@10 of the likes among the places; a like that retrieval missed counts as 0.
 
-        As what is served does it, candidates of one score keep the order of retrieval, and those whose score is no
-        number are last, as is what fills a list; of these the chosen one is the very last, so that nothing speaks for a
-        ranker that is broken.
+        Ties keep the order of retrieval, and fillers and scores that are not finite come last, as in serving. A chosen
+        candidate among these is the very last, so that a broken ranker has the lowest figure.
         """
         liked = places[self.likes[places]]
         if not len(liked):
             return {self.chosen_by: 0.0}
-        found = []
+        found, fusion = [], self.objectives.fusion
         for batch in batches(liked):
-            keys = np.where(self._offered(batch), self.fusion.keys(columns(batch)), -np.inf)
+            keys = np.where(self._is_candidate(batch), fusion.keys(predict(batch)), -np.inf)
             found.append(_places(keys, self.chosen[batch]))
-        # Of the same time, those that retrieval missed too: what is served has no chance with them.
+        # Likes of the same time that retrieval missed count too: no order of the ranker reaches them.
         wanted = int(self.likes[places[0] :].sum())
         return {self.chosen_by: report(np.concatenate(found))["ndcg@10"] * len(liked) / wanted}
 
-    def outcomes(
-        self, columns: PredictLogits, places: NDArray[np.int64], scales: tuple[ObjectiveScale, ...]
-    ) -> dict[str, Outcomes]:
-        """An objective that came of an event is a one of the candidate that was chosen, and a zero of all others of the
-        list: a list that retrieval missed has zeros alone."""
-        said_BCG = columns(places)
-        offered_BC = self._offered(places)
-        chosen_BC = np.arange(offered_BC.shape[1]) == self.chosen[places][:, None]
-        users = np.broadcast_to(self.inputs.user_rows[places][:, None], offered_BC.shape)[offered_BC]
+    def outcomes(self, predict: PredictLogits, places: NDArray[np.int64]) -> dict[str, Outcomes]:
+        """The chosen candidate is a 1 of each objective that the event reached; all other candidates are 0.
+
+        A list that retrieval missed has zeros alone.
+        """
+        logits_BCG = predict(places)
+        kept_BC = self._is_candidate(places)
+        chosen_BC = np.arange(kept_BC.shape[1]) == self.chosen[places][:, None]
+        users = np.broadcast_to(self.inputs.user_rows[places][:, None], kept_BC.shape)[kept_BC]
         return {
-            scale.name: Outcomes(
-                logits=said_BCG[..., objective][offered_BC],
-                labels=(chosen_BC & (self.targets[places, objective] > 0)[:, None])[offered_BC],
+            objective.name: Outcomes(
+                logits=logits_BCG[..., place][kept_BC],
+                labels=(chosen_BC & (self.targets[places, place] > 0)[:, None])[kept_BC],
                 users=users,
             )
-            for objective, scale in enumerate(scales)
-            if not scale.is_value
+            for place, objective in enumerate(self.objectives)
+            if not objective.is_value
         }
 
-    def _offered(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """Which candidates ``[n, C]`` do not only fill their list."""
+    def _is_candidate(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which entries of the lists ``[n, C]`` are candidates and not fillers."""
         return self.inputs.candidates.scores[places] > _FILLER
 
 
+def _retrieved(
+    dataset: Dataset,
+    encoded: Encoded,
+    items: ItemTables,
+    histories: HistorySlices,
+    users: NDArray[np.int64],
+    count: int,
+) -> tuple[CandidateLists, NDArray[np.float32]]:
+    """The candidates of the histories, and the user vectors ``[n, D]`` that retrieved them."""
+    shape = (len(histories), min(count, len(items.ids)))
+    rows, scores = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
+    item_item = np.empty((*shape, FEATURE_COUNT), dtype=np.float32)
+    vectors = np.empty((len(histories), encoded.vectors.shape[1]), dtype=np.float32)
+    features = dataset.known_user_features
+    for batch in batches(np.arange(len(histories))):
+        found = retrieve(encoded, items, histories.at(batch).listed(), features[users[batch]], count)
+        part = slice(batch[0], batch[-1] + 1)
+        rows[part], scores[part] = found.candidates.rows, _finite(found.candidates.scores)
+        item_item[part], vectors[part] = found.candidates.item_item, found.user_vectors
+    return CandidateLists(rows=rows, scores=scores, item_item=item_item), vectors
+
+
 def _places(keys: NDArray[np.floating], chosen: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where the ``chosen`` candidates ``[n]`` are when the ``keys`` ``[n, C]`` sort them."""
+    """The ranks of the ``chosen`` candidates ``[n]`` in the order of the ``keys`` ``[n, C]``."""
     known = np.isfinite(keys)
     places = places_of(np.where(known, keys, -np.inf), chosen)
     return np.where(known[np.arange(len(chosen)), chosen], places, keys.shape[1] - 1)
 
 
 def _finite(scores: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Filler of a short list gets a score far below the others instead of none, so that no gradient is NaN."""
+    """The scores with a low finite one for the fillers of a short list, so that no gradient is NaN."""
     return np.where(np.isfinite(scores), scores, _FILLER)

@@ -16,7 +16,7 @@ from shortlist.bundle.history import History
 from shortlist.inference.model_inputs import encoder_inputs
 from trainer.analysis.measurement import baseline_lists, evaluate_two_stage, figures_of
 from trainer.data import Dataset
-from trainer.data.history_slices import histories_before
+from trainer.data.history_slices import HistorySlices
 from trainer.data.split import Split, held_out_events
 from trainer.errors import RecipeError
 from trainer.evaluation.queries import STRANGER, Profiles
@@ -69,7 +69,7 @@ def encoded(model: TrainedPipeline) -> Encoded:
 @pytest.fixture
 def histories(planted: Dataset, split: Split) -> list[History]:
     """Histories of many lengths."""
-    found = histories_before(planted, held_out_events(planted, split)[::7])
+    found = HistorySlices.before(planted, held_out_events(planted, split)[::7]).listed()
     assert len({len(history) for history in found}) > 5
     return found
 

@@ -9,12 +9,12 @@ import torch
 from numpy.typing import NDArray
 
 from trainer.data import Dataset
-from trainer.data.history_slices import histories_before
+from trainer.data.history_slices import HistorySlices
 from trainer.data.split import Split
 from trainer.evaluation.classification import Outcomes, sigmoid
 from trainer.models.pipeline import TrainedPipeline
 from trainer.models.rankers.calibration import Calibration, calibrate, platt
-from trainer.models.rankers.objectives import objectives_of, scales_of
+from trainer.models.rankers.objectives import Objectives
 from trainer.protocols.next_like import next_like_task
 from trainer.recipe import Recipe
 from trainer.training.log import TrainingLog
@@ -90,16 +90,18 @@ def test_lists_are_ones_where_the_objective_came(
 ) -> None:
     """Proves that a liked item among its candidates is a one, and one that was not liked, or that retrieval missed, is
     none; that what a user has is no row; and that a row is of its user."""
-    events, objectives = np.arange(split.ranker_end, split.end), objectives_of(recipe, planted)
-    examples = RetrievedExamples.of(planted, fitted.encoded, fitted.items, events, count, objectives)
+    events, objectives = np.arange(split.ranker_end, split.end), Objectives.of(recipe, planted)
+    examples = RetrievedExamples.of(
+        planted, fitted.encoded, fitted.items, events, objectives, replace(recipe.ranker, candidates=count)
+    )
 
     def columns(places: NDArray[np.int64]) -> NDArray[np.float32]:
         rows = examples.inputs.candidates.rows[places]
         return np.stack([rows, -rows], axis=2).astype(np.float32)
 
     places = np.arange(len(events))
-    [(name, found)] = examples.outcomes(columns, places, scales_of(objectives, examples.targets)).items()
-    items, histories = len(planted.item_ids), histories_before(planted, events)
+    [(name, found)] = examples.outcomes(columns, places).items()
+    items, histories = len(planted.item_ids), HistorySlices.before(planted, events).listed()
     offered = [min(count, items - len(np.unique(history.rows))) for history in histories]
     assert name == "like"
     assert len(found.logits) == sum(offered)

@@ -38,16 +38,16 @@ def run(tmp_path_factory: pytest.TempPathFactory, reporter: Reporter) -> RankerR
 
 def said_of(run: RankerRun, context: Context) -> NDArray[np.float64]:
     """How probable it says that each impression of the test is clicked, were this its context."""
-    examples, items = run.test()
+    examples = run.test()
     inputs = replace(examples.inputs, context=context)
-    log_odds = run.trained.predict(inputs, np.arange(len(examples.targets)), items, 8)[:, 0, 0]
+    log_odds = run.trained.predict(inputs, np.arange(len(examples.targets)))[:, 0, 0]
     return 1 / (1 + np.exp(-log_odds.astype(np.float64)))
 
 
 def test_without_its_context_a_request_is_as_likely_as_on_average(run: RankerRun) -> None:
     """Proves that what is left out, all of it or a column, leaves a probability that is between those of the contexts
     and on average near how often there was a click, though no impression of the training was without."""
-    examples, _ = run.test()
+    examples = run.test()
     given, rate = examples.inputs.context, examples.targets[:, 0].mean()
     codes, numbers = np.full_like(given.codes, -1), np.full_like(given.numbers, np.nan)
     assert (run.training.examples.inputs.context.codes >= 0).all()
@@ -69,7 +69,7 @@ def test_what_a_call_leaves_out_is_what_training_has_shown_on_average(run: Ranke
     """Proves that the services' columns have the mean of what the ranker was given, and that an empty cell of a log is
     given as a call is that leaves it out."""
     inputs = run.training.examples.inputs
-    columns, context = inputs.context_columns, inputs.context.at(run.training.early)
+    columns, context = inputs.layout.context, inputs.context.at(run.training.early)
     left_out = ContextEncoder(columns).encode({})
     np.testing.assert_allclose(left_out, context.encoded(columns).mean(axis=0), atol=1e-5)
     assert len(left_out) == 4

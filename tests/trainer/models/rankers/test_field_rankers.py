@@ -7,28 +7,32 @@ import pytest
 import torch
 from torch import Tensor
 
+from shortlist.bundle.ranker_columns import CATEGORICAL, ContextColumn
 from trainer.data.dataset import Features
 from trainer.errors import RecipeError
-from trainer.models.rankers import ObjectiveScale, RankerDataSpec, RankerFeatures
-from trainer.models.rankers.base import COUNTS, KNOWN, named, width_of
+from trainer.features.layout import FeatureLayout, TableColumns, width_of
+from trainer.models.rankers import RankerDataSpec, RankerFeatures
 from trainer.models.rankers.dcn_v2 import DcnV2
 from trainer.models.rankers.fields import Fields, FieldVectors
 from trainer.models.rankers.final_mlp import FinalMlp
+from trainer.models.rankers.objectives import Objectives
 from trainer.models.rankers.wide_deep import WideDeep
 from trainer.models.rankers.xdeepfm import XDeepFm
-from trainer.recipe import RankerConfig
+from trainer.recipe import ObjectiveConfig, RankerConfig
 
 RECIPE = RankerConfig(hidden=6, slices=3, layers=2, field_width=4)
 SIZES = RankerDataSpec(
     dimension=5,
-    user_columns=named({"country": 3, KNOWN: 1}),
-    item_columns=named({COUNTS: 2, "genre": 4, "year": 1}),
-    context_columns=named({"device": 2}),
-    content=np.array([False, False, True, True, True, True, False]),
+    layout=FeatureLayout(
+        items=TableColumns(widths={"genre": 4, "year": 1}, is_category=np.array([True, True, True, True, False])),
+        users=TableColumns(widths={"country": 3}, is_category=np.ones(3, dtype=np.bool_)),
+        statistics=("count", "likes"),
+        context=(ContextColumn(name="device", kind=CATEGORICAL, categories=("phone", "tv")),),
+    ),
     vector_scale=2.0,
     value_mean=0.0,
     value_std=1.0,
-    objectives=(ObjectiveScale(name="like"), ObjectiveScale(name="value", is_value=True)),
+    objectives=Objectives.declared({"like": ObjectiveConfig(), "value": ObjectiveConfig(kind="value")}),
 )
 OF_USER, OF_CANDIDATE = 2 + 3, 1 + 2 + 7
 """User, history, country, known, device; candidate, genre, year and the seven groups that cross."""

@@ -11,26 +11,26 @@ from torch import Tensor, nn
 
 from shortlist.bundle.bundle import RANKER
 from shortlist.bundle.item_item import FEATURE_COUNT
+from shortlist.bundle.ranker_columns import CATEGORICAL, ContextColumn
 from shortlist.inference.model_inputs import ranker_inputs
 from shortlist.inference.onnx_session import OnnxSession
 from trainer.analysis.measurement import evaluate_two_stage
 from trainer.data import Dataset
-from trainer.data.history_slices import histories_before
+from trainer.data.history_slices import HistorySlices
 from trainer.data.split import Split, held_out_events
 from trainer.errors import RecipeError
 from trainer.export.bundle import user_tables
 from trainer.export.onnx_files import SIZES, export_ranker
+from trainer.features.layout import FeatureLayout, TableColumns, width_of
 from trainer.models.pipeline import Retrieval, TrainedPipeline, retrieve, tensors
 from trainer.models.rankers import BACKBONES, RankerDataSpec, RankerFeatures, build_ranker
-from trainer.models.rankers.base import COUNTS, KNOWN, width_of
 from trainer.models.rankers.ntn_mlp import NtnMlp
-from trainer.models.rankers.objectives import scales_of
+from trainer.models.rankers.objectives import Objectives
 from trainer.progress import Reporter
 from trainer.protocols.next_like import next_like_task
 from trainer.recipe import ObjectiveConfig, Recipe
 from trainer.training.log import TrainingLog
 from trainer.training.ranker.retrieved_examples import RetrievedExamples
-from trainer.training.ranker.training import RankerFit
 from trainer.training.two_stage import fit_ranker, fit_two_stage, ranker_training
 
 CHAIN, GENRES, OWN = 15, 4, 3
@@ -85,7 +85,7 @@ def events(planted: Dataset, split: Split) -> Rows:
 def found(fitted: TrainedPipeline, planted: Dataset, events: Rows) -> Retrieval:
     """What the first stage found for them."""
     features = planted.known_user_features[planted.user_rows[events]]
-    return retrieve(fitted.encoded, fitted.items, histories_before(planted, events), features, 40)
+    return retrieve(fitted.encoded, fitted.items, HistorySlices.before(planted, events).listed(), features, 40)
 
 
 @pytest.fixture
@@ -96,7 +96,7 @@ def inputs(model: TrainedPipeline, planted: Dataset, events: Rows, found: Retrie
 
 def inputs_of(model: TrainedPipeline, planted: Dataset, events: Rows, found: Retrieval) -> dict[str, Tensor]:
     """What the second stage of a model is given of the events."""
-    histories = histories_before(planted, events)
+    histories = HistorySlices.before(planted, events).listed()
     features = model.user_features(planted)[planted.user_rows[events]]
     nothing = np.zeros((len(events), 0), dtype=np.float32)
     return tensors(ranker_inputs(model.items, histories, 8, found.user_vectors, features, found.candidates, nothing))
@@ -156,7 +156,7 @@ def test_what_was_planted_is_learnt(model: TrainedPipeline, planted: Dataset, sp
 
 def test_a_stranger_is_ranked_by_what_they_did(model: TrainedPipeline, planted: Dataset, events: Rows) -> None:
     """Proves that where the features of users are missing there is a learnt default: the order is as good without."""
-    histories, wanted = histories_before(planted, events), planted.item_rows[events][:, None]
+    histories, wanted = HistorySlices.before(planted, events).listed(), planted.item_rows[events][:, None]
     found, order = model.rank(histories, np.zeros_like(model.user_features(planted)[planted.user_rows[events]]))
     offered = np.take_along_axis(found.candidates.rows, order, axis=1)[:, :10]
     assert (offered == wanted).any(axis=1).mean() > 0.85
@@ -182,11 +182,11 @@ def test_the_context_may_be_missing_and_counts_where_it_is_not(model: TrainedPip
         "user_features": torch.zeros(2, 1),
         "context": torch.eye(3)[:2],
         "history_vectors": torch.randn(2, 4, 16, generator=random),
-        "history_features": torch.rand(2, 4, spec.counted, generator=random),
+        "history_features": torch.rand(2, 4, spec.layout.point_in_time, generator=random),
         "history_values": torch.full((2, 4), torch.nan),
         "history_mask": torch.ones(2, 4),
         "candidate_vectors": torch.randn(2, 5, 16, generator=random),
-        "candidate_features": torch.rand(2, 5, spec.counted, generator=random),
+        "candidate_features": torch.rand(2, 5, spec.layout.point_in_time, generator=random),
         "candidate_item_item": torch.rand(2, 5, FEATURE_COUNT, generator=random),
         "candidate_scores": torch.randn(2, 5, generator=random),
         "candidate_places": torch.arange(5.0).expand(2, -1),
@@ -200,12 +200,9 @@ def test_the_context_may_be_missing_and_counts_where_it_is_not(model: TrainedPip
 
 def sizes_without_tables(spec: RankerDataSpec) -> RankerDataSpec:
     """Items that are only counted, users who are only known, and a device that each request is made with."""
-    counted = {COUNTS: spec.item_columns[COUNTS]}
-    content = np.zeros(spec.counted, dtype=np.bool_)
-    device = {"device": slice(0, 3)}
-    return replace(
-        spec, user_columns={KNOWN: slice(0, 1)}, item_columns=counted, context_columns=device, content=content
-    )
+    device = ContextColumn(name="device", kind=CATEGORICAL, categories=("phone", "tablet", "tv"))
+    layout = FeatureLayout(items=TableColumns(), users=TableColumns(), context=(device,))
+    return replace(spec, layout=layout)
 
 
 def test_the_exported_ranker_says_what_pytorch_says(
@@ -254,7 +251,7 @@ def test_a_ranker_learns_numbers_of_its_own_of_those_it_meets(
     training = ranker_training(own.encoded, planted, split, few, seed=0, reporter=reporter)
     places, given = training.examples.usable, training.examples.inputs
     candidates = np.unique(given.candidates.rows[places])
-    histories = given.histories.latest_first(places, few.ranker.history).rows
+    histories = given.histories.at(places).latest_first(few.ranker.history).rows
     never = np.setdiff1d(np.arange(len(planted.item_ids)), np.union1d(candidates, histories))
     learnt, strangers = own.id_embeddings.items, np.setdiff1d(planted.user_rows, given.user_rows[places])
     assert min(len(never), len(strangers)) > 0
@@ -350,7 +347,7 @@ def test_training_shows_known_users_as_strangers(
 ) -> None:
     """Proves that about a fifth of the examples come without their user's features: there the default is learnt."""
     training = ranker_training(fitted.encoded, planted, split, recipe, seed=0, reporter=reporter)
-    fit, shown = RankerFit(training, training.examples.usable), list[Tensor]()
+    fit, shown = training.fit(training.examples.usable), list[Tensor]()
     fit.ranker.register_forward_pre_hook(lambda _, __, inputs: shown.append(inputs["user_features"]), with_kwargs=True)
     fit.epoch(reporter, "epoch")
     strangers = (torch.cat(shown) == 0).all(dim=1).float().mean()
@@ -389,13 +386,15 @@ def test_the_validation_is_of_the_order_that_is_served(
     """Proves that what is best by the product of the objectives and not by the first of them is first where that is the
     order, and else last."""
     events = held_out_events(planted, split)
-    objectives = {"like": ObjectiveConfig(weight=weight), "value": ObjectiveConfig(kind="value", weight=weight)}
-    examples = RetrievedExamples.of(planted, fitted.encoded, fitted.items, events, 40, objectives)
+    objectives = Objectives.declared(
+        {"like": ObjectiveConfig(weight=weight), "value": ObjectiveConfig(kind="value", weight=weight)}
+    )
+    examples = RetrievedExamples.of(planted, fitted.encoded, fitted.items, events, objectives, fitted.recipe.ranker)
 
     def columns(places: Rows) -> NDArray[np.float32]:
         chosen = np.arange(40) == examples.chosen[places][:, None]
         return np.stack([np.where(chosen, -0.1, 0.0), np.where(chosen, 5.0, 1.0)], axis=2).astype(np.float32)
 
-    found = examples.figures(columns, examples.usable, scales_of(objectives, examples.targets))["ndcg@10"]
+    found = examples.figures(columns, examples.usable)["ndcg@10"]
     late = examples.chosen[examples.usable[0] :]
     assert found == pytest.approx((late >= 0).mean() if first else 0.0)

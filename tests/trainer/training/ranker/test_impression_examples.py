@@ -6,18 +6,17 @@ import torch
 
 from trainer.data.context import Context
 from trainer.data.impressions import Impressions
+from trainer.models.rankers.objectives import Objectives
 from trainer.recipe import ObjectiveConfig
 from trainer.training.ranker.examples import RankerInputs
-from trainer.training.ranker.impression_examples import (
-    ImpressionExamples,
-    figures_of_impressions,
-    scales_of_impressions,
-)
+from trainer.training.ranker.impression_examples import ImpressionExamples, figures_of_impressions
 
-OBJECTIVES = {
-    "click": ObjectiveConfig(column="click"),
-    "stars": ObjectiveConfig(kind="value", column="stars", loss_weight=0.5),
-}
+OBJECTIVES = Objectives.declared(
+    {
+        "click": ObjectiveConfig(column="click"),
+        "stars": ObjectiveConfig(kind="value", column="stars", loss_weight=0.5),
+    }
+)
 TARGETS = np.array([[1, 4], [0, np.nan], [np.nan, 2], [0, 2], [1, np.nan]], dtype=np.float32)
 
 
@@ -42,12 +41,13 @@ def shown() -> Impressions:
 def examples(shown: Impressions) -> ImpressionExamples:
     """As examples, of whose inputs nothing is asked."""
     nothing: RankerInputs = None  # type: ignore[assignment]
-    return ImpressionExamples(inputs=nothing, targets=shown.targets, shown=shown)
+    objectives = OBJECTIVES.scaled_to_impressions(shown)
+    return ImpressionExamples(inputs=nothing, objectives=objectives, targets=shown.targets, impressions=shown)
 
 
 def test_an_objective_starts_from_its_mean(shown: Impressions) -> None:
     """Proves the log-odds of the mean rate, and the scale of the values, of what was observed."""
-    click, stars = scales_of_impressions(shown)
+    click, stars = OBJECTIVES.scaled_to_impressions(shown)
     assert (click.is_value, stars.is_value) == (False, True)
     assert click.mean == pytest.approx(0.0)
     assert (stars.mean, stars.std) == pytest.approx((8 / 3, np.std([4, 2, 2])))
@@ -55,12 +55,12 @@ def test_an_objective_starts_from_its_mean(shown: Impressions) -> None:
 
 def test_the_loss_is_of_what_was_observed(examples: ImpressionExamples) -> None:
     """Proves cross-entropy and squared error in standard deviations, each a mean over its own rows, weighted."""
-    scales = scales_of_impressions(examples.shown)
+    _, stars = examples.objectives
     columns = torch.tensor([[0.5, 3.0], [1.0, 9.0], [9.0, 2.0], [-2.0, 2.5], [0.0, 9.0]])[:, None]
     columns.requires_grad_()
-    loss = examples.loss(columns, np.arange(5), OBJECTIVES, scales)
+    loss = examples.loss(columns, np.arange(5))
     softplus = np.logaddexp(0, [-0.5, 1.0, -2.0, 0.0]).mean()
-    squares = np.square((np.array([3.0, 2.0, 2.5]) - [4, 2, 2]) / scales[1].std).mean()
+    squares = np.square((np.array([3.0, 2.0, 2.5]) - [4, 2, 2]) / stars.std).mean()
     assert loss.item() == pytest.approx(softplus + 0.5 * squares, rel=1e-5)
     loss.backward()  # type: ignore[no-untyped-call]
     assert columns.grad is not None
@@ -91,7 +91,7 @@ def test_without_events_the_error_decides(shown: Impressions) -> None:
 def test_what_was_observed_calibrates(examples: ImpressionExamples) -> None:
     """Proves that the outcomes are of events alone, in the order of the places, without those not observed."""
     said = np.arange(10, dtype=np.float32).reshape(5, 1, 2)
-    found = examples.outcomes(lambda places: said[places], np.array([4, 2, 0]), scales_of_impressions(examples.shown))
+    found = examples.outcomes(lambda places: said[places], np.array([4, 2, 0]))
     assert list(found) == ["click"]
     assert found["click"].logits.tolist() == [8, 0]
     assert found["click"].labels.tolist() == [True, True]

@@ -1,6 +1,7 @@
 """What chooses the ranker's epoch where nobody logged what was shown."""
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -8,16 +9,16 @@ import torch
 from numpy.typing import NDArray
 
 from trainer.data import Dataset
-from trainer.data.history_slices import histories_before
+from trainer.data.history_slices import HistorySlices
 from trainer.data.split import Split
 from trainer.evaluation.metrics import report
 from trainer.models.pipeline import TrainedPipeline
 from trainer.models.rankers.id_embeddings import IdEmbeddingLayer
-from trainer.models.rankers.objectives import scales_of
+from trainer.models.rankers.objectives import Objectives
 from trainer.recipe import ObjectiveConfig
 from trainer.training.ranker.retrieved_examples import RetrievedExamples
 
-OBJECTIVES = {"like": ObjectiveConfig()}
+OBJECTIVES = Objectives.declared({"like": ObjectiveConfig()})
 CANDIDATES = 40
 # From whether a candidate is the chosen one, [n, C], to the column.
 Column = Callable[[NDArray[np.bool_]], NDArray[np.floating]]
@@ -28,7 +29,7 @@ def examples(fitted: TrainedPipeline, planted: Dataset, split: Split) -> Retriev
     """The events of the test, and what retrieval offers for them."""
     events = np.arange(split.ranker_end, split.end)
     events = events[planted.position[events] >= 1]
-    return RetrievedExamples.of(planted, fitted.encoded, fitted.items, events, CANDIDATES, OBJECTIVES)
+    return RetrievedExamples.of(planted, fitted.encoded, fitted.items, events, OBJECTIVES, fitted.recipe.ranker)
 
 
 def ndcg(examples: RetrievedExamples, column: Column) -> float:
@@ -38,7 +39,7 @@ def ndcg(examples: RetrievedExamples, column: Column) -> float:
         is_chosen = np.arange(CANDIDATES) == examples.chosen[places][:, None]
         return np.asarray(column(is_chosen), dtype=np.float32)[..., None]
 
-    return examples.figures(columns, examples.usable, scales_of(OBJECTIVES, examples.targets))["ndcg@10"]
+    return examples.figures(columns, examples.usable)["ndcg@10"]
 
 
 def of_places(examples: RetrievedExamples, places: NDArray[np.int64]) -> float:
@@ -68,8 +69,9 @@ def test_what_fills_a_list_is_behind_what_is_offered(fitted: TrainedPipeline, pl
     """Proves that what a user has already, which stands in for candidates where there are too few, takes no place of
     theirs, whatever a ranker says of it: it is not served."""
     events = np.arange(split.ranker_end, split.end)
-    examples = RetrievedExamples.of(planted, fitted.encoded, fitted.items, events, len(planted.item_ids), OBJECTIVES)
-    histories = [set(history.rows.tolist()) for history in histories_before(planted, events)]
+    whole = replace(fitted.recipe.ranker, candidates=len(planted.item_ids))
+    examples = RetrievedExamples.of(planted, fitted.encoded, fitted.items, events, OBJECTIVES, whole)
+    histories = [set(history.rows.tolist()) for history in HistorySlices.before(planted, events).listed()]
     assert any(histories)
 
     def columns(places: NDArray[np.int64]) -> NDArray[np.float32]:
@@ -78,7 +80,7 @@ def test_what_fills_a_list_is_behind_what_is_offered(fitted: TrainedPipeline, pl
         chosen = rows == planted.item_rows[events[places]][:, None]
         return np.where(known, 2.0, np.where(chosen, 1.0, 0.0)).astype(np.float32)[..., None]
 
-    assert examples.figures(columns, examples.usable, scales_of(OBJECTIVES, examples.targets))["ndcg@10"] == 1
+    assert examples.figures(columns, examples.usable)["ndcg@10"] == 1
 
 
 def test_a_sample_is_the_chosen_one_and_others_at_random(examples: RetrievedExamples) -> None:
@@ -107,10 +109,9 @@ def test_a_sample_keeps_what_is_known_of_each_candidate(examples: RetrievedExamp
         IdEmbeddingLayer(len(fitted.items.ids), len(fitted.id_embeddings.users), 4),
     )
     id_embeddings.begin(*examples.inputs.met(places))
-    known = np.ones(len(places), dtype=np.bool_)
     sample = examples.sample(places, 8, np.random.default_rng(0))
-    whole = examples.inputs.at(places, fitted.items, 8, known, id_embeddings)
-    found = examples.inputs.at(places, fitted.items, 8, known, id_embeddings, sample)
+    whole = examples.inputs.at(places, id_embeddings)
+    found = examples.inputs.at(places, id_embeddings, sample=sample)
     assert found.keys() == whole.keys()
     for name, values in found.items():
         of_list = whole[name]
@@ -121,5 +122,5 @@ def test_a_sample_keeps_what_is_known_of_each_candidate(examples: RetrievedExamp
     columns = torch.zeros(len(places), 8, 1)
     columns[:, 0] = 3.0
     assert examples.likes[places].any()
-    told = examples.loss(columns, places, OBJECTIVES, scales_of(OBJECTIVES, examples.targets))
-    assert told.item() == pytest.approx(np.log(1 + 7 * np.exp(-3)), rel=1e-5)
+    loss = examples.loss(columns, places)
+    assert loss.item() == pytest.approx(np.log(1 + 7 * np.exp(-3)), rel=1e-5)
