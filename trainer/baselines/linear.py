@@ -1,4 +1,4 @@
-"""What any recommender has to beat, on the same events by the same code: histories → scores of every item."""
+"""Baselines for any recommender, on the same events by the same code: histories → scores of all items."""
 
 from collections.abc import Callable
 
@@ -18,7 +18,7 @@ _EASE_LAMBDA = 500.0
 _SEQUENTIAL_DECAY = 0.8
 # EASE inverts a dense matrix of the items, and the others hold one: beyond this they are left out of the report.
 _MAX_DENSE_ITEMS = 20_000
-# Of long histories over a small catalogue, a product of dense matrices is several times faster.
+# With long histories over a small catalogue, a product of dense matrices is several times faster.
 _FULL = 0.03
 
 
@@ -62,7 +62,7 @@ def ease(dataset: Dataset, end: int) -> Scorer:
 
 
 def cooccurrence(dataset: Dataset, end: int) -> Scorer:
-    """What followed the items of the history, the latest of them counting most."""
+    """The items that followed the items of the history, where the latest count most."""
     follows = cooccurrence_counts(dataset, end, StatisticsConfig(), liked_only=False).toarray()
     follows /= follows.sum(axis=1, keepdims=True) + 10.0
 
@@ -113,7 +113,7 @@ BASELINES: dict[str, Callable[[Dataset, int], Scorer]] = {
 
 
 def baselines_for(dataset: Dataset) -> dict[str, Callable[[Dataset, int], Scorer]]:
-    """Those that the data's size and features allow."""
+    """The baselines that the data's size and features allow."""
     left_out = set() if dataset.item_features.names else {"contentknn"}
     if len(dataset.item_ids) > _MAX_DENSE_ITEMS:
         left_out |= {"itemknn", "ease", "cooccurrence"}

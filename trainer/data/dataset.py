@@ -1,4 +1,4 @@
-"""What training reads: events in time order, and a row and features for each user and item."""
+"""The data set: events in time order, and a row and features for each user and item."""
 
 import math
 import re
@@ -22,7 +22,7 @@ Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 _VALUES = 1_000_000
 _NEVER = 2**62
-# What stands between a column's name and that of each of its features.
+# The separator between a column's name and the rest of a feature's name.
 _SEPARATORS = {
     "categorical": re.compile("="),
     "multi_valued": re.compile("="),
@@ -35,7 +35,7 @@ _SEPARATORS = {
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Features:
-    """Numbers that describe each user or item; zeros for one that its table does not have."""
+    """Numbers that describe each user or item; zeros for one that is not in its table."""
 
     names: tuple[str, ...]
     """[F], such as `genres=Comedy`, `year`, `year[3]`, `title~0`, `cover.0`."""
@@ -44,29 +44,29 @@ class Features:
     matrix: Floats
     """[n, F]."""
     learnt: Mapping[str, Column] = field(default_factory=dict)
-    """By `kind:column`, what makes other rows' features."""
+    """By `kind:column`, the learnt columns that transform other rows."""
 
     @property
     def is_content(self) -> Flags:
-        """[F]: which columns say that an item has a category, and so can match what a user has liked."""
+        """[F]: the columns of categories, by which an item can match a user's history."""
         return np.array([kind in ("categorical", "multi_valued") for kind in self.kinds], dtype=np.bool_)
 
     @property
     def columns(self) -> dict[str, slice]:
         """By the name of each column of the table, its features."""
-        own = [(_SEPARATORS[kind].split(name)[0], kind) for name, kind in zip(self.names, self.kinds, strict=True)]
-        starts = [place for place, column in enumerate(own) if place == 0 or column != own[place - 1]]
+        groups = [(_SEPARATORS[kind].split(name)[0], kind) for name, kind in zip(self.names, self.kinds, strict=True)]
+        starts = [place for place, column in enumerate(groups) if place == 0 or column != groups[place - 1]]
         found: dict[str, slice] = {}
-        for start, end in pairwise([*starts, len(own)]):
+        for start, end in pairwise([*starts, len(groups)]):
             # One column may be of two kinds.
-            name, kind = own[start]
+            name, kind = groups[start]
             found[name if name not in found else f"{name} ({kind})"] = slice(start, end)
         return found
 
 
 @dataclass(frozen=True, kw_only=True)
 class DataCounts:
-    """How much was read. `interactions` is without the `duplicates_dropped`."""
+    """How much was read. `interactions` excludes the `duplicates_dropped`."""
 
     interactions: int
     users: int
@@ -92,14 +92,14 @@ class EventArrays:
     """As the recipe defines a like."""
 
     def known_values(self, end: int) -> Floats:
-        """Values of events before `end`, without NaN; of more than a million a million, subsample spread."""
+        """Values of events before `end`, without NaN; a subsample of at most a million."""
         values = self.values[: end : max(1, math.ceil(end / _VALUES))]
         return values[np.isfinite(values)]
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Histories:
-    """The events by user and then by time, so that what a user did is a slice, read in one piece from a disk, too."""
+    """The events by user and then by time, so that a history is one slice, in memory and on disk."""
 
     item_rows: NDArray[np.int32]
     """[N], as are the others."""
@@ -113,7 +113,7 @@ class Histories:
 
     @classmethod
     def of(cls, events: EventArrays, order: Ints) -> Self:
-        """The events in an order, which is a Dataset's `user_events`."""
+        """The events in an order, such as a data set's `user_events`."""
         return cls(
             item_rows=taken(events.item_rows, order, np.int32),
             values=taken(events.values, order, np.float32),
@@ -150,12 +150,12 @@ class Dataset(EventArrays):
 
     @cached_property
     def known_user_features(self) -> Floats:
-        """The users' features and a one, [U, F + 1]; a stranger has zeros throughout."""
+        """The users' features and a one, [U, F + 1]; an unknown user would have zeros throughout."""
         return np.hstack([self.user_features.matrix, np.ones((len(self.user_ids), 1), dtype=np.float32)])
 
     @property
     def learnt_columns(self) -> LearntColumns:
-        """What makes features of other tables with the same columns."""
+        """The columns that transform other tables of the same form."""
         return LearntColumns(items=self.item_features.learnt, users=self.user_features.learnt)
 
     def in_order(self, order: Ints) -> Self:
@@ -170,12 +170,12 @@ class Dataset(EventArrays):
             position=position,
             histories=Histories.of(events, user_events),
             counts=replace(self.counts, interactions=len(order)),
-            # What was shown is found by its time, and there is none any more.
+            # Impressions are found by their time, which the new order replaces.
             impressions=None,
         )
 
     def time_of(self, event: int) -> int:
-        """When an event is; that behind the last is later than anything."""
+        """The time of an event; the event behind the last is later than anything."""
         return int(self.times[event]) if event < len(self.times) else _NEVER
 
     def until(self, time: int) -> int:

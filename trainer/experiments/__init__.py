@@ -1,1 +1,1 @@
-"""What is measured and never served."""
+"""Experiments that are measured and never served."""

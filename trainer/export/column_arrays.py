@@ -1,4 +1,4 @@
-"""What was learnt of the tables' columns as plain arrays, and back: reading them can run no code."""
+"""The learnt columns of the tables as plain arrays, and back: reading them can run no code."""
 
 import json
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ def as_arrays(learnt: LearntColumns) -> dict[str, NDArray[Any]]:
 
 
 def of_arrays(arrays: Arrays) -> LearntColumns:
-    """What :func:`as_arrays` gave; there may be others among the arrays."""
+    """The inverse of :func:`as_arrays`; other arrays are ignored."""
     return LearntColumns(items=_table("items.", arrays), users=_table("users.", arrays))
 
 

@@ -19,7 +19,8 @@ _OF_RETRIEVAL = ("retrieval/hr@10", "retrieval/ndcg@10", "retrieval/recall@200")
 class Decision:
     """Whether to make a new bundle the current one, and the line that says why.
 
-    It is ``refused`` when somebody asked for it and it is worse; ``forced`` is by what, where they insisted.
+    It is ``refused`` when publishing was asked for and the bundle is worse. ``forced`` is the reason against a bundle
+    that was published anyway.
     """
 
     publish: bool
@@ -30,16 +31,16 @@ class Decision:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """What came of comparing with the served bundle: ``worse`` says by what it may not be replaced, ``text`` all."""
+    """A comparison with the served bundle in words, and whether the new one is ``worse``."""
 
     text: str
     worse: bool = False
 
 
 def metrics_of(recipe: Recipe) -> tuple[str, ...]:
-    """What a fit measures on its validation; by the first of them bundles are compared unless a recipe says otherwise.
+    """The validation metrics of a fit. Bundles are compared by the first, unless a recipe names another.
 
-    It is what the ranker's epoch is chosen by.
+    The first also chooses the ranker's epoch.
     """
     if recipe.impressions is None:
         return f"{_BOTH}ndcg@10", *_OF_RETRIEVAL
@@ -59,7 +60,7 @@ def decide(root: Path, metrics: Mapping[str, float], recipe: Recipe, *, asked: b
     if not (root / CURRENT).exists():
         return Decision(publish=True, text="it is the first one here, and is served")
     if not asked:
-        return Decision(publish=False, text=f"what is served stays ({_said(root)}); --publish moves it")
+        return Decision(publish=False, text=f"what is served stays ({_current(root)}); --publish moves it")
     comparison = compare(root, metrics, recipe)
     if comparison.worse and not force:
         margin = f"[publish] margin allows {recipe.publish.margin:.1%}"
@@ -71,12 +72,14 @@ def decide(root: Path, metrics: Mapping[str, float], recipe: Recipe, *, asked: b
 def compare(root: Path, metrics: Mapping[str, float], recipe: Recipe) -> Comparison:
     """The new bundle's validation figure, ``[publish] metric``, beside that of the current one of a directory.
 
-    It is worse when it is below the other by more than ``[publish] margin`` of it, or not a number. Each figure is of
-    its own bundle's validation, of the time it was trained. Two are only comparable when both recipes have the same
-    [interactions] and [split], and, of a ranker of what was shown, the same rows of [impressions] and columns of
-    [objectives]: other data, other likes, other slices or other objectives are other questions. Whatever cannot be
-    compared is not worse: no bundle is current, its manifest cannot be read, one of both is of a release that measured
-    nothing of the kind, or they are of different questions.
+    It is worse when it is below the other by more than ``[publish] margin`` of it, or not a number. Each figure comes
+    from its own bundle's validation, at its training time.
+
+    Two figures are comparable only if both recipes have the same [interactions] and [split]. A ranker of impressions
+    also needs the same rows of [impressions] and the same columns of [objectives].
+
+    A bundle that cannot be compared is not worse: no bundle is current, its manifest cannot be read, one of them lacks
+    the figure, or the recipes differ.
     """
     metric = recipe.publish.metric or metrics_of(recipe)[0]
     name = f"validation/{metric}"
@@ -94,23 +97,23 @@ def compare(root: Path, metrics: Mapping[str, float], recipe: Recipe) -> Compari
         others = " and ".join(part for part in here if here[part] != there[part])
         return Comparison(text=f"nothing to compare with: {served.bundle_id} has {others}")
     text = f"{name} is {found:.4f}, {_change(found, before)} the {before:.4f} of {served.bundle_id}"
-    # So that no figure that is not a number passes.
+    # Negated, so that NaN counts as worse.
     return Comparison(text=text, worse=not found >= before - recipe.publish.margin * abs(before))
 
 
 def _question(recipe: Recipe, metric: str) -> dict[str, object]:
-    """What a metric is asked about, by what it is called where another recipe has it otherwise."""
+    """The parts of a recipe that a metric depends on, by their name in a message about a difference."""
     asked: dict[str, object] = {"other [interactions]": recipe.interactions, "another [split]": recipe.split}
     if recipe.impressions is None or not metric.startswith(_BOTH):
         return asked
-    # What the ranker is given of them is no part of it.
+    # The ranker's context and positions do not change the question.
     rows = replace(recipe.impressions, categorical=(), numeric=(), position=None)
     events = [str(objective.column) for objective in recipe.objectives.values() if objective.kind == "event"]
     columns = events or [str(objective.column) for objective in recipe.objectives.values()]
     return {**asked, "other [impressions]": rows, "other [objectives]": sorted(columns)}
 
 
-def _said(root: Path) -> str:
+def _current(root: Path) -> str:
     return (root / CURRENT).read_text(encoding="utf-8", errors="replace").strip()[:80]
 
 

@@ -1,4 +1,4 @@
-"""What follows an item in the histories, and is liked then."""
+"""Co-occurrence within a window: the items that follow another in the histories, and those liked then."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,21 +10,21 @@ from trainer.data.arrays import chunks
 from trainer.features.strongest import strongest
 from trainer.recipe import StatisticsConfig
 
-_PRIOR_FOLLOWERS = 10.0
+_PRIOR_COUNT = 10.0
 
 
 def cooccurrence_table(dataset: Dataset, end: int, recipe: StatisticsConfig) -> ItemItemTable:
-    """For each item the ``neighbours`` that follow it most, with P(next within the window) and P(next and liked)."""
+    """Each item's ``neighbours`` that follow it most, with P(next within the window) and P(next and liked)."""
     follows = _as_probability(cooccurrence_counts(dataset, end, recipe, liked_only=False))
     liked = _as_probability(cooccurrence_counts(dataset, end, recipe, liked_only=True))
-    offsets, pairs = strongest(follows, recipe.neighbours)
-    earlier, later = follows.row[pairs], follows.col[pairs]
-    weights = np.stack([follows.data[pairs], _values_at(liked, earlier, later)], axis=1)
+    offsets, kept = strongest(follows, recipe.neighbours)
+    earlier, later = follows.row[kept], follows.col[kept]
+    weights = np.stack([follows.data[kept], _values_at(liked, earlier, later)], axis=1)
     return ItemItemTable(offsets=offsets, rows=later.astype(np.int32), weights=weights.astype(np.float32))
 
 
 def cooccurrence_counts(dataset: Dataset, end: int, recipe: StatisticsConfig, *, liked_only: bool) -> sparse.coo_array:
-    """How often an item comes after another within the window, less for each step in between, ``[items, items]``."""
+    """Counts of an item after another within the window, decayed by each step in between, ``[items, items]``."""
     start = max(0, end - recipe.events)
     parts = [dataset.user_events[chunk] for chunk in chunks(len(dataset.user_events))]
     events = np.concatenate([part[(part >= start) & (part < end)] for part in parts])
@@ -42,12 +42,10 @@ def cooccurrence_counts(dataset: Dataset, end: int, recipe: StatisticsConfig, *,
 
 def _as_probability(counts: sparse.coo_array) -> sparse.coo_array:
     total = np.asarray(counts.sum(axis=1)).ravel()
-    return sparse.coo_array(
-        (counts.data / (total[counts.row] + _PRIOR_FOLLOWERS), (counts.row, counts.col)), counts.shape
-    )
+    return sparse.coo_array((counts.data / (total[counts.row] + _PRIOR_COUNT), (counts.row, counts.col)), counts.shape)
 
 
 def _values_at(matrix: sparse.coo_array, rows: NDArray[np.int32], columns: NDArray[np.int32]) -> NDArray[np.float64]:
-    if not len(rows):  # which scipy answers with a sparse array, and not with values
+    if not len(rows):  # scipy would return a sparse array, and not values
         return np.zeros(0)
     return np.asarray(matrix.tocsr()[rows, columns]).ravel()

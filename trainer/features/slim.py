@@ -1,9 +1,8 @@
-"""What having one item adds to the expectation of another: a ridge regression of each item on those most like it.
+"""SLIM: a ridge regression of each item on the items most similar to it.
 
-This is SLIM (Ning and Karypis, 2011, doi:10.1109/ICDM.2011.134) on neighbourhoods that are chosen beforehand, with the
-loss of EASE (Steck, 2019, arXiv:1905.03375), which has every other item for a spectral_scale. So each item's weights
-have a closed form: of histories X and likes Y, and of item j's spectral_scale S, they are
-(X_SᵀX_S + λI)⁻¹ X_Sᵀ[X_j Y_j].
+SLIM (Ning and Karypis, 2011, doi:10.1109/ICDM.2011.134) with the loss of EASE (Steck, 2019, arXiv:1905.03375). EASE
+regresses on all other items; here the neighbours are chosen beforehand. Each item's weights have a closed form. With
+histories X, likes Y and the neighbours S of item j, they are (X_SᵀX_S + λI)⁻¹ X_Sᵀ[X_j Y_j].
 """
 
 from collections.abc import Callable, Iterator
@@ -19,16 +18,16 @@ from trainer.features.strongest import strongest
 # Chosen on MovieLens-100K, on the events before its test.
 _LAMBDA = 300.0
 _CHUNK = 500
-# The counts of all pairs of so many items are 67 MB, and a spectral_scale's are a look into them.
+# All counts of so many items take 67 MB, and the counts of some neighbours are a slice of them.
 _ALL_COUNTS = 4096
-# Of one item, others ascending, and how many users they have in common.
+# The other items of one item, ascending, and how many users they share with it.
 _Counts = tuple[NDArray[np.int32], NDArray[np.float32]]
 
 
 def slim_table(had: sparse.csr_array, liked: sparse.csr_array, neighbours: int) -> ItemItemTable:
-    """For each item its ``neighbours`` strongest weights, in foretelling that others are had, and that they are liked.
+    """Each item's ``neighbours`` strongest weights: in predicting that others are had, and that they are liked.
 
-    ``had`` and ``liked`` are of ones, ``[users, items]``. What foretells an item are at most as many others.
+    ``had`` and ``liked`` hold ones, ``[users, items]``. At most as many others predict an item.
     """
     size = had.shape[1]
     found = list(_regressions(had.astype(np.float32), liked.astype(np.float32), neighbours))
@@ -42,20 +41,20 @@ def slim_table(had: sparse.csr_array, liked: sparse.csr_array, neighbours: int) 
 def _regressions(
     had: sparse.csr_array, liked: sparse.csr_array, neighbours: int
 ) -> Iterator[tuple[NDArray[np.int32], NDArray[np.floating]]]:
-    """Of each item its spectral_scale, and the weights ``[spectral_scale, 2]``."""
+    """Each item's neighbours, and their weights ``[neighbours, 2]``."""
     by_item, norms = had.T.tocsr(), np.sqrt(had.sum(axis=0))
     together = _together(had, by_item)
     with_both = zip(_with_each(by_item, had), _with_each(liked.T.tocsr(), had), strict=True)
     for item, counts in enumerate(with_both):
-        spectral_scale = _nearest(item, counts[0], norms, neighbours)
-        targets = np.stack([_at(spectral_scale, one) for one in counts], axis=1).astype(np.float64)
-        gram = together(spectral_scale).astype(np.float64)
+        nearest = _nearest(item, counts[0], norms, neighbours)
+        targets = np.stack([_at(nearest, one) for one in counts], axis=1).astype(np.float64)
+        gram = together(nearest).astype(np.float64)
         gram[np.diag_indices_from(gram)] += _LAMBDA
-        yield spectral_scale, np.linalg.solve(gram, targets)
+        yield nearest, np.linalg.solve(gram, targets)
 
 
 def _with_each(by_item: sparse.csr_array, had: sparse.csr_array) -> Iterator[_Counts]:
-    """Of each item, how many of its users had which others; a chunk of items at a time."""
+    """For each item, how many of its users had which others; a chunk of items at a time."""
     for start in range(0, by_item.shape[0], _CHUNK):
         counts = by_item[start : start + _CHUNK] @ had
         counts.sort_indices()
@@ -64,7 +63,7 @@ def _with_each(by_item: sparse.csr_array, had: sparse.csr_array) -> Iterator[_Co
 
 
 def _together(had: sparse.csr_array, by_item: sparse.csr_array) -> Callable[[NDArray[np.int32]], NDArray[np.float32]]:
-    """What tells of items how many users have both, for each pair of them ``[items, items]``."""
+    """A function from items to the counts of users that have both, ``[items, items]``."""
     users, items = had.shape
     if items <= _ALL_COUNTS:
         counts = (by_item @ had).toarray()
@@ -73,7 +72,7 @@ def _together(had: sparse.csr_array, by_item: sparse.csr_array) -> Callable[[NDA
 
     def together(some: NDArray[np.int32]) -> NDArray[np.float32]:
         chosen = by_item[some]
-        # Numbers for the users that occur, since a product goes through as many as there may be.
+        # Renumber the users that occur, since the product's cost grows with the width of the matrix.
         places[chosen.indices] = np.arange(chosen.nnz)
         narrow = (chosen.data, places[chosen.indices], chosen.indptr)
         chosen = sparse.csr_array(narrow, shape=(len(some), chosen.nnz))
@@ -84,7 +83,7 @@ def _together(had: sparse.csr_array, by_item: sparse.csr_array) -> Callable[[NDA
 
 
 def _nearest(item: int, counts: _Counts, norms: NDArray[np.float32], most: int) -> NDArray[np.int32]:
-    """The others whose users are most alike by their cosine, ascending."""
+    """The others with the highest cosine between their users, ascending."""
     others, together = counts
     cosines = np.where(others == item, 0.0, together / norms[others])
     nearest = np.argpartition(-cosines, most)[:most] if len(others) > most else np.arange(len(others))

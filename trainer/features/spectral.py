@@ -1,7 +1,7 @@
-"""Where items stand among each other by what is done with them, before anything is learnt.
+"""A spectral embedding of the co-occurrence graph, where item embeddings start.
 
-A spectral embedding (Belkin and Niyogi, 2003) of the graph in which items are linked that a user did soon after one
-another. To factorise such counts is what word vectors do as well (Levy and Goldberg, 2014).
+The method is of Belkin and Niyogi, 2003. The graph links items that follow one another in a history within the window.
+Word vectors factorise similar counts (Levy and Goldberg, 2014).
 """
 
 import numpy as np
@@ -17,10 +17,9 @@ _PRIOR = 10.0
 
 
 def spectral_vectors(dataset: Dataset, end: int, width: int, random: np.random.Generator) -> NDArray[np.float32]:
-    """One of length one for each item with an event before ``end`` that stands beside another, zeros for the others:
-    ``[items, width]``.
+    """Unit vectors ``[items, width]`` of the items that the events before ``end`` link; zeros for all others.
 
-    Computed over the items that have one, so that the cost does not grow with the rest of the catalogue.
+    The computation covers the linked items alone, so the cost does not grow with the rest of the catalogue.
     """
     follows = cooccurrence_counts(dataset, end, StatisticsConfig(), liked_only=False).tocsr()
     together = follows + follows.T
@@ -33,14 +32,14 @@ def spectral_vectors(dataset: Dataset, end: int, width: int, random: np.random.G
 
 
 def _directions(together: sparse.csr_array, width: int, random: np.random.Generator) -> NDArray[np.float32]:
-    """The rows of the graph's main directions, each direction by the root of its weight; ``[linked, ≤ width]``.
+    """The main directions of the graph, scaled by the roots of their weights, as unit rows; ``[linked, ≤ width]``.
 
-    A link counts for less between items that have many; the prior keeps the rarest from standing out.
+    A link between items with many links counts less; the prior keeps the rarest from dominating.
     """
     roots = sparse.diags_array(1.0 / np.sqrt(together.sum(axis=1) + _PRIOR))
     graph = (roots @ together @ roots).tocsr().astype(np.float32)
     values, directions = right_singular_vectors(graph, width, random)
     placed = directions * np.sqrt(values)
     lengths = np.linalg.norm(placed, axis=1, keepdims=True)
-    at_one: NDArray[np.float32] = placed / lengths.clip(min=np.finfo(np.float32).tiny)
-    return at_one
+    unit: NDArray[np.float32] = placed / lengths.clip(min=np.finfo(np.float32).tiny)
+    return unit

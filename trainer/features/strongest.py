@@ -1,4 +1,4 @@
-"""The pairs of each item that are worth keeping."""
+"""The strongest entries of each row of a sparse matrix."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -6,7 +6,7 @@ from scipy import sparse
 
 
 def strongest(matrix: sparse.coo_array, keep: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Places of the ``keep`` largest entries of each row, row by row, and where each row starts among them."""
+    """The offsets of the rows, and the places of the ``keep`` largest entries of each row, row by row."""
     order = np.lexsort((matrix.col, -matrix.data, matrix.row))
     counts = np.bincount(matrix.row, minlength=matrix.shape[0])
     place = np.arange(len(order)) - np.repeat(np.cumsum(counts) - counts, counts)

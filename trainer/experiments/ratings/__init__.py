@@ -1,8 +1,8 @@
-"""Prediction of ratings: SVD++ (Koren, 2008) of users and of items, of which each rating is predicted by the others.
+"""Prediction of ratings by SVD++ (Koren, 2008), for users and items alike.
 
-A user is known by their own factors and by those of what they rated, and an item by its own and by those of who rated
-it. Since a rating must not be told by itself, each is taken out of both while it is learnt from, in closed form.
+A user has factors of their own and those of the items they rated. An item has factors of its own and those of its
+raters. A rating must not predict itself, so training removes it from both sides in closed form.
 
-It is measured by ``python -m trainer evaluate --protocol rating``. No bundle holds it: the value that a bundle's ranker
-predicts is learnt by the ranker.
+``python -m trainer evaluate --protocol rating`` measures it. No bundle holds it; the values that a bundle predicts come
+from its ranker.
 """

@@ -29,7 +29,7 @@ class Head(nn.Module, ABC):
 
     @abstractmethod
     def penalty(self, of_biases: float) -> Tensor:
-        """As that of the model."""
+        """The penalty, on the scale of the model's."""
 
 
 class Squares(Head):
@@ -51,9 +51,9 @@ class Squares(Head):
 class Levels(Head):
     """The log-odds that a rating is above a threshold are its distance from the score, times how sharply a user rates.
 
-    As in OrdRec (Koren and Sill, 2011), with the same thresholds for all. What a user rates beyond their items' means
-    varies: the sharpness follows that, and what is learnt of the user. The loss has ``share`` parts of the negative
-    log-likelihood of the level, others of the squared error of the level that is expected.
+    This is OrdRec (Koren and Sill, 2011) with the same thresholds for all users. The sharpness depends on the variance
+    of a user's ratings beyond the item means, and on a weight of the user. ``share`` of the loss is the negative
+    log-likelihood of the level, the rest the squared error of the expected level.
     """
 
     def __init__(self, known: Known, scale: Scale, share: float) -> None:
@@ -92,8 +92,8 @@ class Levels(Head):
         squares_N = self.known.squares_U[users_N] - batch.beyond_item_N**2
         counts_N = self.known.counts_U[users_N] - float(batch.learnt)
         variance_N = (squares_N + _PRIOR_RATINGS * _PRIOR_VARIANCE) / (counts_N + _PRIOR_RATINGS)
-        own_N = self.sharpness_U.index_select(0, users_N)
-        sharpness_N = (self.sharpness + self.of_variance * variance_N.log() + own_N).exp()
+        user_N = self.sharpness_U.index_select(0, users_N)
+        sharpness_N = (self.sharpness + self.of_variance * variance_N.log() + user_N).exp()
         return torch.sigmoid(sharpness_N[:, None] * (scores_N[:, None] - self.thresholds_R))
 
     def _expected(self, above_NR: Tensor) -> Tensor:

@@ -1,7 +1,7 @@
-"""The ratings that predictions are made from, as tensors, and what is asked of them.
+"""The known ratings as tensors, and batches of users and items to learn from or to predict.
 
-Legend of shapes, here and in the other files: U users, I items, N ratings, B users of a batch, K factors, F and G
-features of a user and of an item, R thresholds between levels.
+Legend of shapes, here and in the other files: U users, I items, N ratings, B users of a batch, K factors, F user
+features. G item features, R thresholds between levels.
 """
 
 from dataclasses import dataclass
@@ -19,22 +19,22 @@ from trainer.experiments.ratings.residuals import Residuals
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Known:
-    """How many ratings each user and item has, what they sum up to, and for each item who said them."""
+    """Counts and sums of the ratings of each user and each item, and the raters of each item."""
 
     residuals: Residuals
     counts_U: Tensor
     counts_I: Tensor
     sums_U: Tensor
-    """Of what is beyond the item."""
+    """Sums of the residuals beyond the item."""
     squares_U: Tensor
     sums_I: Tensor
-    """Of the deviations."""
+    """Sums of the deviations."""
     raters_I2U: sparse.csr_array
-    """What is beyond both in each rating, then a one for each."""
+    """The residuals beyond both means, then a one for each rating."""
 
     @classmethod
     def of(cls, residuals: Residuals) -> Self:
-        """Those of some ratings."""
+        """The sums of some ratings."""
         users, items, size = residuals.user_rows, residuals.item_rows, (residuals.items, residuals.users)
         beyond = residuals.beyond_item.astype(np.float64)
         return cls(
@@ -44,20 +44,20 @@ class Known:
             sums_U=_sums(users, beyond, residuals.users),
             squares_U=_sums(users, beyond**2, residuals.users),
             sums_I=_sums(items, residuals.deviations, residuals.items),
-            raters_I2U=_said_and_ones(items, users, residuals.beyond_both, size),
+            raters_I2U=_residuals_and_ones(items, users, residuals.beyond_both, size),
         )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Batch:
-    """N pairs of B users and items. Those that are ``learnt`` from are among the known ratings, and have residuals."""
+    """N pairs of B users and items. Pairs that are ``learnt`` from are known ratings and have residuals."""
 
     users_B: Tensor
     places_N: Tensor
-    """Of the users, in ``users_B``."""
+    """The places of the users in ``users_B``."""
     items_N: Tensor
     rated_B2I: sparse.csr_array
-    """What is beyond the item in each of the users' ratings, then a one for each."""
+    """The residuals beyond the item in the users' ratings, then a one for each rating."""
     learnt: bool
     deviations_N: Tensor
     beyond_item_N: Tensor
@@ -65,19 +65,19 @@ class Batch:
 
     @property
     def user_rows(self) -> Tensor:
-        """Of the pairs, ``[N]``."""
+        """The users of the pairs, ``[N]``."""
         return self.users_B[self.places_N]
 
     @classmethod
     def to_learn(cls, known: Residuals, users: Ints) -> Self:
         """The ratings of some users."""
-        own = known.at(np.flatnonzero(np.isin(known.user_rows, users)))
-        return cls._of(own, own, users, learnt=True)
+        rated = known.at(np.flatnonzero(np.isin(known.user_rows, users)))
+        return cls._of(rated, rated, users, learnt=True)
 
     @classmethod
     def to_ask(cls, known: Residuals, users: Ints, user_rows: Ints, item_rows: Ints) -> Self:
         """Pairs ``[N]`` of some users, none of them rated."""
-        own = known.at(np.flatnonzero(np.isin(known.user_rows, users)))
+        rated = known.at(np.flatnonzero(np.isin(known.user_rows, users)))
         nothing = np.zeros(len(user_rows), dtype=np.float32)
         asked = Residuals(
             user_rows=user_rows,
@@ -88,18 +88,18 @@ class Batch:
             users=known.users,
             items=known.items,
         )
-        return cls._of(own, asked, users, learnt=False)
+        return cls._of(rated, asked, users, learnt=False)
 
     @classmethod
-    def _of(cls, own: Residuals, pairs: Residuals, users: Ints, *, learnt: bool) -> Self:
-        place_U = np.zeros(own.users, dtype=np.int64)
+    def _of(cls, rated: Residuals, pairs: Residuals, users: Ints, *, learnt: bool) -> Self:
+        place_U = np.zeros(rated.users, dtype=np.int64)
         place_U[users] = np.arange(len(users))
-        shape = (len(users), own.items)
+        shape = (len(users), rated.items)
         return cls(
             users_B=torch.from_numpy(users),
             places_N=torch.from_numpy(place_U[pairs.user_rows]),
             items_N=torch.from_numpy(pairs.item_rows),
-            rated_B2I=_said_and_ones(place_U[own.user_rows], own.item_rows, own.beyond_item, shape),
+            rated_B2I=_residuals_and_ones(place_U[rated.user_rows], rated.item_rows, rated.beyond_item, shape),
             learnt=learnt,
             deviations_N=torch.from_numpy(pairs.deviations),
             beyond_item_N=torch.from_numpy(pairs.beyond_item),
@@ -107,10 +107,14 @@ class Batch:
         )
 
 
-def _said_and_ones(rows: Ints, columns: Ints, said: NDArray[np.float32], shape: tuple[int, int]) -> sparse.csr_array:
-    """Two matrices of a shape side by side."""
+def _residuals_and_ones(
+    rows: Ints, columns: Ints, residuals: NDArray[np.float32], shape: tuple[int, int]
+) -> sparse.csr_array:
+    """Two matrices of one shape side by side."""
     places = (np.concatenate([rows, rows]), np.concatenate([columns, columns + shape[1]]))
-    return sparse.coo_array((np.concatenate([said, np.ones_like(said)]), places), (shape[0], 2 * shape[1])).tocsr()
+    return sparse.coo_array(
+        (np.concatenate([residuals, np.ones_like(residuals)]), places), (shape[0], 2 * shape[1])
+    ).tocsr()
 
 
 def _sums(rows: Ints, weights: NDArray[np.floating] | None, size: int) -> Tensor:

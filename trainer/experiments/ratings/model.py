@@ -2,13 +2,14 @@
 
     b + m_i + m_u + b_i + b_u + (P_u + Aᵀ F_u + c_u Σ_j (e_uj X_j + Y_j)) · (Q_i + Bᵀ G_i + c_i Σ_v (f_vi Z_v + W_v))
 
-over the items j that u rated and the users v who rated i, where c is 1 / √count, F and G are features, m are shrunk
-means, e is a rating beyond its item's mean and f beyond its user's, too. P with Y alone is SVD++, e X + Y without P is
-Asymmetric-SVD (both Koren, 2008, "Factorization meets the neighborhood", section 4); Z and W are the same of an item's
-raters.
+over the items j that u rated and the users v who rated i. Here c is 1 / √count. F and G are features, and m are shrunk
+means. e is a rating beyond its item's mean; f is beyond its user's mean, too.
 
-A rating that is learnt from is left out of the sums, the counts and the means of its own score. That is exact but for
-one thing: the residuals of other ratings are those beyond the means with it.
+P with Y alone is SVD++; e X + Y without P is Asymmetric-SVD (Koren, 2008, "Factorization meets the neighborhood",
+section 4). Z and W are the same for an item's raters.
+
+Training leaves a rating out of the sums, the counts and the means of its own score. This is exact, with one exception:
+the residuals of other ratings still use means that include it.
 """
 
 import torch
@@ -49,8 +50,10 @@ class TwoSided(nn.Module):
         return scores_N - self._of_itself(batch, user_BK, item_IK, c_B, c_I) if batch.learnt else scores_N
 
     def penalty(self, own: float, of_ratings: float, of_biases: float) -> Tensor:
-        """Squares of what is learnt of each user and item, as often as they have ratings: of their own factors, of
-        those that stand for a rating, and of biases."""
+        """The squared weights of each user and item, times their number of ratings.
+
+        ``own`` scales their own factors, ``of_ratings`` the factors that stand for a rating, ``of_biases`` the biases.
+        """
         of_U, of_I = self.known.counts_U, self.known.counts_I
         squares = own * (_squares(of_U, self.P_UK) + _squares(of_I, self.Q_IK))
         squares = squares + of_ratings * (_squares(of_I, self.X_IK, self.Y_IK) + _squares(of_U, self.Z_UK, self.W_UK))
@@ -69,7 +72,7 @@ class TwoSided(nn.Module):
         return self.bias + mean_i + mean_u + of_I.index_select(0, items_N) + of_U.index_select(0, users_N)
 
     def _of_itself(self, batch: Batch, user_BK: Tensor, item_IK: Tensor, c_B: Tensor, c_I: Tensor) -> Tensor:
-        """What each rating adds to its own product, ``[N]``: p q − (p − c (e X + Y)) (q − c (f Z + W))."""
+        """The part of each rating in its own product, ``[N]``: p q − (p − c (e X + Y)) (q − c (f Z + W))."""
         c_u, c_i = c_B[batch.places_N], c_I[batch.items_N]
         e, f = batch.beyond_item_N, batch.beyond_both_N
         Z_BK, W_BK = self.Z_UK[batch.users_B], self.W_UK[batch.users_B]
@@ -84,8 +87,10 @@ class TwoSided(nn.Module):
 
 
 class _Pairs:
-    """Products of a batch's users with items, of which each pair's are picked: for all but few ratings quicker than
-    to gather factors of each pair."""
+    """Products of a batch's users with all items, from which the pairs are picked.
+
+    This is faster than gathering the factors of each pair, unless there are few ratings.
+    """
 
     def __init__(self, batch: Batch, items_IK: Tensor) -> None:
         self._items_IK = items_IK

@@ -1,4 +1,4 @@
-"""Who rated what how, and the scale of it."""
+"""Ratings of items by users, and their scale."""
 
 from dataclasses import dataclass, replace
 from typing import Self
@@ -27,7 +27,7 @@ class Ratings:
 
     @classmethod
     def of(cls, dataset: Dataset) -> Self:
-        """Those of a data set, in its order; of what a user rated again the last rating is meant.
+        """The ratings of a data set, in its order; a user's last rating of an item counts.
 
         Raises:
             DataError: its interactions have no values.
@@ -50,14 +50,14 @@ class Ratings:
         return len(self.values)
 
     def at(self, places: Ints) -> Self:
-        """Those at some places."""
+        """The ratings at some places."""
         chosen = {name: getattr(self, name)[places] for name in ("user_rows", "item_rows", "values")}
         return replace(self, **chosen)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Scale:
-    """What ratings there are: the ``levels``, ascending, and the ``mean``.
+    """The distinct ratings ``levels``, ascending, and the ``mean``.
 
     A rating is learnt as its deviation from the mean in quarters of the whole scale, so that settings suit any scale.
     """
@@ -67,7 +67,7 @@ class Scale:
 
     @classmethod
     def of(cls, ratings: Ratings) -> Self:
-        """That of some ratings. Raises DataError when all are the same."""
+        """The scale of some ratings. Raises DataError when all are the same."""
         levels = np.unique(ratings.values).astype(np.float64)
         if len(levels) < 2:
             raise DataError(f"all {len(ratings):,} ratings to learn from are the same")
@@ -79,7 +79,7 @@ class Scale:
         return float(self.levels[-1] - self.levels[0]) / _UNITS
 
     def deviations(self, values: NDArray[np.floating]) -> Floats:
-        """Of ratings ``[N]``."""
+        """The deviations of ratings ``[N]`` from the mean, in units."""
         return ((values - self.mean) / self.unit).astype(np.float32)
 
     def clipped(self, deviations: NDArray[np.floating]) -> NDArray[np.float64]:

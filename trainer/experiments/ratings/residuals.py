@@ -1,4 +1,4 @@
-"""What ratings say beyond the means of their item and their user, those of few ratings being drawn to zero."""
+"""Residuals of ratings beyond the shrunk means of their item and their user."""
 
 from dataclasses import dataclass, replace
 from typing import Any, Self
@@ -13,15 +13,17 @@ _PRIOR_RATINGS = 5.0
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Means:
-    """Of the deviations of each item ``[I]``, and of each user ``[U]`` of what is left: the baseline estimates of
-    Koren, 2010, "Factor in the neighbors", in the way that takes one after the other."""
+    """The mean deviation of each item ``[I]``, and each user's mean ``[U]`` of the remainder.
+
+    These are the baseline estimates of Koren, 2010, "Factor in the neighbors", computed one after the other.
+    """
 
     of_items: NDArray[np.float64]
     of_users: NDArray[np.float64]
 
     @classmethod
     def of(cls, ratings: Ratings, scale: Scale) -> Self:
-        """Those of ratings on a scale."""
+        """The means of ratings on a scale."""
         deviations = scale.deviations(ratings.values)
         of_items = _shrunk(ratings.item_rows, deviations, ratings.items)
         of_users = _shrunk(ratings.user_rows, deviations - of_items[ratings.item_rows], ratings.users)
@@ -30,8 +32,10 @@ class Means:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Residuals:
-    """N ratings of ``users`` users and ``items`` items: their ``deviations`` from the mean, without the item's shrunk
-    mean ``beyond_item``, and without the user's of what is left ``beyond_both``."""
+    """N ratings of ``users`` users and ``items`` items, as ``deviations`` from the mean.
+
+    ``beyond_item`` subtracts the item's shrunk mean; ``beyond_both`` also subtracts the user's.
+    """
 
     user_rows: Ints
     """[N], as are the others."""
@@ -44,7 +48,7 @@ class Residuals:
 
     @classmethod
     def of(cls, ratings: Ratings, scale: Scale) -> Self:
-        """Those of ratings on a scale."""
+        """The residuals of ratings on a scale."""
         deviations, means = scale.deviations(ratings.values), Means.of(ratings, scale)
         beyond_item = deviations - means.of_items[ratings.item_rows]
         return cls(
@@ -58,7 +62,7 @@ class Residuals:
         )
 
     def at(self, places: Ints) -> Self:
-        """Those at some places, by the same means."""
+        """The residuals at some places, from the same means."""
         arrays: dict[str, Any] = {name: one[places] for name, one in vars(self).items() if isinstance(one, np.ndarray)}
         return replace(self, **arrays)
 

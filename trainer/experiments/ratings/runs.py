@@ -22,7 +22,7 @@ MODEL, CHOSEN_BY = "two_sided", "rmse"
 def evaluate_ratings(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, reporter: Reporter) -> EvaluationResult:
     """The figures of each seed by model, ``two_sided`` and the baselines ``biases`` and ``mean``.
 
-    They are ``rmse`` and ``mae``, as means over the folds, and ``rmse[1]`` and the like of each fold by its name.
+    They are ``rmse`` and ``mae``, as means over the folds, and ``rmse[1]`` and so on for each fold by its name.
     """
     ratings = Ratings.of(dataset)
     folds = rating_folds(dataset, ratings, recipe, data)

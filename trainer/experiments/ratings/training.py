@@ -26,8 +26,8 @@ _MOST_LEVELS = 100
 class RatingTraining:
     """One run over ratings; ``user_features`` are ``[U, F]``, ``item_features`` ``[I, G]``.
 
-    Adam, whose rate rises for ten steps and then falls as a cosine (Loshchilov and Hutter, 2017); what is kept is the
-    moving average of the weights.
+    The rate of Adam rises for ten steps and then falls like a cosine (Loshchilov and Hutter, 2017). The moving average
+    of the weights is kept.
 
     Raises:
         DataError: all ratings are the same, or they have more different values than can be levels.

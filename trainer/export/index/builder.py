@@ -17,7 +17,7 @@ Vectors = NDArray[np.float32]
 
 
 def say(text: str) -> None:
-    """One line for whoever waits; stdout is for the result."""
+    """Prints a line of progress to stderr; stdout holds the result."""
     print(f"index: {text}", file=sys.stderr, flush=True)
 
 
@@ -61,15 +61,15 @@ class Builder:
         return saved
 
     def _add(self, index: faiss.Index, spec: str) -> None:
-        said = time.monotonic()
+        last = time.monotonic()
         for start in range(0, len(self._items), _AT_ONCE):
             index.add(np.ascontiguousarray(self._items[start : start + _AT_ONCE]))
-            if time.monotonic() - said > _SILENCE_SECONDS:
-                said = time.monotonic()
+            if time.monotonic() - last > _SILENCE_SECONDS:
+                last = time.monotonic()
                 say(f"{spec} has {index.ntotal:,} of {len(self._items):,} items")
 
 
 def set_parameters(index: faiss.Index, parameters: str) -> None:
-    """Sets what FAISS's own parameter space calls by these names."""
+    """Sets the parameters, by their names in FAISS's parameter space."""
     if parameters:
         faiss.ParameterSpace().set_index_parameters(index, parameters)  # type: ignore[arg-type]  # one of its two forms

@@ -19,10 +19,10 @@ _FINALISTS = 2
 
 
 def choose(items: Vectors, users: Vectors, count: int, target: float, tried: list[Family], path: Path) -> IndexInfo:
-    """Tries the families, writes the cheapest that reaches the target to ``path``, and says what was measured.
+    """Tries the families, writes the fastest index that reaches the target to ``path``, and returns the measurements.
 
-    Half of the users choose the parameters, the other half measure. When nothing reaches the target, what finds the
-    most is taken.
+    Half of the users choose the parameters, the other half measure. If no index reaches the target, the index with the
+    highest recall is taken.
 
     Raises:
         RuntimeError: FAISS refuses a specification.
@@ -37,7 +37,7 @@ def choose(items: Vectors, users: Vectors, count: int, target: float, tried: lis
             paths.append(Path(scratch) / f"{len(paths)}.faiss")
             trial, reaches = try_family(family, builder, tuning, target, paths[-1])
             trials.append(trial)
-            # Who did not reach the target on the one half is not taken for a lucky other half.
+            # An index that missed the target on the one half is not chosen for luck on the other.
             reached.append(reaches)
         trials = measured(trials, paths, reporting)
         best = _best(trials, reached)
@@ -66,9 +66,9 @@ def _best(trials: list[IndexTrial], reached: list[bool]) -> int:
 def finalists(
     items: Vectors, users: Vectors, count: int, target: float, tried: list[Family], scratch: Path
 ) -> tuple[list[Family], dict[str, str]]:
-    """Those of a very large catalogue's inverted lists that are worth building, and why the others are not.
+    """The inverted lists that are worth building for a very large catalogue, and why the others are not.
 
-    Tried on a sample, with lists as few as it has items; for which kind is faster hardly depends on the size.
+    They are tried on a sample of the items, with fewer lists. Which kind is faster hardly depends on the size.
     """
     if len(items) <= MOST_IN_GRAPH:
         return tried, {}

@@ -1,8 +1,8 @@
 """Which indexes are worth trying for a catalogue, and the parameters to try them with.
 
-FAISS's own ``ParameterSpace.explore`` is not used: it tries weights of two, no more than half of the lists and an
-efSearch of at most 512, and times the whole set of queries in one call, while a service sends them one by one. Its
-names of parameters, and how it sets them, are.
+The names of parameters are FAISS's, and so is the code that sets them. Its ``ParameterSpace.explore`` is not used: it
+tries powers of two, no more than half of the lists, and an efSearch of at most 512. It also times all queries in one
+call, while a service sends them one by one.
 """
 
 import math
@@ -13,16 +13,15 @@ from dataclasses import dataclass
 SCANNED_ITEMS = 5_000
 # Beyond this a graph takes minutes to build and half a gigabyte for a million items, and a scan takes 20 ms.
 MOST_IN_GRAPH = 1_000_000
-# Beyond this, finding the nearest lists by going through all of them takes longer than going through those lists. Not
-# earlier, for the graph over the lists misses some for good: with 16,384 lists of ten million items, recall@500 stayed
-# at .939 however many were visited.
+# Beyond this, a scan for the nearest lists takes longer than a scan of these lists. Below, a graph over the lists costs
+# recall: with 16,384 lists of ten million items, recall@500 stayed at .939 however many were visited.
 _MOST_SCANNED_LISTS = 32_768
 _MOST_VISITED = 1024
 _WIDEST = 4096
 _REFINED = (2, 4, 8)
 
-# Of sqrt(items) lists and of four times as many. Spherical k-means is FAISS's default for inner products; without it
-# recall is the same, also for vectors of very different lengths.
+# With sqrt(items) lists, and with four times as many. For inner products FAISS uses spherical k-means by default. Recall
+# is the same without it, also for vectors of very different lengths.
 _INVERTED = (
     "IVF{few},Flat",
     "IVF{few},SQfp16",
@@ -59,7 +58,7 @@ class Family:
 
 
 def families(items: int, dimension: int, count: int) -> list[Family]:
-    """What is worth trying for a catalogue of this size."""
+    """The indexes that are worth trying for a catalogue of this size."""
     if items <= SCANNED_ITEMS:
         return [Family.of("Flat", count)]
     specs = inverted(items, dimension)
@@ -94,7 +93,7 @@ def _lists(number: int) -> str:
 
 
 def _ladder(low: int, high: int) -> list[int]:
-    """Weights of two and what lies halfway between them, from ``low`` to ``high``, both included."""
+    """Powers of two and the numbers halfway between them, from ``low`` to ``high``, both included."""
     steps, value = list[int](), max(1, low)
     while value <= high:
         steps += [value, value * 3 // 2] if value > 1 else [value]

@@ -1,9 +1,10 @@
 """Chooses, builds and measures a bundle's index, in a process without PyTorch.
 
-``python -m trainer.export.index.process TASK.json`` writes the index and prints, as JSON, what the manifest says of it,
-or ``{"refused": …}`` with what FAISS says when it refuses. The task has ``vectors`` and ``queries`` (.npy files),
-``index`` (the file to write), ``count`` (how many neighbours serving asks for), ``recall`` (the target), and ``spec``
-and ``parameters``: null to choose.
+``python -m trainer.export.index.process TASK.json`` writes the index and prints its manifest entry as JSON. If FAISS
+refuses, it prints ``{"refused": …}`` with the reason.
+
+The task has ``vectors`` and ``queries`` (.npy files) and ``index`` (the file to write). Further keys are ``count`` (the
+neighbours that serving asks for), ``recall`` (the target), ``spec`` and ``parameters`` (null to choose).
 """
 
 import dataclasses
@@ -43,7 +44,7 @@ def main(task: str) -> None:
     try:
         info = run(json.loads(Path(task).read_text()))
     except RuntimeError as error:
-        # "Error in <function> at <file>:<line>: what is wrong".
+        # "Error in <function> at <file>:<line>: the reason".
         refused = re.sub(r"\AError in .*? at \S+:\d+: ", "", str(error), flags=re.DOTALL)
         print(json.dumps({"refused": refused.strip()}))
         return

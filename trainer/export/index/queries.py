@@ -12,7 +12,7 @@ from trainer.export.index.builder import Vectors
 
 _AT_ONCE = 500_000
 _TIMED = 100
-# Of the largest score. Float32 sums in another order differ by a fiftieth of it, half floats by six times as much.
+# A share of the largest score. Float32 sums in another order differ by a fiftieth of it, half floats by six times it.
 _ROUNDING = 1e-5
 
 

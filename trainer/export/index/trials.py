@@ -1,4 +1,4 @@
-"""Indexes tried on real user vectors: what each of them finds, and what a search costs.
+"""Trials of indexes on real user vectors: recall, and the time of a search.
 
 Runs in a process without PyTorch.
 """
