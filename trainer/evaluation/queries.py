@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from shortlist.bundle.history import History
 from trainer.data import Dataset
+from trainer.data.history_slices import HistorySlices
 
 STRANGER = -1
 
@@ -74,16 +75,11 @@ class Queries:
 
     def profiles(self) -> Profiles:
         """The known data of the queries' users."""
-        data = self.dataset.histories
-        histories = [
-            History(
-                rows=data.item_rows[start:end],
-                values=data.values[start:end],
-                events=data.events[start:end].astype(np.int64),
-            )
-            for start, end in self.histories
-        ]
-        return Profiles(users=self.users, histories=histories, features=self.dataset.known_user_features[self.users])
+        starts, ends = self.histories.T
+        slices = HistorySlices(data=self.dataset.histories, starts=starts, ends=ends, without=np.full(len(self), -1))
+        return Profiles(
+            users=self.users, histories=slices.listed(), features=self.dataset.known_user_features[self.users]
+        )
 
     def wanted(self) -> NDArray[np.bool_]:
         """Whether each query wants each item, ``[Q, items]``."""

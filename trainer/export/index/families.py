@@ -20,7 +20,7 @@ _MOST_VISITED = 1024
 _WIDEST = 4096
 _REFINED = (2, 4, 8)
 
-# With sqrt(items) lists, and with four times as many. For inner products FAISS uses spherical k-means by default. Recall
+# With sqrt(items) lists, and with four times as many. FAISS's default for inner products is spherical k-means. Recall
 # is the same without it, also for vectors of very different lengths.
 _INVERTED = (
     "IVF{few},Flat",
