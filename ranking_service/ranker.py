@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from shortlist.bundle.bundle import RANKER, Bundle
 from shortlist.inference.candidates import Candidates
-from shortlist.inference.model_inputs import CandidateLists, item_item_features, ranker_inputs
+from shortlist.inference.model_inputs import CandidateLists, UserInputs, item_item_features, latest_first, ranker_inputs
 from shortlist.inference.onnx_session import OnnxSession
 from shortlist.inference.users import ResolvedUser
 from shortlist.observability import metrics
@@ -39,8 +39,11 @@ class OnnxRanker:
             scores=np.stack([one.scores for one in lists]),
             item_item=item_item_features(self._items, histories, rows),
         )
-        features = np.concatenate([user.features for user in users])
-        vectors, context = np.stack(user_vectors), np.stack(contexts)
-        inputs = ranker_inputs(self._items, histories, self._length, vectors, features, candidates, context)
+        about = UserInputs(
+            vectors=np.stack(user_vectors),
+            features=np.concatenate([user.features for user in users]),
+            context=np.stack(contexts),
+        )
+        inputs = ranker_inputs(self._items, latest_first(histories, self._length), about, candidates)
         with metrics.INFERENCE_SECONDS["ranker"].time():
             return self._session.run(inputs)

@@ -21,7 +21,7 @@ from rich.console import Console
 from bench.harness.machine import machine
 from bench.harness.processes import write_json
 from bench.quality.measure import BUILD
-from shortlist.inference.model_inputs import ranker_inputs
+from shortlist.inference.model_inputs import UserInputs, latest_first, ranker_inputs
 from shortlist.inference.onnx_session import OnnxSession
 from trainer.analysis.measurement import evaluate_two_stage
 from trainer.analysis.tables import deviation
@@ -116,14 +116,8 @@ def _microseconds(model: TrainedPipeline, dataset: Dataset, split: Split) -> flo
         length, times = model.recipe.ranker.history, []
         for line in range(len(events)):
             one = slice(line, line + 1)
-            of_line = replace(
-                found.candidates,
-                rows=found.candidates.rows[one],
-                scores=found.candidates.scores[one],
-                item_item=found.candidates.item_item[one],
-            )
-            given = (histories[one], length, found.user_vectors[one], features[one], of_line, nothing[one])
-            inputs = ranker_inputs(model.items, *given)
+            user = UserInputs(vectors=found.user_vectors[one], features=features[one], context=nothing[one])
+            inputs = ranker_inputs(model.items, latest_first(histories[one], length), user, found.candidates.at(one))
             for _ in range(_RUNS):
                 started = time.perf_counter()
                 session.run(inputs)

@@ -8,6 +8,7 @@ X item-item features.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,6 +31,12 @@ class CandidateLists:
     scores: NDArray[np.float32]
     item_item: NDArray[np.float32]
 
+    def at(self, places: slice | NDArray[np.int64], listed: slice | NDArray[np.int64] = slice(None)) -> Self:
+        """The lists at some places, or of these lists the candidates that are ``listed``."""
+        return type(self)(
+            rows=self.rows[places, listed], scores=self.scores[places, listed], item_item=self.item_item[places, listed]
+        )
+
 
 @dataclass(frozen=True, kw_only=True)
 class LatestFirst:
@@ -38,6 +45,18 @@ class LatestFirst:
     rows: NDArray[np.int64]
     values: NDArray[np.float32]
     mask: NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserInputs:
+    """The ranker's inputs of several users and their requests.
+
+    Shapes: user vectors ``[B, D]``, user features ``[B, U]``, encoded contexts ``[B, K]``.
+    """
+
+    vectors: NDArray[np.float32]
+    features: NDArray[np.float32]
+    context: NDArray[np.float32]
 
 
 def encoder_inputs(
@@ -58,37 +77,14 @@ def encoder_inputs(
     }
 
 
-def ranker_inputs(
-    items: ItemTables,
-    histories: Sequence[History],
-    length: int,
-    user_vectors: NDArray[np.float32],
-    user_features: NDArray[np.float32],
-    candidates: CandidateLists,
-    context: NDArray[np.float32],
-) -> Inputs:
-    """Inputs of the ranker: the last ``length`` interactions, latest first, and the arrays of each candidate.
-
-    ``context`` ``[B, K]`` are the encoded contexts of the calls.
-    """
-    return inputs_of_rows(items, latest_first(histories, length), user_vectors, user_features, candidates, context)
-
-
-def inputs_of_rows(
-    items: ItemTables,
-    history: LatestFirst,
-    user_vectors: NDArray[np.float32],
-    user_features: NDArray[np.float32],
-    candidates: CandidateLists,
-    context: NDArray[np.float32],
-) -> Inputs:
-    """As :func:`ranker_inputs`, from histories that are padded already."""
+def ranker_inputs(items: ItemTables, history: LatestFirst, users: UserInputs, candidates: CandidateLists) -> Inputs:
+    """Inputs of the ranker: the history, the users, and everything gathered by candidate."""
     rows, mask = history.rows, history.mask
     places = np.arange(candidates.rows.shape[1], dtype=np.float32)
     return {
-        "user_vectors": user_vectors,
-        "user_features": user_features,
-        "context": context,
+        "user_vectors": users.vectors,
+        "user_features": users.features,
+        "context": users.context,
         "history_vectors": items.vectors.take(rows, axis=0) * mask[..., None],
         "history_features": items.features.take(rows, axis=0) * mask[..., None],
         "history_values": history.values,

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from shortlist.bundle.history import History
 from shortlist.bundle.item_item import FEATURE_COUNT
-from shortlist.inference.model_inputs import CandidateLists, encoder_inputs, ranker_inputs
+from shortlist.inference.model_inputs import CandidateLists, UserInputs, encoder_inputs, latest_first, ranker_inputs
 from trainer.errors import TrainerError
 from trainer.features.layout import width_of
 from trainer.models.pipeline import TrainedPipeline, tensors
@@ -106,8 +106,9 @@ def _ranker_sample(model: TrainedPipeline, users: int, longest: int, count: int)
     vectors = items.vectors[random.integers(len(items.vectors), size=users)]
     features = random.random((users, width_of(layout.user_groups)), dtype=np.float32)
     context = random.random((users, width_of(layout.context_groups)), dtype=np.float32)
-    histories = _histories(model, users, longest, events=0)
-    return tensors(ranker_inputs(items, histories, longest, vectors, features, candidates, context))
+    history = latest_first(_histories(model, users, longest, events=0), longest)
+    about = UserInputs(vectors=vectors, features=features, context=context)
+    return tensors(ranker_inputs(items, history, about, candidates))
 
 
 def _histories(model: TrainedPipeline, users: int, longest: int, events: int) -> list[History]:

@@ -11,7 +11,14 @@ from torch import Tensor
 from shortlist.bundle.history import History
 from shortlist.bundle.tables import ItemTables
 from shortlist.inference.context import ContextEncoder
-from shortlist.inference.model_inputs import CandidateLists, Inputs, item_item_features, ranker_inputs
+from shortlist.inference.model_inputs import (
+    CandidateLists,
+    Inputs,
+    UserInputs,
+    item_item_features,
+    latest_first,
+    ranker_inputs,
+)
 from shortlist.inference.selection import best_first
 from trainer.data import Dataset
 from trainer.evaluation.queries import STRANGER, Profiles
@@ -79,15 +86,13 @@ class TrainedPipeline:
         """
         known = user_features[:, self.layout.encoder_users]
         found = retrieve(self.encoded, self.items, histories, known, self.recipe.ranker.candidates)
-        inputs = ranker_inputs(
-            self.items,
-            histories,
-            self.recipe.ranker.history,
-            found.user_vectors,
-            user_features,
-            found.candidates,
-            np.tile(ContextEncoder(self.layout.context).encode({}), (len(histories), 1)),
+        users = UserInputs(
+            vectors=found.user_vectors,
+            features=user_features,
+            context=np.tile(ContextEncoder(self.layout.context).encode({}), (len(histories), 1)),
         )
+        history = latest_first(histories, self.recipe.ranker.history)
+        inputs = ranker_inputs(self.items, history, users, found.candidates)
         scores = self.objectives.fusion.keys(self._logits(inputs))
         # A user who has nearly all items has fewer candidates than the others; the fillers of the list come last.
         scores = np.where(np.isfinite(found.candidates.scores), scores, -np.inf)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.bundle.bundle import RANKER, USER_ENCODER
 from shortlist.bundle.manifest import Manifest
-from shortlist.inference.model_inputs import encoder_inputs, ranker_inputs
+from shortlist.inference.model_inputs import UserInputs, encoder_inputs, latest_first, ranker_inputs
 from shortlist.inference.onnx_session import OnnxSession
 from shortlist.serving.served_messages import bundle_message
 from trainer.data import Dataset
@@ -137,14 +137,9 @@ def test_the_exported_models_say_what_pytorch_says(
     np.testing.assert_allclose(vectors, found.user_vectors, atol=1e-4)
     nothing = np.zeros((9, 0), dtype=np.float32)
     for line in (slice(0, 9), slice(4, 5)):
-        part = replace(
-            found.candidates,
-            rows=found.candidates.rows[line],
-            scores=found.candidates.scores[line],
-            item_item=found.candidates.item_item[line],
-        )
+        users = UserInputs(vectors=vectors[line], features=features[line], context=nothing[line])
         scores = ranker.run(
-            ranker_inputs(final.items, histories[line], 8, vectors[line], features[line], part, nothing[line])
+            ranker_inputs(final.items, latest_first(histories[line], 8), users, found.candidates.at(line))
         )
         by_order = np.take_along_axis(scores[..., 0], order[line], axis=1)
         assert np.diff(by_order, axis=1).max() < 1e-3

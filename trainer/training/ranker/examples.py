@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from shortlist.bundle.tables import ItemTables
-from shortlist.inference.model_inputs import CandidateLists, inputs_of_rows
+from shortlist.inference.model_inputs import CandidateLists, UserInputs, ranker_inputs
 from trainer.data.context import Context
 from trainer.data.history_slices import HistorySlices
 from trainer.evaluation.classification import Outcomes
@@ -69,18 +69,11 @@ class RankerInputs:
         Users outside ``known`` ``[b]`` are treated as unknown. With a ``sample`` ``[b, S]`` of places in their lists,
         the inputs hold these candidates alone.
         """
-        listed = (places, slice(None)) if sample is None else (places[:, None], sample)
         users = self.user_rows[places]
         known = (users >= 0) if known is None else known & (users >= 0)
-        candidates = CandidateLists(
-            rows=self.candidates.rows[listed],
-            scores=self.candidates.scores[listed],
-            item_item=self.candidates.item_item[listed],
-        )
+        candidates = self.candidates.at(places) if sample is None else self.candidates.at(places[:, None], sample)
         history = self.histories.at(places).latest_first(self.history_length)
-        context = self.context.at(places).encoded(self.layout.context)
-        features = self._user_columns(places, users) * known[:, None].astype(np.float32)
-        gathered = inputs_of_rows(self.items, history, self.user_vectors[places], features, candidates, context)
+        gathered = ranker_inputs(self.items, history, self._user_inputs(places, known), candidates)
         if sample is not None:
             gathered["candidate_places"] = sample.astype(np.float32)
         if self.point_in_time is not None:
@@ -92,9 +85,15 @@ class RankerInputs:
         rows = (np.maximum(users, 0), known, candidates.rows, history.rows)
         return id_embeddings.add(inputs, *(torch.from_numpy(np.ascontiguousarray(one)) for one in rows))
 
-    def _user_columns(self, places: NDArray[np.int64], users: NDArray[np.int64]) -> NDArray[np.float32]:
-        known = self.user_features[users]
-        return known if self.point_in_time is None else user_columns(known, self.point_in_time.users[places])
+    def _user_inputs(self, places: NDArray[np.int64], known: NDArray[np.bool_]) -> UserInputs:
+        features = self.user_features[self.user_rows[places]]
+        if self.point_in_time is not None:
+            features = user_columns(features, self.point_in_time.users[places])
+        return UserInputs(
+            vectors=self.user_vectors[places],
+            features=features * known[:, None].astype(np.float32),
+            context=self.context.at(places).encoded(self.layout.context),
+        )
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

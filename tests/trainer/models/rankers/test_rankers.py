@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from shortlist.bundle.bundle import RANKER
 from shortlist.bundle.item_item import FEATURE_COUNT
 from shortlist.bundle.ranker_columns import CATEGORICAL, ContextColumn
-from shortlist.inference.model_inputs import ranker_inputs
+from shortlist.inference.model_inputs import UserInputs, latest_first, ranker_inputs
 from shortlist.inference.onnx_session import OnnxSession
 from trainer.analysis.measurement import evaluate_two_stage
 from trainer.data import Dataset
@@ -99,7 +99,8 @@ def inputs_of(model: TrainedPipeline, planted: Dataset, events: Rows, found: Ret
     histories = HistorySlices.before(planted, events).listed()
     features = model.user_features(planted)[planted.user_rows[events]]
     nothing = np.zeros((len(events), 0), dtype=np.float32)
-    return tensors(ranker_inputs(model.items, histories, 8, found.user_vectors, features, found.candidates, nothing))
+    users = UserInputs(vectors=found.user_vectors, features=features, context=nothing)
+    return tensors(ranker_inputs(model.items, latest_first(histories, 8), users, found.candidates))
 
 
 @torch.no_grad()
