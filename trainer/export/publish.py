@@ -78,8 +78,8 @@ def compare(root: Path, metrics: Mapping[str, float], recipe: Recipe) -> Compari
     Two figures are comparable only if both recipes have the same [interactions] and [split]. A ranker of impressions
     also needs the same rows of [impressions] and the same columns of [objectives].
 
-    A bundle that cannot be compared is not worse: no bundle is current, its manifest cannot be read, one of them lacks
-    the figure, or the recipes differ.
+    A bundle that cannot be compared is not worse: no bundle is current, or its manifest cannot be read. The same holds
+    if one of them lacks the figure, or if the recipes differ.
     """
     metric = recipe.publish.metric or metrics_of(recipe)[0]
     name = f"validation/{metric}"
