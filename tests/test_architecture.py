@@ -163,7 +163,7 @@ def _between_folders(root: Path, layers: Sequence[tuple[str, ...]]) -> Iterator[
     folders = {path: _folder(path) for path in _sources(root, package)}
     yield from (f"{path}: {folder} is in no layer" for path, folder in folders.items() if folder not in depths)
     for one in _imports(root, package):
-        source, target = folders[one.path], folders.get(_file(root, one.name))
+        source, target = folders[one.path], _folder(_file(root, one.name))
         if source == target or source not in depths or target not in depths:
             continue
         if depths[source] < depths[target]:
