@@ -1,1 +1,1 @@
-"""Runs Shortlist elsewhere: images, Kubernetes manifests, monitoring."""
+"""Deployment: container images, Kubernetes manifests and monitoring."""

@@ -1,4 +1,4 @@
-"""The command line: asks a ranking service, and looks after the directory of bundles."""
+"""The command line: asks a ranking service for recommendations, and manages the directory of bundles."""
 
 import argparse
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ _EXIT_INTERRUPTED = 130
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Runs a command; returns 0, 1 when it failed, 130 after Ctrl-C. Exits with 2 for a wrong usage."""
+    """Runs a command; returns 0, 1 after a failure, or 130 after Ctrl-C. Wrong usage exits with 2."""
     arguments = _parser().parse_args(argv)
     try:
         exit_code: int = arguments.run(arguments)
@@ -21,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="shortlist", description="Asks a Shortlist ranking service, and looks after the directory of bundles."
+        prog="shortlist", description="Asks a Shortlist ranking service, and manages the directory of bundles."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_recommend(commands)

@@ -20,7 +20,7 @@ class FieldViolation:
 
 
 class InvalidRequest(ShortlistError):  # noqa: N818 - the field's own word
-    """A request breaks the contract; ``violations`` say where."""
+    """A request breaks the contract; ``violations`` name the fields."""
 
     def __init__(self, violations: tuple[FieldViolation, ...]) -> None:
         super().__init__("; ".join(f"{violation.field} {violation.description}" for violation in violations))
@@ -28,7 +28,7 @@ class InvalidRequest(ShortlistError):  # noqa: N818 - the field's own word
 
 
 class BundleError(ShortlistError):
-    """A bundle cannot be used: ``reason`` says what is wrong with the file at ``path``.
+    """A bundle cannot be used; ``reason`` says why and ``path`` names the file.
 
     ``kind`` labels the metric: "missing", "damaged" (not the bytes that were written), "unreadable", "format" (of
     another release), "signature", or "invalid" for contents that do not fit.

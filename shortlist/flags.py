@@ -1,4 +1,4 @@
-"""Flags with environment twins. No other module reads the environment."""
+"""Flags that can also be set by environment variables. No other module reads the environment."""
 
 import argparse
 import os
@@ -8,9 +8,9 @@ from collections.abc import Callable
 def add_setting(
     parser: argparse.ArgumentParser, flag: str, *, default: object, help: str, type: Callable[[str], object] = str
 ) -> None:
-    """Adds a flag whose default is its environment twin: ``SHORTLIST_LISTEN`` for ``--listen``, when set and not empty.
+    """Adds a flag whose environment variable, ``SHORTLIST_LISTEN`` for ``--listen``, replaces the default.
 
-    ``type`` raises ValueError for what it cannot read.
+    An empty variable counts as unset. ``type`` converts the text and raises ValueError for malformed text.
     """
     variable = _variable(flag)
 
@@ -32,7 +32,7 @@ def add_setting(
 
 
 class _FromEnvironment(str):
-    """A default out of the environment: argparse reads it like an argument, and a complaint has to name the source."""
+    """A default from the environment. Errors must name the variable, since argparse reads it like an argument."""
 
     __slots__ = ()
 
@@ -42,16 +42,16 @@ def _variable(flag: str) -> str:
 
 
 def is_address(text: str) -> bool:
-    """Whether it is HOST:PORT."""
+    """Whether the text is HOST:PORT."""
     host, _, port = text.rpartition(":")
     return bool(host) and port.isdecimal() and int(port) < 2**16
 
 
 def require(holds: bool, flag: str, expected: str, found: object) -> None:
-    """Refuses a value.
+    """Refuses a value unless a condition holds.
 
     Raises:
-        ValueError: names the flag and its environment twin, unless the condition holds.
+        ValueError: the condition does not hold; names the flag and its environment variable.
     """
     if not holds:
-        raise ValueError(f"{flag} (environment {_variable(flag)}) has to be {expected}; it is {found!r}")
+        raise ValueError(f"{flag} (environment {_variable(flag)}) must be {expected}; it is {found!r}")

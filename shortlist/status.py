@@ -1,4 +1,4 @@
-"""Exceptions as they travel: from Shortlist's own to gRPC's status with details, and back."""
+"""Converts Shortlist's exceptions to gRPC statuses with details, and back."""
 
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
@@ -25,7 +25,7 @@ from shortlist.errors import (
 )
 
 _LOG = logging.getLogger(__name__)
-# A status travels as metadata, and gRPC refuses more than 8 KiB of that.
+# A status travels as metadata, which gRPC limits to 8 KiB.
 _MAX_MESSAGE_CHARS = 300
 _MAX_VIOLATIONS = 16
 _DOMAIN = "shortlist"
@@ -40,7 +40,7 @@ def code_of(error: Exception) -> grpc.StatusCode:
 
 
 def to_status(error: Exception, method: str) -> grpc.Status:
-    """What the caller is told. The text of an exception that is nobody's contract goes to the log alone."""
+    """The status for the caller. The text of an unexpected exception goes only to the log."""
     code = code_of(error)
     if code is grpc.StatusCode.INTERNAL:
         _LOG.error("%s failed", method, exc_info=error)
@@ -49,7 +49,7 @@ def to_status(error: Exception, method: str) -> grpc.Status:
 
 
 def read_error(error: grpc.RpcError) -> ShortlistError:
-    """The exception that a failed call stands for."""
+    """The exception of a failed call."""
     details = _read_details(error)
     for detail in details:
         if isinstance(detail, BadRequest):
@@ -98,7 +98,7 @@ def _status(code: grpc.StatusCode, message: str, details: Sequence[Message] = ()
 
 
 def _read_details(error: grpc.RpcError) -> list[Message]:
-    # Both clients' errors have what is read of a call here, though the type of asyncio's does not say so.
+    # Both clients' errors have the methods that are read here, although the type of asyncio's does not show it.
     status = rpc_status.from_call(cast(grpc.Call, error))
     packed = status.details if status is not None else ()
     kinds = (BadRequest, ErrorInfo, RetryInfo)

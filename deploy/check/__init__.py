@@ -1,1 +1,1 @@
-"""The checks of manifests, images and monitoring."""
+"""Checks of the manifests, the images and the monitoring."""

@@ -1,6 +1,6 @@
-"""``python -m deploy.check``: builds every overlay, and holds it against schemas, linters and our own policies.
+"""``python -m deploy.check``: builds every overlay and checks it with schemas, linters and our own policies.
 
-Prints each check, runs all of them, and exits with 1 when one failed.
+Prints each check; runs all of them, then exits with 1 if one failed.
 """
 
 import subprocess
@@ -19,8 +19,8 @@ _BUILT = ROOT / "build" / "manifests"
 _FAILURES = (KustomizeFailed, tools.ToolFailed, TooLarge, subprocess.CalledProcessError)
 
 
-class _Failed(Exception):  # noqa: N818 - it is what happened
-    """A check of this module's own did not hold."""
+class _Failed(Exception):  # noqa: N818
+    """A check of this module failed."""
 
 
 def main() -> int:
@@ -37,7 +37,7 @@ def main() -> int:
 
 def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "hadolint deploy/Dockerfile", _silent(tools.hadolint)
-    yield "deploy/components/monitoring says what deploy/monitoring says", _up_to_date
+    yield "deploy/components/monitoring is generated from deploy/monitoring", _up_to_date
     for overlay in OVERLAYS:
         yield from _checks_of(overlay)
     yield "policies: tests/deploy", _policies

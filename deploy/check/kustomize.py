@@ -1,4 +1,4 @@
-"""Manifests as ``kubectl apply -k`` would send them."""
+"""Builds manifests as ``kubectl apply -k`` would send them."""
 
 import shutil
 import subprocess
@@ -16,12 +16,12 @@ COMPONENTS = tuple(sorted(path.parent for path in DEPLOY.glob("components/*/kust
 Manifest = dict[str, Any]
 
 
-class KustomizeFailed(RuntimeError):  # noqa: N818 - it is what happened
+class KustomizeFailed(RuntimeError):  # noqa: N818
     """The manifests could not be built; says why."""
 
 
 def kubectl() -> str | None:
-    """The program, that of this environment before another; None when there is none."""
+    """The path of kubectl, preferably from this environment; None when it is missing."""
     own = Path(sys.executable).with_name("kubectl")
     return str(own) if own.is_file() else shutil.which("kubectl")
 

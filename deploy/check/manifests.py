@@ -1,4 +1,4 @@
-"""Reads manifests."""
+"""Reads facts from Kubernetes manifests."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _TEMPLATES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Workload:
-    """A resource that starts pods: its own manifest, and the pod's labels and spec."""
+    """A resource that starts pods: its manifest, and the pods' labels and spec."""
 
     manifest: Manifest
     labels: Mapping[str, str]
@@ -24,17 +24,17 @@ class Workload:
 
     @property
     def name(self) -> str:
-        """The name in the manifest."""
+        """The resource's name."""
         return str(self.manifest["metadata"]["name"])
 
     @property
     def containers(self) -> Sequence[Mapping[str, Any]]:
-        """All containers, with the init containers."""
+        """All containers, init containers first."""
         return [*self.pod.get("initContainers", []), *self.pod["containers"]]
 
     @property
     def service(self) -> Mapping[str, Any]:
-        """The container of the service itself."""
+        """The only container that is not an init container."""
         (only,) = self.pod["containers"]
         return dict(only)
 
@@ -55,7 +55,7 @@ def deployments(manifests: Sequence[Manifest]) -> list[Workload]:
 
 
 def environment(container: Mapping[str, Any], manifests: Sequence[Manifest]) -> dict[str, str]:
-    """A container's variables, config maps resolved; those that come from elsewhere are left out."""
+    """A container's variables, with config maps resolved; leaves out variables from other sources."""
     variables: dict[str, str] = {}
     for source in container.get("envFrom", []):
         if "configMapRef" in source:
@@ -64,17 +64,17 @@ def environment(container: Mapping[str, Any], manifests: Sequence[Manifest]) -> 
 
 
 def config(manifests: Sequence[Manifest], name: str) -> dict[str, str]:
-    """The data of a config map, by the name that a pod knows it by.
+    """The data of the config map that pods know by this name.
 
     Raises:
-        ValueError: there is none, or several.
+        ValueError: there is no such config map, or several.
     """
     (found,) = (one["data"] for one in of_kind(manifests, "ConfigMap") if one["metadata"]["name"] == name)
     return dict(found)
 
 
 def listened_ports(workload: Workload, manifests: Sequence[Manifest]) -> dict[str, int]:
-    """The ports that a service is configured to listen on: `grpc`, `health` and `metrics`."""
+    """The ports that a service's settings make it listen on: ``grpc``, ``health`` and ``metrics``."""
     variables = environment(workload.service, manifests)
     listens = {"grpc": "", "health": "HEALTH_", "metrics": "METRICS_"}
     found = {name: variables.get(f"SHORTLIST_{prefix}LISTEN") for name, prefix in listens.items()}
@@ -82,10 +82,10 @@ def listened_ports(workload: Workload, manifests: Sequence[Manifest]) -> dict[st
 
 
 def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
-    """Whether a label selector takes in a pod with these labels; an empty one takes in all.
+    """Whether a label selector matches a pod with these labels; an empty selector matches all.
 
     Raises:
-        ValueError: an operator other than In.
+        ValueError: the selector has an operator other than In.
     """
     for expression in selector.get("matchExpressions", []):
         if expression["operator"] != "In":
@@ -96,20 +96,20 @@ def selects(selector: Mapping[str, Any], labels: Mapping[str, str]) -> bool:
 
 
 def megabytes(quantity: str) -> float:
-    """A quantity such as 512Mi or 4Gi."""
+    """A quantity such as 512Mi or 4Gi, in MiB."""
     return float(quantity[:-2]) * {"Mi": 1, "Gi": 1024}[quantity[-2:]]
 
 
 def cores(quantity: str) -> float:
-    """A quantity such as 500m or 2."""
+    """A quantity such as 500m or 2, in cores."""
     return float(quantity[:-1]) / 1000 if quantity.endswith("m") else float(quantity)
 
 
 def volume_at(workload: Workload, container: Mapping[str, Any], path: str) -> dict[str, Any]:
-    """The pod's volume that a container has mounted at a path.
+    """The pod's volume that a container mounts at a path.
 
     Raises:
-        ValueError: there is none.
+        ValueError: there is no such volume.
     """
     (name,) = (mount["name"] for mount in container["volumeMounts"] if mount["mountPath"] == path)
     (volume,) = (volume for volume in workload.pod["volumes"] if volume["name"] == name)
@@ -117,7 +117,7 @@ def volume_at(workload: Workload, container: Mapping[str, Any], path: str) -> di
 
 
 def empty_dirs(workload: Workload) -> Iterator[Mapping[str, Any]]:
-    """The pod's volumes that are on the node's disk."""
+    """The pod's volumes on the node's disk."""
     return (volume["emptyDir"] for volume in workload.pod.get("volumes", []) if "emptyDir" in volume)
 
 

@@ -1,7 +1,7 @@
-"""The Prometheus operator's resources, whose schemas no Kubernetes release has.
+"""Checks the Prometheus operator's resources, whose schemas no Kubernetes release contains.
 
-This checks the part of monitoring.coreos.com/v1 that the component uses, and strictly. A field not named here is
-refused, because the API server would drop it silently.
+Covers the part of monitoring.coreos.com/v1 that the component uses. Refuses any other field, for the API server would
+silently drop it.
 """
 
 import re
@@ -15,7 +15,7 @@ _DURATION = re.compile(r"(\d+(ms|[smhdwy]))+")
 
 
 def complaints(manifest: Manifest) -> list[str]:
-    """The errors in a ServiceMonitor or a PrometheusRule."""
+    """The errors of a ServiceMonitor or a PrometheusRule."""
     if manifest["apiVersion"] != "monitoring.coreos.com/v1":
         return [f"apiVersion {manifest['apiVersion']} is not monitoring.coreos.com/v1"]
     match manifest["kind"]:
@@ -43,7 +43,7 @@ def _group(group: Mapping[str, Any]) -> Iterator[str]:
         yield from _fields(rule, name, required=("expr",), optional=optional)
         yield from _durations(rule, ("for", "keep_firing_for"))
         if ("alert" in rule) == ("record" in rule):
-            yield f"{name}: is to have either alert or record"
+            yield f"{name}: needs exactly one of alert and record"
         for texts in ("labels", "annotations"):
             wrong = [key for key, value in rule.get(texts, {}).items() if not isinstance(value, str)]
             if wrong:
@@ -51,17 +51,17 @@ def _group(group: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _fields(
-    found: Mapping[str, Any], what: str, *, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()
+    found: Mapping[str, Any], owner: str, *, required: tuple[str, ...] = (), optional: tuple[str, ...] = ()
 ) -> Iterator[str]:
     missing = [name for name in required if name not in found]
     unknown = [name for name in found if name not in (*required, *optional)]
     if missing:
-        yield f"{what}: lacks {missing}"
+        yield f"{owner}: lacks {missing}"
     if unknown:
-        yield f"{what}: has unknown {unknown}"
+        yield f"{owner}: has unknown {unknown}"
 
 
 def _durations(found: Mapping[str, Any], names: tuple[str, ...]) -> Iterator[str]:
     for name in names:
         if name in found and not (isinstance(found[name], str) and _DURATION.fullmatch(found[name])):
-            yield f"{name}: {found[name]!r} is no duration"
+            yield f"{name}: {found[name]!r} is not a duration"

@@ -1,4 +1,4 @@
-"""How large the Python packages of a serving image are."""
+"""Measures the Python packages of a serving image."""
 
 import shutil
 import subprocess
@@ -8,21 +8,21 @@ from pathlib import Path
 
 from deploy.check.kustomize import ROOT
 
-# The sources that deploy/Dockerfile copies into the build.
+# The files that deploy/Dockerfile copies into the build.
 SOURCES = ("pyproject.toml", "README.md", "shortlist", "retrieval_service", "ranking_service", "trainer")
 LIMIT_MB = 450
 
 
-class TooLarge(RuntimeError):  # noqa: N818 - it is what happened
+class TooLarge(RuntimeError):  # noqa: N818
     """The packages are larger than ``LIMIT_MB``, or torch is among them."""
 
 
 def serving_megabytes() -> float:
-    """Installs a serving image's packages into an empty directory, and measures them.
+    """Installs a serving image's packages into an empty directory, and returns their size in MB.
 
     Raises:
-        TooLarge: they exceed the limit, or have torch among them.
-        CalledProcessError: they cannot be installed.
+        TooLarge: the packages exceed ``LIMIT_MB``, or include torch.
+        CalledProcessError: the installation failed.
     """
     with tempfile.TemporaryDirectory() as directory:
         sources, target = Path(directory) / "sources", Path(directory) / "target"

@@ -1,4 +1,4 @@
-"""Third-party programs, in an environment of their own."""
+"""Runs third-party checkers, which have an environment of their own."""
 
 import json
 import os
@@ -10,58 +10,58 @@ from deploy.check.kustomize import DEPLOY, ROOT
 
 TOOLS = ROOT / "build" / "manifests-venv" / "bin"
 KUBERNETES = ("1.33", "1.35", "1.37")
-# The policies of checkov that the manifests do not meet, with the reason; those of one overlay under its name.
+# The policies of checkov that the manifests break on purpose, with the reason; below, those of one overlay only.
 _SKIPPED = {
-    "CKV_K8S_43": "a digest exists once an image is pushed; whoever releases sets it with kustomize edit set image",
-    "CKV_K8S_15": "tags are never moved, and a pod that restarts has to come up while the registry is away",
+    "CKV_K8S_43": "a digest exists only after the push of an image; a release sets it with kustomize edit set image",
+    "CKV_K8S_15": "tags are never moved, and a pod must restart while the registry is away",
 }
 _SKIPPED_IN = {
-    "dev": {"CKV2_K8S_6": "without NetworkPolicies, so that a developer reaches everything and the data are fetched"},
+    "dev": {"CKV2_K8S_6": "no NetworkPolicies, so that a developer reaches everything and the job can fetch its data"},
 }
 
 
-class ToolFailed(RuntimeError):  # noqa: N818 - it is what happened
-    """A program is missing or found errors, which the message names."""
+class ToolFailed(RuntimeError):  # noqa: N818
+    """A checker complained, or is missing; says why."""
 
 
 def validate(manifests: Path, version: str) -> None:
-    """Holds a file of manifests against the schemas of a Kubernetes version; unknown fields are refused.
+    """Validates a file of manifests by the schemas of a Kubernetes version; refuses unknown fields.
 
     Raises:
-        ToolFailed: says the first complaint.
+        ToolFailed: a manifest is invalid; quotes the first complaint.
     """
     _run("kubernetes-validate", ["--strict", "--kubernetes-version", version, str(manifests)])
 
 
 def skipped(overlay: str) -> dict[str, str]:
-    """The policies of checkov that an overlay skips, with the reason."""
+    """The policies of checkov that are skipped for an overlay, and the reasons."""
     return _SKIPPED | _SKIPPED_IN.get(overlay, {})
 
 
 def checkov(manifests: Path, overlay: str) -> int:
-    """Runs checkov's policies over an overlay's manifests, without the skipped ones and without the network.
+    """Runs checkov's policies, except the skipped ones, over an overlay's manifests, without the network.
 
     Returns:
-        How many checks passed.
+        The number of passed checks.
 
     Raises:
-        ToolFailed: says which policies fail where, or that nothing was checked.
+        ToolFailed: a policy failed, or nothing was checked; names the policies and the resources.
     """
-    how = ["--framework", "kubernetes", "--compact", "--quiet", "--skip-download", "--soft-fail", "--output", "json"]
-    told = json.loads(_run("checkov", [*how, "--skip-check", ",".join(skipped(overlay)), "-f", str(manifests)]))
-    if "summary" not in told or not told["summary"]["passed"]:
+    options = "--framework kubernetes --compact --quiet --skip-download --soft-fail --output json".split()
+    result = json.loads(_run("checkov", [*options, "--skip-check", ",".join(skipped(overlay)), "-f", str(manifests)]))
+    if "summary" not in result or not result["summary"]["passed"]:
         raise ToolFailed("nothing was checked")
-    failed = told["results"]["failed_checks"]
+    failed = result["results"]["failed_checks"]
     if failed:
         raise ToolFailed("\n".join(f"{one['check_id']} {one['check_name']}: {one['resource']}" for one in failed))
-    return int(told["summary"]["passed"])
+    return int(result["summary"]["passed"])
 
 
 def hadolint() -> None:
     """Lints the Dockerfile.
 
     Raises:
-        ToolFailed: says the complaints.
+        ToolFailed: the linter complained; quotes the complaints.
     """
     _run("hadolint", [str(DEPLOY / "Dockerfile")])
 

@@ -1,4 +1,4 @@
-"""The bundle: one immutable version of everything that a training run made."""
+"""The bundle: one immutable version of all artefacts of a training run."""
 
 from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.item_item import ItemItemTables

@@ -25,7 +25,7 @@ _CHECKED_ROWS = 2**16
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """One version of everything that a training run made. The models and the index are opened by who runs them."""
+    """One version of all artefacts of a training run. Each service opens the models and the index that it runs."""
 
     directory: Path
     manifest: Manifest
@@ -37,13 +37,13 @@ class Bundle:
         """Verifies every file against the manifest, then maps the tables into memory.
 
         Raises:
-            BundleError: a file is missing, changed, or not what the manifest says of it.
+            BundleError: a file is missing or changed, or does not match the manifest.
         """
         manifest = Manifest.read(directory)
         manifest.verify(directory)
         if manifest.bundle_id != directory.name:
-            # By its name it is asked for, and by its id it answers.
-            raise BundleError(directory, f"is not the bundle of that name, but {manifest.bundle_id}")
+            # Callers ask for the directory's name and are answered with the manifest's id.
+            raise BundleError(directory, f"holds bundle {manifest.bundle_id}, not the bundle of that name")
         bundle = cls(
             directory=directory,
             manifest=manifest,
@@ -60,17 +60,17 @@ class Bundle:
 
     @property
     def bundle_id(self) -> str:
-        """The version, as every answer carries it."""
+        """The version's id, which every answer carries."""
         return self.manifest.bundle_id
 
     @property
     def most_popular(self) -> str:
-        """The id of an item that every model has to know something of."""
+        """The id of the most popular item. Warm-up queries use it, for every model has learnt about it."""
         return self.items.id_of(int(self.items.popular[0]))
 
     @property
     def create_time(self) -> datetime:
-        """When the trainer made it, UTC."""
+        """When the trainer made the bundle, in UTC."""
         return datetime.fromisoformat(self.manifest.create_time).astimezone(UTC)
 
     def _check_shapes(self) -> None:
@@ -94,14 +94,14 @@ class Bundle:
 
 
 def _require_finite(path: Path, array: NDArray[np.float32]) -> None:
-    # In parts, since a mask of the whole would be a quarter of the largest table.
+    # Block by block: a mask of the whole array would take a quarter of the memory of the largest table.
     for start in range(0, len(array), _CHECKED_ROWS):
         if not np.isfinite(array[start : start + _CHECKED_ROWS]).all():
             raise BundleError(path, "has a number that is not finite")
 
 
 def save_array(directory: Path, name: str, array: NDArray[Any]) -> None:
-    """Writes one table of a bundle that is not published yet."""
+    """Writes one array of a bundle that is not published yet."""
     np.save(directory / f"{name}.npy", np.ascontiguousarray(array), allow_pickle=False)
 
 
@@ -170,5 +170,5 @@ def _map(directory: Path, name: str) -> NDArray[Any]:
         mapped = np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError) as error:
         raise BundleError(path, f"cannot be mapped: {error}") from error
-    # A memmap keeps a subclass's bookkeeping on every slice; the plain view of the same pages is several times faster.
+    # Every slice of a memmap pays for its subclass; a plain view of the same pages is several times faster.
     return np.asarray(mapped).view(np.ndarray)

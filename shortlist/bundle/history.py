@@ -1,4 +1,4 @@
-"""A user's interactions, as the models see them."""
+"""A user's interactions, as the models read them."""
 
 from dataclasses import dataclass
 
@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 class History:
     """Interactions, oldest first.
 
-    Shapes, all ``[length]``: rows of the items, values (NaN where unknown), events (1-based places among the bundle's
-    event names, 0 where unknown).
+    All arrays are ``[length]``: the items' rows, values (NaN where unknown), and events (1-based indices into the
+    bundle's event names, 0 where unknown).
     """
 
     rows: NDArray[np.int32]

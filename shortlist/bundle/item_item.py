@@ -1,4 +1,4 @@
-"""What goes with what a user did: two item-to-item tables, and the features that the ranker makes of them."""
+"""Two item-item tables, co-occurrence and SLIM, and the ranker's features of them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,27 +8,28 @@ from numpy.typing import NDArray
 
 from shortlist.bundle.item_item_table import Cells, ItemItemTable, Steps
 
-# What is known of a pair (earlier item, later item): of followers, and of what is similar.
+# The weights of a pair (earlier item, later item), in the co-occurrence table and in the SLIM table.
 FOLLOWS, LIKED_AFTER = range(2)
 HAD, LIKED = range(2)
 PAIR_WEIGHTS = 2
-# The features of either table.
+# The features of each table.
 COOCCURRENCE, SLIM = slice(0, 4), slice(4, 7)
 FEATURE_COUNT = SLIM.stop
 HISTORY_STEPS = 50
-# What came long ago hardly says what comes next, but does say what a user cares for.
+# Old interactions hardly predict the next item, but they do show a user's tastes. So SLIM looks back further.
 _COOCCURRENCE_STEPS = 20
 _DECAYS = 0.8 ** np.arange(_COOCCURRENCE_STEPS, dtype=np.float32)
-# For each candidate that is found, its place among all, and what is added to one feature.
+# One feature as sums: the candidate's cell and the amount to add, both ``[found]``.
 _Amounts = tuple[NDArray[np.int64], NDArray[np.float32]]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ItemItemTables:
-    """What follows an item, and what those who have it have as well, and like.
+    """Co-occurrence within a window, and SLIM weights (Ning and Karypis, ICDM 2011).
 
-    The weights of ``followers`` ``[pairs, 2]`` are P(next within the window) and P(next and liked); those of
-    ``similar`` ``[pairs, 2]`` what having the one adds to the expectation that the other is had, and that it is liked.
+    ``cooccurrence`` has weights ``[pairs, 2]``: the probability that the later item follows the earlier one within the
+    window, and the probability that it follows and is liked. ``similar`` has weights ``[pairs, 2]``: an interaction
+    with the earlier item adds the first to the later item's score, and the second to the score of liking it.
     """
 
     cooccurrence: ItemItemTable
@@ -36,7 +37,7 @@ class ItemItemTables:
 
     @property
     def empty(self) -> bool:
-        """Whether it knows of no pair, so that every feature is zero."""
+        """Whether both tables are empty, so that every feature is zero."""
         return not len(self.cooccurrence.rows) and not len(self.similar.rows)
 
     def features(
@@ -45,10 +46,10 @@ class ItemItemTables:
         values: Sequence[NDArray[np.float32]],
         candidates: NDArray[np.int64],
     ) -> NDArray[np.float32]:
-        """How well each user's candidates continue their history, ``[users, candidates, FEATURE_COUNT]``.
+        """Scores of how well each candidate continues the user's history, ``[users, candidates, FEATURE_COUNT]``.
 
-        ``histories`` are item rows, oldest first, of which the last ``HISTORY_STEPS`` count; ``values`` are their
-        standardised values (0 where unknown); ``candidates`` ``[users, candidates]`` are distinct rows for each user.
+        ``histories`` are item rows, oldest first; only the last ``HISTORY_STEPS`` count. ``values`` are their
+        standardised values, 0 where unknown. ``candidates`` ``[users, candidates]`` are rows, distinct for each user.
         """
         cells = Cells(candidates)
         found = np.empty((cells.size, FEATURE_COUNT), dtype=np.float32)
@@ -59,7 +60,7 @@ class ItemItemTables:
         return found.reshape(*candidates.shape, FEATURE_COUNT)
 
     def _cooccurrence_features(self, cells: Cells, steps: Steps) -> Iterator[_Amounts]:
-        """After the last step, after all with less weight for each further back, after all, and so for the liked."""
+        """Four sums: over the last step, over all steps with decay, over all steps, and over likes with decay."""
         pairs = self.cooccurrence.among(cells, steps)
         follows, liked = pairs.weights[:, FOLLOWS], pairs.weights[:, LIKED_AFTER]
         back = steps.back.take(pairs.step)
@@ -68,7 +69,7 @@ class ItemItemTables:
             yield pairs.cell, amounts
 
     def _slim_features(self, cells: Cells, steps: Steps) -> Iterator[_Amounts]:
-        """What all steps add up to, and so for the liked, as they are and where each counts by its value."""
+        """Three sums over all steps: scores, scores of liking, and scores of liking times the step's value."""
         pairs = self.similar.among(cells, steps)
         had, liked = pairs.weights[:, HAD], pairs.weights[:, LIKED]
         for amounts in (had, liked, liked * steps.values.take(pairs.step)):

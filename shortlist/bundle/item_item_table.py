@@ -1,4 +1,4 @@
-"""Sparse item-to-item tables, and how the pairs of several users' histories and candidates are found in them."""
+"""A sparse item-item table, and the lookup of the pairs between users' histories and their candidates."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ _MARKS = 2**14
 
 @dataclass(frozen=True, kw_only=True)
 class ItemItemTable:
-    """A sparse matrix in compressed rows: of item ``i``, the pairs ``offsets[i]:offsets[i + 1]``.
+    """A sparse matrix in compressed rows (CSR): item ``i`` has the pairs ``offsets[i]:offsets[i + 1]``.
 
-    Shapes: offsets ``[items + 1]`` int64, rows ``[pairs]`` int32, the other item of each, weights ``[pairs, W]``
-    float32, what is known of it.
+    Shapes: ``offsets`` ``[items + 1]`` int64; ``rows`` ``[pairs]`` int32, the other item of each pair; ``weights``
+    ``[pairs, W]`` float32.
     """
 
     offsets: NDArray[np.int64]
@@ -22,13 +22,13 @@ class ItemItemTable:
     weights: NDArray[np.float32]
 
     def among(self, cells: "Cells", steps: "Steps") -> "Found":
-        """The pairs of a step of a user and a candidate of theirs; costs what the histories have of neighbours."""
+        """The pairs between each user's steps and candidates; the cost grows with the neighbours of the steps."""
         pairs, step = self._of(steps.items)
         hit, cell = cells.find(steps.users.take(step), self.rows.take(pairs))
         return Found(step=step.take(hit), cell=cell, weights=self.weights.take(pairs.take(hit), axis=0))
 
     def _of(self, items: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Where the pairs of each item are, one item after the other, and the place of that item in ``items``."""
+        """The indices of the pairs of ``items``, item by item, and each pair's place in ``items``; both ``[pairs]``."""
         starts = self.offsets.take(items)
         counts = self.offsets.take(items + 1) - starts
         step = np.repeat(np.arange(len(items)), counts)
@@ -39,8 +39,11 @@ class ItemItemTable:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """Pairs of a step and a candidate: the ``step`` and the candidate's ``cell``, its place in all users' candidates
-    one after the other, both ``[found]``, and the pairs' ``weights`` ``[found, W]``."""
+    """Pairs between steps and candidates.
+
+    Shapes: ``step`` ``[found]``; ``cell`` ``[found]``, the candidate's place in the flattened candidates of all users;
+    ``weights`` ``[found, W]``.
+    """
 
     step: NDArray[np.int64]
     cell: NDArray[np.int64]
@@ -49,9 +52,9 @@ class Found:
 
 @dataclass(frozen=True, kw_only=True)
 class Steps:
-    """The last steps of several histories, one user after the other, latest first; all ``[steps]``.
+    """The last interactions of several histories, user by user, latest first; all arrays are ``[steps]``.
 
-    ``back`` counts the steps to the latest; ``values`` are the interactions' own.
+    ``back`` counts the steps since, 0 for the latest. ``values`` are the interactions' standardised values.
     """
 
     items: NDArray[np.int32]
@@ -61,7 +64,7 @@ class Steps:
 
     @classmethod
     def of(cls, histories: Sequence[NDArray[np.int32]], values: Sequence[NDArray[np.float32]], length: int) -> "Steps":
-        """Of histories oldest first, the last ``length``."""
+        """Takes the last ``length`` interactions of each history; histories and values are oldest first."""
         lengths = np.array([min(len(history), length) for history in histories])
         users = np.repeat(np.arange(len(histories)), lengths)
         return cls(
@@ -73,10 +76,10 @@ class Steps:
 
 
 class Cells:
-    """Where each row is among the candidates ``[users, candidates]``, which are distinct for each user.
+    """Finds rows among the candidates ``[users, candidates]``, which are distinct for each user.
 
-    A look into a small table by hash, some times cheaper than a binary search; the few candidates whose place in it was
-    taken by another are searched for.
+    A small hash table for each user is several times cheaper than a binary search. Only candidates that lost their
+    slot to another one are found by binary search.
     """
 
     def __init__(self, candidates: NDArray[np.int64]) -> None:
@@ -89,13 +92,13 @@ class Cells:
         self._lost = np.flatnonzero(self._table.take(marks) != places)
         self._shared = np.zeros(len(self._table), dtype=np.bool_)
         self._shared[marks[self._lost]] = True
-        # A user and a row in one number, since the rows are 32 bits.
+        # The key is user and row in one integer: rows have 32 bits.
         keys = self._flat[self._lost] | self._lost // count << 32
         order = np.argsort(keys)
         self._keys, self._lost = keys[order], self._lost[order]
 
     def find(self, users: NDArray[np.int64], rows: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Which of the users' rows ``[n]`` are candidates of theirs, and at which place of all."""
+        """The indices of the rows ``[n]`` that are candidates of their user, and the cells of these candidates."""
         marks = (rows & (_MARKS - 1)) + users * _MARKS
         cell = self._table.take(marks)
         found = self._flat.take(cell) == rows

@@ -1,4 +1,4 @@
-"""Where bundles are copied from and to: a folder, or whatever fsspec has a name for."""
+"""Sources and destinations of copies: a folder, or any URL that fsspec can open."""
 
 import contextlib
 import hashlib
@@ -14,7 +14,7 @@ _BLOCK_BYTES = 2**23
 
 
 class TransferError(ShortlistError):
-    """A bundle could not be copied; nothing that readers see was changed."""
+    """A bundle could not be copied; readers see no change."""
 
 
 class NotThere(TransferError):  # noqa: N818 - the field's own word
@@ -22,19 +22,19 @@ class NotThere(TransferError):  # noqa: N818 - the field's own word
 
 
 class Location(Protocol):
-    """A place that bundles are read from; its ``str`` is how it was named."""
+    """A place that bundles are read from; its ``str`` is the name that the user gave."""
 
     def chunks(self, name: str) -> Iterator[bytes]:
-        """A file, ``/`` between the parts of its name, in parts of a mebibyte at most.
+        """A file in chunks of at most a mebibyte; ``/`` separates the parts of its name.
 
         Raises:
             NotThere: there is no such file.
-            TransferError: it cannot be read; says why.
+            TransferError: the file cannot be read; says why.
         """
 
 
 class Folder:
-    """A directory, such as a volume that is mounted."""
+    """A directory, such as a mounted volume."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -47,7 +47,7 @@ class Folder:
         path = self.path / name
         try:
             if not path.is_file():
-                raise NotThere(f"{path} is not there")
+                raise NotThere(f"{path} does not exist")
             with path.open("rb") as file:
                 while chunk := file.read(_CHUNK_BYTES):
                     yield chunk
@@ -56,16 +56,16 @@ class Folder:
 
 
 class Remote:
-    """An fsspec URL, such as ``s3://bucket/prefix``. fsspec finds address and credentials as its libraries do.
+    """An fsspec URL, such as ``s3://bucket/prefix``; fsspec's libraries find the address and the credentials.
 
     Raises:
-        TransferError: fsspec or what it needs for this kind of URL is not installed, or it knows no such kind.
+        TransferError: fsspec or its library for this kind of URL is not installed, or fsspec knows no such kind.
     """
 
     def __init__(self, url: str) -> None:
         self.url = url.rstrip("/")
         try:
-            # Not at the top: only those who keep bundles in a store need it.
+            # Not at the top: only deployments with an object store install it.
             import fsspec
 
             self._files, root = fsspec.url_to_fs(self.url)
@@ -86,10 +86,10 @@ class Remote:
                 yield chunk
 
     def upload(self, local: Path, name: str, advance: Callable[[int], None]) -> None:
-        """Copies a file there; ``advance`` is told of the bytes on their way.
+        """Copies a local file to ``name``; calls ``advance`` with the bytes sent since its last call.
 
         Raises:
-            TransferError: it cannot be written; says why.
+            TransferError: the file cannot be written; says why.
         """
         from fsspec.callbacks import Callback
 
@@ -107,7 +107,7 @@ class Remote:
             try:
                 put()
             except FileNotFoundError:
-                # Where there are directories, a bundle's is made; never what it lies in, which may be a whole bucket.
+                # On a file system the bundle's directory is missing. Its parent is never made: it may be a bucket.
                 self._files.mkdir(self._at(name).rpartition("/")[0], create_parents=False)
                 put()
 
@@ -115,7 +115,7 @@ class Remote:
         """Replaces a small file.
 
         Raises:
-            TransferError: it cannot be written; says why.
+            TransferError: the file cannot be written; says why.
         """
         with self._explained(name):
             self._files.pipe_file(self._at(name), data)
@@ -128,14 +128,14 @@ class Remote:
         try:
             yield
         except FileNotFoundError as error:
-            raise NotThere(f"{self}/{name} is not there") from error
-        # Each kind of store has exceptions of its own.
+            raise NotThere(f"{self}/{name} does not exist") from error
+        # Each kind of store has its own exceptions.
         except Exception as error:
             raise TransferError(f"{self}/{name}: {error or type(error).__name__}") from error
 
 
 def location(text: str) -> Folder | Remote:
-    """A path, a ``file:`` URL, or another URL that fsspec knows.
+    """Reads a path, a ``file:`` URL, or another URL that fsspec knows.
 
     Raises:
         TransferError: see :class:`Remote`.
@@ -145,24 +145,25 @@ def location(text: str) -> Folder | Remote:
 
 
 def read_small(place: Location, name: str, limit: int) -> bytes:
-    """A file of ``limit`` bytes at most.
+    """The contents of a file of at most ``limit`` bytes.
 
     Raises:
-        NotThere, TransferError: see :meth:`Location.chunks`; or it is larger.
+        NotThere: there is no such file.
+        TransferError: the file cannot be read, or is larger.
     """
     data = b""
     for chunk in place.chunks(name):
         data += chunk
         if len(data) > limit:
-            raise TransferError(f"{place}/{name} has more than {limit} bytes")
+            raise TransferError(f"{place}/{name} is larger than {limit} bytes")
     return data
 
 
 def digest_of(place: Location, name: str) -> FileDigest | None:
-    """What a file is there, read to its end; None when it is not there.
+    """The digest of a file, read to its end; None when there is no such file.
 
     Raises:
-        TransferError: it cannot be read.
+        TransferError: the file cannot be read.
     """
     digest, size = hashlib.sha256(), 0
     try:

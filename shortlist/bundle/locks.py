@@ -1,4 +1,4 @@
-"""Locks between processes, also of other containers and hosts that share the volume; none outlives its holder."""
+"""File locks between processes, containers and hosts that share a volume. A lock ends with its holder."""
 
 import contextlib
 import fcntl
@@ -9,18 +9,18 @@ from pathlib import Path
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Waits for the lock, and holds it while the block runs. The file is there only as long."""
+    """Waits for the lock and holds it while the block runs; the lock file exists only that long."""
     descriptor = _acquire(path)
     try:
         yield
     finally:
-        # Before the lock is released: whoever waits for it sees that its file is gone, and makes one of its own.
+        # Before the lock is released, so that a waiting process sees the file gone and creates its own.
         path.unlink(missing_ok=True)
         os.close(descriptor)
 
 
 def is_locked(path: Path) -> bool:
-    """Whether somebody holds the lock."""
+    """Whether a process holds the lock."""
     try:
         descriptor = os.open(path, os.O_RDWR)
     except FileNotFoundError:
@@ -36,7 +36,7 @@ def is_locked(path: Path) -> bool:
 
 def _acquire(path: Path) -> int:
     while True:
-        # To be written, though nothing is: NFS locks nothing else.
+        # Open for writing, although nothing is written: NFS locks no other files.
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)

@@ -1,4 +1,4 @@
-"""What an operator does with a directory of bundles."""
+"""An operator's actions on a directory of bundles: list, verify, pin, roll back, collect garbage."""
 
 import contextlib
 from collections.abc import Sequence
@@ -14,7 +14,10 @@ DEFAULT_KEEP = 3
 
 @dataclass(frozen=True, kw_only=True)
 class Listed:
-    """A version as a list shows it: ``size`` in bytes on the disk, ``manifest`` None with the ``problem`` it has."""
+    """One version in a listing. ``size`` is in bytes on disk.
+
+    ``manifest`` is None when it cannot be read; ``problem`` then says why.
+    """
 
     bundle_id: str
     manifest: Manifest | None
@@ -26,7 +29,7 @@ class Listed:
 
 @dataclass(frozen=True, kw_only=True)
 class RolledBack:
-    """The pointer went from one version to an older one; ``refused`` say what is wrong with those between."""
+    """A roll-back from ``former`` to the older ``current``. ``refused`` holds the errors of the versions between."""
 
     former: str
     current: str
@@ -35,7 +38,7 @@ class RolledBack:
 
 @dataclass(frozen=True, kw_only=True)
 class Collected:
-    """What was removed: versions, and how many things that writers which died had left; ``size`` in bytes."""
+    """The removed versions, the number of leftovers of dead writers, and the ``size`` of all in bytes."""
 
     bundle_ids: tuple[str, ...]
     abandoned: int
@@ -43,42 +46,42 @@ class Collected:
 
 
 def list_bundles(store: BundleStore) -> list[Listed]:
-    """Every version, the newest first. Only the manifests are read; see :func:`verify` for the files."""
+    """Every version, newest first. Reads only the manifests; :func:`verify` checks the files."""
     current, pinned = _current_or_none(store), store.pinned_id()
     return [_listed(store, bundle_id, current, pinned) for bundle_id in store.ids()]
 
 
 def verify(store: BundleStore, bundle_id: str) -> Manifest:
-    """Compares every file of a version with its manifest, which is returned.
+    """Compares every file of a version with its manifest, and returns the manifest.
 
     Raises:
-        BundleError: there is no such version, or names the first file that is missing, changed or unreadable.
+        BundleError: there is no such version, or a file is missing, changed or unreadable; names the first one.
     """
     directory = store.root / bundle_id
     if not is_bundle_id(bundle_id) or not directory.is_dir():
-        raise BundleError(directory, "is not a bundle; `shortlist bundles list` shows those there are", "missing")
+        raise BundleError(directory, "is not a bundle; `shortlist bundles list` shows the existing ones", "missing")
     manifest = Manifest.read(directory)
     if manifest.bundle_id != bundle_id:
-        raise BundleError(directory / MANIFEST, f"is that of bundle {manifest.bundle_id}")
+        raise BundleError(directory / MANIFEST, f"belongs to bundle {manifest.bundle_id}")
     manifest.verify(directory)
     return manifest
 
 
 def pin(store: BundleStore, bundle_id: str) -> None:
-    """Makes a version that verifies the current one, and holds it against whatever is published.
+    """Verifies a version, makes it current, and keeps it current when others are published.
 
     Raises:
-        BundleError: there is no such version, or it is damaged; nothing is changed.
+        BundleError: there is no such version, or it is damaged; nothing changes.
     """
     verify(store, bundle_id)
     store.pin(bundle_id)
 
 
 def roll_back(store: BundleStore) -> RolledBack:
-    """Pins the newest version that is older than the current one and verifies.
+    """Pins the newest intact version that is older than the current one.
 
     Raises:
-        BundleError: there is none, or no current one; nothing is changed.
+        BundleError: there is no such version, or no current one; nothing changes.
     """
     former = store.current_id()
     refused: list[BundleError] = []
@@ -89,17 +92,17 @@ def roll_back(store: BundleStore) -> RolledBack:
             refused.append(error)
         else:
             return RolledBack(former=former, current=bundle_id, refused=tuple(refused))
-    told = "".join(f"; {error}" for error in refused)
-    raise BundleError(store.root, f"has no usable bundle that is older than {former}{told}", "missing")
+    reasons = "".join(f"; {error}" for error in refused)
+    raise BundleError(store.root, f"has no usable bundle older than {former}{reasons}", "missing")
 
 
 def collect_garbage(store: BundleStore, keep: int = DEFAULT_KEEP, *, dry_run: bool = False) -> Collected:
-    """Removes all but the newest ``keep`` versions, and what writers that died left; a dry run only says so.
+    """Removes all but the newest ``keep`` versions, and the leftovers of dead writers; a dry run removes nothing.
 
-    The current version, the one before it and the pinned one stay, whatever their age.
+    The current version, its predecessor and the pinned version stay, whatever their age.
 
     Raises:
-        BundleError: the pointer cannot be read, so that nobody knows what is served.
+        BundleError: the pointer cannot be read, so the served version is unknown.
     """
     current = store.current_id()
     spared = {current, store.pinned_id(), *_older_than(store, current)[:1]}
@@ -107,7 +110,7 @@ def collect_garbage(store: BundleStore, keep: int = DEFAULT_KEEP, *, dry_run: bo
     abandoned = [path for path in store.abandoned() if path.is_dir()]
     size = sum(_size(path) for path in (*abandoned, *(store.root / bundle_id for bundle_id in removed)))
     if not dry_run:
-        # The oldest first, so that an interrupted run leaves the newer ones.
+        # Oldest first, so that an interrupted run leaves the newer ones.
         for bundle_id in reversed(removed):
             store.remove(bundle_id)
         store.remove_abandoned()
@@ -142,7 +145,7 @@ def _older_than(store: BundleStore, bundle_id: str) -> Sequence[str]:
 
 def _size(directory: Path) -> int:
     total = 0
-    # Another process may be removing it.
+    # Another process may remove the directory at the same time.
     with contextlib.suppress(FileNotFoundError):
         for path in directory.iterdir():
             total += path.stat().st_size

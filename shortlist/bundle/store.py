@@ -1,4 +1,4 @@
-"""The directory of bundles: versions side by side, and the pointer to the one that is served."""
+"""The directory of bundles: versions side by side, and a pointer to the served one."""
 
 import contextlib
 import logging
@@ -22,42 +22,42 @@ _LOCK = ".lock"
 
 
 def new_bundle_id() -> str:
-    """A version name that sorts by time, such as ``20261124T101500-3f9c``."""
+    """A new id that sorts by time, such as ``20261124T101500-3f9c``."""
     return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
 
 
 def is_bundle_id(text: str) -> bool:
-    """Whether it is a version name."""
+    """Whether the text has the form of a bundle id."""
     return _BUNDLE_ID.fullmatch(text) is not None
 
 
 class BundleStore:
-    """Versions in one directory. Readers never see a version that is not whole, whenever the writer dies.
+    """The versions in one directory. Readers never see an incomplete version, whenever a writer dies.
 
-    Several writers may be at work at once; whoever changes what is named holds a lock for that moment. Every method
-    that writes raises OSError when the disk is full or may not be written; what was there stays.
+    Several writers may work at once; a lock guards every change of names and pointers. Methods that write raise OSError
+    when the disk is full or read-only, and leave the directory as it was.
     """
 
     def __init__(self, root: Path) -> None:
         self.root = root
 
     def current(self) -> Path:
-        """The directory of the version to serve.
+        """The directory of the current version.
 
         Raises:
-            BundleError: there is no pointer, or it does not name a bundle of this directory.
+            BundleError: there is no pointer, or it names no bundle of this directory.
         """
         directory = self.root / self.current_id()
         if not directory.is_dir():
             pointer = self.root / CURRENT
-            raise BundleError(pointer, f"names {directory.name}, and there is no such directory", "missing")
+            raise BundleError(pointer, f"names {directory.name}, but there is no such directory", "missing")
         return directory
 
     def current_id(self) -> str:
-        """What the pointer says; the bundle itself is not looked at.
+        """The id in the pointer, whether or not that bundle exists.
 
         Raises:
-            BundleError: there is no pointer, or it does not say a bundle's id.
+            BundleError: there is no pointer, or it holds no bundle id.
         """
         pointer = self.root / CURRENT
         try:
@@ -71,11 +71,11 @@ class BundleStore:
         return bundle_id
 
     def ids(self) -> list[str]:
-        """The versions in the directory, the newest first."""
+        """The versions in the directory, newest first."""
         return sorted((path.name for path in self.root.glob("*") if self._is_version(path)), reverse=True)
 
     def pinned_id(self) -> str | None:
-        """The version that an operator holds, None when the next one that is published becomes current."""
+        """The pinned version; None when the next published version becomes current."""
         try:
             return (self.root / PINNED).read_text(encoding="utf-8").strip()
         except FileNotFoundError:
@@ -83,21 +83,21 @@ class BundleStore:
 
     @contextlib.contextmanager
     def publishing(self, bundle_id: str) -> Iterator[Path]:
-        """A directory to write a bundle's files into; on a clean exit it becomes the current version.
+        """A directory for a new bundle's files; after a clean exit it is the current version.
 
-        Everything is on the disk before the rename, and the rename before the pointer, so that a crash at any moment
-        leaves the former version current. While an operator holds a version, that one stays current.
+        Files reach the disk before the rename, and the rename before the pointer. So a crash at any moment leaves the
+        former version current. A pinned version stays current.
         """
         with self.adding(bundle_id) as directory:
             yield directory
         if not self.adopt(bundle_id):
-            _LOG.warning("%s is not served: %s is pinned in %s", bundle_id, self.pinned_id(), self.root)
+            _LOG.warning("%s will not be served: %s is pinned in %s", bundle_id, self.pinned_id(), self.root)
 
     @contextlib.contextmanager
     def adding(self, bundle_id: str) -> Iterator[Path]:
-        """As :meth:`publishing`, but the pointer stays. A version of this name, which can only be damaged, is replaced.
+        """Like :meth:`publishing`, but leaves the pointer. Replaces a version of this id, which must be damaged.
 
-        What an earlier crash left behind is removed.
+        Removes the leftovers of earlier crashes.
         """
         self.root.mkdir(parents=True, exist_ok=True)
         self.remove_abandoned()
@@ -121,7 +121,7 @@ class BundleStore:
         shutil.rmtree(replaced, ignore_errors=True)
 
     def adopt(self, bundle_id: str) -> bool:
-        """Makes a version the current one, unless an operator holds another; returns whether it is current now.
+        """Makes a version current unless another is pinned; returns whether it is current now.
 
         Raises:
             BundleError: there is no such version.
@@ -134,12 +134,12 @@ class BundleStore:
         return True
 
     def point_to(self, bundle_id: str) -> None:
-        """Makes a version the current one, atomically."""
+        """Makes a version current, atomically."""
         with self._changing():
             self._write(CURRENT, bundle_id)
 
     def pin(self, bundle_id: str) -> None:
-        """Makes a version the current one, and holds it against whatever is published.
+        """Makes a version current, and keeps it current when others are published.
 
         Raises:
             BundleError: there is no such version.
@@ -150,7 +150,7 @@ class BundleStore:
             self._write(CURRENT, bundle_id)
 
     def unpin(self) -> str | None:
-        """Ends the hold; returns the version that was held. The pointer stays."""
+        """Ends the pin and returns the pinned version. The pointer stays."""
         with self._changing():
             pinned = self.pinned_id()
             (self.root / PINNED).unlink(missing_ok=True)
@@ -158,28 +158,28 @@ class BundleStore:
         return pinned
 
     def remove(self, bundle_id: str) -> None:
-        """Removes a version. Readers see it whole or not at all, and a service that has mapped its files keeps them.
+        """Removes a version. Readers see all of it or nothing; a service that has mapped its files keeps them.
 
         Raises:
-            BundleError: it is the current one or the pinned one, or the pointer cannot be read.
+            BundleError: the version is current or pinned, or the pointer cannot be read.
         """
         version = self.root / bundle_id
         with self._changing():
             if bundle_id in {self.current_id(), self.pinned_id()}:
-                raise BundleError(version, "is current or pinned, and is not removed")
-            # Somebody else may have removed it.
+                raise BundleError(version, "is current or pinned, and cannot be removed")
+            # Another process may have removed it.
             if version.is_dir():
                 version.rename(self._aside(bundle_id))
                 _sync(self.root)
         self.remove_abandoned()
 
     def abandoned(self) -> list[Path]:
-        """What writers that have died left behind."""
+        """The leftovers of dead writers."""
         with self._changing():
             return [path for path in self.root.glob(f"{_STAGING}*") if not is_locked(_lock_of(path))]
 
     def remove_abandoned(self) -> None:
-        """Removes what writers that have died left behind."""
+        """Removes the leftovers of dead writers."""
         for path in self.abandoned():
             if path.is_dir():
                 shutil.rmtree(path, ignore_errors=True)
@@ -191,10 +191,10 @@ class BundleStore:
 
     def _require_version(self, bundle_id: str) -> None:
         if not self._is_version(self.root / bundle_id):
-            raise BundleError(self.root / bundle_id, "is not there", "missing")
+            raise BundleError(self.root / bundle_id, "does not exist", "missing")
 
     def _aside(self, name: str) -> Path:
-        """A new name beside the versions. Without a lock of its own it counts as abandoned."""
+        """A new path beside the versions. It counts as abandoned unless a writer holds its lock."""
         return self.root / f"{_STAGING}{name}-{secrets.token_hex(4)}"
 
     def _changing(self) -> contextlib.AbstractContextManager[None]:

@@ -1,4 +1,4 @@
-"""The tables of a bundle, row by row what the models are given."""
+"""The tables of a bundle: one row for each item and each user."""
 
 from dataclasses import dataclass
 
@@ -12,11 +12,12 @@ from shortlist.bundle.item_item import ItemItemTables
 
 @dataclass(frozen=True, kw_only=True)
 class ItemTables:
-    """What is known of the items; the row of an item is its place in ``ids`` and in the index.
+    """The items. An item's row is its index in ``ids`` and in the retrieval index.
 
-    Shapes: ids ``[items]`` sorted bytes, vectors ``[items, dimension]``, features ``[items, features]``, popular
-    ``[items]`` rows by popularity. ``inputs`` ``[items, width]`` is what the encoder reads a history as, most often the
-    vectors themselves. ``value_mean`` and ``value_std`` standardise the values of interactions.
+    Shapes: ``ids`` ``[items]`` sorted bytes; ``vectors`` ``[items, dimension]``; ``features`` ``[items, features]``;
+    ``popular`` ``[items]``, the rows by falling popularity. ``inputs`` ``[items, width]`` are the item embeddings that
+    the user encoder reads, mostly the vectors themselves. ``value_mean`` and ``value_std`` standardise the values of
+    interactions.
     """
 
     ids: NDArray[np.bytes_]
@@ -29,12 +30,12 @@ class ItemTables:
     value_std: float
 
     def standardised(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Values in standard deviations from their mean, 0 where unknown (NaN)."""
+        """Values in standard deviations from the mean; 0 where unknown (NaN)."""
         deviations = (values - np.float32(self.value_mean)) / np.float32(self.value_std)
         return np.where(np.isnan(deviations), np.float32(0), deviations)
 
     def id_of(self, row: int) -> str:
-        """The id of a row, as it is written on the wire."""
+        """The id of a row, as text."""
         return bytes(self.ids[row]).decode()
 
     def ids_of(self, rows: NDArray[np.int64]) -> list[str]:
@@ -44,10 +45,10 @@ class ItemTables:
 
 @dataclass(frozen=True, kw_only=True)
 class UserTables:
-    """What is known of the users: features ``[users, features]`` and histories in compressed rows.
+    """The users: ids ``[users]`` sorted bytes, features ``[users, features]``, and histories in compressed rows.
 
-    Of user ``u``, the interactions ``offsets[u]:offsets[u + 1]``, oldest first: item rows, values (NaN where unknown)
-    and events (1-based places in the manifest's ``event_names``, 0 where unknown).
+    User ``u`` has the interactions ``offsets[u]:offsets[u + 1]``, oldest first: item rows, values (NaN where unknown)
+    and events (1-based indices into the manifest's ``event_names``, 0 where unknown).
     """
 
     ids: NDArray[np.bytes_]
@@ -58,11 +59,11 @@ class UserTables:
     events: NDArray[np.uint8]
 
     def row_of(self, user_id: str) -> int | None:
-        """The row of a user, or None when the bundle does not know them."""
+        """The row of a user, or None when the bundle lacks them."""
         return row_of(self.ids, user_id)
 
     def history_of(self, row: int) -> History:
-        """Everything that a user did up to the training."""
+        """A user's interactions up to the training run."""
         span = slice(int(self.offsets[row]), int(self.offsets[row + 1]))
         return History(
             rows=np.asarray(self.rows[span]),

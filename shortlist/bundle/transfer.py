@@ -1,4 +1,4 @@
-"""The current bundle of one place, copied to another: whole and verified, or not at all."""
+"""Copies the current bundle from one place to another: whole and verified, or not at all."""
 
 import contextlib
 import hashlib
@@ -28,21 +28,21 @@ _MAX_POINTER_BYTES = 2**12
 
 
 class Progress(Protocol):
-    """Who is told how a copy goes on."""
+    """Follows a copy."""
 
     def begin(self, what: str, size: int) -> None:
-        """``size`` bytes are going to be copied."""
+        """A copy of ``size`` bytes begins."""
 
     def advance(self, size: int) -> None:
-        """So many more are."""
+        """``size`` more bytes are copied."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Transferred:
-    """The source's current bundle is at the destination.
+    """The source's current bundle, now at the destination.
 
-    ``copied`` is in bytes, 0 when it was there. It is ``current`` there unless somebody pinned another. ``removed`` are
-    older versions that had to go.
+    ``copied`` is in bytes, 0 when the bundle was there already. ``current`` is False when another bundle is pinned
+    there. ``removed`` are the older versions that were removed.
     """
 
     bundle_id: str
@@ -52,22 +52,25 @@ class Transferred:
 
 
 class Puller:
-    """Keeps a directory like its source, whose pointer decides what is current; a pin of the source is not copied."""
+    """Makes a directory follow its source: the source's pointer decides the current bundle. Pins are not copied.
+
+    Raises:
+        TransferError: the source is the directory itself, or cannot be one; see :func:`location`.
+    """
 
     def __init__(self, source: str, store: BundleStore, progress: Progress, keep: int = DEFAULT_KEEP) -> None:
-        """Raises TransferError when the source is the directory itself, or see :func:`location`."""
         self._source = _other(location(source), store)
         self._store, self._progress, self._keep = store, progress, keep
-        # What this process has seen whole, so that a watch does not read it again every time.
+        # The bundle that this process has verified, so that a watch does not read it again every time.
         self._whole = ""
 
     def pull(self) -> Transferred:
-        """Copies the source's current bundle unless it is here, makes it current, and removes what is too old.
+        """Copies the source's current bundle unless it is here, makes it current, and removes old versions.
 
         Raises:
-            TransferError: the source cannot be read, is not whole or is damaged, or this disk is full or read-only;
+            TransferError: the source cannot be read, is incomplete or damaged, or this disk is full or read-only;
                 the directory stays as it was.
-            BundleError: the manifest of the source, or the pointer here, is not one.
+            BundleError: the source's manifest or this directory's pointer is malformed.
         """
         bundle_id = _current_of(self._source)
         if self._serves(bundle_id):
@@ -89,13 +92,13 @@ class NothingPublished(NotThere):
 
 
 def push(store: BundleStore, destination: str, progress: Progress) -> Transferred:
-    """Copies the current bundle elsewhere, and makes it current there; what is there already is only verified.
+    """Copies the current bundle to another place and makes it current there. Files that are there are only verified.
 
-    Files go first, then the manifest, the pointer last, and each is read back before the next.
+    The manifest follows the files and the pointer comes last. Every file is read back before the next one is sent.
 
     Raises:
         BundleError: there is no current bundle, or it is damaged.
-        TransferError: the destination cannot be read or written, or what it gives back is something else.
+        TransferError: the destination cannot be read or written, or returns other bytes than were sent.
     """
     place = location(destination)
     if isinstance(place, Folder):
@@ -131,7 +134,7 @@ def _current_of(source: Location) -> str:
     try:
         text = read_small(source, CURRENT, _MAX_POINTER_BYTES).decode(errors="replace").strip()
     except NotThere as error:
-        advice = "is it a directory of bundles, and has one been published there?"
+        advice = "is it a directory of bundles, and was one published there?"
         raise NothingPublished(f"{source} has no {CURRENT}: {advice}") from error
     if not is_bundle_id(text):
         raise TransferError(f"{source}/{CURRENT} says {text[:80]!r}, which is not a bundle id")
@@ -139,14 +142,14 @@ def _current_of(source: Location) -> str:
 
 
 def _copy_bundle(source: Location, bundle_id: str, store: BundleStore, progress: Progress) -> int:
-    """Copies a bundle into the directory, where it is not current yet; returns the bytes."""
+    """Copies a bundle into the directory without making it current; returns the number of bytes."""
     manifest_bytes = read_small(source, f"{bundle_id}/{MANIFEST}", MAX_MANIFEST_BYTES)
     with store.adding(bundle_id) as directory:
         (directory / MANIFEST).write_bytes(manifest_bytes)
         manifest = Manifest.read(directory)
         if manifest.bundle_id != bundle_id:
-            raise TransferError(f"{source}/{bundle_id}/{MANIFEST} is that of bundle {manifest.bundle_id}")
-        # Most bundles are not signed. The manifest cannot name the signature, which covers the manifest.
+            raise TransferError(f"{source}/{bundle_id}/{MANIFEST} belongs to bundle {manifest.bundle_id}")
+        # The manifest cannot list the signature, which covers the manifest. Most bundles are not signed.
         with contextlib.suppress(NotThere):
             signature = read_small(source, f"{bundle_id}/{SIGNATURE}", MAX_MANIFEST_BYTES)
             (directory / SIGNATURE).write_bytes(signature)
@@ -169,7 +172,7 @@ def _copy_file(source: Location, name: str, target: Path, expected: FileDigest, 
             file.write(chunk)
             progress.advance(len(chunk))
     if FileDigest(sha256=digest.hexdigest(), size=size) != expected:
-        raise TransferError(f"{source}/{name} is not what the manifest says: it was changed, damaged, or is not whole")
+        raise TransferError(f"{source}/{name} does not match the manifest: it is changed, damaged or incomplete")
 
 
 def _upload_bundle(directory: Path, place: Remote, progress: Progress) -> int:
@@ -178,7 +181,7 @@ def _upload_bundle(directory: Path, place: Remote, progress: Progress) -> int:
     copied = 0
     for name, expected in manifest.files.items():
         copied += _upload_file(directory / name, place, expected, progress)
-    # The manifest last: where it is, everything is.
+    # The manifest last: a place that has it has everything.
     for path in (directory / SIGNATURE, directory / MANIFEST):
         if path.is_file():
             copied += _upload_file(path, place, FileDigest.of(path), progress)
@@ -192,19 +195,19 @@ def _upload_file(path: Path, place: Remote, expected: FileDigest, progress: Prog
         return 0
     place.upload(path, name, progress.advance)
     if digest_of(place, name) != expected:
-        raise TransferError(f"{place}/{name} is not what was sent; the pointer there was not changed")
+        raise TransferError(f"{place}/{name} differs from the bytes that were sent; the pointer there is unchanged")
     return expected.size
 
 
 def _require_space(directory: Path, size: int) -> None:
     free = shutil.disk_usage(directory).free
     if size > free:
-        raise TransferError(f"{directory.parent} has {free} bytes left, and the bundle has {size}; keep fewer bundles")
+        raise TransferError(f"{directory.parent} has {free} bytes left; the bundle needs {size}; keep fewer bundles")
 
 
 @contextlib.contextmanager
 def _writing(store: BundleStore) -> Iterator[None]:
-    # Reading the source raises no OSError, so that what comes here is of our own disk.
+    # Reading the source raises no OSError, so this one comes from our own disk.
     try:
         yield
     except OSError as error:

@@ -1,1 +1,1 @@
-"""The commands of the command line, a module for each group: it adds its parser, whose ``run`` gives the exit code."""
+"""The commands of the command line. Each module adds its parser, whose ``run`` returns the exit code."""

@@ -1,4 +1,4 @@
-"""``shortlist bundles``: what there is in a directory of bundles, and which of them is served."""
+"""``shortlist bundles``: lists, verifies, pins, removes and copies the bundles of a directory."""
 
 import argparse
 from collections.abc import Callable
@@ -19,41 +19,40 @@ Run = Callable[[argparse.Namespace, BundleStore], int]
 
 def add_bundles(commands: Commands) -> None:
     """Adds the commands."""
-    about = "look after the directory of bundles"
-    description = "Looks after the directory of bundles: what is in it, what is served, what comes and goes."
-    group = commands.add_parser("bundles", help=about, description=description)
+    description = "Lists, verifies, pins, removes and copies the bundles of a directory."
+    group = commands.add_parser("bundles", help="manage the directory of bundles", description=description)
     bundles = group.add_subparsers(required=True, metavar="COMMAND")
-    listing = _add(bundles, "list", show_bundles, "show the bundles, the newest first")
+    listing = _add(bundles, "list", show_bundles, "show the bundles, newest first")
     listing.add_argument("--json", action="store_true", help="as JSON, for programs")
-    pinning = _add(bundles, "pin", _pin, "serve a bundle, and keep to it whatever is published")
+    pinning = _add(bundles, "pin", _pin, "serve a bundle, and keep serving it when others are published")
     pinning.add_argument("id", metavar="ID", help="the bundle, as `shortlist bundles list` shows it")
-    _add(bundles, "unpin", _unpin, "let the next bundle that is published be served; until then nothing changes")
+    _add(bundles, "unpin", _unpin, "end the pin: the next published bundle will be served")
     _add(bundles, "rollback", _roll_back, "pin the bundle before the current one")
-    verifying = _add(bundles, "verify", _verify, "compare every file with the sha256 in its manifest")
+    verifying = _add(bundles, "verify", _verify, "compare every file with its sha256 in the manifest")
     verifying.add_argument("ids", nargs="*", metavar="ID", help="the bundles (default: all)")
-    collecting = _add(bundles, "gc", _collect, "remove old bundles, and what a writer that died has left")
+    collecting = _add(bundles, "gc", _collect, "remove old bundles, and the leftovers of dead writers")
     _add_keep(collecting)
-    collecting.add_argument("--dry-run", action="store_true", help="only say what would be removed")
+    collecting.add_argument("--dry-run", action="store_true", help="only print what would be removed")
     _add_transfers(bundles)
 
 
 def _add_transfers(bundles: Commands) -> None:
-    pulling = _add(bundles, "pull", pull_bundle, "copy the current bundle of another place, and serve it")
+    pulling = _add(bundles, "pull", pull_bundle, "copy the current bundle from another place, and serve it")
     place = "a directory of bundles, or a URL such as s3://bucket/prefix (needs the extra: shortlist[store])"
     pulling.add_argument("source", metavar="SOURCE", help=place)
     pulling.add_argument(
         "--to", dest="bundles", default=argparse.SUPPRESS, metavar="DIR", help="another name for --bundles"
     )
     pulling.add_argument(
-        "--watch", type=_seconds, metavar="SECONDS", help="look again that often, until SIGTERM; survives errors"
+        "--watch", type=_seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM, also after errors"
     )
     pulling.add_argument(
         "--or-none",
         action="store_true",
-        help="a source where nothing was published yet is no error, as before a first fit",
+        help="exit with 0 when the source has no bundle yet, as before the first fit",
     )
     _add_keep(pulling)
-    pushing = _add(bundles, "push", push_bundle, "copy the current bundle to another place, to be served there")
+    pushing = _add(bundles, "push", push_bundle, "copy the current bundle to another place, and make it current there")
     pushing.add_argument("destination", metavar="DEST", help=place)
 
 
@@ -70,7 +69,7 @@ def _add_keep(parser: argparse.ArgumentParser) -> None:
         type=_count,
         default=DEFAULT_KEEP,
         metavar="N",
-        help="the newest N stay; so do the current one, the one before it and the pinned one (default %(default)s)",
+        help="keep the newest N, and always the current one, its predecessor and the pinned one (default %(default)s)",
     )
 
 
@@ -91,8 +90,8 @@ def _pin(arguments: argparse.Namespace, store: BundleStore) -> int:
 
 def _unpin(arguments: argparse.Namespace, store: BundleStore) -> int:
     pinned = store.unpin()
-    said = f"{pinned} is not pinned any more" if pinned else "nothing was pinned"
-    print(f"{said}; current is {store.current_id()}, until the next bundle is published")
+    outcome = f"{pinned} is no longer pinned" if pinned else "nothing was pinned"
+    print(f"{outcome}; {store.current_id()} stays current until the next bundle is published")
     return 0
 
 
@@ -100,7 +99,7 @@ def _roll_back(arguments: argparse.Namespace, store: BundleStore) -> int:
     done = roll_back(store)
     for error in done.refused:
         fail(f"{error}; skipped")
-    print(f"from {done.former} back to {done.current}, which is pinned; `shortlist bundles unpin` ends that")
+    print(f"rolled back from {done.former} to {done.current}, now pinned; `shortlist bundles unpin` ends that")
     return 0
 
 
@@ -125,19 +124,19 @@ def _collect(arguments: argparse.Namespace, store: BundleStore) -> int:
     for bundle_id in done.bundle_ids:
         print(f"{bundle_id} {would}removed")
     if done.abandoned:
-        print(f"{done.abandoned} unfinished {would}removed")
+        print(f"unfinished bundles {would}removed: {done.abandoned}")
     print(f"{decimal(done.size)} {would}freed")
     return 0
 
 
 def _count(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"has to be a number, at least 1; it is {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a whole number, at least 1; it is {text!r}")
     return int(text)
 
 
 def _seconds(text: str) -> float:
     seconds = float(text) if text.replace(".", "", 1).isdecimal() else 0.0
     if seconds <= 0:
-        raise argparse.ArgumentTypeError(f"has to be a number, more than 0; it is {text!r}")
+        raise argparse.ArgumentTypeError(f"must be a number above 0; it is {text!r}")
     return seconds

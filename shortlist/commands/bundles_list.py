@@ -1,4 +1,4 @@
-"""``shortlist bundles list``: for people a table, for programs JSON."""
+"""``shortlist bundles list``: a table for people, JSON for programs."""
 
 import argparse
 import json
@@ -16,9 +16,9 @@ from shortlist.bundle.operations import Listed, list_bundles
 from shortlist.bundle.store import BundleStore
 from shortlist.commands.command import fail
 
-# Of both stages together, as `trainer fit` measures them.
+# Metrics of both stages together, from the test of `trainer fit`.
 _METRICS = ("hr@10", "ndcg@10", "recall@200")
-# More than it needs, so that nothing is cut; a narrower terminal breaks the lines.
+# Wider than the table, so that rich cuts nothing; a narrower terminal wraps the lines.
 _WIDTH = 200
 
 
@@ -35,7 +35,7 @@ def show_bundles(arguments: argparse.Namespace, store: BundleStore) -> int:
 
 
 def _show_table(listed: list[Listed]) -> None:
-    # A manifest may come from anywhere, and what looks like markup in it has to come out as it is.
+    # A manifest may come from anywhere; text that looks like markup must print unchanged.
     console = Console(markup=False, emoji=False, highlight=False, width=_WIDTH)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
     for name in ("bundle", "made (UTC)"):
@@ -96,5 +96,5 @@ def _as_json(one: Listed) -> dict[str, Any]:
 
 
 def _finite(value: float) -> float | None:
-    """JSON has no word for what is not a number."""
+    """The value, or None for NaN and infinity, which JSON cannot express."""
     return value if math.isfinite(value) else None

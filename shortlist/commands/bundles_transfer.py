@@ -1,4 +1,4 @@
-"""``shortlist bundles pull`` and ``push``: a bundle from where it is made to where it is served."""
+"""``shortlist bundles pull`` and ``push``: copy a bundle from the place of training to the place of serving."""
 
 import argparse
 import contextlib
@@ -17,19 +17,19 @@ from shortlist.commands.command import fail
 from shortlist.errors import ShortlistError
 
 _EXIT_TERMINATED = 128 + signal.SIGTERM
-# After errors: twice as long each time, but a source that is back is found within a minute.
+# The pause doubles after each error, but a source that recovers is found within a minute.
 _LONGEST_PAUSE_SECONDS = 60.0
 _MOST_DOUBLINGS = 16
 
 
 def pull_bundle(arguments: argparse.Namespace, store: BundleStore) -> int:
-    """Copies the current bundle of the source, once or again and again; returns the exit code."""
+    """Copies the current bundle of the source, once or repeatedly; returns the exit code."""
     with _ending_on_sigterm(_EXIT_TERMINATED if arguments.watch is None else 0), _Bar() as bar:
         puller = Puller(arguments.source, store, bar, arguments.keep)
         if arguments.watch is not None:
             _watch(puller, store, arguments.watch)
         try:
-            _tell(puller.pull(), store)
+            _report(puller.pull(), store)
         except NothingPublished as nothing:
             if not arguments.or_none:
                 raise
@@ -41,14 +41,14 @@ def push_bundle(arguments: argparse.Namespace, store: BundleStore) -> int:
     """Copies the current bundle to the destination; returns the exit code."""
     with _ending_on_sigterm(_EXIT_TERMINATED), _Bar() as bar:
         done = push(store, arguments.destination, bar)
-    how = f"{decimal(done.copied)} copied and verified" if done.copied else "it was there, and is verified"
-    what = "is current" if done.current else "is not current, for another is pinned,"
-    print(f"{done.bundle_id} {what} at {arguments.destination}: {how}", flush=True)
+    outcome = f"{decimal(done.copied)} copied and verified" if done.copied else "it was there, and is verified"
+    state = "is current" if done.current else "is not current, because another is pinned,"
+    print(f"{done.bundle_id} {state} at {arguments.destination}: {outcome}", flush=True)
     return 0
 
 
 def _watch(puller: Puller, store: BundleStore, seconds: float) -> NoReturn:
-    told, failures = None, 0
+    reported, failures = None, 0
     while True:
         pause = seconds
         try:
@@ -59,22 +59,22 @@ def _watch(puller: Puller, store: BundleStore, seconds: float) -> NoReturn:
             fail(f"{error}; next try in {pause:g} s")
         else:
             failures = 0
-            if told is None or (done.bundle_id, done.current) != (told.bundle_id, told.current):
-                _tell(done, store)
-            told = done
+            if reported is None or (done.bundle_id, done.current) != (reported.bundle_id, reported.current):
+                _report(done, store)
+            reported = done
         time.sleep(pause)
 
 
-def _tell(done: Transferred, store: BundleStore) -> None:
-    how = f"{decimal(done.copied)} copied" if done.copied else "it was here"
-    what = "is current" if done.current else f"is not current, for {store.pinned_id()} is pinned"
+def _report(done: Transferred, store: BundleStore) -> None:
+    outcome = f"{decimal(done.copied)} copied" if done.copied else "it was here"
+    state = "is current" if done.current else f"is not current, because {store.pinned_id()} is pinned"
     removed = f"; removed {', '.join(done.removed)}" if done.removed else ""
-    print(f"{done.bundle_id} {what}: {how}{removed}", flush=True)
+    print(f"{done.bundle_id} {state}: {outcome}{removed}", flush=True)
 
 
 @contextlib.contextmanager
 def _ending_on_sigterm(exit_code: int) -> Iterator[None]:
-    """SIGTERM ends the process with this code, after what is unfinished was removed."""
+    """Makes SIGTERM end the process with this code, after the block has removed unfinished files."""
 
     def end(*_: object) -> NoReturn:
         signal.signal(signal.SIGTERM, signal.SIG_IGN)
@@ -88,7 +88,7 @@ def _ending_on_sigterm(exit_code: int) -> Iterator[None]:
 
 
 class _Bar:
-    """A bar on a terminal, nothing elsewhere; see :class:`shortlist.bundle.transfer.Progress`."""
+    """Draws a progress bar on a terminal, nothing elsewhere; see :class:`shortlist.bundle.transfer.Progress`."""
 
     def __init__(self) -> None:
         console = Console(stderr=True)

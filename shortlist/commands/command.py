@@ -1,4 +1,4 @@
-"""What every command needs."""
+"""Helpers of all commands."""
 
 import argparse
 import sys
@@ -10,6 +10,6 @@ Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def fail(message: str) -> int:
-    """Says on standard error why a command failed; returns the exit code."""
+    """Prints to standard error why a command failed; returns the exit code."""
     print(f"shortlist: {message}", file=sys.stderr, flush=True)
     return EXIT_FAILED

@@ -1,4 +1,4 @@
-"""Sending spans to a collector. Imported only when there is one: its libraries are an extra."""
+"""Sends spans to a collector. Imported only when one is configured: its libraries are an extra."""
 
 import atexit
 import logging
@@ -12,13 +12,13 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExportResult
 from opentelemetry.trace import Tracer
 
 _LOG = logging.getLogger(__name__)
-# With that of the library, 10 s, a process could not end for as long when the collector is gone.
+# The library's default is 10 s, and a process would hang for as long at exit when the collector is gone.
 _EXPORT_SECONDS = 2.0
 
 
 def exporting_tracer(endpoint: str, service_name: str) -> Tracer:
-    """What makes spans and sends them to an OTLP endpoint such as ``http://collector:4317``, also at exit."""
-    # What they complain about is what callers sent, and anybody could fill the log.
+    """A tracer that sends its spans to an OTLP endpoint such as ``http://collector:4317``, the last ones at exit."""
+    # Its warnings are about callers' metadata, so any caller could fill the log.
     logging.getLogger("opentelemetry.trace").setLevel(logging.ERROR)
     exporter = _Exporter(endpoint=endpoint, timeout=_EXPORT_SECONDS)
     provider = TracerProvider(resource=Resource.create({SERVICE_NAME: service_name}), shutdown_on_exit=False)
@@ -28,33 +28,33 @@ def exporting_tracer(endpoint: str, service_name: str) -> Tracer:
 
 
 class _Exporter(OTLPSpanExporter):
-    """Logs once that spans cannot be sent, and once that they can be again."""
+    """Logs only changes: once when spans cannot be sent, and once when they can be sent again."""
 
     def __init__(self, *, endpoint: str, timeout: float) -> None:
         super().__init__(endpoint=endpoint, timeout=timeout)
         self.fails = self.ended = False
         self._target = endpoint
-        # The library logs each attempt, with its reason.
+        # The library logs every failed attempt with its reason; the first error line is enough.
         otlp.logger.addFilter(lambda record: record.levelno >= logging.ERROR and not self.fails)
 
     def export(self, spans: Sequence[ReadableSpan]) -> SpanExportResult:
         try:
             result = super().export(spans)
         except ValueError:
-            # The channel was closed between two attempts.
+            # The shutdown closed the channel between two attempts.
             if not self.ended:
                 raise
             result = SpanExportResult.FAILURE
         fails = result is not SpanExportResult.SUCCESS
         if self.fails and not fails:
-            _LOG.info("spans are sent to %s again", self._target)
+            _LOG.info("spans reach %s again", self._target)
         self.fails = fails
         return result
 
 
 def _end(exporter: _Exporter, provider: TracerProvider) -> None:
     if exporter.fails:
-        # Nothing more of what waits is tried.
+        # The collector is gone, so the queued spans are dropped.
         exporter.ended = True
         exporter.shutdown()
     provider.shutdown()

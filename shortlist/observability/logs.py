@@ -1,4 +1,4 @@
-"""Log lines: text for a terminal, JSON for whoever collects them; no user, item or vector in any."""
+"""Log lines: text for a terminal, JSON for a collector. No line contains a user, an item or a vector."""
 
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
@@ -23,7 +23,7 @@ _logs_calls = False
 
 
 def configure_logs(*, json: bool) -> None:
-    """Logs to stderr from INFO on; as ``json``, a line for each record and, by :func:`log_call`, for each call."""
+    """Logs records from INFO up to stderr. With ``json``, each record is one JSON line, and calls are logged too."""
     global _logs_calls
     handler = logging.StreamHandler()
     handler.setFormatter(_JsonLines() if json else logging.Formatter(_TEXT))
@@ -48,15 +48,15 @@ def log_call(method: str, code: str, seconds: float, response: object, context: 
 
 
 class Throttled:
-    """A logger for what can happen to every call: of each message at most one line a second. Thread-safe.
+    """A logger for events that any call may cause: at most one line a second for each message. Thread-safe.
 
-    The next line says how many there would have been in between.
+    The next line counts the suppressed ones.
     """
 
     def __init__(self, logger: logging.Logger) -> None:
         self._logger = logger
         self._lock = threading.Lock()
-        # By message, before its arguments are filled in: from when on the next may come, and how many did not.
+        # Message without its arguments → the time of its next line, and the number of suppressed lines.
         self._messages: dict[str, tuple[float, int]] = {}
 
     def warning(self, message: str, *arguments: object, exc_info: bool = False) -> None:
@@ -70,13 +70,13 @@ class Throttled:
     def _log(self, level: int, message: str, arguments: tuple[object, ...], exc_info: bool) -> None:
         now = time.monotonic()
         with self._lock:
-            due, left_out = self._messages.get(message, (now, 0))
+            due, suppressed = self._messages.get(message, (now, 0))
             if now < due:
-                self._messages[message] = (due, left_out + 1)
+                self._messages[message] = (due, suppressed + 1)
                 return
             self._messages[message] = (now + _PAUSE_SECONDS, 0)
-        if left_out:
-            message, arguments = f"{message} (and %d more times since)", (*arguments, left_out)
+        if suppressed:
+            message, arguments = f"{message} (and %d more times since)", (*arguments, suppressed)
         self._logger.log(level, message, *arguments, exc_info=exc_info, stacklevel=3)
 
 
@@ -91,6 +91,6 @@ class _JsonLines(JsonFormatter):
 def _peer_identity(context: grpc.ServicerContext) -> str:
     """The names in the caller's certificate; empty in plaintext."""
     authentication = context.auth_context()
-    # Its stubs have bytes in place of the list of them.
+    # The stubs declare one bytes value; gRPC returns several.
     names: Iterable[bytes] = authentication.get("x509_subject_alternative_name", ())  # type: ignore[assignment]
     return ",".join(name.decode(errors="replace") for name in names)

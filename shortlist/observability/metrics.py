@@ -1,4 +1,4 @@
-"""What is counted and timed, for Prometheus; every time is in seconds."""
+"""The Prometheus metrics of both services. All durations are in seconds."""
 
 import functools
 import time
@@ -30,111 +30,109 @@ _LOAD_BUCKETS = (.1, .2, .5, 1, 2, 5, 10, 20, 60, 120, 300)  # fmt: skip
 _BATCH_BUCKETS = (1, 2, 3, 4, 6, 8, 12, 16)
 _CANDIDATE_BUCKETS = (0, 1, 10, 50, 100, 200, 300, 500, 750, 1000)
 
-_STARTED = Counter("grpc_server_started_total", "Calls that came in.", _METHOD, registry=REGISTRY)
+_STARTED = Counter("grpc_server_started_total", "Calls received.", _METHOD, registry=REGISTRY)
 _HANDLED = Counter(
-    "grpc_server_handled_total", "Calls that were answered, by status code.", (*_METHOD, "grpc_code"), registry=REGISTRY
+    "grpc_server_handled_total", "Calls answered, by status code.", (*_METHOD, "grpc_code"), registry=REGISTRY
 )
 _HANDLING_SECONDS = Histogram(
     "grpc_server_handling_seconds",
-    "From a call's thread to its answer.",
+    "Time from the start of a call's thread to its answer.",
     _METHOD,
     buckets=_CALL_BUCKETS,
     registry=REGISTRY,
 )
 
-QUEUE_LENGTH = Gauge("shortlist_queue_length", "Calls that wait for a thread.", registry=REGISTRY)
+QUEUE_LENGTH = Gauge("shortlist_queue_length", "Calls waiting for a thread.", registry=REGISTRY)
 QUEUE_SECONDS = Histogram(
-    "shortlist_queue_seconds", "For how long a call waited for its thread.", buckets=_QUEUE_BUCKETS, registry=REGISTRY
+    "shortlist_queue_seconds", "Time that a call waited for its thread.", buckets=_QUEUE_BUCKETS, registry=REGISTRY
 )
 BATCH_SIZE = Histogram(
-    "shortlist_batch_size", "Requests that were answered together.", buckets=_BATCH_BUCKETS, registry=REGISTRY
+    "shortlist_batch_size", "Requests answered together in one batch.", buckets=_BATCH_BUCKETS, registry=REGISTRY
 )
 SEARCH_SECONDS = Histogram(
-    "shortlist_search_seconds", "A search of the index.", buckets=_STAGE_BUCKETS, registry=REGISTRY
+    "shortlist_search_seconds", "Time of one search of the index.", buckets=_STAGE_BUCKETS, registry=REGISTRY
 )
 CANDIDATES = Histogram(
     "shortlist_candidates", "Candidates found for a request.", buckets=_CANDIDATE_BUCKETS, registry=REGISTRY
 )
 CIRCUIT_OPEN = Gauge(
-    "shortlist_retrieval_circuit_open", "1 while retrieval is not called because it failed.", registry=REGISTRY
+    "shortlist_retrieval_circuit_open",
+    "1 while ranking does not call retrieval, because it failed.",
+    registry=REGISTRY,
 )
 
 
 def _counters(name: str, documentation: str, label: str, values: Sequence[str]) -> Mapping[str, Counter]:
-    """A counter with one label; its children exist from the start, for what first appears as 1 never increased."""
+    """A counter with one label. Its children start at 0: Prometheus sees no increase in a series that begins at 1."""
     counter = Counter(name, documentation, (label,), registry=REGISTRY)
     return {value: counter.labels(value) for value in values}
 
 
-SHED = _counters("shortlist_shed_total", "Calls that were refused.", "reason", ("queue_full",))
+SHED = _counters("shortlist_shed_total", "Calls refused because of overload.", "reason", ("queue_full",))
 EXPIRED = _counters(
-    "shortlist_expired_total", "Calls whose deadline passed while they waited for others.", "where", ("batch",)
+    "shortlist_expired_total", "Calls whose deadline passed while they waited for a batch.", "where", ("batch",)
 )
-CANCELLED = _counters(
-    "shortlist_cancelled_total",
-    "Calls whose caller had gone when their turn came, tired of waiting or not.",
-    "where",
-    ("queue", "batch"),
-)
+CANCELLED = _counters("shortlist_cancelled_total", "Calls cancelled while queued.", "where", ("queue", "batch"))
 DEGRADED = _counters(
     "shortlist_degraded_total",
-    "Answers that are less than both stages together give.",
+    "Answers made without one of the two stages, by reason.",
     "reason",
     tuple(Degraded),
 )
 _INFERENCE_SECONDS = Histogram(
-    "shortlist_inference_seconds", "A run of a model.", ("model",), buckets=_STAGE_BUCKETS, registry=REGISTRY
+    "shortlist_inference_seconds", "Time of one run of a model.", ("model",), buckets=_STAGE_BUCKETS, registry=REGISTRY
 )
 INFERENCE_SECONDS = {model: _INFERENCE_SECONDS.labels(model) for model in ("user_encoder", "ranker")}
 
-_BUNDLE_INFO = Gauge(
-    "shortlist_bundle_info", "1 for each bundle that is loaded.", ("bundle_id", "role"), registry=REGISTRY
-)
+_BUNDLE_INFO = Gauge("shortlist_bundle_info", "1 for each loaded bundle.", ("bundle_id", "role"), registry=REGISTRY)
 _ROLES = ("current", "previous")
-_BUNDLE_AGE = Gauge("shortlist_bundle_age_seconds", "Since the served bundle was made.", registry=REGISTRY)
+_BUNDLE_AGE = Gauge("shortlist_bundle_age_seconds", "Age of the served bundle.", registry=REGISTRY)
 _BUNDLE_LOADS = _counters("shortlist_bundle_loads_total", "Attempts to load a bundle.", "result", ("loaded", "failed"))
 _BUNDLE_LOAD_FAILURES = _counters(
     "shortlist_bundle_load_failures_total",
-    "Bundles that could not be used, by what is wrong with them.",
+    "Bundles that could not be loaded, by reason.",
     "reason",
     ("missing", "damaged", "unreadable", "format", "signature", "invalid"),
 )
 _BUNDLE_LOAD_SECONDS = Histogram(
-    "shortlist_bundle_load_seconds", "To verify, load and warm a bundle.", buckets=_LOAD_BUCKETS, registry=REGISTRY
+    "shortlist_bundle_load_seconds",
+    "Time to verify, load and warm up a bundle.",
+    buckets=_LOAD_BUCKETS,
+    registry=REGISTRY,
 )
 
 
 def call_started(service: str, method: str) -> None:
-    """A call came in, such as of ``shortlist.ranking.v1.RankingService`` and ``Recommend``."""
+    """Counts a received call, such as of ``shortlist.ranking.v1.RankingService`` and ``Recommend``."""
     _started(service, method).inc()
 
 
 def call_refused(service: str, method: str, code: str) -> None:
-    """A call came in and was refused at once: it took no time, and does not make the others look faster."""
+    """Counts a call that was refused at once, without timing it: it would make the other calls look faster."""
     _started(service, method).inc()
     _handled(service, method, code).inc()
 
 
 def call_handled(service: str, method: str, code: str, seconds: float) -> None:
-    """A call was answered, with a status code such as ``OK``."""
+    """Counts and times an answered call; ``code`` is a status code such as ``OK``."""
     _handled(service, method, code).inc()
     _handling_seconds(service, method).observe(seconds)
 
 
 def bundle_loaded(seconds: float) -> None:
-    """A bundle was loaded."""
+    """Counts and times the load of a bundle."""
     _BUNDLE_LOADS["loaded"].inc()
     _BUNDLE_LOAD_SECONDS.observe(seconds)
 
 
 def bundle_failed(kind: str) -> None:
-    """A bundle could not be loaded; ``kind`` is that of the :class:`BundleError`."""
+    """Counts a bundle that could not be loaded; ``kind`` is the :class:`BundleError`'s."""
     _BUNDLE_LOADS["failed"].inc()
     _BUNDLE_LOAD_FAILURES[kind].inc()
 
 
 def bundle_served(bundle_ids: Sequence[str], create_time: datetime) -> None:
-    """From now on these bundles are loaded, the current one first, which was made at ``create_time``."""
+    """Exposes the ids of the loaded bundles, current first, and the age of the current one."""
     served = list(zip(bundle_ids, _ROLES, strict=False))
     for labels in served:
         _BUNDLE_INFO.labels(*labels).set(1)
@@ -146,7 +144,7 @@ def bundle_served(bundle_ids: Sequence[str], create_time: datetime) -> None:
 
 
 class MetricsServer:
-    """Answers Prometheus, in threads that no call can keep busy."""
+    """Answers Prometheus in threads of its own, which no call can keep busy."""
 
     def __init__(self, listen: str) -> None:
         host, _, port = listen.rpartition(":")
@@ -161,17 +159,17 @@ class MetricsServer:
 
 
 def start_metrics(listen: str) -> MetricsServer:
-    """Serves ``/metrics`` on HOST:PORT; port 0 takes a free one, which ``address`` of the result says.
+    """Serves ``/metrics`` on HOST:PORT; port 0 takes a free port, found in the result's ``address``.
 
     Raises:
-        OSError: the port is not to be had.
+        OSError: the port is not available.
     """
-    # Prometheus does not read when a counter was made, and there would be such a series for each.
+    # Otherwise each counter adds a series with its creation time, which Prometheus does not read.
     disable_created_metrics()  # type: ignore[no-untyped-call]
     return MetricsServer(listen)
 
 
-# Looking a child up by its labels takes longer than counting.
+# Cached, since looking up a child by its labels takes longer than counting.
 @functools.cache
 def _started(service: str, method: str) -> Counter:
     return _STARTED.labels(service, method)

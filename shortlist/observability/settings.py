@@ -1,4 +1,4 @@
-"""Where a service tells of itself, as flags."""
+"""Flags for metrics and traces."""
 
 import argparse
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from shortlist.observability.tracing import require_exporter
 
 @dataclass(frozen=True, kw_only=True)
 class Observability:
-    """Metrics and traces; neither as long as nothing is given.
+    """Metrics and traces; both are off by default.
 
     ``metrics_listen`` is HOST:PORT, where Prometheus finds ``/metrics``. ``trace_endpoint`` is the URL of an
-    OpenTelemetry collector that takes OTLP over gRPC, such as ``http://collector:4317``. How much is traced, and what
-    else the spans say, OpenTelemetry reads from its own variables, such as ``OTEL_TRACES_SAMPLER``.
+    OpenTelemetry collector that takes OTLP over gRPC, such as ``http://collector:4317``. OpenTelemetry reads sampling
+    and resource attributes from its own variables, such as ``OTEL_TRACES_SAMPLER``.
 
     Raises:
-        ValueError: one of them cannot be such.
+        ValueError: a value is malformed.
     """
 
     metrics_listen: str = ""
@@ -35,15 +35,13 @@ def add_observability(parser: argparse.ArgumentParser) -> None:
         parser,
         "--metrics-listen",
         default="",
-        help="HOST:PORT to answer Prometheus on; each further worker takes the next port; none when empty",
+        help="HOST:PORT for Prometheus, off when empty; each further worker takes the next port",
     )
-    add_setting(
-        parser, "--trace-endpoint", default="", help="URL to send traces to, OTLP over gRPC; no traces when empty"
-    )
+    add_setting(parser, "--trace-endpoint", default="", help="URL of an OTLP gRPC collector for traces; off when empty")
 
 
 def read_observability(parser: argparse.ArgumentParser, options: argparse.Namespace) -> Observability:
-    """The validated settings; a value of no use ends the process with exit code 2."""
+    """The validated settings; an unusable value ends the process with exit code 2."""
     try:
         observability = Observability(metrics_listen=options.metrics_listen, trace_endpoint=options.trace_endpoint)
         if observability.trace_endpoint:
@@ -54,7 +52,7 @@ def read_observability(parser: argparse.ArgumentParser, options: argparse.Namesp
 
 
 def worker_listen(listen: str, number: int) -> str:
-    """Where one of several workers serves its metrics, counted from 0: HOST:PORT + number; port 0 stays.
+    """The metrics address of worker ``number``, counted from 0: HOST:PORT + number; port 0 stays 0.
 
     Raises:
         ValueError: there is no such port.
@@ -70,5 +68,5 @@ def _is_endpoint(text: str) -> bool:
         url = urlsplit(text)
         return url.scheme in ("http", "https") and bool(url.hostname) and bool(url.port)
     except ValueError:
-        # The port is no number.
+        # The port is not a number.
         return False

@@ -1,4 +1,4 @@
-"""Traces by OpenTelemetry: which call led to which, and where the time went. Next to free until it is configured."""
+"""OpenTelemetry traces: they show how calls follow each other and where time goes. Almost free until configured."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -9,7 +9,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 # The names of OpenTelemetry's conventions for RPC.
 _SYSTEM, _METHOD, _CODE = "rpc.system.name", "rpc.method", "rpc.response.status_code"
-# What those conventions call a server's own fault; with the rest it was the caller's.
+# The codes that those conventions count as the server's own errors; the others are the caller's.
 _FAULTS = {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
 _PROPAGATOR = TraceContextTextMapPropagator()
 _HEADERS = ("traceparent", "tracestate")
@@ -18,12 +18,12 @@ _tracer: Tracer | None = None
 
 
 def configure_tracing(endpoint: str | None, service_name: str) -> None:
-    """From now on sends spans to a collector, by OTLP over gRPC, in a thread of its own; to none without ``endpoint``.
+    """Sends spans to a collector, by OTLP over gRPC, in a thread of its own; an empty ``endpoint`` turns tracing off.
 
-    No call waits for it: spans that find the queue full, or the collector gone, are dropped.
+    No call waits for the collector: spans are dropped when the queue is full or the collector is gone.
 
     Raises:
-        ValueError: the libraries for that are not installed.
+        ValueError: the tracing extra is not installed.
     """
     global _tracer
     if not endpoint:
@@ -36,10 +36,10 @@ def configure_tracing(endpoint: str | None, service_name: str) -> None:
 
 
 def require_exporter() -> None:
-    """Checks that spans can be sent.
+    """Checks that the tracing extra is installed.
 
     Raises:
-        ValueError: the libraries for that are not installed; says how they can be.
+        ValueError: it is not; says how to install it.
     """
     try:
         import shortlist.observability.exporter  # noqa: F401
@@ -50,7 +50,7 @@ def require_exporter() -> None:
 def server_span(
     method: str, invocation_metadata: Iterable[tuple[str, str | bytes]] | None
 ) -> AbstractContextManager[object]:
-    """The span of a call that came in, such as of ``/package.Service/Method``, while the block runs.
+    """The span of a received call, such as of ``/package.Service/Method``, while the block runs.
 
     Continues the caller's trace when the metadata has a valid ``traceparent``.
     """
@@ -62,14 +62,14 @@ def server_span(
         context=_of_caller(invocation_metadata or ()),
         kind=SpanKind.SERVER,
         attributes={_SYSTEM: "grpc", _METHOD: name},
-        # Its text is for the log alone, and that it failed is told by its code.
+        # An error's text belongs only in the log; the status code marks the span as failed.
         record_exception=False,
         set_status_on_exception=False,
     )
 
 
 def call_ended(code: str) -> None:
-    """Within :func:`server_span`: with which status code, such as ``OK``, the call is answered."""
+    """Records the call's status code, such as ``OK``, on the current :func:`server_span`."""
     if _tracer is None:
         return
     span = get_current_span()
@@ -79,24 +79,21 @@ def call_ended(code: str) -> None:
 
 
 def span(name: str, links: Sequence[SpanContext | None] = ()) -> AbstractContextManager[object]:
-    """A stage of the call that this thread handles, while the block runs.
+    """The span of one stage of this thread's call, while the block runs.
 
-    A stage that works for several calls at once is part of one of them, and ``links`` to the others, which each said
-    by :func:`capture` who they are.
+    A stage that serves several calls at once belongs to one of them and links to the others; their spans come from
+    :func:`capture`.
     """
     return _OFF if _tracer is None else _stage(_tracer, name, links)
 
 
 def capture() -> SpanContext | None:
-    """The span that this thread is in, for a ``span`` in another thread to link to; None without tracing."""
+    """This thread's current span, for a :func:`span` in another thread to link to; None without tracing."""
     return None if _tracer is None else get_current_span().get_span_context()
 
 
 def inject(metadata: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]:
-    """A call's metadata, and with it the trace that the caller is in.
-
-    That may also be one of an application with an OpenTelemetry of its own.
-    """
+    """Adds the current trace to a call's metadata. An application's own OpenTelemetry trace counts as well."""
     if not get_current_span().get_span_context().is_valid:
         return metadata
     carrier: dict[str, str] = {}
@@ -105,7 +102,7 @@ def inject(metadata: tuple[tuple[str, str], ...]) -> tuple[tuple[str, str], ...]
 
 
 def current_trace_id() -> str:
-    """The trace that this thread is in, as 32 hexadecimal digits; empty when in none."""
+    """The id of this thread's trace, 32 hexadecimal digits; empty outside a trace."""
     if _tracer is None:
         return ""
     context = get_current_span().get_span_context()
@@ -122,12 +119,12 @@ def _stage(tracer: Tracer, name: str, links: Sequence[SpanContext | None]) -> It
         try:
             yield
         except Exception as error:
-            # Its text may have what was asked for.
+            # Only the type: the text may contain parts of the request.
             stage.set_status(StatusCode.ERROR, type(error).__name__)
             raise
 
 
 def _of_caller(metadata: Iterable[tuple[str, str | bytes]]) -> Context:
-    """The caller's trace, else none: not that of a call which this thread handled before."""
+    """The caller's trace, or an empty context: never the trace of a call that this thread handled before."""
     carrier = {key: value for key, value in metadata if key in _HEADERS and isinstance(value, str)}
     return _PROPAGATOR.extract(carrier, Context())

@@ -1,4 +1,4 @@
-"""Whether a call may be made: the bearer token, and what the allow list has for the caller's certificate."""
+"""Authorises calls by bearer token, and by the allow list for the caller's certificate."""
 
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
@@ -18,10 +18,10 @@ _NAMES = "x509_subject_alternative_name"
 
 
 class Authoriser:
-    """Checks each call against the token file and the allow list; either may be missing, and both change live.
+    """Checks each call against the token file and the allow list. Each is optional; changed files are read again.
 
     Raises:
-        ValueError: a file is of no use.
+        ValueError: a file cannot be used.
     """
 
     def __init__(self, security: ServerSecurity) -> None:
@@ -30,7 +30,7 @@ class Authoriser:
         self._rules = None if rules is None else WatchedFiles([rules], lambda: read_rules(rules))
 
     def knows(self, metadata: Iterable[tuple[str, str | bytes]]) -> bool:
-        """Whether a call's metadata has a valid token, or needs none."""
+        """Whether a call's metadata has a valid token, or no token is required."""
         if self._tokens is None:
             return True
         tokens = self._tokens.value()
@@ -42,11 +42,11 @@ class Authoriser:
         return False
 
     def check(self, method: str, context: grpc.ServicerContext) -> None:
-        """Refuses a call of a method such as ``/package.Service/Method`` unless it may be made.
+        """Refuses a forbidden call of a method such as ``/package.Service/Method``.
 
         Raises:
-            Unauthenticated: without a valid token.
-            PermissionDenied: the certificate is not listed for the method.
+            Unauthenticated: the call has no valid token.
+            PermissionDenied: the allow list does not grant the method to the certificate.
         """
         if not self.knows(context.invocation_metadata()):
             raise unauthenticated()
@@ -55,20 +55,20 @@ class Authoriser:
 
 
 def unauthenticated() -> Unauthenticated:
-    """The same for a missing token as for a wrong one."""
+    """The error for a missing token and for a wrong one alike."""
     return Unauthenticated("a valid bearer token is required")
 
 
 def authoriser(security: ServerSecurity) -> Authoriser | None:
-    """What checks calls; None when nothing has to be checked.
+    """The authoriser of a server; None when it has nothing to check.
 
     Raises:
-        ValueError: a file is of no use.
+        ValueError: a file cannot be used.
     """
     return Authoriser(security) if security.token_file or security.allow else None
 
 
 def _names(context: grpc.ServicerContext) -> Iterable[str]:
-    # Its stubs have bytes in place of the list of them.
+    # The stubs declare one bytes value; gRPC returns several.
     names: Iterable[bytes] = context.auth_context().get(_NAMES, ())  # type: ignore[assignment]
     return (name.decode(errors="replace") for name in names)

@@ -1,4 +1,4 @@
-"""Files that change while the process runs."""
+"""Files that may change while the process runs."""
 
 import logging
 import threading
@@ -9,20 +9,20 @@ from typing import Generic, TypeVar
 
 _LOG = logging.getLogger(__name__)
 _CHECK_SECONDS = 1.0
-# For each file its inode, time of change in ns, and size; None for one that is not there.
+# The inode, modification time in ns and size of each file; None for a missing file.
 _State = tuple[tuple[int, int, int] | None, ...]
 Value = TypeVar("Value")
 
 
 class WatchedFiles(Generic[Value]):
-    """What ``read`` makes of some files, made again once one of them has changed. Thread-safe.
+    """The value that ``read`` makes of some files, read again after one of them changes. Thread-safe.
 
-    Files that belong together, such as a certificate and its key, are watched together. They are looked at no more than
-    once a second, by whoever asks then; what cannot be read changes nothing, and is logged once.
+    Files that belong together, such as a certificate and its key, are watched together. At most once a second, a call
+    of :meth:`value` looks at them. Files that become unusable keep the former value, and are logged once.
 
     Raises:
-        ValueError: raised by ``read``, as at any later time, for files of no use.
-        OSError: raised by ``read`` for a file that cannot be read.
+        ValueError: raised by ``read`` when the files cannot be used at the start.
+        OSError: raised by ``read`` when a file cannot be read at the start.
     """
 
     def __init__(self, paths: Sequence[Path], read: Callable[[], Value]) -> None:
@@ -33,7 +33,7 @@ class WatchedFiles(Generic[Value]):
         self._lock = threading.Lock()
 
     def value(self) -> Value:
-        """What was made of the files as they last were of use: the very same object until they change."""
+        """The value of the last usable files; the same object until they change."""
         if time.monotonic() >= self._next_check and self._lock.acquire(blocking=False):
             try:
                 self._check()
@@ -50,13 +50,13 @@ class WatchedFiles(Generic[Value]):
         try:
             value = self._read()
         except (OSError, ValueError) as error:
-            _LOG.warning("%s changed to what is of no use, so that the former contents stay in force: %s", names, error)
+            _LOG.warning("%s changed but cannot be used; the former contents stay in force: %s", names, error)
         else:
             if _state_of(self._paths) != state:
-                # They changed while they were read, and the parts may not fit each other: the next check reads again.
+                # The files changed during the read, so the parts may not match. The next check reads again.
                 return
             self._value = value
-            _LOG.info("%s changed, and the new contents are in force", names)
+            _LOG.info("%s changed; the new contents are in force", names)
         self._state = state
 
 
@@ -66,7 +66,7 @@ def _state_of(paths: Sequence[Path]) -> _State:
 
 def _state_of_one(path: Path) -> tuple[int, int, int] | None:
     try:
-        # Of what a link leads to: Kubernetes replaces a secret by turning the link of its directory.
+        # Follows links: Kubernetes replaces a secret by switching the link of its directory.
         found = path.stat()
     except OSError:
         return None

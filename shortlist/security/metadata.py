@@ -1,4 +1,4 @@
-"""What a client sends with each of its calls."""
+"""The metadata that a client sends with each call."""
 
 import functools
 from pathlib import Path
@@ -11,10 +11,10 @@ AUTHORIZATION = "authorization"
 
 
 def call_metadata(security: ClientSecurity) -> tuple[tuple[str, str], ...]:
-    """The bearer token as it is now, the first of its file, as a call's metadata; nothing without a token.
+    """The current bearer token, the first of its file, as a call's metadata; empty without a token file.
 
     Raises:
-        ValueError: the file is of no use, and never was.
+        ValueError: the file cannot be used, and never could.
     """
     return () if security.token_file is None else _watched(security.token_file).value()
 

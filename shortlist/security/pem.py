@@ -5,14 +5,14 @@ from pathlib import Path
 
 
 def read_identity(cert: Path, key: Path) -> tuple[bytes, bytes]:
-    """A certificate with its chain, and its key.
+    """Reads a certificate with its chain, and its key.
 
     Raises:
         ValueError: one of them cannot be read, or they do not belong together.
     """
     try:
-        # Nothing else in the standard library compares a key with a certificate, and it wants to read the files itself.
-        # Without a password it would ask the terminal for that of an encrypted key.
+        # The only function of the standard library that compares a key with a certificate; it reads the files itself.
+        # Without a password callback it would ask the terminal for the password of an encrypted key.
         ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(cert, key, password=lambda: "")
         return cert.read_bytes(), key.read_bytes()
     except OSError as error:
@@ -20,10 +20,10 @@ def read_identity(cert: Path, key: Path) -> tuple[bytes, bytes]:
 
 
 def read_authorities(path: Path) -> bytes:
-    """The certificates of one or more authorities.
+    """Reads the certificates of one or more authorities.
 
     Raises:
-        ValueError: the file cannot be read, or has none.
+        ValueError: the file cannot be read, or has no certificate.
     """
     try:
         contents = path.read_bytes()

@@ -1,4 +1,4 @@
-"""The allow list: a TOML file that has, for names in client certificates, the methods that they may call."""
+"""The allow list: a TOML file that maps names in client certificates to the methods that they may call."""
 
 import re
 import tomllib
@@ -11,15 +11,15 @@ _METHOD = re.compile(r"\w+(\.\w+)*/(\w+|\*)", re.ASCII)
 
 
 def read_rules(path: Path) -> Rules:
-    """The rules of a file such as this one::
+    """Reads the rules of a file such as this one::
 
         "ranking.shortlist.svc" = ["shortlist.retrieval.v1.RetrievalService/*"]
         "backend.shop.svc" = ["shortlist.ranking.v1.RankingService/Recommend"]
 
-    Nobody else may call anything, so that an empty file is for nobody.
+    Callers without a rule may call nothing, so an empty file refuses everybody.
 
     Raises:
-        ValueError: the file cannot be read, is not TOML, or has something else in it.
+        ValueError: the file cannot be read, is not TOML, or is not a table of lists of methods.
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -27,7 +27,7 @@ def read_rules(path: Path) -> Rules:
         raise ValueError(f"{path} cannot be read: {error}") from error
     for name, methods in raw.items():
         if not isinstance(methods, list):
-            # Without quotes, TOML takes a name with dots for tables in tables.
+            # TOML reads an unquoted name with dots as nested tables.
             raise ValueError(f'{path}: {name!r} needs a list of methods; a name with dots is written in quotes: "a.b"')
         for method in methods:
             if not (isinstance(method, str) and _METHOD.fullmatch(method)):
@@ -36,6 +36,6 @@ def read_rules(path: Path) -> Rules:
 
 
 def may_call(rules: Rules, names: Iterable[str], method: str) -> bool:
-    """Whether one of a caller's names is listed for a method such as ``package.Service/Method``."""
+    """Whether the rules let one of a caller's names call a method such as ``package.Service/Method``."""
     service = method.partition("/")[0]
     return any(not rules.get(name, frozenset()).isdisjoint((method, f"{service}/*")) for name in names)

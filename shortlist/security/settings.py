@@ -1,4 +1,4 @@
-"""Who a service trusts and what it shows of itself, as flags."""
+"""Flags for TLS, bearer tokens and the allow list."""
 
 import argparse
 from collections.abc import Callable
@@ -13,14 +13,15 @@ from shortlist.security.tokens import read_tokens
 
 @dataclass(frozen=True, kw_only=True)
 class ServerSecurity:
-    """What a server asks of its callers; nothing, in plaintext, as long as nothing is given.
+    """A server's demands on its callers; by default none, in plaintext.
 
-    ``tls_cert`` (with its chain) and ``tls_key`` are PEM files. With ``tls_client_ca`` callers have to show a
-    certificate of that authority, and with ``allow``, a TOML file, may call only what it lists for a name in theirs.
-    With ``token_file`` they have to send one of its lines as bearer token, which needs TLS: in plaintext it is public.
+    ``tls_cert`` (with its chain) and ``tls_key`` are PEM files. With ``tls_client_ca`` callers must show a certificate
+    of that authority. With ``allow``, a TOML file, they may call only the methods listed for a name in their
+    certificate. With ``token_file`` they must send one of its lines as bearer token; this needs TLS, for plaintext
+    would make the token public.
 
     Raises:
-        ValueError: one of them needs another.
+        ValueError: a setting lacks another one that it needs.
     """
 
     tls_cert: Path | None = None
@@ -40,7 +41,7 @@ class ServerSecurity:
         """Reads every file once.
 
         Raises:
-            ValueError: says which is of no use.
+            ValueError: a file cannot be used; names it.
         """
         if self.tls_cert is not None and self.tls_key is not None:
             read_identity(self.tls_cert, self.tls_key)
@@ -51,14 +52,13 @@ class ServerSecurity:
 
 @dataclass(frozen=True, kw_only=True)
 class ClientSecurity:
-    """What a client trusts and shows; plaintext as long as nothing is given.
+    """A client's TLS and token files; plaintext by default.
 
-    ``ca`` is a PEM file with the authorities that the server's certificate may be from, ``cert`` (with its chain) and
-    ``key`` are what the client shows of itself, ``token_file`` has the bearer token that it sends,
-    which needs TLS as a server's does.
+    ``ca`` is a PEM file with the authorities that may sign the server's certificate. ``cert`` (with its chain) and
+    ``key`` identify the client. ``token_file`` holds the bearer token to send, which needs TLS.
 
     Raises:
-        ValueError: one of them needs another.
+        ValueError: a setting lacks another one that it needs.
     """
 
     ca: Path | None = None
@@ -76,7 +76,7 @@ class ClientSecurity:
         """Reads every file once.
 
         Raises:
-            ValueError: says which is of no use.
+            ValueError: a file cannot be used; names it.
         """
         _read(read_authorities, self.ca)
         if self.cert is not None and self.key is not None:
@@ -86,19 +86,21 @@ class ClientSecurity:
 
 def add_server_security(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of :class:`ServerSecurity`."""
-    add_setting(parser, "--tls-cert", default="", help="PEM file of the certificate and its chain; plaintext without")
-    add_setting(parser, "--tls-key", default="", help="PEM file of the certificate's key")
     add_setting(
-        parser, "--tls-client-ca", default="", help="PEM file of the authorities that callers need a certificate of"
+        parser, "--tls-cert", default="", help="PEM file with the certificate and its chain; plaintext if empty"
+    )
+    add_setting(parser, "--tls-key", default="", help="PEM file with the certificate's key")
+    add_setting(
+        parser, "--tls-client-ca", default="", help="PEM file with the authorities that sign callers' certificates"
     )
     add_setting(
-        parser, "--allow", default="", help="TOML file: for names in callers' certificates, the methods they may call"
+        parser, "--allow", default="", help="TOML file that maps names in callers' certificates to allowed methods"
     )
-    add_setting(parser, "--token-file", default="", help="bearer tokens, one on each line, that callers need one of")
+    add_setting(parser, "--token-file", default="", help="file of accepted bearer tokens, one a line")
 
 
 def read_server_security(parser: argparse.ArgumentParser, options: argparse.Namespace) -> ServerSecurity:
-    """The validated settings; a combination or a file of no use ends the process with exit code 2."""
+    """The validated settings; an unusable combination or file ends the process with exit code 2."""
     try:
         security = ServerSecurity(
             tls_cert=_path(options.tls_cert),
@@ -114,16 +116,18 @@ def read_server_security(parser: argparse.ArgumentParser, options: argparse.Name
 
 
 def add_client_security(parser: argparse.ArgumentParser, prefix: str) -> None:
-    """Adds the flags of :class:`ClientSecurity`, such as ``--retrieval-ca``; the prefix is the service called."""
-    of = f"of the connection to the {prefix} service"
-    add_setting(parser, f"--{prefix}-ca", default="", help=f"PEM file of the authorities {of}; plaintext without")
-    add_setting(parser, f"--{prefix}-cert", default="", help=f"PEM file of our certificate {of}, and its chain")
-    add_setting(parser, f"--{prefix}-key", default="", help=f"PEM file of our key {of}")
-    add_setting(parser, f"--{prefix}-token-file", default="", help=f"bearer token {of}, on the first line")
+    """Adds the flags of :class:`ClientSecurity`, such as ``--retrieval-ca``; ``prefix`` names the called service."""
+    to = f"for the connection to the {prefix} service"
+    add_setting(parser, f"--{prefix}-ca", default="", help=f"PEM file of trusted authorities {to}; plaintext if empty")
+    add_setting(parser, f"--{prefix}-cert", default="", help=f"PEM file of our certificate and its chain {to}")
+    add_setting(parser, f"--{prefix}-key", default="", help=f"PEM file of our key {to}")
+    add_setting(
+        parser, f"--{prefix}-token-file", default="", help=f"file with the bearer token {to}, on its first line"
+    )
 
 
 def read_client_security(parser: argparse.ArgumentParser, options: argparse.Namespace, prefix: str) -> ClientSecurity:
-    """The validated settings; a combination or a file of no use ends the process with exit code 2."""
+    """The validated settings; an unusable combination or file ends the process with exit code 2."""
     given = vars(options)
     try:
         security = ClientSecurity(
@@ -144,7 +148,7 @@ def _path(text: str) -> Path | None:
 
 def _require_other(name: str, path: Path | None, other_name: str, other: Path | None) -> None:
     if path is not None and other is None:
-        raise ValueError(f"{name} needs {other_name} beside it")
+        raise ValueError(f"{name} needs {other_name}")
 
 
 def _read(read: Callable[[Path], object], path: Path | None) -> None:

@@ -1,4 +1,4 @@
-"""TLS for both ends, from files that are replaced while the process runs."""
+"""TLS for servers and clients, from files that may be replaced while the process runs."""
 
 import functools
 from pathlib import Path
@@ -11,12 +11,12 @@ from shortlist.security.settings import ClientSecurity, ServerSecurity
 
 
 def server_credentials(security: ServerSecurity) -> grpc.ServerCredentials | None:
-    """What a port is opened with; None for plaintext. Each new connection gets the certificate of its moment.
+    """The credentials of a port; None for plaintext. Each new connection gets the current certificate.
 
-    Connections that are open stay open, with the certificates that they began with.
+    Open connections keep the certificates that they began with.
 
     Raises:
-        ValueError: the files are of no use.
+        ValueError: the files cannot be used.
     """
     cert, key, client_ca = security.tls_cert, security.tls_key, security.tls_client_ca
     if cert is None or key is None:
@@ -28,7 +28,7 @@ def server_credentials(security: ServerSecurity) -> grpc.ServerCredentials | Non
         nonlocal used
         current = files.value()
         if current is used:
-            # gRPC goes on with what it has; it would set up OpenSSL anew for each connection otherwise.
+            # None keeps the former configuration. Otherwise gRPC would set up OpenSSL again for each connection.
             return None
         used = current
         return current
@@ -37,13 +37,13 @@ def server_credentials(security: ServerSecurity) -> grpc.ServerCredentials | Non
 
 
 def channel_credentials(security: ClientSecurity) -> grpc.ChannelCredentials | None:
-    """What a channel is opened with; None for plaintext. The very same object until the files change.
+    """The credentials of a channel; None for plaintext. Returns the same object until the files change.
 
-    A channel keeps for good what it was opened with, so whoever owns it compares, and opens it anew for another object.
-    Files that change to what is of no use are no change.
+    A channel never changes its credentials. So its owner compares this object with the former one, and opens a new
+    channel when they differ. Files that change to unusable contents count as unchanged.
 
     Raises:
-        ValueError: the files are of no use, and never were.
+        ValueError: the files cannot be used, and never could.
     """
     watched = _watched(security)
     return None if watched is None else watched.value()

@@ -1,4 +1,4 @@
-"""Bearer tokens in files: one on each line."""
+"""Bearer tokens in files, one token a line."""
 
 import hmac
 import re
@@ -10,10 +10,10 @@ _TOKEN = re.compile(r"[A-Za-z0-9._~+/-]+=*")
 
 
 def read_tokens(path: Path) -> tuple[str, ...]:
-    """The tokens of a file; empty lines do not count.
+    """Reads the tokens of a file; skips empty lines.
 
     Raises:
-        ValueError: the file cannot be read, has no token, or has a line that is not one. Never says what it found.
+        ValueError: the file cannot be read, has no token, or has a malformed one. The message never quotes the file.
     """
     try:
         lines = path.read_text(encoding="ascii").splitlines()
@@ -24,11 +24,11 @@ def read_tokens(path: Path) -> tuple[str, ...]:
         raise ValueError(f"{path} has no token")
     for number, token in enumerate(tokens, start=1):
         if not _TOKEN.fullmatch(token):
-            raise ValueError(f"{path} has a token, its number {number}, that cannot be sent as RFC 6750 has it")
+            raise ValueError(f"{path}: token {number} is not a bearer token of RFC 6750")
     return tokens
 
 
 def is_among(given: str, tokens: Sequence[str]) -> bool:
-    """Whether it is one of the tokens; takes as long for a wrong one however much of it is right."""
+    """Whether ``given`` is one of the tokens. A wrong token takes the same time however much of it is right."""
     encoded = given.encode()
     return any(hmac.compare_digest(encoded, token.encode()) for token in tokens)

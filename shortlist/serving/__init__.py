@@ -1,1 +1,1 @@
-"""The server that both services run in, and what is common to their edges."""
+"""The server of both services, and the parts that their request handling shares."""

@@ -1,4 +1,4 @@
-"""How many calls are handled, how many may wait, and that the rest is refused at once."""
+"""Admission: a bounded number of calls runs, a bounded number waits, and the rest is refused at once."""
 
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
@@ -18,24 +18,24 @@ from shortlist.observability import metrics
 from shortlist.observability.logs import Throttled
 from shortlist.status import to_status
 
-# It can happen to every call.
-_OFTEN = Throttled(logging.getLogger(__name__))
+# Throttled, for any call may cause it.
+_LOG = Throttled(logging.getLogger(__name__))
 P = ParamSpec("P")
 R = TypeVar("R")
-# By then a queue as long as its bound has moved on.
+# By then even a full queue has moved on.
 _RETRY_SECONDS = 0.2
 _REFUSAL = to_status(
-    Overloaded(f"too many calls wait already; try again in {_RETRY_SECONDS:g} s", _RETRY_SECONDS), "any method"
+    Overloaded(f"too many calls are waiting; try again in {_RETRY_SECONDS:g} s", _RETRY_SECONDS), "any method"
 )
 _OVERLOADED = grpc.StatusCode.RESOURCE_EXHAUSTED.name
 _thread = threading.local()
 
 
 class AdmissionPool(ThreadPoolExecutor):
-    """A server's threads, ``threads`` of them, and a queue of ``queue`` calls before them.
+    """A server's ``threads``, with a queue of at most ``queue`` calls in front of them.
 
-    gRPC's own pool has a queue without an end, in which every call becomes late once some are. When it ``is_full``,
-    give it no more: the server's interceptor refuses instead.
+    gRPC's own pool has an endless queue, in which one slow phase makes every later call late. The interceptor refuses
+    further calls while the pool ``is_full``.
     """
 
     def __init__(self, threads: int, queue: int) -> None:
@@ -48,16 +48,16 @@ class AdmissionPool(ThreadPoolExecutor):
 
     @property
     def admitted(self) -> int:
-        """How many calls wait or are being handled."""
+        """The number of calls that wait or are being handled."""
         return self._admitted
 
     @property
     def is_full(self) -> bool:
-        """Whether every place is taken."""
+        """Whether every thread and every place in the queue is taken."""
         return self._admitted >= self._places
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Runs ``fn`` in one of the threads; it has to say by :func:`begun` that it does something."""
+        """Runs ``fn`` in one of the threads. ``fn`` must call :func:`begun` first."""
         with self._lock:
             self._admitted += 1
             self._waiting += 1
@@ -70,14 +70,14 @@ class AdmissionPool(ThreadPoolExecutor):
             raise
 
     def _adjust_thread_count(self) -> None:
-        # What is submitted is in the queue by now. Where the system gives no more threads, those there are take it,
-        # instead of an error in gRPC's own thread, which would end and with it the server.
+        # When the system gives no more threads, an existing one takes the submitted call, which is queued by now. An
+        # error here would end gRPC's own thread, and with it the server.
         try:
             super()._adjust_thread_count()
         except RuntimeError:
             if not self._threads:
                 raise
-            _OFTEN.error("no thread is to be had for a call; it waits for one of %d", len(self._threads), exc_info=True)
+            _LOG.error("cannot start a thread for a call; it waits for one of %d", len(self._threads), exc_info=True)
 
     def _run(self, entered: float, fn: Callable[[], R]) -> R:
         with self._lock:
@@ -87,33 +87,33 @@ class AdmissionPool(ThreadPoolExecutor):
             return fn()
         finally:
             if not _thread.begun:
-                # gRPC begins no call whose caller has gone in the meantime.
+                # gRPC skips a call that was cancelled while it waited.
                 metrics.CANCELLED["queue"].inc()
             with self._lock:
                 self._admitted -= 1
 
 
 def begun() -> None:
-    """Has to be what each call that came by an :class:`AdmissionPool` begins with."""
+    """Marks a call of an :class:`AdmissionPool` as begun; every call must do so first."""
     _thread.begun = True
     metrics.QUEUE_SECONDS.observe(time.monotonic() - getattr(_thread, "entered", time.monotonic()))
 
 
 def refusal(refused: Callable[[], grpc.Status]) -> grpc.RpcMethodHandler[Any, Any]:
-    """A handler that ends calls with a status.
+    """A handler that ends every call with a status, for half the cost of an empty call.
 
-    It neither waits for the request nor for a thread: gRPC hands a stream over before it has read from it, and this one
-    is answered in the thread that took the call. That costs half of what an empty call costs.
+    It waits neither for the request nor for a thread: gRPC hands over a stream before it reads from it, and the
+    handler answers in the thread that accepted the call.
     """
 
     def refuse(requests: object, context: grpc.ServicerContext) -> None:
         context.abort_with_status(refused())
 
-    return grpc.stream_unary_rpc_method_handler(answered_in(_AtOnce(), refuse))
+    return grpc.stream_unary_rpc_method_handler(answered_in(_CallingThread(), refuse))
 
 
 def overloaded(service: str, method: str) -> Callable[[], grpc.Status]:
-    """The status of a call that finds the pool full, and its counting."""
+    """Makes the status of a call that meets a full pool, and counts the call."""
 
     def refused() -> grpc.Status:
         metrics.SHED["queue_full"].inc()
@@ -123,8 +123,8 @@ def overloaded(service: str, method: str) -> Callable[[], grpc.Status]:
     return refused
 
 
-class _AtOnce(ThreadPoolExecutor):
-    """No threads: runs what it is given there and then."""
+class _CallingThread(ThreadPoolExecutor):
+    """Has no threads of its own: runs each function at once, in the calling thread."""
 
     def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
         done: Future[R] = Future()
@@ -133,12 +133,12 @@ class _AtOnce(ThreadPoolExecutor):
 
 
 def answered_in(pool: ThreadPoolExecutor, method: Callable[..., Any], **attributes: object) -> Callable[..., Any]:
-    """A handler whose calls have threads of their own, so that no load keeps them from being answered."""
+    """A handler whose calls run in their own pool, so that they are answered under any load."""
 
     @functools.wraps(method)
     def behaviour(*arguments: object) -> object:
         return method(*arguments)
 
-    # By its attributes gRPC knows how to run a handler.
+    # gRPC reads these attributes to choose how it runs a handler.
     vars(behaviour).update(attributes, experimental_thread_pool=pool)
     return behaviour

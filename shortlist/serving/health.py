@@ -1,4 +1,4 @@
-"""What probes and clients are told of a service, by threads that no call can keep busy."""
+"""Health checks for probes and clients, answered by threads that no call can keep busy."""
 
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
@@ -15,20 +15,23 @@ from grpc_health.v1.health_pb2_grpc import HealthServicer, add_HealthServicer_to
 
 from shortlist.serving.admission import answered_in
 
-# The process lives: true from the start, whatever becomes of the bundle.
+# SERVING from the start: it says that the process runs, with or without a bundle.
 LIVENESS = "liveness"
 STARTUP, READINESS = "startup", "readiness"
 _CHECK_THREADS, _WATCH_THREADS = 4, 2
 
 
 class Health:
-    """The states of ``""``, ``liveness``, ``startup``, ``readiness`` and each service; NOT_SERVING but for liveness."""
+    """The health of ``""``, ``liveness``, ``startup``, ``readiness`` and each service.
+
+    All but ``liveness`` start as NOT_SERVING.
+    """
 
     def __init__(self, service_names: Sequence[str]) -> None:
         self._names = (health.OVERALL_HEALTH, STARTUP, READINESS, *service_names)
         self._states: dict[str, int] = {LIVENESS: HealthCheckResponse.SERVING}
-        # The library's servicer tells who watches, and waits for each of them to listen: in a thread that nobody waits
-        # for, since one may never do.
+        # The library's servicer blocks until each watcher has read the news, and one may never read. So a thread that
+        # nobody waits for informs the watchers.
         self._watched = health.HealthServicer()
         self._watched.set(LIVENESS, HealthCheckResponse.SERVING)
         self._news: SimpleQueue[int] = SimpleQueue()
@@ -36,15 +39,15 @@ class Health:
         self._set(HealthCheckResponse.NOT_SERVING)
 
     def add_to(self, server: grpc.Server) -> None:
-        """Answers on this server as well, by threads of its own."""
+        """Answers health checks on this server, in threads of their own."""
         add_HealthServicer_to_server(_Servicer(self._states, self._watched), server)
 
     def serves(self) -> None:
-        """From now on calls are answered."""
+        """Reports SERVING: calls are answered from now on."""
         self._set(HealthCheckResponse.SERVING)
 
     def drains(self) -> None:
-        """From now on nobody should begin a call. The process lives on, and says so, until it ends."""
+        """Reports NOT_SERVING: clients should begin no more calls. ``liveness`` stays SERVING to the end."""
         self._set(HealthCheckResponse.NOT_SERVING)
 
     def _set(self, status: int) -> None:
@@ -59,7 +62,7 @@ class Health:
 
 
 class _Servicer(HealthServicer):
-    """Answers from ``states``; who watches is answered by ``watched``, and keeps no thread."""
+    """Answers checks from ``states`` and watchers from ``watched``; a watcher occupies no thread."""
 
     def __init__(self, states: Mapping[str, int], watched: health.HealthServicer) -> None:
         self._states = states

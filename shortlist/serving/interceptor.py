@@ -1,4 +1,4 @@
-"""What happens to every call: admitted, authorised, handled, measured; and what its caller is told when it fails."""
+"""The path of every call: admission, authorisation, handling, measurement, and the status of a failure."""
 
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
@@ -20,24 +20,24 @@ from shortlist.status import code_of, to_status
 Request = TypeVar("Request")
 Response = TypeVar("Response")
 Behaviour = Callable[[Request, grpc.ServicerContext], Response]
-# gRPC's own services: health has to answer whoever asks, and reflection is a stream.
+# gRPC's own services stay unwrapped: health must answer everybody, and reflection is a stream.
 _NOT_OURS = "/grpc."
 
 
 class CallInterceptor(grpc.ServerInterceptor):
-    """Wraps every unary call of ours, and counts those that are being handled."""
+    """Wraps every unary method of Shortlist's services, and counts the calls in flight."""
 
     def __init__(self, pool: AdmissionPool | None = None, authoriser: Authoriser | None = None) -> None:
         self._pool, self._authoriser = pool, authoriser
         self._in_flight = _InFlight()
-        # gRPC asks anew for every call, and the answer for a method is always the same.
+        # gRPC asks again for every call, but a method always has the same handler.
         self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         self._refusals: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
-        self._stranger = refusal(lambda: to_status(unauthenticated(), "any method"))
+        self._unauthenticated = refusal(lambda: to_status(unauthenticated(), "any method"))
 
     @property
     def in_flight(self) -> int:
-        """How many unary calls are being handled now."""
+        """The number of unary calls being handled now."""
         return self._in_flight.count
 
     def intercept_service(
@@ -45,19 +45,19 @@ class CallInterceptor(grpc.ServerInterceptor):
         continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Request, Response] | None],
         handler_call_details: grpc.HandlerCallDetails,
     ) -> grpc.RpcMethodHandler[Request, Response] | None:
-        """The handler of a method, wrapped when it is one of ours."""
+        """The handler of a method, wrapped when it belongs to Shortlist's services."""
         method = handler_call_details.method
         wrapped = self._wrapped.get(method)
         if wrapped is not None:
-            # Before they take a thread: who has no token can keep none busy.
+            # Before the call takes a thread, so that callers without a token keep none busy.
             if self._authoriser is not None and not self._authoriser.knows(handler_call_details.invocation_metadata):
-                return self._stranger
+                return self._unauthenticated
             full = self._pool is not None and self._pool.is_full
             return self._refusals[method] if full else wrapped
         handler = continuation(handler_call_details)
         if handler is None or handler.unary_unary is None or method.startswith(_NOT_OURS):
             return handler
-        # The request comes as bytes: gRPC would log a traceback, and answer INTERNAL, for what is no message.
+        # The request arrives as bytes. Left to parse it, gRPC would answer INTERNAL and log a traceback for a bad one.
         wrapped = grpc.unary_unary_rpc_method_handler(
             self._wrap(handler, method), response_serializer=handler.response_serializer
         )
@@ -66,7 +66,7 @@ class CallInterceptor(grpc.ServerInterceptor):
         return wrapped
 
     def _wrap(self, handler: grpc.RpcMethodHandler[Any, Any], method: str) -> Behaviour[bytes, Any]:
-        # Of the stubs' types, any part of a handler may be missing.
+        # The stubs declare every part of a handler as optional.
         behaviour: Any = handler.unary_unary
         parse: Any = handler.request_deserializer
         service, name = _names(method)
@@ -98,7 +98,7 @@ class CallInterceptor(grpc.ServerInterceptor):
 
 
 class _InFlight:
-    """Counts the ``with`` blocks that are open; a generator would cost every call twice as much."""
+    """Counts open ``with`` blocks. A generator-based context manager would cost each call twice as much."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -122,4 +122,4 @@ def _parsed(request: bytes, parse: Callable[[bytes], object]) -> object:
     try:
         return parse(request)
     except DecodeError as error:
-        raise InvalidRequest((FieldViolation("request", "is no message of this method's type"),)) from error
+        raise InvalidRequest((FieldViolation("request", "is not a message of this method's type"),)) from error

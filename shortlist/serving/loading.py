@@ -1,4 +1,4 @@
-"""From a directory to a bundle that is known to work."""
+"""Opens a bundle and proves with a first query that it works."""
 
 import contextlib
 from collections.abc import Iterator
@@ -15,13 +15,13 @@ WARM_UP_SECONDS = 60.0
 
 
 def opened(directory: Path, settings: ServerSettings) -> Bundle:
-    """The bundle: its signature verified when a key is configured, then its files.
+    """Opens a bundle: verifies the signature when a key is configured, then the files.
 
     Raises:
-        BundleError: it cannot be used, or is not signed with that key.
+        BundleError: the bundle cannot be used, or is not signed with that key.
     """
     if settings.bundle_public_key is not None:
-        # Only here: it needs a library that most do not install.
+        # Not at the top: most installations lack the library that it needs.
         from shortlist.bundle.signature import verify_signature
 
         verify_signature(directory, settings.bundle_public_key)
@@ -30,7 +30,7 @@ def opened(directory: Path, settings: ServerSettings) -> Bundle:
 
 @contextlib.contextmanager
 def warming(bundle: Bundle) -> Iterator[None]:
-    """Runs a first query through the models: whatever goes wrong there is the bundle's fault.
+    """Wraps a first query through the models: every exception of the block becomes the bundle's error.
 
     Raises:
         BundleError: the block raised.
@@ -45,10 +45,10 @@ def warming(bundle: Bundle) -> Iterator[None]:
 
 
 def require_finite(bundle: Bundle, name: str, scores: NDArray[np.float32]) -> None:
-    """Refuses a bundle whose model, the file ``name``, answers its first query with no numbers.
+    """Refuses a bundle whose model, the file ``name``, returns NaN or infinity for its first query.
 
     Raises:
-        BundleError: one of the scores is not finite.
+        BundleError: a score is not finite.
     """
     if not np.isfinite(scores).all():
         raise BundleError(bundle.directory / name, "answers a first query with a score that is not finite")

@@ -1,4 +1,4 @@
-"""The allocator, as a process wants it that has many threads and replaces large objects."""
+"""Settings of the memory allocator for a process with many threads that replaces large objects."""
 
 import ctypes
 
@@ -8,10 +8,10 @@ _ARENAS = 2
 
 
 def use_few_arenas() -> None:
-    """Has glibc keep its free memory in two places, and not in eight for each core; elsewhere nothing.
+    """Limits glibc to two memory arenas instead of eight for each core; does nothing on other systems.
 
-    What a thread frees stays where it was taken from, and every new bundle's models find other places with a little
-    room: over twenty bundles under load a ranking service grew from 55 MB of its own to 82, and with two arenas to 61.
+    Freed memory stays in its arena, and the models of each new bundle spread over other arenas. Over twenty bundles
+    under load, a ranking service's own memory grew from 55 MB to 82 MB; with two arenas it grew to 61 MB.
     """
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -1,4 +1,4 @@
-"""Ports: that of the calls, and the one for probes that cannot do TLS."""
+"""The ports of a server: for calls, for plaintext probes, and for Prometheus."""
 
 import contextlib
 import logging
@@ -11,20 +11,20 @@ from shortlist.observability.metrics import start_metrics
 from shortlist.serving.health import Health
 
 _LOG = logging.getLogger(__name__)
-# A connection stays with the process that took it: it is made anew now and then, so that a process that was started
-# after its neighbours gets its share of the calls; and one that keeps a thread waiting does not do so for ever.
+# A connection stays with the process that accepted it. Clients must reconnect now and then, so that a process that
+# starts late gets its share of the calls, and no connection keeps a thread waiting for ever.
 CONNECTION_AGE = [("grpc.max_connection_age_ms", 60_000), ("grpc.max_connection_age_grace_ms", 30_000)]
 
 
 class CannotListen(Exception):  # noqa: N818 - it is what happened
-    """A port is not to be had."""
+    """A port is not available."""
 
 
 def listen_on(server: grpc.Server, listen: str, credentials: grpc.ServerCredentials | None = None) -> str:
-    """Starts a server on HOST:PORT, and says where it listens: port 0 has become a free one.
+    """Starts a server on HOST:PORT and returns its address, in which a free port has replaced port 0.
 
     Raises:
-        CannotListen: says which and why.
+        CannotListen: the port is not available; says which and why.
     """
     try:
         port = server.add_secure_port(listen, credentials) if credentials else server.add_insecure_port(listen)
@@ -36,9 +36,9 @@ def listen_on(server: grpc.Server, listen: str, credentials: grpc.ServerCredenti
 
 @contextlib.contextmanager
 def health_server(health: Health, listen: str, *, shared: bool) -> Iterator[None]:
-    """Answers for the health alone, in plain text: the kubelet's probes can do neither TLS nor tokens."""
+    """Answers only health checks, in plaintext: the kubelet's probes support neither TLS nor tokens."""
     options = [("grpc.so_reuseport", int(shared)), *CONNECTION_AGE]
-    # The health has threads of its own; this one takes what is asked for in vain.
+    # Health checks have threads of their own; this thread refuses all other calls.
     server = grpc.server(ThreadPoolExecutor(1), options=options)
     health.add_to(server)
     _LOG.info("health on %s", listen_on(server, listen))
@@ -50,7 +50,11 @@ def health_server(health: Health, listen: str, *, shared: bool) -> Iterator[None
 
 @contextlib.contextmanager
 def metrics_server(listen: str) -> Iterator[None]:
-    """Answers Prometheus on HOST:PORT."""
+    """Answers Prometheus on HOST:PORT while the block runs.
+
+    Raises:
+        CannotListen: the port is not available.
+    """
     try:
         server = start_metrics(listen)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""The bundles that a service answers from, and how a new one takes the place of the old without a ripple."""
+"""The bundles that a service answers from; a new one replaces the old without disturbing any call."""
 
 import contextlib
 import logging
@@ -18,14 +18,14 @@ from shortlist.observability import metrics
 
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5
-# A bundle that cannot be used is tried again, for the volume may have been slow or full; not for ever.
+# An unusable bundle is tried again, since the volume may have been slow or full, but not for ever.
 _MAX_ATTEMPTS = 3
 _FIRST_PAUSE_SECONDS, _PAUSE_GROWTH = 2.0, 4.0
 _LOADER_NICENESS = 10
 
 
 class OverBundle(Protocol):
-    """What answers calls from one bundle."""
+    """Answers calls from one bundle, such as a retriever or a recommender."""
 
     @property
     def bundle(self) -> Bundle:
@@ -37,35 +37,38 @@ T = TypeVar("T", bound=OverBundle)
 
 @dataclass(frozen=True, kw_only=True)
 class LoadFailure:
-    """A bundle that is not served although ``CURRENT`` names it, ``reason`` says why; of the last of ``attempts``."""
+    """The bundle that ``CURRENT`` names and that could not be loaded.
+
+    ``reason`` and ``time`` (UTC) are of the last of ``attempts``. ``retry_at`` is on the clock of ``time.monotonic``,
+    None when there will be no further attempt.
+    """
 
     bundle_id: str
     reason: str
     attempts: int
     time: datetime
-    # In the seconds of ``time.monotonic``; None when it is not tried again.
     retry_at: float | None
 
 
 class ServedBundles(Generic[T]):
-    """The current bundle of a directory and the one before it, each opened by ``open``.
+    """The current bundle of a directory and its predecessor, each opened by ``open``.
 
-    ``open`` verifies, loads and warms. A call is answered from one of them from its beginning to its end; whoever holds
-    one when it is replaced keeps it alive until they are done.
+    ``open`` verifies, loads and warms up a bundle. A call uses one bundle from beginning to end, and keeps it alive
+    when it is replaced meanwhile.
     """
 
     def __init__(self, store: BundleStore, open: Callable[[Path], T]) -> None:
         self._store, self._open = store, open
-        # The current one first. Replaced as a whole, so that readers need no lock.
+        # The current bundle first. Always replaced as a whole, so that readers need no lock.
         self._served: tuple[T, ...] = ()
         self._failure: LoadFailure | None = None
 
     def get(self, bundle_id: str = "") -> T:
-        """What answers from this bundle; from the current one when it is empty.
+        """The object that answers from this bundle; from the current one when the id is empty.
 
         Raises:
-            Unavailable: nothing is loaded yet.
-            BundleNotServed: another is asked for.
+            Unavailable: no bundle is loaded yet.
+            BundleNotServed: the bundle is not loaded.
         """
         served = self._served
         if not served:
@@ -76,30 +79,30 @@ class ServedBundles(Generic[T]):
             if one.bundle.bundle_id == bundle_id:
                 return one
         ids = [one.bundle.bundle_id for one in served]
-        raise BundleNotServed(f"bundle {bundle_id!r} is not served here; {' and '.join(ids)} can be asked for", ids)
+        raise BundleNotServed(f"bundle {bundle_id!r} is not served here; ask for {' or '.join(ids)}", ids)
 
     def previous(self) -> T | None:
-        """What answers from the bundle before the current one, when there was one."""
+        """The object that answers from the predecessor of the current bundle; None without one."""
         return self._served[1] if len(self._served) > 1 else None
 
     @property
     def previous_id(self) -> str:
-        """The bundle before the current one; empty when there was none."""
+        """The id of the current bundle's predecessor; empty without one."""
         previous = self.previous()
         return previous.bundle.bundle_id if previous else ""
 
     @property
     def failure(self) -> LoadFailure | None:
-        """Why what ``CURRENT`` names is not what is served; None when it is."""
+        """Why the bundle that ``CURRENT`` names is not served; None when it is served."""
         return self._failure
 
     def load(self) -> None:
-        """Loads the bundle to start with: the current one, else the newest that can be used.
+        """Loads the first bundle: the current one, or else the newest usable one.
 
-        A process that is started again must not go down with a bundle that its neighbours have refused.
+        So a restarted process survives a bad bundle that its neighbours have refused.
 
         Raises:
-            BundleError: there is no pointer, or no bundle can be used; says what is wrong with the current one.
+            BundleError: there is no pointer, or no bundle can be used; the error is the current one's.
         """
         current = self._store.current_id()
         try:
@@ -110,11 +113,11 @@ class ServedBundles(Generic[T]):
                 raise
 
     def follow(self) -> None:
-        """Looks at the pointer once, and serves what it names when that can be used; never raises."""
+        """Reads the pointer once, and serves the bundle that it names if it can be used; never raises."""
         try:
             wanted = self._store.current_id()
         except BundleError as error:
-            # Nothing is lost by reading it again and again, but once is enough to hear of it.
+            # The pointer is read again every time, but the same error is logged once.
             if self._failure is None or self._failure.reason != str(error):
                 self._note("", error)
             return
@@ -128,7 +131,7 @@ class ServedBundles(Generic[T]):
             self._note(wanted, error)
         except Exception as error:
             _LOG.exception("loading bundle %s failed", wanted)
-            self._note(wanted, BundleError(self._store.root / wanted, f"{type(error).__name__}, the log says more"))
+            self._note(wanted, BundleError(self._store.root / wanted, f"{type(error).__name__}; the log says more"))
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
@@ -141,14 +144,14 @@ class ServedBundles(Generic[T]):
             stop.set()
 
     def _watch(self, stop: threading.Event) -> None:
-        # Loading takes what the calls leave of the processor; only Linux has priorities of threads.
+        # Loading takes only the CPU time that calls leave. Thread priorities exist only on Linux.
         with contextlib.suppress(OSError):
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _LOADER_NICENESS)
         while not stop.wait(_POLL_SECONDS):
             self.follow()
 
     def _take(self, bundle_id: str) -> None:
-        """Makes a bundle the current one; one that is loaded already only changes places."""
+        """Makes a bundle current; a loaded one only changes its role."""
         started = time.monotonic()
         known = [one for one in self._served if one.bundle.bundle_id == bundle_id]
         taken = known[0] if known else self._open(self._store.root / bundle_id)
@@ -163,7 +166,7 @@ class ServedBundles(Generic[T]):
             if bundle_id != current:
                 with contextlib.suppress(BundleError):
                     self._take(bundle_id)
-                    _LOG.error("serving bundle %s, for %s cannot be used", bundle_id, current)
+                    _LOG.error("serving bundle %s, because %s cannot be used", bundle_id, current)
                     return True
         return False
 

@@ -1,4 +1,4 @@
-"""The server shell that both services run in: startup → load → serve → drain."""
+"""The server of both services: start → load → serve → drain."""
 
 import contextlib
 import gc
@@ -39,17 +39,27 @@ _REFLECTION_THREADS = 4
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 MAX_METADATA_BYTES = 8 * 1024
 _CHECK_SECONDS, _IDLE_CHECKS = 0.05, 10
+_LIMITS = [
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+    ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
+]
 _KEEPALIVE = [("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000), ("grpc.keepalive_permit_without_calls", 1)]
 
 
 class Loader(Protocol):
-    """What has to be loaded before calls can be answered, and may have to be loaded again."""
+    """Loads the bundle that calls are answered from, and follows its changes."""
 
     def load(self) -> None:
-        """Loads it for the first time; BundleError when it cannot be used."""
+        """Loads the first bundle.
+
+        Raises:
+            BundleError: no bundle can be used.
+        """
 
     def watching(self) -> AbstractContextManager[None]:
-        """Follows its changes while the block runs."""
+        """Follows changes while the block runs."""
 
 
 def serve(
@@ -60,16 +70,18 @@ def serve(
     loader: Loader,
     worker: Worker | None = None,
 ) -> int:
-    """Serves until SIGTERM or SIGINT, from the main thread; logs to stderr.
+    """Serves until SIGTERM or SIGINT; runs in the main thread and logs to stderr.
 
-    The port opens first, with health NOT_SERVING, so that a prober can tell a server that loads from a dead one; what
-    ``add_services`` added has to answer UNAVAILABLE until ``loader`` has loaded. Prints ``listening on HOST:PORT`` and,
-    once loaded, ``serving`` to stdout. After the signal health says NOT_SERVING; after ``drain_delay_seconds``, in
-    which clients and balancers learn of it, no new calls are taken; those in flight get ``drain_seconds``. A second
-    signal ends them at once. A ``worker`` shares its port with others.
+    The port opens before the bundle is loaded, with health NOT_SERVING, so that probes can tell a loading server from a
+    dead one. The services of ``add_services`` must answer UNAVAILABLE until ``loader`` has loaded. Prints ``listening
+    on HOST:PORT`` and, once loaded, ``serving`` to stdout.
+
+    After the signal, health says NOT_SERVING. New calls are accepted for ``drain_delay_seconds`` more, while clients
+    and load balancers notice. Calls in flight then get ``drain_seconds``; a second signal cuts them at once. A
+    ``worker`` shares its port with others.
 
     Returns:
-        The exit code: 0 after a signal, 1 when a port is not to be had, 3 when ``loader`` raised ``BundleError``.
+        The exit code: 0 after a signal, 1 when a port is not available, 3 when ``loader`` raised ``BundleError``.
     """
     use_few_arenas()
     configure_logs(json=settings.in_production)
@@ -77,14 +89,14 @@ def serve(
     server = _Server(settings, service_names, add_services, worker)
     code = server.run(loader)
     if server.cut_calls:
-        # Python joins the pool's threads when it exits, and that of a cut call runs on for as long as it likes.
+        # At exit Python joins the pool's threads, and the thread of a cut call may run for ever.
         logging.shutdown()
         os._exit(code)
     return code
 
 
 class _Interrupted(BaseException):
-    """A signal came while the bundle was being loaded. Not an ``Exception``, for no loader may handle it."""
+    """A signal came during loading. Not an ``Exception``, since no loader may handle it."""
 
 
 class _Server:
@@ -101,7 +113,7 @@ class _Server:
         self._pool = AdmissionPool(settings.threads, settings.queue)
         self._calls = CallInterceptor(self._pool, authoriser(settings.security))
         self._health = Health(service_names)
-        # The one queue whose put may interrupt its own get, as a signal handler's does.
+        # A signal handler's put may interrupt a get in the same thread; only SimpleQueue allows that.
         self._signals: SimpleQueue[int] = SimpleQueue()
         self._loading = self._serves = False
         self._closing = contextlib.ExitStack()
@@ -109,7 +121,7 @@ class _Server:
 
     @property
     def cut_calls(self) -> int:
-        """Once stopped: how many calls had no time to finish."""
+        """The number of calls that had no time to finish; valid once the server has stopped."""
         return self._calls.in_flight
 
     def run(self, loader: Loader) -> int:
@@ -140,7 +152,7 @@ class _Server:
 
     @contextlib.contextmanager
     def _captured_signals(self) -> Iterator[None]:
-        # A worker hears of a terminal's Ctrl-C from its parent.
+        # A worker's parent passes a terminal's Ctrl-C on as SIGTERM.
         numbers = [signal.SIGTERM] if self._worker else [signal.SIGTERM, signal.SIGINT]
         former = {number: signal.signal(number, self._on_signal) for number in numbers}
         try:
@@ -156,28 +168,13 @@ class _Server:
             raise _Interrupted
 
     def _build(self, service_names: Sequence[str], add_services: Callable[[grpc.Server], None]) -> grpc.Server:
-        server = grpc.server(
-            self._pool,
-            interceptors=[self._calls],
-            options=[
-                # A forgotten server must not take every other call of the new one; workers share by intention.
-                ("grpc.so_reuseport", 1 if self._worker else 0),
-                ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-                ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-                ("grpc.max_metadata_size", MAX_METADATA_BYTES),
-                ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
-                *CONNECTION_AGE,
-                *_KEEPALIVE,
-            ],
-        )
+        # Workers share a port on purpose; a forgotten server must not take half of the calls of a new one.
+        options = [("grpc.so_reuseport", 1 if self._worker else 0), *_LIMITS, *CONNECTION_AGE, *_KEEPALIVE]
+        server = grpc.server(self._pool, interceptors=[self._calls], options=options)
         add_services(server)
         self._health.add_to(server)
         if not self._settings.in_production:
-            # A stream holds its thread for as long as it is open.
-            pool = ThreadPoolExecutor(_REFLECTION_THREADS, thread_name_prefix="reflection")
-            servicer = reflection.ReflectionServicer([*service_names, HEALTH_SERVICE, reflection.SERVICE_NAME])
-            servicer.ServerReflectionInfo = answered_in(pool, servicer.ServerReflectionInfo)  # type: ignore[method-assign]
-            add_ServerReflectionServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+            _add_reflection(server, service_names)
         return server
 
     def _listen(self) -> None:
@@ -194,12 +191,12 @@ class _Server:
         try:
             self._loading = True
             if not self._signals.empty():
-                # It came before there was a load to end.
+                # The signal came before the load began.
                 raise _Interrupted
             loader.load()
         finally:
             self._loading = False
-        # What is loaded by now stays: the collector need not walk through it again and again while calls are answered.
+        # The loaded objects stay, so the garbage collector need not walk through them while calls are answered.
         gc.collect()
         gc.freeze()
         self._serves = True
@@ -209,17 +206,17 @@ class _Server:
         number = self._signal_within(float("inf"))
         assert number is not None
         _LOG.info(
-            "%s: new calls are taken for %g s more, those in flight have %g s",
+            "%s: accepting new calls for %g s more; calls in flight then have %g s",
             signal.Signals(number).name,
             self._settings.drain_delay_seconds,
             self._settings.drain_seconds,
         )
 
     def _signal_within(self, seconds: float) -> int | None:
-        """The next signal, or None when none has come by then."""
+        """The next signal, or None when none comes within ``seconds``."""
         end = time.monotonic() + seconds
         while True:
-            # In short waits: a signal that comes just before a wait, or to another thread, does not end it.
+            # Short waits, for a signal just before a wait or to another thread does not end the wait.
             with contextlib.suppress(Empty):
                 return self._signals.get(timeout=_CHECK_SECONDS)
             if time.monotonic() >= end:
@@ -229,14 +226,22 @@ class _Server:
         self._health.drains()
         second = self._signal_within(self._settings.drain_delay_seconds) if self._serves else None
         if second is not None:
-            # It is for the calls in flight as well.
+            # It cuts the calls in flight as well, below.
             self._signals.put(second)
         stopped = self._grpc.stop(self._settings.drain_seconds)
         idle = 0
         while not stopped.wait(_CHECK_SECONDS):
-            # Who watches the health never ends by themselves. For a while, since a call may be between the socket and
-            # the pool, and an answer between the pool and the socket.
+            # Watchers of the health never hang up, so an idle server stops itself. Several idle checks, since a call
+            # may be between socket and pool, and an answer between pool and socket.
             idle = 0 if self._pool.admitted else idle + 1
             if idle == _IDLE_CHECKS or not self._signals.empty():
                 self._grpc.stop(None)
         _LOG.info("stopped, %d calls cut", self.cut_calls)
+
+
+def _add_reflection(server: grpc.Server, service_names: Sequence[str]) -> None:
+    # In a pool of its own, since a stream occupies its thread until the client hangs up.
+    pool = ThreadPoolExecutor(_REFLECTION_THREADS, thread_name_prefix="reflection")
+    servicer = reflection.ReflectionServicer([*service_names, HEALTH_SERVICE, reflection.SERVICE_NAME])
+    servicer.ServerReflectionInfo = answered_in(pool, servicer.ServerReflectionInfo)  # type: ignore[method-assign]
+    add_ServerReflectionServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]

@@ -1,4 +1,4 @@
-"""The settings that every server has."""
+"""The settings that both services share."""
 
 import argparse
 from dataclasses import dataclass, field
@@ -18,15 +18,15 @@ DEVELOPMENT, PRODUCTION = PROFILES = ("development", "production")
 class ServerSettings:
     """How a server runs.
 
-    ``bundles`` is the directory of bundles; only those that were signed with the other half of ``bundle_public_key``
-    are taken, when that is given. ``listen`` is HOST:PORT, port 0 for any that is free. ``threads`` handle calls, in
-    each of the ``workers``, which are processes; ``queue`` more calls may wait, and the rest is refused. After SIGTERM
-    new calls are still taken for ``drain_delay_seconds``, and those in flight then get ``drain_seconds``.
-    ``health_listen`` is a second HOST:PORT for probes, none when empty. In ``production`` a line is logged for each
-    call, as JSON, and reflection is off.
+    ``bundles`` is the directory of bundles. With ``bundle_public_key``, only bundles signed with its private half are
+    served. ``listen`` is HOST:PORT; port 0 takes a free port. Each of the ``workers``, which are processes, handles
+    calls in ``threads``; ``queue`` more calls may wait, and the server refuses the rest. After SIGTERM the server
+    accepts new calls for ``drain_delay_seconds`` more, then gives calls in flight ``drain_seconds`` to finish.
+    ``health_listen`` is a second HOST:PORT for probes, none when empty. The ``production`` profile logs each call as
+    JSON and turns reflection off.
 
     Raises:
-        ValueError: a value is out of its range.
+        ValueError: a value is out of range.
     """
 
     bundles: Path
@@ -53,7 +53,7 @@ class ServerSettings:
             not self.health_listen or is_address(self.health_listen), "--health-listen", "HOST:PORT", self.health_listen
         )
         if self.observability.metrics_listen:
-            # Each worker has a port of its own.
+            # Every worker has its own port.
             worker_listen(self.observability.metrics_listen, self.workers - 1)
         require(self.profile in PROFILES, "--profile", " or ".join(PROFILES), self.profile)
 
@@ -64,27 +64,16 @@ class ServerSettings:
 
 
 def add_server_settings(parser: argparse.ArgumentParser, *, listen: str) -> None:
-    """Adds the flags of :class:`ServerSettings`; ``listen`` is the service's own default."""
-    add_setting(parser, "--bundles", default="bundles", help="the directory that the trainer writes bundles into")
-    add_setting(parser, "--bundle-public-key", default="", help="take only bundles signed with this key's private half")
+    """Adds the flags of :class:`ServerSettings`; ``listen`` is the service's default address."""
+    add_setting(parser, "--bundles", default="bundles", help="directory that the trainer writes bundles to")
+    add_setting(
+        parser, "--bundle-public-key", default="", help="PEM file; serve only bundles signed with its private half"
+    )
     add_setting(parser, "--listen", default=listen, help="HOST:PORT to listen on; port 0 takes a free one")
     add_setting(parser, "--threads", default=ServerSettings.threads, type=int, help="threads that handle calls")
     add_setting(parser, "--queue", default=ServerSettings.queue, type=int, help="calls that may wait for a thread")
     add_setting(parser, "--workers", default=ServerSettings.workers, type=int, help="processes that share the port")
-    add_setting(
-        parser,
-        "--drain-delay-seconds",
-        default=ServerSettings.drain_delay_seconds,
-        type=float,
-        help="for how long new calls are still taken after SIGTERM, while health says NOT_SERVING",
-    )
-    add_setting(
-        parser,
-        "--drain-seconds",
-        default=ServerSettings.drain_seconds,
-        type=float,
-        help="what calls in flight get to finish in after that",
-    )
+    _add_draining(parser)
     add_setting(parser, "--health-listen", default="", help="HOST:PORT of a plaintext port for probes; none when empty")
     add_setting(
         parser,
@@ -96,8 +85,25 @@ def add_server_settings(parser: argparse.ArgumentParser, *, listen: str) -> None
     add_observability(parser)
 
 
+def _add_draining(parser: argparse.ArgumentParser) -> None:
+    add_setting(
+        parser,
+        "--drain-delay-seconds",
+        default=ServerSettings.drain_delay_seconds,
+        type=float,
+        help="time after SIGTERM in which new calls are still accepted, while health says NOT_SERVING",
+    )
+    add_setting(
+        parser,
+        "--drain-seconds",
+        default=ServerSettings.drain_seconds,
+        type=float,
+        help="time after that for calls in flight to finish",
+    )
+
+
 def read_server_settings(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> ServerSettings:
-    """The validated settings; a value out of range ends the process with exit code 2, as argparse does."""
+    """The validated settings; a value out of range ends the process with exit code 2, like argparse's errors."""
     try:
         return ServerSettings(
             bundles=Path(arguments.bundles),

@@ -1,8 +1,8 @@
-"""Several processes on one port: each serves by itself, and the kernel spreads the connections over them.
+"""Several processes on one port: each serves on its own, and the kernel spreads connections over them.
 
-They are forked from a process that has imported what they need and nothing else: neither gRPC's threads nor those of
-native libraries outlive a fork, and it has none. So they share the pages of the libraries, beside those of the bundle,
-which they map. The parent holds no model: it keeps the port, starts what ends, and passes signals on.
+Workers are forked from a process that has only imported the libraries. It has no threads, since neither gRPC's threads
+nor those of native libraries survive a fork. So workers share the pages of the libraries, and those of the bundle,
+which they map. The parent loads no model: it keeps the port, replaces workers that end, and passes signals on.
 """
 
 import contextlib
@@ -27,16 +27,16 @@ _LOG = logging.getLogger(__name__)
 EXIT_CANNOT_LISTEN = 1
 SERVING = "serving"
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
-# Without a death for so long, the next one is the first again.
+# After so long without the end of a worker, the pause starts from the beginning.
 _QUIET_SECONDS = 60.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Worker:
-    """What a server has to know that is one of several.
+    """A server's role as one of several.
 
-    Workers have a ``number`` each, from 0. They ``announce`` to the supervisor what a server alone prints. One that
-    ``replaces`` another loads before it listens, for the others serve, and no connection may end at one that does not.
+    Each worker has a ``number``, from 0. It sends the lines that a single server would print to ``announce``. A worker
+    that ``replaces`` another loads before it listens: the others serve, so no connection should wait for it.
     """
 
     announce: Callable[[str], None]
@@ -45,13 +45,13 @@ class Worker:
 
 
 def supervise(settings: ServerSettings, package: str, arguments: Sequence[str]) -> int:
-    """Runs ``settings.workers`` of ``python -m package arguments`` until a signal comes; from the main thread.
+    """Runs ``settings.workers`` of ``python -m package arguments`` until a signal comes; runs in the main thread.
 
-    ``main`` of ``package.__main__`` is given the arguments and a :class:`Worker`. Prints ``listening on HOST:PORT``
-    and, once all of them serve, ``serving``. From then on a worker that ends is replaced, after a pause that grows.
+    ``main`` of ``package.__main__`` gets the arguments and a :class:`Worker`. Prints ``listening on HOST:PORT`` and,
+    once all workers serve, ``serving``. From then on a worker that ends is replaced, after a growing pause.
 
     Returns:
-        The exit code: 0 after a signal, 1 when the port is not to be had, that of a worker that ended before it served.
+        The exit code: 0 after a signal, 1 when the port is not available, or that of a worker that ended too early.
     """
     configure_logs(json=settings.in_production)
     host, _, port = settings.listen.rpartition(":")
@@ -71,7 +71,7 @@ def supervise(settings: ServerSettings, package: str, arguments: Sequence[str]) 
 class _Running:
     process: ForkServerProcess
     number: int
-    # None once it serves, or has ended: there is nothing more to hear.
+    # None once the worker serves or has ended.
     announcements: Connection | None
     serves: bool = False
 
@@ -82,7 +82,7 @@ class _Supervisor:
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([f"{package}.service"])
         self._running: list[_Running] = []
-        # When those that ended are replaced, and their numbers.
+        # Workers to replace: the time of the start, and the number.
         self._starts: list[tuple[float, int]] = []
         self._pause, self._last_end = _FIRST_PAUSE, float("-inf")
         self._all_served = False
@@ -104,7 +104,7 @@ class _Supervisor:
                     self._stop()
                     return code or 1
                 self._replace_later(worker.number, code)
-            self._start_what_is_due()
+            self._start_due()
 
     def _events(self) -> list[socket.socket | Connection | int]:
         sentinels = [worker.process.sentinel for worker in self._running]
@@ -137,7 +137,7 @@ class _Supervisor:
             print(SERVING, flush=True)
 
     def _exit_code(self, worker: _Running) -> int:
-        """Takes an ended worker off the list; a signal that ended it is told as a shell tells it."""
+        """Takes an ended worker off the list; a signal number becomes 128 + number, as in a shell."""
         self._running.remove(worker)
         worker.process.join()
         code = worker.process.exitcode or 0
@@ -147,11 +147,11 @@ class _Supervisor:
         now = time.monotonic()
         if now - self._last_end > _QUIET_SECONDS:
             self._pause = _FIRST_PAUSE
-        _LOG.error("a worker ended with code %d, another starts in %g s", code, self._pause)
+        _LOG.error("a worker ended with code %d; another starts in %g s", code, self._pause)
         self._starts.append((now + self._pause, number))
         self._last_end, self._pause = now, min(self._pause * 2, _LONGEST_PAUSE)
 
-    def _start_what_is_due(self) -> None:
+    def _start_due(self) -> None:
         now = time.monotonic()
         due = [start for start in self._starts if start[0] <= now]
         for start in due:
@@ -159,9 +159,9 @@ class _Supervisor:
             self._start(start[1])
 
     def _stop(self) -> int:
-        """Ends all of them, and returns the highest exit code; of those that a signal ended early, none.
+        """Ends all workers and returns the highest exit code; workers killed by a signal count as 0.
 
-        Each further signal is passed on too: the second cuts the calls in flight.
+        Passes every further signal on: the second one cuts the calls in flight.
         """
         processes = [worker.process for worker in self._running]
         while True:
@@ -176,10 +176,10 @@ class _Supervisor:
 
 
 def _run(package: str, arguments: Sequence[str], announcements: Connection, replaces: bool, number: int) -> None:
-    # A terminal's Ctrl-C reaches the whole group, and the parent passes it on.
+    # A terminal's Ctrl-C reaches the whole process group, and the parent passes it on anyway.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    # A spawned process does not import the ``__main__`` of a package by itself.
+    # A spawned process does not import a package's ``__main__`` by itself.
     main = importlib.import_module(f"{package}.__main__").main
     sys.exit(main(arguments, Worker(announce=announcements.send, replaces=replaces, number=number)))
 
@@ -187,27 +187,27 @@ def _run(package: str, arguments: Sequence[str], announcements: Connection, repl
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
-    # The end of a pipe, which no parent can fail to close, be it killed.
+    # Waits for the end of a pipe, which the system closes even when the parent is killed.
     parent.join()
     os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _keep_port(host: str, port: int) -> socket.socket:
-    """A socket that is bound and does not listen: the port stays ours while workers come and go.
+    """A bound socket that does not listen: it keeps the port while workers come and go.
 
     Raises:
-        OSError: somebody else has the port, be it with SO_REUSEPORT.
+        OSError: another process has the port, with or without SO_REUSEPORT.
     """
     family, _, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
-    # The workers could share the port with a forgotten server; this one could not. What lingers of closed connections
-    # does not count.
+    # With SO_REUSEPORT the workers would share the port with a forgotten server; a socket without it fails instead.
+    # SO_REUSEADDR ignores lingering closed connections.
     with _bound(family, address, socket.SO_REUSEADDR) as alone:
         address = alone.getsockname()
     try:
-        # Alone, so that another supervisor cannot bind the port above, though nobody listens yet.
+        # Without SO_REUSEADDR, so that another supervisor cannot bind the port above while nobody listens yet.
         return _bound(family, address, socket.SO_REUSEPORT)
     except OSError:
-        # Closed connections of a server that did not share its port linger.
+        # Closed connections linger of a server that did not share its port.
         return _bound(family, address, socket.SO_REUSEPORT, socket.SO_REUSEADDR)
 
 
@@ -225,7 +225,7 @@ def _bound(family: int, address: tuple[object, ...], *options: int) -> socket.so
 
 @contextlib.contextmanager
 def _signals() -> Iterator[socket.socket]:
-    """A socket that has a byte for each SIGTERM and SIGINT."""
+    """A socket that receives a byte for each SIGTERM and SIGINT."""
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     numbers = (signal.SIGTERM, signal.SIGINT)

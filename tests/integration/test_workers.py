@@ -91,4 +91,4 @@ def test_a_worker_that_dies_is_replaced(service: Service, trained: Trained) -> N
     assert _call(service.address) == trained.bundle.name
     _until(lambda: len(_workers(service)) == 2 and first not in _workers(service))
     assert second in _workers(service)
-    assert "a worker ended with code 137, another starts in 1 s" in service.log_path.read_text()
+    assert "a worker ended with code 137; another starts in 1 s" in service.log_path.read_text()

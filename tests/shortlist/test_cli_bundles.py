@@ -69,7 +69,7 @@ def test_a_pin_holds_until_it_is_ended(bundles: Path, capsys: pytest.CaptureFixt
     publish(bundles, NEWEST)
     assert BundleStore(bundles).current_id() == OLDEST
     assert run("unpin") == 0
-    assert f"{OLDEST} is not pinned any more; current is {OLDEST}" in capsys.readouterr().out
+    assert f"{OLDEST} is no longer pinned; {OLDEST} stays current" in capsys.readouterr().out
     assert run("unpin") == 0
     assert "nothing was pinned" in capsys.readouterr().out
 
@@ -79,11 +79,11 @@ def test_a_rollback_tells_both(bundles: Path, capsys: pytest.CaptureFixture[str]
     damage(bundles / OLDER / "index.faiss")
     assert run("rollback") == 0
     told = capsys.readouterr()
-    assert f"from {NEWER} back to {OLDEST}" in told.out
+    assert f"rolled back from {NEWER} to {OLDEST}" in told.out
     assert "index.faiss: sha256 differs" in told.err
     assert BundleStore(bundles).current_id() == OLDEST
     assert run("rollback") == 1
-    assert f"no usable bundle that is older than {OLDEST}" in capsys.readouterr().err
+    assert f"no usable bundle older than {OLDEST}" in capsys.readouterr().err
 
 
 def test_verify_names_the_bad_file_and_goes_on(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,7 +97,7 @@ def test_verify_names_the_bad_file_and_goes_on(bundles: Path, capsys: pytest.Cap
     assert told.out.count("is whole") == 2
     assert run("verify", NEWER, OLDEST) == 0
     assert run("verify", NEWER, "20250101T000000-0000") == 1
-    assert "`shortlist bundles list` shows those there are" in capsys.readouterr().err
+    assert "`shortlist bundles list` shows the existing ones" in capsys.readouterr().err
 
 
 def test_garbage_is_told_before_it_goes(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,7 +147,7 @@ def test_where_nothing_was_published_yet_there_may_be_nothing_to_pull(
         (["verify"], "has no bundles; see --bundles"),
         (["rollback"], "has the trainer written a bundle here?"),
         (["gc"], "has the trainer written a bundle here?"),
-        (["pin", NEWER], "`shortlist bundles list` shows those there are"),
+        (["pin", NEWER], "`shortlist bundles list` shows the existing ones"),
         (["unpin"], "No such file or directory"),
         (["push", "elsewhere"], "has the trainer written a bundle here?"),
         (["pull", "nowhere"], "nowhere has no CURRENT: is it a directory of bundles"),
@@ -233,7 +233,7 @@ def test_a_watch_follows_its_source_through_its_troubles(bundles: Path, watching
     exit_code, out, err = watching.ends_on(signal.SIGTERM)
     assert time.monotonic() - started < 2
     assert (exit_code, out) == (0, "")
-    assert "manifest.json is not there; next try in 0.05 s" in err
+    assert "manifest.json does not exist; next try in 0.05 s" in err
     assert "has no CURRENT" in err
     pauses = [float(line.split()[-2]) for line in err.splitlines()]
     assert pauses == sorted(pauses)

@@ -1,4 +1,4 @@
-"""Small bundles that nobody trained: the tables are real, the models and the index are not."""
+"""Small hand-made bundles: the tables are real, the models and the index are random bytes."""
 
 import hashlib
 from pathlib import Path
@@ -17,7 +17,7 @@ _ITEMS, _DIMENSION = 5, 4
 
 
 def publish(root: Path, *bundle_ids: str, size: int = 1000) -> None:
-    """Publishes a bundle for each id, whose opaque files have ``size`` bytes, others for each."""
+    """Publishes a bundle for each id; each has models and an index of ``size`` bytes of its own."""
     for bundle_id in bundle_ids:
         with BundleStore(root).publishing(bundle_id) as directory:
             write_files(directory, bundle_id, size)
@@ -25,14 +25,14 @@ def publish(root: Path, *bundle_ids: str, size: int = 1000) -> None:
 
 
 def write_files(directory: Path, bundle_id: str, size: int = 1000) -> None:
-    """Everything but the manifest."""
+    """Writes every file of a bundle but the manifest."""
     save_tables(directory, _items(), _users())
     for name in (INDEX, USER_ENCODER, RANKER, ITEM_TABLE):
         (directory / name).write_bytes(_bytes(f"{bundle_id}/{name}", size))
 
 
 def manifest_of(directory: Path, bundle_id: str) -> Manifest:
-    """The manifest of the files as they are."""
+    """The manifest of a directory's present files."""
     day = bundle_id[6:8]
     return Manifest(
         format_version=FORMAT_VERSION,
@@ -61,14 +61,14 @@ def manifest_of(directory: Path, bundle_id: str) -> Manifest:
 
 
 def damage(path: Path) -> None:
-    """Flips a bit, which changes no size."""
+    """Flips a bit, which leaves the file's size."""
     content = bytearray(path.read_bytes())
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
 
 
 def names(root: Path) -> list[str]:
-    """What is in a directory of bundles, hidden things too."""
+    """The names in a directory of bundles, hidden ones included."""
     return sorted(path.name for path in root.iterdir())
 
 

@@ -178,10 +178,10 @@ def test_a_file_that_is_a_symbolic_link_is_refused(tmp_path: Path, valid: dict[s
     ("change", "kind"),
     [(Path.unlink, "missing"), (lambda path: path.write_bytes(b""), "damaged")],
 )
-def test_a_refusal_has_a_kind_to_count(
+def test_an_error_has_a_kind_for_the_metric(
     tmp_path: Path, valid: dict[str, Any], change: Callable[[Path], object], kind: str
 ) -> None:
-    """Proves that a metric can tell a file that is gone from one that changed."""
+    """The metric tells a missing file from a changed one."""
     change(tmp_path / "index.faiss")
     with pytest.raises(BundleError) as caught:
         Manifest.read(tmp_path).verify(tmp_path)

@@ -1,4 +1,4 @@
-"""What an operator does."""
+"""The operator's actions: list, verify, pin, roll back, collect garbage."""
 
 import shutil
 import subprocess
@@ -20,8 +20,8 @@ def store(tmp_path: Path) -> BundleStore:
     return BundleStore(tmp_path)
 
 
-def test_a_list_shows_every_version_and_what_is_wrong_with_it(store: BundleStore) -> None:
-    """Proves that one unreadable manifest does not hide the others, and which are current and pinned."""
+def test_a_list_shows_every_version_with_its_problem(store: BundleStore) -> None:
+    """One unreadable manifest does not hide the other versions; the current and the pinned one are marked."""
     (store.root / OLDER / "manifest.json").write_text("{}")
     pin(store, NEWER)
     listed = list_bundles(store)
@@ -34,7 +34,7 @@ def test_a_list_shows_every_version_and_what_is_wrong_with_it(store: BundleStore
 
 
 def test_a_flipped_bit_is_found_in_any_file(store: BundleStore) -> None:
-    """Proves that verify reads every byte of every file, and names the one that differs."""
+    """Verification reads every byte of every file, and names the one that differs."""
     for path in sorted((store.root / NEWEST).iterdir()):
         if path.name != "manifest.json":
             good = path.read_bytes()
@@ -46,43 +46,35 @@ def test_a_flipped_bit_is_found_in_any_file(store: BundleStore) -> None:
 
 
 def test_a_bundle_under_another_ones_name_is_refused(store: BundleStore) -> None:
-    """Proves that a copy that was renamed by hand is noticed: answers would carry an id that is not the directory's."""
+    """A copy that was renamed by hand is noticed: its answers would carry an id that is not the directory's."""
     shutil.rmtree(store.root / NEWEST)
     shutil.copytree(store.root / OLDER, store.root / NEWEST)
-    with pytest.raises(BundleError, match=f"that of bundle {OLDER}"):
+    with pytest.raises(BundleError, match=f"belongs to bundle {OLDER}"):
         verify(store, NEWEST)
 
 
 @pytest.mark.parametrize("bundle_id", ["20250101T000000-0001", "../elsewhere", ".", ""])
-def test_what_is_no_bundle_is_not_pinned(store: BundleStore, bundle_id: str) -> None:
-    """Proves that an id is not taken for a path, and that nothing is changed."""
+def test_only_a_bundle_can_be_pinned(store: BundleStore, bundle_id: str) -> None:
+    """An id is never taken for a path, and a refusal changes nothing."""
     with pytest.raises(BundleError, match="is not a bundle"):
         pin(store, bundle_id)
     assert (store.current_id(), store.pinned_id()) == (NEWEST, None)
 
 
-def test_a_damaged_bundle_is_not_pinned(store: BundleStore) -> None:
-    """Proves that the check comes before the pointer."""
-    damage(store.root / OLDER / "ranker.onnx")
-    with pytest.raises(BundleError, match=r"ranker\.onnx"):
-        pin(store, OLDER)
-    assert (store.current_id(), store.pinned_id()) == (NEWEST, None)
-
-
-def test_a_rollback_goes_to_the_next_older_one_that_is_whole(store: BundleStore) -> None:
-    """Proves that a damaged one is passed over and told, and that the next rollback goes on from there."""
+def test_a_rollback_goes_to_the_next_older_intact_bundle(store: BundleStore) -> None:
+    """It cannot pin a damaged bundle: it skips it and reports the reason. The next rollback continues from there."""
     damage(store.root / NEWER / "index.faiss")
     done = roll_back(store)
     assert (done.former, done.current, store.current_id(), store.pinned_id()) == (NEWEST, OLDER, OLDER, OLDER)
     assert [error.path.name for error in done.refused] == ["index.faiss"]
     assert roll_back(store).current == OLDEST
-    with pytest.raises(BundleError, match=f"no usable bundle that is older than {OLDEST}"):
+    with pytest.raises(BundleError, match=f"no usable bundle older than {OLDEST}"):
         roll_back(store)
     assert store.current_id() == OLDEST
 
 
-def test_garbage_is_what_is_old_and_not_needed(store: BundleStore) -> None:
-    """Proves that a dry run changes nothing and says the same, and that current and the one before it always stay."""
+def test_garbage_collection_removes_old_bundles(store: BundleStore) -> None:
+    """A dry run changes nothing and reports the same. The current bundle and its predecessor always stay."""
     planned = collect_garbage(store, 1, dry_run=True)
     assert store.ids() == [NEWEST, NEWER, OLDER, OLDEST]
     done = collect_garbage(store, 1)
@@ -92,23 +84,23 @@ def test_garbage_is_what_is_old_and_not_needed(store: BundleStore) -> None:
     assert names(store.root) == [NEWER, NEWEST, "CURRENT"]
 
 
-def test_what_is_served_after_a_rollback_is_no_garbage(store: BundleStore) -> None:
-    """Proves that age alone removes neither the pinned and current one nor the one that a rollback would take."""
+def test_garbage_collection_spares_the_bundle_of_a_rollback(store: BundleStore) -> None:
+    """Age alone removes neither the pinned bundle nor the target of the next rollback."""
     pin(store, OLDER)
     assert collect_garbage(store, 1).bundle_ids == (NEWER,)
     assert store.ids() == [NEWEST, OLDER, OLDEST]
 
 
-def test_garbage_is_not_collected_when_nobody_knows_what_is_served(store: BundleStore) -> None:
-    """Proves that a pointer that cannot be read stops it."""
+def test_an_unreadable_pointer_stops_garbage_collection(store: BundleStore) -> None:
+    """Without it the served bundle is unknown, and could be removed."""
     (store.root / "CURRENT").write_text("")
     with pytest.raises(BundleError, match="CURRENT"):
         collect_garbage(store, 1)
     assert len(store.ids()) == 4
 
 
-def test_what_a_killed_writer_left_is_garbage(store: BundleStore) -> None:
-    """Proves that its size is counted and that it goes, while what a living writer writes stays."""
+def test_the_leftovers_of_a_killed_writer_are_garbage(store: BundleStore) -> None:
+    """Their size is counted and they are removed, while the files of a living writer stay."""
     script = """
 import os, sys
 from pathlib import Path
@@ -119,7 +111,7 @@ with BundleStore(Path(sys.argv[1])).publishing("20260105T000000-0005") as direct
 """
     assert subprocess.run([sys.executable, "-c", script, str(store.root)], check=False).returncode == -9
     with store.publishing("20260106T000000-0006") as directory:
-        # The writer that comes next removes it already.
+        # This writer has already removed the leftovers.
         assert collect_garbage(store, 4).abandoned == 0
         assert directory.exists()
     assert subprocess.run([sys.executable, "-c", script, str(store.root)], check=False).returncode == -9

@@ -242,7 +242,7 @@ def test_it_is_told_when_the_collector_is_back(caplog: pytest.LogCaptureFixture)
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
 
-    def call_until_told(text: str) -> None:
+    def call_until_logged(text: str) -> None:
         end = time.monotonic() + _SECONDS
         while text not in caplog.text:
             assert time.monotonic() < end
@@ -251,10 +251,10 @@ def test_it_is_told_when_the_collector_is_back(caplog: pytest.LogCaptureFixture)
 
     with caplog.at_level("INFO"), ExitStack() as server:
         with configured(f"http://127.0.0.1:{port}"):
-            call_until_told("Failed to export traces")
+            call_until_logged("Failed to export traces")
             collector = Collector()
             server.callback(listening(collector, port).stop, None)
-            call_until_told("are sent to")
+            call_until_logged("again")
         assert collector.take("call")
 
 

@@ -227,8 +227,8 @@ def test_a_dead_worker_is_replaced_after_pauses_that_grow(run: Run, tmp_path: Pa
     dead, alive = parent.workers()
     (tmp_path / "broken").touch()
     os.kill(dead, signal.SIGKILL)
-    parent.wait_for_log("a worker ended with code 137, another starts in 1 s")
-    parent.wait_for_log("a worker ended with code 3, another starts in 2 s")
+    parent.wait_for_log("a worker ended with code 137; another starts in 1 s")
+    parent.wait_for_log("a worker ended with code 3; another starts in 2 s")
     assert parent.workers() == {alive}
     (tmp_path / "broken").unlink()
     end = time.monotonic() + _SECONDS
