@@ -47,8 +47,8 @@ def checkov(manifests: Path, overlay: str) -> int:
     Raises:
         ToolFailed: a policy failed, or nothing was checked; names the policies and the resources.
     """
-    options = "--framework kubernetes --compact --quiet --skip-download --soft-fail --output json".split()
-    result = json.loads(_run("checkov", [*options, "--skip-check", ",".join(skipped(overlay)), "-f", str(manifests)]))
+    how = ["--framework", "kubernetes", "--compact", "--quiet", "--skip-download", "--soft-fail", "--output", "json"]
+    result = json.loads(_run("checkov", [*how, "--skip-check", ",".join(skipped(overlay)), "-f", str(manifests)]))
     if "summary" not in result or not result["summary"]["passed"]:
         raise ToolFailed("nothing was checked")
     failed = result["results"]["failed_checks"]

@@ -1,4 +1,4 @@
-"""The overlays as they would be applied, and the flags as the code has them."""
+"""The overlays as kubectl would apply them, and the flags of the code."""
 
 import importlib
 import re
@@ -11,19 +11,19 @@ from deploy.check.kustomize import OVERLAYS, Manifest, build, kubectl
 
 @pytest.fixture(scope="session", params=OVERLAYS, ids=lambda overlay: overlay.name)
 def manifests(request: pytest.FixtureRequest) -> list[Manifest]:
-    """One overlay's resources; a test that takes them runs for each overlay."""
+    """The resources of an overlay; a test with this fixture runs for each overlay."""
     return _built(request.param.name)
 
 
 @pytest.fixture(scope="session")
 def production() -> list[Manifest]:
-    """The resources of the overlay prod."""
+    """The resources of the prod overlay."""
     return _built("prod")
 
 
 @pytest.fixture
 def help_of(capsys: pytest.CaptureFixture[str]) -> Callable[[str, Sequence[str]], str]:
-    """The ``--help`` of a module's ``main``, in one line."""
+    """A function that returns the ``--help`` of a module's ``main`` as one line."""
 
     def help_of(module: str, arguments: Sequence[str] = ()) -> str:
         with pytest.raises(SystemExit):
@@ -35,7 +35,7 @@ def help_of(capsys: pytest.CaptureFixture[str]) -> Callable[[str, Sequence[str]]
 
 @pytest.fixture
 def defaults_of(help_of: Callable[[str, Sequence[str]], str]) -> Callable[[str], dict[str, str]]:
-    """The environment twins of a service's flags, and their defaults."""
+    """A function that returns the environment variables of a service's flags, with their defaults."""
 
     def defaults_of(service: str) -> dict[str, str]:
         found = re.findall(

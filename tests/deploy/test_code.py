@@ -1,4 +1,4 @@
-"""The manifests agree with the code of the services."""
+"""The manifests agree with the code."""
 
 import re
 from collections.abc import Callable, Sequence
@@ -14,10 +14,10 @@ from trainer.recipe import Recipe
 _TWIN = re.compile(r"SHORTLIST_\w+")
 
 
-def test_every_setting_is_the_twin_of_a_flag(
+def test_every_setting_is_the_variable_of_a_flag(
     manifests: list[Manifest], defaults_of: Callable[[str], dict[str, str]]
 ) -> None:
-    """Proves that no variable is misspelt or left over: the service that is given it has a flag of that name."""
+    """No variable is misspelt or obsolete: its service has a flag of that name."""
     assert sorted(one.name for one in deployments(manifests)) == sorted(SERVICES)
     for workload in deployments(manifests):
         given = {name for name in environment(workload.service, manifests) if _TWIN.fullmatch(name)}
@@ -25,24 +25,24 @@ def test_every_setting_is_the_twin_of_a_flag(
         assert given - set(defaults_of(workload.name)) == set()
 
 
-def test_a_container_port_is_one_that_the_service_listens_on(manifests: list[Manifest]) -> None:
-    """Proves that the declared ports are exactly the ports that it listens on."""
+def test_the_container_ports_are_the_listening_ports(manifests: list[Manifest]) -> None:
+    """The declared ports are exactly those of the service's settings."""
     for workload in deployments(manifests):
         declared = {port["name"]: port["containerPort"] for port in workload.service["ports"]}
         assert declared == listened_ports(workload, manifests)
         assert set(declared) == {"grpc", "health", "metrics"}
 
 
-def test_what_listens_can_be_reached_from_other_pods(manifests: list[Manifest]) -> None:
-    """Proves that no service listens on the loopback, which is its default."""
+def test_every_listening_port_can_be_reached_from_other_pods(manifests: list[Manifest]) -> None:
+    """No service listens on the loopback, its default."""
     for workload in deployments(manifests):
         variables = environment(workload.service, manifests)
         listens = {name: value for name, value in variables.items() if name.endswith("LISTEN")}
         assert {value.rpartition(":")[0] for value in listens.values()} == {"0.0.0.0"}  # noqa: S104
 
 
-def test_a_probe_asks_for_a_name_that_health_knows(manifests: list[Manifest]) -> None:
-    """Proves that each probe has a name of its own, on the port for health, by its number: gRPC probes take no name."""
+def test_a_probe_checks_a_name_that_health_knows(manifests: list[Manifest]) -> None:
+    """Each probe checks its own name, on the health port by number: gRPC probes accept no port name."""
     for workload in deployments(manifests):
         port = listened_ports(workload, manifests)["health"]
         probes = {name: workload.service[f"{name}Probe"]["grpc"] for name in ("startup", "readiness", "liveness")}
@@ -53,8 +53,8 @@ def test_a_probe_asks_for_a_name_that_health_knows(manifests: list[Manifest]) ->
         }
 
 
-def test_a_service_leads_to_ports_that_its_pods_have(manifests: list[Manifest]) -> None:
-    """Proves that both Services are headless, and that each port is one that the selected pods listen on."""
+def test_a_service_leads_to_ports_of_its_pods(manifests: list[Manifest]) -> None:
+    """Both Services are headless, and the selected pods listen on each of their ports."""
     by_name = {workload.name: workload for workload in deployments(manifests)}
     services = of_kind(manifests, "Service")
     assert sorted(service["metadata"]["name"] for service in services) == sorted(by_name)
@@ -67,7 +67,7 @@ def test_a_service_leads_to_ports_that_its_pods_have(manifests: list[Manifest]) 
 
 
 def test_ranking_calls_the_service_of_retrieval(manifests: list[Manifest]) -> None:
-    """Proves that the target is resolved to all pods (dns:///), and names retrieval's Service and its port."""
+    """The target resolves to all pods (dns:///), and names retrieval's Service and its port."""
     by_name = {workload.name: workload for workload in deployments(manifests)}
     target = urlsplit(environment(by_name["ranking"].service, manifests)["SHORTLIST_RETRIEVAL"])
     assert (target.scheme, target.netloc) == ("dns", "")
@@ -75,10 +75,10 @@ def test_ranking_calls_the_service_of_retrieval(manifests: list[Manifest]) -> No
     assert target.path == f"/retrieval:{port}"
 
 
-def test_a_container_starts_what_there_is_with_flags_that_it_has(
+def test_a_container_runs_an_existing_command_with_existing_flags(
     manifests: list[Manifest], help_of: Callable[[str, Sequence[str]], str]
 ) -> None:
-    """Proves that every command is one of ours, and that none is given a flag that its help does not name."""
+    """Every command is ours, and its help names every flag."""
     for workload in workloads(manifests):
         for container in workload.containers:
             match container["command"]:
@@ -97,7 +97,7 @@ def test_a_container_starts_what_there_is_with_flags_that_it_has(
             assert [flag for flag in flags if f"{flag} " not in known] == []
 
 
-def test_the_recipe_to_start_from_is_one() -> None:
-    """Proves that the trainer reads it, so that a user begins with a valid recipe."""
+def test_the_example_recipe_is_valid() -> None:
+    """The trainer reads it, so a user starts from a correct recipe."""
     recipe = Recipe.read(DEPLOY / "overlays" / "prod" / "recipe.toml")
     assert recipe.interactions.file == "interactions.parquet"

@@ -1,4 +1,4 @@
-"""Every component by itself, and the one that an overlay may have in place of another."""
+"""Every component alone, and the store that an overlay may use in place of the volume."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.mark.parametrize("component", COMPONENTS, ids=lambda component: component.name)
 def test_a_component_builds_on_the_base_alone(component: Path, tmp_path: Path) -> None:
-    """Proves that none needs another to be built, also those that no overlay here uses, and that each is explained."""
+    """No component needs another one, and each has a README."""
     paths = {name: os.path.relpath(path, tmp_path) for name, path in {"b": DEPLOY / "base", "c": component}.items()}
     (tmp_path / "kustomization.yaml").write_text(f"resources: [{paths['b']}]\ncomponents: [{paths['c']}]\n")
     assert len(build(tmp_path)) >= len(build(DEPLOY / "base"))
@@ -24,7 +24,7 @@ def test_a_component_builds_on_the_base_alone(component: Path, tmp_path: Path) -
 
 
 def test_production_can_keep_its_bundles_in_an_object_store(tmp_path: Path) -> None:
-    """Proves that one word in the overlay takes the shared volume away, and that who reads and who writes differ."""
+    """One word in the overlay replaces the shared volume, and readers and writers have different credentials."""
     overlay = tmp_path / "prod"
     shutil.copytree(DEPLOY / "overlays" / "prod", overlay)
     kustomization = overlay / "kustomization.yaml"

@@ -1,4 +1,4 @@
-"""The images, as the Dockerfile builds them."""
+"""The contents of the images, by the Dockerfile."""
 
 import re
 from dataclasses import dataclass, field
@@ -35,7 +35,7 @@ def stages() -> dict[str, _Stage]:
 
 @pytest.mark.parametrize("target", ["retrieval", "ranking"])
 def test_a_serving_image_has_no_torch(target: str, stages: dict[str, _Stage]) -> None:
-    """Proves that no stage that it is built from or copied from installs it, nor the extra that needs it."""
+    """No stage that it is built or copied from installs torch or the extra that needs it."""
     for name in _sources(target, stages):
         for _, rest in stages[name].instructions:
             assert "torch" not in rest
@@ -43,8 +43,8 @@ def test_a_serving_image_has_no_torch(target: str, stages: dict[str, _Stage]) ->
             assert "train]" not in rest
 
 
-def test_the_trainer_installs_torch_before_what_needs_it(stages: dict[str, _Stage]) -> None:
-    """Proves that the CPU build is there first, so that pip has no reason to fetch the CUDA build."""
+def test_the_trainer_installs_torch_before_its_dependents(stages: dict[str, _Stage]) -> None:
+    """The CPU build comes first, so pip has no reason to fetch the CUDA build."""
     runs = [rest for name in _sources("trainer", stages) for kind, rest in stages[name].instructions if kind == "RUN"]
     (install,) = (run for run in runs if "train]" in run)
     assert install.index("--index-url") < install.index("'torch>=") < install.index("train]")
@@ -53,15 +53,15 @@ def test_the_trainer_installs_torch_before_what_needs_it(stages: dict[str, _Stag
 
 
 @pytest.mark.parametrize("target", ["retrieval", "ranking", "trainer"])
-def test_an_image_runs_as_a_user_by_number(target: str, stages: dict[str, _Stage]) -> None:
-    """Proves that Kubernetes can see that it is not root, which it cannot by a name."""
+def test_an_image_runs_as_a_numbered_user(target: str, stages: dict[str, _Stage]) -> None:
+    """By a number, unlike a name, Kubernetes can see that the user is not root."""
     users = [rest for name in _lineage(target, stages) for kind, rest in stages[name].instructions if kind == "USER"]
     assert users
     assert re.fullmatch(r"[1-9]\d*:[1-9]\d*", users[-1])
 
 
-def test_an_image_exposes_what_its_pod_listens_on(production: list[Manifest], stages: dict[str, _Stage]) -> None:
-    """Proves that the image's ports and start are those of the manifests."""
+def test_an_image_exposes_the_ports_of_its_pod(production: list[Manifest], stages: dict[str, _Stage]) -> None:
+    """The image's ports and command are those of the manifests."""
     for workload in deployments(production):
         instructions = dict(stages[workload.name].instructions)
         assert {int(port) for port in instructions["EXPOSE"].split()} == set(
@@ -71,8 +71,8 @@ def test_an_image_exposes_what_its_pod_listens_on(production: list[Manifest], st
         assert workload.service["image"].startswith(f"shortlist-{workload.name}:")
 
 
-def test_the_build_copies_what_there_is(stages: dict[str, _Stage]) -> None:
-    """Proves that .dockerignore lets through exactly the copied files, and that the measured size is theirs."""
+def test_the_build_copies_existing_files(stages: dict[str, _Stage]) -> None:
+    """.dockerignore admits exactly the copied files, and the size check measures the same files."""
     copied = {
         source
         for stage in stages.values()

@@ -1,4 +1,4 @@
-"""How pods start, are replaced, and end."""
+"""The start, the replacement and the end of pods."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -7,15 +7,15 @@ from deploy.check.kustomize import Manifest
 from deploy.check.manifests import Workload, deployments, environment, of_kind, selects, volume_at, workloads
 from trainer.__main__ import EXIT_BAD_INPUT, EXIT_NOT_PUBLISHED
 
-# For the process to end once its calls have: joining threads, and the sidecar after it.
+# A margin after the last call, to join threads and end the sidecar.
 _MARGIN_SECONDS = 10
 _SLOWEST_START_SECONDS = 120
 
 
-def test_a_pod_has_the_time_that_its_shutdown_takes(
+def test_a_pod_has_enough_time_to_shut_down(
     manifests: list[Manifest], defaults_of: Callable[[str], dict[str, str]]
 ) -> None:
-    """Proves that no draining pod is killed: the time before SIGTERM, the delay, the drain and a margin fit."""
+    """No draining pod is killed: the preStop hook, the delay, the drain and a margin fit into the grace period."""
     for workload in deployments(manifests):
         settings = defaults_of(workload.name) | environment(workload.service, manifests)
         before = workload.service["lifecycle"]["preStop"]["sleep"]["seconds"]
@@ -24,8 +24,8 @@ def test_a_pod_has_the_time_that_its_shutdown_takes(
         assert workload.pod["terminationGracePeriodSeconds"] >= before + delay + drain + _MARGIN_SECONDS
 
 
-def test_every_deployment_gives_up_one_pod_at_a_time(manifests: list[Manifest]) -> None:
-    """Proves that a budget covers each Deployment's pods, and is not held by pods that serve nobody."""
+def test_every_deployment_loses_one_pod_at_a_time(manifests: list[Manifest]) -> None:
+    """A budget covers each Deployment's pods, and pods that are not ready do not block it."""
     budgets = of_kind(manifests, "PodDisruptionBudget")
     for workload in deployments(manifests):
         (budget,) = (one["spec"] for one in budgets if selects(one["spec"]["selector"], workload.labels))
@@ -33,21 +33,21 @@ def test_every_deployment_gives_up_one_pod_at_a_time(manifests: list[Manifest]) 
         assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
 
 
-def test_a_rollout_takes_no_pod_away_before_its_successor_serves(manifests: list[Manifest]) -> None:
-    """Proves that also a Deployment of one pod is never without one."""
+def test_a_rollout_removes_a_pod_only_after_its_successor_serves(manifests: list[Manifest]) -> None:
+    """Even a Deployment of one pod is never without one."""
     for workload in deployments(manifests):
         assert workload.manifest["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
 
 
 def test_loading_a_large_bundle_is_no_failed_start(manifests: list[Manifest]) -> None:
-    """Proves that the startup probe waits for minutes, so that the others need not."""
+    """The startup probe waits for minutes, so the others need not."""
     for workload in deployments(manifests):
         probe = workload.service["startupProbe"]
         assert probe["failureThreshold"] * probe["periodSeconds"] >= _SLOWEST_START_SECONDS
 
 
 def test_production_has_at_least_two_pods_of_each(production: list[Manifest]) -> None:
-    """Proves it for the autoscaler, which alone decides: no Deployment has replicas that an apply would set back."""
+    """The autoscaler alone decides: no Deployment has a number of replicas that an apply would reset."""
     floors = {
         one["spec"]["scaleTargetRef"]["name"]: one["spec"] for one in of_kind(production, "HorizontalPodAutoscaler")
     }
@@ -58,7 +58,7 @@ def test_production_has_at_least_two_pods_of_each(production: list[Manifest]) ->
 
 
 def test_pods_spread_over_zones_and_nodes(manifests: list[Manifest]) -> None:
-    """Proves that the constraints count the pods of one service and one rollout only."""
+    """The constraints count only the pods of one service and one rollout."""
     for workload in deployments(manifests):
         constraints = workload.pod["topologySpreadConstraints"]
         keys = [one["topologyKey"] for one in constraints]
@@ -69,7 +69,7 @@ def test_pods_spread_over_zones_and_nodes(manifests: list[Manifest]) -> None:
 
 
 def test_bundles_arrive_where_the_service_looks(manifests: list[Manifest]) -> None:
-    """Proves that one command fetches the first and all later bundles, into the service's read-only folder."""
+    """One command fetches the first and all later bundles, into a directory that the service reads and cannot write."""
     for workload in deployments(manifests):
         first, later = workload.pod["initContainers"]
         assert later["command"] == [*first["command"], "--watch", "10"]
@@ -84,8 +84,8 @@ def test_bundles_arrive_where_the_service_looks(manifests: list[Manifest]) -> No
         ]
 
 
-def test_the_trainer_publishes_to_where_pods_pull_from(manifests: list[Manifest]) -> None:
-    """Proves that the trainer's bundles are published, to the claim that pods copy from."""
+def test_the_trainer_publishes_to_the_pods_source(manifests: list[Manifest]) -> None:
+    """The job publishes the trainer's output, to the claim that pods copy from."""
     (trainer,) = (one for one in workloads(manifests) if one.manifest["kind"] != "Deployment")
     fit, publish = trainer.pod["initContainers"][-1], trainer.service
     written = fit["command"][fit["command"].index("--out") + 1]
@@ -98,8 +98,8 @@ def test_the_trainer_publishes_to_where_pods_pull_from(manifests: list[Manifest]
             assert _source_claim(workload, container, manifests) == claim
 
 
-def test_the_trainer_compares_with_what_is_served(manifests: list[Manifest]) -> None:
-    """Proves that the served bundle is there before the fit, whose worse one ends the job and is not tried again."""
+def test_the_trainer_compares_with_the_served_bundle(manifests: list[Manifest]) -> None:
+    """The served bundle arrives before the fit; a worse new bundle ends the job, which is not retried."""
     for trainer in (one for one in workloads(manifests) if one.manifest["kind"] == "CronJob"):
         served, fit = trainer.pod["initContainers"]
         directory = fit["command"][fit["command"].index("--out") + 1]

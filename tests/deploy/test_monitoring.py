@@ -1,4 +1,4 @@
-"""The scraped endpoints, and the resources generated from deploy/monitoring."""
+"""The scraped ports, and the copies of deploy/monitoring."""
 
 import re
 
@@ -11,12 +11,12 @@ _EXPLAINED = re.compile(r"^\| `(Shortlist\w+)` \|", re.MULTILINE)
 
 
 def test_rules_and_dashboard_are_those_of_deploy_monitoring() -> None:
-    """Proves that the component repeats the plain files, which Prometheus' own tests run on, without a difference."""
+    """The component repeats the plain files, which promtool tests, without a difference."""
     assert generated.stale() == []
 
 
-def test_every_service_is_scraped_on_a_port_that_it_has(production: list[Manifest]) -> None:
-    """Proves that the monitor selects both Services by labels that they carry, and a port by the name it has there."""
+def test_every_service_is_scraped_on_one_of_its_ports(production: list[Manifest]) -> None:
+    """The monitor selects both Services by their labels, and the port by its name."""
     (monitor,) = of_kind(production, "ServiceMonitor")
     services = of_kind(production, "Service")
     assert len(services) == 2
@@ -26,8 +26,8 @@ def test_every_service_is_scraped_on_a_port_that_it_has(production: list[Manifes
         assert {endpoint["port"] for endpoint in monitor["spec"]["endpoints"]} <= ports
 
 
-def test_the_alerts_ask_for_jobs_that_there_are(production: list[Manifest]) -> None:
-    """Proves that each job in an alert is a Service, after which the operator names the jobs."""
+def test_the_alerts_name_existing_jobs(production: list[Manifest]) -> None:
+    """Each job in an alert is a Service, after which the operator names the jobs."""
     (rule,) = of_kind(production, "PrometheusRule")
     expressions = [one["expr"] for group in rule["spec"]["groups"] for one in group["rules"]]
     asked = {name for text in expressions for names in _JOBS.findall(text) for name in names.split("|")}
@@ -35,14 +35,14 @@ def test_the_alerts_ask_for_jobs_that_there_are(production: list[Manifest]) -> N
 
 
 def test_the_docs_explain_every_alert(production: list[Manifest]) -> None:
-    """Proves that docs/production.md has a row for each alert, and no other row."""
+    """docs/production.md has a row for each alert, and no other row."""
     (rule,) = of_kind(production, "PrometheusRule")
     alerts = {one["alert"] for group in rule["spec"]["groups"] for one in group["rules"]}
     assert set(_EXPLAINED.findall((ROOT / "docs" / "production.md").read_text())) == alerts
 
 
-def test_a_wrong_field_of_the_operator_is_refused(production: list[Manifest]) -> None:
-    """Proves that the check of its resources, for which no tool has schemas, finds fields that the API server drops."""
+def test_a_wrong_field_of_the_operators_resources_is_refused(production: list[Manifest]) -> None:
+    """The check finds fields that the API server would drop; no tool here has the schemas."""
     (monitor,) = of_kind(production, "ServiceMonitor")
     assert operator_resources.complaints(monitor) == []
     (endpoint,) = monitor["spec"]["endpoints"]

@@ -1,4 +1,4 @@
-"""The open paths between pods."""
+"""The network policies."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -6,18 +6,18 @@ from typing import Any
 from deploy.check.kustomize import Manifest
 from deploy.check.manifests import Workload, deployments, listened_ports, of_kind, selects, workloads
 
-# Ports that pods may reach without a manifest of ours behind them.
+# The destinations outside our manifests that pods may reach.
 _OUTSIDE = {53: "DNS"}
 
 
-def test_nothing_is_allowed_but_what_is_named(production: list[Manifest]) -> None:
-    """Proves that one policy takes in every pod, both ways, and allows nothing."""
+def test_all_traffic_is_denied_by_default(production: list[Manifest]) -> None:
+    """One policy selects every pod, in both directions, and allows nothing."""
     specs = [policy["spec"] for policy in of_kind(production, "NetworkPolicy")]
     assert {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]} in specs
 
 
-def test_an_opening_inwards_leads_to_a_port_that_listens(production: list[Manifest]) -> None:
-    """Proves that every pod of every policy listens on every port that it opens, and that callers are named."""
+def test_an_ingress_rule_leads_to_a_listening_port(production: list[Manifest]) -> None:
+    """Every pod of every policy listens on every opened port, and the callers are named."""
     for spec in _specs(production):
         for rule in spec.get("ingress", []):
             assert rule["from"]
@@ -26,8 +26,8 @@ def test_an_opening_inwards_leads_to_a_port_that_listens(production: list[Manife
                 assert {port["port"] for port in rule["ports"]} <= set(listened)
 
 
-def test_an_opening_outwards_leads_to_a_port_that_listens(production: list[Manifest]) -> None:
-    """Proves that what pods may reach is another service of ours, on a port of it, or is named as being outside."""
+def test_an_egress_rule_leads_to_a_listening_port(production: list[Manifest]) -> None:
+    """Pods may reach ports of our services, or named destinations outside."""
     for spec in _specs(production):
         for rule in spec.get("egress", []):
             for peer in rule["to"]:
@@ -38,7 +38,7 @@ def test_an_opening_outwards_leads_to_a_port_that_listens(production: list[Manif
 
 
 def test_ranking_reaches_retrieval_and_callers_reach_ranking(production: list[Manifest]) -> None:
-    """Proves that both ends of the call between the services are open, and each one's metrics."""
+    """The call between the services is open at both ends, and so are the metrics."""
     retrieval, ranking = (_one(production, name) for name in ("retrieval", "ranking"))
     assert listened_ports(retrieval, production)["grpc"] in _open(production, ranking, "egress")
     assert 53 in _open(production, ranking, "egress")
@@ -48,7 +48,7 @@ def test_ranking_reaches_retrieval_and_callers_reach_ranking(production: list[Ma
 
 
 def test_the_trainer_reaches_nobody(production: list[Manifest]) -> None:
-    """Proves that what holds everybody's interactions has no way out."""
+    """The pod that holds everybody's interactions has no way out."""
     (trainer,) = (one for one in workloads(production) if one.manifest["kind"] == "CronJob")
     assert _open(production, trainer, "egress") == _open(production, trainer, "ingress") == set()
 

@@ -1,4 +1,4 @@
-"""The resources of a pod on its node."""
+"""The requests and limits of pods."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -8,7 +8,7 @@ from deploy.check.manifests import cores, empty_dirs, megabytes, workloads
 
 
 def test_every_container_has_requests_and_limits(manifests: list[Manifest]) -> None:
-    """Proves that each has both of all three, and that memory is reserved as far as it may be used."""
+    """Each container has both for CPU, memory and disk, and its memory limit is reserved."""
     for workload in workloads(manifests):
         for container in workload.containers:
             requests, limits = container["resources"]["requests"], container["resources"]["limits"]
@@ -18,7 +18,7 @@ def test_every_container_has_requests_and_limits(manifests: list[Manifest]) -> N
 
 
 def test_native_libraries_run_no_more_threads_than_the_limit_has_cores(manifests: list[Manifest]) -> None:
-    """Proves that they do not count the cores of the node: OMP_NUM_THREADS is the limit itself, or fits into it."""
+    """They must not count the node's cores: OMP_NUM_THREADS is the limit itself, or fits into it."""
     for container in _that_compute(manifests):
         (threads,) = (one for one in container["env"] if one["name"] == "OMP_NUM_THREADS")
         if "valueFrom" in threads:
@@ -28,8 +28,8 @@ def test_native_libraries_run_no_more_threads_than_the_limit_has_cores(manifests
             assert int(threads["value"]) <= cores(container["resources"]["limits"]["cpu"])
 
 
-def test_what_a_pod_writes_to_its_disk_is_within_its_limit(manifests: list[Manifest]) -> None:
-    """Proves that no pod is evicted for filling its own volumes: each has a size, and the sum fits."""
+def test_a_pods_volumes_fit_into_its_disk_limit(manifests: list[Manifest]) -> None:
+    """No pod is evicted for filling its own volumes: each has a size limit, and the sum fits."""
     for workload in workloads(manifests):
         volumes = sum(megabytes(volume["sizeLimit"]) for volume in empty_dirs(workload))
         largest = max(megabytes(one["resources"]["limits"]["ephemeral-storage"]) for one in workload.containers)

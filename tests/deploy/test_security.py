@@ -1,4 +1,4 @@
-"""The rights of a pod, and its secrets."""
+"""The rights and secrets of pods."""
 
 import re
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _DESCRIPTORS = {
 
 
 def test_the_namespace_enforces_the_restricted_standard(manifests: list[Manifest]) -> None:
-    """Proves that the cluster itself refuses what these tests miss, by a version that no upgrade of it changes."""
+    """The cluster itself refuses violations that these tests miss; the pinned version survives upgrades."""
     (namespace,) = of_kind(manifests, "Namespace")
     labels = namespace["metadata"]["labels"]
     assert labels["pod-security.kubernetes.io/enforce"] == "restricted"
@@ -35,7 +35,7 @@ def test_the_namespace_enforces_the_restricted_standard(manifests: list[Manifest
 
 
 def test_every_pod_meets_the_restricted_standard(manifests: list[Manifest]) -> None:
-    """Proves it of each container, those that come first included, and that none can write to its own image."""
+    """Every container meets it, init containers included, and none can write to its own image."""
     for workload in workloads(manifests):
         pod = workload.pod["securityContext"]
         assert pod["runAsNonRoot"] is True
@@ -51,8 +51,8 @@ def test_every_pod_meets_the_restricted_standard(manifests: list[Manifest]) -> N
             }
 
 
-def test_no_pod_is_anybody_at_the_api_server(manifests: list[Manifest]) -> None:
-    """Proves that each has an account of its own, that no token of it is mounted, and that nothing is granted to it."""
+def test_no_pod_can_use_the_api_server(manifests: list[Manifest]) -> None:
+    """Each pod has its own account, without a mounted token and without any grants."""
     accounts = {_name(one): one["automountServiceAccountToken"] for one in of_kind(manifests, "ServiceAccount")}
     used = [workload.pod["serviceAccountName"] for workload in workloads(manifests)]
     assert sorted(used) == sorted(accounts)
@@ -62,7 +62,7 @@ def test_no_pod_is_anybody_at_the_api_server(manifests: list[Manifest]) -> None:
 
 
 def test_no_secret_is_in_a_manifest_or_a_variable(manifests: list[Manifest]) -> None:
-    """Proves that secrets come as files: a variable may name a file, and never holds a secret."""
+    """Secrets come as files: a variable may name one, and never contains one."""
     assert of_kind(manifests, "Secret") == []
     for workload in workloads(manifests):
         for container in workload.containers:
@@ -73,7 +73,7 @@ def test_no_secret_is_in_a_manifest_or_a_variable(manifests: list[Manifest]) -> 
 
 
 def test_production_speaks_mutual_tls(production: list[Manifest]) -> None:
-    """Proves that servers have all that it takes, and ranking all that it shows to retrieval, from mounted files."""
+    """Mounted files give the servers all they need, and ranking all it shows to retrieval."""
     for workload in deployments(production):
         paths = {
             name.removeprefix("SHORTLIST_").lower(): Path(value)
@@ -91,8 +91,8 @@ def test_production_speaks_mutual_tls(production: list[Manifest]) -> None:
 
 
 @pytest.mark.parametrize("service", _DESCRIPTORS)
-def test_an_allow_list_names_methods_that_there_are(service: str, production: list[Manifest], tmp_path: Path) -> None:
-    """Proves that each service can read its list, and that it names only methods of the service."""
+def test_an_allow_list_names_existing_methods(service: str, production: list[Manifest], tmp_path: Path) -> None:
+    """Each service can read its list, which grants only methods of that service."""
     descriptor = _DESCRIPTORS[service]
     (workload,) = (one for one in deployments(production) if one.name == service)
     (volume,) = (volume for volume in workload.pod["volumes"] if volume["name"] == "allow")
@@ -105,8 +105,8 @@ def test_an_allow_list_names_methods_that_there_are(service: str, production: li
     assert {method for methods in rules.values() for method in methods} <= known
 
 
-def test_retrieval_lets_ranking_in(production: list[Manifest]) -> None:
-    """Proves that the name that the README asks for in ranking's certificate is the one that retrieval's list has."""
+def test_retrieval_admits_ranking(production: list[Manifest]) -> None:
+    """The README's name for ranking's certificate is the one in retrieval's list."""
     component = Path(__file__).parents[2] / "deploy" / "components" / "mtls"
     assert list(read_rules(component / "retrieval-allow.toml")) == ["ranking.shortlist.svc"]
     assert "dnsNames: [ranking.shortlist.svc," in (component / "README.md").read_text()
@@ -115,7 +115,7 @@ def test_retrieval_lets_ranking_in(production: list[Manifest]) -> None:
 def test_production_is_the_production_profile(
     production: list[Manifest], defaults_of: Callable[[str], dict[str, str]]
 ) -> None:
-    """Proves that reflection is off there, though it is on by default."""
+    """Reflection is off there, although it is on by default."""
     for workload in deployments(production):
         assert defaults_of(workload.name)["SHORTLIST_PROFILE"] == "development"
         assert environment(workload.service, production)["SHORTLIST_PROFILE"] == "production"

@@ -1,4 +1,4 @@
-"""The alerts and the dashboard speak of metrics that there are, and the alerts fire when they should."""
+"""The alerts and the dashboard use existing metrics, and the alerts fire when they should."""
 
 import json
 import re
@@ -18,7 +18,7 @@ from shortlist.observability import metrics
 
 _MONITORING = Path(__file__).parents[2] / "deploy" / "monitoring"
 _ALERTS, _TESTS, _DASHBOARD = (_MONITORING / name for name in ("alerts.yaml", "alerts_test.yaml", "dashboard.json"))
-# Labels that Prometheus itself adds.
+# The labels and metrics that Prometheus itself adds.
 _SCRAPED = {"namespace", "job", "instance"}
 _WORDS = {"by", "or", "unless", "offset", "and", "on", "ignoring"}
 _LABEL_LISTS = re.compile(r"\b(?:by|on|ignoring)\s*\(([^)]*)\)")
@@ -44,7 +44,7 @@ def expressions() -> Iterator[str]:
 
 
 def names_and_labels(expression: str) -> tuple[set[str], set[str]]:
-    """The metrics and the labels in it."""
+    """The metrics and the labels of an expression."""
     without_strings = re.sub(r'"[^"]*"', '""', expression)
     lists = [found for pattern in (_LABEL_LISTS, _MATCHERS) for found in pattern.findall(without_strings)]
     labels = {label for found in lists for label in re.findall(r"[a-z_]+", found)}
@@ -60,8 +60,8 @@ def promtool(*arguments: str | Path, stdin: str = "") -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_an_expression_is_taken_apart() -> None:
-    """The tests below look at every metric and label of an expression, and at nothing else."""
+def test_an_expression_is_parsed() -> None:
+    """The parser finds every metric and label of an expression, and nothing else."""
     expression = (
         'sum by (job, le) (rate(a_total{code=~"x|y", where!="z"}[$__rate_interval])) / 2 * 8 unless b offset 1m > 0'
     )
@@ -94,15 +94,15 @@ def test_every_status_code_exists() -> None:
 
 
 @pytest.mark.parametrize("rule", rules(), ids=lambda rule: rule["alert"])
-def test_an_alert_says_how_bad_it_is_and_what_to_do(rule: dict[str, Any]) -> None:
-    """The alert alone is enough to begin."""
+def test_an_alert_has_a_severity_and_a_runbook(rule: dict[str, Any]) -> None:
+    """A person on call needs no other page to begin."""
     assert rule["labels"]["severity"] in ("critical", "warning")
     assert {"summary", "description", "runbook"} == rule["annotations"].keys()
     assert "Look first at" in rule["annotations"]["description"]
 
 
 def test_every_alert_has_a_test_in_which_it_fires() -> None:
-    """An alert that is added is tested as well."""
+    """A new alert cannot go untested."""
     tests = yaml.safe_load(_TESTS.read_text())["tests"]
     expected = [
         sample["labels"] for test in tests for one in test["promql_expr_test"] for sample in one.get("exp_samples", [])
@@ -112,7 +112,7 @@ def test_every_alert_has_a_test_in_which_it_fires() -> None:
 
 
 def test_the_dashboard_works_in_any_grafana() -> None:
-    """It names no data source of ours but asks for one, and its panels do not lie on each other."""
+    """It asks for a data source instead of naming one, and its panels do not overlap."""
     for panel in panels():
         sources = [panel["datasource"], *(target["datasource"] for target in panel["targets"])]
         assert all(source == {"type": "prometheus", "uid": "${datasource}"} for source in sources)
@@ -130,20 +130,20 @@ def test_the_dashboard_works_in_any_grafana() -> None:
 
 @needs_promtool
 def test_the_alerts_are_valid() -> None:
-    """Prometheus loads them, templates included."""
+    """Prometheus loads them, with their templates."""
     promtool("check", "rules", _ALERTS)
 
 
 @needs_promtool
-def test_the_alerts_fire_on_trouble_and_on_nothing_else() -> None:
-    """Each on planted series, after its time and not before it; all silent on healthy ones."""
+def test_the_alerts_fire_only_on_their_fault() -> None:
+    """Each fires on planted series, after its time and not before; all are silent on healthy series."""
     promtool("test", "rules", _TESTS)
 
 
 @needs_promtool
 def test_the_dashboards_expressions_are_promql(tmp_path: Path) -> None:
-    """Nothing else reads them before somebody opens it; promtool reads expressions as rules."""
-    # Grafana fills its variables in.
+    """promtool reads them as rules, for nothing else reads them before a person opens the dashboard."""
+    # Grafana replaces its variables.
     filled = [expression.replace("$__rate_interval", "1m") for expression in expressions()]
     rules = [{"record": f"expression:{number}", "expr": expression} for number, expression in enumerate(filled)]
     (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": [{"name": "expressions", "rules": rules}]}))
@@ -151,8 +151,8 @@ def test_the_dashboards_expressions_are_promql(tmp_path: Path) -> None:
 
 
 @needs_promtool
-def test_a_real_scrape_is_what_prometheus_likes() -> None:
-    """Names, units and help texts keep its conventions."""
+def test_a_real_scrape_follows_prometheus_conventions() -> None:
+    """promtool accepts names, units and help texts."""
     metrics.call_started("test.v1.Service", "Scraped")
     metrics.call_handled("test.v1.Service", "Scraped", "OK", 0.01)
     server = metrics.start_metrics("127.0.0.1:0")

@@ -1,4 +1,4 @@
-"""A ranking service that each test writes for itself, on a real socket."""
+"""Serves a test's own ranking service on a real socket."""
 
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,7 +12,7 @@ from shortlist.serving.interceptor import CallInterceptor
 
 @pytest.fixture
 def start() -> Iterator[Callable[[RankingServiceServicer], str]]:
-    """Starts a server for a servicer, and gives its target."""
+    """Starts a server for a servicer; returns its target."""
     server = grpc.server(ThreadPoolExecutor(4), interceptors=[CallInterceptor()])
 
     def start(servicer: RankingServiceServicer) -> str:

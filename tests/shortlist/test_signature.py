@@ -1,4 +1,4 @@
-"""Signed bundles, by the real library and real keys."""
+"""Signed bundles, with the real library and real keys."""
 
 import subprocess
 import sys
@@ -28,7 +28,7 @@ def keys(tmp_path: Path) -> tuple[Path, Path]:
 
 @pytest.fixture
 def bundle(tmp_path: Path, keys: tuple[Path, Path]) -> Path:
-    """A signed directory, renamed after that as a published bundle is."""
+    """A directory that was signed and then renamed, like a published bundle."""
     staging = tmp_path / ".staging-1-20260101T000000-0001"
     staging.mkdir()
     (staging / "manifest.json").write_text('{"files": {}}')
@@ -37,14 +37,14 @@ def bundle(tmp_path: Path, keys: tuple[Path, Path]) -> Path:
     return staging.rename(tmp_path / "20260101T000000-0001")
 
 
-def test_a_bundle_passes_as_it_was_signed(bundle: Path, keys: tuple[Path, Path]) -> None:
-    """Also under another name than it was signed under: it is written into a directory that is renamed."""
+def test_an_unchanged_bundle_passes(bundle: Path, keys: tuple[Path, Path]) -> None:
+    """It passes under another name too, since it is signed before its directory is renamed."""
     verify_signature(bundle, keys[1])
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "index.faiss"])
 def test_a_changed_file_is_refused(bundle: Path, keys: tuple[Path, Path], name: str) -> None:
-    """One flipped bit, in the manifest or in a file that the manifest has."""
+    """One flipped bit is enough, in the manifest or in a listed file."""
     contents = bytearray((bundle / name).read_bytes())
     contents[-1] ^= 1
     (bundle / name).write_bytes(contents)
@@ -55,44 +55,44 @@ def test_a_changed_file_is_refused(bundle: Path, keys: tuple[Path, Path], name: 
 
 
 @pytest.mark.parametrize("name", ["extra.npy", ".gitignore"])
-def test_a_file_that_was_not_signed_is_refused(bundle: Path, keys: tuple[Path, Path], name: str) -> None:
-    """Nothing can be slipped in, not under a name that the library leaves out by itself either."""
+def test_an_unsigned_file_is_refused(bundle: Path, keys: tuple[Path, Path], name: str) -> None:
+    """Nothing can be added, not even under a name that the library ignores by default."""
     (bundle / name).write_text("something")
     with pytest.raises(BundleError, match="does not match"):
         verify_signature(bundle, keys[1])
 
 
 def test_a_missing_file_is_refused(bundle: Path, keys: tuple[Path, Path]) -> None:
-    """What was signed has to be there."""
+    """Every signed file must be there."""
     (bundle / "index.faiss").unlink()
     with pytest.raises(BundleError, match="does not match"):
         verify_signature(bundle, keys[1])
 
 
 def test_a_bundle_without_a_signature_is_refused(bundle: Path, keys: tuple[Path, Path]) -> None:
-    """Leaving it out is no way around."""
+    """Removing the signature does not help."""
     (bundle / SIGNATURE).unlink()
     with pytest.raises(BundleError, match="accepts only signed bundles"):
         verify_signature(bundle, keys[1])
 
 
 def test_a_signature_of_another_key_is_refused(bundle: Path, tmp_path: Path) -> None:
-    """Whole and well signed, by somebody else."""
+    """The bundle is intact and correctly signed, by somebody else."""
     _, theirs = _write_keys(tmp_path, "theirs", ec.generate_private_key(ec.SECP256R1()))
     with pytest.raises(BundleError, match="does not match"):
         verify_signature(bundle, theirs)
 
 
 @pytest.mark.parametrize("contents", ["", "{}", "[]", "\0", '{"verificationMaterial": {}}'])
-def test_a_signature_that_is_none_is_refused(bundle: Path, keys: tuple[Path, Path], contents: str) -> None:
-    """Whatever the library raises for it is a BundleError here."""
+def test_a_malformed_signature_is_refused(bundle: Path, keys: tuple[Path, Path], contents: str) -> None:
+    """Every exception of the library becomes a BundleError."""
     (bundle / SIGNATURE).write_text(contents)
     with pytest.raises(BundleError, match="does not match"):
         verify_signature(bundle, keys[1])
 
 
 def test_the_signature_of_another_bundle_is_refused(bundle: Path, tmp_path: Path, keys: tuple[Path, Path]) -> None:
-    """By the same key, for other files."""
+    """The key is the same, the files differ."""
     other = tmp_path / "other"
     other.mkdir()
     (other / "manifest.json").write_text("{}")
@@ -102,8 +102,8 @@ def test_the_signature_of_another_bundle_is_refused(bundle: Path, tmp_path: Path
         verify_signature(bundle, keys[1])
 
 
-def test_a_key_of_no_use_is_blamed_and_not_the_bundle(bundle: Path, tmp_path: Path) -> None:
-    """One that is not there, one that is no key, one of another kind: the error names the key's file."""
+def test_an_unusable_key_is_blamed_and_not_the_bundle(bundle: Path, tmp_path: Path) -> None:
+    """For a missing file, a file without a key and a key of another kind, the error names the key's file."""
     private, public = _write_keys(tmp_path, "rsa", rsa.generate_private_key(public_exponent=65537, key_size=2048))
     (tmp_path / "text").write_text("no key")
     for path in (public, tmp_path / "text", tmp_path / "missing"):
@@ -114,8 +114,8 @@ def test_a_key_of_no_use_is_blamed_and_not_the_bundle(bundle: Path, tmp_path: Pa
         sign(bundle, private)
 
 
-def test_the_library_s_own_command_agrees(bundle: Path, keys: tuple[Path, Path]) -> None:
-    """Whoever has the bundle and the public key can check it without this project."""
+def test_the_librarys_own_command_agrees(bundle: Path, keys: tuple[Path, Path]) -> None:
+    """Anybody with the bundle and the public key can verify it without this project."""
     command = [sys.executable, "-m", "model_signing", "verify", "key", str(bundle)]
     options = ["--signature", str(bundle / SIGNATURE), "--public_key", str(keys[1])]
     done = subprocess.run([*command, *options], check=False, capture_output=True, text=True)
@@ -125,7 +125,7 @@ def test_the_library_s_own_command_agrees(bundle: Path, keys: tuple[Path, Path])
 def test_without_the_library_the_error_names_the_extra(
     bundle: Path, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A service that is told to take signed bundles only takes none, and says what is missing."""
+    """A service that requires signed bundles accepts none, and says what is missing."""
     monkeypatch.setitem(sys.modules, "model_signing", None)
     with pytest.raises(BundleError, match=r"shortlist\[signing\]"):
         verify_signature(bundle, keys[1])

@@ -1,4 +1,4 @@
-"""What a service writes to stderr, as a process of its own: logging belongs to the whole process."""
+"""The log lines of a service on stderr, each test in a process of its own: logging is global to a process."""
 
 import json
 import logging
@@ -14,7 +14,7 @@ import trustme
 
 from shortlist.observability.logs import Throttled
 
-# A server that logs its calls, and a call to it. Arguments: whether in JSON; certificates of both and their authority.
+# A server that logs its calls, and one call. Arguments: json or text; certificates of both ends and their authority.
 CALL = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -59,7 +59,7 @@ except KeyError:
 
 
 def lines(script: str, *arguments: str | Path) -> list[str]:
-    # What gRPC's core says of connections that end is not a record of ours.
+    # Skips the lines of gRPC's core about closed connections.
     environment = {**os.environ, "GRPC_VERBOSITY": "NONE"}
     command = [sys.executable, "-c", script, *arguments]
     done = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
@@ -67,7 +67,7 @@ def lines(script: str, *arguments: str | Path) -> list[str]:
 
 
 def test_each_record_is_one_line_of_json() -> None:
-    """Whoever collects the lines can parse each, also those with line ends and tracebacks; the time is UTC."""
+    """A collector can parse every line, also those with line ends and tracebacks; times are UTC."""
     told, failed = (json.loads(line) for line in lines(RECORDS, "json"))
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", told.pop("time"))
     assert told == {
@@ -82,15 +82,15 @@ def test_each_record_is_one_line_of_json() -> None:
     assert sorted(failed) == ["exc", "level", "logger", "message", "time"]
 
 
-def test_text_is_for_reading() -> None:
-    """In development a record looks as it always did."""
+def test_a_text_record_is_readable() -> None:
+    """The development profile logs plain text: time, level, logger and message."""
     told = lines(RECORDS, "text")
     assert re.fullmatch(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} INFO some\.module: 2 bundles", told[0])
     assert told[-1] == "KeyError: 'gone'"
 
 
-def test_a_call_is_one_line_that_says_what_became_of_it() -> None:
-    """Proves that a call line has method, code, seconds, bundle and degraded reason, and nothing of the request."""
+def test_a_call_is_one_line_with_its_outcome() -> None:
+    """The line has method, code, seconds, bundle and degraded reason, and nothing of the request."""
     answered, failed = (json.loads(line) for line in lines(CALL, "json"))
     del answered["time"], failed["time"]
     expected = {
@@ -109,8 +109,8 @@ def test_a_call_is_one_line_that_says_what_became_of_it() -> None:
     assert failed == expected | {"code": "INTERNAL", "seconds": 0.5, "bundle_id": "", "degraded_reason": ""}
 
 
-def test_a_call_is_told_by_the_names_in_its_certificate(tmp_path: Path) -> None:
-    """Who audits the calls of a service with client certificates sees whose each was."""
+def test_the_line_of_a_call_names_the_callers_certificate(tmp_path: Path) -> None:
+    """An auditor of a service with client certificates sees the caller of each call."""
     authority = trustme.CA()
     leaf = authority.issue_cert("127.0.0.1", "backend.test")
     paths = [tmp_path / name for name in ("cert", "key", "ca")]
@@ -119,13 +119,13 @@ def test_a_call_is_told_by_the_names_in_its_certificate(tmp_path: Path) -> None:
     assert set(json.loads(lines(CALL, "json", *paths)[0])["peer"].split(",")) == {"127.0.0.1", "backend.test"}
 
 
-def test_calls_are_not_told_as_text() -> None:
-    """A terminal in development is not flooded."""
+def test_text_logs_have_no_line_for_calls() -> None:
+    """Calls do not flood a terminal in development."""
     assert lines(CALL, "text") == []
 
 
-def test_of_one_message_a_line_a_second_and_then_how_many_were_left_out(caplog: pytest.LogCaptureFixture) -> None:
-    """A failure of every call neither fills the log nor hides how often it was, nor another failure."""
+def test_each_message_has_one_line_a_second_with_a_count_of_the_rest(caplog: pytest.LogCaptureFixture) -> None:
+    """A failure of every call does not fill the log, but its count is logged, and so are other failures."""
     often = Throttled(logging.getLogger("often"))
     for number in range(5):
         often.warning("call %d failed", number)
@@ -142,4 +142,4 @@ def test_of_one_message_a_line_a_second_and_then_how_many_were_left_out(caplog: 
         often.warning("call %d failed", 7, exc_info=True)
     assert caplog.records[-1].getMessage() == "call 7 failed (and 1 more times since)"
     assert "KeyError: 'gone'" in caplog.text
-    assert caplog.records[-1].funcName == "test_of_one_message_a_line_a_second_and_then_how_many_were_left_out"
+    assert caplog.records[-1].funcName == "test_each_message_has_one_line_a_second_with_a_count_of_the_rest"

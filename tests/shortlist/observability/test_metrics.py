@@ -1,4 +1,4 @@
-"""What Prometheus reads, over HTTP."""
+"""The metrics, as Prometheus reads them over HTTP."""
 
 import socket
 import time
@@ -41,7 +41,7 @@ DOCUMENTED = {
 
 @pytest.fixture
 def server() -> Iterator[metrics.MetricsServer]:
-    """One on a free port."""
+    """A metrics server on a free port."""
     server = metrics.start_metrics("127.0.0.1:0")
     yield server
     server.close()
@@ -63,7 +63,7 @@ def key(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
 
 
 def test_every_documented_name_is_there_from_the_start(server: metrics.MetricsServer) -> None:
-    """A dashboard or an alert finds each metric before the first call, and nobody adds or drops one unnoticed."""
+    """Dashboards and alerts find each metric before the first call, and no metric is added or dropped unnoticed."""
     lines = [line.split() for line in read(server).splitlines() if line.startswith("# TYPE ")]
     found = {name: kind for _, _, name, kind in lines}
     assert DOCUMENTED.items() <= found.items()
@@ -71,7 +71,7 @@ def test_every_documented_name_is_there_from_the_start(server: metrics.MetricsSe
     assert others == []
 
 
-def test_what_never_happened_is_zero_and_not_missing(server: metrics.MetricsServer) -> None:
+def test_a_counter_starts_at_zero(server: metrics.MetricsServer) -> None:
     """Prometheus sees no increase in a counter that first appears as 1."""
     found = samples(server)
     for name, label, values in [
@@ -87,13 +87,13 @@ def test_what_never_happened_is_zero_and_not_missing(server: metrics.MetricsServ
 
 
 def test_every_reason_to_degrade_is_counted() -> None:
-    """A reason that is added to the API cannot be forgotten here."""
+    """A reason that is added to the API cannot be forgotten in the metrics."""
     reasons = {name.removeprefix("DEGRADED_REASON_").lower() for name in DegradedReason.keys()}  # noqa: SIM118
     assert set(metrics.DEGRADED) == reasons - {"unspecified"}
 
 
 def test_a_call_is_counted_and_timed(server: metrics.MetricsServer) -> None:
-    """By service, method and code; what is still being handled is started and not handled."""
+    """Calls count by service, method and code. A call in progress counts as started, not as handled."""
     metrics.call_started(SERVICE, "PointInTimeFeatures")
     metrics.call_started(SERVICE, "PointInTimeFeatures")
     metrics.call_handled(SERVICE, "PointInTimeFeatures", "INTERNAL", 0.0149)
@@ -105,8 +105,8 @@ def test_a_call_is_counted_and_timed(server: metrics.MetricsServer) -> None:
     assert found[key("grpc_server_handling_seconds_bucket", le="0.015", **labels)] == 1
 
 
-def test_only_the_bundles_that_are_loaded_are_told_of(server: metrics.MetricsServer) -> None:
-    """After each swap the current one and the one before it remain, and the age is that of the current one."""
+def test_only_loaded_bundles_are_exposed(server: metrics.MetricsServer) -> None:
+    """After a swap the current bundle and its predecessor remain, and the age is the current one's."""
     made = datetime.now(UTC) - timedelta(seconds=100)
     metrics.bundle_served(["a"], made - timedelta(days=1))
     metrics.bundle_served(["b", "a"], made - timedelta(hours=1))
@@ -122,8 +122,8 @@ def test_only_the_bundles_that_are_loaded_are_told_of(server: metrics.MetricsSer
     assert samples(server)[key("shortlist_bundle_age_seconds")] > first
 
 
-def test_a_bundle_that_is_refused_is_counted_by_what_is_wrong(server: metrics.MetricsServer) -> None:
-    """A failure is an attempt as well, and takes no place among the times of those that were loaded."""
+def test_a_refused_bundle_is_counted_by_its_reason(server: metrics.MetricsServer) -> None:
+    """A failure counts as an attempt, but its duration is not recorded among those of loaded bundles."""
     before = samples(server)
     metrics.bundle_failed("damaged")
     metrics.bundle_loaded(0.3)
@@ -137,13 +137,13 @@ def test_a_bundle_that_is_refused_is_counted_by_what_is_wrong(server: metrics.Me
 
 
 def test_a_taken_port_is_an_oserror() -> None:
-    """The server can say which port it could not have."""
+    """So the server can name the port that it could not open."""
     with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
         metrics.start_metrics(f"127.0.0.1:{taken.getsockname()[1]}")
 
 
 def test_the_port_is_free_once_closed() -> None:
-    """A service can be started again at once where it was."""
+    """A service can restart at once on the same port."""
     former = metrics.start_metrics("127.0.0.1:0")
     read(former)
     former.close()

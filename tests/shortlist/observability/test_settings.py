@@ -13,13 +13,13 @@ def parse(*argv: str) -> Observability:
     return read_observability(parser, parser.parse_args(argv))
 
 
-def test_nothing_is_told_unless_asked_for() -> None:
+def test_metrics_and_traces_are_off_by_default() -> None:
     """A service without these flags opens no port and sends nothing."""
     assert parse() == Observability(metrics_listen="", trace_endpoint="")
 
 
-def test_flags_and_twins_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both may be set by the environment, as Kubernetes does."""
+def test_flags_and_environment_variables_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The environment can set both, as Kubernetes does."""
     monkeypatch.setenv("SHORTLIST_METRICS_LISTEN", "0.0.0.0:9464")
     found = parse("--trace-endpoint", "http://collector:4317")
     assert found == Observability(metrics_listen="0.0.0.0:9464", trace_endpoint="http://collector:4317")
@@ -40,7 +40,7 @@ def test_flags_and_twins_are_read(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_bad_value_is_a_usage_error_that_names_the_flag(
     flag: str, value: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A service does not start to send its traces nowhere."""
+    """A service with an unusable trace endpoint does not start."""
     with pytest.raises(SystemExit) as exit_info:
         parse(flag, value)
     assert exit_info.value.code == 2
@@ -49,8 +49,8 @@ def test_a_bad_value_is_a_usage_error_that_names_the_flag(
     assert value in complaint
 
 
-def test_each_worker_has_a_port_of_its_own() -> None:
-    """Prometheus has to see each process by itself: they count apart."""
+def test_each_worker_has_its_own_port() -> None:
+    """Prometheus must read each process separately, since each has its own counters."""
     assert [worker_listen("0.0.0.0:9464", number) for number in range(3)] == [
         "0.0.0.0:9464",
         "0.0.0.0:9465",
@@ -61,7 +61,7 @@ def test_each_worker_has_a_port_of_its_own() -> None:
 
 
 def test_ports_end_at_65535() -> None:
-    """A worker that would have none is told before anything listens."""
+    """A worker without a port is an error before anything listens."""
     assert worker_listen("0.0.0.0:65534", 1) == "0.0.0.0:65535"
     with pytest.raises(ValueError, match="--metrics-listen"):
         worker_listen("0.0.0.0:65534", 2)

@@ -34,7 +34,7 @@ FRONT, BACK = "/test.v1.Front/Say", "/test.v1.Back/Say"
 TRACE, CALLER = "4bf92f3577b34da6a3ce929d0e0e4736", "00f067aa0ba902b7"
 TRACEPARENT = f"00-{TRACE}-{CALLER}-01"
 _SECONDS = 10.0
-# Calls with stages while the collector is gone. Prints the slowest of them in seconds, and waits for two exports.
+# Makes calls with stages while the collector is gone. Prints the slowest in seconds, and waits for two exports.
 UNREACHABLE = """
 import socket, time
 from shortlist.observability.logs import configure_logs
@@ -57,7 +57,7 @@ print(slowest, time.time(), flush=True)
 
 @pytest.fixture
 def collector() -> Iterator[Collector]:
-    """One that listens on a free port."""
+    """A collector that listens on a free port."""
     collector = Collector()
     server = listening(collector)
     yield collector
@@ -66,9 +66,9 @@ def collector() -> Iterator[Collector]:
 
 @contextmanager
 def configured(endpoint: str) -> Iterator[None]:
-    """Sends this process's spans there, a hundred times as often as in earnest, and has none left to send afterwards.
+    """Sends this process's spans to an endpoint, a hundred times as often as in production, and flushes them at last.
 
-    What is to be done at exit is done while the collector is still there: a test that follows finds no complaint of it.
+    Runs the exit handlers while the collector still listens, so that later tests see no complaint.
     """
     ends: list[Callable[[], None]] = []
     with pytest.MonkeyPatch.context() as until_then:
@@ -85,14 +85,14 @@ def configured(endpoint: str) -> Iterator[None]:
 
 @pytest.fixture
 def traced(collector: Collector) -> Iterator[Collector]:
-    """The collector that this process sends its spans to."""
+    """The collector of this process's spans."""
     with configured(collector.endpoint):
         yield collector
 
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """Starts a server for one method, which answers with what ``handle`` returns, and gives what calls it."""
+    """Starts a server with one method that returns the result of ``handle``; gives a function that calls it."""
     servers: list[grpc.Server] = []
 
     def serve(method: str, handle: Handle) -> Call:
@@ -118,7 +118,7 @@ def serve() -> Iterator[Serve]:
 
 
 def test_one_trace_leads_from_the_caller_through_both_servers(traced: Collector, serve: Serve) -> None:
-    """Who looks at a slow call sees the nested one within it, each below what called it, in the caller's own trace."""
+    """A slow call's trace contains the nested call; each span lies below its caller's, in the caller's own trace."""
     back = serve(BACK, tracing.current_trace_id)
 
     def handle() -> str:
@@ -158,7 +158,7 @@ def test_one_trace_leads_from_the_caller_through_both_servers(traced: Collector,
 def test_a_malformed_traceparent_is_ignored(
     traceparent: str, traced: Collector, serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A caller can neither make a call fail by its header nor fill the log: the call begins a trace of its own."""
+    """A bad header can neither fail a call nor fill the log: the call begins its own trace."""
     found = serve(FRONT, tracing.current_trace_id)(b"", metadata=(("traceparent", traceparent),)).decode()
     assert len(found) == 32
     assert found != TRACE
@@ -170,15 +170,15 @@ def test_a_malformed_traceparent_is_ignored(
 def test_a_malformed_tracestate_is_dropped(
     tracestate: str, traced: Collector, serve: Serve, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The trace itself goes on, and what cannot be understood is not passed on."""
+    """The trace continues, and the malformed state is not passed on."""
     metadata = (("traceparent", TRACEPARENT), ("tracestate", tracestate))
     assert serve(FRONT, tracing.current_trace_id)(b"", metadata=metadata).decode() == TRACE
     assert traced.take(FRONT[1:])[0].trace_state == ""
     assert caplog.records == []
 
 
-def test_a_call_is_not_in_the_trace_of_the_one_before_it(traced: Collector, serve: Serve) -> None:
-    """A thread of the server takes nothing over from the last call that it handled."""
+def test_a_call_is_not_in_the_trace_of_its_predecessor(traced: Collector, serve: Serve) -> None:
+    """A server's thread keeps nothing of the last call that it handled."""
     call = serve(FRONT, tracing.current_trace_id)
     first = call(b"", metadata=(("traceparent", TRACEPARENT),)).decode()
     others = {call(b"").decode() for _ in range(5)}
@@ -188,7 +188,7 @@ def test_a_call_is_not_in_the_trace_of_the_one_before_it(traced: Collector, serv
 
 
 def test_a_batch_is_part_of_one_call_and_links_to_the_others(traced: Collector) -> None:
-    """Of a call that another one's thread answered, one finds the work as well."""
+    """The work of a call that another call's thread answered can be found, too."""
     captured = []
     for number in (1, 2):
         with tracing.server_span(f"/other/{number}", ()):
@@ -208,14 +208,14 @@ def test_a_batch_is_part_of_one_call_and_links_to_the_others(traced: Collector) 
 def test_only_a_fault_of_the_server_is_an_error(
     code: str, status: Status.StatusCode.ValueType, traced: Collector
 ) -> None:
-    """Who looks for errors does not find the callers' own."""
+    """A search for errors does not find those of callers."""
     with tracing.server_span("/call", ()):
         tracing.call_ended(code)
     assert traced.take("call")[0].status.code == status
 
 
-def test_a_stage_that_fails_tells_what_and_not_the_text(traced: Collector) -> None:
-    """An exception's text may have what a user asked for, and no collector is to keep that."""
+def test_a_failed_stage_has_the_exceptions_type_but_not_its_text(traced: Collector) -> None:
+    """The text may contain parts of a request, which no collector may keep."""
     with pytest.raises(KeyError), tracing.span("stage"):
         raise KeyError("user 196")
     (stage,) = traced.take("stage")
@@ -224,8 +224,8 @@ def test_a_stage_that_fails_tells_what_and_not_the_text(traced: Collector) -> No
 
 
 @pytest.mark.alone
-def test_a_collector_that_is_gone_costs_no_call_anything() -> None:
-    """Spans are dropped without a call that waits, with one line in the log, and the process still ends at once."""
+def test_a_missing_collector_delays_no_call() -> None:
+    """Spans are dropped, no call waits, the log has one line, and the process still ends at once."""
     done = subprocess.run([sys.executable, "-c", UNREACHABLE], check=True, capture_output=True, text=True)
     slowest, ended = (float(text) for text in done.stdout.split())
     assert slowest < 0.5
@@ -233,12 +233,12 @@ def test_a_collector_that_is_gone_costs_no_call_anything() -> None:
     assert done.stderr.count("Failed to export traces") == 1
     assert "UNAVAILABLE" in done.stderr
     assert "Traceback" not in done.stderr
-    # What the queue has no room for is told of as well, every few seconds and not for each span.
+    # The library also logs a full queue, every few seconds and not for each span.
     assert len(done.stderr.splitlines()) <= 5
 
 
-def test_it_is_told_when_the_collector_is_back(caplog: pytest.LogCaptureFixture) -> None:
-    """Who read that spans are dropped also reads until when; nobody has to restart the service."""
+def test_the_return_of_the_collector_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The log shows the end of the outage as well as its beginning; no restart is needed."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
 
@@ -258,8 +258,8 @@ def test_it_is_told_when_the_collector_is_back(caplog: pytest.LogCaptureFixture)
         assert collector.take("call")
 
 
-def test_a_channel_that_closes_between_two_attempts_is_no_error_at_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A process that ends while its collector is gone leaves no traceback; before the end it would be a fault."""
+def test_a_channel_that_closes_between_two_attempts_is_no_error_at_exit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that ends while its collector is gone leaves no traceback; before the exit it is an error."""
 
     def closed(*_: object) -> None:
         raise ValueError("Cannot invoke RPC on closed channel!")
@@ -272,8 +272,8 @@ def test_a_channel_that_closes_between_two_attempts_is_no_error_at_the_end(monke
     assert exporter.export([]) is SpanExportResult.FAILURE
 
 
-def test_without_a_collector_nothing_is_done() -> None:
-    """Tracing that is off adds nothing to a call, and loads no library for it."""
+def test_tracing_is_free_without_a_collector() -> None:
+    """Switched off, tracing adds nothing to a call and loads no library."""
     code = (
         "import sys\nfrom shortlist.observability import tracing\n"
         "with tracing.server_span('/call', (('traceparent', '00'),)), tracing.span('stage', [tracing.capture()]):\n"
@@ -285,8 +285,8 @@ def test_without_a_collector_nothing_is_done() -> None:
     assert done.stdout.splitlines() == ["(('a', 'b'),) '' None", "[]"]
 
 
-def test_a_caller_that_traces_by_itself_is_followed() -> None:
-    """An application with an OpenTelemetry of its own has the call in its trace, without configuring ours."""
+def test_an_applications_own_trace_is_continued() -> None:
+    """An application with its own OpenTelemetry sees the call in its trace, without configuring ours."""
     theirs = NonRecordingSpan(SpanContext(int(TRACE, 16), int(CALLER, 16), False, TraceFlags(1)))
     with use_span(theirs):
         assert tracing.inject((("a", "b"),)) == (("a", "b"), ("traceparent", TRACEPARENT))
@@ -294,7 +294,7 @@ def test_a_caller_that_traces_by_itself_is_followed() -> None:
 
 
 def test_a_missing_extra_is_named(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Who asks for traces without the libraries is told what to install, before anything starts."""
+    """Without the libraries, the flag for traces ends with advice before anything starts."""
     monkeypatch.delitem(sys.modules, "shortlist.observability.exporter", raising=False)
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.resources", None)
     with pytest.raises(ValueError, match=r"pip install 'shortlist\[tracing\]'"):

@@ -29,19 +29,19 @@ _OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 
 @pytest.fixture(autouse=True)
 def _look_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files are looked at a hundred times as often as in earnest."""
+    """Checks files a hundred times as often as in production."""
     monkeypatch.setattr(files, "_CHECK_SECONDS", 0.01)
 
 
 @pytest.fixture
 def authority() -> trustme.CA:
-    """Whom both ends trust, unless a test says otherwise."""
+    """The authority that both ends trust by default."""
     return trustme.CA()
 
 
 @pytest.fixture
 def ca(authority: trustme.CA, tmp_path: Path) -> Path:
-    """The authority's certificate as a file."""
+    """The path of the authority's certificate."""
     path = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(path)
     return path
@@ -66,7 +66,7 @@ def issue(authority: trustme.CA, tmp_path: Path) -> Callable[..., tuple[Path, Pa
 
 @pytest.fixture
 def serve() -> Iterator[Callable[[ServerSecurity], str]]:
-    """Starts a server whose two methods answer with the names in the caller's certificate, and gives its address."""
+    """Starts a server whose two methods return the names in the caller's certificate; gives its address."""
     servers: list[grpc.Server] = []
 
     def serve(security: ServerSecurity) -> str:
@@ -93,7 +93,7 @@ def serve() -> Iterator[Callable[[ServerSecurity], str]]:
 
 @pytest.fixture
 def call() -> Callable[..., str]:
-    """Calls a method over a connection of its own; returns the answer, or the name of the status code."""
+    """Calls a method over a new connection; returns the answer, or the name of the status code."""
 
     def call(address: str, security: ClientSecurity, method: str = "test.v1.Echo/Say") -> str:
         credentials = channel_credentials(security)
@@ -112,7 +112,7 @@ def call() -> Callable[..., str]:
 
 
 class _Checking(grpc.ServerInterceptor):
-    """What the services' own interceptor does with an authoriser, and nothing else."""
+    """Calls the authoriser like the services' interceptor, and does nothing else."""
 
     def __init__(self, authoriser: Authoriser) -> None:
         self._authoriser = authoriser

@@ -1,4 +1,4 @@
-"""Which calls are made once there is a connection."""
+"""Bearer tokens and the allow list."""
 
 import logging
 import time
@@ -20,21 +20,21 @@ _SECONDS = 10.0
 
 @pytest.fixture
 def server(issue: Issue) -> ServerSecurity:
-    """A server of this machine with TLS."""
+    """The settings of a local server with TLS."""
     cert, key = issue("127.0.0.1", file="server")
     return ServerSecurity(tls_cert=cert, tls_key=key)
 
 
 @pytest.fixture
 def client(issue: Issue, ca: Path) -> ClientSecurity:
-    """A caller with a certificate for two names."""
+    """The settings of a caller with a certificate for two names."""
     cert, key = issue("backend.test", "10.0.0.1", file="client")
     return ClientSecurity(ca=ca, cert=cert, key=key)
 
 
 @pytest.fixture
 def write(tmp_path: Path) -> Callable[[str, str], Path]:
-    """Writes a file of the test's folder."""
+    """Writes a file into the test's folder."""
 
     def write(name: str, text: str) -> Path:
         (tmp_path / name).write_text(text)
@@ -53,8 +53,8 @@ def _eventually(holds: Callable[[], bool]) -> None:
         time.sleep(0.02)
 
 
-def test_nothing_to_check_is_no_authoriser(server: ServerSecurity) -> None:
-    """A server without tokens and rules does nothing for them on any call."""
+def test_a_server_without_tokens_and_rules_has_no_authoriser(server: ServerSecurity) -> None:
+    """So it checks nothing on any call."""
     assert authoriser(server) is None
 
 
@@ -72,7 +72,7 @@ def test_nothing_to_check_is_no_authoriser(server: ServerSecurity) -> None:
 def test_a_call_needs_one_of_the_tokens(
     serve: Serve, call: Call, write: Write, server: ServerSecurity, ca: Path, token: str, answer: str
 ) -> None:
-    """Each line is one, empty lines are none; and a part of one, a longer one, or none at all will not do."""
+    """Each line of the file is a token, and empty lines count for nothing. A part of a token or more is refused."""
     address = serve(replace(server, token_file=write("tokens", "first-token\n\n  second-token\n")))
     client = ClientSecurity(ca=ca, token_file=write("token", token) if token else None)
     assert call(address, client) == answer
@@ -81,7 +81,7 @@ def test_a_call_needs_one_of_the_tokens(
 def test_a_token_is_replaced_without_a_failed_call(
     serve: Serve, call: Call, write: Write, server: ServerSecurity, ca: Path
 ) -> None:
-    """The server takes both while the client changes from one to the other; then the old one is worth nothing."""
+    """The server accepts both while the client changes from one to the other; then it refuses the old one."""
     address = serve(replace(server, token_file=write("tokens", "old")))
     changing = ClientSecurity(ca=ca, token_file=write("token", "old"))
     remembering = ClientSecurity(ca=ca, token_file=write("old", "old"))
@@ -99,10 +99,10 @@ def test_a_token_is_replaced_without_a_failed_call(
     assert call(address, changing) == "called by "
 
 
-def test_a_token_file_without_a_token_leaves_the_old_ones(
+def test_a_token_file_that_becomes_empty_keeps_the_old_tokens(
     serve: Serve, call: Call, write: Write, server: ServerSecurity, ca: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """An empty file is not taken for "no token needed", nor for "nobody may call"; and no token is in the log."""
+    """It means neither "no token needed" nor "nobody may call", and the log contains no token."""
     address = serve(replace(server, token_file=write("tokens", "secret-one")))
     known = ClientSecurity(ca=ca, token_file=write("token", "secret-one"))
     with caplog.at_level(logging.INFO):
@@ -131,7 +131,7 @@ RULES = """
         (["other.test", "backend.test"], SAY, "called by other.test backend.test"),
     ],
 )
-def test_a_certificate_may_call_what_is_listed_for_its_name(
+def test_a_certificate_may_call_the_methods_listed_for_its_name(
     serve: Serve,
     call: Call,
     issue: Issue,
@@ -142,7 +142,7 @@ def test_a_certificate_may_call_what_is_listed_for_its_name(
     method: str,
     answer: str,
 ) -> None:
-    """Exactly that method, by exactly that name; one of several names is enough."""
+    """Only the exact method for the exact name; one of several names is enough."""
     cert, key = issue(*names, file="client")
     address = serve(replace(server, tls_client_ca=ca, allow=write("allow.toml", RULES)))
     assert call(address, ClientSecurity(ca=ca, cert=cert, key=key), method) == answer
@@ -151,7 +151,7 @@ def test_a_certificate_may_call_what_is_listed_for_its_name(
 def test_a_star_is_every_method_of_one_service(
     serve: Serve, call: Call, write: Write, server: ServerSecurity, client: ClientSecurity, ca: Path
 ) -> None:
-    """And of no service whose name only begins like it."""
+    """A service whose name only begins like it is not included."""
     star = replace(server, tls_client_ca=ca, allow=write("star.toml", '"10.0.0.1" = ["test.v1.Echo/*"]'))
     longer = replace(server, tls_client_ca=ca, allow=write("longer.toml", '"10.0.0.1" = ["test.v1.EchoOther/*"]'))
     for method in (SAY, SHOUT):
@@ -159,7 +159,7 @@ def test_a_star_is_every_method_of_one_service(
         assert call(serve(longer), client, method) == "PERMISSION_DENIED"
 
 
-def test_the_list_changes_live_and_a_broken_one_does_not_count(
+def test_a_changed_list_is_read_again_and_a_broken_one_ignored(
     serve: Serve,
     call: Call,
     write: Write,
@@ -168,7 +168,7 @@ def test_the_list_changes_live_and_a_broken_one_does_not_count(
     ca: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Rules are given and taken back; what is no list of rules neither opens nor closes anything, and is logged."""
+    """Rules can be granted and revoked; a malformed list grants and revokes nothing, and is logged."""
     address = serve(replace(server, tls_client_ca=ca, allow=write("allow.toml", '"backend.test" = []')))
     assert call(address, client) == "PERMISSION_DENIED"
     write("allow.toml", RULES)
@@ -183,10 +183,10 @@ def test_the_list_changes_live_and_a_broken_one_does_not_count(
     _eventually(lambda: call(address, client) == "PERMISSION_DENIED")
 
 
-def test_a_call_needs_both_when_both_are_asked_for(
+def test_a_call_needs_both_token_and_certificate_when_both_are_required(
     serve: Serve, call: Call, write: Write, server: ServerSecurity, client: ClientSecurity, ca: Path
 ) -> None:
-    """Neither a listed certificate nor a valid token is enough."""
+    """Neither a listed certificate nor a valid token is enough alone."""
     tokens, rules = write("tokens", "token"), write("allow.toml", RULES)
     address = serve(replace(server, tls_client_ca=ca, allow=rules, token_file=tokens))
     assert call(address, client) == "UNAUTHENTICATED"

@@ -1,4 +1,4 @@
-"""Files that are watched."""
+"""Watched files."""
 
 import threading
 import time
@@ -14,8 +14,8 @@ def _number(path: Path) -> WatchedFiles[int]:
     return WatchedFiles([path], lambda: int(path.read_text()))
 
 
-def test_files_are_looked_at_once_in_a_while(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Between two looks a change is not seen, after the next it is."""
+def test_files_are_checked_at_intervals(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A change shows after the next check, not before it."""
     monkeypatch.setattr(files, "_CHECK_SECONDS", 0.3)
     path = tmp_path / "file"
     path.write_text("1")
@@ -26,8 +26,8 @@ def test_files_are_looked_at_once_in_a_while(tmp_path: Path, monkeypatch: pytest
     assert watched.value() == 22
 
 
-def test_a_file_that_is_gone_leaves_its_contents(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
-    """It is said once, and the file counts again when it is back."""
+def test_a_missing_file_keeps_its_last_contents(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    """The loss is logged once, and the file counts again when it is back."""
     path = tmp_path / "file"
     path.write_text("1")
     watched = _number(path)
@@ -41,8 +41,8 @@ def test_a_file_that_is_gone_leaves_its_contents(tmp_path: Path, caplog: pytest.
     assert watched.value() == 2
 
 
-def test_a_file_of_no_use_at_the_start_is_an_error(tmp_path: Path) -> None:
-    """There is nothing to go on with."""
+def test_an_unusable_file_at_the_start_is_an_error(tmp_path: Path) -> None:
+    """There are no former contents to keep."""
     path = tmp_path / "file"
     with pytest.raises(FileNotFoundError):
         _number(path)
@@ -51,8 +51,8 @@ def test_a_file_of_no_use_at_the_start_is_an_error(tmp_path: Path) -> None:
         _number(path)
 
 
-def test_what_changes_while_it_is_read_is_read_again(tmp_path: Path) -> None:
-    """Two files that belong together are never taken from two generations."""
+def test_files_that_change_during_the_read_are_read_again(tmp_path: Path) -> None:
+    """Files that belong together never mix two generations."""
     first, second = tmp_path / "first", tmp_path / "second"
     for path in (first, second):
         path.write_text("1")
@@ -78,7 +78,7 @@ def test_what_changes_while_it_is_read_is_read_again(tmp_path: Path) -> None:
 
 
 def test_nobody_waits_for_a_slow_read(tmp_path: Path) -> None:
-    """One call reads, the others go on with what there is."""
+    """One call reads; the others continue with the former value."""
     path = tmp_path / "file"
     path.write_text("1")
     reading, finish = threading.Event(), threading.Event()

@@ -1,4 +1,4 @@
-"""Nothing is read that runs as code when it is read."""
+"""The code reads no format that can run code."""
 
 import ast
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ _MODULES = {"pickle", "_pickle", "cPickle", "cloudpickle", "dill", "jsonpickle",
 
 @pytest.mark.parametrize("package", _PACKAGES)
 def test_no_package_reads_pickles(package: str) -> None:
-    """Neither by a module that does, nor by numpy's or torch's, for a bundle may come from anywhere."""
+    """No module for pickles, and no pickles through numpy or torch: a bundle may come from anywhere."""
     paths = sorted((_ROOT / package).rglob("*.py"))
     assert paths
     assert [f"{path.relative_to(_ROOT)} {found}" for path in paths for found in _found(path.read_text())] == []
@@ -35,7 +35,7 @@ def test_no_package_reads_pickles(package: str) -> None:
     ],
 )
 def test_the_test_finds_them(source: str) -> None:
-    """Each of the ways that it knows."""
+    """It finds every known way to read a pickle."""
     assert len(list(_found(source))) == 1
 
 
@@ -49,7 +49,7 @@ def test_the_test_finds_them(source: str) -> None:
     ],
 )
 def test_the_test_leaves_the_rest_alone(source: str) -> None:
-    """What is safe passes."""
+    """Safe calls pass."""
     assert list(_found(source)) == []
 
 

@@ -1,4 +1,4 @@
-"""Certificates, keys and authorities that are replaced while calls are made."""
+"""Certificates, keys and authorities are replaced while calls are made."""
 
 import contextlib
 import logging
@@ -36,7 +36,7 @@ def _eventually(holds: Callable[[], bool]) -> None:
 
 @contextlib.contextmanager
 def _calling(call: Callable[[], str]) -> Iterator[list[str]]:
-    """Calls on and on in another thread; yields the answers so far."""
+    """Calls without pause in another thread; yields the answers so far."""
     answers, stop = list[str](), threading.Event()
 
     def run() -> None:
@@ -55,7 +55,7 @@ def _calling(call: Callable[[], str]) -> Iterator[list[str]]:
 def test_a_server_gets_a_new_certificate_without_a_failed_call(
     serve: Serve, call: Call, issue: Issue, ca: Path
 ) -> None:
-    """Every call has a connection of its own; the key and then the certificate are written over the old ones."""
+    """Every call opens a connection. The key and then the certificate are written over the old ones."""
     cert, key = issue("127.0.0.1", file="server")
     address = serve(ServerSecurity(tls_cert=cert, tls_key=key))
     first = _shown(address)
@@ -72,7 +72,7 @@ def test_a_server_gets_a_new_certificate_without_a_failed_call(
 def test_a_client_gets_a_new_certificate_without_a_failed_call(
     serve: Serve, call: Call, issue: Issue, ca: Path
 ) -> None:
-    """The server sees the old name, and from some call on the new one."""
+    """The server sees the old name up to some call, and the new one from then on."""
     server_cert, server_key = issue("127.0.0.1", file="server")
     cert, key = issue("old.test", file="client")
     address = serve(ServerSecurity(tls_cert=server_cert, tls_key=server_key, tls_client_ca=ca))
@@ -90,7 +90,7 @@ def test_a_client_gets_a_new_certificate_without_a_failed_call(
 def test_a_certificate_without_its_key_changes_nothing(
     serve: Serve, call: Call, issue: Issue, ca: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Half of a new pair, and half of a file: the old pair goes on, it is said once, and the whole one is taken."""
+    """With half of a pair or of a file the old pair stays in force, and one line is logged; the whole pair counts."""
     cert, key = issue("127.0.0.1", file="server")
     (tmp_path / "next").mkdir()
     new_cert, new_key = issue("127.0.0.1", file="server", folder=tmp_path / "next")
@@ -114,7 +114,7 @@ def test_a_certificate_without_its_key_changes_nothing(
 
 
 def test_half_a_pair_leaves_the_client_its_credentials(issue: Issue, ca: Path) -> None:
-    """The very same object, so that no channel is opened anew; and another one for the whole pair."""
+    """The credentials stay the same object, so no channel reopens; the whole pair gives another object."""
     cert, key = issue("client.test")
     security = ClientSecurity(ca=ca, cert=cert, key=key)
     former, old_key = channel_credentials(security), key.read_bytes()
@@ -128,10 +128,10 @@ def test_half_a_pair_leaves_the_client_its_credentials(issue: Issue, ca: Path) -
     _eventually(lambda: channel_credentials(security) is not former)
 
 
-def test_an_authority_is_replaced_by_way_of_both(
+def test_an_authority_is_replaced_by_trusting_both_for_a_while(
     serve: Serve, call: Call, issue: Issue, ca: Path, authority: trustme.CA
 ) -> None:
-    """A server that trusts the old, both, then the new one takes clients of just those."""
+    """A server that trusts the old authority, then both, then the new one accepts the clients of just those."""
     other = trustme.CA()
     server_cert, server_key = issue("127.0.0.1", file="server")
     trusted = ca.with_name("clients.pem")
@@ -153,7 +153,7 @@ def test_an_authority_is_replaced_by_way_of_both(
 
 
 def test_a_secret_of_kubernetes_is_followed(serve: Serve, call: Call, issue: Issue, ca: Path, tmp_path: Path) -> None:
-    """There the files are links into a directory that is a link itself, and that one is turned."""
+    """Kubernetes switches the link of a directory, in which the files are links too."""
     secret = tmp_path / "secret"
     for version in ("..1", "..2"):
         (secret / version).mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Flags of security, and which of them go together."""
+"""The flags of security and their valid combinations."""
 
 import argparse
 from collections.abc import Callable
@@ -31,16 +31,16 @@ def _client(*argv: str) -> ClientSecurity:
     return read_client_security(parser, parser.parse_args(argv), "retrieval")
 
 
-def test_without_a_flag_nothing_is_asked_of_anybody() -> None:
-    """The defaults are plaintext, for both ends."""
+def test_the_default_is_plaintext_without_checks() -> None:
+    """It holds for both ends."""
     assert _server() == ServerSecurity()
     assert _client() == ClientSecurity()
 
 
-def test_flags_and_their_twins_become_settings(
+def test_flags_and_environment_variables_become_settings(
     issue: Issue, ca: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """All of them, some by flag and some by environment."""
+    """Some values come from flags, some from the environment."""
     cert, key = issue("a.test")
     token, allow = tmp_path / "token", tmp_path / "allow.toml"
     token.write_text("token")
@@ -65,7 +65,7 @@ def test_flags_and_their_twins_become_settings(
     ],
 )
 def test_a_server_s_flag_that_needs_another_says_so(given: dict[str, Path], missing: str) -> None:
-    """A list without certificates would let nobody in, a token in plaintext would be everybody's."""
+    """An allow list without certificates would admit nobody, and plaintext would make a token public."""
     with pytest.raises(ValueError, match=f"needs {missing}"):
         ServerSecurity(**given)
 
@@ -85,8 +85,8 @@ def test_a_client_s_setting_that_needs_another_says_so(given: dict[str, Path], m
         ClientSecurity(**given)
 
 
-def test_a_combination_of_no_use_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
-    """Exit code 2, as for any wrong flag, and the flags by name."""
+def test_an_unusable_combination_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
+    """The exit code is 2, as for any wrong flag, and the message names the flags."""
     with pytest.raises(SystemExit) as exit_info:
         _client("--retrieval-token-file", "token")
     assert exit_info.value.code == 2
@@ -95,10 +95,10 @@ def test_a_combination_of_no_use_is_a_usage_error(capsys: pytest.CaptureFixture[
 
 @pytest.mark.parametrize("broken", ["tls-cert", "tls-key", "tls-client-ca", "allow", "token-file"])
 @pytest.mark.parametrize("contents", [None, b"\n\0\xff"])
-def test_a_file_of_no_use_is_a_usage_error_that_names_it(
+def test_an_unusable_file_is_a_usage_error_that_names_it(
     issue: Issue, ca: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], broken: str, contents: bytes | None
 ) -> None:
-    """Missing or nonsense: found before the server starts, and so before its workers do."""
+    """A missing or malformed file is found before the server and its workers start."""
     cert, key = issue("a.test")
     token, allow = tmp_path / "token", tmp_path / "allow.toml"
     token.write_text("token")
@@ -127,7 +127,7 @@ def test_a_file_of_no_use_is_a_usage_error_that_names_it(
 def test_a_rule_that_would_allow_nothing_is_refused(
     issue: Issue, ca: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], rules: str
 ) -> None:
-    """A name without its quotes, a method in another spelling: told at the start and not found out in production."""
+    """An unquoted name or a misspelt method is an error at the start, not a surprise in production."""
     cert, key = issue("b.test")
     (tmp_path / "allow.toml").write_text(rules)
     with pytest.raises(SystemExit):

@@ -1,4 +1,4 @@
-"""The pool of a server's threads, where threads are hard to come by."""
+"""The pool of a server's threads when the system refuses further threads."""
 
 import threading
 from collections.abc import Iterator
@@ -10,14 +10,14 @@ from shortlist.serving.admission import AdmissionPool, begun
 
 @pytest.fixture
 def pool() -> Iterator[AdmissionPool]:
-    """Four threads, none of them started."""
+    """A pool of four threads, none of them started."""
     with AdmissionPool(threads=4, queue=4) as pool:
         yield pool
 
 
 @pytest.fixture
 def no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What to ask for so that the system, from then on, starts no thread any more, as at a limit of its own."""
+    """A fixture to request late: from then on the system starts no thread, as at a limit."""
 
     def refuse(_: threading.Thread) -> None:
         raise RuntimeError("can't start new thread")
@@ -26,15 +26,15 @@ def no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def call() -> str:
-    """What a server runs for each call."""
+    """Stands for the function that a server runs for each call."""
     begun()
     return threading.current_thread().name
 
 
-def test_without_a_further_thread_a_call_waits_for_those_there_are(
+def test_without_further_threads_a_call_waits_for_an_existing_one(
     pool: AdmissionPool, request: pytest.FixtureRequest
 ) -> None:
-    """Proves that a limit on threads, met at a peak, costs a call some waiting and not the server its life."""
+    """A limit on threads makes a call wait at a peak, but does not end the server."""
     first, gate = threading.Event(), threading.Event()
 
     def slow() -> None:
@@ -53,8 +53,8 @@ def test_without_a_further_thread_a_call_waits_for_those_there_are(
     assert pool.admitted == 0
 
 
-def test_without_any_thread_the_caller_is_told(pool: AdmissionPool, request: pytest.FixtureRequest) -> None:
-    """Proves that nothing waits for what will never come, and that no place stays taken."""
+def test_without_any_thread_the_caller_gets_an_error(pool: AdmissionPool, request: pytest.FixtureRequest) -> None:
+    """No call waits for ever, and no place stays taken."""
     request.getfixturevalue("no_more_threads")
     with pytest.raises(RuntimeError, match="can't start new thread"):
         pool.submit(call)

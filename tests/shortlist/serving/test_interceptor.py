@@ -1,4 +1,4 @@
-"""What a caller is told when a handler raises."""
+"""The status that a caller gets when a handler raises."""
 
 import logging
 from collections.abc import Callable
@@ -64,13 +64,13 @@ def failure(start: Start, error: Exception) -> grpc.RpcError:
 def test_our_errors_reach_the_caller_as_code_and_message(
     start: Start, error: ShortlistError, code: grpc.StatusCode
 ) -> None:
-    """Proves that the table from exception to status code is applied, and the message sent."""
+    """The table from exceptions to status codes applies, and the message is sent."""
     found = failure(start, error)
     assert (found.code(), found.details()) == (code, str(error))
 
 
 def test_an_invalid_request_comes_back_with_its_violations(start: Start) -> None:
-    """Proves that a caller's library can read which fields are wrong, by google.rpc.BadRequest."""
+    """A caller's library can read the invalid fields from google.rpc.BadRequest."""
     found = failure(start, InvalidRequest((FieldViolation("limit", "is 0"), FieldViolation("user", "is odd"))))
     request = BadRequest()
     status = rpc_status.from_call(found)  # type: ignore[arg-type]  # an RpcError of a call is a Call too
@@ -84,7 +84,7 @@ def test_an_invalid_request_comes_back_with_its_violations(start: Start) -> None
 
 
 def test_thousands_of_violations_fit_into_the_status(start: Start) -> None:
-    """Proves that the status stays below gRPC's limit of metadata, which would replace it by RESOURCE_EXHAUSTED."""
+    """The status stays below gRPC's limit on metadata; above it gRPC answers RESOURCE_EXHAUSTED instead."""
     violation = FieldViolation("exclude_item_ids[4711]", "has 0 bytes; has to have 1 to 128")
     assert failure(start, InvalidRequest((violation,) * 5000)).code() == grpc.StatusCode.INVALID_ARGUMENT
 
@@ -92,10 +92,10 @@ def test_thousands_of_violations_fit_into_the_status(start: Start) -> None:
 @pytest.mark.parametrize(
     "error", [KeyError("secret"), BundleError(Path("secret"), "is gone"), ShortlistError("secret")]
 )
-def test_an_unexpected_exception_is_told_to_the_log_and_not_to_the_caller(
+def test_an_unexpected_exception_goes_to_the_log_and_not_to_the_caller(
     start: Start, error: Exception, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Proves that nothing of the exception's text leaves the process, and that its traceback is logged."""
+    """The exception's text never leaves the process, and its traceback is logged."""
     with caplog.at_level(logging.ERROR):
         found = failure(start, error)
     assert (found.code(), found.details()) == (grpc.StatusCode.INTERNAL, "internal error")
@@ -117,7 +117,7 @@ def test_an_unexpected_exception_is_told_to_the_log_and_not_to_the_caller(
     ids=type,
 )
 def test_our_errors_survive_the_wire(start: Start, error: ShortlistError) -> None:
-    """Proves that a client of ours raises what the server raised, with all that it knew."""
+    """Our client raises the server's exception with all its details."""
     found = read_error(failure(start, error))
     assert type(found) is type(error)
     assert vars(found) == vars(error)

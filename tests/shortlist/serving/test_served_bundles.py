@@ -1,4 +1,4 @@
-"""Which bundles are served, as the pointer moves."""
+"""The served bundles follow the pointer."""
 
 import time
 from collections.abc import Callable
@@ -19,13 +19,13 @@ A, B, C = (f"20260101T00000{number}-0000" for number in range(3))
 
 @dataclass
 class Opened:
-    """Stands for what answers from a bundle: only its id is looked at."""
+    """Stands for an object that answers from a bundle; has only the bundle's id."""
 
     bundle: Any
 
 
 class Opener:
-    """Opens bundles, but for the bad ones, and notes what it was asked for."""
+    """Opens all but the bad bundles, and records the requests."""
 
     def __init__(self) -> None:
         self.bad: dict[str, Exception] = {}
@@ -40,7 +40,7 @@ class Opener:
 
 @pytest.fixture
 def store(tmp_path: Path) -> BundleStore:
-    """A directory with three bundles, of which the first is the current one."""
+    """A directory with three bundles, the first of which is current."""
     for bundle_id in (A, B, C):
         (tmp_path / bundle_id).mkdir()
     store = BundleStore(tmp_path)
@@ -50,7 +50,7 @@ def store(tmp_path: Path) -> BundleStore:
 
 @pytest.fixture
 def opener() -> Opener:
-    """What opens them."""
+    """The function that opens bundles."""
     return Opener()
 
 
@@ -67,15 +67,13 @@ def _ids(served: ServedBundles[Opened]) -> tuple[str, str]:
 
 
 def test_nothing_is_answered_before_something_is_loaded(store: BundleStore, opener: Opener) -> None:
-    """Proves that a caller that comes too early is told to come again."""
+    """An early caller gets UNAVAILABLE, so it tries again."""
     with pytest.raises(Unavailable):
         ServedBundles(store, opener).get()
 
 
-def test_the_pointer_is_followed_and_the_bundle_before_is_kept(
-    served: ServedBundles[Opened], store: BundleStore
-) -> None:
-    """Proves that two bundles can be asked for by name after a swap, and no third."""
+def test_the_pointer_is_followed_and_the_predecessor_kept(served: ServedBundles[Opened], store: BundleStore) -> None:
+    """After a swap callers can ask for two bundles by id, and for no third."""
     for bundle_id in (B, C):
         store.point_to(bundle_id)
         served.follow()
@@ -87,7 +85,7 @@ def test_the_pointer_is_followed_and_the_bundle_before_is_kept(
 
 
 def test_going_back_loads_nothing(served: ServedBundles[Opened], store: BundleStore, opener: Opener) -> None:
-    """Proves that a rollback takes no longer than to read the pointer."""
+    """A rollback only reads the pointer."""
     for bundle_id in (B, A):
         store.point_to(bundle_id)
         served.follow()
@@ -96,14 +94,14 @@ def test_going_back_loads_nothing(served: ServedBundles[Opened], store: BundleSt
 
 
 @pytest.mark.parametrize("error", [BundleError(Path("index.faiss"), "is missing"), MemoryError("too large")], ids=type)
-def test_a_bad_bundle_is_tried_three_times_after_pauses_that_grow(
+def test_a_bad_bundle_is_tried_three_times_after_growing_pauses(
     error: Exception,
     served: ServedBundles[Opened],
     store: BundleStore,
     opener: Opener,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """Proves that the old one is kept, the reason told, and no time wasted on what does not get better in an hour."""
+    """The old bundle is kept, the reason is reported, and a bundle that stays bad costs no further time."""
     opener.bad[B] = error
     store.point_to(B)
     tries = _follow_for(3600, served, opener, monkeypatch)
@@ -117,7 +115,7 @@ def test_a_bad_bundle_is_tried_three_times_after_pauses_that_grow(
 def _follow_for(
     seconds: int, served: ServedBundles[Opened], opener: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> list[float]:
-    """Looks at the pointer twice a second; when something was opened."""
+    """Follows the pointer twice a second; returns the times at which bundles were opened."""
     started, now, tries = time.monotonic(), 0.0, list[float]()
     monkeypatch.setattr(time, "monotonic", lambda: started + now)
     while now < seconds:
@@ -129,10 +127,10 @@ def _follow_for(
     return tries
 
 
-def test_a_bundle_that_gets_better_is_taken(
+def test_a_bundle_that_becomes_usable_is_served(
     served: ServedBundles[Opened], store: BundleStore, opener: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Proves that a volume that was slow to have everything costs a moment, and that the failure is forgotten."""
+    """A slow volume costs a moment, and the failure is forgotten."""
     opener.bad[B] = BundleError(Path("index.faiss"), "is missing")
     store.point_to(B)
     served.follow()
@@ -143,10 +141,10 @@ def test_a_bundle_that_gets_better_is_taken(
     assert served.failure is None
 
 
-def test_a_good_bundle_after_a_bad_one_is_taken_at_once(
+def test_a_good_bundle_after_a_bad_one_is_served_at_once(
     served: ServedBundles[Opened], store: BundleStore, opener: Opener
 ) -> None:
-    """Proves that giving up concerns the bad one alone."""
+    """Only the bad bundle is given up."""
     opener.bad[B] = BundleError(Path("index.faiss"), "is missing")
     for bundle_id in (B, C):
         store.point_to(bundle_id)
@@ -166,7 +164,7 @@ def test_a_bad_pointer_changes_nothing_and_is_logged_once(
     store: BundleStore,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Proves that whatever becomes of the pointer, what was served is served on."""
+    """The served bundle stays, whatever happens to the pointer."""
     damage(store.root / "CURRENT")
     for _ in range(5):
         served.follow()
@@ -176,8 +174,8 @@ def test_a_bad_pointer_changes_nothing_and_is_logged_once(
     assert len([record for record in caplog.records if "CURRENT" in record.message]) == 1
 
 
-def test_without_any_bundle_that_can_be_used_nothing_starts(store: BundleStore, opener: Opener) -> None:
-    """Proves that the error is that of the current one, which is what an operator has to look at."""
+def test_nothing_starts_without_a_usable_bundle(store: BundleStore, opener: Opener) -> None:
+    """The error is the current bundle's, which the operator must look at."""
     opener.bad = {bundle_id: BundleError(Path(bundle_id), "is bad") for bundle_id in (A, B, C)}
     with pytest.raises(BundleError, match=A):
         ServedBundles(store, opener).load()

@@ -1,4 +1,4 @@
-"""The server shell, as a process of its own."""
+"""The server, as a process of its own."""
 
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
@@ -35,9 +35,9 @@ from shortlist.serving.settings import ServerSettings
 from shortlist.status import read_error
 
 SERVICE = "shortlist.ranking.v1.RankingService"
-# The limit of a call that says when its handler begins.
+# The limit of a call whose handler reports its beginning.
 LONG = 100
-# Arguments: the settings as JSON, what loading does. A call takes as many hundredths of a second as its limit.
+# Arguments: the settings as JSON, and the behaviour of the load. A call lasts its limit in hundredths of a second.
 SCRIPT = f"""
 import contextlib, json, os, sys, time
 from pathlib import Path
@@ -78,7 +78,7 @@ sys.exit(serve(
 
 
 class Process:
-    """A running server: its port, what it printed, and a channel to it."""
+    """A running server: its port, its output, and a channel to it."""
 
     def __init__(self, popen: subprocess.Popen[str], stderr: Path) -> None:
         self.popen, self._stderr = popen, stderr
@@ -103,7 +103,7 @@ class Process:
         _until(lambda: self.health(service) == status)
 
     def call(self, limit: int) -> grpc.Future[pb.RecommendResponse]:
-        """Starts a call, and returns once the handler has it."""
+        """Starts a call, and returns once its handler runs."""
         future = RankingServiceStub(self.channel).Recommend.future(pb.RecommendRequest(limit=limit), timeout=120)
         self.expect("called")
         return future
@@ -121,7 +121,7 @@ Run = Callable[..., Process]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
-    """Starts servers, and kills those that a failed test leaves."""
+    """Starts servers, and kills those that a failed test leaves behind."""
     script, processes = tmp_path / "server.py", list[Process]()
     script.write_text(SCRIPT)
 
@@ -143,27 +143,27 @@ def run(tmp_path: Path) -> Iterator[Run]:
 
 
 def test_a_loaded_server_is_healthy_and_says_so(run: Run) -> None:
-    """Proves that health answers SERVING for the whole and for the service, by the time stdout says so."""
+    """Once stdout says so, health is SERVING for the whole and for the service."""
     server = run()
     server.expect("serving")
     assert server.health("") == server.health(SERVICE) == HealthCheckResponse.SERVING
 
 
 def test_health_answers_not_serving_while_the_bundle_loads(run: Run) -> None:
-    """Proves that a prober reaches a server that loads, and is told that it does not serve yet."""
+    """A probe reaches a loading server, and learns that it does not serve yet."""
     server = run("slow")
     server.expect("loading")
     assert server.health("") == server.health(SERVICE) == HealthCheckResponse.NOT_SERVING
 
 
 def test_reflection_lists_the_services(run: Run) -> None:
-    """Proves that grpcurl needs no proto files."""
+    """So grpcurl needs no proto files."""
     listed = ProtoReflectionDescriptorDatabase(run().channel).get_services()
     assert set(listed) == {SERVICE, "grpc.health.v1.Health", "grpc.reflection.v1alpha.ServerReflection"}
 
 
 def test_a_call_in_flight_finishes_after_sigterm(run: Run) -> None:
-    """Proves the drain: the answer arrives although the signal came before it, and the process ends with 0."""
+    """The answer arrives although the signal came first, and the process ends with 0."""
     server = run()
     server.expect("serving")
     answer = server.call(limit=LONG)
@@ -173,7 +173,7 @@ def test_a_call_in_flight_finishes_after_sigterm(run: Run) -> None:
 
 
 def test_a_call_that_outlasts_the_drain_is_cut_and_counted(run: Run) -> None:
-    """Proves that the drain ends in time, whatever the handler does, and that the log says what it cost."""
+    """The drain ends in time, whatever the handler does, and the log counts the cut calls."""
     server = run(drain_seconds=0.2)
     server.expect("serving")
     answer = server.call(limit=6000)
@@ -183,7 +183,7 @@ def test_a_call_that_outlasts_the_drain_is_cut_and_counted(run: Run) -> None:
 
 
 def test_a_second_signal_cuts_the_drain_short(run: Run) -> None:
-    """Proves that an impatient person need not wait for the drain: the process ends at once, with 0."""
+    """An impatient operator need not wait: the process ends at once, with 0."""
     server = run()
     server.expect("serving")
     server.call(limit=6000)
@@ -195,14 +195,14 @@ def test_a_second_signal_cuts_the_drain_short(run: Run) -> None:
 
 
 def test_a_signal_while_loading_ends_the_load(run: Run) -> None:
-    """Proves that nobody has to wait for a bundle that is no longer wanted."""
+    """Nobody waits for a bundle that is no longer needed."""
     server = run("slow")
     server.expect("loading")
     assert server.stop() == 0
 
 
-def test_a_bundle_that_cannot_be_used_ends_the_process_with_3(run: Run) -> None:
-    """Proves that an orchestrator can tell a bad bundle from a crash, and a person what is wrong with it."""
+def test_an_unusable_bundle_ends_the_process_with_3(run: Run) -> None:
+    """An orchestrator can tell a bad bundle from a crash, and the log has the reason."""
     server = run("broken")
     assert server.popen.wait(20) == EXIT_BUNDLE
     assert "index.faiss: is missing" in server.log()
@@ -210,7 +210,7 @@ def test_a_bundle_that_cannot_be_used_ends_the_process_with_3(run: Run) -> None:
 
 
 def test_a_taken_port_ends_the_process_with_1(run: Run) -> None:
-    """Proves that two servers never share a port without anybody noticing."""
+    """Two servers never share a port unnoticed."""
     taken = run().target
     second = run(listen=taken)
     assert second.popen.wait(20) == EXIT_CANNOT_LISTEN
@@ -218,8 +218,8 @@ def test_a_taken_port_ends_the_process_with_1(run: Run) -> None:
     assert "Traceback" not in second.log()
 
 
-def test_the_signal_handlers_are_given_back() -> None:
-    """Proves that serve leaves its process as it found it."""
+def test_the_signal_handlers_are_restored() -> None:
+    """``serve`` leaves its process as it found it."""
     former = signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)
 
     class Broken:
@@ -235,8 +235,8 @@ def test_the_signal_handlers_are_given_back() -> None:
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == former
 
 
-def test_the_process_lives_while_it_loads_and_while_it_drains(run: Run) -> None:
-    """Proves that nobody restarts a server for not serving yet, or for not serving any more."""
+def test_liveness_holds_while_the_server_loads_and_drains(run: Run) -> None:
+    """No orchestrator restarts a server because it does not serve yet, or no longer."""
     server = run("slow")
     server.expect("loading")
     assert server.health("liveness") == HealthCheckResponse.SERVING
@@ -248,8 +248,8 @@ def test_the_process_lives_while_it_loads_and_while_it_drains(run: Run) -> None:
     assert drained.health("liveness") == HealthCheckResponse.SERVING
 
 
-def test_new_calls_are_taken_during_the_drain_delay(run: Run) -> None:
-    """Proves that who has not heard of the drain yet is answered; and that a second signal ends the delay."""
+def test_new_calls_are_accepted_during_the_drain_delay(run: Run) -> None:
+    """Clients that have not noticed the drain yet are answered; a second signal ends the delay."""
     server = run(drain_delay_seconds=30)
     server.expect("serving")
     server.popen.send_signal(signal.SIGTERM)
@@ -258,8 +258,8 @@ def test_new_calls_are_taken_during_the_drain_delay(run: Run) -> None:
     assert server.stop() == 0
 
 
-def test_who_watches_the_health_is_told_of_every_change_and_holds_nothing_up(run: Run) -> None:
-    """Proves that a client learns of the drain without asking, and that its stream does not outlast the calls."""
+def test_a_watcher_of_health_sees_every_change_and_delays_nothing(run: Run) -> None:
+    """A client learns of the drain without asking, and its stream does not outlast the calls."""
     server = run()
     server.expect("serving")
     states = HealthStub(server.channel).Watch(HealthCheckRequest(service=SERVICE), timeout=60)  # type: ignore[attr-defined]
@@ -272,7 +272,7 @@ def test_who_watches_the_health_is_told_of_every_change_and_holds_nothing_up(run
 
 
 def test_health_is_answered_on_its_own_port_too(run: Run) -> None:
-    """Proves that a probe that can do no TLS has a place to ask, where nothing else is answered."""
+    """Probes without TLS have a port of their own, which answers nothing else."""
     port = _free_port()
     server = run(health_listen=f"127.0.0.1:{port}")
     server.expect("serving")
@@ -283,16 +283,16 @@ def test_health_is_answered_on_its_own_port_too(run: Run) -> None:
             RankingServiceStub(channel).Recommend(pb.RecommendRequest(), timeout=5)
 
 
-def test_in_production_nobody_learns_the_schema(run: Run) -> None:
-    """Proves that reflection is off there."""
+def test_production_has_no_reflection(run: Run) -> None:
+    """Nobody can read the schema there."""
     server = run(profile="production")
     server.expect("serving")
     with pytest.raises(grpc.RpcError, match="UNIMPLEMENTED"):
         ProtoReflectionDescriptorDatabase(server.channel).get_services()
 
 
-def test_what_finds_the_queue_full_is_refused_at_once_and_told_when_to_come_back(run: Run) -> None:
-    """Proves that the excess waits for nothing: no more are admitted than there are places."""
+def test_a_full_queue_refuses_calls_at_once_and_says_when_to_retry(run: Run) -> None:
+    """Excess calls never wait: only as many are admitted as there are places."""
     server = run(threads=2, queue=3, metrics_listen=(metrics := f"127.0.0.1:{_free_port()}"))
     server.expect("serving")
     stub = RankingServiceStub(server.channel)
@@ -309,12 +309,12 @@ def test_what_finds_the_queue_full_is_refused_at_once_and_told_when_to_come_back
 
 
 @pytest.mark.alone
-def test_health_and_goodput_stay_when_four_times_too_many_calls_come(run: Run) -> None:
-    """Proves that no load makes a live server look dead, nor slower: to refuse a call costs next to nothing."""
+def test_health_and_goodput_stay_at_four_times_the_capacity(run: Run) -> None:
+    """No load makes a live server look dead or slow: a refusal costs almost nothing."""
     server = run(threads=2, queue=2)
     server.expect("serving")
     stop = threading.Event()
-    # 2 threads, 50 ms a call: 40 calls a second; eight callers that never rest send more than four times as many.
+    # 2 threads at 50 ms a call handle 40 calls a second; eight callers without pause send more than four times as many.
     with ThreadPoolExecutor(8) as pool:
         counts = [pool.submit(_flood, server.target, stop) for _ in range(8)]
         started = time.monotonic()
@@ -325,13 +325,13 @@ def test_health_and_goodput_stay_when_four_times_too_many_calls_come(run: Run) -
         answered = sum(count.result()[0] for count in counts)
         refused = sum(count.result()[1] for count in counts)
     assert refused > 3 * answered
-    # Of the 40 a second that it can answer, as many as ever.
+    # It answers as many of its 40 calls a second as ever.
     assert answered / lasted >= 0.85 * 40
     assert seconds[-2] < 0.1
 
 
 def test_health_is_answered_while_every_thread_is_busy(run: Run) -> None:
-    """Proves that a probe waits for no call, be there a place in the queue or not."""
+    """A probe waits for no call, with or without a free place in the queue."""
     server = run(threads=1)
     server.expect("serving")
     calls = [server.call(limit=LONG)]
@@ -342,8 +342,8 @@ def test_health_is_answered_while_every_thread_is_busy(run: Run) -> None:
     assert [call.result().bundle_id for call in calls] == ["b"] * 4
 
 
-def test_health_is_answered_whatever_streams_are_open(run: Run) -> None:
-    """Proves that neither who looks at the schema nor who watches keeps a probe waiting."""
+def test_health_is_answered_while_many_streams_are_open(run: Run) -> None:
+    """Neither reflection nor watchers keep a probe waiting."""
     server = run()
     server.expect("serving")
     requests = SimpleQueue[ServerReflectionRequest]()
@@ -358,7 +358,7 @@ def test_health_is_answered_whatever_streams_are_open(run: Run) -> None:
 
 
 def _flood(target: str, stop: threading.Event) -> tuple[int, int]:
-    """Calls without a rest, several at once; how many were answered, and how many refused."""
+    """Several callers without pause; returns the numbers of answered and of refused calls."""
     answered = refused = 0
     with grpc.insecure_channel(target, options=[OWN_CONNECTION]) as channel:
         stub = RankingServiceStub(channel)
@@ -376,8 +376,8 @@ def _timed_check(channel: grpc.Channel) -> float:
     return time.monotonic() - started
 
 
-def test_calls_that_nobody_waits_for_any_more_are_never_begun(run: Run) -> None:
-    """Proves that the queue drops what expired or was cancelled in it, and counts it."""
+def test_abandoned_calls_are_never_begun(run: Run) -> None:
+    """The queue drops calls that expired or were cancelled in it, and counts them."""
     server = run(threads=1, metrics_listen=(metrics := f"127.0.0.1:{_free_port()}"))
     server.expect("serving")
     stub = RankingServiceStub(server.channel)
@@ -388,7 +388,7 @@ def test_calls_that_nobody_waits_for_any_more_are_never_begun(run: Run) -> None:
     gone.cancel()
     assert late.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert first.result().bundle_id == "b"
-    # The next line that a handler prints is this call's, not one of theirs.
+    # The next line of a handler is this call's, not one of theirs.
     assert server.call(limit=LONG).result().bundle_id == "b"
     assert _metric(metrics, 'shortlist_cancelled_total{where="queue"}') == 2
 

@@ -1,4 +1,4 @@
-"""Flags, their environment twins, and the server's settings."""
+"""Flags, their environment variables, and the server's settings."""
 
 import argparse
 from pathlib import Path
@@ -14,8 +14,8 @@ def parse(*argv: str) -> ServerSettings:
     return read_server_settings(parser, parser.parse_args(argv))
 
 
-def test_a_flag_wins_over_its_twin_and_the_twin_over_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proves the order of precedence, and that the twin of --drain-seconds is SHORTLIST_DRAIN_SECONDS."""
+def test_a_flag_wins_over_its_variable_and_the_variable_over_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The variable of --drain-seconds is SHORTLIST_DRAIN_SECONDS."""
     monkeypatch.setenv("SHORTLIST_THREADS", "3")
     monkeypatch.setenv("SHORTLIST_DRAIN_SECONDS", "1.5")
     assert parse("--threads", "4") == ServerSettings(
@@ -23,16 +23,16 @@ def test_a_flag_wins_over_its_twin_and_the_twin_over_the_default(monkeypatch: py
     )
 
 
-def test_one_worker_is_the_default_and_the_twin_sets_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proves that nobody gets a supervisor without asking for it, and that the twin asks as the flag does."""
+def test_one_worker_is_the_default_and_the_variable_sets_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A supervisor runs only on request, by flag or by variable."""
     assert parse().workers == 1
     monkeypatch.setenv("SHORTLIST_WORKERS", "3")
     assert parse().workers == 3
     assert parse("--workers", "1").workers == 1
 
 
-def test_an_empty_twin_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proves that a variable that a template left empty does not replace the default."""
+def test_an_empty_variable_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A variable that a template left empty does not replace the default."""
     monkeypatch.setenv("SHORTLIST_LISTEN", "")
     assert parse().listen == "127.0.0.1:50051"
 
@@ -57,10 +57,10 @@ def test_an_empty_twin_counts_as_unset(monkeypatch: pytest.MonkeyPatch) -> None:
         ("SHORTLIST_LISTEN", "127.0.0.1:65536"),
     ],
 )
-def test_a_bad_twin_is_a_usage_error_that_names_it(
+def test_a_bad_variable_is_a_usage_error_that_names_it(
     variable: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Proves that what cannot be read or is out of range ends with exit code 2 and the variable's name."""
+    """A malformed value or one out of range ends with exit code 2 and the variable's name."""
     monkeypatch.setenv(variable, value)
     with pytest.raises(SystemExit) as exit_info:
         parse()
@@ -70,10 +70,10 @@ def test_a_bad_twin_is_a_usage_error_that_names_it(
     assert value in complaint
 
 
-def test_a_bad_flag_is_not_blamed_on_its_twin(
+def test_a_bad_flag_is_not_blamed_on_its_variable(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Proves that the complaint names the variable only when the value came from it."""
+    """The message names the variable only when the value came from it."""
     monkeypatch.setenv("SHORTLIST_THREADS", "3")
     with pytest.raises(SystemExit):
         parse("--threads", "many")
@@ -82,8 +82,10 @@ def test_a_bad_flag_is_not_blamed_on_its_twin(
     assert "SHORTLIST_THREADS" not in complaint
 
 
-def test_the_help_shows_default_and_twin(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    """Proves that a reader of --help learns what to set, even while the environment is wrong."""
+def test_the_help_shows_default_and_variable(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A reader of --help sees both, even while the environment is wrong."""
     monkeypatch.setenv("SHORTLIST_THREADS", "many")
     with pytest.raises(SystemExit) as exit_info:
         parse("--help")

@@ -1,4 +1,4 @@
-"""Several processes on one port, of a service that does nothing."""
+"""Several processes on one port, with a service that only answers its process id."""
 
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
@@ -78,7 +78,7 @@ if __name__ == "__main__":
 
 
 class Parent:
-    """The parent of running workers: what it printed, and calls to them."""
+    """The parent of running workers: its output, and calls to its workers."""
 
     def __init__(self, popen: subprocess.Popen[str], stderr: Path) -> None:
         self.popen, self._stderr = popen, stderr
@@ -89,12 +89,12 @@ class Parent:
         assert self.stdout.readline().strip() == line
 
     def worker(self) -> int:
-        """Who answers on a connection of its own."""
+        """The process id of the worker that answers on a new connection."""
         with grpc.insecure_channel(self.target, options=[OWN_CONNECTION]) as channel:
             return int(RankingServiceStub(channel).Recommend(pb.RecommendRequest(), timeout=_SECONDS).bundle_id)
 
     def health(self) -> int:
-        """What a worker says of itself, on a connection of its own."""
+        """A worker's health, on a new connection."""
         with grpc.insecure_channel(self.target, options=[OWN_CONNECTION]) as channel:
             check = HealthStub(channel).Check  # type: ignore[attr-defined]  # its stubs leave the methods out
             status: int = check(HealthCheckRequest(), timeout=_SECONDS, wait_for_ready=True).status
@@ -110,7 +110,7 @@ class Parent:
             time.sleep(0.01)
 
     def rest(self) -> str:
-        """What is printed until the parent and all workers, who share the stdout, have ended."""
+        """The output up to the end of the parent and all workers, which share the stdout."""
         assert select.select([self.stdout], [], [], _SECONDS)[0]
         return self.stdout.read()
 
@@ -127,7 +127,7 @@ Run = Callable[..., Parent]
 
 @pytest.fixture
 def run(tmp_path: Path) -> Iterator[Run]:
-    """Starts parents, and kills those that a failed test leaves; their workers end by themselves."""
+    """Starts parents, and kills those that a failed test leaves behind; their workers end by themselves."""
     (tmp_path / "idle").mkdir()
     (tmp_path / "idle" / "__main__.py").write_text(PACKAGE)
     parents = list[Parent]()
@@ -147,8 +147,8 @@ def run(tmp_path: Path) -> Iterator[Run]:
         parent.stdout.close()
 
 
-def test_it_says_once_that_it_listens_and_once_that_all_serve(run: Run) -> None:
-    """Proves that who starts the service reads the same two lines as of one process, and that all workers answer."""
+def test_the_parent_prints_listening_once_and_serving_once(run: Run) -> None:
+    """The output is the same two lines as of one process, and all workers answer."""
     parent = run()
     parent.expect("serving")
     workers = parent.workers()
@@ -159,7 +159,7 @@ def test_it_says_once_that_it_listens_and_once_that_all_serve(run: Run) -> None:
 
 
 def test_nothing_serves_before_the_last_worker_does(run: Run, tmp_path: Path) -> None:
-    """Proves that a worker which still loads holds the word back, and that a signal ends it all the same."""
+    """A loading worker delays the line, and a signal still ends everything."""
     (tmp_path / "slow").touch()
     parent = run()
     parent.expect("loading")
@@ -171,7 +171,7 @@ def test_nothing_serves_before_the_last_worker_does(run: Run, tmp_path: Path) ->
 
 
 def test_a_client_uses_all_workers(run: Run) -> None:
-    """Proves that a client has connections of its own to go over, for one connection is always the same worker."""
+    """Our client opens several connections, since one connection always leads to the same worker."""
     parent = run()
     parent.expect("serving")
     seen = set[int]()
@@ -182,7 +182,7 @@ def test_a_client_uses_all_workers(run: Run) -> None:
 
 
 def test_calls_in_flight_finish_after_a_signal(run: Run) -> None:
-    """Proves that the parent passes SIGTERM on and waits for the drain of every worker."""
+    """The parent passes SIGTERM on and waits for the drain of every worker."""
     parent = run()
     parent.expect("serving")
     with ThreadPoolExecutor() as pool, Recommender(parent.target, timeout=_SECONDS) as client:
@@ -195,7 +195,7 @@ def test_calls_in_flight_finish_after_a_signal(run: Run) -> None:
 
 
 def test_a_second_signal_cuts_the_drain_short(run: Run) -> None:
-    """Proves that every signal is passed on: the second ends calls that would have gone on for a minute."""
+    """Every signal is passed on: the second one ends calls that would last a minute."""
     parent = run()
     parent.expect("serving")
     with grpc.insecure_channel(parent.target) as channel:
@@ -210,8 +210,8 @@ def test_a_second_signal_cuts_the_drain_short(run: Run) -> None:
     assert "1 calls cut" in parent.log()
 
 
-def test_a_bundle_that_cannot_be_used_ends_it_with_3(run: Run, tmp_path: Path) -> None:
-    """Proves that at the start a bad bundle has the exit code that it has with one process, and no endless restarts."""
+def test_an_unusable_bundle_ends_the_parent_with_3(run: Run, tmp_path: Path) -> None:
+    """At the start a bad bundle has the same exit code as with one process, and causes no endless restarts."""
     (tmp_path / "broken").touch()
     parent = run()
     assert parent.popen.wait(_SECONDS) == 3
@@ -220,8 +220,8 @@ def test_a_bundle_that_cannot_be_used_ends_it_with_3(run: Run, tmp_path: Path) -
     assert "Traceback" not in parent.log()
 
 
-def test_a_dead_worker_is_replaced_after_pauses_that_grow(run: Run, tmp_path: Path) -> None:
-    """Proves that the others go on, that later not even a bad bundle ends them, and that it heals by itself."""
+def test_a_dead_worker_is_replaced_after_growing_pauses(run: Run, tmp_path: Path) -> None:
+    """The others serve on, even a bad bundle does not end them later, and the service recovers by itself."""
     parent = run()
     parent.expect("serving")
     dead, alive = parent.workers()
@@ -239,7 +239,7 @@ def test_a_dead_worker_is_replaced_after_pauses_that_grow(run: Run, tmp_path: Pa
 
 
 def test_a_replaced_worker_gets_no_connection_before_it_serves(run: Run, tmp_path: Path) -> None:
-    """Proves that a crash costs nobody more than their calls in flight: a worker that loads does not listen yet."""
+    """A crash costs only the calls in flight: a loading worker does not listen yet."""
     parent = run()
     parent.expect("serving")
     dead, alive = parent.workers()
@@ -249,8 +249,8 @@ def test_a_replaced_worker_gets_no_connection_before_it_serves(run: Run, tmp_pat
     assert parent.workers() == {alive}
 
 
-def test_workers_do_not_outlive_a_parent_that_is_killed(run: Run) -> None:
-    """Proves that no forgotten worker keeps answering: the stdout that they share ends with the last of them."""
+def test_workers_do_not_outlive_a_killed_parent(run: Run) -> None:
+    """No forgotten worker keeps answering: their shared stdout ends with the last of them."""
     parent = run()
     parent.expect("serving")
     parent.popen.kill()
@@ -258,7 +258,7 @@ def test_workers_do_not_outlive_a_parent_that_is_killed(run: Run) -> None:
 
 
 def test_a_worker_leaves_ctrl_c_to_the_parent(run: Run) -> None:
-    """Proves that a terminal's SIGINT, which reaches the whole group, is one signal to a worker and not two."""
+    """A terminal's SIGINT reaches the whole group, but a worker counts one signal and not two."""
     parent = run()
     parent.expect("serving")
     workers = parent.workers()
@@ -271,8 +271,8 @@ def test_a_worker_leaves_ctrl_c_to_the_parent(run: Run) -> None:
 
 @pytest.mark.parametrize("first", [1, 2])
 @pytest.mark.parametrize("second", [1, 2])
-def test_a_port_that_another_server_has_is_refused(run: Run, first: int, second: int) -> None:
-    """Proves that a forgotten server is noticed, be there one process or several on either side."""
+def test_a_port_of_another_server_is_refused(run: Run, first: int, second: int) -> None:
+    """A forgotten server is noticed, with one process or several on either side."""
     forgotten = run(workers=first)
     forgotten.expect("serving")
     other = run(listen=forgotten.target, workers=second)
@@ -282,13 +282,13 @@ def test_a_port_that_another_server_has_is_refused(run: Run, first: int, second:
 
 
 @pytest.mark.parametrize("before", [1, 2])
-def test_it_starts_again_at_once_where_it_was(run: Run, before: int) -> None:
-    """Proves that closed connections, which linger for a minute on a port, are not taken for another server."""
+def test_a_server_restarts_at_once_on_its_port(run: Run, before: int) -> None:
+    """Closed connections linger for a minute on a port, but do not count as another server."""
     former = run(workers=before)
     former.expect("serving")
     channel = grpc.insecure_channel(former.target)
     RankingServiceStub(channel).Recommend(pb.RecommendRequest(), timeout=_SECONDS)
-    # The server closes first, which leaves the connection with its side.
+    # The server closes first, so the connection lingers on its side.
     assert former.stop() == 0
     channel.close()
     again = run(listen=former.target)
@@ -297,7 +297,7 @@ def test_it_starts_again_at_once_where_it_was(run: Run, before: int) -> None:
 
 
 def test_a_signal_while_no_worker_runs_ends_the_parent_with_0(run: Run) -> None:
-    """Proves that the pause before dead workers are replaced is no trap for who stops the service."""
+    """The pause before the replacement of dead workers does not delay the end of the service."""
     parent = run()
     parent.expect("serving")
     for worker in parent.workers():
