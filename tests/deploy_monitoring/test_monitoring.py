@@ -98,7 +98,7 @@ def test_an_alert_has_a_severity_and_a_runbook(rule: dict[str, Any]) -> None:
     """A person on call needs no other page to begin."""
     assert rule["labels"]["severity"] in ("critical", "warning")
     assert {"summary", "description", "runbook"} == rule["annotations"].keys()
-    assert "Look first at" in rule["annotations"]["description"]
+    assert " First " in rule["annotations"]["description"]
 
 
 def test_every_alert_has_a_test_in_which_it_fires() -> None:
