@@ -19,10 +19,21 @@ _PACKAGES: Mapping[str, tuple[str, ...]] = {
     "ranking_service": ("shortlist",),
     "trainer": ("shortlist",),
     "deploy": (),
+    "prose": (),
     "testbed": ("shortlist",),
     "demo": ("shortlist", "trainer", "testbed"),
     "bench": ("shortlist", "retrieval_service", "ranking_service", "trainer", "testbed", "demo"),
-    "tests": ("shortlist", "retrieval_service", "ranking_service", "trainer", "deploy", "testbed", "demo", "bench"),
+    "tests": (
+        "shortlist",
+        "retrieval_service",
+        "ranking_service",
+        "trainer",
+        "deploy",
+        "prose",
+        "testbed",
+        "demo",
+        "bench",
+    ),
 }
 # Each package may not import these libraries.
 _LIBRARIES: Mapping[str, tuple[str, ...]] = {
@@ -34,11 +45,12 @@ _LIBRARIES: Mapping[str, tuple[str, ...]] = {
 # own layer; so no circle can form. A module that lies directly in the package counts as a folder of its own, and a
 # folder does not include its subfolders.
 _SHORTLIST: Sequence[tuple[str, ...]] = [
-    ("shortlist.errors", "shortlist.context", "shortlist.flags", "shortlist.type.v1"),
+    ("shortlist.errors", "shortlist.context", "shortlist.flags", "shortlist.limits", "shortlist.type.v1"),
     ("shortlist.ranking.v1", "shortlist.retrieval.v1", "shortlist.status"),
+    ("shortlist.degraded",),
     ("shortlist.bundle", "shortlist.observability", "shortlist.security"),
     ("shortlist.inference", "shortlist.client"),
-    ("shortlist.serving", "shortlist.commands"),
+    ("shortlist.serving", "shortlist.wire", "shortlist.commands"),
     ("shortlist", "shortlist.cli"),
 ]
 _TRAINER: Sequence[tuple[str, ...]] = [
