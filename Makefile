@@ -12,7 +12,8 @@ help:  ## What there is to make
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[train,dev]'
+	# What is imported is compiled at its first import; the rest, most of it, never.
+	$(BIN)/python -m pip install --quiet --no-compile --editable '.[train,dev]'
 	touch $@
 
 demo: $(VENV)/.ready  ## Train on MovieLens-100K, serve it, ask for recommendations
@@ -76,7 +77,7 @@ MANIFEST_TOOLS := build/manifests-venv
 
 $(MANIFEST_TOOLS)/.ready: deploy/check/requirements.txt
 	$(PYTHON) -m venv $(MANIFEST_TOOLS)
-	$(MANIFEST_TOOLS)/bin/pip install --quiet --requirement $<
+	$(MANIFEST_TOOLS)/bin/pip install --quiet --no-compile --requirement $<
 	touch $@
 
 manifests: $(VENV)/.ready $(MANIFEST_TOOLS)/.ready  ## Manifests and images against schemas, linters and policies
