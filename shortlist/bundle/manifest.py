@@ -1,17 +1,19 @@
-"""What a bundle says of itself, and the proof that its files are the ones that were written."""
+"""The manifest of a bundle: its description, and the proof that its files are the ones that were written."""
 
 import dataclasses
 import hashlib
 import json
-import math
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self, TypeVar, get_type_hints
 
-from shortlist.bundle.json_reader import read_json
+import msgspec
+from msgspec import Meta
+
 from shortlist.bundle.ranker_columns import ContextColumn, Objective, check_context, check_objectives
 from shortlist.bundle.store import is_bundle_id
 from shortlist.errors import BundleError
@@ -19,24 +21,25 @@ from shortlist.errors import BundleError
 FORMAT_VERSION = 4
 MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 2**24
-_SHA256 = re.compile(r"[0-9a-f]{64}")
 # Bundles are flat: a name with a separator can only be an attempt to reach something else.
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
-# Rows are 32 bits wide. The others only have to keep a flipped digit from asking for all memory.
-_MAX_ROWS = 2**31 - 1
-_MAX_LENGTH = 2**20
-_MAX_FILE_BYTES = 2**50
+T = TypeVar("T")
+# Rows are 32 bits wide. The other bounds only keep a flipped digit from claiming all memory.
+Rows = Annotated[int, Meta(ge=0, le=2**31 - 1)]
+Length = Annotated[int, Meta(ge=0, le=2**20)]
+Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
+Positive = Annotated[float, Meta(gt=0, le=sys.float_info.max)]
 
 
 @dataclass(frozen=True, kw_only=True)
 class FileDigest:
-    """What a file of the bundle has to be.
+    """The expected content of a file.
 
     Neither FAISS nor ONNX Runtime notices a flipped bit, so the digest is checked before anything is loaded.
     """
 
-    sha256: str
-    size: int
+    sha256: Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+    size: Annotated[int, Meta(ge=0, le=2**50)]
 
     @classmethod
     def of(cls, path: Path) -> Self:
@@ -51,8 +54,8 @@ class IndexTrial:
     """An index that was tried on real user vectors.
 
     ``spec`` is a FAISS factory string, ``parameters`` are named as in FAISS's parameter space. The time of a search is
-    on one thread: of a query alone, and of one among eight in a call. It includes the exact scores of an index whose
-    own are rounded, which is ``rescored``.
+    on one thread: of a query alone, and of one among eight in a call. ``rescored`` indexes have rounded scores; their
+    time includes the computation of the exact ones.
     """
 
     spec: str
@@ -68,12 +71,12 @@ class IndexTrial:
 
 @dataclass(frozen=True, kw_only=True)
 class IndexInfo:
-    """The index, how it is to be searched, what it finds, and what it was chosen from.
+    """The index, the parameters of its search, its recall, and the trials that it was chosen from.
 
-    ``recall`` is the share of the exact ``recall_at`` nearest items that it returns for real user vectors, others than
-    those that its parameters were chosen by. It is the fastest of the ``trials`` that reached ``target``. Services
-    compute the scores again from the item vectors when it is ``rescored``. ``not_tried`` has a reason for each kind
-    of index that no trial was worth.
+    ``recall`` is the share of the exact ``recall_at`` nearest items that it returns, for real user vectors that its
+    parameters were not chosen by. It is the fastest of the ``trials`` that reached ``target``. Services compute the
+    scores again from the item vectors when it is ``rescored``. ``not_tried`` has the reason for each kind of index
+    without a trial.
     """
 
     spec: str
@@ -87,42 +90,41 @@ class IndexInfo:
 
     @classmethod
     def from_json(cls, raw: Mapping[str, Any]) -> Self:
-        """What ``dataclasses.asdict`` gave, read back.
+        """Reads ``dataclasses.asdict`` back from JSON.
 
         Raises:
-            ValueError: it is something else.
+            ValueError: names the place of a wrong type.
         """
-        index: Self = read_json(cls, raw, "index")
-        return index
+        return _converted(raw, cls)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """Everything a service has to know before it opens the other files.
 
-    ``encoder_history`` and ``ranker_history`` are how many of the latest interactions each model looks at;
-    ``value_mean`` and ``value_std`` are in the unit of the interactions' values; ``objectives`` are the columns of the
-    ranker's output, and ``context`` is what a call may say of itself. ``forced`` is empty, or by what the bundle was
-    worse than the one it replaced, where somebody published it all the same.
+    ``encoder_history`` and ``ranker_history`` are the numbers of latest interactions that each model reads.
+    ``value_mean`` and ``value_std`` are in the unit of the interactions' values. ``objectives`` are the columns of the
+    ranker's output, and ``context`` the columns that a call may give. ``forced`` says by how much the bundle was worse
+    than the one it replaced, where somebody published it nevertheless.
     """
 
     format_version: int
     bundle_id: str
     create_time: str
     libraries: Mapping[str, str]
-    dimension: int
+    dimension: Annotated[int, Meta(ge=1, le=2**20)]
     metric: str
-    item_count: int
-    user_count: int
+    item_count: Annotated[int, Meta(ge=1, le=2**31 - 1)]
+    user_count: Rows
     item_features: tuple[str, ...]
     user_features: tuple[str, ...]
     event_names: tuple[str, ...]
-    encoder_history: int
-    ranker_history: int
-    value_mean: float
-    value_std: float
+    encoder_history: Length
+    ranker_history: Length
+    value_mean: Finite
+    value_std: Positive
     objectives: tuple[Objective, ...]
-    candidate_count: int
+    candidate_count: Rows
     index: IndexInfo
     metrics: Mapping[str, float]
     recipe: Mapping[str, Any]
@@ -137,7 +139,7 @@ class Manifest:
 
     @classmethod
     def read(cls, directory: Path) -> Self:
-        """The manifest of a bundle directory.
+        """The manifest of a bundle directory. Fields that this release does not know are ignored at any depth.
 
         Raises:
             BundleError: it is missing, not JSON, of another format version, has a field of a wrong type or out of
@@ -150,7 +152,7 @@ class Manifest:
             found = str(version)[:20] if isinstance(version, int | str) else None
             raise BundleError(path, f"format version {found}; this release reads version {FORMAT_VERSION}", "format")
         try:
-            manifest: Self = read_json(cls, raw, "it")
+            manifest = _converted(raw, cls)
             manifest._check()
         except ValueError as error:
             raise BundleError(path, f"is not a manifest: {error}") from error
@@ -162,24 +164,11 @@ class Manifest:
     def _check(self) -> None:
         _require(is_bundle_id(self.bundle_id), "bundle_id")
         _require(_is_time(self.create_time), "create_time")
-        for name, low, high in (
-            ("dimension", 1, _MAX_LENGTH),
-            ("item_count", 1, _MAX_ROWS),
-            ("user_count", 0, _MAX_ROWS),
-            ("encoder_history", 0, _MAX_LENGTH),
-            ("ranker_history", 0, _MAX_LENGTH),
-            ("candidate_count", 0, _MAX_ROWS),
-        ):
-            _require(low <= getattr(self, name) <= high, name)
-        _require(math.isfinite(self.value_mean), "value_mean")
-        _require(0 < self.value_std < math.inf, "value_std")
         check_objectives(self.objectives)
         check_context(self.context)
-        for name, digest in self.files.items():
+        for name in self.files:
             if not _FILE_NAME.fullmatch(name) or name == MANIFEST:
                 raise ValueError(f"it names {name[:80]!r}, which is not a file inside the bundle")
-            _require(_SHA256.fullmatch(digest.sha256) is not None, f"sha256 of {name}")
-            _require(0 <= digest.size <= _MAX_FILE_BYTES, f"size of {name}")
 
     def write(self, directory: Path) -> None:
         """Writes the manifest into a bundle directory that is not published yet."""
@@ -220,6 +209,27 @@ def _read_raw(path: Path) -> Any:  # noqa: ANN401
     # Lists within lists exhaust the parser's stack.
     except (ValueError, RecursionError) as error:
         raise BundleError(path, f"cannot be read: {error}") from error
+
+
+def _converted(raw: Any, kind: type[T]) -> T:  # noqa: ANN401
+    try:
+        return msgspec.convert(raw, kind)
+    except msgspec.ValidationError as error:
+        raise ValueError(_with_key(str(error), raw, kind)) from error
+
+
+def _with_key(message: str, raw: Any, kind: type[Any]) -> str:  # noqa: ANN401
+    """msgspec writes ``$.files[...]`` for any entry of an object: names the first entry that is refused."""
+    found = re.search(r"\$\.(\w+)\[\.\.\.\]", message)
+    if found is None:
+        return message
+    field_type = get_type_hints(kind, include_extras=True)[found[1]]
+    for key, value in raw[found[1]].items():
+        try:
+            msgspec.convert({key: value}, field_type)
+        except msgspec.ValidationError:
+            return message.replace("[...]", f"[{key[:80]!r}]", 1)
+    return message
 
 
 def _is_time(text: str) -> bool:

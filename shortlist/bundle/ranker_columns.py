@@ -1,4 +1,4 @@
-"""What the columns of the ranker's output and of what it is told of a request are, as the manifest says it."""
+"""The columns of the ranker's output and of the context, as a manifest describes them."""
 
 import math
 from collections.abc import Sequence
@@ -6,16 +6,16 @@ from dataclasses import dataclass
 
 EVENT, VALUE = "event", "value"
 CATEGORICAL, NUMERIC = "categorical", "numeric"
-# Far above any use, and far below what a product of predictions overflows at.
+# Far above any use, and far below the overflow of a product of predictions.
 _MAX_WEIGHT = 100.0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Objective:
-    """A column of the ranker's output, and how much it counts in the order.
+    """A column of the ranker's output, and its weight in the order.
 
-    Of an ``event`` the column is calibrated log-odds, of a ``value`` the value in its own unit. ``weight`` is what its
-    prediction is raised to in the product that makes the order; a call may ask for another, from ``min_weight`` to
+    An ``event`` has calibrated log-odds, a ``value`` its predicted value in its own unit. Items are ordered by the
+    product of the predictions, each to its ``weight``. A call may ask for another weight, from ``min_weight`` to
     ``max_weight``, or for 0, which leaves the objective out.
     """
 
@@ -28,11 +28,11 @@ class Objective:
 
 @dataclass(frozen=True, kw_only=True)
 class ContextColumn:
-    """Something that a call may say of itself, such as the device.
+    """A column of the context of a call, such as the device.
 
-    A ``categorical`` one is a text of ``categories``; a ``numeric`` one has a ``mean`` and ``std`` in its own unit.
-    Where a call does not say it, the ranker is given what ``absent`` has, ``[width]``: the mean of what it was trained
-    with. A bundle of a release that did not keep it gives zeros.
+    A ``categorical`` column is a text of ``categories``; a ``numeric`` one has a ``mean`` and ``std`` in its own unit.
+    A call without it gives the ranker ``absent``, ``[width]``: the mean over the training data. Bundles of releases
+    without this field give zeros.
     """
 
     name: str
@@ -44,12 +44,12 @@ class ContextColumn:
 
     @property
     def width(self) -> int:
-        """How many numbers the ranker is given of it."""
+        """The number of inputs that the ranker has for it."""
         return len(self.categories) if self.kind == CATEGORICAL else 2
 
 
 def check_objectives(objectives: Sequence[Objective]) -> None:
-    """Raises ValueError when no order can be made by the objectives; says why."""
+    """Raises ValueError when the objectives define no order; names the wrong field."""
     _require_names("objectives", [objective.name for objective in objectives])
     for objective in objectives:
         _require(objective.kind in {EVENT, VALUE}, f"objective {objective.name!r}: kind")
@@ -60,7 +60,7 @@ def check_objectives(objectives: Sequence[Objective]) -> None:
 
 
 def check_context(columns: Sequence[ContextColumn]) -> None:
-    """Raises ValueError when what a call says cannot be read by the columns; says why."""
+    """Raises ValueError when the columns cannot encode a context; names the wrong field."""
     _require_names("context", [column.name for column in columns])
     for column in columns:
         place = f"context {column.name!r}"
@@ -70,7 +70,7 @@ def check_context(columns: Sequence[ContextColumn]) -> None:
         _require(math.isfinite(column.mean), f"{place}: mean")
         _require(0 < column.std < math.inf, f"{place}: std")
         _require(len(column.absent) in {0, column.width}, f"{place}: absent")
-        # Shares of the categories; of a number that it is the mean, and is known.
+        # Shares of the categories, or for a number its standardised mean and the share of known values.
         _require(all(0 <= one <= 1 for one in column.absent), f"{place}: absent")
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -97,17 +98,23 @@ def test_any_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
 @pytest.mark.parametrize(
     ("change", "told"),
     [
-        (lambda raw: raw["files"]["index.faiss"].update(size=-1), "size of index.faiss is out of range"),
-        (lambda raw: raw["files"]["index.faiss"].update(size=2**60), "size of index.faiss"),
-        (lambda raw: raw["files"]["index.faiss"].update(size=True), "size'?.* has to be int, and is bool"),
-        (lambda raw: raw["files"]["index.faiss"].update(sha256="A" * 64), "sha256 of index.faiss"),
-        (lambda raw: raw["files"]["index.faiss"].update(sha256="../" * 20), "sha256 of index.faiss"),
+        (
+            lambda raw: raw["files"]["index.faiss"].update(size=-1),
+            r"<= 1125899906842624|>= 0 - at `\$.files\['index.faiss'\].size`",
+        ),
+        (lambda raw: raw["files"]["index.faiss"].update(size=2**60), r"at `\$.files\['index.faiss'\].size`"),
+        (
+            lambda raw: raw["files"]["index.faiss"].update(size=True),
+            r"Expected `int`, got `bool` - at `\$.files\['index.faiss'\]",
+        ),
+        (lambda raw: raw["files"]["index.faiss"].update(sha256="A" * 64), r"at `\$.files\['index.faiss'\].sha256`"),
+        (lambda raw: raw["files"]["index.faiss"].update(sha256="../" * 20), r"\['index.faiss'\].sha256`"),
         (lambda raw: raw["files"].update({"../../etc/passwd": raw["files"]["index.faiss"]}), "not a file inside"),
         (lambda raw: raw["files"].update({"manifest.json": raw["files"]["index.faiss"]}), "not a file inside"),
         (lambda raw: raw["files"].update({"x" * 300: raw["files"]["index.faiss"]}), "not a file inside"),
-        (lambda raw: raw.update(files=[]), "files has to be an object, and is list"),
+        (lambda raw: raw.update(files=[]), r"Expected `object`, got `array` - at `\$.files`"),
         (lambda raw: raw.update(objectives=[]), "objectives: weight of all of them is out of range"),
-        (lambda raw: raw.update(objectives=["like"]), r"objectives\[0\] has to be an object"),
+        (lambda raw: raw.update(objectives=["like"]), r"Expected `object`, got `str` - at `\$.objectives\[0\]`"),
         (lambda raw: raw.update(objectives=raw["objectives"] * 2), "objectives: name is out of range"),
         (lambda raw: raw["objectives"][0].update(name=""), "objectives: name is out of range"),
         (lambda raw: raw["objectives"][0].update(kind="wish"), "objective 'like': kind is out of range"),
@@ -128,18 +135,20 @@ def test_any_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
         (lambda raw: raw.update(dimension=0), "dimension"),
         (lambda raw: raw.update(dimension=10**400), "dimension"),
         (lambda raw: raw.update(item_count=2**31), "item_count"),
-        (lambda raw: raw.update(user_count="1"), "user_count has to be int, and is str"),
+        (lambda raw: raw.update(user_count="1"), r"Expected `int`, got `str` - at `\$.user_count`"),
         (lambda raw: raw.update(value_std=0), "value_std"),
-        (lambda raw: raw.update(value_std=10**400), "value_std is too large"),
+        (lambda raw: raw.update(value_std=10**400), r"Number out of range - at `\$.value_std`"),
         (lambda raw: raw.update(value_mean=float("nan")), "value_mean"),
         (lambda raw: raw.update(create_time="yesterday"), "create_time"),
         (lambda raw: raw.update(create_time="0001-01-01T00:00:00+23:00"), "create_time"),
         (lambda raw: raw.update(bundle_id="../other"), "bundle_id"),
         (lambda raw: raw.update(format_version=2), "format version 2; this release reads version 4"),
-        (lambda raw: raw.update(format_version=4.0), "format_version has to be int"),
-        (lambda raw: raw.update(surprise=1), "'surprise', which this release does not know"),
-        (lambda raw: raw.pop("index"), "has no 'index'"),
-        (lambda raw: raw["index"].update(trials=[{}]), r"trials\[0\] has no 'spec'"),
+        (lambda raw: raw.update(format_version=4.0), r"got `float` - at `\$.format_version`"),
+        (lambda raw: raw.update(format_version=5), "format version 5; this release reads version 4"),
+        (lambda raw: raw.pop("index"), "missing required field `index`"),
+        (lambda raw: raw["index"].update(trials=[{}]), r"missing required field `spec` - at `\$.index.trials\[0\]`"),
+        (lambda raw: raw["metrics"].update({"hr@10": "high"}), r"got `str` - at `\$.metrics\['hr@10'\]`"),
+        (lambda raw: raw["objectives"][0].pop("weight"), r"missing required field `weight` - at `\$.objectives\[0\]`"),
     ],
 )
 def test_what_is_wrong_is_named(
@@ -149,6 +158,22 @@ def test_what_is_wrong_is_named(
     change(valid)
     with pytest.raises(BundleError, match=told):
         read(tmp_path, valid)
+
+
+def test_fields_of_a_later_release_are_ignored(tmp_path: Path, valid: dict[str, Any]) -> None:
+    """Proves that a service reads the bundles of a trainer one release ahead, whatever that adds at any depth."""
+    before = read(tmp_path, valid)
+    trial = {"spec": "Flat", "parameters": "", "recall": 1.0, "search_us": 1.0, "search_us_batch": 1.0}
+    valid["index"]["trials"] = [{**trial, "bytes_per_vector": 4.0, "build_seconds": 0.1}]
+    known = read(tmp_path, valid)
+    for part in (valid, valid["index"], valid["index"]["trials"][0], valid["objectives"][0], valid["context"][0]):
+        part["surprise"] = {"of": ["a", "later", "release"]}
+    valid["files"]["index.faiss"]["surprise"] = None
+    valid["recipe"]["surprise"] = {"key": 1}
+    found = read(tmp_path, valid)
+    assert replace(found, recipe=known.recipe, metrics=known.metrics) == known
+    assert replace(known, index=before.index, metrics=before.metrics) == before
+    assert found.recipe["surprise"] == {"key": 1}
 
 
 def test_lists_within_lists_are_refused(tmp_path: Path) -> None:
