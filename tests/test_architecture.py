@@ -54,12 +54,13 @@ _SHORTLIST: Sequence[tuple[str, ...]] = [
     ("shortlist", "shortlist.cli"),
 ]
 _TRAINER: Sequence[tuple[str, ...]] = [
-    ("trainer.errors", "trainer.progress"),
+    ("trainer.errors", "trainer.progress", "trainer.discovery"),
     ("trainer.recipe",),
     ("trainer.data",),
     ("trainer.evaluation", "trainer.features"),
     ("trainer.protocols", "trainer.baselines", "trainer.models.encoders", "trainer.models.rankers"),
-    ("trainer.models", "trainer.training.encoder"),
+    ("trainer.models",),
+    ("trainer.training.encoder",),
     ("trainer.training.ranker", "trainer.tuning", "trainer.export.index"),
     ("trainer.training",),
     ("trainer.analysis", "trainer.baselines.trees"),

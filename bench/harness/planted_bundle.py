@@ -17,18 +17,21 @@ from trainer.features.click_rates import ClickRates
 from trainer.features.layout import FeatureLayout
 from trainer.features.statistics import item_tables
 from trainer.models.encoders.encoded import Encoded
-from trainer.models.encoders.transformer import TransformerEncoder
+from trainer.models.encoders.transformer import TransformerConfig, TransformerEncoder
 from trainer.models.pipeline import TrainedPipeline
-from trainer.models.rankers import RankerDataSpec, SharedBackbone, build_ranker
+from trainer.models.rankers import RankerDataSpec, SharedBackbone
 from trainer.models.rankers.id_embeddings import IdEmbeddings
+from trainer.models.rankers.ntn_mlp import NtnMlpConfig
 from trainer.models.rankers.objectives import Objectives
-from trainer.recipe import EncoderConfig, ItemsConfig, RankerConfig, Recipe
+from trainer.models.registry import build_ranker
+from trainer.recipe import ItemsConfig, Recipe
 from trainer.training.encoder.training import encoder_data_spec
 
+ENCODER = TransformerConfig(dimension=DIMENSION, history=HISTORY)
 RECIPE = Recipe(
     items=ItemsConfig(categorical=("genre",)),
-    encoder=EncoderConfig(dimension=DIMENSION, history=HISTORY),
-    ranker=RankerConfig(candidates=CANDIDATES, history=HISTORY),
+    encoder=ENCODER,
+    ranker=NtnMlpConfig(candidates=CANDIDATES, history=HISTORY),
 )
 
 
@@ -65,7 +68,7 @@ def _ids(letter: str, rows: np.ndarray[tuple[int], np.dtype[np.int64]]) -> list[
 @torch.no_grad()
 def _model(planted: Planted, dataset: Dataset) -> TrainedPipeline:
     torch.manual_seed(planted.seed)
-    encoder = TransformerEncoder(RECIPE.encoder, encoder_data_spec(dataset, len(dataset.times)))
+    encoder = TransformerEncoder(ENCODER, encoder_data_spec(dataset, len(dataset.times)))
     encoder.items.ids.weight.copy_(torch.from_numpy(np.concatenate(list(planted.vectors()))))
     encoder.items.content.weight.zero_()
     for block in encoder.blocks:

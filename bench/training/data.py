@@ -12,11 +12,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench.harness.planted import Planted, genre_of
+from trainer.models.encoders.transformer import TransformerConfig
+from trainer.models.rankers.ntn_mlp import NtnMlpConfig
 from trainer.recipe import InteractionsConfig, ItemsConfig, Recipe
 
+ENCODER = TransformerConfig()
 RECIPE = Recipe(
     interactions=InteractionsConfig(file="interactions", value="rating", positive_value=4),
     items=ItemsConfig(categorical=("genre",)),
+    encoder=ENCODER,
+    ranker=NtnMlpConfig(),
 )
 _YEAR = 365 * 86_400
 _SPREAD_OF_LENGTHS = 0.8

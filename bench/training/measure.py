@@ -21,7 +21,7 @@ from rich.progress import track
 from bench.harness.machine import machine
 from bench.harness.planted import BUILD
 from bench.harness.processes import write_json
-from bench.training.data import RECIPE, Log
+from bench.training.data import ENCODER, RECIPE, Log
 from bench.training.report import crossing, extrapolated, print_report
 from bench.training.run import Run
 
@@ -57,7 +57,7 @@ def main() -> None:
             "ranker_slice": measured["ranker"],
             "extrapolated": extrapolated(slices, LARGE.users * LARGE.events),
         },
-        "softmax": {"by_items": softmax, "limit": RECIPE.encoder.softmax_limit, **crossing(softmax)},
+        "softmax": {"by_items": softmax, "limit": ENCODER.softmax_limit, **crossing(softmax)},
     }
     write_json(BUILD / "train.json", result)
     print_report(result, Console(width=_WIDTH))

@@ -15,15 +15,15 @@ from typing import TypeVar
 import numpy as np
 import torch
 
-from bench.training.data import RECIPE, Log
+from bench.training.data import ENCODER, RECIPE, Log
 from bench.training.memory import MemoryWatch
 from trainer.data import Dataset, load
 from trainer.data.split import Split, evaluation_split, subsample
 from trainer.features.statistics import item_tables
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.rankers.objectives import Objectives
-from trainer.recipe import EncoderConfig
-from trainer.training.encoder.fit import NextItemTraining
+from trainer.recipe.models import GradientConfig
+from trainer.training.encoder.next_item import NextItemTraining
 from trainer.training.encoder.windows import batch_by_length, windows_of
 from trainer.training.ranker.retrieved_examples import RetrievedExamples
 from trainer.training.ranker.training import RankerTraining
@@ -75,8 +75,7 @@ def main() -> None:
 
 def measured(run: Run) -> dict[str, Figures]:
     """Figures of loading, the encoder and the ranker."""
-    limit = RECIPE.encoder.softmax_limit if run.softmax_limit is None else run.softmax_limit
-    encoder = replace(RECIPE.encoder, softmax_limit=limit)
+    encoder = ENCODER if run.softmax_limit is None else replace(ENCODER, softmax_limit=run.softmax_limit)
     figures: dict[str, Figures] = {}
     with _stage("load", figures):
         dataset = load(Path(run.folder), RECIPE)
@@ -153,10 +152,10 @@ def _speed(batches: Iterator[T], step: Callable[[T], float], count: Callable[[T]
     }
 
 
-def _padding(dataset: Dataset, split: Split, recipe: EncoderConfig) -> float:
+def _padding(dataset: Dataset, split: Split, config: GradientConfig) -> float:
     """The share of padding in all batches of an epoch."""
-    windows = windows_of(dataset, split.encoder_end, recipe.history)
-    batches = batch_by_length(windows, recipe.batch_size, np.random.default_rng(0))
+    windows = windows_of(dataset, split.encoder_end, config.history)
+    batches = batch_by_length(windows, config.batch_size, np.random.default_rng(0))
     places = sum(int(windows.lengths[batch].max()) * len(batch) for batch in batches)
     return 1 - int(windows.lengths.sum()) / places
 

@@ -9,6 +9,7 @@ import pytest
 from deploy.check.kustomize import DEPLOY, Manifest
 from deploy.check.manifests import SERVICES, deployments, environment, listened_ports, of_kind, workloads
 from shortlist.serving.health import LIVENESS, READINESS, STARTUP
+from trainer.models.registry import MODELS
 from trainer.recipe import Recipe
 
 _TWIN = re.compile(r"SHORTLIST_\w+")
@@ -99,5 +100,5 @@ def test_a_container_runs_an_existing_command_with_existing_flags(
 
 def test_the_example_recipe_is_valid() -> None:
     """The trainer reads it, so a user starts from a correct recipe."""
-    recipe = Recipe.read(DEPLOY / "overlays" / "prod" / "recipe.toml")
+    recipe = Recipe.read(DEPLOY / "overlays" / "prod" / "recipe.toml", MODELS)
     assert recipe.interactions.file == "interactions.parquet"

@@ -14,6 +14,7 @@ from trainer.data import Dataset, load
 from trainer.data.history_slices import HistorySlices
 from trainer.data.split import evaluation_split, held_out_events
 from trainer.export.checkpoint import load_two_stage
+from trainer.models.registry import MODELS
 from trainer.recipe import Recipe
 
 pytestmark = [pytest.mark.integration, pytest.mark.first]
@@ -43,7 +44,7 @@ def test_fifty_test_users_are_served_the_ten_items_that_the_evaluation_ranks_fir
     bundles = tmp_path / "bundles"
     bundle = train(recipe_path, movielens, bundles)
 
-    recipe = Recipe.read(recipe_path)
+    recipe = Recipe.read(recipe_path, MODELS)
     dataset = load(movielens, recipe)
     split = evaluation_split(dataset, recipe.split)
     events = _one_event_a_user(dataset, held_out_events(dataset, split))[:_USERS]

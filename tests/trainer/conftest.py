@@ -16,8 +16,9 @@ from trainer.data.split import Split, evaluation_split
 from trainer.export.bundle import export_bundle
 from trainer.features.statistics import item_tables
 from trainer.models.pipeline import TrainedPipeline
+from trainer.models.registry import MODELS
 from trainer.progress import Reporter
-from trainer.recipe import IndexConfig, InteractionsConfig, Recipe
+from trainer.recipe import DataRecipe, IndexConfig, InteractionsConfig, Recipe
 from trainer.training.log import TrainingLog
 from trainer.training.two_stage import fit_two_stage
 
@@ -104,7 +105,7 @@ def _walk(user: int, random: np.random.Generator) -> list[str]:
 @pytest.fixture(scope="session")
 def recipe(planted_folder: Path) -> Recipe:
     """A recipe that trains in seconds."""
-    return Recipe.read(planted_folder / "recipe.toml")
+    return Recipe.read(planted_folder / "recipe.toml", MODELS)
 
 
 @pytest.fixture
@@ -191,6 +192,6 @@ def dataset_of(tmp_path: Path) -> Callable[[Sequence[Row]], Dataset]:
         lines = [",".join(str(cell) for cell in row) for row in rows]
         text = "\n".join(["user_id,item_id,timestamp,value", *lines]) + "\n"
         (tmp_path / "interactions.csv").write_text(text)
-        return load(tmp_path, Recipe(interactions=interactions))
+        return load(tmp_path, DataRecipe(interactions=interactions))
 
     return make

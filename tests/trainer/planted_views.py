@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.features.layout import FeatureLayout, TableColumns, width_of
-from trainer.models.rankers import RankerDataSpec, RankerFeatures, build_ranker
+from trainer.models.rankers import RankerDataSpec, RankerFeatures
 from trainer.models.rankers.objectives import Objectives
+from trainer.models.registry import build_ranker
 from trainer.recipe import ObjectiveConfig, RankerConfig
 
 ITEMS, DIMENSION = 12, 16

@@ -7,6 +7,7 @@ import torch
 
 from trainer.data import Dataset, load
 from trainer.models.rankers.objectives import Objectives
+from trainer.models.registry import MODELS
 from trainer.progress import Reporter
 from trainer.protocols import DEFAULT
 from trainer.recipe import Recipe
@@ -36,7 +37,7 @@ def positive(text: str) -> int:
 def read_inputs(recipe_path: Path, data: Path, reporter: Reporter) -> tuple[Recipe, Dataset]:
     """Reads the recipe and the data; from here on, PyTorch is deterministic under a seed."""
     torch.use_deterministic_algorithms(True)
-    recipe = Recipe.read(recipe_path)
+    recipe = Recipe.read(recipe_path, MODELS)
     dataset = load(data, recipe)
     report_counts(dataset, reporter)
     # Refuse bad objectives now, not after hours of training.

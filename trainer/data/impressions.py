@@ -12,7 +12,7 @@ from trainer.data.cells import ids, measures, times
 from trainer.data.context import Context
 from trainer.data.tables import Table, read_tables
 from trainer.errors import DataError, RecipeError
-from trainer.recipe import ObjectiveConfig, Recipe
+from trainer.recipe import DataRecipe, ObjectiveConfig
 
 UNKNOWN = -1
 # The first places each by itself, those further down in groups that grow.
@@ -63,7 +63,7 @@ def place_groups(positions: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.searchsorted(_PLACES, positions, side="right")
 
 
-def read_impressions(data_dir: Path, recipe: Recipe, users: pl.Series, items: pl.Series) -> Impressions | None:
+def read_impressions(data_dir: Path, recipe: DataRecipe, users: pl.Series, items: pl.Series) -> Impressions | None:
     """The impressions of a recipe, None when it has no such section; ``users`` and ``items`` are the known ids, sorted.
 
     Raises:
@@ -104,7 +104,7 @@ def read_impressions(data_dir: Path, recipe: Recipe, users: pl.Series, items: pl
     return shown.at(order[shown.item_rows[order] >= 0])
 
 
-def _objectives(recipe: Recipe) -> list[ObjectiveConfig]:
+def _objectives(recipe: DataRecipe) -> list[ObjectiveConfig]:
     if not recipe.objectives:
         raise RecipeError(
             "[impressions]: needs objectives; each names a column of it, as [objectives.click] column = 'clicked'"
@@ -122,7 +122,7 @@ def _rows(found: pl.Series, known: pl.Series) -> NDArray[np.int64]:
     return found.cast(pl.Enum(known), strict=False).to_physical().cast(pl.Int64).fill_null(UNKNOWN).to_numpy()
 
 
-def _times(table: Table, recipe: Recipe) -> NDArray[np.int64]:
+def _times(table: Table, recipe: DataRecipe) -> NDArray[np.int64]:
     if recipe.impressions is None or recipe.interactions.rows_in_order:
         return np.zeros(table.frame.height, dtype=np.int64)
     return times(table, recipe.impressions.time).to_numpy()

@@ -19,7 +19,7 @@ from trainer.data.learnt_columns import LearntColumns
 from trainer.data.sentences import with_model
 from trainer.data.tables import Table, read_table, read_tables
 from trainer.errors import DataError
-from trainer.recipe import FeatureColumns, ItemsConfig, Recipe, UsersConfig
+from trainer.recipe import DataRecipe, FeatureColumns, ItemsConfig, UsersConfig
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -29,7 +29,7 @@ class _Sources:
     users: Table | None
 
 
-def load(data_dir: Path, recipe: Recipe, before: LearntColumns | None = None) -> Dataset:
+def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None) -> Dataset:
     """Read the recipe's files, or a MovieLens folder where the recipe's interactions are not there.
 
     Features are learnt from the tables, or made as they were `before`, for models that are there already.
@@ -78,13 +78,13 @@ def load(data_dir: Path, recipe: Recipe, before: LearntColumns | None = None) ->
     )
 
 
-def interactions_table(data_dir: Path, recipe: Recipe) -> Table:
+def interactions_table(data_dir: Path, recipe: DataRecipe) -> Table:
     """The interactions with all of their columns, at once. Raises DataError as `load` does."""
     file, layout = data_dir / recipe.interactions.file, movielens.find(data_dir)
     return read_table(file) if file.exists() or layout is None else layout.interactions(data_dir)
 
 
-def _sources(data_dir: Path, recipe: Recipe) -> _Sources:
+def _sources(data_dir: Path, recipe: DataRecipe) -> _Sources:
     interactions, items, users = recipe.interactions, recipe.items, recipe.users
     if (data_dir / interactions.file).exists():
         files = [interactions.file, *([recipe.split.test_file] if recipe.split.test_file else [])]
@@ -121,7 +121,7 @@ def _aligned(universe: pl.Series, frame: pl.DataFrame, key: str) -> pl.DataFrame
     return universe.alias(key).to_frame().join(frame, on=key, how="left", maintain_order="left")
 
 
-def _item_table(items: pl.Series, table: Table | None, recipe: Recipe) -> pl.DataFrame:
+def _item_table(items: pl.Series, table: Table | None, recipe: DataRecipe) -> pl.DataFrame:
     if table is None or recipe.items is None:
         return items.alias(recipe.interactions.item).to_frame()
     return _aligned(items, table.frame.with_columns(pl.col(recipe.items.id).cast(pl.String)), recipe.items.id)

@@ -18,12 +18,12 @@ from trainer.export.column_arrays import as_arrays, of_arrays
 from trainer.features.click_rates import click_rates_before
 from trainer.features.layout import FeatureLayout, with_id_embeddings
 from trainer.features.statistics import item_tables
-from trainer.models.encoders import build_encoder
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.pipeline import TrainedPipeline
-from trainer.models.rankers import RankerDataSpec, build_ranker
+from trainer.models.rankers import RankerDataSpec
 from trainer.models.rankers.id_embeddings import IdEmbeddings
 from trainer.models.rankers.objectives import Objectives
+from trainer.models.registry import MODELS, build_encoder, build_ranker
 from trainer.recipe import VALUE, Recipe
 from trainer.training.encoder.training import encoder_data_spec
 
@@ -52,7 +52,7 @@ def load_dataset(directory: Path, data: Path) -> Dataset:
     manifest.verify(directory)
     with np.load(directory / CHECKPOINT, allow_pickle=False) as arrays:
         learnt = of_arrays(arrays)
-    return load(data, Recipe.of(manifest.recipe), learnt)
+    return load(data, Recipe.of(manifest.recipe, MODELS), learnt)
 
 
 def load_two_stage(directory: Path, dataset: Dataset, end: int) -> TrainedPipeline:
@@ -64,7 +64,7 @@ def load_two_stage(directory: Path, dataset: Dataset, end: int) -> TrainedPipeli
     """
     manifest = Manifest.read(directory)
     manifest.verify(directory)
-    recipe = Recipe.of(manifest.recipe)
+    recipe = Recipe.of(manifest.recipe, MODELS)
     objectives = Objectives.of(recipe, dataset)
     with np.load(directory / CHECKPOINT, allow_pickle=False) as weights:
         layout = FeatureLayout.of(dataset, manifest.context, weights[_ITEM_EMBEDDINGS].shape[1])

@@ -8,7 +8,7 @@ from shortlist.bundle.manifest import Manifest
 from shortlist.bundle.store import CURRENT, BundleStore
 from shortlist.errors import BundleError
 from trainer.errors import RecipeError, TrainerError
-from trainer.recipe import Recipe
+from trainer.recipe import DataRecipe, Recipe, read_data
 from trainer.training.ranker.impression_examples import AUC, RMSE
 
 _BOTH = "two_stage/"
@@ -85,7 +85,7 @@ def compare(root: Path, metrics: Mapping[str, float], recipe: Recipe) -> Compari
     name = f"validation/{metric}"
     try:
         served = Manifest.read(BundleStore(root).current())
-        asked = Recipe.of(served.recipe)
+        asked = read_data(served.recipe)
     except (BundleError, TrainerError) as error:
         return Comparison(text=f"nothing to compare {name} with: {error}")
     before, found = served.metrics.get(name), metrics.get(name)
@@ -101,7 +101,7 @@ def compare(root: Path, metrics: Mapping[str, float], recipe: Recipe) -> Compari
     return Comparison(text=text, worse=not found >= before - recipe.publish.margin * abs(before))
 
 
-def _question(recipe: Recipe, metric: str) -> dict[str, object]:
+def _question(recipe: DataRecipe, metric: str) -> dict[str, object]:
     """The parts of a recipe that a metric depends on, by their name in a message about a difference."""
     asked: dict[str, object] = {"other [interactions]": recipe.interactions, "another [split]": recipe.split}
     if recipe.impressions is None or not metric.startswith(_BOTH):

@@ -10,9 +10,9 @@ from trainer.protocols.lightgcn_split import lightgcn_split
 from trainer.protocols.next_like import next_like
 from trainer.protocols.strong_generalisation import strong_generalisation
 from trainer.protocols.task import Task
-from trainer.recipe import Recipe
+from trainer.recipe import DataRecipe
 
-PROTOCOLS: dict[str, Callable[[Dataset, Recipe, Path], Task]] = {
+PROTOCOLS: dict[str, Callable[[Dataset, DataRecipe, Path], Task]] = {
     "next-like": next_like,
     "leave-one-out": leave_one_out,
     "lightgcn-split": lightgcn_split,

@@ -11,12 +11,12 @@ from trainer.data.dataset import Ids
 from trainer.evaluation.queries import Queries
 from trainer.protocols.given_parts import given_parts, refuse_several
 from trainer.protocols.task import TEST, TRAIN, VALIDATION, Task, by_part, spans
-from trainer.recipe import Recipe
+from trainer.recipe import DataRecipe
 
 METRICS = ("recall@100", "recall@20", "recall@50", "ndcg@100", "ndcg@20", "coverage@20", "gini@20", "novelty@20")
 
 
-def cold_items(dataset: Dataset, recipe: Recipe, data: Path) -> Task:
+def cold_items(dataset: Dataset, recipe: DataRecipe, data: Path) -> Task:
     """Ranks only the items of the part, all without an interaction to learn from, by their content.
 
     As in DropoutNet (Volkovs et al., 2017) and Heater (Zhu et al., 2020). The history of a user is what they did in the
@@ -35,7 +35,7 @@ def cold_items(dataset: Dataset, recipe: Recipe, data: Path) -> Task:
     return _task(ordered, counts, validation, test, "recall@100")
 
 
-def cold_users(dataset: Dataset, recipe: Recipe, data: Path) -> Task:
+def cold_users(dataset: Dataset, recipe: DataRecipe, data: Path) -> Task:
     """Asks for users without a history, who are known by their features alone, for all that they did later.
 
     Raises:
@@ -47,7 +47,7 @@ def cold_users(dataset: Dataset, recipe: Recipe, data: Path) -> Task:
     return _task(ordered, counts, validation, test, "recall@20")
 
 
-def _refuse_warm(recipe: Recipe, column: str, ids: Ids, parts: NDArray[np.int64]) -> None:
+def _refuse_warm(recipe: DataRecipe, column: str, ids: Ids, parts: NDArray[np.int64]) -> None:
     """Refuses ids that are in more ``parts`` than one."""
     several = pl.DataFrame({column: [one.decode() for one in ids[parts > 1]]}, schema={column: pl.String})
     refuse_several(recipe, several, int((parts > 0).sum()), ", and so not cold")

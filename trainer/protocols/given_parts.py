@@ -12,12 +12,12 @@ from trainer.data.load import interactions_table
 from trainer.data.tables import SHOWN, SHOWN_WIDTH, Table, read_table
 from trainer.errors import DataError, RecipeError
 from trainer.protocols.task import TEST, TRAIN, VALIDATION
-from trainer.recipe import Recipe
+from trainer.recipe import DataRecipe
 
 _PARTS = {"train": TRAIN, "validation": VALIDATION, "valid": VALIDATION, "vali": VALIDATION, "test": TEST}
 
 
-def given_parts(dataset: Dataset, recipe: Recipe, data: Path) -> NDArray[np.int64]:
+def given_parts(dataset: Dataset, recipe: DataRecipe, data: Path) -> NDArray[np.int64]:
     """The part ``[N]`` of each event: of the recipe's column, or test for what is in its test file and train else.
 
     Raises:
@@ -45,14 +45,18 @@ def part_codes(table: Table, column: str) -> pl.Series:
     return part.replace_strict(_PARTS, return_dtype=pl.Int64)
 
 
-def pairs(table: Table, recipe: Recipe) -> pl.DataFrame:
+def pairs(table: Table, recipe: DataRecipe) -> pl.DataFrame:
     """The `user` and `item` of each interaction, as text."""
     columns = recipe.interactions
     return pl.DataFrame({"user": ids(table, columns.user), "item": ids(table, columns.item)})
 
 
 def parts_of(
-    dataset: Dataset, user_rows: NDArray[np.int64], item_rows: NDArray[np.int64], parts: pl.DataFrame, recipe: Recipe
+    dataset: Dataset,
+    user_rows: NDArray[np.int64],
+    item_rows: NDArray[np.int64],
+    parts: pl.DataFrame,
+    recipe: DataRecipe,
 ) -> pl.Series:
     """The ``part`` of each interaction ``[N]``, from that of a `user` and an `item`.
 
@@ -71,7 +75,7 @@ def parts_of(
     return events.join(known, on=["user", "item"], how="left", maintain_order="left")["part"]
 
 
-def refuse_several(recipe: Recipe, several: pl.DataFrame, of: int, so: str = "") -> None:
+def refuse_several(recipe: DataRecipe, several: pl.DataFrame, of: int, so: str = "") -> None:
     """Raises DataError if there are any ids in several parts, of how many, by the columns of the files they are in."""
     if several.is_empty():
         return
@@ -84,7 +88,7 @@ def refuse_several(recipe: Recipe, several: pl.DataFrame, of: int, so: str = "")
     )
 
 
-def _of_events(dataset: Dataset, parts: pl.DataFrame, recipe: Recipe) -> NDArray[np.int64]:
+def _of_events(dataset: Dataset, parts: pl.DataFrame, recipe: DataRecipe) -> NDArray[np.int64]:
     return parts_of(dataset, dataset.user_rows, dataset.item_rows, parts, recipe).cast(pl.Int64).to_numpy()
 
 

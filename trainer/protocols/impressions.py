@@ -15,7 +15,7 @@ from trainer.data.tables import read_tables
 from trainer.errors import DataError, RecipeError
 from trainer.protocols.given_parts import part_codes
 from trainer.protocols.task import TEST, TRAIN, VALIDATION
-from trainer.recipe import Recipe
+from trainer.recipe import DataRecipe
 
 IMPRESSIONS = "impressions"
 
@@ -37,7 +37,7 @@ class ImpressionSplit:
                 raise DataError(f"the {name} part has no impression of a known item")
 
 
-def impressions(dataset: Dataset, recipe: Recipe, data: Path) -> ImpressionSplit:
+def impressions(dataset: Dataset, recipe: DataRecipe, data: Path) -> ImpressionSplit:
     """See the module.
 
     Raises:

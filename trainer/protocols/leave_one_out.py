@@ -11,13 +11,13 @@ import numpy as np
 from trainer.data import Dataset
 from trainer.evaluation.queries import Queries
 from trainer.protocols.task import TEST, TRAIN, VALIDATION, Task, by_part, spans
-from trainer.recipe import Recipe
+from trainer.recipe import DataRecipe
 
 _LEAST_EVENTS = 3
 METRICS = ("hr@10", "ndcg@10", "hr@5", "ndcg@5", "mrr@10", "coverage@10", "gini@10", "novelty@10")
 
 
-def leave_one_out(dataset: Dataset, recipe: Recipe, data: Path) -> Task:
+def leave_one_out(dataset: Dataset, recipe: DataRecipe, data: Path) -> Task:
     """See the module; of a user with fewer than three events all are learnt from."""
     events = np.diff(dataset.user_offsets)[dataset.user_rows]
     left = np.where(events >= _LEAST_EVENTS, events - dataset.position, _LEAST_EVENTS)

@@ -12,13 +12,13 @@ from trainer.data import Dataset
 from trainer.evaluation.queries import Queries
 from trainer.protocols.given_parts import given_parts
 from trainer.protocols.task import TEST, TRAIN, VALIDATION, Task, by_part, spans
-from trainer.recipe import Recipe
+from trainer.recipe import DataRecipe
 
 METRICS = ("recall@20", "ndcg@20", "hr@20", "mrr@20", "coverage@20", "gini@20", "novelty@20")
 _CARVED = 0.1
 
 
-def lightgcn_split(dataset: Dataset, recipe: Recipe, data: Path) -> Task:
+def lightgcn_split(dataset: Dataset, recipe: DataRecipe, data: Path) -> Task:
     """See the module."""
     parts = _carve(dataset, given_parts(dataset, recipe, data))
     ordered, counts = by_part(dataset, parts)

@@ -6,14 +6,14 @@ from trainer.data import Dataset
 from trainer.data.split import Split, evaluation_split, held_out_events, subsample, targets
 from trainer.evaluation.queries import Queries
 from trainer.protocols.task import Task
-from trainer.recipe import Recipe
+from trainer.recipe import DataRecipe
 
 CHOSEN_BY = "ndcg@10"
 METRICS = ("hr@10", "ndcg@10", "recall@200")
 VALIDATION_EVENTS = 2000
 
 
-def next_like(dataset: Dataset, recipe: Recipe, data: Path) -> Task:
+def next_like(dataset: Dataset, recipe: DataRecipe, data: Path) -> Task:
     """See the module. The model learns once, from what comes before the validation, as the two stages do together."""
     return next_like_task(dataset, evaluation_split(dataset, recipe.split))
 

@@ -11,7 +11,7 @@ import numpy as np
 from trainer.data import Dataset
 from trainer.evaluation.queries import Queries
 from trainer.protocols.task import TEST, TRAIN, VALIDATION, Task, by_part
-from trainer.recipe import Recipe
+from trainer.recipe import DataRecipe
 
 METRICS = ("recall_min@20", "recall_min@50", "ndcg@100", "ndcg@10", "coverage@20", "gini@20", "novelty@20")
 _HELD_OUT = 0.1
@@ -19,7 +19,7 @@ _KNOWN = 0.8
 _LEAST_EVENTS = 5
 
 
-def strong_generalisation(dataset: Dataset, recipe: Recipe, data: Path) -> Task:
+def strong_generalisation(dataset: Dataset, recipe: DataRecipe, data: Path) -> Task:
     """See the module; only users with five events or more are held out."""
     events = np.diff(dataset.user_offsets)
     usable = np.random.default_rng(0).permutation(np.flatnonzero(events >= _LEAST_EVENTS))

@@ -1,35 +1,34 @@
-"""A recipe: everything a training run is told, read from one TOML file and checked once."""
+"""A recipe: all settings of a training run, read from one TOML file and checked once."""
 
-from trainer.recipe.recipe import (
+from trainer.recipe.data import (
     LIKE,
     OBJECTIVES_OF_INTERACTIONS,
     VALUE,
-    EncoderConfig,
+    DataRecipe,
     FeatureColumns,
     ImpressionsConfig,
-    IndexConfig,
     InteractionsConfig,
     ItemsConfig,
     ObjectiveConfig,
-    PublishConfig,
-    RankerConfig,
-    RatingsConfig,
-    Recipe,
     SplitConfig,
-    StatisticsConfig,
     UsersConfig,
+    read_data,
 )
+from trainer.recipe.models import EncoderConfig, ModelConfigs, RankerConfig
+from trainer.recipe.recipe import IndexConfig, PublishConfig, RatingsConfig, Recipe, StatisticsConfig
 
 __all__ = [
     "LIKE",
     "OBJECTIVES_OF_INTERACTIONS",
     "VALUE",
+    "DataRecipe",
     "EncoderConfig",
     "FeatureColumns",
     "ImpressionsConfig",
     "IndexConfig",
     "InteractionsConfig",
     "ItemsConfig",
+    "ModelConfigs",
     "ObjectiveConfig",
     "PublishConfig",
     "RankerConfig",
@@ -38,4 +37,5 @@ __all__ = [
     "SplitConfig",
     "StatisticsConfig",
     "UsersConfig",
+    "read_data",
 ]

@@ -6,6 +6,7 @@ from importlib.resources import files
 
 from shortlist.bundle.manifest import IndexInfo
 from trainer.analysis.evaluation_result import EvaluationResult
+from trainer.models.registry import DEFAULT_RECIPE
 from trainer.recipe import Recipe
 from trainer.report import html
 from trainer.report.findings import Findings, Measured
@@ -83,7 +84,7 @@ def _page(title: str, facts: Mapping[str, str], found: Measured, sections: Seque
         f"{html.facts(facts.items())}</header>"
     )
     style = files("trainer.report").joinpath("page.css").read_text(encoding="utf-8")
-    body = "\n".join([head, *sections, recipe_section(asdict(recipe), asdict(Recipe()))])
+    body = "\n".join([head, *sections, recipe_section(asdict(recipe), asdict(DEFAULT_RECIPE))])
     return _PAGE.format(title=html.text(title), style=style, body=body)
 
 

@@ -1,43 +1,40 @@
-"""What a search for better settings may try: stated beside the recipe's keys, and which of them by each encoder."""
+"""The search space of a recipe: the keys of its encoder's section that state what a search tries."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import optuna
 
 from trainer.errors import RecipeError
-from trainer.models.encoders import encoder_class
-from trainer.recipe import EncoderConfig, Recipe
-from trainer.recipe.keys import Choices, Range
+from trainer.models.registry import MODELS
+from trainer.recipe import Recipe
+from trainer.recipe.models import Choices, Range, tuned_keys
 
 Settings = Mapping[str, int | float]
 
 
 @dataclass(frozen=True, kw_only=True)
 class SearchSpace:
-    """The keys of [encoder] that are tried, and between what."""
+    """The keys of [encoder] that a search varies, each with the values it tries."""
 
     keys: Mapping[str, Range | Choices]
 
     @classmethod
     def of(cls, recipe: Recipe) -> "SearchSpace":
-        """That of the recipe's encoder, with its own settings, and only such choices as go with the rest of the recipe.
+        """The space of the recipe's encoder. It includes the recipe's own settings.
 
-        Raises:
-            RecipeError: there is no encoder of that name.
+        Choices that do not go with the rest of the recipe are left out.
         """
-        stated = {field.name: field.metadata["tuned"] for field in fields(EncoderConfig) if "tuned" in field.metadata}
-        encoder = encoder_class(recipe.encoder)
-        stated |= encoder.tuned_otherwise
-        return cls(keys={key: _possible(recipe, key, stated[key]) for key in encoder.tuned})
+        tuned = tuned_keys(type(recipe.encoder))
+        return cls(keys={key: _possible(recipe, key, tried) for key, tried in tuned.items()})
 
     def suggest(self, trial: optuna.Trial) -> Settings:
-        """What a trial is to try."""
+        """The settings of a trial."""
         return {key: _suggest(trial, key, tried) for key, tried in self.keys.items()}
 
     def base(self, recipe: Recipe) -> Settings:
-        """The recipe's own settings, but for a zero where powers of ten are tried."""
+        """The recipe's own settings, without a zero where a search tries powers of ten."""
         own = {key: getattr(recipe.encoder, key) for key in self.keys}
         return {key: value for key, value in own.items() if self.keys[key].has(value)}
 
@@ -45,7 +42,7 @@ class SearchSpace:
 def with_settings(recipe: Recipe, settings: Settings) -> Recipe:
     """The recipe with other settings of its encoder. Raises RecipeError when they do not go together."""
     raw = recipe.plain()
-    return Recipe.of({**raw, "encoder": {**raw["encoder"], **settings}})
+    return Recipe.of({**raw, "encoder": {**raw["encoder"], **settings}}, MODELS)
 
 
 def _possible(recipe: Recipe, key: str, tried: Range | Choices) -> Range | Choices:

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from trainer.models.pipeline import TrainedPipeline
-from trainer.models.rankers import build_ranker
+from trainer.models.registry import build_ranker
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 from trainer.data import Dataset, load
 from trainer.data.impressions import Impressions
 from trainer.errors import DataError, RecipeError
-from trainer.recipe import ImpressionsConfig, InteractionsConfig, ObjectiveConfig, Recipe
+from trainer.recipe import DataRecipe, ImpressionsConfig, InteractionsConfig, ObjectiveConfig
 
 DONE = {"user_id": ["u", "v", "v"], "item_id": ["a", "b", "c"], "timestamp": [1, 2, 3]}
 SHOWN: Mapping[str, list[Any]] = {
@@ -28,11 +28,11 @@ SECTION = ImpressionsConfig(categorical=("device",), numeric=("hour",), position
 OBJECTIVES = {"click": ObjectiveConfig(column="clicked"), "rating": ObjectiveConfig(kind="value", column="stars")}
 
 
-def read(folder: Path, columns: Mapping[str, list[Any]], recipe: Recipe | None = None) -> Dataset:
+def read(folder: Path, columns: Mapping[str, list[Any]], recipe: DataRecipe | None = None) -> Dataset:
     """The data set of two tables."""
     pl.DataFrame(DONE).write_parquet(folder / "interactions.parquet")
     pl.DataFrame(columns).write_parquet(folder / "impressions.parquet")
-    return load(folder, recipe or Recipe(impressions=SECTION, objectives=OBJECTIVES))
+    return load(folder, recipe or DataRecipe(impressions=SECTION, objectives=OBJECTIVES))
 
 
 @pytest.fixture
@@ -69,7 +69,7 @@ def test_a_context_is_what_the_services_make_of_it(shown: Impressions) -> None:
 def test_without_times_rows_keep_the_order_of_the_file(tmp_path: Path) -> None:
     """Proves that no column of times is needed where the interactions have none."""
     columns = {name: column for name, column in SHOWN.items() if name != "timestamp"}
-    recipe = Recipe(interactions=InteractionsConfig(rows_in_order=True), impressions=SECTION, objectives=OBJECTIVES)
+    recipe = DataRecipe(interactions=InteractionsConfig(rows_in_order=True), impressions=SECTION, objectives=OBJECTIVES)
     found = read(tmp_path, columns, recipe).impressions
     assert found is not None
     assert found.places.tolist() == [0, 1, 2]
@@ -112,4 +112,4 @@ def test_a_missing_column_is_named(tmp_path: Path, column: str) -> None:
 def test_an_objective_is_a_column(tmp_path: Path, objectives: Mapping[str, ObjectiveConfig], message: str) -> None:
     """Proves that an objective that impressions cannot have is refused."""
     with pytest.raises(RecipeError, match=message):
-        read(tmp_path, SHOWN, Recipe(impressions=SECTION, objectives=objectives))
+        read(tmp_path, SHOWN, DataRecipe(impressions=SECTION, objectives=objectives))

@@ -12,7 +12,7 @@ import pytest
 
 from trainer.data import Dataset, load
 from trainer.errors import DataError
-from trainer.recipe import InteractionsConfig, ItemsConfig, Recipe, UsersConfig
+from trainer.recipe import DataRecipe, InteractionsConfig, ItemsConfig, UsersConfig
 
 COLUMNS = InteractionsConfig(file="plays.csv")
 GOOD = {"user_id": ["u2", "u1", "u2"], "item_id": ["b", "a", "a"], "timestamp": [30, 10, 20]}
@@ -25,7 +25,7 @@ def loaded(folder: Path, columns: Mapping[str, object], interactions: Interactio
         frame.write_parquet(path)
     else:
         frame.write_csv(path, separator="\t" if path.suffix == ".tsv" else ",")
-    return load(folder, Recipe(interactions=interactions))
+    return load(folder, DataRecipe(interactions=interactions))
 
 
 @pytest.mark.parametrize("file", ["plays.csv", "plays.tsv", "plays.parquet"])
@@ -96,7 +96,7 @@ def test_items_and_users_of_the_tables_alone_are_kept(tmp_path: Path) -> None:
     pl.DataFrame({"item_id": ["new", "a"], "tags": [["x"], ["x", "y"]]}).write_parquet(tmp_path / "items.parquet")
     pl.DataFrame({"user_id": ["u3", "u1"], "land": ["NL", "DE"]}).write_parquet(tmp_path / "users.parquet")
     pl.DataFrame(GOOD).write_csv(tmp_path / "plays.csv")
-    recipe = Recipe(
+    recipe = DataRecipe(
         interactions=COLUMNS, items=ItemsConfig(multi_valued=("tags",)), users=UsersConfig(categorical=("land",))
     )
     data = load(tmp_path, recipe)
@@ -217,7 +217,7 @@ def test_files_that_are_no_tables_are_refused(tmp_path: Path, file: str, text: b
     """Proves that no error of the parser reaches the person who ran the trainer."""
     (tmp_path / file).write_bytes(text)
     with pytest.raises(DataError, match=said):
-        load(tmp_path, Recipe(interactions=InteractionsConfig(file=file)))
+        load(tmp_path, DataRecipe(interactions=InteractionsConfig(file=file)))
 
 
 def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
     for cut in cuts:
         (tmp_path / "plays.parquet").write_bytes(whole[:cut] + whole[cut + 4 :])
         try:
-            load(tmp_path, Recipe(interactions=InteractionsConfig(file="plays.parquet")))
+            load(tmp_path, DataRecipe(interactions=InteractionsConfig(file="plays.parquet")))
         except DataError:
             refused += 1
     assert refused > len(cuts) / 2
@@ -238,7 +238,7 @@ def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
 def test_missing_files_are_refused(tmp_path: Path) -> None:
     """Proves that both a missing interactions file and a missing item table are named."""
     with pytest.raises(DataError, match=r"plays.csv: no such file; nor is .* a MovieLens folder"):
-        load(tmp_path, Recipe(interactions=COLUMNS))
+        load(tmp_path, DataRecipe(interactions=COLUMNS))
     pl.DataFrame(GOOD).write_csv(tmp_path / "plays.csv")
     with pytest.raises(DataError, match=r"items.parquet: cannot be read: No such file"):
-        load(tmp_path, Recipe(interactions=COLUMNS, items=ItemsConfig()))
+        load(tmp_path, DataRecipe(interactions=COLUMNS, items=ItemsConfig()))

@@ -11,9 +11,10 @@ import pytest
 import trainer
 from trainer.data import load
 from trainer.errors import DataError
-from trainer.recipe import Recipe
+from trainer.models.registry import MODELS
+from trainer.recipe import DataRecipe, Recipe
 
-RECIPE = Recipe.read(Path(trainer.__path__[0]) / "recipes" / "movielens.toml")
+RECIPE = Recipe.read(Path(trainer.__path__[0]) / "recipes" / "movielens.toml", MODELS)
 
 RATINGS = [(196, 242, 3, 30), (186, 302, 4, 10), (196, 302, 5, 10), (22, 267, 1, 20)]
 MOVIES = [
@@ -136,7 +137,7 @@ def test_a_recipe_without_tables_reads_the_ratings_alone(tmp_path: Path) -> None
     """Proves that a folder of ratings alone can be trained on."""
     write_100k(tmp_path)
     (tmp_path / "u.item").unlink()
-    data = load(tmp_path, Recipe(interactions=RECIPE.interactions))
+    data = load(tmp_path, DataRecipe(interactions=RECIPE.interactions))
     assert data.item_table.columns == ["item_id"]
     with pytest.raises(DataError, match=r"u.item: cannot be read"):
         load(tmp_path, RECIPE)
@@ -175,7 +176,7 @@ def test_the_real_ratings_are_all_there_in_under_a_second(movielens: Path) -> No
 
 def test_the_real_ratings_are_the_same_in_grouplens_layout(movielens: Path, tmp_path: Path) -> None:
     """Proves on all 100,000 rows that the layout does not change an event or its place."""
-    recipe = Recipe(interactions=RECIPE.interactions)
+    recipe = DataRecipe(interactions=RECIPE.interactions)
     data = load(movielens, recipe)
     text = (movielens / "ml-100k.inter").read_text()
     (tmp_path / "u.data").write_text(text.partition("\n")[2])

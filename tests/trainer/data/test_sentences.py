@@ -23,13 +23,14 @@ from trainer.data.learnt_columns import Column, LearntColumns
 from trainer.data.tables import Table
 from trainer.errors import DataError, RecipeError
 from trainer.export.column_arrays import as_arrays, of_arrays
+from trainer.models.encoders.content_ridge import ContentRidgeConfig
 from trainer.models.encoders.encoded import Encoded
 from trainer.progress import Reporter
-from trainer.recipe import EncoderConfig, InteractionsConfig, ItemsConfig, Recipe, UsersConfig
+from trainer.recipe import DataRecipe, InteractionsConfig, ItemsConfig, UsersConfig
 from trainer.training.encoder.fit import fit_encoder
 
 TITLES = ItemsConfig(sentences=("title",))
-RECIPE = Recipe(
+RECIPE = DataRecipe(
     interactions=InteractionsConfig(file="plays.csv"), items=ItemsConfig(file="items.csv", sentences=("title",))
 )
 PLAYS = "user_id,item_id,timestamp\nu,i,1\nv,i,2\n"
@@ -137,7 +138,7 @@ def test_what_is_no_model_is_refused_before_anything_is_read_and_nothing_is_fetc
         "half": "half cannot be loaded: .*mine.Own",
     }
     for given, message in said.items():
-        recipe = Recipe(items=replace(TITLES, sentence_model=given))
+        recipe = DataRecipe(items=replace(TITLES, sentence_model=given))
         with pytest.raises(RecipeError, match=f"sentence_model: .*{message}"):
             load(tmp_path, recipe)
     assert connected == []
@@ -197,7 +198,7 @@ def test_an_item_that_nobody_had_lies_among_its_like_by_its_title_alone(tmp_path
     it shares no word with them.
     """
     data = reading(tmp_path)
-    encoder = EncoderConfig(name="content_ridge", dimension=4, regularisation=0.01)
+    encoder = ContentRidgeConfig(dimension=4, regularisation=0.01)
     vectors = Encoded.of(fit_encoder(data, len(data.times), encoder, 0, reporter, None).encoder, 16).vectors
     of_title = dict(zip((one.decode() for one in data.item_ids.tolist()), vectors, strict=True))
     warm = np.array([of_title[title] for title in OF_TITLE])

@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from tests.trainer.configs import encoder_config
 from trainer.data import Dataset
 from trainer.data.dataset import Histories
 from trainer.data.split import Split, evaluation_split, final_split, held_out_events, subsample, targets
@@ -88,7 +89,7 @@ def test_the_encoder_learns_from_nothing_after_its_slice(
     planted: Dataset, split: Split, recipe: Recipe, reporter: Reporter
 ) -> None:
     """Proves that altered later events change no weight; of one epoch, as the best is chosen by what comes later."""
-    one_epoch = replace(recipe.encoder, epochs=1)
+    one_epoch = encoder_config(recipe.encoder, epochs=1)
     altered = changed_after(planted, split.encoder_end)
     encoders = [
         fit_encoder(data, split.encoder_end, one_epoch, 0, reporter, None).encoder for data in (planted, altered)

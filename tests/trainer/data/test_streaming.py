@@ -16,15 +16,15 @@ from trainer.data import Dataset, load
 from trainer.data import arrays as arrays_module
 from trainer.data import events as events_module
 from trainer.errors import DataError
-from trainer.recipe import InteractionsConfig, Recipe
+from trainer.recipe import DataRecipe, InteractionsConfig
 
-RECIPE = Recipe(interactions=InteractionsConfig(file="events.parquet", value="stars", positive_value=4))
+RECIPE = DataRecipe(interactions=InteractionsConfig(file="events.parquet", value="stars", positive_value=4))
 _CHUNK = 64
 _PEAK_OF_LOADING = """
 import sys, threading
 from pathlib import Path
 from trainer.data import arrays, load
-from trainer.recipe import InteractionsConfig, Recipe
+from trainer.recipe import InteractionsConfig, DataRecipe
 
 def held(*kinds):
     status = dict(line.split(":", 1) for line in Path("/proc/self/status").read_text().splitlines())
@@ -38,7 +38,7 @@ arrays.CHUNK = arrays._IN_MEMORY = 2**17
 peaks, done = [], threading.Event()
 watcher = threading.Thread(target=watch)
 watcher.start()
-dataset = load(Path(sys.argv[1]), Recipe(interactions=InteractionsConfig(value="stars", positive_value=4)))
+dataset = load(Path(sys.argv[1]), DataRecipe(interactions=InteractionsConfig(value="stars", positive_value=4)))
 done.set()
 watcher.join()
 print(max(peaks), held("RssFile", "RssShmem"))

@@ -25,9 +25,9 @@ from trainer.export.bundle import export_bundle
 from trainer.export.checkpoint import load_dataset, load_two_stage
 from trainer.export.index.build import user_vectors
 from trainer.export.onnx_files import export_encoder, export_ranker
-from trainer.models.encoders import build_encoder
 from trainer.models.pipeline import TrainedPipeline
-from trainer.models.rankers import Ranker, RankerDataSpec, build_ranker
+from trainer.models.rankers import Ranker, RankerDataSpec
+from trainer.models.registry import build_encoder, build_ranker
 from trainer.progress import Reporter
 from trainer.recipe import IndexConfig, RankerConfig, Recipe
 from trainer.training.encoder.training import encoder_data_spec

@@ -16,12 +16,17 @@ from tests.shortlist.bundle.fake import OLDER, publish
 from trainer.__main__ import main
 from trainer.errors import RecipeError
 from trainer.export.publish import check_metric, compare, decide, metrics_of
+from trainer.models.registry import DEFAULT_RECIPE, MODELS
 from trainer.recipe import ImpressionsConfig, InteractionsConfig, ObjectiveConfig, PublishConfig, Recipe, SplitConfig
 
 SHIPPED = sorted((Path(trainer.__path__[0]) / "recipes").glob("*.toml"))
 NAME = "validation/two_stage/ndcg@10"
-CLICKS = Recipe(impressions=ImpressionsConfig(), objectives={"click": ObjectiveConfig(column="clicked")})
-STARS = Recipe(impressions=ImpressionsConfig(), objectives={"stars": ObjectiveConfig(kind="value", column="stars")})
+CLICKS = replace(
+    DEFAULT_RECIPE, impressions=ImpressionsConfig(), objectives={"click": ObjectiveConfig(column="clicked")}
+)
+STARS = replace(
+    DEFAULT_RECIPE, impressions=ImpressionsConfig(), objectives={"stars": ObjectiveConfig(kind="value", column="stars")}
+)
 
 
 @pytest.fixture
@@ -32,7 +37,7 @@ def served(tmp_path: Path) -> Callable[..., Path]:
         publish(tmp_path, OLDER)
         metrics = {"two_stage/ndcg@10": 0.9} | ({} if figure is None else {NAME: figure})
         manifest = Manifest.read(tmp_path / OLDER)
-        plain = asdict(recipe or Recipe())
+        plain = asdict(recipe or DEFAULT_RECIPE)
         replace(manifest, metrics=metrics, recipe=plain).write(tmp_path / OLDER)
         return tmp_path
 
@@ -49,12 +54,12 @@ def _with_metrics(root: Path, metrics: Mapping[str, float]) -> None:
 )
 def test_a_bundle_may_be_worse_by_the_margin(served: Callable[..., Path], found: float, worse: bool) -> None:
     """Proves the rule at its edge: 5 % below 0.1 is 0.095; what is not a number is worse than anything."""
-    assert compare(served(0.1), {NAME: found}, Recipe()).worse == worse
+    assert compare(served(0.1), {NAME: found}, DEFAULT_RECIPE).worse == worse
 
 
 def test_what_is_worse_is_said_with_both_figures(served: Callable[..., Path]) -> None:
     """Proves that the line has the metric, both figures, by how much, of which bundle, and what is allowed."""
-    decision = decide(served(0.1), {NAME: 0.08}, Recipe(), asked=True, force=False)
+    decision = decide(served(0.1), {NAME: 0.08}, DEFAULT_RECIPE, asked=True, force=False)
     assert decision.refused
     assert not decision.publish
     assert decision.text == f"{NAME} is 0.0800, 20.0% below the 0.1000 of {OLDER}, and [publish] margin allows 5.0%"
@@ -62,25 +67,25 @@ def test_what_is_worse_is_said_with_both_figures(served: Callable[..., Path]) ->
 
 def test_who_insists_publishes_and_it_is_written_down(served: Callable[..., Path]) -> None:
     """Proves that force moves the pointer and says against what; without need it leaves no mark."""
-    worse = decide(served(0.1), {NAME: 0.08}, Recipe(), asked=True, force=True)
+    worse = decide(served(0.1), {NAME: 0.08}, DEFAULT_RECIPE, asked=True, force=True)
     assert worse.publish
     assert worse.forced == f"{NAME} is 0.0800, 20.0% below the 0.1000 of {OLDER}"
-    assert decide(served(0.1), {NAME: 0.2}, Recipe(), asked=True, force=True).forced == ""
+    assert decide(served(0.1), {NAME: 0.2}, DEFAULT_RECIPE, asked=True, force=True).forced == ""
 
 
 @pytest.mark.parametrize(
     ("figure", "recipe", "told"),
     [
-        (None, Recipe(), f"{OLDER} has no {NAME}"),
-        (0.9, Recipe(split=SplitConfig(test=0.2)), "another [split]"),
-        (0.9, Recipe(interactions=InteractionsConfig(file="other.csv")), "other [interactions]"),
+        (None, DEFAULT_RECIPE, f"{OLDER} has no {NAME}"),
+        (0.9, replace(DEFAULT_RECIPE, split=SplitConfig(test=0.2)), "another [split]"),
+        (0.9, replace(DEFAULT_RECIPE, interactions=InteractionsConfig(file="other.csv")), "other [interactions]"),
     ],
 )
 def test_what_cannot_be_compared_never_blocks(
     served: Callable[..., Path], figure: float | None, recipe: Recipe, told: str
 ) -> None:
     """Proves that a bundle of an older release, or of another question, is replaced, with a line that says why."""
-    decision = decide(served(figure, recipe), {NAME: 0.1}, Recipe(), asked=True, force=False)
+    decision = decide(served(figure, recipe), {NAME: 0.1}, DEFAULT_RECIPE, asked=True, force=False)
     assert decision.publish
     assert told in decision.text
 
@@ -89,7 +94,7 @@ def test_a_damaged_bundle_is_replaced(served: Callable[..., Path]) -> None:
     """Proves that a manifest nobody can read does not keep a whole bundle out."""
     root = served(0.9)
     (root / OLDER / MANIFEST).write_text("{")
-    assert decide(root, {NAME: 0.1}, Recipe(), asked=True, force=False).publish
+    assert decide(root, {NAME: 0.1}, DEFAULT_RECIPE, asked=True, force=False).publish
 
 
 def test_a_release_before_the_section_is_compared(served: Callable[..., Path]) -> None:
@@ -99,20 +104,20 @@ def test_a_release_before_the_section_is_compared(served: Callable[..., Path]) -
     raw = json.loads(path.read_text())
     del raw["recipe"]["publish"], raw["forced"]
     path.write_text(json.dumps(raw))
-    assert decide(root, {NAME: 0.1}, Recipe(), asked=True, force=False).refused
+    assert decide(root, {NAME: 0.1}, DEFAULT_RECIPE, asked=True, force=False).refused
 
 
 def test_only_the_first_is_served_unasked(served: Callable[..., Path], tmp_path: Path) -> None:
     """Proves that a fit without the flag serves nothing new, but that the first one needs no flag."""
-    assert decide(tmp_path / "empty", {NAME: 0.1}, Recipe(), asked=False, force=False).publish
-    decision = decide(served(0.1), {NAME: 0.9}, Recipe(), asked=False, force=False)
+    assert decide(tmp_path / "empty", {NAME: 0.1}, DEFAULT_RECIPE, asked=False, force=False).publish
+    decision = decide(served(0.1), {NAME: 0.9}, DEFAULT_RECIPE, asked=False, force=False)
     assert (decision.publish, decision.refused) == (False, False)
     assert OLDER in decision.text
 
 
 @pytest.mark.parametrize(
     ("recipe", "first"),
-    [(Recipe(), "two_stage/ndcg@10"), (CLICKS, "two_stage/auc"), (STARS, "two_stage/-rmse")],
+    [(DEFAULT_RECIPE, "two_stage/ndcg@10"), (CLICKS, "two_stage/auc"), (STARS, "two_stage/-rmse")],
     ids=["lists", "events", "values"],
 )
 def test_an_unknown_metric_is_refused_before_training(recipe: Recipe, first: str) -> None:
@@ -127,7 +132,7 @@ def test_an_unknown_metric_is_refused_before_training(recipe: Recipe, first: str
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_no_shipped_recipe_is_refused_for_its_metric(path: Path) -> None:
     """Proves that where none is stated there is one for the kind of data."""
-    check_metric(Recipe.read(path))
+    check_metric(Recipe.read(path, MODELS))
 
 
 @pytest.mark.parametrize(("recipe", "metric"), [(CLICKS, "two_stage/auc"), (STARS, "two_stage/-rmse")])
@@ -197,8 +202,10 @@ def test_what_asks_the_same_is_compared(served: Callable[..., Path], recipe: Rec
 
 def test_objectives_of_lists_are_not_what_they_are_judged_by(served: Callable[..., Path]) -> None:
     """Proves that lists are of likes, whatever is learnt beside."""
-    root = served(0.9, Recipe(objectives={"like": ObjectiveConfig(), "value": ObjectiveConfig(kind="value")}))
-    assert decide(root, {NAME: 0.1}, Recipe(), asked=True, force=False).refused
+    root = served(
+        0.9, replace(DEFAULT_RECIPE, objectives={"like": ObjectiveConfig(), "value": ObjectiveConfig(kind="value")})
+    )
+    assert decide(root, {NAME: 0.1}, DEFAULT_RECIPE, asked=True, force=False).refused
 
 
 @pytest.mark.usefixtures("determinism", "empty_graphs")
@@ -217,7 +224,7 @@ def test_a_fit_that_is_worse_ends_with_three_and_is_not_served(
     [written] = set(store.ids()) - {exported.name}
     new = Manifest.read(root / written)
     new.verify(root / written)
-    assert set(metrics_of(Recipe())) <= {
+    assert set(metrics_of(DEFAULT_RECIPE)) <= {
         name.removeprefix("validation/") for name in new.metrics if name.startswith("validation/")
     }
     assert "report.html" in new.files

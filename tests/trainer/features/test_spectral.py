@@ -6,11 +6,12 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
+from tests.trainer.configs import encoder_config
 from trainer.data import Dataset
 from trainer.data.split import Split
 from trainer.features.spectral import spectral_vectors
 from trainer.recipe import Recipe
-from trainer.training.encoder.fit import NextItemTraining
+from trainer.training.encoder.next_item import NextItemTraining
 
 CHAIN = 15
 Row = tuple[str, str, int, float]
@@ -60,7 +61,7 @@ def test_who_stands_beside_nobody_begins_nowhere(dataset_of: Callable[[Sequence[
 def test_an_encoder_begins_there(planted: Dataset, split: Split, recipe: Recipe) -> None:
     """Proves that the first step is taken from there: what is learnt of an item stands by its chain before."""
     at, anywhere = (
-        NextItemTraining(planted, split.encoder_end, replace(recipe.encoder, spectral_scale=length), 0).encoder
+        NextItemTraining(planted, split.encoder_end, encoder_config(recipe.encoder, spectral_scale=length), 0).encoder
         for length in (0.3, 0.0)
     )
     assert of_own_chain(at.items.ids.weight.detach().numpy()) > 0.9

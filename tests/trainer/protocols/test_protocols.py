@@ -14,7 +14,7 @@ from trainer.errors import DataError, RecipeError
 from trainer.evaluation.queries import Profiles, Queries
 from trainer.evaluation.rankings import rankings
 from trainer.protocols import PROTOCOLS, Task
-from trainer.recipe import InteractionsConfig, Recipe, SplitConfig
+from trainer.recipe import DataRecipe, InteractionsConfig, SplitConfig
 
 Row = tuple[str, str, int, float]
 
@@ -44,7 +44,7 @@ def test_leave_one_out_keeps_the_last_two(tmp_path: Path) -> None:
     """Proves the split of a published file of sequences: in the order of the line; of two items none is left out."""
     with gzip.open(tmp_path / "sequences.txt.gz", "wt") as file:
         file.write("a x y z w\nb z y\n\nc w x y\n")
-    recipe = Recipe(interactions=InteractionsConfig(file="sequences.txt.gz"))
+    recipe = DataRecipe(interactions=InteractionsConfig(file="sequences.txt.gz"))
     task = PROTOCOLS["leave-one-out"](load(tmp_path, recipe), recipe, tmp_path)
     assert asked(task.validation) == {"a": (["x", "y"], ["z"]), "c": (["w"], ["x"])}
     assert asked(task.test) == {"a": (["x", "y", "z"], ["w"]), "c": (["w", "x"], ["y"])}
@@ -56,19 +56,19 @@ def test_leave_one_out_keeps_the_order_of_the_file_in_one_second(
 ) -> None:
     """Proves a stable sort: of events of one time the last row of the file is the test."""
     data = dataset_of([("a", item, 5, 5.0) for item in ("q", "b", "z", "c")] + [("b", "q", 1, 5.0)])
-    task = PROTOCOLS["leave-one-out"](data, Recipe(), tmp_path)
+    task = PROTOCOLS["leave-one-out"](data, DataRecipe(), tmp_path)
     assert asked(task.test) == {"a": (["q", "b", "z"], ["c"])}
 
 
 @pytest.fixture
-def given(tmp_path: Path) -> Recipe:
+def given(tmp_path: Path) -> DataRecipe:
     """A train and a test file of 20 users with 20 and 5 items, and their recipe."""
     random = np.random.default_rng(3)
     chosen = [random.permutation(60)[:25] for _ in range(20)]
     for name, part in (("train.txt", slice(0, 20)), ("test.txt", slice(20, 25))):
         lines = [" ".join([f"u{user}", *(f"i{item}" for item in items[part])]) for user, items in enumerate(chosen)]
         (tmp_path / name).write_text("\n".join(lines) + "\n")
-    return Recipe(interactions=InteractionsConfig(file="train.txt"), split=SplitConfig(test_file="test.txt"))
+    return DataRecipe(interactions=InteractionsConfig(file="train.txt"), split=SplitConfig(test_file="test.txt"))
 
 
 def lines_of(path: Path) -> dict[str, list[str]]:
@@ -76,7 +76,7 @@ def lines_of(path: Path) -> dict[str, list[str]]:
     return {line.split()[0]: line.split()[1:] for line in path.read_text().splitlines()}
 
 
-def test_the_lightgcn_split_carves_its_validation_off_what_is_given(given: Recipe, tmp_path: Path) -> None:
+def test_the_lightgcn_split_carves_its_validation_off_what_is_given(given: DataRecipe, tmp_path: Path) -> None:
     """Proves that a tenth of each user's train items decides, that the test is the one given, and the last training."""
     task = PROTOCOLS["lightgcn-split"](load(tmp_path, given), given, tmp_path)
     train = {(user, item) for user, items in lines_of(tmp_path / "train.txt").items() for item in items}
@@ -89,7 +89,7 @@ def test_the_lightgcn_split_carves_its_validation_off_what_is_given(given: Recip
     assert {user: wanted for user, (_, wanted) in asked(task.test).items()} == lines_of(tmp_path / "test.txt")
 
 
-def test_strong_generalisation_learns_nothing_of_whom_it_asks_about(given: Recipe, tmp_path: Path) -> None:
+def test_strong_generalisation_learns_nothing_of_whom_it_asks_about(given: DataRecipe, tmp_path: Path) -> None:
     """Proves that held-out users have no event among those learnt from, and are known by the first 80 %."""
     dataset = load(tmp_path, given)
     task = PROTOCOLS["strong-generalisation"](dataset, given, tmp_path)
@@ -100,10 +100,10 @@ def test_strong_generalisation_learns_nothing_of_whom_it_asks_about(given: Recip
     assert {len(wanted) for _, wanted in asked(task.test).values()} == {5}
 
 
-def cold(tmp_path: Path, rows: str) -> tuple[Dataset, Recipe]:
+def cold(tmp_path: Path, rows: str) -> tuple[Dataset, DataRecipe]:
     """A table with its split in a column, without times."""
     (tmp_path / "log.csv").write_text("user_id,item_id,part\n" + rows)
-    recipe = Recipe(
+    recipe = DataRecipe(
         interactions=InteractionsConfig(file="log.csv", rows_in_order=True), split=SplitConfig(column="part")
     )
     return load(tmp_path, recipe), recipe
@@ -161,7 +161,7 @@ def test_a_row_without_a_part_is_refused(tmp_path: Path) -> None:
         PROTOCOLS["cold-users"](data, recipe, tmp_path)
 
 
-def test_an_interaction_in_both_files_is_refused(given: Recipe, tmp_path: Path) -> None:
+def test_an_interaction_in_both_files_is_refused(given: DataRecipe, tmp_path: Path) -> None:
     """Proves that a test which was given to learn from is no test, and that files, columns and ids are named."""
     train, test = (tmp_path / name for name in ("train.txt", "test.txt"))
     twice = test.read_text().splitlines()[0]
@@ -187,14 +187,14 @@ def test_what_is_wanted_twice_is_one_wish(tmp_path: Path) -> None:
         f"u{user} " + " ".join(f"i{(user + step) % 9}" for step in (0, 1, 2, 3, 4, 5, 6, 7, 8, 8)) for user in range(30)
     ]
     (tmp_path / "log.txt").write_text("\n".join(lines) + "\n")
-    recipe = Recipe(interactions=InteractionsConfig(file="log.txt"))
+    recipe = DataRecipe(interactions=InteractionsConfig(file="log.txt"))
     task = PROTOCOLS["strong-generalisation"](load(tmp_path, recipe), recipe, tmp_path)
     lists = rankings(Oracle(task.test), task.test, 5, task.known_end)
     assert lists.wanted.tolist() == [1] * len(task.test)
     assert lists.hits[:, 0].all()
 
 
-def test_a_protocol_that_needs_a_split_says_so(planted: Dataset, recipe: Recipe, tmp_path: Path) -> None:
+def test_a_protocol_that_needs_a_split_says_so(planted: Dataset, recipe: DataRecipe, tmp_path: Path) -> None:
     """Proves that the keys are named that are missing."""
     with pytest.raises(RecipeError, match=r"\[split\] column, test_file"):
         PROTOCOLS["lightgcn-split"](planted, recipe, tmp_path)
@@ -214,7 +214,7 @@ class Oracle:
 
 
 @pytest.mark.parametrize("name", ["next-like", "leave-one-out", "strong-generalisation"])
-def test_whoever_knows_the_answers_is_perfect(planted: Dataset, recipe: Recipe, name: str, tmp_path: Path) -> None:
+def test_whoever_knows_the_answers_is_perfect(planted: Dataset, recipe: DataRecipe, name: str, tmp_path: Path) -> None:
     """Proves that each question's answers are among what may be recommended, in the order that they are counted in."""
     task = PROTOCOLS[name](planted, recipe, tmp_path)
     lists = rankings(Oracle(task.test), task.test, 10, task.known_end)

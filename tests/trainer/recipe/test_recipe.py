@@ -1,5 +1,6 @@
 """Recipes: what they default to and what they refuse."""
 
+import json
 from dataclasses import asdict
 from pathlib import Path
 
@@ -8,10 +9,9 @@ import pytest
 import trainer
 from shortlist.bundle.ranker_columns import check_objectives
 from trainer.errors import RecipeError
-from trainer.models.encoders import ENCODERS
-from trainer.models.rankers import BACKBONES
 from trainer.models.rankers.objectives import Objectives
-from trainer.recipe import Recipe
+from trainer.models.registry import BACKBONES, DEFAULT_RECIPE, MODELS
+from trainer.recipe import Recipe, read_data
 
 SHIPPED = sorted((Path(trainer.__path__[0]) / "recipes").glob("*.toml"))
 
@@ -33,7 +33,7 @@ def read(folder: Path, text: str) -> Recipe:
     """The recipe that a file with this text gives."""
     path = folder / "mine.toml"
     path.write_text(text, encoding="utf-8")
-    return Recipe.read(path)
+    return Recipe.read(path, MODELS)
 
 
 def test_ten_lines_are_a_recipe_and_the_rest_has_defaults(tmp_path: Path) -> None:
@@ -47,21 +47,24 @@ def test_ten_lines_are_a_recipe_and_the_rest_has_defaults(tmp_path: Path) -> Non
 
 
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
-def test_a_shipped_recipe_names_what_there_is(path: Path) -> None:
-    """Proves that each can be read, and that there are such an encoder and such a ranker."""
-    recipe = Recipe.read(path)
-    assert recipe.encoder.name in ENCODERS
-    assert recipe.ranker.name in BACKBONES
+def test_a_shipped_recipe_is_read_and_stored(path: Path) -> None:
+    """Proves that its models read all of its keys, and that a manifest gives the recipe back, whole or its data."""
+    recipe = Recipe.read(path, MODELS)
+    stored = json.loads(json.dumps(asdict(recipe)))
+    assert Recipe.of(stored, MODELS) == recipe
+    assert stored == recipe.plain()
+    data = read_data(stored)
+    assert vars(data) == {name: getattr(recipe, name) for name in vars(data)}
 
 
 def test_every_ranker_has_a_recipe() -> None:
     """Proves that each can be tried without a line of one's own."""
-    assert {Recipe.read(path).ranker.name for path in SHIPPED} == set(BACKBONES)
+    assert {Recipe.read(path, MODELS).ranker.name for path in SHIPPED} == set(BACKBONES)
 
 
 def test_an_empty_file_is_the_default_recipe(tmp_path: Path) -> None:
     """Proves that every section and every key has a default."""
-    assert read(tmp_path, "") == Recipe()
+    assert read(tmp_path, "") == DEFAULT_RECIPE
 
 
 def test_a_recipe_becomes_plain_values(tmp_path: Path) -> None:
@@ -90,6 +93,26 @@ def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
         ("[encodr]\nlayers = 2", r"\[encodr\]: no such section; sections are interactions, items, .*statistics"),
         ("encoder = 3", r"\[encoder\]: must be a section"),
         ("[split]\ntrain = 0.8", r"\[split\] train: no such key; keys are ranker, test, refit"),
+        ("[encoder]\nname = 'oracle'", r"\[encoder\] name: no encoder 'oracle'; there are autoencoder, .*transformer"),
+        ("[ranker]\nname = 'oracle'", r"\[ranker\] name: no ranker 'oracle'; there are .*ntn_mlp"),
+        ("[ranker]\nname = 3", r"\[ranker\] name: must be a text that is not empty, not 3"),
+        ("[ranker]\nname = ''", r"\[ranker\] name: no ranker ''"),
+        ("[encoder]\nname = 'ials'\nlayers = 2", r"\[encoder\] layers: no such key; keys are name, dimension, history"),
+        ("[ranker]\nname = 'din'\nslices = 2", r"\[ranker\] slices: no such key; keys are name, .*user_dropout"),
+        ("[encoder]\nlearning_rate = inf", r"\[encoder\] learning_rate: must be a number from 1e-08 to 10, not inf"),
+        ("[encoder]\nlearning_rate = 1" + "0" * 400, r"\[encoder\] learning_rate: must be a number"),
+        ("[encoder]\nlayers = 1" + "0" * 400, r"\[encoder\] layers: must be a whole number from 1 to 64"),
+        ("[encoder]\nlayers = 1979-05-27", r"\[encoder\] layers: must be a whole number from 1 to 64"),
+        ("[encoder]\nloss = 'hinge'", r"\[encoder\] loss: must be one of bce, bpr, ccl, softmax, not 'hinge'"),
+        (
+            "[interactions]\nvalue = 'rating'\npositive_value = inf",
+            r"\[interactions\] positive_value: must be a number, not",
+        ),
+        ("[objectives]\nlike = 1", r"\[objectives.like\]: must be a section, not 1"),
+        ("[objectives.buy]", r"\[objectives.buy\]: needs column or events"),
+        ("[objectives.like]\nkind = 'wish'", r"\[objectives.like\] kind: must be one of event, value, not 'wish'"),
+        ("[objectives.like]\nmin_weight = 2\nmax_weight = 1", r"\[objectives.like\] min_weight: must not be more than"),
+        ("[ranker]\nname = 'final_mlp'\nslices = 5", r"\[ranker\] slices: must divide hidden"),
         ("[encoder]\nlayers = '2'", r"\[encoder\] layers: must be a whole number from 1 to 64, not '2'"),
         ("[encoder]\nlayers = true", r"\[encoder\] layers: must be a whole number"),
         ("[encoder]\nlayers = 2.0", r"\[encoder\] layers: must be a whole number"),
@@ -122,7 +145,7 @@ def test_a_bad_recipe_is_refused_by_file_section_and_key(tmp_path: Path, text: s
 def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """Proves that a wrong path is a message and not a traceback."""
     with pytest.raises(RecipeError, match=r"none.toml: cannot be read"):
-        Recipe.read(tmp_path / "none.toml")
+        Recipe.read(tmp_path / "none.toml", MODELS)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from tests.trainer.report.conftest import Render
 from tests.trainer.report.test_page import Texts, measured
 from trainer.__main__ import main
 from trainer.analysis.evaluation_result import EvaluationResult
-from trainer.recipe import Recipe
+from trainer.models.registry import DEFAULT_RECIPE
 from trainer.report import PredictionReport
 from trainer.report.verdict import verdict
 
@@ -119,12 +119,12 @@ def test_without_a_baseline_nothing_is_claimed() -> None:
     alone = predicted("auc", 0.9, None)
     said = verdict(alone)
     assert (said.mood, said.headline) == ("even", "Nothing to compare with")
-    page = PredictionReport(title="t", facts={}, found=alone, recipe=Recipe()).html()
+    page = PredictionReport(title="t", facts={}, found=alone, recipe=DEFAULT_RECIPE).html()
     assert "mean AUC of the ranker is 0.9000 (one seed, on the test)." in page
     assert sections(page) == ["verdict", "figures", "recipe"]
 
 
 def test_a_bar_is_as_long_as_its_figure_is_large() -> None:
     """Proves that none is longer than the table, of figures below zero too."""
-    page = PredictionReport(title="t", facts={}, found=predicted("-rmse", -0.5, -1.0), recipe=Recipe()).html()
+    page = PredictionReport(title="t", facts={}, found=predicted("-rmse", -0.5, -1.0), recipe=DEFAULT_RECIPE).html()
     assert re.findall(r"width:([0-9.]+)%", page) == ["50.0", "100.0"]

@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from tests.trainer.configs import encoder_config
 from trainer.data import Dataset
 from trainer.data.split import Split
 from trainer.models.encoders.encoded import Encoded
@@ -79,7 +80,7 @@ def test_the_encoder_is_that_of_the_best_epoch(
 ) -> None:
     """Proves, of each way of learning in epochs, that the weights are those of the second, and that training ended
     when two more were no better."""
-    named = replace(recipe.encoder, name=name, epochs=6, patience=2)
+    named = encoder_config(recipe.encoder, name, epochs=6, patience=2)
     trained = fit_encoder(task.dataset, task.learn_end, named, 0, reporter, Validation.of(task))
     assert [line["ndcg@10"] for line in trained.curve] == list(FIGURES[:4])
     assert trained.epochs == BEST
@@ -92,7 +93,7 @@ def test_patience_is_how_many_epochs_may_be_no_better(
     patience: int, tried: int, encoders: Measured, task: Task, recipe: Recipe, reporter: Reporter
 ) -> None:
     """Proves the recipe's key: enough of it reaches an epoch that is the best after all."""
-    named = replace(recipe.encoder, name="two_tower", epochs=6, patience=patience)
+    named = encoder_config(recipe.encoder, "two_tower", epochs=6, patience=patience)
     trained = fit_encoder(task.dataset, task.learn_end, named, 0, reporter, Validation.of(task))
     assert len(trained.curve) == len(encoders.weights) == tried
     assert trained.epochs == (6 if tried == 6 else BEST)
@@ -103,7 +104,7 @@ def test_patience_is_how_many_epochs_may_be_no_better(
 def test_the_final_training_is_of_all_that_is_known(task: Task, recipe: Recipe, reporter: Reporter) -> None:
     """Proves that it learns from everything before the test for as many epochs as were best, and that no other end and
     no other number gives these weights; what is told is how they were chosen."""
-    named = replace(recipe, encoder=replace(recipe.encoder, name="two_tower", epochs=6))
+    named = replace(recipe, encoder=encoder_config(recipe.encoder, "two_tower", epochs=6))
     found = fit_retrieval(task, named, 0, reporter)
     assert [line["ndcg@10"] for line in found.curve] == list(FIGURES[:4])
 

@@ -4,7 +4,6 @@ import argparse
 import re
 import shutil
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
 from pathlib import Path
 from typing import TypeVar
 
@@ -14,12 +13,13 @@ import pytest
 from trainer.__main__ import main
 from trainer.commands import tune
 from trainer.data import load
-from trainer.errors import TrainerError
-from trainer.models.encoders import ENCODERS
+from trainer.models.encoders.transformer import TransformerConfig
+from trainer.models.registry import MODELS
 from trainer.progress import Reporter
 from trainer.protocols import PROTOCOLS
 from trainer.recipe import EncoderConfig, Recipe
-from trainer.recipe.keys import Choices
+from trainer.recipe.models import Choices, tuned_keys
+from trainer.recipe.sections import keys_of
 from trainer.tuning.search import Search, finished, median_pruner
 from trainer.tuning.search_space import SearchSpace, with_settings
 
@@ -73,7 +73,8 @@ def test_a_search_goes_on_and_writes_the_best(
     """Proves two trials, a third in a later run, and that the recipe with the best of them by validation reads back."""
     out = tmp_path / "tuned" / "best.toml"
     assert main(options(base, planted_folder, out, 2)) == 0
-    own = Recipe.read(base).encoder
+    own = Recipe.read(base, MODELS).encoder
+    assert isinstance(own, TransformerConfig)
     first, second = trials_of(out)
     assert first.params["learning_rate"] == own.learning_rate
     assert main(options(base, planted_folder, out, 3)) == 0
@@ -81,7 +82,7 @@ def test_a_search_goes_on_and_writes_the_best(
     assert [trial.value for trial in trials[:2]] == [first.value, second.value]
     assert len({tuple(trial.params.items()) for trial in trials}) == 3
     best = max(trials, key=lambda trial: trial.value or 0.0)
-    assert Recipe.read(out) == with_settings(Recipe.read(base), best.params)
+    assert Recipe.read(out, MODELS) == with_settings(Recipe.read(base, MODELS), best.params)
     text = out.read_text()
     assert "# chosen by hand\n[encoder]" in text
     assert text.startswith(f"# python -m trainer tune --recipe {base} --protocol leave-one-out")
@@ -117,7 +118,7 @@ def test_ctrl_c_keeps_what_was_done(base: Path, planted_folder: Path, tmp_path: 
     )
     with pytest.raises(KeyboardInterrupt, match=r"kept\.db keeps the 1 finished of 2 trials, .* same command resumes"):
         tune.run(given, Stopping(during=1))
-    assert Recipe.read(out) == Recipe.read(base)
+    assert Recipe.read(out, MODELS) == Recipe.read(base, MODELS)
     person = Stopping(during=-1)
     tune.run(given, person)
     assert f"{tmp_path / 'kept.db'} has 1 finished trials, which count" in person.said
@@ -126,7 +127,7 @@ def test_ctrl_c_keeps_what_was_done(base: Path, planted_folder: Path, tmp_path: 
 
 def test_a_hopeless_trial_is_pruned(base: Path, planted_folder: Path, reporter: Reporter, tmp_path: Path) -> None:
     """Proves that a trial below the median of five others ends with its second epoch, and counts as tried."""
-    recipe = Recipe.read(base)
+    recipe = Recipe.read(base, MODELS)
     task = PROTOCOLS["leave-one-out"](load(planted_folder, recipe), recipe, planted_folder)
     study = optuna.create_study(direction="maximize", pruner=median_pruner())
     for _ in range(5):
@@ -155,52 +156,65 @@ def test_trials_of_another_question_are_refused(
     assert "is the recipe to start from" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", sorted(ENCODERS))
-def test_an_encoder_states_what_is_tried(name: str, tmp_path: Path) -> None:
-    """Proves that every key has a range beside it, that a recipe accepts both its ends, and its default among them."""
-    path = tmp_path / "recipe.toml"
-    path.write_text(f'[encoder]\nname = "{name}"\n')
-    recipe = Recipe.read(path)
+@pytest.mark.parametrize("name", MODELS.encoders)
+def test_an_encoder_states_what_is_tried(name: str) -> None:
+    """Proves that a recipe accepts both ends of every range that a search tries, its default among them."""
+    recipe = Recipe.of({"encoder": {"name": name}}, MODELS)
     space = SearchSpace.of(recipe)
-    assert space.keys.keys() == set(ENCODERS[name].tuned)
     for key, tried in space.keys.items():
         for value in tried.values if isinstance(tried, Choices) else (tried.low, tried.high):
             assert getattr(with_settings(recipe, {key: value}).encoder, key) == value
     assert space.base(recipe) == {key: getattr(recipe.encoder, key) for key in space.keys}
 
 
+def test_a_search_varies_the_keys_that_matter_to_an_encoder() -> None:
+    """Proves that encoders share the search of the keys that they share, and that an encoder may leave keys out."""
+    steps = {"dimension", "learning_rate", "batch_size"}
+    of_sequences = {*steps, "weight_decay", "layers", "dropout"}
+    of_attention = {*of_sequences, "attention_dropout", "spectral_scale"}
+    assert {name: set(tuned_keys(kind)) for name, kind in MODELS.encoders.items()} == {
+        "autoencoder": {*steps, "weight_decay", "dropout", "kl_weight"},
+        "bsarec": {*of_attention, "low_pass"},
+        "content_ridge": {"dimension", "regularisation"},
+        "gfcf": {"dimension"},
+        "gru": of_sequences,
+        "ials": {"dimension", "unobserved_weight", "regularisation"},
+        "lightgcn": {*steps, "layers", "temperature", "noise", "contrast"},
+        "none": set(),
+        "transformer": of_attention,
+        "two_tower": of_sequences,
+    }
+
+
+def space_of(**encoder: object) -> SearchSpace:
+    """The space of a recipe with these keys of its encoder."""
+    return SearchSpace.of(Recipe.of({"encoder": encoder}, MODELS))
+
+
 def test_what_does_not_go_with_the_recipe_is_not_tried() -> None:
     """Proves that of the dimensions only those are left that its heads divide, the recipe's own among them."""
-    kept = SearchSpace.of(Recipe(encoder=EncoderConfig(dimension=96, heads=48))).keys["dimension"]
+    kept = space_of(dimension=96, heads=48).keys["dimension"]
     assert isinstance(kept, Choices)
     assert kept.values == (96,)
 
 
 def test_an_encoder_may_have_something_else_tried() -> None:
     """Proves it of gfcf, which has vectors of several hundred components, and of the others that they do not."""
-    tried = {
-        name: SearchSpace.of(Recipe(encoder=EncoderConfig(name=name))).keys["dimension"] for name in ("gfcf", "ials")
-    }
+    tried = {name: space_of(name=name).keys["dimension"] for name in ("gfcf", "ials")}
     assert (tried["gfcf"].has(1024), tried["gfcf"].has(32)) == (True, False)
     assert (tried["ials"].has(1024), tried["ials"].has(32)) == (False, True)
 
 
 def test_a_recipe_outside_the_ranges_is_tried_too() -> None:
     """Proves that the first trial is the recipe as it is, whatever it says, but for a zero among powers of ten."""
-    recipe = Recipe(encoder=EncoderConfig(learning_rate=0.5, dropout=0.9, weight_decay=0))
+    recipe = Recipe.of({"encoder": {"learning_rate": 0.5, "dropout": 0.9, "weight_decay": 0}}, MODELS)
     own = SearchSpace.of(recipe).base(recipe)
     assert (own["learning_rate"], own["dropout"]) == (0.5, 0.9)
     assert "weight_decay" not in own
 
 
-def test_choices_are_for_whole_numbers() -> None:
+@pytest.mark.parametrize("section", MODELS.encoders.values(), ids=MODELS.encoders)
+def test_choices_are_for_whole_numbers(section: type[EncoderConfig]) -> None:
     """Proves that a trial never gives a key a number of another kind."""
-    for field in fields(EncoderConfig):
-        if "tuned" in field.metadata:
-            assert isinstance(field.metadata["tuned"], Choices) == (field.type is int)
-
-
-def test_an_unknown_encoder_is_named(planted_folder: Path, base: Path, tmp_path: Path) -> None:
-    """Proves that the recipe's mistake is found before the first trial."""
-    with pytest.raises(TrainerError, match="no encoder 'oracle'"):
-        SearchSpace.of(Recipe(encoder=EncoderConfig(name="oracle")))
+    for key, tried in tuned_keys(section).items():
+        assert isinstance(tried, Choices) == (keys_of(section)[key].__origin__ is int)

@@ -12,7 +12,7 @@ from trainer.data.load import interactions_table
 from trainer.errors import DataError
 from trainer.experiments.ratings.ratings import Ratings
 from trainer.protocols.given_parts import pairs, parts_of
-from trainer.recipe import Recipe
+from trainer.recipe import DataRecipe
 
 RATING = "rating"
 
@@ -26,7 +26,7 @@ class Fold:
     test: NDArray[np.int64]
 
 
-def rating_folds(dataset: Dataset, ratings: Ratings, recipe: Recipe, data: Path) -> list[Fold]:
+def rating_folds(dataset: Dataset, ratings: Ratings, recipe: DataRecipe, data: Path) -> list[Fold]:
     """The folds that the recipe's column names, or as many as it says, at random and always the same.
 
     Raises:
@@ -42,7 +42,7 @@ def rating_folds(dataset: Dataset, ratings: Ratings, recipe: Recipe, data: Path)
     ]
 
 
-def _named(dataset: Dataset, ratings: Ratings, recipe: Recipe, data: Path) -> NDArray[np.str_]:
+def _named(dataset: Dataset, ratings: Ratings, recipe: DataRecipe, data: Path) -> NDArray[np.str_]:
     table, column = interactions_table(data, recipe), str(recipe.split.column)
     fold = table.column(column).cast(pl.String)
     table.refuse(column, fold.is_null(), "no fold")

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.models.encoders.distances import DISTANCE_BUCKETS, distance_buckets
-from trainer.recipe import EncoderConfig
+from trainer.recipe.models import AttentionConfig
 
 _FAR = -1e9
 
@@ -15,14 +15,14 @@ _FAR = -1e9
 class Attention(nn.Module):
     """To what is real and not to the right, with a learnt bias for each distance."""
 
-    def __init__(self, recipe: EncoderConfig) -> None:
+    def __init__(self, config: AttentionConfig) -> None:
         super().__init__()
-        width, self.heads = recipe.dimension, recipe.heads
+        width, self.heads = config.dimension, config.heads
         self.qkv, self.mix = nn.Linear(width, 3 * width), nn.Linear(width, width)
         self.by_distance = nn.Parameter(torch.zeros(self.heads, DISTANCE_BUCKETS))
-        self.dropout = nn.Dropout(recipe.attention_dropout)
+        self.dropout = nn.Dropout(config.attention_dropout)
         self.bucket_of_distance: Tensor
-        self.register_buffer("bucket_of_distance", torch.from_numpy(distance_buckets(recipe.history)))
+        self.register_buffer("bucket_of_distance", torch.from_numpy(distance_buckets(config.history)))
 
     def forward(self, x_BLD: Tensor, mask_BL: Tensor, back_QL: Tensor) -> Tensor:
         """``[B, Q, D]`` for the last Q of the L places, which are ``back_QL`` from each of them."""

@@ -1,14 +1,27 @@
 """An autoencoder of histories with a multinomial likelihood (Mult-VAE: Liang et al., 2018, arXiv:1802.05814)."""
 
+from dataclasses import dataclass
+from typing import Annotated
+
 import torch
+from msgspec import Meta
 from scipy import sparse
 from torch import Tensor, nn
 
 from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.history import HistoryEncoder, Representation, product
-from trainer.recipe import EncoderConfig
+from trainer.recipe.models import GradientConfig, Range, TunedDropout
 
 _HIDDEN_FACTOR = 3
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderConfig(GradientConfig):
+    """[encoder] name = "autoencoder". Without `kl_weight`, that of the divergence, it only denoises."""
+
+    name: str = "autoencoder"
+    dropout: TunedDropout = 0.2
+    kl_weight: Annotated[float, Meta(ge=0, le=100), Range(0, 0.5)] = 0.2
 
 
 class AutoencoderEncoder(HistoryEncoder):
@@ -16,17 +29,17 @@ class AutoencoderEncoder(HistoryEncoder):
     is what is searched. Without a weight on the divergence it is the denoising Mult-DAE.
     """
 
-    tuned = ("dimension", "dropout", "kl_weight", "learning_rate", "weight_decay", "batch_size")
+    config = AutoencoderConfig
 
-    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
-        super().__init__(recipe, spec)
-        self._recipe = recipe
-        hidden, width = _HIDDEN_FACTOR * recipe.dimension, recipe.dimension - 1
+    def __init__(self, config: AutoencoderConfig, spec: EncoderDataSpec) -> None:
+        super().__init__(config, spec)
+        self._config = config
+        hidden, width = _HIDDEN_FACTOR * config.dimension, config.dimension - 1
         self.read_NI = nn.Parameter(torch.empty(spec.items, hidden))
         self.written_ND = nn.Parameter(torch.zeros(spec.items, width + 1))
         self.bias = nn.Parameter(torch.zeros(hidden))
         self.mean, self.log_variance = nn.Linear(hidden, width), nn.Linear(hidden, width)
-        self.dropout = nn.Dropout(recipe.dropout)
+        self.dropout = nn.Dropout(config.dropout)
         nn.init.xavier_normal_(self.read_NI)
         nn.init.xavier_normal_(self.written_ND[:, :width])
         nn.init.normal_(self.log_variance.weight, std=0.001)
@@ -47,11 +60,11 @@ class AutoencoderEncoder(HistoryEncoder):
         root_B1 = torch.from_numpy(histories_BN.sum(axis=1)).float().clamp(min=1.0).sqrt()[:, None]
         hidden_BI = torch.tanh(product(kept, self.read_NI) / root_B1 + self.bias)
         mean_BD, log_variance_BD = self.mean(hidden_BI), self.log_variance(hidden_BI)
-        if self._recipe.kl_weight == 0:
+        if self._config.kl_weight == 0:
             return Representation(users=_with_one(mean_BD), items=self.written_ND, penalty=mean_BD.new_zeros(()))
         drawn_BD = mean_BD + torch.exp(0.5 * log_variance_BD) * torch.randn_like(mean_BD)
         divergence_B = 0.5 * (mean_BD.square() + log_variance_BD.exp() - 1.0 - log_variance_BD).sum(dim=-1)
-        penalty = self._recipe.kl_weight * divergence_B.sum() / float(histories_BN.sum())
+        penalty = self._config.kl_weight * divergence_B.sum() / float(histories_BN.sum())
         return Representation(users=_with_one(drawn_BD), items=self.written_ND, penalty=penalty)
 
     def of_history(

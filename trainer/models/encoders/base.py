@@ -1,7 +1,6 @@
 """The one shape that every encoder has."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,8 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from trainer.recipe import EncoderConfig
-from trainer.recipe.keys import Choices, Range
+from trainer.recipe.models import EncoderConfig
 
 _FEATURES_STD = 0.02
 
@@ -36,21 +34,21 @@ class EncoderDataSpec:
 class Encoder(nn.Module, ABC):
     """History → user vector, item → vector, such that their inner product is high for what comes next.
 
-    A user is what they did, plus what their features say where the recipe has histories dropped for it to be learnt.
+    A user vector is that of the history, plus a linear map of the user features where the encoder ``reads_features``.
 
     Legend of shapes: B users, L interactions (oldest first, padded on the left), D components, N items, U features of a
     user.
     """
 
-    tuned: ClassVar[tuple[str, ...]]
-    """The keys of [encoder] that a search for better settings tries; what of each stands beside it in the recipe."""
-    tuned_otherwise: ClassVar[Mapping[str, Range | Choices]] = {}
-    """What of some of them instead."""
+    config: ClassVar[type[EncoderConfig]]
+    """The recipe section of this encoder: its constructor takes one and an EncoderDataSpec."""
+    trained_by: ClassVar[str]
+    """The name of its training in trainer.training.encoder."""
 
-    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
+    def __init__(self, config: EncoderConfig, spec: EncoderDataSpec, *, reads_features: bool = False) -> None:
         super().__init__()
-        reads = spec.user_features if recipe.history_dropout else 0
-        self.by_features = nn.Linear(reads, recipe.dimension, bias=False) if reads else None
+        reads = spec.user_features if reads_features else 0
+        self.by_features = nn.Linear(reads, config.dimension, bias=False) if reads else None
         if self.by_features is not None:
             nn.init.normal_(self.by_features.weight, std=_FEATURES_STD)
 

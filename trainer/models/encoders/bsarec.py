@@ -4,6 +4,10 @@ Unlike there, positions are relative and the filter is causal, so that every pla
 rather than each as the end of a sequence of its own. Blocks are post-norm, as there.
 """
 
+from dataclasses import dataclass
+from typing import Annotated
+
+from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -12,30 +16,28 @@ from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.distances import how_far_back
 from trainer.models.encoders.low_pass import LowPass
 from trainer.models.encoders.sequence import SequenceEncoder
-from trainer.recipe import EncoderConfig
+from trainer.recipe.models import AttentionConfig, Range
 
 _HIDDEN_FACTOR = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class BsarecConfig(AttentionConfig):
+    """[encoder] name = "bsarec". A block mixes `low_pass` parts of a low-pass filter with the rest of attention."""
+
+    name: str = "bsarec"
+    low_pass: Annotated[float, Meta(ge=0, le=1), Range(0, 1)] = 0.7
 
 
 class BsarecEncoder(SequenceEncoder):
     """Item id and item features, the value and the kind of each event; its vectors are what the last block gives."""
 
-    tuned = (
-        "dimension",
-        "layers",
-        "dropout",
-        "attention_dropout",
-        "low_pass",
-        "spectral_scale",
-        "learning_rate",
-        "weight_decay",
-        "batch_size",
-    )
+    config = BsarecConfig
 
-    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
-        super().__init__(recipe, spec)
-        self.norm = nn.LayerNorm(recipe.dimension)
-        self.blocks = nn.ModuleList(_Block(recipe) for _ in range(recipe.layers))
+    def __init__(self, config: BsarecConfig, spec: EncoderDataSpec) -> None:
+        super().__init__(config, spec)
+        self.norm = nn.LayerNorm(config.dimension)
+        self.blocks = nn.ModuleList(_Block(config) for _ in range(config.layers))
 
     def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor, asked: int) -> Tensor:
         """See :class:`SequenceEncoder`. The last block is computed for what is asked alone."""
@@ -48,14 +50,14 @@ class BsarecEncoder(SequenceEncoder):
 
 
 class _Block(nn.Module):
-    def __init__(self, recipe: EncoderConfig) -> None:
+    def __init__(self, config: BsarecConfig) -> None:
         super().__init__()
-        width, self.share = recipe.dimension, recipe.low_pass
-        self.low_pass, self.norm_filtered = LowPass(recipe.history, width), nn.LayerNorm(width)
-        self.attention, self.norm_attended = Attention(recipe), nn.LayerNorm(width)
+        width, self.share = config.dimension, config.low_pass
+        self.low_pass, self.norm_filtered = LowPass(config.history, width), nn.LayerNorm(width)
+        self.attention, self.norm_attended = Attention(config), nn.LayerNorm(width)
         self.up, self.down = nn.Linear(width, _HIDDEN_FACTOR * width), nn.Linear(_HIDDEN_FACTOR * width, width)
         self.norm_out = nn.LayerNorm(width)
-        self.dropout = nn.Dropout(recipe.dropout)
+        self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x_BLD: Tensor, mask_BL: Tensor, back_QL: Tensor) -> Tensor:
         """The last Q places of the L, which are ``back_QL`` from each of them."""

@@ -5,6 +5,8 @@ the smoothest directions of the graph of users and items, as in GF-CF, but each 
 Scores are linear in the vectors: it is the ridge regression of each user's filtered history on the features.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -12,19 +14,27 @@ from scipy import sparse
 
 from trainer.features.svd import right_singular_vectors
 from trainer.models.encoders.base import EncoderDataSpec
-from trainer.models.encoders.gfcf import GfcfEncoder
+from trainer.models.encoders.gfcf import GfcfConfig, GfcfEncoder
 from trainer.models.encoders.history import normalised
-from trainer.recipe import EncoderConfig
+from trainer.recipe.models import TunedRegularisation
+
+
+@dataclass(frozen=True, kw_only=True)
+class ContentRidgeConfig(GfcfConfig):
+    """[encoder] name = "content_ridge". `regularisation` is that of the weights of the item features."""
+
+    name: str = "content_ridge"
+    regularisation: TunedRegularisation = 0.003
 
 
 class ContentRidgeEncoder(GfcfEncoder):
     """A filter of histories for the items that were learnt from, and what content says of it for the others."""
 
-    tuned = ("dimension", "regularisation")
+    config = ContentRidgeConfig
 
-    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
-        super().__init__(recipe, spec)
-        self._regularisation = recipe.regularisation
+    def __init__(self, config: ContentRidgeConfig, spec: EncoderDataSpec) -> None:
+        super().__init__(config, spec)
+        self._regularisation = config.regularisation
         lengths = np.linalg.norm(spec.item_features, axis=1, keepdims=True)
         self._content_NF = spec.item_features / np.where(lengths > 0, lengths, 1.0)
 

@@ -4,9 +4,8 @@ The items' smoothest directions over the normalised graph of users and items are
 history x is scored x D^-½ V Vᵀ D^½, with the items' degrees D, which is an inner product of a user and an item vector.
 """
 
-from collections.abc import Mapping
-from dataclasses import replace
-from typing import ClassVar
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -16,22 +15,29 @@ from torch import Tensor
 from trainer.features.svd import right_singular_vectors
 from trainer.models.encoders.base import Encoder, EncoderDataSpec
 from trainer.models.encoders.history import normalised
-from trainer.recipe import EncoderConfig
-from trainer.recipe.keys import Choices
+from trainer.recipe.models import Choices, Dimension, EncoderConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class GfcfConfig(EncoderConfig):
+    """[encoder] name = "gfcf"."""
+
+    name: str = "gfcf"
+    dimension: Annotated[Dimension, Choices(64, 128, 256, 512, 1024, 2048)] = 64
 
 
 class GfcfEncoder(Encoder):
     """Keeps as many directions as vectors have components; it gets better with several hundred of them."""
 
-    tuned: ClassVar[tuple[str, ...]] = ("dimension",)
-    tuned_otherwise: ClassVar[Mapping[str, Choices]] = {"dimension": Choices(64, 128, 256, 512, 1024, 2048)}
+    config = GfcfConfig
+    trained_by = "closed_form"
 
-    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
-        # One decomposition gives all vectors: there is no gradient for what features would say.
-        super().__init__(recipe, replace(spec, user_features=0))
+    def __init__(self, config: GfcfConfig, spec: EncoderDataSpec) -> None:
+        # One decomposition gives all vectors: no gradient reaches weights of user features.
+        super().__init__(config, spec)
         self.directions_ND: Tensor
         self.root_degree_N1: Tensor
-        self.register_buffer("directions_ND", torch.zeros(spec.items, recipe.dimension))
+        self.register_buffer("directions_ND", torch.zeros(spec.items, config.dimension))
         self.register_buffer("root_degree_N1", torch.ones(spec.items, 1))
 
     def item_vectors(self, rows: Tensor | None = None) -> Tensor:

@@ -3,24 +3,33 @@
 The item vectors serve as input and as output, so that the exported graph holds no item table.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.sequence import SequenceEncoder
-from trainer.recipe import EncoderConfig
+from trainer.recipe.models import SequenceConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class GruConfig(SequenceConfig):
+    """[encoder] name = "gru"."""
+
+    name: str = "gru"
 
 
 class GruEncoder(SequenceEncoder):
     """Item id and item features, the value and the kind of each event; gated recurrent units, layer upon layer."""
 
-    tuned = ("dimension", "layers", "dropout", "learning_rate", "weight_decay", "batch_size")
+    config = GruConfig
 
-    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
-        super().__init__(recipe, spec)
-        width = recipe.dimension
+    def __init__(self, config: GruConfig, spec: EncoderDataSpec) -> None:
+        super().__init__(config, spec)
+        width = config.dimension
         # Without biases zeros stay zeros: a unit that has only seen padding is as one that has seen nothing.
-        self.layers = nn.ModuleList(nn.GRU(width, width, bias=False, batch_first=True) for _ in range(recipe.layers))
+        self.layers = nn.ModuleList(nn.GRU(width, width, bias=False, batch_first=True) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, width)
 

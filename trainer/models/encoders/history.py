@@ -8,7 +8,8 @@ import torch
 from scipy import sparse
 from torch import Tensor
 
-from trainer.models.encoders.base import Encoder
+from trainer.models.encoders.base import Encoder, EncoderDataSpec
+from trainer.recipe.models import GradientConfig
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -28,6 +29,11 @@ class HistoryEncoder(Encoder):
 
     Histories are a sparse matrix of how often each user did anything with each item, ``[users, N]``.
     """
+
+    trained_by = "whole_histories"
+
+    def __init__(self, config: GradientConfig, spec: EncoderDataSpec) -> None:
+        super().__init__(config, spec, reads_features=config.history_dropout > 0)
 
     def begin(self, histories_UN: sparse.csr_array) -> None:
         """Looks at all that will be learnt from, once, before the first step."""

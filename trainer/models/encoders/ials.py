@@ -5,20 +5,31 @@ training is what training itself does, and is done in the exported graph.
 """
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import torch
+from msgspec import Meta
 from scipy import sparse
 from torch import Tensor
 
 from trainer.models.encoders.base import Encoder, EncoderDataSpec
-from trainer.recipe import EncoderConfig
+from trainer.recipe.models import IterativeConfig, Range, TunedRegularisation
 
 _FOLD_IN_STEPS = 10
 _SWEEP_STEPS = 4
 _CHUNK = 4096
 _TINY = 1e-30
+
+
+@dataclass(frozen=True, kw_only=True)
+class IalsConfig(IterativeConfig):
+    """[encoder] name = "ials". `unobserved_weight` is the weight of a pair without an interaction."""
+
+    name: str = "ials"
+    unobserved_weight: Annotated[float, Meta(ge=1e-6, le=1), Range(1e-3, 0.3, log=True)] = 0.03
+    regularisation: TunedRegularisation = 0.003
 
 
 class IalsEncoder(Encoder):
@@ -27,16 +38,17 @@ class IalsEncoder(Encoder):
     Each vector is regularised by how much was done with it.
     """
 
-    tuned = ("dimension", "unobserved_weight", "regularisation")
+    config = IalsConfig
+    trained_by = "sweeps"
 
-    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
-        # Vectors are solved for, and no gradient reaches what features would say.
-        super().__init__(recipe, replace(spec, user_features=0))
-        self._recipe = recipe
-        std = 0.1 / recipe.dimension**0.5
+    def __init__(self, config: IalsConfig, spec: EncoderDataSpec) -> None:
+        # The vectors are solutions of linear systems: no gradient reaches weights of user features.
+        super().__init__(config, spec)
+        self._config = config
+        std = 0.1 / config.dimension**0.5
         self.items_ND: Tensor
         self.gram_DD: Tensor
-        self.register_buffer("items_ND", std * torch.randn(spec.items, recipe.dimension))
+        self.register_buffer("items_ND", std * torch.randn(spec.items, config.dimension))
         self.register_buffer("gram_DD", self._gram(self.items_ND))
 
     def item_vectors(self, rows: Tensor | None = None) -> Tensor:
@@ -107,10 +119,10 @@ class IalsEncoder(Encoder):
         return conjugate_gradients(times, gram_DD.diagonal() + ridge_C1, right_CD, start_CD, _SWEEP_STEPS)
 
     def _gram(self, vectors_ND: Tensor) -> Tensor:
-        return self._recipe.unobserved_weight * vectors_ND.T @ vectors_ND
+        return self._config.unobserved_weight * vectors_ND.T @ vectors_ND
 
     def _ridge(self, count_B1: Tensor, others: int) -> Tensor:
-        return self._recipe.regularisation * (count_B1 + self._recipe.unobserved_weight * others)
+        return self._config.regularisation * (count_B1 + self._config.unobserved_weight * others)
 
 
 def _cells(counts_CN: sparse.csr_array) -> tuple[Tensor, Tensor, Tensor]:

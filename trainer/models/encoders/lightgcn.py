@@ -5,7 +5,11 @@ user receives is the sum of the items' means over their layers, each divided by 
 seen in training has the very vector that the graph would have given them.
 """
 
+from dataclasses import dataclass
+from typing import Annotated
+
 import torch
+from msgspec import Meta
 from scipy import sparse
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -13,10 +17,22 @@ from torch.nn import functional as F
 from trainer.models.encoders import losses
 from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.history import HistoryEncoder, Representation, normalised, product
-from trainer.recipe import EncoderConfig
+from trainer.recipe.models import GradientConfig, Range, TunedLayers, WeightDecay
 
 _CONTRASTED = 2048
 _CONTRAST_TEMPERATURE = 0.2
+
+
+@dataclass(frozen=True, kw_only=True)
+class LightGCNConfig(GradientConfig):
+    """[encoder] name = "lightgcn". `noise` perturbs the layers; `contrast` weighs the contrastive loss."""
+
+    name: str = "lightgcn"
+    layers: TunedLayers = 1
+    weight_decay: WeightDecay = 0.01
+    temperature: Annotated[float, Meta(ge=1e-3, le=100), Range(0.05, 0.5, log=True)] = 0.1
+    noise: Annotated[float, Meta(ge=0, le=10), Range(0, 0.3)] = 0.0
+    contrast: Annotated[float, Meta(ge=0, le=100), Range(0, 0.5)] = 0.2
 
 
 class LightGCNEncoder(HistoryEncoder):
@@ -26,12 +42,12 @@ class LightGCNEncoder(HistoryEncoder):
     arXiv:2209.02544).
     """
 
-    tuned = ("dimension", "layers", "temperature", "noise", "contrast", "learning_rate", "batch_size")
+    config = LightGCNConfig
 
-    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
-        super().__init__(recipe, spec)
-        self._recipe = recipe
-        self.ids = nn.Parameter(0.1 * torch.randn(spec.items, recipe.dimension))
+    def __init__(self, config: LightGCNConfig, spec: EncoderDataSpec) -> None:
+        super().__init__(config, spec)
+        self._config = config
+        self.ids = nn.Parameter(0.1 * torch.randn(spec.items, config.dimension))
         self.items_ND: Tensor
         self.root_degree_N1: Tensor
         self.register_buffer("items_ND", self.ids.detach().clone())
@@ -57,7 +73,7 @@ class LightGCNEncoder(HistoryEncoder):
         items_ND = torch.stack(layers).mean(dim=0)
         users_BD = product(histories_BN, items_ND / self.root_degree_N1)
         return Representation(
-            users=F.normalize(users_BD, dim=-1) / self._recipe.temperature,
+            users=F.normalize(users_BD, dim=-1) / self._config.temperature,
             items=F.normalize(items_ND, dim=-1),
             penalty=self._contrast(layers[1], items_ND) if self._noisy else items_ND.new_zeros(()),
         )
@@ -74,24 +90,24 @@ class LightGCNEncoder(HistoryEncoder):
     ) -> Tensor:
         """See :class:`Encoder`."""
         users_BD = (history_vectors * history_mask[..., None]).sum(dim=1)
-        return F.normalize(users_BD, dim=-1) / self._recipe.temperature
+        return F.normalize(users_BD, dim=-1) / self._config.temperature
 
     @property
     def _noisy(self) -> bool:
-        return self.training and self._recipe.noise > 0
+        return self.training and self._config.noise > 0
 
     def _layers(self) -> list[Tensor]:
         layers: list[Tensor] = [self.ids]
-        for _ in range(self._recipe.layers):
+        for _ in range(self._config.layers):
             users_UD = product(self._edges_UN, layers[-1])
             items_ND = product(self._edges_UN.T.tocsr(), users_UD)
             if self._noisy:
                 direction_ND = F.normalize(torch.rand_like(items_ND), dim=-1)
-                items_ND = items_ND + self._recipe.noise * items_ND.sign() * direction_ND
+                items_ND = items_ND + self._config.noise * items_ND.sign() * direction_ND
             layers.append(items_ND)
         return layers
 
     def _contrast(self, first_ND: Tensor, final_ND: Tensor) -> Tensor:
         rows = torch.randperm(len(final_ND))[:_CONTRASTED]
         pairs = losses.info_nce(first_ND[rows], final_ND[rows], _CONTRAST_TEMPERATURE)
-        return self._recipe.contrast * pairs.mean()
+        return self._config.contrast * pairs.mean()

@@ -1,23 +1,32 @@
 """No first stage: for a ranker that is measured by itself, on what was shown."""
 
-from typing import ClassVar
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from trainer.models.encoders.base import Encoder, EncoderDataSpec
-from trainer.recipe import EncoderConfig
+from trainer.recipe.models import Dimension, EncoderConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoEncoderConfig(EncoderConfig):
+    """[encoder] name = "none"."""
+
+    name: str = "none"
+    dimension: Dimension = 64
 
 
 class NoEncoder(Encoder):
     """All vectors are zeros."""
 
-    tuned: ClassVar[tuple[str, ...]] = ()
+    config = NoEncoderConfig
+    trained_by = "none"
 
-    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
-        super().__init__(recipe, spec)
+    def __init__(self, config: NoEncoderConfig, spec: EncoderDataSpec) -> None:
+        super().__init__(config, spec)
         self.zeros_ND: Tensor
-        self.register_buffer("zeros_ND", torch.zeros(spec.items, recipe.dimension))
+        self.register_buffer("zeros_ND", torch.zeros(spec.items, config.dimension))
 
     def item_vectors(self, rows: Tensor | None = None) -> Tensor:
         """See :class:`Encoder`."""

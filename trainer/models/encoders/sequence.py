@@ -7,7 +7,7 @@ from torch.nn import functional as F
 
 from trainer.models.encoders.base import Encoder, EncoderDataSpec
 from trainer.models.encoders.item_vectors import EventInputs, ItemVectors, embedding
-from trainer.recipe import EncoderConfig
+from trainer.recipe.models import SequenceConfig
 
 _INTENT_STD = 0.02
 
@@ -15,13 +15,15 @@ _INTENT_STD = 0.02
 class SequenceEncoder(Encoder):
     """An encoder that learns from every place of a history what comes next; it reads what is searched."""
 
-    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
-        super().__init__(recipe, spec)
-        self._of_length_one = recipe.loss == "ccl"
-        self.items = ItemVectors(spec, recipe.dimension, recipe.id_dropout)
-        self.events = EventInputs(spec, recipe.dimension)
-        self.dropout = nn.Dropout(recipe.dropout)
-        self.intent = embedding(2, recipe.dimension, _INTENT_STD)
+    trained_by = "next_item"
+
+    def __init__(self, config: SequenceConfig, spec: EncoderDataSpec) -> None:
+        super().__init__(config, spec, reads_features=config.history_dropout > 0)
+        self._of_length_one = config.loss == "ccl"
+        self.items = ItemVectors(spec, config.dimension, config.id_dropout)
+        self.events = EventInputs(spec, config.dimension)
+        self.dropout = nn.Dropout(config.dropout)
+        self.intent = embedding(2, config.dimension, _INTENT_STD)
 
     def item_vectors(self, rows: Tensor | None = None) -> Tensor:
         """See :class:`Encoder`. A vector learnt for the id, plus what the features say; of length one for cosines."""

@@ -5,6 +5,8 @@ arXiv:1910.10683): a history cut to its last events then looks the same as in tr
 and as output, so that the exported graph holds no item table: serving gathers the history's vectors from the bundle.
 """
 
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -12,29 +14,27 @@ from trainer.models.encoders.attention import Attention
 from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.distances import how_far_back
 from trainer.models.encoders.sequence import SequenceEncoder
-from trainer.recipe import EncoderConfig
+from trainer.recipe.models import AttentionConfig
 
 _HIDDEN_FACTOR = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class TransformerConfig(AttentionConfig):
+    """[encoder] name = "transformer", the default."""
+
+    name: str = "transformer"
 
 
 class TransformerEncoder(SequenceEncoder):
     """Item id and item features, the value and the kind of each event; pre-norm blocks."""
 
-    tuned = (
-        "dimension",
-        "layers",
-        "dropout",
-        "attention_dropout",
-        "spectral_scale",
-        "learning_rate",
-        "weight_decay",
-        "batch_size",
-    )
+    config = TransformerConfig
 
-    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
-        super().__init__(recipe, spec)
-        width = recipe.dimension
-        self.blocks = nn.ModuleList(_Block(recipe) for _ in range(recipe.layers))
+    def __init__(self, config: TransformerConfig, spec: EncoderDataSpec) -> None:
+        super().__init__(config, spec)
+        width = config.dimension
+        self.blocks = nn.ModuleList(_Block(config) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, width)
 
@@ -50,13 +50,13 @@ class TransformerEncoder(SequenceEncoder):
 
 
 class _Block(nn.Module):
-    def __init__(self, recipe: EncoderConfig) -> None:
+    def __init__(self, config: TransformerConfig) -> None:
         super().__init__()
-        width = recipe.dimension
+        width = config.dimension
         self.norm_attention, self.norm_hidden = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.attention = Attention(recipe)
+        self.attention = Attention(config)
         self.up, self.down = nn.Linear(width, _HIDDEN_FACTOR * width), nn.Linear(_HIDDEN_FACTOR * width, width)
-        self.dropout = nn.Dropout(recipe.dropout)
+        self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x_BLD: Tensor, mask_BL: Tensor, back_QL: Tensor) -> Tensor:
         """The last Q places of the L, which are ``back_QL`` from each of them."""

@@ -5,6 +5,7 @@ how many events ago something was. With all of them equal, as at the start, it i
 """
 
 import itertools
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -12,21 +13,28 @@ from torch import Tensor, nn
 from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.distances import DISTANCE_BUCKETS, distance_buckets, how_far_back
 from trainer.models.encoders.sequence import SequenceEncoder
-from trainer.recipe import EncoderConfig
+from trainer.recipe.models import MultiHeadConfig
 
 _HIDDEN_FACTOR = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class TwoTowerConfig(MultiHeadConfig):
+    """[encoder] name = "two_tower"."""
+
+    name: str = "two_tower"
 
 
 class TwoTowerEncoder(SequenceEncoder):
     """The item tower: id and features. The user tower: a mean of the history, then ``layers`` hidden layers."""
 
-    tuned = ("dimension", "layers", "dropout", "learning_rate", "weight_decay", "batch_size")
+    config = TwoTowerConfig
 
-    def __init__(self, recipe: EncoderConfig, spec: EncoderDataSpec) -> None:
-        super().__init__(recipe, spec)
-        width = recipe.dimension
-        self.mean = RecencyMean(recipe)
-        self.tower = nn.Sequential(nn.LayerNorm(width), *_hidden_layers(recipe))
+    def __init__(self, config: TwoTowerConfig, spec: EncoderDataSpec) -> None:
+        super().__init__(config, spec)
+        width = config.dimension
+        self.mean = RecencyMean(config)
+        self.tower = nn.Sequential(nn.LayerNorm(width), *_hidden_layers(config))
 
     def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor, asked: int) -> Tensor:
         """See :class:`SequenceEncoder`. As many means as are asked for."""
@@ -38,11 +46,11 @@ class TwoTowerEncoder(SequenceEncoder):
 class RecencyMean(nn.Module):
     """For each of the last places, the mean of what is not to its right, weighted by distance."""
 
-    def __init__(self, recipe: EncoderConfig) -> None:
+    def __init__(self, config: TwoTowerConfig) -> None:
         super().__init__()
-        self.by_distance = nn.Parameter(torch.zeros(recipe.heads, DISTANCE_BUCKETS))
+        self.by_distance = nn.Parameter(torch.zeros(config.heads, DISTANCE_BUCKETS))
         self.bucket_of_distance: Tensor
-        self.register_buffer("bucket_of_distance", torch.from_numpy(distance_buckets(recipe.history)))
+        self.register_buffer("bucket_of_distance", torch.from_numpy(distance_buckets(config.history)))
 
     def forward(self, x_BLD: Tensor, mask_BL: Tensor, asked: int) -> Tensor:
         """``[B, Q, D]`` for the last Q places, as many as are ``asked`` for; zeros where there is nothing yet."""
@@ -58,10 +66,10 @@ class RecencyMean(nn.Module):
         return mean_BHQd.transpose(1, 2).flatten(2)
 
 
-def _hidden_layers(recipe: EncoderConfig) -> list[nn.Module]:
-    width, hidden = recipe.dimension, _HIDDEN_FACTOR * recipe.dimension
-    widths = [width, *[hidden] * recipe.layers]
+def _hidden_layers(config: TwoTowerConfig) -> list[nn.Module]:
+    width, hidden = config.dimension, _HIDDEN_FACTOR * config.dimension
+    widths = [width, *[hidden] * config.layers]
     layers: list[nn.Module] = []
     for before, after in itertools.pairwise(widths):
-        layers += [nn.Linear(before, after), nn.GELU(), nn.Dropout(recipe.dropout)]
+        layers += [nn.Linear(before, after), nn.GELU(), nn.Dropout(config.dropout)]
     return [*layers, nn.Linear(hidden, width)]

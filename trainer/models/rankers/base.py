@@ -7,7 +7,7 @@ D vector components, F item features, U user and context features, X crossing fe
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 from torch import Tensor, nn
@@ -17,6 +17,7 @@ from shortlist.bundle.tables import ItemTables
 from trainer.features.layout import COUNTS, ID_EMBEDDINGS, FeatureGroups, FeatureLayout, named
 from trainer.models.rankers.crossing import ID_EMBEDDING_FEATURES, MATCH_FEATURES, SIMILARITY_FEATURES
 from trainer.models.rankers.objectives import Objectives
+from trainer.recipe.models import RankerConfig
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -107,6 +108,8 @@ class Backbone(nn.Module, ABC):
     The hidden units of a candidate never depend on the other candidates. A subclass is a file of its own.
     """
 
+    config: ClassVar[type[RankerConfig]]
+    """The recipe section of this ranker: its constructor takes one and a RankerDataSpec."""
     width: int
     """M, the number of hidden units."""
 

@@ -5,24 +5,35 @@ row, find patterns wherever they are, by the maximum over the places; vertical o
 Everything is once for each user.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.models.rankers.base import RankerDataSpec
 from trainer.models.rankers.history_backbone import HistoryBackbone
-from trainer.recipe import RankerConfig
+from trainer.recipe.models import RankerConfig
 
 _LAST = 10
 _HEIGHTS = (1, 2, 3, 4)
 _HORIZONTAL, _VERTICAL = 16, 4
 
 
+@dataclass(frozen=True, kw_only=True)
+class CnnConfig(RankerConfig):
+    """[ranker] name = "cnn"."""
+
+    name: str = "cnn"
+
+
 class Cnn(HistoryBackbone):
     """Horizontal filters of each height and vertical ones, then a layer. Legend: L places, N what the filters say."""
 
-    def __init__(self, recipe: RankerConfig, spec: RankerDataSpec) -> None:
-        super().__init__(recipe, spec)
+    config = CnnConfig
+
+    def __init__(self, config: CnnConfig, spec: RankerDataSpec) -> None:
+        super().__init__(config, spec)
         width = spec.dimension
         # Without biases a filter over nothing but padding says 0, which no maximum of what was rectified is below.
         self.horizontal = nn.ModuleList(nn.Conv1d(width, _HORIZONTAL, height, bias=False) for height in _HEIGHTS)

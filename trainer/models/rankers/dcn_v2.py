@@ -4,26 +4,37 @@ x_{l+1} = x_0 ∘ (W x_l + b) + x_l over all numbers of all fields: layer l has 
 has a low rank, ``hidden``: most of what it says, by the paper, at a quarter of the width.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
 from trainer.models.rankers.fields import Fields, Mlp
-from trainer.recipe import RankerConfig
+from trainer.recipe.models import FieldRankerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class DcnV2Config(FieldRankerConfig):
+    """[ranker] name = "dcn_v2". It has `layers` cross layers of rank `hidden` beside an MLP."""
+
+    name: str = "dcn_v2"
 
 
 class DcnV2(Backbone):
     """What the cross layers and an MLP over the fields make of them."""
 
-    def __init__(self, recipe: RankerConfig, spec: RankerDataSpec) -> None:
+    config = DcnV2Config
+
+    def __init__(self, config: DcnV2Config, spec: RankerDataSpec) -> None:
         super().__init__()
-        self.fields = Fields(recipe, spec)
-        total, rank = self.fields.total, recipe.hidden
+        self.fields = Fields(config, spec)
+        total, rank = self.fields.total, config.hidden
         self.layers = nn.ModuleList(
-            nn.Sequential(nn.Linear(total, rank, bias=False), nn.Linear(rank, total)) for _ in range(recipe.layers)
+            nn.Sequential(nn.Linear(total, rank, bias=False), nn.Linear(rank, total)) for _ in range(config.layers)
         )
-        self.deep = Mlp(recipe, self.fields)
-        self.width = total + recipe.hidden
+        self.deep = Mlp(config, self.fields)
+        self.width = total + config.hidden
 
     def forward(self, features: RankerFeatures) -> Tensor:
         """See :class:`Backbone`."""

@@ -8,21 +8,32 @@ The first layer W_e e + W_v v + W_p (e ⊙ v) equals W_e e + W_v v + (W_p diag(v
 each event and once for each candidate, so that only the last is for each pair.
 """
 
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.models.rankers.base import RankerDataSpec
 from trainer.models.rankers.history_backbone import HistoryBackbone
-from trainer.recipe import RankerConfig
+from trainer.recipe.models import RankerConfig
 
 _UNITS = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class DinConfig(RankerConfig):
+    """[ranker] name = "din"."""
+
+    name: str = "din"
 
 
 class Din(HistoryBackbone):
     """Attention of the candidate over the events. Legend: A units of the attention's MLP."""
 
-    def __init__(self, recipe: RankerConfig, spec: RankerDataSpec) -> None:
-        super().__init__(recipe, spec)
+    config = DinConfig
+
+    def __init__(self, config: DinConfig, spec: RankerDataSpec) -> None:
+        super().__init__(config, spec)
         width = spec.dimension
         self.from_event, self.from_item = nn.Linear(width, _UNITS), nn.Linear(width, _UNITS, bias=False)
         self.from_pair = nn.Linear(width, _UNITS, bias=False)

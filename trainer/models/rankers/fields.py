@@ -12,7 +12,7 @@ from torch.nn import functional as F
 
 from trainer.features.layout import FeatureGroups, named
 from trainer.models.rankers.base import RankerDataSpec, RankerFeatures
-from trainer.recipe import RankerConfig
+from trainer.recipe.models import FieldRankerConfig
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -35,15 +35,15 @@ class Fields(nn.Module):
     the map's bias, a default that is learnt.
     """
 
-    def __init__(self, recipe: RankerConfig, spec: RankerDataSpec) -> None:
+    def __init__(self, config: FieldRankerConfig, spec: RankerDataSpec) -> None:
         super().__init__()
-        self.width, self.scale, vector = recipe.field_width, spec.vector_scale, named({"vector": spec.dimension})
+        self.width, self.scale, vector = config.field_width, spec.vector_scale, named({"vector": spec.dimension})
         of_user = {"user": vector, "history": vector, "user_context": spec.user_context}
         of_candidate = {"candidate": vector, "item": spec.items, "crossing": spec.crossing}
         self.of_user, self.of_candidate = self._groups(of_user), self._groups(of_candidate)
         self.user_count = sum(map(len, of_user.values()))
         self.candidate_count = sum(map(len, of_candidate.values()))
-        self.user_dropout = nn.Dropout(recipe.user_dropout)
+        self.user_dropout = nn.Dropout(config.user_dropout)
 
     @property
     def total(self) -> int:
@@ -100,13 +100,13 @@ def _embedded(groups: nn.ModuleDict, tensors: Mapping[str, Tensor]) -> Tensor:
 class Mlp(nn.Module):
     """``layers`` layers of ``hidden`` units over all fields."""
 
-    def __init__(self, recipe: RankerConfig, fields: Fields) -> None:
+    def __init__(self, config: FieldRankerConfig, fields: Fields) -> None:
         super().__init__()
-        hidden = recipe.hidden
+        hidden = config.hidden
         self.from_user = nn.Linear(fields.user_count * fields.width, hidden)
         self.from_candidate = nn.Linear(fields.candidate_count * fields.width, hidden, bias=False)
-        self.others = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(recipe.layers - 1))
-        self.dropout = nn.Dropout(recipe.dropout)
+        self.others = nn.ModuleList(nn.Linear(hidden, hidden) for _ in range(config.layers - 1))
+        self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, fields: FieldVectors) -> Tensor:
         """Hidden units ``[B, C, M]``; what is of the user may also differ between the candidates."""

@@ -4,30 +4,46 @@ The gates of one stream come from the fields of the user, those of the other fro
 streams is linear in each and bilinear in both, in heads: o_1, o_2 and o_1ᵀ W_k o_2 of each head k.
 """
 
+from dataclasses import dataclass
+from typing import Annotated
+
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.errors import RecipeError
 from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
 from trainer.models.rankers.fields import Fields, FieldVectors, Mlp, along_diagonal
-from trainer.recipe import RankerConfig
+from trainer.recipe.models import FieldRankerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinalMlpConfig(FieldRankerConfig):
+    """[ranker] name = "final_mlp". The fusion has `slices` heads."""
+
+    name: str = "final_mlp"
+    slices: Annotated[int, Meta(ge=1, le=1024)] = 8
+
+    def __post_init__(self) -> None:
+        if self.hidden % self.slices:
+            raise RecipeError("slices: must divide hidden, of whose units each is a head of final_mlp")
 
 
 class FinalMlp(Backbone):
     """Two streams over gated fields; ``slices`` heads."""
 
-    def __init__(self, recipe: RankerConfig, spec: RankerDataSpec) -> None:
+    config = FinalMlpConfig
+
+    def __init__(self, config: FinalMlpConfig, spec: RankerDataSpec) -> None:
         super().__init__()
-        if recipe.hidden % recipe.slices:
-            raise RecipeError("[ranker] slices: must divide hidden, of whose units each is a head of final_mlp")
-        self.fields = Fields(recipe, spec)
-        self.by_user = _Gate(self.fields.user_count, recipe, self.fields)
-        self.by_candidate = _Gate(self.fields.candidate_count, recipe, self.fields)
-        self.first, self.second = Mlp(recipe, self.fields), Mlp(recipe, self.fields)
-        head = recipe.hidden // recipe.slices
-        self.heads_KMM = nn.Parameter(torch.randn(recipe.slices, head, head) / head**0.5)
-        self.width = 3 * recipe.hidden
+        self.fields = Fields(config, spec)
+        self.by_user = _Gate(self.fields.user_count, config, self.fields)
+        self.by_candidate = _Gate(self.fields.candidate_count, config, self.fields)
+        self.first, self.second = Mlp(config, self.fields), Mlp(config, self.fields)
+        head = config.hidden // config.slices
+        self.heads_KMM = nn.Parameter(torch.randn(config.slices, head, head) / head**0.5)
+        self.width = 3 * config.hidden
 
     def forward(self, features: RankerFeatures) -> Tensor:
         """See :class:`Backbone`."""
@@ -44,11 +60,11 @@ class FinalMlp(Backbone):
 class _Gate(nn.Module):
     """A weight from 0 to 2 for each number of each field."""
 
-    def __init__(self, given: int, recipe: RankerConfig, fields: Fields) -> None:
+    def __init__(self, given: int, config: FinalMlpConfig, fields: Fields) -> None:
         super().__init__()
-        self.given = nn.Linear(given * fields.width, recipe.hidden)
-        self.user = nn.Linear(recipe.hidden, fields.user_count * fields.width)
-        self.candidate = nn.Linear(recipe.hidden, fields.candidate_count * fields.width)
+        self.given = nn.Linear(given * fields.width, config.hidden)
+        self.user = nn.Linear(config.hidden, fields.user_count * fields.width)
+        self.candidate = nn.Linear(config.hidden, fields.candidate_count * fields.width)
 
     def forward(self, given: Tensor, fields: FieldVectors) -> FieldVectors:
         """The fields, weighted by what is given of them."""

@@ -4,18 +4,29 @@ arXiv:1809.03672): gated recurrent units over the history, whose last state is c
 The state is once for each user, where attention over all of the states would be for each pair.
 """
 
+from dataclasses import dataclass
+
 from torch import Tensor, nn
 
 from trainer.models.rankers.base import RankerDataSpec
 from trainer.models.rankers.history_backbone import HistoryBackbone
-from trainer.recipe import RankerConfig
+from trainer.recipe.models import RankerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class GruConfig(RankerConfig):
+    """[ranker] name = "gru"."""
+
+    name: str = "gru"
 
 
 class Gru(HistoryBackbone):
     """Recurrent from the oldest event to the latest."""
 
-    def __init__(self, recipe: RankerConfig, spec: RankerDataSpec) -> None:
-        super().__init__(recipe, spec)
+    config = GruConfig
+
+    def __init__(self, config: GruConfig, spec: RankerDataSpec) -> None:
+        super().__init__(config, spec)
         width = spec.dimension
         # Without biases zeros stay zeros: units that have only seen padding are as those that have seen nothing.
         self.units = nn.GRU(width, width, bias=False, batch_first=True)

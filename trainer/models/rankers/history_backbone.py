@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 from trainer.features.layout import width_of
 from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
-from trainer.recipe import RankerConfig
+from trainer.recipe.models import RankerConfig
 
 _LAST_HIDDEN = 32
 
@@ -23,9 +23,9 @@ class HistoryBackbone(Backbone):
 
     width = _LAST_HIDDEN
 
-    def __init__(self, recipe: RankerConfig, spec: RankerDataSpec) -> None:
+    def __init__(self, config: RankerConfig, spec: RankerDataSpec) -> None:
         super().__init__()
-        width, features, hidden = spec.dimension, width_of(spec.items), recipe.hidden
+        width, features, hidden = spec.dimension, width_of(spec.items), config.hidden
         self.vector_scale = spec.vector_scale
         self.item = nn.Linear(width + features, width)
         self.norm = nn.LayerNorm(width)
@@ -37,7 +37,7 @@ class HistoryBackbone(Backbone):
         self.from_interest = nn.Linear(width, hidden, bias=False)
         self.from_candidate = nn.Linear(3 * width + width_of(spec.crossing) + features, hidden, bias=False)
         self.second = nn.Linear(hidden, _LAST_HIDDEN)
-        self.dropout, self.user_dropout = nn.Dropout(recipe.dropout), nn.Dropout(recipe.user_dropout)
+        self.dropout, self.user_dropout = nn.Dropout(config.dropout), nn.Dropout(config.user_dropout)
 
     @abstractmethod
     def interest(self, events_BHD: Tensor, items_BCD: Tensor, mask_BH: Tensor) -> Tensor:

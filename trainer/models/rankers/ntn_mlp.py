@@ -6,15 +6,27 @@ The first layer W_u e_u + W_i e_i + W_h h equals (W_i + W_h (e_uᵀT)) e_i + W_u
 product with the candidates, which costs a candidate no more than a layer without the tensor.
 """
 
+from dataclasses import dataclass
+from typing import Annotated
+
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.features.layout import width_of
 from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
-from trainer.recipe import RankerConfig
+from trainer.recipe.models import RankerConfig
 
 _LAST_HIDDEN = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class NtnMlpConfig(RankerConfig):
+    """[ranker] name = "ntn_mlp"., the default. Its tensor has `slices`."""
+
+    name: str = "ntn_mlp"
+    slices: Annotated[int, Meta(ge=1, le=1024)] = 8
 
 
 class NtnMlp(Backbone):
@@ -22,17 +34,19 @@ class NtnMlp(Backbone):
 
     width = _LAST_HIDDEN
 
-    def __init__(self, recipe: RankerConfig, spec: RankerDataSpec) -> None:
+    config = NtnMlpConfig
+
+    def __init__(self, config: NtnMlpConfig, spec: RankerDataSpec) -> None:
         super().__init__()
-        self.spec, hidden = spec, recipe.hidden
+        self.spec, hidden = spec, config.hidden
         width, others = spec.dimension, width_of(spec.crossing) + width_of(spec.items)
-        self.tensor_KDD = nn.Parameter(torch.randn(recipe.slices, width, width) * 0.02)
+        self.tensor_KDD = nn.Parameter(torch.randn(config.slices, width, width) * 0.02)
         self.from_user, self.from_item = nn.Linear(width, hidden), nn.Linear(width, hidden, bias=False)
-        self.from_tensor = nn.Linear(recipe.slices, hidden, bias=False)
+        self.from_tensor = nn.Linear(config.slices, hidden, bias=False)
         self.from_features = nn.Linear(others, hidden, bias=False)
         self.from_user_context = nn.Linear(width_of(spec.user_context), hidden, bias=False)
         self.second = nn.Linear(hidden, _LAST_HIDDEN)
-        self.dropout, self.user_dropout = nn.Dropout(recipe.dropout), nn.Dropout(recipe.user_dropout)
+        self.dropout, self.user_dropout = nn.Dropout(config.dropout), nn.Dropout(config.user_dropout)
 
     def forward(self, features: RankerFeatures) -> Tensor:
         """See :class:`Backbone`."""

@@ -4,26 +4,37 @@ The pairs are the paper's cross-product transformations of what is known of a us
 weights are summed over the user's columns first, so that a candidate costs no more than a linear part of its own.
 """
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor, nn
 
 from trainer.features.layout import width_of
 from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
 from trainer.models.rankers.fields import Fields, Mlp
-from trainer.recipe import RankerConfig
+from trainer.recipe.models import FieldRankerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class WideDeepConfig(FieldRankerConfig):
+    """[ranker] name = "wide_deep"."""
+
+    name: str = "wide_deep"
 
 
 class WideDeep(Backbone):
     """An MLP over the fields, beside a weight for each pair of a column of the user's and one of the item's."""
 
-    def __init__(self, recipe: RankerConfig, spec: RankerDataSpec) -> None:
+    config = WideDeepConfig
+
+    def __init__(self, config: WideDeepConfig, spec: RankerDataSpec) -> None:
         super().__init__()
         items, objectives = width_of(spec.items), len(spec.objectives)
         self.pairs_GUF = nn.Parameter(torch.zeros(objectives, width_of(spec.user_context), items))
         self.alone_G1F = nn.Parameter(torch.zeros(objectives, 1, items))
-        self.fields = Fields(recipe, spec)
-        self.deep = Mlp(recipe, self.fields)
-        self.width = recipe.hidden + objectives
+        self.fields = Fields(config, spec)
+        self.deep = Mlp(config, self.fields)
+        self.width = config.hidden + objectives
 
     def forward(self, features: RankerFeatures) -> Tensor:
         """See :class:`Backbone`."""

@@ -5,26 +5,40 @@ Here W_h has rank one, the smallest of the paper's decomposition (section 3.3): 
 What a map of a higher rank says, a sum of such maps says too.
 """
 
+from dataclasses import dataclass
+from typing import Annotated
+
 import torch
+from msgspec import Meta
 from torch import Tensor, nn
 
 from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
 from trainer.models.rankers.fields import Fields, FieldVectors, Mlp
-from trainer.recipe import RankerConfig
+from trainer.recipe.models import FieldRankerConfig
+
+
+@dataclass(frozen=True, kw_only=True)
+class XDeepFmConfig(FieldRankerConfig):
+    """[ranker] name = "xdeepfm". Each of the `layers` has `slices` maps."""
+
+    name: str = "xdeepfm"
+    slices: Annotated[int, Meta(ge=1, le=1024)] = 8
 
 
 class XDeepFm(Backbone):
     """The sums of K maps of each layer, and an MLP over the fields."""
 
-    def __init__(self, recipe: RankerConfig, spec: RankerDataSpec) -> None:
+    config = XDeepFmConfig
+
+    def __init__(self, config: XDeepFmConfig, spec: RankerDataSpec) -> None:
         super().__init__()
-        self.fields = Fields(recipe, spec)
-        count, maps = self.fields.total // self.fields.width, recipe.slices
-        before = [count, *[maps] * (recipe.layers - 1)]
+        self.fields = Fields(config, spec)
+        count, maps = self.fields.total // self.fields.width, config.slices
+        before = [count, *[maps] * (config.layers - 1)]
         self.of_maps = nn.ModuleList(nn.Linear(width, maps, bias=False) for width in before)
         self.of_fields = nn.ModuleList(nn.Linear(count, maps, bias=False) for _ in before)
-        self.deep = Mlp(recipe, self.fields)
-        self.width = recipe.hidden + recipe.layers * maps
+        self.deep = Mlp(config, self.fields)
+        self.width = config.hidden + config.layers * maps
 
     def forward(self, features: RankerFeatures) -> Tensor:
         """See :class:`Backbone`."""

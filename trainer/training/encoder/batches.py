@@ -10,7 +10,7 @@ from torch import Tensor
 
 from trainer.data import Dataset
 from trainer.progress import Reporter
-from trainer.recipe import EncoderConfig
+from trainer.recipe.models import SequenceConfig
 from trainer.training.encoder.windows import WindowBatch, batch_by_length, collate, seen_before, windows_of
 
 
@@ -46,21 +46,21 @@ class EncoderBatch:
 class EncoderBatches:
     """The batches of one run, of the events before ``end``."""
 
-    def __init__(self, dataset: Dataset, end: int, recipe: EncoderConfig, seed: int) -> None:
-        self._dataset, self._recipe = dataset, recipe
+    def __init__(self, dataset: Dataset, end: int, config: SequenceConfig, seed: int) -> None:
+        self._dataset, self._config = dataset, config
         self._random = np.random.default_rng(seed)
-        self._windows = windows_of(dataset, end, recipe.history)
-        self.sampled = len(dataset.item_ids) > recipe.softmax_limit or recipe.loss != "softmax"
+        self._windows = windows_of(dataset, end, config.history)
+        self.sampled = len(dataset.item_ids) > config.softmax_limit or config.loss != "softmax"
         """Whether targets are told from a sample of the catalogue."""
-        self._share = _uniform(dataset) if recipe.negatives_by == "uniform" else _shares(dataset, end)
+        self._share = _uniform(dataset) if config.negatives_by == "uniform" else _shares(dataset, end)
         self._cumulative = np.cumsum(self._share)
 
     def __len__(self) -> int:
-        return -(-len(self._windows) // self._recipe.batch_size)
+        return -(-len(self._windows) // self._config.batch_size)
 
     def epoch(self, reporter: Reporter, name: str) -> Iterator[EncoderBatch]:
         """Each prediction once, in random order."""
-        for places in reporter.track(batch_by_length(self._windows, self._recipe.batch_size, self._random), name):
+        for places in reporter.track(batch_by_length(self._windows, self._config.batch_size, self._random), name):
             yield self._batch(collate(self._windows.at(places)))
 
     def _batch(self, batch: WindowBatch) -> EncoderBatch:
@@ -81,19 +81,19 @@ class EncoderBatches:
         )
 
     def _negatives(self, targets: NDArray[np.integer]) -> Negatives:
-        rows = self._of_batch(targets) if self._recipe.negatives_by == "batch" else self._by_share()
+        rows = self._of_batch(targets) if self._config.negatives_by == "batch" else self._by_share()
         log_q = np.log(self._share[rows] * len(rows)).astype(np.float32)
         return Negatives(rows=torch.from_numpy(rows), log_q=torch.from_numpy(log_q))
 
     def _by_share(self) -> NDArray[np.int64]:
         # By search in the running total: torch.multinomial would go through the whole catalogue at each step.
-        drawn = self._random.random(self._recipe.negatives) * self._cumulative[-1]
+        drawn = self._random.random(self._config.negatives) * self._cumulative[-1]
         rows: NDArray[np.int64] = np.searchsorted(self._cumulative, drawn, side="right")
         return rows
 
     def _of_batch(self, targets: NDArray[np.integer]) -> NDArray[np.int64]:
         """What is predicted elsewhere in the batch, which is a sample by popularity (Yi et al., 2019)."""
-        return self._random.permutation(targets)[: self._recipe.negatives].astype(np.int64)
+        return self._random.permutation(targets)[: self._config.negatives].astype(np.int64)
 
 
 def _uniform(dataset: Dataset) -> NDArray[np.float64]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from trainer.models.encoders import Encoder, SequenceEncoder
-from trainer.recipe import EncoderConfig
+from trainer.recipe.models import GradientConfig
 
 _WARMUP_STEPS = 20
 _MAX_NORM = 1.0
@@ -20,15 +20,15 @@ class EncoderOptimiser:
     the catalogue: rows that it did not read stay as they are (lazy Adam: ``torch.optim.SparseAdam``; no weight decay).
     """
 
-    def __init__(self, encoder: Encoder, recipe: EncoderConfig, steps: int, *, sampled: bool) -> None:
+    def __init__(self, encoder: Encoder, config: GradientConfig, steps: int, *, sampled: bool) -> None:
         self._steps, self._parameters = steps, list(encoder.parameters())
         tables = encoder.item_tables() if sampled and isinstance(encoder, SequenceEncoder) else []
         others = [one for one in self._parameters if not any(one is table for table in tables)]
         self._optimisers: list[torch.optim.Optimizer] = [
-            torch.optim.AdamW(others, lr=recipe.learning_rate, weight_decay=recipe.weight_decay)
+            torch.optim.AdamW(others, lr=config.learning_rate, weight_decay=config.weight_decay)
         ]
         if tables:
-            self._optimisers.append(torch.optim.SparseAdam(tables, lr=recipe.learning_rate))
+            self._optimisers.append(torch.optim.SparseAdam(tables, lr=config.learning_rate))
         self._schedules = [torch.optim.lr_scheduler.LambdaLR(one, self._rate) for one in self._optimisers]
 
     def step(self, loss: Tensor) -> None:

@@ -4,7 +4,7 @@ import copy
 import time
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Self
+from typing import ClassVar, Self
 
 import numpy as np
 import torch
@@ -14,11 +14,12 @@ from trainer.data import Dataset
 from trainer.evaluation.metrics import depth_of, figures
 from trainer.evaluation.queries import Queries
 from trainer.evaluation.rankings import rankings
-from trainer.models.encoders import Encoder, EncoderDataSpec, build_encoder
+from trainer.models.encoders import Encoder, EncoderDataSpec
 from trainer.models.encoders.encoded import Encoded
+from trainer.models.registry import build_encoder
 from trainer.progress import Reporter
 from trainer.protocols import Task
-from trainer.recipe import EncoderConfig
+from trainer.recipe.models import EncoderConfig, GradientConfig, IterativeConfig
 
 _VALUE_BUCKETS = 16
 
@@ -56,30 +57,31 @@ class Trained:
 
 
 class EncoderTraining(ABC):
-    """An encoder, and how it learns; a way of learning is a subclass in a file of its own."""
+    """An encoder in training, on the events before ``end``. Each training is a subclass in a file of its own."""
 
+    name: ClassVar[str]
+    """The name that encoders give this training."""
     encoder: Encoder
+    config: EncoderConfig
 
-    def __init__(self, dataset: Dataset, end: int, recipe: EncoderConfig, seed: int) -> None:
+    def __init__(self, dataset: Dataset, end: int, config: EncoderConfig, seed: int) -> None:
         torch.manual_seed(seed)
-        self.recipe = recipe
-        self.encoder = build_encoder(recipe, encoder_data_spec(dataset, end))
-
-    def known_by_history(self, users: int) -> Tensor:
-        """Which users, ``[users, 1]``, a step does not leave with their features alone."""
-        if self.encoder.by_features is None:
-            return torch.ones((users, 1), dtype=torch.bool)
-        return torch.rand(users, 1) >= self.recipe.history_dropout
+        self.config = config
+        self.encoder = build_encoder(config, encoder_data_spec(dataset, end))
 
     @abstractmethod
     def epoch(self, reporter: Reporter, name: str) -> float:
-        """Goes once through what is learnt from; returns the mean loss."""
+        """One pass over the training data; returns the mean loss."""
 
-    def run(self, reporter: Reporter, validation: Validation | None, epochs: int) -> Trained:
-        """The encoder of the best epoch by the validation; ends early when that has not grown for some epochs.
+    @abstractmethod
+    def run(self, reporter: Reporter, validation: Validation | None, epochs: int | None) -> Trained:
+        """The trained encoder: of the best epoch by the validation, or without one after the last of ``epochs``.
 
-        Without a validation, the encoder after the last of the epochs.
+        None stands for the epochs of the recipe.
         """
+
+    def _learn(self, reporter: Reporter, validation: Validation | None, epochs: int, patience: int) -> Trained:
+        """Ends early after ``patience`` epochs in a row that the validation finds no better."""
         best, best_epoch, best_state = -1.0, epochs, None
         curve: list[dict[str, float]] = []
         for epoch in range(1, epochs + 1):
@@ -93,14 +95,36 @@ class EncoderTraining(ABC):
             shown = "  ".join(f"{key} {value:.4f}" for key, value in found.items())
             reporter.say(f"{name}  {shown}  {time.monotonic() - started:.1f} s")
             curve.append(found)
-            if validation is not None and epoch - best_epoch == self.recipe.patience:
+            if validation is not None and epoch - best_epoch == patience:
                 break
         if best_state is not None:
             self.encoder.load_state_dict(best_state)
         return Trained(encoder=self.encoder.eval(), epochs=best_epoch, curve=tuple(curve))
 
     def _encoded(self) -> Encoded:
-        return Encoded.of(self.encoder.eval(), self.recipe.history)
+        return Encoded.of(self.encoder.eval(), self.config.history)
+
+
+class IterativeTraining(EncoderTraining):
+    """The epochs and the patience of the recipe."""
+
+    config: IterativeConfig
+
+    def run(self, reporter: Reporter, validation: Validation | None, epochs: int | None) -> Trained:
+        """See :class:`EncoderTraining`."""
+        return self._learn(reporter, validation, self.config.epochs if epochs is None else epochs, self.config.patience)
+
+
+class GradientTraining(IterativeTraining):
+    """Training by gradient descent."""
+
+    config: GradientConfig
+
+    def known_by_history(self, users: int) -> Tensor:
+        """A random mask ``[users, 1]`` (bool): False for users whose histories this step drops."""
+        if self.encoder.by_features is None:
+            return torch.ones((users, 1), dtype=torch.bool)
+        return torch.rand(users, 1) >= self.config.history_dropout
 
 
 def encoder_data_spec(dataset: Dataset, end: int) -> EncoderDataSpec:

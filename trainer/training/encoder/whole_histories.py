@@ -12,29 +12,30 @@ from trainer.data.history_slices import history_counts
 from trainer.models.encoders import losses
 from trainer.models.encoders.history import HistoryEncoder, product
 from trainer.progress import Reporter
-from trainer.recipe import EncoderConfig
+from trainer.recipe.models import GradientConfig
 from trainer.training.encoder.optimiser import EncoderOptimiser
-from trainer.training.encoder.training import EncoderTraining
+from trainer.training.encoder.training import GradientTraining
 
 
-class HistoryTraining(EncoderTraining):
+class HistoryTraining(GradientTraining):
     """One run over the events before ``end``.
 
     Up to ``softmax_limit`` items the softmax is over the catalogue, above it over ``negatives`` of them, drawn
     uniformly for each step. A user's interactions share it: the cost is that of the users, of whom there are fewer.
     """
 
+    name = "whole_histories"
     encoder: HistoryEncoder
 
-    def __init__(self, dataset: Dataset, end: int, recipe: EncoderConfig, seed: int) -> None:
-        super().__init__(dataset, end, recipe, seed)
+    def __init__(self, dataset: Dataset, end: int, config: GradientConfig, seed: int) -> None:
+        super().__init__(dataset, end, config, seed)
         self._random = np.random.default_rng(seed)
-        self._histories_UN = history_counts(dataset, end, recipe.history)
+        self._histories_UN = history_counts(dataset, end, config.history)
         self._features_UF = torch.from_numpy(dataset.known_user_features)
         self._users = np.flatnonzero(np.diff(self._histories_UN.indptr))
         self.encoder.begin(self._histories_UN)
-        steps = recipe.epochs * -(-len(self._users) // recipe.batch_size)
-        self._optimiser = EncoderOptimiser(self.encoder, recipe, steps, sampled=False)
+        steps = config.epochs * -(-len(self._users) // config.batch_size)
+        self._optimiser = EncoderOptimiser(self.encoder, config, steps, sampled=False)
 
     def epoch(self, reporter: Reporter, name: str) -> float:
         """Each history once, in random order; returns the mean loss of an interaction."""
@@ -45,8 +46,8 @@ class HistoryTraining(EncoderTraining):
 
     def _batches(self) -> Iterator[NDArray[np.int64]]:
         users = self._random.permutation(self._users)
-        for start in range(0, len(users), self.recipe.batch_size):
-            yield users[start : start + self.recipe.batch_size]
+        for start in range(0, len(users), self.config.batch_size):
+            yield users[start : start + self.config.batch_size]
 
     def _step(self, users: NDArray[np.int64]) -> float:
         histories_BN = self._histories_UN[users]
@@ -61,7 +62,7 @@ class HistoryTraining(EncoderTraining):
         return loss.item()
 
     def _against(self, items_ND: Tensor) -> Tensor:
-        if len(items_ND) <= self.recipe.softmax_limit:
+        if len(items_ND) <= self.config.softmax_limit:
             return items_ND
-        rows = self._random.choice(len(items_ND), min(self.recipe.negatives, len(items_ND)), replace=False)
+        rows = self._random.choice(len(items_ND), min(self.config.negatives, len(items_ND)), replace=False)
         return items_ND[torch.from_numpy(rows)]

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from trainer.evaluation.rankings import BATCH, batches
 from trainer.models.pipeline import TOGETHER
-from trainer.models.rankers import Ranker, RankerDataSpec, build_ranker
+from trainer.models.rankers import Ranker, RankerDataSpec
 from trainer.models.rankers.id_embeddings import IdEmbeddingLayer
 from trainer.models.rankers.positions import PositionBias
+from trainer.models.registry import build_ranker
 from trainer.progress import Reporter
 from trainer.recipe import RankerConfig
 from trainer.training.ranker.examples import RankerExamples, RankerInputs

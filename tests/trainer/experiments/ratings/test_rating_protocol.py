@@ -13,7 +13,7 @@ from trainer.errors import DataError
 from trainer.evaluation.regression import figures_of_values
 from trainer.experiments.ratings.protocol import rating_folds
 from trainer.experiments.ratings.ratings import Ratings
-from trainer.recipe import InteractionsConfig, Recipe, SplitConfig
+from trainer.recipe import DataRecipe, InteractionsConfig, SplitConfig
 
 Row = tuple[str, str, int, float]
 TABLE = "user_id,item_id,timestamp,rating,fold"
@@ -125,7 +125,7 @@ def test_interactions_without_values_are_refused(
     assert "[interactions] value names the column of the ratings" in capsys.readouterr().err
 
 
-def _read(folder: Path, lines: list[str], split: SplitConfig) -> tuple[Dataset, Recipe]:
+def _read(folder: Path, lines: list[str], split: SplitConfig) -> tuple[Dataset, DataRecipe]:
     (folder / "interactions.csv").write_text("\n".join([TABLE, *lines]) + "\n")
-    recipe = Recipe(interactions=InteractionsConfig(file="interactions.csv", value="rating"), split=split)
+    recipe = DataRecipe(interactions=InteractionsConfig(file="interactions.csv", value="rating"), split=split)
     return load(folder, recipe), recipe

@@ -14,17 +14,18 @@ from torch import Tensor
 
 from shortlist.bundle.history import History
 from shortlist.inference.model_inputs import encoder_inputs
+from tests.trainer.configs import encoder_config
 from trainer.analysis.measurement import baseline_lists, evaluate_two_stage, figures_of
 from trainer.data import Dataset
 from trainer.data.history_slices import HistorySlices
 from trainer.data.split import Split, held_out_events
-from trainer.errors import RecipeError
 from trainer.evaluation.queries import STRANGER, Profiles
 from trainer.evaluation.rankings import hide_seen
 from trainer.export.onnx_files import export_encoder
-from trainer.models.encoders import ENCODERS, SequenceEncoder, build_encoder
+from trainer.models.encoders import SequenceEncoder
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.pipeline import TrainedPipeline, tensors
+from trainer.models.registry import ENCODERS, build_encoder
 from trainer.progress import Reporter
 from trainer.protocols.next_like import next_like_task
 from trainer.recipe import EncoderConfig, Recipe
@@ -56,7 +57,7 @@ def model(
     request: pytest.FixtureRequest, planted: Dataset, split: Split, recipe: Recipe, reporter: Reporter
 ) -> TrainedPipeline:
     """Both stages, the first with each of the encoders."""
-    named = replace(recipe, encoder=replace(recipe.encoder, name=request.param))
+    named = replace(recipe, encoder=encoder_config(recipe.encoder, request.param))
     return fit_two_stage(planted, split, named, seed=0, reporter=reporter)[0]
 
 
@@ -196,7 +197,7 @@ def test_a_new_user_is_understood_by_their_features(
     """Proves that somebody who has done nothing gets a vector: of each country half of the genres are liked, and of the
     ten first items nearly all are theirs; and that a history still counts beside the features.
     """
-    dropping = replace(recipe.encoder, name=name, history_dropout=0.3)
+    dropping = encoder_config(recipe.encoder, name, history_dropout=0.3)
     trained = fit_encoder(planted, split.encoder_end, dropping, 0, reporter, None)
     encoded = Encoded.of(trained.encoder, 16)
     countries = np.array([[1, 0, 1], [0, 1, 1]], dtype=np.float32)
@@ -220,7 +221,7 @@ def test_an_item_that_nobody_had_is_ranked_by_what_it_is(
     """
     cold = np.arange(4) * CHAIN + 7
     warm = planted.in_order(np.flatnonzero(~np.isin(planted.item_rows, cold)))
-    dropping = replace(recipe.encoder, name=name, id_dropout=0.5, softmax_limit=limit, negatives=32)
+    dropping = encoder_config(recipe.encoder, name, id_dropout=0.5, softmax_limit=limit, negatives=32)
     trained = fit_encoder(warm, len(warm.times), dropping, 0, reporter, None)
     encoded = Encoded.of(trained.encoder, 16)
     assert isinstance(trained.encoder, SequenceEncoder)
@@ -239,7 +240,7 @@ def test_the_graph_reads_features_only_where_the_encoder_does(
 ) -> None:
     """Proves that ONNX Runtime gives PyTorch's vectors from features, without a history, too."""
     torch.manual_seed(0)
-    dropping = replace(recipe.encoder, name=name, history_dropout=0.3)
+    dropping = encoder_config(recipe.encoder, name, history_dropout=0.3)
     encoder = build_encoder(dropping, encoder_data_spec(planted, len(planted.times))).eval()
     encoded = Encoded.of(encoder, 16)
     items = replace(fitted.items, vectors=encoded.vectors, inputs=encoded.inputs)
@@ -276,7 +277,7 @@ def test_the_same_seed_gives_the_same_encoder(
     planted: Dataset, split: Split, recipe: Recipe, name: str, limit: int
 ) -> None:
     """Proves that losses and weights repeat to the last bit, with either softmax, and that another seed differs."""
-    short = replace(recipe.encoder, name=name, epochs=2, softmax_limit=limit, negatives=32)
+    short = encoder_config(recipe.encoder, name, epochs=2, softmax_limit=limit, negatives=32)
     runs = [run(planted, split, short, seed) for seed in (0, 0, 1)]
     assert runs[0][0] == runs[1][0] != runs[2][0]
     assert len(runs[0][0]) == 2
@@ -290,9 +291,3 @@ def run(planted: Dataset, split: Split, recipe: EncoderConfig, seed: int) -> tup
     validation = Validation.of(next_like_task(planted, split))
     trained = fit_encoder(planted, split.encoder_end, recipe, seed, recorder, validation)
     return recorder.lines, trained.encoder.state_dict()
-
-
-def test_a_name_that_no_encoder_has_is_refused(planted: Dataset, recipe: Recipe) -> None:
-    """Proves that the message names the section and the encoders that there are."""
-    with pytest.raises(RecipeError, match=r"\[encoder\] name: no encoder 'oracle'; there are .*transformer"):
-        build_encoder(replace(recipe.encoder, name="oracle"), encoder_data_spec(planted, 100))

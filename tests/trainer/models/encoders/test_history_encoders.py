@@ -14,30 +14,27 @@ from torch import Tensor
 from trainer.data import Dataset
 from trainer.data.history_slices import history_counts
 from trainer.data.split import Split
-from trainer.models.encoders.autoencoder import AutoencoderEncoder
+from trainer.models.encoders.autoencoder import AutoencoderConfig, AutoencoderEncoder
 from trainer.models.encoders.base import Encoder, EncoderDataSpec
-from trainer.models.encoders.content_ridge import ContentRidgeEncoder, ridge
-from trainer.models.encoders.gfcf import GfcfEncoder
+from trainer.models.encoders.content_ridge import ContentRidgeConfig, ContentRidgeEncoder, ridge
+from trainer.models.encoders.gfcf import GfcfConfig, GfcfEncoder
 from trainer.models.encoders.history import product
-from trainer.models.encoders.ials import IalsEncoder, conjugate_gradients
-from trainer.models.encoders.lightgcn import LightGCNEncoder
+from trainer.models.encoders.ials import IalsConfig, IalsEncoder, conjugate_gradients
+from trainer.models.encoders.lightgcn import LightGCNConfig, LightGCNEncoder
 from trainer.progress import Reporter
 from trainer.recipe import EncoderConfig
 from trainer.training.encoder.fit import fit_encoder
 
-RECIPE = EncoderConfig(
-    dimension=16,
-    layers=2,
-    history=50,
-    dropout=0.3,
-    epochs=12,
-    learning_rate=0.05,
-    weight_decay=0.0,
-    batch_size=40,
-    unobserved_weight=0.3,
-    regularisation=0.1,
+AUTOENCODER = AutoencoderConfig(
+    dimension=16, history=50, dropout=0.3, epochs=12, learning_rate=0.05, weight_decay=0.0, batch_size=40
 )
-NAMES = ("autoencoder", "ials", "lightgcn", "gfcf", "content_ridge")
+LIGHTGCN = LightGCNConfig(
+    dimension=16, layers=2, history=50, epochs=12, learning_rate=0.05, weight_decay=0.0, batch_size=40
+)
+IALS = IalsConfig(dimension=16, history=50, epochs=12, unobserved_weight=0.3, regularisation=0.1)
+GFCF = GfcfConfig(dimension=16, history=50)
+CONTENT_RIDGE = ContentRidgeConfig(dimension=16, history=50, regularisation=0.1)
+CONFIGS = (AUTOENCODER, LIGHTGCN, IALS, GFCF, CONTENT_RIDGE)
 CLOSED_FORM = ("gfcf", "content_ridge")
 CHAIN = 15
 
@@ -55,10 +52,10 @@ def spec_of(items: int) -> EncoderDataSpec:
     )
 
 
-def trained(name: str, dataset: Dataset, end: int, reporter: Reporter, recipe: EncoderConfig) -> Encoder:
+def trained(config: EncoderConfig, dataset: Dataset, end: int, reporter: Reporter) -> Encoder:
     """An encoder after its epochs, in evaluation mode."""
-    found = fit_encoder(dataset, end, replace(recipe, name=name), 0, reporter, None)
-    assert found.curve[-1]["loss"] < found.curve[0]["loss"] or name in CLOSED_FORM
+    found = fit_encoder(dataset, end, config, 0, reporter, None)
+    assert found.curve[-1]["loss"] < found.curve[0]["loss"] or config.name in CLOSED_FORM
     return found.encoder
 
 
@@ -84,11 +81,11 @@ def scores(encoder: Encoder, rows: list[list[int]]) -> Tensor:
     return users @ encoder.item_vectors().T
 
 
-@pytest.fixture(scope="module", params=NAMES)
+@pytest.fixture(scope="module", params=CONFIGS, ids=lambda config: config.name)
 def encoder(request: pytest.FixtureRequest, planted: Dataset, split: Split, reporter: Reporter) -> Encoder:
     """Each of them, trained; a filter with as many components as there are genres."""
-    recipe = replace(RECIPE, dimension=4) if request.param in CLOSED_FORM else RECIPE
-    return trained(request.param, planted, split.encoder_end, reporter, recipe)
+    config = replace(request.param, dimension=4) if request.param.name in CLOSED_FORM else request.param
+    return trained(config, planted, split.encoder_end, reporter)
 
 
 def test_a_stranger_is_offered_more_of_what_they_like(encoder: Encoder) -> None:
@@ -138,27 +135,27 @@ def test_a_new_user_gets_the_vector_that_the_graph_gives_a_known_one() -> None:
     """Proves it against LightGCN's own propagation over the graph of users and items, with users that start at zero:
     user and item vectors point where its do.
     """
-    model = LightGCNEncoder(RECIPE, spec_of(4))
+    model = LightGCNEncoder(LIGHTGCN, spec_of(4))
     model.begin(GRAPH)
     adjacency = np.block([[np.zeros((3, 3)), GRAPH.toarray()], [GRAPH.toarray().T, np.zeros((4, 4))]])
     root = np.sqrt(adjacency.sum(axis=1))
     adjacency /= np.outer(root, root)
-    layer = np.vstack([np.zeros((3, RECIPE.dimension)), model.ids.detach().numpy()])
+    layer = np.vstack([np.zeros((3, LIGHTGCN.dimension)), model.ids.detach().numpy()])
     total = layer.copy()
-    for _ in range(2 * RECIPE.layers + 1):
+    for _ in range(2 * LIGHTGCN.layers + 1):
         layer = adjacency @ layer
         total += layer
     total /= np.linalg.norm(total, axis=1, keepdims=True)
     rows = [np.flatnonzero(line).tolist() for line in GRAPH.toarray()]
     with torch.no_grad():
-        users = model(**inputs_of(model, rows)).numpy() * RECIPE.temperature
+        users = model(**inputs_of(model, rows)).numpy() * LIGHTGCN.temperature
         np.testing.assert_allclose(users, total[:3], rtol=1e-4, atol=1e-5)
         np.testing.assert_allclose(model.item_vectors().numpy(), total[3:], rtol=1e-4, atol=1e-5)
 
 
 def test_noise_moves_what_is_learnt_from_and_nothing_that_is_served() -> None:
     """Proves that training's layers are perturbed and contrasted, and that the item vectors stay what they were."""
-    model = LightGCNEncoder(replace(RECIPE, noise=0.5), spec_of(4))
+    model = LightGCNEncoder(replace(LIGHTGCN, noise=0.5), spec_of(4))
     model.begin(GRAPH)
     before = model.item_vectors().clone()
     first, second = (model.train().represent(GRAPH) for _ in range(2))
@@ -171,10 +168,9 @@ def test_noise_moves_what_is_learnt_from_and_nothing_that_is_served() -> None:
 
 def test_a_history_is_read_in_serving_as_in_training() -> None:
     """Proves that the user vectors learnt from are those served, where nothing is dropped or drawn."""
-    recipe = replace(RECIPE, dropout=0.0, kl_weight=0.0)
     rows = [np.flatnonzero(line).tolist() for line in GRAPH.toarray()]
-    auto = AutoencoderEncoder(recipe, spec_of(4)).eval()
-    graph = LightGCNEncoder(recipe, spec_of(4)).eval()
+    auto = AutoencoderEncoder(replace(AUTOENCODER, dropout=0.0, kl_weight=0.0), spec_of(4)).eval()
+    graph = LightGCNEncoder(LIGHTGCN, spec_of(4)).eval()
     graph.begin(GRAPH)
     with torch.no_grad():
         torch.testing.assert_close(auto(**inputs_of(auto, rows)), auto.represent(GRAPH).users)
@@ -183,10 +179,10 @@ def test_a_history_is_read_in_serving_as_in_training() -> None:
 
 def test_the_divergence_draws_histories_to_the_prior() -> None:
     """Proves that with a weight users are drawn around their mean, at the price of the divergence; else neither."""
-    model = AutoencoderEncoder(replace(RECIPE, dropout=0.0), spec_of(4))
+    model = AutoencoderEncoder(replace(AUTOENCODER, dropout=0.0), spec_of(4))
     assert model.represent(GRAPH).penalty > 0
     assert not torch.equal(model.represent(GRAPH).users, model.represent(GRAPH).users)
-    plain = AutoencoderEncoder(replace(RECIPE, dropout=0.0, kl_weight=0.0), spec_of(4))
+    plain = AutoencoderEncoder(replace(AUTOENCODER, dropout=0.0, kl_weight=0.0), spec_of(4))
     assert plain.represent(GRAPH).penalty == 0
     assert torch.equal(plain.represent(GRAPH).users, plain.represent(GRAPH).users)
 
@@ -194,7 +190,7 @@ def test_the_divergence_draws_histories_to_the_prior() -> None:
 def test_folding_in_solves_the_least_squares_of_the_history() -> None:
     """Proves the user vector against the closed form, with an item done twice counting twice."""
     torch.manual_seed(1)
-    model = IalsEncoder(replace(RECIPE, dimension=4, unobserved_weight=0.1, regularisation=0.05), spec_of(6))
+    model = IalsEncoder(replace(IALS, dimension=4, unobserved_weight=0.1, regularisation=0.05), spec_of(6))
     model.items_ND = torch.randn(6, 4)
     model.gram_DD = model._gram(model.items_ND)
     items, counts = model.items_ND.numpy(), np.array([1.0, 0.0, 2.0, 0.0, 0.0, 0.0])
@@ -222,7 +218,7 @@ def test_conjugate_gradients_solve_a_system_in_as_many_steps_as_it_has_unknowns(
 
 def test_the_filter_is_the_projection_on_the_first_singular_vectors() -> None:
     """Proves the scores against numpy's decomposition of the normalised graph, and the energy that is left out."""
-    model = GfcfEncoder(replace(RECIPE, dimension=2), spec_of(4))
+    model = GfcfEncoder(replace(GFCF, dimension=2), spec_of(4))
     left_out = model.solve(GRAPH, np.random.default_rng(0))
     dense = GRAPH.toarray()
     root_U, root_N = np.sqrt(dense.sum(axis=1)), np.sqrt(dense.sum(axis=0))
@@ -239,7 +235,7 @@ def test_an_item_without_an_interaction_is_placed_by_its_content() -> None:
     """
     histories = sparse.csr_array(np.array([[1, 1, 0, 0, 0, 0, 0], [0, 0, 1, 1, 0, 0, 0]] * 3, dtype=np.float32))
     content = np.array([[3, 0], [1, 0], [0, 2], [0, 1], [5, 0], [0, 1], [0, 0]], dtype=np.float32)
-    model = ContentRidgeEncoder(replace(RECIPE, dimension=2), replace(spec_of(7), item_features=content))
+    model = ContentRidgeEncoder(replace(CONTENT_RIDGE, dimension=2), replace(spec_of(7), item_features=content))
     model.solve(histories, np.random.default_rng(0))
     found = scores(model, [[0, 1], [2, 3], [4], [6]]).numpy()
     assert found[0, 4] > 0.5 > abs(found[0, 5]) + 0.4
@@ -260,9 +256,9 @@ def test_ridge_is_least_squares_with_rows_for_the_penalty() -> None:
 
 def test_more_components_than_items_are_zeros() -> None:
     """Proves that a small catalogue is no error: everything is kept, and the rest of the components say nothing."""
-    model = GfcfEncoder(RECIPE, spec_of(4))
+    model = GfcfEncoder(GFCF, spec_of(4))
     assert model.solve(GRAPH, np.random.default_rng(0)) == pytest.approx(0.0, abs=1e-5)
-    assert model.item_vectors().shape == (4, RECIPE.dimension)
+    assert model.item_vectors().shape == (4, GFCF.dimension)
     assert not model.item_vectors()[:, 4:].any()
 
 

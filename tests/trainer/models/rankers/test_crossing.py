@@ -6,11 +6,13 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.trainer.configs import ranker_config
 from tests.trainer.planted_views import DIMENSION, PADDING, accuracy, features_of, trained
-from trainer.models.rankers import BACKBONES, RankerFeatures
-from trainer.recipe import RankerConfig
+from trainer.models.rankers import RankerFeatures
+from trainer.models.rankers.ntn_mlp import NtnMlpConfig
+from trainer.models.registry import BACKBONES
 
-RECIPE = RankerConfig(hidden=32, dropout=0.0, user_dropout=0.0)
+RECIPE = NtnMlpConfig(hidden=32, dropout=0.0, user_dropout=0.0)
 USERS, CANDIDATES, NOISE = 300, 3, 0.3
 
 
@@ -38,5 +40,5 @@ def _vectors(random: torch.Generator, *shape: int) -> Tensor:
 def test_a_body_crosses_the_user_with_the_item(name: str) -> None:
     """Proves, on users and items that it never met, that a backbone learns by itself what only both of them say: the
     features that the linear part beside it reads, by which other planted data can be told, say nothing here."""
-    towers = trained(replace(RECIPE, name=name), *of_the_same_side(0), 60)
+    towers = trained(ranker_config(RECIPE, name), *of_the_same_side(0), 60)
     assert accuracy(towers, *of_the_same_side(1)).item() > 0.93

@@ -1,17 +1,17 @@
 """The backbones that look at the history event by event, each on what only it can tell."""
 
-from dataclasses import replace
-
 import pytest
 import torch
 from torch import Tensor
 
+from tests.trainer.configs import ranker_config
 from tests.trainer.planted_views import ITEMS, PADDING, accuracy, features_of, spec_of, trained
-from trainer.models.rankers import BACKBONES, RankerFeatures
+from trainer.models.rankers import RankerFeatures
+from trainer.models.rankers.cnn import CnnConfig
 from trainer.models.rankers.din import Din
-from trainer.recipe import RankerConfig
+from trainer.models.registry import BACKBONES
 
-RECIPE = RankerConfig(hidden=32, dropout=0.0, user_dropout=0.0)
+RECIPE = CnnConfig(hidden=32, dropout=0.0, user_dropout=0.0)
 NAMES = ("cnn", "din", "gru")
 FIRST, SECOND = 0, 1
 USERS, LENGTH = 400, 6
@@ -61,7 +61,7 @@ def as_their_own_event_was_valued(seed: int) -> tuple[RankerFeatures, Tensor, Te
 def test_a_candidate_attends_to_the_event_that_is_like_it() -> None:
     """Proves that din, where how it was valued is all that counts, weighs a candidate's own event most of all."""
     features, targets_BC1, places_BC = as_their_own_event_was_valued(0)
-    towers = trained(replace(RECIPE, name="din"), features, targets_BC1, 150)
+    towers = trained(ranker_config(RECIPE, "din"), features, targets_BC1, 150)
     assert accuracy(towers, features, targets_BC1).item() > 0.95
     backbone = towers.get_submodule("backbone")
     assert isinstance(backbone, Din)
@@ -77,7 +77,7 @@ def test_a_candidate_attends_to_the_event_that_is_like_it() -> None:
 def test_twice_the_interest_is_twice_as_much_to_din() -> None:
     """Proves that the weights are not shares: a history that repeats itself says the same, twice as loud."""
     torch.manual_seed(0)
-    backbone = BACKBONES["din"](RECIPE, spec_of()).eval()
+    backbone = BACKBONES["din"](ranker_config(RECIPE, "din"), spec_of()).eval()
     assert isinstance(backbone, Din)
     once_BH, candidates_BC = random_rows(0, 3, 4), random_rows(1, 3, 5)
     interests = []
@@ -91,7 +91,7 @@ def test_twice_the_interest_is_twice_as_much_to_din() -> None:
 def test_the_attention_equals_its_formula() -> None:
     """Proves w relu(W [e, v, e ⊙ v]), written out for each pair of an event and a candidate."""
     torch.manual_seed(0)
-    backbone = BACKBONES["din"](RECIPE, spec_of())
+    backbone = BACKBONES["din"](ranker_config(RECIPE, "din"), spec_of())
     assert isinstance(backbone, Din)
     events_BHD, items_BCD = torch.randn(2, 4, 16), torch.randn(2, 3, 16)
     weight = torch.cat([backbone.from_event.weight, backbone.from_item.weight, backbone.from_pair.weight], dim=1)
@@ -107,14 +107,14 @@ def test_the_attention_equals_its_formula() -> None:
 def test_the_order_of_a_history_counts(name: str, low: float, high: float) -> None:
     """Proves that which of two items was later is told by the backbones that know an order, on users they never met,
     and by the one that knows none is not."""
-    towers = trained(replace(RECIPE, name=name), *later_of_two(0), 120)
+    towers = trained(ranker_config(RECIPE, name), *later_of_two(0), 120)
     assert low <= accuracy(towers, *later_of_two(1)).item() <= high
 
 
 def test_a_pattern_of_two_in_a_row_is_seen_wherever_it_is() -> None:
     """Proves that the horizontal filters tell two items in a row from the same two apart, where the training never
     had them: what vertical filters learn is of the places they met."""
-    towers = trained(replace(RECIPE, name="cnn"), *one_right_after_the_other(0, 0), 120)
+    towers = trained(RECIPE, *one_right_after_the_other(0, 0), 120)
     assert accuracy(towers, *one_right_after_the_other(1, 4)).item() > 0.8
 
 
@@ -122,7 +122,7 @@ def test_a_pattern_of_two_in_a_row_is_seen_wherever_it_is() -> None:
 def test_what_is_masked_is_not_looked_at(name: str) -> None:
     """Proves that junk behind the history changes nothing, however much, and that an empty history is finite."""
     torch.manual_seed(0)
-    backbone = BACKBONES[name](RECIPE, spec_of()).eval()
+    backbone = BACKBONES[name](ranker_config(RECIPE, name), spec_of()).eval()
     candidates_BC = random_rows(0, 1, 4)
     for length in (0, 1, 2, 9, 10, 11, 30):
         history_BH = random_rows(length, 1, length)

@@ -7,19 +7,22 @@ import pytest
 import torch
 from torch import Tensor
 
+from tests.trainer.configs import ranker_config
 from tests.trainer.planted_views import ITEMS, accuracy, features_of, spec_of, trained
 from trainer.analysis.measurement import evaluate_two_stage
 from trainer.data import Dataset
 from trainer.data.split import Split
 from trainer.export.onnx_files import export_ranker
 from trainer.models.pipeline import TrainedPipeline
-from trainer.models.rankers import BACKBONES, MixtureOfExperts, RankerFeatures, SharedBackbone, build_ranker
+from trainer.models.rankers import MixtureOfExperts, RankerFeatures, SharedBackbone
+from trainer.models.rankers.cnn import CnnConfig
+from trainer.models.registry import BACKBONES, build_ranker
 from trainer.progress import Reporter
 from trainer.protocols.next_like import next_like_task
 from trainer.recipe import RankerConfig, Recipe
 from trainer.training.two_stage import fit_ranker
 
-RECIPE = RankerConfig(name="cnn", experts=3, hidden=16, dropout=0.0, user_dropout=0.0)
+RECIPE = CnnConfig(experts=3, hidden=16, dropout=0.0, user_dropout=0.0)
 USERS, CANDIDATES = 200, 4
 
 
@@ -102,7 +105,7 @@ def _moved(expert: torch.nn.Module) -> bool:
 @pytest.mark.parametrize("name", BACKBONES)
 def test_experts_are_bodies_of_the_name_in_the_recipe(fitted: TrainedPipeline, name: str) -> None:
     """Proves that any backbone can be an expert, and that one expert is the backbone alone."""
-    recipe = replace(RECIPE, name=name)
+    recipe = ranker_config(RECIPE, name)
     towers = build_ranker(recipe, fitted.ranker.spec).towers
     assert isinstance(towers, MixtureOfExperts)
     kind = type(BACKBONES[name](recipe, fitted.ranker.spec))

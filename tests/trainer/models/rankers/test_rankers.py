@@ -14,18 +14,19 @@ from shortlist.bundle.item_item import FEATURE_COUNT
 from shortlist.bundle.ranker_columns import CATEGORICAL, ContextColumn
 from shortlist.inference.model_inputs import UserInputs, latest_first, ranker_inputs
 from shortlist.inference.onnx_session import OnnxSession
+from tests.trainer.configs import encoder_config, ranker_config
 from trainer.analysis.measurement import evaluate_two_stage
 from trainer.data import Dataset
 from trainer.data.history_slices import HistorySlices
 from trainer.data.split import Split, held_out_events
-from trainer.errors import RecipeError
 from trainer.export.bundle import user_tables
 from trainer.export.onnx_files import SIZES, export_ranker
 from trainer.features.layout import FeatureLayout, TableColumns, width_of
 from trainer.models.pipeline import Retrieval, TrainedPipeline, retrieve, tensors
-from trainer.models.rankers import BACKBONES, RankerDataSpec, RankerFeatures, build_ranker
+from trainer.models.rankers import RankerDataSpec, RankerFeatures
 from trainer.models.rankers.ntn_mlp import NtnMlp
 from trainer.models.rankers.objectives import Objectives
+from trainer.models.registry import BACKBONES, build_ranker
 from trainer.progress import Reporter
 from trainer.protocols.next_like import next_like_task
 from trainer.recipe import ObjectiveConfig, Recipe
@@ -50,7 +51,7 @@ def model(
     reporter: Reporter,
 ) -> TrainedPipeline:
     """Both stages, the second with each of the rankers, all of one encoder."""
-    named = replace(recipe, ranker=replace(recipe.ranker, name=request.param))
+    named = replace(recipe, ranker=ranker_config(recipe.ranker, request.param))
     return fit_ranker(fitted.encoded, planted, split, named, seed=0, reporter=reporter)[0]
 
 
@@ -300,7 +301,7 @@ def test_without_values_there_is_no_value_head(
     """Proves that data without ratings trains both stages, and gives one finite column."""
     unrated = replace(planted, values=np.full_like(planted.values, np.nan))
     short = replace(
-        recipe, objectives={}, encoder=replace(recipe.encoder, epochs=1), ranker=replace(recipe.ranker, epochs=1)
+        recipe, objectives={}, encoder=encoder_config(recipe.encoder, epochs=1), ranker=replace(recipe.ranker, epochs=1)
     )
     model, _ = fit_two_stage(unrated, split, short, seed=0, reporter=reporter)
     assert [objective.name for objective in model.ranker.spec.objectives] == ["like"]
@@ -353,12 +354,6 @@ def test_training_shows_known_users_as_strangers(
     fit.epoch(reporter, "epoch")
     strangers = (torch.cat(shown) == 0).all(dim=1).float().mean()
     assert 0.15 < strangers < 0.25
-
-
-def test_a_name_that_no_ranker_has_is_refused(fitted: TrainedPipeline, recipe: Recipe) -> None:
-    """Proves that the message names the section and the rankers that there are."""
-    with pytest.raises(RecipeError, match=r"\[ranker\] name: no ranker 'oracle'; there are .*ntn_mlp"):
-        build_ranker(replace(recipe.ranker, name="oracle"), fitted.ranker.spec)
 
 
 def test_the_validation_counts_what_retrieval_missed(

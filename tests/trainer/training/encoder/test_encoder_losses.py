@@ -1,6 +1,5 @@
 """The losses of encoders that learn what comes next, and what they tell it from, on planted data."""
 
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +7,11 @@ import pytest
 import torch
 
 from shortlist.bundle.history import History
+from tests.trainer.configs import encoder_config
 from trainer.data import Dataset
 from trainer.errors import RecipeError
-from trainer.models.encoders import build_encoder
 from trainer.models.encoders.encoded import Encoded
+from trainer.models.registry import MODELS, build_encoder
 from trainer.progress import Reporter
 from trainer.recipe import Recipe
 from trainer.training.encoder.batches import EncoderBatch, EncoderBatches, Negatives
@@ -44,7 +44,7 @@ def test_what_was_planted_is_learnt(
     planted: Dataset, recipe: Recipe, reporter: Reporter, loss: str, drawn: str
 ) -> None:
     """Proves for each loss, and each way to draw negatives, that the order of the chains is found."""
-    chosen = replace(recipe.encoder, loss=loss, negatives_by=drawn, negatives=32, softmax_limit=0)
+    chosen = encoder_config(recipe.encoder, loss=loss, negatives_by=drawn, negatives=32, softmax_limit=0)
     trained = fit_encoder(planted, len(planted.times), chosen, 0, reporter, None)
     next_found, of_chain = offered(Encoded.of(trained.encoder, 16))
     assert next_found > 0.3
@@ -53,7 +53,7 @@ def test_what_was_planted_is_learnt(
 
 def batch_of(planted: Dataset, recipe: Recipe, reporter: Reporter, drawn: str, count: int) -> EncoderBatch:
     """The first of an epoch, with so many negatives."""
-    chosen = replace(recipe.encoder, negatives_by=drawn, negatives=count, softmax_limit=0)
+    chosen = encoder_config(recipe.encoder, negatives_by=drawn, negatives=count, softmax_limit=0)
     return next(EncoderBatches(planted, 1000, chosen, seed=0).epoch(reporter, ""))
 
 
@@ -85,15 +85,15 @@ def test_negatives_of_the_batch_are_what_is_predicted_in_it(
 
 def test_cosines_are_of_vectors_of_length_one(planted: Dataset, recipe: Recipe) -> None:
     """Proves that what ccl has learnt by angle is also found by angle, for the index searches by inner product."""
-    encoder = build_encoder(replace(recipe.encoder, loss="ccl"), encoder_data_spec(planted, 1000))
+    encoder = build_encoder(encoder_config(recipe.encoder, loss="ccl"), encoder_data_spec(planted, 1000))
     torch.testing.assert_close(encoder.item_vectors().norm(dim=-1), torch.ones(60))
 
 
 @pytest.mark.parametrize(
     ("line", "told"),
     [
-        ("loss = 'hinge'", r"\[encoder\] loss: must be one of softmax, bpr, ccl, bce, not 'hinge'"),
-        ("negatives_by = 3", r"\[encoder\] negatives_by: must be one of popularity, uniform, batch, not 3"),
+        ("loss = 'hinge'", r"\[encoder\] loss: must be one of bce, bpr, ccl, softmax, not 'hinge'"),
+        ("negatives_by = 3", r"\[encoder\] negatives_by: must be one of batch, popularity, uniform, not 3"),
     ],
 )
 def test_a_name_that_is_no_loss_is_refused(tmp_path: Path, line: str, told: str) -> None:
@@ -101,4 +101,4 @@ def test_a_name_that_is_no_loss_is_refused(tmp_path: Path, line: str, told: str)
     path = tmp_path / "recipe.toml"
     path.write_text(f"[encoder]\n{line}\n")
     with pytest.raises(RecipeError, match=told):
-        Recipe.read(path)
+        Recipe.read(path, MODELS)

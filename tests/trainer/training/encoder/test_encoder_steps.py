@@ -9,13 +9,16 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from tests.trainer.configs import encoder_config
 from trainer.data import Dataset
 from trainer.data.split import Split
-from trainer.models.encoders import ENCODERS, SequenceEncoder, build_encoder
+from trainer.models.encoders import SequenceEncoder
+from trainer.models.registry import ENCODERS, build_encoder
 from trainer.progress import Reporter
-from trainer.recipe import EncoderConfig, Recipe
+from trainer.recipe import Recipe
+from trainer.recipe.models import SequenceConfig
 from trainer.training.encoder.batches import EncoderBatch, EncoderBatches, Negatives
-from trainer.training.encoder.fit import NextItemTraining
+from trainer.training.encoder.next_item import NextItemTraining
 from trainer.training.encoder.optimiser import clip
 from trainer.training.encoder.training import encoder_data_spec
 
@@ -40,18 +43,19 @@ class Watcher:
 @pytest.fixture(params=[name for name, kind in ENCODERS.items() if issubclass(kind, SequenceEncoder)])
 def encoder(request: pytest.FixtureRequest, planted: Dataset, recipe: Recipe) -> SequenceEncoder:
     """Each of those that learn step by step, untrained."""
-    built = build_encoder(replace(recipe.encoder, name=request.param), encoder_data_spec(planted, 1000))
+    built = build_encoder(encoder_config(recipe.encoder, request.param), encoder_data_spec(planted, 1000))
     assert isinstance(built, SequenceEncoder)
     return built
 
 
 @pytest.fixture
-def few(recipe: Recipe) -> EncoderConfig:
+def few(recipe: Recipe) -> SequenceConfig:
     """A recipe whose softmax is sampled, and whose windows are more than a batch."""
+    assert isinstance(recipe.encoder, SequenceConfig)
     return replace(recipe.encoder, softmax_limit=0, negatives=8, batch_size=4, dropout=0.0)
 
 
-def batches_of(planted: Dataset, recipe: EncoderConfig, reporter: Reporter) -> list[EncoderBatch]:
+def batches_of(planted: Dataset, recipe: SequenceConfig, reporter: Reporter) -> list[EncoderBatch]:
     """An epoch's."""
     return list(EncoderBatches(planted, 1000, recipe, seed=0).epoch(reporter, ""))
 
@@ -81,7 +85,7 @@ def _dense(gradient: Tensor | None) -> tuple[Tensor, bool]:
     return gradient.to_dense(), gradient.is_sparse
 
 
-def test_which_softmax_follows_from_the_size_of_the_catalogue(planted: Dataset, few: EncoderConfig) -> None:
+def test_which_softmax_follows_from_the_size_of_the_catalogue(planted: Dataset, few: SequenceConfig) -> None:
     """Proves that the limit is the last size with a full softmax: 60 items at 60, but not at 59."""
     chosen = [replace(few, softmax_limit=limit) for limit in (59, 60)]
     assert [EncoderBatches(planted, 1000, recipe, seed=0).sampled for recipe in chosen] == [True, False]
@@ -91,14 +95,14 @@ def test_which_softmax_follows_from_the_size_of_the_catalogue(planted: Dataset, 
     assert full.shape[1] == 60
 
 
-def test_an_epoch_has_as_many_batches_as_it_says(planted: Dataset, few: EncoderConfig) -> None:
+def test_an_epoch_has_as_many_batches_as_it_says(planted: Dataset, few: SequenceConfig) -> None:
     """Proves that the learning rate, which falls over their number, gets to its end."""
     watcher = Watcher()
     assert len(batches_of(planted, few, watcher)) == watcher.batches
     assert watcher.batches == len(EncoderBatches(planted, 1000, few, seed=0)) > 10
 
 
-def test_negatives_are_drawn_by_popularity_and_know_how_often(planted: Dataset, few: EncoderConfig) -> None:
+def test_negatives_are_drawn_by_popularity_and_know_how_often(planted: Dataset, few: SequenceConfig) -> None:
     """Proves that an item's share of the draws is its share of the events (each one more), and that log q is of it."""
     batch = batches_of(planted, replace(few, negatives=200_000), Watcher())[0]
     assert isinstance(batch.against, Negatives)
@@ -110,7 +114,7 @@ def test_negatives_are_drawn_by_popularity_and_know_how_often(planted: Dataset, 
     np.testing.assert_allclose(batch.against.log_q.numpy(), expected, rtol=1e-5)
 
 
-def test_a_sampled_step_moves_only_the_rows_it_read(planted: Dataset, split: Split, few: EncoderConfig) -> None:
+def test_a_sampled_step_moves_only_the_rows_it_read(planted: Dataset, split: Split, few: SequenceConfig) -> None:
     """Proves it with two negatives: rows neither in the batch nor drawn stay to the bit, and the others move."""
     training = NextItemTraining(planted, split.encoder_end, replace(few, negatives=2, batch_size=1), seed=0)
     batch = next(training.batches.epoch(Watcher(), ""))

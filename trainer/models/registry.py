@@ -1,0 +1,36 @@
+"""All encoders and rankers, by the names that recipes give them. A new model is a file in its package and a recipe."""
+
+from collections.abc import Mapping
+
+from trainer.discovery import subclasses_in
+from trainer.models import encoders, rankers
+from trainer.models.encoders import Encoder, EncoderDataSpec
+from trainer.models.rankers import Backbone, MixtureOfExperts, Ranker, RankerDataSpec, SharedBackbone
+from trainer.recipe import EncoderConfig, ModelConfigs, RankerConfig, Recipe
+
+ENCODERS: Mapping[str, type[Encoder]] = {
+    kind.config.name: kind
+    for kind in subclasses_in(encoders, Encoder)  # type: ignore[type-abstract]
+}
+BACKBONES: Mapping[str, type[Backbone]] = {
+    kind.config.name: kind
+    for kind in subclasses_in(rankers, Backbone)  # type: ignore[type-abstract]
+}
+MODELS = ModelConfigs(
+    encoders={name: kind.config for name, kind in ENCODERS.items()},
+    rankers={name: kind.config for name, kind in BACKBONES.items()},
+)
+DEFAULT_RECIPE = Recipe.of({}, MODELS)
+
+
+def build_encoder(config: EncoderConfig, spec: EncoderDataSpec) -> Encoder:
+    """The encoder of a recipe's section, untrained."""
+    return ENCODERS[config.name](config, spec)
+
+
+def build_ranker(config: RankerConfig, spec: RankerDataSpec) -> Ranker:
+    """The ranker of a recipe's section, untrained: one backbone, or a mixture of `experts`."""
+    backbones = [BACKBONES[config.name](config, spec) for _ in range(config.experts)]
+    return Ranker(
+        MixtureOfExperts(backbones, spec) if len(backbones) > 1 else SharedBackbone(backbones[0], spec.objectives), spec
+    )
