@@ -1,4 +1,4 @@
-"""Steps of the encoder's training: AdamW, with a row-wise Adam for item tables of which a step reads only some rows."""
+"""The optimiser of encoders: AdamW, with a row-wise Adam for item tables of which a step reads only some rows."""
 
 import math
 from collections.abc import Sequence
@@ -14,14 +14,14 @@ _MAX_NORM = 1.0
 
 
 class EncoderOptimiser:
-    """The rate rises for a few steps and falls along a cosine until the last of ``steps``.
+    """Its learning rate follows :func:`schedule`.
 
     With ``sampled``, the gradients of the encoder's item tables are sparse, and the cost of a step does not grow with
-    the catalogue: rows that it did not read stay as they are (lazy Adam: ``torch.optim.SparseAdam``; no weight decay).
+    the catalogue: rows that it did not read keep their values (lazy Adam: ``torch.optim.SparseAdam``; no weight decay).
     """
 
     def __init__(self, encoder: Encoder, config: GradientConfig, steps: int, *, sampled: bool) -> None:
-        self._steps, self._parameters = steps, list(encoder.parameters())
+        self._parameters = list(encoder.parameters())
         tables = encoder.item_tables() if sampled and isinstance(encoder, SequenceEncoder) else []
         others = [one for one in self._parameters if not any(one is table for table in tables)]
         self._optimisers: list[torch.optim.Optimizer] = [
@@ -29,7 +29,7 @@ class EncoderOptimiser:
         ]
         if tables:
             self._optimisers.append(torch.optim.SparseAdam(tables, lr=config.learning_rate))
-        self._schedules = [torch.optim.lr_scheduler.LambdaLR(one, self._rate) for one in self._optimisers]
+        self._schedules = [schedule(one, warm_up=_WARMUP_STEPS, steps=steps) for one in self._optimisers]
 
     def step(self, loss: Tensor) -> None:
         """One step down the gradient of the loss."""
@@ -39,16 +39,23 @@ class EncoderOptimiser:
         clip(self._parameters)
         for optimiser in self._optimisers:
             optimiser.step()
-        for schedule in self._schedules:
-            schedule.step()
+        for one in self._schedules:
+            one.step()
 
-    def _rate(self, step: int) -> float:
-        warm = min(1.0, (step + 1) / _WARMUP_STEPS)
-        return warm * 0.5 * (1.0 + math.cos(math.pi * min(step, self._steps) / self._steps))
+
+def schedule(optimiser: torch.optim.Optimizer, warm_up: int, steps: int) -> torch.optim.lr_scheduler.LRScheduler:
+    """The rate rises linearly over ``warm_up`` steps and falls along a cosine to zero at the last of ``steps``
+    (Loshchilov and Hutter, 2017, arXiv:1608.03983).
+    """
+
+    def rate(step: int) -> float:
+        return min(1.0, (step + 1) / warm_up) * 0.5 * (1.0 + math.cos(math.pi * min(step, steps) / steps))
+
+    return torch.optim.lr_scheduler.LambdaLR(optimiser, rate)
 
 
 def clip(parameters: Sequence[nn.Parameter]) -> None:
-    """Shortens the gradients together to a norm of at most one: ``clip_grad_norm_``, which takes no sparse ones."""
+    """Clips the joint norm of the gradients to one, like ``clip_grad_norm_``, which takes no sparse gradients."""
     gradients = [_values(one) for one in parameters if one.grad is not None]
     scale = torch.clamp(_MAX_NORM / (nn.utils.get_total_norm(gradients) + 1e-6), max=1.0)
     for gradient in gradients:
@@ -56,7 +63,7 @@ def clip(parameters: Sequence[nn.Parameter]) -> None:
 
 
 def _values(parameter: nn.Parameter) -> Tensor:
-    """The parameter's gradient, of a sparse one the part that is there."""
+    """The parameter's gradient; of a sparse gradient the stored values."""
     assert parameter.grad is not None
     if not parameter.grad.is_sparse:
         return parameter.grad

@@ -16,6 +16,7 @@ from trainer.models.rankers.positions import PositionBias
 from trainer.models.registry import build_ranker
 from trainer.progress import Reporter
 from trainer.recipe import RankerConfig
+from trainer.training.encoder.optimiser import schedule
 from trainer.training.ranker.examples import RankerExamples, RankerInputs
 
 _WARMUP_STEPS = 50
@@ -62,8 +63,8 @@ class RankerFit:
         self._optimiser = torch.optim.AdamW(
             self._parameter_groups(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
-        self._steps = recipe.epochs * math.ceil(len(places) / recipe.batch_size)
-        self._schedule = torch.optim.lr_scheduler.LambdaLR(self._optimiser, self._rate)
+        steps = recipe.epochs * math.ceil(len(places) / recipe.batch_size)
+        self._schedule = schedule(self._optimiser, warm_up=_WARMUP_STEPS, steps=steps)
 
     def epoch(self, reporter: Reporter, name: str) -> float:
         """Learns from each example once, in random order; returns the mean loss."""
@@ -115,7 +116,3 @@ class RankerFit:
                 "lr": _POSITION_RATE * recipe.learning_rate,
             },
         ]
-
-    def _rate(self, step: int) -> float:
-        warm = min(1.0, (step + 1) / _WARMUP_STEPS)
-        return warm * 0.5 * (1.0 + math.cos(math.pi * min(step, self._steps) / self._steps))
