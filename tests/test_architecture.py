@@ -11,6 +11,7 @@ import pytest
 
 _ROOT = Path(__file__).parents[1]
 _TRAINING = ("torch", "polars", "scipy", "sklearn", "onnx", "onnxscript", "lightgbm", "optuna", "matplotlib")
+_PRODUCT = ("shortlist", "retrieval_service", "ranking_service", "trainer")
 
 # Each package may import itself and these packages of the repository.
 _PACKAGES: Mapping[str, tuple[str, ...]] = {
@@ -22,18 +23,8 @@ _PACKAGES: Mapping[str, tuple[str, ...]] = {
     "prose": (),
     "testbed": ("shortlist",),
     "demo": ("shortlist", "trainer", "testbed"),
-    "bench": ("shortlist", "retrieval_service", "ranking_service", "trainer", "testbed", "demo"),
-    "tests": (
-        "shortlist",
-        "retrieval_service",
-        "ranking_service",
-        "trainer",
-        "deploy",
-        "prose",
-        "testbed",
-        "demo",
-        "bench",
-    ),
+    "bench": (*_PRODUCT, "testbed", "demo"),
+    "tests": (*_PRODUCT, "deploy", "prose", "testbed", "demo", "bench"),
 }
 # Each package may not import these libraries.
 _LIBRARIES: Mapping[str, tuple[str, ...]] = {

@@ -27,9 +27,9 @@ _Amounts = tuple[NDArray[np.int64], NDArray[np.float32]]
 class ItemItemTables:
     """Co-occurrence within a window, and SLIM weights (Ning and Karypis, ICDM 2011).
 
-    ``cooccurrence`` has weights ``[pairs, 2]``: the probability that the later item follows the earlier one within the
-    window, and the probability that it follows and is liked. ``similar`` has weights ``[pairs, 2]``: an interaction
-    with the earlier item adds the first to the later item's score, and the second to the score of liking it.
+    Both tables have weights ``[pairs, 2]``. In ``cooccurrence``, the first is the probability that the later item
+    follows within the window; the second, that it follows and is liked. In ``similar``, an interaction with the earlier
+    item adds the first to the later item's score. It adds the second to the score of liking it.
     """
 
     cooccurrence: ItemItemTable

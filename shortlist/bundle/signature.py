@@ -33,8 +33,8 @@ def verify_signature(directory: Path, public_key: Path) -> None:
     The signature says who made the bundle, not that it is the latest: an older bundle of the same key passes.
 
     Raises:
-        BundleError: the signature is missing, or made with another key or for other contents; a file is not signed;
-            the key cannot be used; or the library is not installed.
+        BundleError: the signature is missing, or of another key or other contents. Or a file is not signed, the key
+            cannot be used, or the library is not installed.
     """
     path = directory / SIGNATURE
     library = _library(path)

@@ -32,7 +32,7 @@ def add_bundles(commands: Commands) -> None:
     verifying.add_argument("ids", nargs="*", metavar="ID", help="the bundles (default: all)")
     collecting = _add(bundles, "gc", _collect, "remove old bundles, and the leftovers of dead writers")
     _add_keep(collecting)
-    collecting.add_argument("--dry-run", action="store_true", help="only print what would be removed")
+    collecting.add_argument("--dry-run", action="store_true", help="print the bundles to remove, and remove none")
     _add_transfers(bundles)
 
 

@@ -1,1 +1,1 @@
-"""Who may call whom: TLS, certificates, tokens and the list of what each caller may do. All of it changes live."""
+"""TLS, bearer tokens and the allow list. Changed files take effect without a restart."""

@@ -11,8 +11,8 @@ from shortlist.observability.metrics import start_metrics
 from shortlist.serving.health import Health
 
 _LOG = logging.getLogger(__name__)
-# A connection stays with the process that accepted it. Clients must reconnect now and then, so that a process that
-# starts late gets its share of the calls, and no connection keeps a thread waiting for ever.
+# A connection stays with the process that accepted it. Clients must reconnect now and then, so that late processes get
+# their share of the calls, and no connection keeps a thread waiting for ever.
 CONNECTION_AGE = [("grpc.max_connection_age_ms", 60_000), ("grpc.max_connection_age_grace_ms", 30_000)]
 
 

@@ -142,7 +142,7 @@ def test_the_alerts_fire_only_on_their_fault() -> None:
 
 @needs_promtool
 def test_the_dashboards_expressions_are_promql(tmp_path: Path) -> None:
-    """promtool reads them as rules, for nothing else reads them before a person opens the dashboard."""
+    """promtool reads them as rules; otherwise they would be read only when a person opens the dashboard."""
     # Grafana replaces its variables.
     filled = [expression.replace("$__rate_interval", "1m") for expression in expressions()]
     rules = [{"record": f"expression:{number}", "expr": expression} for number, expression in enumerate(filled)]

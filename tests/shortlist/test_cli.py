@@ -1,4 +1,4 @@
-"""The command line, against a ranking service that each test writes for itself."""
+"""``shortlist recommend``, against each test's own ranking service."""
 
 import signal
 import socket
@@ -19,7 +19,7 @@ Start = Callable[[RankingServiceServicer], str]
 
 
 class Answering(RankingServiceServicer):
-    """Answers with two items, or with the given error; keeps the last request."""
+    """Answers with two items, or raises the given error; keeps the last request."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self._error = error
@@ -55,9 +55,9 @@ def recommend(target: str, *more: str) -> int:
 
 
 def test_the_list_is_printed_as_a_table(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
-    """Proves that the arguments are sent, and rank, item, score, objectives, source, bundle and reason shown.
+    """The request has the arguments; the output has rank, item, score, objectives, source, bundle and reason.
 
-    An item id that looks like markup is shown as it is.
+    An item id that looks like markup prints unchanged.
     """
     servicer = Answering()
     assert recommend(start(servicer), "--user", "196", "--history", "1", "2", "--limit", "3") == 0
@@ -74,13 +74,13 @@ def test_the_list_is_printed_as_a_table(start: Start, capsys: pytest.CaptureFixt
 
 
 def test_the_target_may_come_from_the_environment(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proves that SHORTLIST_TARGET stands in for --target."""
+    """SHORTLIST_TARGET replaces the default of --target."""
     monkeypatch.setenv("SHORTLIST_TARGET", start(Answering()))
     assert main(["recommend", "--timeout", "5"]) == 0
 
 
-def test_a_refused_connection_says_what_to_start(capsys: pytest.CaptureFixture[str]) -> None:
-    """Proves that whoever forgot to start the service learns how to, without a traceback."""
+def test_a_refused_connection_ends_with_advice(capsys: pytest.CaptureFixture[str]) -> None:
+    """A user who forgot to start the service sees the command, without a traceback."""
     with socket.create_server(("127.0.0.1", 0)) as gone:
         target = f"127.0.0.1:{gone.getsockname()[1]}"
     assert recommend(target) == 1
@@ -97,16 +97,16 @@ def test_a_refused_connection_says_what_to_start(capsys: pytest.CaptureFixture[s
         (KeyError("bug"), "INTERNAL: internal error; its log says more"),
     ],
 )
-def test_a_failure_says_what_to_do(
+def test_a_failure_ends_with_advice(
     start: Start, error: Exception, advice: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Proves that each kind of failure ends with 1 and with advice of its own on stderr."""
+    """Each kind of failure ends with 1 and its own advice on stderr."""
     assert recommend(start(Answering(error))) == 1
     assert advice in capsys.readouterr().err
 
 
-def test_a_late_answer_says_how_long_was_waited(capsys: pytest.CaptureFixture[str]) -> None:
-    """Proves that the deadline of --timeout holds, and that its message names the flag."""
+def test_a_late_answer_names_the_timeout(capsys: pytest.CaptureFixture[str]) -> None:
+    """The deadline of --timeout holds, and the message names the flag."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         assert recommend(f"127.0.0.1:{silent.getsockname()[1]}", "--timeout", "0.2") == 1
     assert "within 0.2 s; wait longer with --timeout" in capsys.readouterr().err
@@ -114,7 +114,7 @@ def test_a_late_answer_says_how_long_was_waited(capsys: pytest.CaptureFixture[st
 
 @pytest.mark.parametrize("argv", [[], ["recommend", "--limit", "many"], ["recomend"]])
 def test_a_wrong_usage_ends_with_2(argv: list[str]) -> None:
-    """Proves that a script can tell a typing error from a failure."""
+    """A script can tell a typing error from a failure."""
     with pytest.raises(SystemExit) as exit_info:
         main(argv)
     assert exit_info.value.code == 2
@@ -122,7 +122,7 @@ def test_a_wrong_usage_ends_with_2(argv: list[str]) -> None:
 
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_quietly_with_130() -> None:
-    """Proves that an interrupted wait leaves no traceback, in a process of its own."""
+    """An interrupted wait leaves no traceback, in a process of its own."""
     with socket.create_server(("127.0.0.1", 0)) as silent:
         target = f"127.0.0.1:{silent.getsockname()[1]}"
         code = f"import sys; from shortlist.cli import main; sys.exit(main(['recommend', '--target', '{target}',"

@@ -1,4 +1,4 @@
-"""``shortlist bundles``, as an operator and a pod run it."""
+"""``shortlist bundles``, as operators and pods run it."""
 
 import json
 import os
@@ -31,8 +31,8 @@ def run(*arguments: str) -> int:
     return main(["bundles", *arguments])
 
 
-def test_the_list_says_what_there_is_and_what_is_served(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Proves that a person sees time (UTC), counts, index, figures, size and marks, the newest first, nothing cut."""
+def test_the_list_shows_every_bundle_and_the_served_one(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The table has time (UTC), counts, index, metrics, size and marks, newest first, and cuts nothing."""
     run("pin", OLDER)
     (bundles / OLDEST / "manifest.json").write_text("[bold]{")
     capsys.readouterr()
@@ -48,8 +48,8 @@ def test_the_list_says_what_there_is_and_what_is_served(bundles: Path, capsys: p
     assert problem.startswith(f"{OLDEST}: manifest.json cannot be read")
 
 
-def test_the_list_is_there_for_programs(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Proves that --json is strict JSON with the same facts, also where a figure is no number."""
+def test_the_list_as_json_is_for_programs(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--json prints strict JSON with the same facts; NaN becomes null."""
     (bundles / OLDER / "manifest.json").unlink()
     assert run("list", "--json") == 0
     newer, older, oldest = json.loads(capsys.readouterr().out)
@@ -62,8 +62,8 @@ def test_the_list_is_there_for_programs(bundles: Path, capsys: pytest.CaptureFix
     assert not oldest["current"]
 
 
-def test_a_pin_holds_until_it_is_ended(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Proves what each command says: which is current, and what to do next."""
+def test_a_pin_holds_until_unpin(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Each command prints the current bundle and the next step."""
     assert run("pin", OLDEST) == 0
     assert f"{OLDEST} is current and pinned; `shortlist bundles unpin`" in capsys.readouterr().out
     publish(bundles, NEWEST)
@@ -74,8 +74,8 @@ def test_a_pin_holds_until_it_is_ended(bundles: Path, capsys: pytest.CaptureFixt
     assert "nothing was pinned" in capsys.readouterr().out
 
 
-def test_a_rollback_tells_both(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Proves that from, to and what was passed over are said, and that the end of the road is a failure."""
+def test_a_rollback_prints_both_bundles(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The output names both bundles and the skipped one; a rollback without an older bundle fails."""
     damage(bundles / OLDER / "index.faiss")
     assert run("rollback") == 0
     told = capsys.readouterr()
@@ -86,8 +86,8 @@ def test_a_rollback_tells_both(bundles: Path, capsys: pytest.CaptureFixture[str]
     assert f"no usable bundle older than {OLDEST}" in capsys.readouterr().err
 
 
-def test_verify_names_the_bad_file_and_goes_on(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Proves that one bad bundle fails the command, that the others are looked at too, and that ids choose."""
+def test_verify_names_the_bad_file_and_continues(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """One bad bundle fails the command, the others are verified too, and ids select bundles."""
     assert run("verify") == 0
     assert capsys.readouterr().out.count("is whole: 20 files") == 3
     damage(bundles / OLDER / "user_encoder.onnx")
@@ -100,8 +100,8 @@ def test_verify_names_the_bad_file_and_goes_on(bundles: Path, capsys: pytest.Cap
     assert "`shortlist bundles list` shows the existing ones" in capsys.readouterr().err
 
 
-def test_garbage_is_told_before_it_goes(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Proves that --dry-run removes nothing, and that what is freed is said."""
+def test_a_dry_run_lists_the_garbage(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--dry-run removes nothing, and the real run prints the same with the freed bytes."""
     publish(bundles, NEWEST)
     assert run("gc", "--keep", "1", "--dry-run") == 0
     planned = capsys.readouterr().out
@@ -115,7 +115,7 @@ def test_garbage_is_told_before_it_goes(bundles: Path, capsys: pytest.CaptureFix
 
 
 def test_a_bundle_is_pulled_and_pushed(bundles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """Proves both directions between directories, that --to stands in for --bundles, and what is said."""
+    """Both directions work between directories, --to replaces --bundles, and the output names the bundle."""
     to, back = tmp_path / "to", tmp_path / "back"
     assert run("pull", str(bundles), "--to", str(to)) == 0
     assert f"{NEWER} is current: " in capsys.readouterr().out
@@ -126,10 +126,8 @@ def test_a_bundle_is_pulled_and_pushed(bundles: Path, tmp_path: Path, capsys: py
     assert names(back) == [NEWER, "CURRENT"]
 
 
-def test_where_nothing_was_published_yet_there_may_be_nothing_to_pull(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Proves that --or-none lets a first training begin, and forgives nothing else: a damaged pointer is an error."""
+def test_a_source_without_a_bundle_may_be_accepted(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """--or-none lets a first training begin, and forgives nothing else: a damaged pointer is an error."""
     source, to = tmp_path / "source", tmp_path / "to"
     source.mkdir()
     pull = ("pull", str(source), "--to", str(to), "--or-none")
@@ -141,7 +139,7 @@ def test_where_nothing_was_published_yet_there_may_be_nothing_to_pull(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "reason"),
     [
         (["list"], "has no bundles; see --bundles"),
         (["verify"], "has no bundles; see --bundles"),
@@ -154,13 +152,13 @@ def test_where_nothing_was_published_yet_there_may_be_nothing_to_pull(
         (["pull", "nonsense://bucket"], "nonsense"),
     ],
 )
-def test_a_failure_says_what_to_do(
-    tmp_path: Path, arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]
+def test_a_failure_ends_with_advice(
+    tmp_path: Path, arguments: list[str], reason: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Proves that each command ends with 1 and one line on stderr where there is nothing, and makes no directory."""
+    """Without a directory each command ends with 1 and one line on stderr, and creates nothing."""
     assert run(*arguments, "--bundles", str(tmp_path / "none")) == 1
     complaint = capsys.readouterr().err
-    assert told in complaint
+    assert reason in complaint
     assert complaint.startswith("shortlist: ")
     assert complaint.count("\n") == 1
     assert not (tmp_path / "none").exists()
@@ -171,7 +169,7 @@ def test_a_failure_says_what_to_do(
     [[], ["pin"], ["gc", "--keep", "0"], ["gc", "--keep", "x"], ["pull"], ["pull", "x", "--watch", "0"], ["lsit"]],
 )
 def test_a_wrong_usage_ends_with_2(arguments: list[str]) -> None:
-    """Proves that a script can tell a typing error from a failure."""
+    """A script can tell a typing error from a failure."""
     with pytest.raises(SystemExit) as exit_info:
         run(*arguments)
     assert exit_info.value.code == 2
@@ -179,7 +177,7 @@ def test_a_wrong_usage_ends_with_2(arguments: list[str]) -> None:
 
 @pytest.mark.parametrize("command", ["list", "pin", "unpin", "rollback", "verify", "gc", "pull", "push"])
 def test_each_command_explains_itself(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    """Proves that --help is given, and names the variable that stands in for --bundles."""
+    """--help works, and names the environment variable of --bundles."""
     with pytest.raises(SystemExit) as exit_info:
         run(command, "--help")
     assert exit_info.value.code == 0
@@ -211,7 +209,7 @@ class Watching:
 
 @pytest.fixture
 def watching(bundles: Path, tmp_path: Path) -> Iterator[Watching]:
-    """A watch over the bundles that has seen the first."""
+    """A watch over the bundles that has copied the first one."""
     watching = Watching(bundles, tmp_path / "to")
     watching.tells_of(NEWER)
     yield watching
@@ -219,8 +217,8 @@ def watching(bundles: Path, tmp_path: Path) -> Iterator[Watching]:
     watching.process.communicate()
 
 
-def test_a_watch_follows_its_source_through_its_troubles(bundles: Path, watching: Watching) -> None:
-    """Proves that what is new comes, that a torn source and then none is told and survived, and SIGTERM ends it."""
+def test_a_watch_survives_the_failures_of_its_source(bundles: Path, watching: Watching) -> None:
+    """It reports a torn and a missing source, continues, copies the next bundle, and ends on SIGTERM."""
     (bundles / "CURRENT").write_text(f"{NEWEST}\n")
     time.sleep(0.5)
     bundles.rename(bundles.with_name("gone"))
@@ -244,13 +242,13 @@ def test_a_watch_follows_its_source_through_its_troubles(bundles: Path, watching
 
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_a_watch_with_130(watching: Watching) -> None:
-    """Proves that an impatient person gets no traceback."""
+    """An impatient user gets no traceback."""
     exit_code, _, err = watching.ends_on(signal.SIGINT)
     assert (exit_code, err) == (130, "")
 
 
 def test_sigterm_ends_a_copy_at_once_and_leaves_nothing(bundles: Path, tmp_path: Path) -> None:
-    """Proves it in the middle of a file of 8 GiB, which is a hole."""
+    """The signal comes in the middle of a sparse file of 8 GiB."""
     publish(bundles, NEWEST, size=2**20)
     os.truncate(bundles / NEWEST / "index.faiss", 2**33)
     manifest = json.loads((bundles / NEWEST / "manifest.json").read_text())

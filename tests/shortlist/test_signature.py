@@ -125,7 +125,7 @@ def test_the_librarys_own_command_agrees(bundle: Path, keys: tuple[Path, Path]) 
 def test_without_the_library_the_error_names_the_extra(
     bundle: Path, keys: tuple[Path, Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A service that requires signed bundles accepts none, and says what is missing."""
+    """A service that requires signed bundles accepts none, and names the missing extra."""
     monkeypatch.setitem(sys.modules, "model_signing", None)
     with pytest.raises(BundleError, match=r"shortlist\[signing\]"):
         verify_signature(bundle, keys[1])

@@ -1,4 +1,4 @@
-"""The manifest is input: whoever can write to the volume or the bucket can write it."""
+"""The manifest is input: anybody with write access to the volume or the bucket can write it."""
 
 import json
 from collections.abc import Callable
@@ -26,7 +26,7 @@ _many = settings(deadline=None, suppress_health_check=[HealthCheck.function_scop
 
 @pytest.fixture
 def valid(tmp_path: Path) -> dict[str, Any]:
-    """A manifest as JSON, beside the files that it names."""
+    """A valid manifest as JSON, next to the files that it lists."""
     write_files(tmp_path, NEWEST)
     manifest_of(tmp_path, NEWEST).write(tmp_path)
     read: dict[str, Any] = json.loads((tmp_path / "manifest.json").read_text())
@@ -38,8 +38,8 @@ def read(directory: Path, raw: object) -> Manifest:
     return Manifest.read(directory)
 
 
-def test_what_is_written_is_read_back(tmp_path: Path) -> None:
-    """Proves that the checks let a whole bundle through, to its tables."""
+def test_a_written_manifest_is_read_back(tmp_path: Path) -> None:
+    """The checks accept an intact bundle, tables included."""
     publish(tmp_path, NEWEST)
     written = manifest_of(tmp_path / NEWEST, NEWEST)
     opened = Bundle.open(tmp_path / NEWEST).manifest
@@ -58,7 +58,7 @@ def test_a_manifest_that_does_not_say_what_an_absent_context_is_can_be_read(
 @_many
 @given(raw=_JSON)
 def test_any_json_is_a_manifest_or_a_bundle_error(tmp_path: Path, raw: object) -> None:
-    """Proves that nothing that can be written as JSON ends in another exception."""
+    """No JSON document ends in another exception."""
     with pytest.raises(BundleError):
         read(tmp_path, raw)
 
@@ -68,7 +68,7 @@ def test_any_json_is_a_manifest_or_a_bundle_error(tmp_path: Path, raw: object) -
 def test_any_value_in_any_place_is_read_or_refused(
     tmp_path: Path, valid: dict[str, Any], data: st.DataObject, value: object
 ) -> None:
-    """Proves the same of a manifest with one value exchanged, at any depth, or under any name."""
+    """The same holds for a valid manifest with one value replaced, at any depth or under any name."""
     changed = json.loads(json.dumps(valid))
     inside: Any = changed
     while True:
@@ -89,7 +89,7 @@ def test_any_value_in_any_place_is_read_or_refused(
 @_many
 @given(content=st.binary())
 def test_any_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
-    """Proves the same of what is no JSON, nor text."""
+    """The same holds for bytes that are neither JSON nor text."""
     (tmp_path / "manifest.json").write_bytes(content)
     with pytest.raises(BundleError):
         Manifest.read(tmp_path)
@@ -151,10 +151,10 @@ def test_any_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
         (lambda raw: raw["objectives"][0].pop("weight"), r"missing required field `weight` - at `\$.objectives\[0\]`"),
     ],
 )
-def test_what_is_wrong_is_named(
+def test_a_wrong_value_is_named(
     tmp_path: Path, valid: dict[str, Any], change: Callable[[dict[str, Any]], object], told: str
 ) -> None:
-    """Proves that each kind of nonsense is refused before a file is touched, and that the message says where it is."""
+    """Each wrong value is refused before a file is opened, and the message names its place."""
     change(valid)
     with pytest.raises(BundleError, match=told):
         read(tmp_path, valid)
@@ -177,14 +177,14 @@ def test_fields_of_a_later_release_are_ignored(tmp_path: Path, valid: dict[str, 
 
 
 def test_lists_within_lists_are_refused(tmp_path: Path) -> None:
-    """Proves that the parser's stack is not the process's end."""
+    """Deep nesting does not overflow the parser's stack."""
     (tmp_path / "manifest.json").write_text("[" * 200_000)
     with pytest.raises(BundleError, match="cannot be read"):
         Manifest.read(tmp_path)
 
 
 def test_a_manifest_of_more_than_all_memory_is_not_read(tmp_path: Path) -> None:
-    """Proves that the size is looked at first."""
+    """The size is checked first."""
     with (tmp_path / "manifest.json").open("wb") as file:
         file.truncate(2**40)
     with pytest.raises(BundleError, match="which no manifest has"):
@@ -192,7 +192,7 @@ def test_a_manifest_of_more_than_all_memory_is_not_read(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_a_symbolic_link_is_refused(tmp_path: Path, valid: dict[str, Any]) -> None:
-    """Proves that a bundle cannot have another file of the machine read."""
+    """A bundle cannot make a service read another file of the machine."""
     (tmp_path / "index.faiss").rename(tmp_path.parent / "elsewhere")
     (tmp_path / "index.faiss").symlink_to(tmp_path.parent / "elsewhere")
     with pytest.raises(BundleError, match="symbolic link"):

@@ -386,7 +386,7 @@ def test_an_unknown_place_is_reported(to: Path, s3: str, there: str, reason: str
 
 
 def test_a_store_without_its_library_names_the_extra(to: Path) -> None:
-    """The message names the missing extra, and the command line loads it for nothing else."""
+    """The message names the missing extra, and other commands never load it."""
     code = f"""
 import sys
 sys.modules["s3fs"] = None

@@ -72,7 +72,7 @@ def test_a_server_without_tokens_and_rules_has_no_authoriser(server: ServerSecur
 def test_a_call_needs_one_of_the_tokens(
     serve: Serve, call: Call, write: Write, server: ServerSecurity, ca: Path, token: str, answer: str
 ) -> None:
-    """Each line of the file is a token, and empty lines count for nothing. A part of a token or more is refused."""
+    """Each line of the file is a token; empty lines are skipped. A part of a token, or a longer one, is refused."""
     address = serve(replace(server, token_file=write("tokens", "first-token\n\n  second-token\n")))
     client = ClientSecurity(ca=ca, token_file=write("token", token) if token else None)
     assert call(address, client) == answer
