@@ -102,8 +102,8 @@ def begun() -> None:
 def refusal(refused: Callable[[], grpc.Status]) -> grpc.RpcMethodHandler[Any, Any]:
     """A handler that ends every call with a status, for half the cost of an empty call.
 
-    It waits neither for the request nor for a thread. gRPC hands over a stream before it reads from it, and the handler
-    answers in the thread that accepted the call.
+    The handler waits neither for the request nor for a thread. gRPC hands over a stream before it reads from it. The
+    handler answers in the thread that accepted the call.
     """
 
     def refuse(requests: object, context: grpc.ServicerContext) -> None:

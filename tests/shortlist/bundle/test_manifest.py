@@ -50,7 +50,7 @@ def test_a_written_manifest_is_read_back(tmp_path: Path) -> None:
 def test_a_manifest_that_does_not_say_what_an_absent_context_is_can_be_read(
     tmp_path: Path, valid: dict[str, Any]
 ) -> None:
-    """Proves that the bundles of releases that did not keep it are served as they were, by zeros."""
+    """Bundles of releases that did not store it are served as before, with zeros."""
     del valid["context"][0]["absent"]
     assert ContextEncoder(read(tmp_path, valid).context).encode({}).tolist() == [0.0, 0.0]
 

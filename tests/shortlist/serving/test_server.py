@@ -395,7 +395,7 @@ def test_abandoned_calls_are_never_begun(run: Run) -> None:
 
 @pytest.mark.parametrize(("size", "code"), [(4_000_000, None), (4_300_000, "RESOURCE_EXHAUSTED")])
 def test_a_message_may_have_four_mebibytes(run: Run, size: int, code: str | None) -> None:
-    """Proves both sides of the limit."""
+    """Both sides of the limit are tried."""
     server = run()
     server.expect("serving")
     request = pb.RecommendRequest(exclude_item_ids=["x" * size])
@@ -404,7 +404,7 @@ def test_a_message_may_have_four_mebibytes(run: Run, size: int, code: str | None
 
 @pytest.mark.parametrize(("size", "code"), [(6_000, None), (12_000, "RESOURCE_EXHAUSTED")])
 def test_metadata_may_have_eight_kibibytes(run: Run, size: int, code: str | None) -> None:
-    """Proves both sides of the limit."""
+    """Both sides of the limit are tried."""
     server = run()
     server.expect("serving")
     assert _failure(server, pb.RecommendRequest(), metadata=[("note", "x" * size)]) == code
