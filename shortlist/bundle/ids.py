@@ -10,11 +10,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def sorted_ids(ids: Sequence[str]) -> NDArray[np.bytes_]:
-    """The distinct ids as a sorted array of bytes ``[n]``; an id's row is its index in this array."""
-    return np.unique(np.array([item.encode() for item in ids], dtype=np.bytes_))
-
-
 def rows_of(ids: NDArray[np.bytes_], wanted: Sequence[str]) -> NDArray[np.int64]:
     """The row of each wanted id ``[n]``, or -1 where the array lacks it."""
     if not wanted or not len(ids):

@@ -182,10 +182,6 @@ class Dataset(EventArrays):
         """How many events are strictly before a time."""
         return int(np.searchsorted(self.times, time, side="left"))
 
-    def rows_of_user(self, user_row: int) -> Ints:
-        """The positions of one user's events, oldest first."""
-        return self.user_events[self.user_offsets[user_row] : self.user_offsets[user_row + 1]]
-
 
 def group_by_user(user_rows: Ints, users: int) -> tuple[Ints, Ints, Ints]:
     """Dataset's `user_offsets` [users + 1], `user_events` [N] and `position` [N] from its `user_rows` [N].

@@ -7,7 +7,6 @@ import numpy as np
 
 from shortlist.bundle import FORMAT_VERSION, BundleStore, IndexInfo, ItemItemTables, ItemTables, Manifest, UserTables
 from shortlist.bundle.bundle import INDEX, ITEM_TABLE, RANKER, USER_ENCODER, save_tables
-from shortlist.bundle.ids import sorted_ids
 from shortlist.bundle.item_item_table import ItemItemTable
 from shortlist.bundle.manifest import FileDigest
 from shortlist.bundle.ranker_columns import ContextColumn, Objective
@@ -79,7 +78,7 @@ def _items() -> ItemTables:
     )
     vectors = np.eye(_ITEMS, _DIMENSION, dtype=np.float32)
     return ItemTables(
-        ids=sorted_ids([f"i{row}" for row in rows]),
+        ids=np.array([f"i{row}" for row in rows], dtype=np.bytes_),
         vectors=vectors,
         inputs=vectors,
         features=np.zeros((_ITEMS, 1), dtype=np.float32),
@@ -92,7 +91,7 @@ def _items() -> ItemTables:
 
 def _users() -> UserTables:
     return UserTables(
-        ids=sorted_ids(["u"]),
+        ids=np.array(["u"], dtype=np.bytes_),
         features=np.ones((1, 1), dtype=np.float32),
         offsets=np.array([0, 1], dtype=np.int64),
         rows=np.zeros(1, dtype=np.int32),

@@ -8,6 +8,7 @@ import pytest
 from numpy.typing import NDArray
 
 from shortlist.bundle.history import History
+from tests.support.events import events_of
 from trainer.baselines.linear import BASELINES, baselines_for, content_knn, cooccurrence, ease, item_knn, popularity
 from trainer.data import Dataset
 from trainer.data.history_slices import HistorySlices
@@ -95,7 +96,7 @@ def test_cooccurrence_follows_the_latest_most(planted: Dataset, profiles: Profil
     items = len(planted.item_ids)
     follows = np.zeros((items, items))
     for user in range(len(planted.user_ids)):
-        walk = [planted.item_rows[event] for event in planted.rows_of_user(user) if event < END]
+        walk = [planted.item_rows[event] for event in events_of(planted, user) if event < END]
         for earlier, first in enumerate(walk):
             for step, second in enumerate(walk[earlier + 1 : earlier + 21]):
                 follows[first, second] += 0.85**step

@@ -10,6 +10,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from tests.support.events import events_of
 from trainer.data import Dataset, load
 from trainer.errors import DataError
 from trainer.recipe import DataRecipe, InteractionsConfig, ItemsConfig, UsersConfig
@@ -56,7 +57,7 @@ def test_each_users_events_and_positions_follow_time(tmp_path: Path) -> None:
     users, stamps = rng.integers(0, 9, 200), rng.permutation(200)
     data = loaded(tmp_path, {"user_id": users, "item_id": rng.integers(0, 50, 200), "timestamp": stamps})
     for row in range(len(data.user_ids)):
-        events = data.rows_of_user(row)
+        events = events_of(data, row)
         assert events.tolist() == np.flatnonzero(data.user_rows == row).tolist()
         assert data.position[events].tolist() == list(range(len(events)))
 

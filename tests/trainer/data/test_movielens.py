@@ -9,6 +9,7 @@ import polars as pl
 import pytest
 
 import trainer
+from tests.support.events import events_of
 from trainer.data import load
 from trainer.errors import DataError
 from trainer.models.registry import MODELS
@@ -127,10 +128,10 @@ def test_unknown_stamps_keep_their_place_in_the_users_history(tmp_path: Path) ->
     )
     ratings.write_parquet(tmp_path / "ratings.parquet")
     data = load(tmp_path, RECIPE)
-    own = data.rows_of_user(0)
+    own = events_of(data, 0)
     assert data.item_ids[data.item_rows[own]].tolist() == [b"5", b"6", b"7", b"8", b"9"]
     assert data.times[own].tolist() == [100, 100, 150, 200, 900]
-    assert data.times[data.rows_of_user(data.user_ids.tolist().index(b"2"))].tolist() == [50, 50]
+    assert data.times[events_of(data, data.user_ids.tolist().index(b"2"))].tolist() == [50, 50]
 
 
 def test_a_recipe_without_tables_reads_the_ratings_alone(tmp_path: Path) -> None:

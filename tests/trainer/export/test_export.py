@@ -17,6 +17,7 @@ from shortlist.bundle.manifest import Manifest
 from shortlist.inference.model_inputs import UserInputs, encoder_inputs, latest_first, ranker_inputs
 from shortlist.inference.onnx_session import OnnxSession
 from shortlist.serving.served_messages import bundle_message
+from tests.support.events import events_of
 from trainer.data import Dataset
 from trainer.data.history_slices import HistorySlices
 from trainer.data.split import Split, held_out_events
@@ -108,7 +109,7 @@ def test_a_bundle_opens_and_is_the_current_one(exported: Path, planted: Dataset,
     np.testing.assert_array_equal(bundle.items.vectors, final.encoded.vectors)
     np.testing.assert_array_equal(bundle.items.features, final.items.features)
     for user in (0, 57):
-        history, events = bundle.users.history_of(user), planted.rows_of_user(user)
+        history, events = bundle.users.history_of(user), events_of(planted, user)
         assert history.rows.tolist() == planted.item_rows[events].tolist()
         assert history.values.tolist() == planted.values[events].tolist()
 
@@ -185,7 +186,7 @@ def test_the_users_that_choose_and_measure_an_index_are_different_people(
     """Proves that the reported recall is not of users that the parameters were chosen by: nobody is there twice."""
     vectors = user_vectors(final, planted)
     assert len(vectors) == len(planted.user_ids)
-    last = [planted.rows_of_user(user)[-1] for user in range(len(planted.user_ids))]
+    last = [events_of(planted, user)[-1] for user in range(len(planted.user_ids))]
     features = planted.known_user_features[planted.user_rows[sorted(last)]]
     expected = final.encoded.user_vectors(HistorySlices.before(planted, sorted(last)).listed(), features)
     np.testing.assert_allclose(vectors, expected, atol=1e-6)
