@@ -8,7 +8,7 @@ from pathlib import Path
 
 from prose.extract import Passage, paragraphs
 
-_SENTENCE_END = re.compile(r"(?<!e\.g\.)(?<!i\.e\.)(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*[A-Z0-9])")
+_SENTENCE_END = re.compile(r"(?<!e\.g\.)(?<!i\.e\.)(?<! al\.)(?<=[.!?])[\"')\]]*\s+(?=[\"'(\[]*\w)")
 
 
 @dataclass(frozen=True, kw_only=True)

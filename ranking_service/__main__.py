@@ -11,7 +11,7 @@ from shortlist.serving.workers import Worker, supervise
 
 
 def main(arguments: Sequence[str] | None = None, worker: Worker | None = None) -> int:
-    """Serves until a signal comes; returns the exit code. Of several workers, each is told so by ``worker``."""
+    """Serves until a signal comes; returns the exit code. ``worker`` marks one of several workers."""
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
         prog="python -m ranking_service", description="Recommends: retrieves candidates and ranks them, over gRPC."

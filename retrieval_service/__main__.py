@@ -9,7 +9,7 @@ from shortlist.serving.workers import Worker, supervise
 
 
 def main(arguments: Sequence[str] | None = None, worker: Worker | None = None) -> int:
-    """Serves until a signal comes; returns the exit code. Of several workers, each is told so by ``worker``."""
+    """Serves until a signal comes; returns the exit code. ``worker`` marks one of several workers."""
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
         prog="python -m retrieval_service", description="Finds candidates for a user by nearest neighbour, over gRPC."

@@ -13,7 +13,7 @@ class ShortlistError(Exception):
 
 @dataclass(frozen=True)
 class FieldViolation:
-    """One violation: a field of the request, and what is wrong with it."""
+    """One violation: a field of the request, and its error."""
 
     field: str
     description: str
@@ -30,8 +30,8 @@ class InvalidRequest(ShortlistError):  # noqa: N818 - the field's own word
 class BundleError(ShortlistError):
     """A bundle cannot be used; ``reason`` says why and ``path`` names the file.
 
-    ``kind`` labels the metric: "missing", "damaged" (not the bytes that were written), "unreadable", "format" (of
-    another release), "signature", or "invalid" for contents that do not fit.
+    ``kind`` labels the metric: "missing", "damaged" (other bytes than written), "unreadable", "format" (another
+    release), "signature", or "invalid" (inconsistent contents).
     """
 
     def __init__(self, path: Path, reason: str, kind: str = "invalid") -> None:

@@ -20,8 +20,8 @@ _COMMANDS = {"fit": fit, "evaluate": evaluate, "export": export, "tune": tune}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code.
 
-    The code is 0, 2 for bad data or a bad recipe, 3 if a bundle was written but is worse than the served one, and 130
-    after Ctrl-C.
+    The code is 0 on success, 2 for bad data or a bad recipe, and 130 after Ctrl-C. It is 3 for a written bundle that is
+    worse than the served one.
     """
     parser = _parser()
     options = parser.parse_args(arguments)

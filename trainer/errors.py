@@ -1,4 +1,4 @@
-"""What the trainer refuses, in words for the person who ran it."""
+"""The trainer's errors, for the person who ran it."""
 
 
 class TrainerError(ValueError):
@@ -10,8 +10,8 @@ class DataError(TrainerError):
 
 
 class RecipeError(TrainerError):
-    """A bad recipe; the message names the file, the section, the key and what is accepted."""
+    """A bad recipe; the message names the file, the section, the key and the accepted values."""
 
 
 class NotPublishedError(Exception):
-    """A bundle was written, and is worse than the one that is served; the message says by what, and what to do."""
+    """A bundle was written, and is worse than the one that is served; the message gives the figures and the options."""

@@ -1,4 +1,4 @@
-"""What a person sees while a model trains."""
+"""Progress of a training, for people."""
 
 from collections.abc import Iterator, Sequence
 from typing import Any, Protocol, TypeVar
@@ -10,7 +10,7 @@ T = TypeVar("T")
 
 
 class Reporter(Protocol):
-    """Who is told of what goes on."""
+    """Receives the progress of a training."""
 
     def say(self, text: str) -> None:
         """One line that stays."""

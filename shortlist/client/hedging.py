@@ -1,7 +1,7 @@
 """Hedging: a second call when the first takes long, within a budget; the first answer counts.
 
-See Dean and Barroso, "The Tail at Scale", CACM 56, 2 (2013). gRPC for Python ignores hedging in a service config, so
-the client does it.
+Source: Dean and Barroso, "The Tail at Scale", CACM 56, 2 (2013). The client does it, because gRPC for Python ignores
+hedging in a service config.
 """
 
 # grpc's classes are generic for the type checker only.

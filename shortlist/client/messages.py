@@ -33,7 +33,7 @@ class HistoryItem:
 class Recommendation:
     """One item of a list.
 
-    ``score`` is what the list is sorted by, higher is better. ``objectives`` are the ranker's predictions by name: a
+    ``score`` sorts the list, higher is better. ``objectives`` are the ranker's predictions by name: a
     probability for an event, a number in its own unit for a value. ``source`` is "model" for an item that the models
     chose, "fallback" for a popular item, which has no scores.
     """

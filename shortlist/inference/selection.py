@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 def best_first(scores: NDArray[np.floating], limit: int) -> NDArray[np.int64]:
     """Places of the ``limit`` highest scores ``[..., n]`` of each line, ``[..., min(limit, n)]``.
 
-    Equal scores keep their order; scores that are not finite come last. Gives what a stable sort of the whole line
-    gives, at the cost of a partition.
+    Equal scores keep their order; scores that are not finite come last. The result equals a stable sort of
+    the whole line, at the cost of a partition.
     """
     if scores.ndim == 1:
         return _best_of_line(scores, limit)

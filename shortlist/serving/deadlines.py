@@ -1,4 +1,4 @@
-"""The moment until which an answer is of use to its caller."""
+"""The moment until which a caller waits for its answer."""
 
 import time
 

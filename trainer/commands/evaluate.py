@@ -59,7 +59,7 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
 def _lists(
     options: argparse.Namespace, recipe: Recipe, dataset: Dataset, started: float, reporter: Reporter
 ) -> _Evaluated:
-    """Of a protocol whose answers are ranked lists."""
+    """Evaluates a protocol of ranked lists."""
     task = PROTOCOLS[options.protocol](dataset, recipe, options.data)
     groups = Groups.of(task)
     baselines = Run.of(baseline_lists(task), task, groups)
@@ -104,7 +104,7 @@ def _seed(
 def _predictions(
     options: argparse.Namespace, recipe: Recipe, dataset: Dataset, started: float, reporter: Reporter
 ) -> _Evaluated:
-    """Of a protocol whose answers are predictions."""
+    """Evaluates a protocol of predictions."""
     result = EVALUATORS[options.protocol](dataset, recipe, options.data, options.seeds, reporter)
     facts = _facts(options, dataset, started, test_predictions=f"{result.tested:,}")
     page = PredictionReport(title=page_title(options), facts=facts, found=result, recipe=recipe)

@@ -47,9 +47,9 @@ def evaluate_impressions(
 
 
 class RankerRun:
-    """One seed's training on impressions, which then foretells those of the test.
+    """One seed's training on impressions, and its predictions for the test.
 
-    The first stage learns from what was done before the first impression; where the data has no times there is none.
+    The first stage learns from interactions before the first impression; data without times has no first stage.
     """
 
     def __init__(self, dataset: Dataset, split: ImpressionSplit, recipe: Recipe, seed: int, reporter: Reporter) -> None:
@@ -94,7 +94,7 @@ class RankerRun:
 
 
 def _encoder(dataset: Dataset, split: ImpressionSplit, recipe: Recipe, seed: int, reporter: Reporter) -> Trained:
-    """What decides on its epoch was done before the test begins, whatever the order of the parts."""
+    """The events that decide on its epoch lie before the test, in any order of the parts."""
     assert dataset.impressions is not None
     times, parts = dataset.impressions.times, (split.learn, split.deciding, split.test)
     end = dataset.until(min(int(times[rows[0]]) for rows in parts if len(rows)))

@@ -22,7 +22,7 @@ def page_title(options: argparse.Namespace) -> str:
 
 
 def page_facts(options: argparse.Namespace, dataset: Dataset, started: float, **measured: str) -> dict[str, str]:
-    """The facts at the top of a page: the data, then what was ``measured`` (protocol, seeds …), then the cost."""
+    """The facts at the top of a page: the data, the ``measured`` protocol, seeds and so on, and the cost."""
     counts, spent = dataset.counts, cost(started)
     return {
         "data": options.data.resolve().name,
