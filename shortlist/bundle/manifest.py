@@ -142,7 +142,7 @@ class Manifest:
         """The manifest of a bundle directory. Fields that this release does not know are ignored at any depth.
 
         Raises:
-            BundleError: it is missing, not JSON, of another format version, has a field of a wrong type or out of
+            BundleError: it is missing, not JSON, or of another format version. It has a field of a wrong type or out of
                 range, or names a file outside the bundle.
         """
         path = directory / MANIFEST
