@@ -7,6 +7,7 @@ import pytest
 
 from shortlist.bundle.history import History
 from shortlist.inference.model_inputs import latest_first
+from tests.support.events import events_of
 from trainer.data import Dataset
 from trainer.data.history_slices import HistorySlices
 
@@ -30,7 +31,7 @@ def walked(dataset_of: Callable[..., Dataset]) -> Dataset:
 
 def history_before(dataset: Dataset, event: int) -> History:
     """The user's earlier events, found one by one."""
-    earlier = [one for one in dataset.rows_of_user(int(dataset.user_rows[event])) if one < event]
+    earlier = [one for one in events_of(dataset, int(dataset.user_rows[event])) if one < event]
     return History(
         rows=dataset.item_rows[earlier].astype(np.int32), values=dataset.values[earlier], events=dataset.events[earlier]
     )
