@@ -20,7 +20,7 @@ from trainer.models.encoders.encoded import Encoded
 from trainer.models.encoders.transformer import TransformerConfig, TransformerEncoder
 from trainer.models.pipeline import TrainedPipeline
 from trainer.models.rankers import RankerDataSpec, SharedBackbone
-from trainer.models.rankers.id_embeddings import IdEmbeddings
+from trainer.models.rankers.id_embeddings import IdEmbeddingLayer
 from trainer.models.rankers.ntn_mlp import NtnMlpConfig
 from trainer.models.rankers.objectives import Objectives
 from trainer.models.registry import build_ranker
@@ -81,7 +81,7 @@ def _model(planted: Planted, dataset: Dataset) -> TrainedPipeline:
     assert isinstance(ranker.towers, SharedBackbone)
     nn.init.normal_(ranker.towers.out.weight, std=0.1)
     nn.init.normal_(ranker.linear.weight, std=0.1)
-    nothing = IdEmbeddings.none(len(items.ids), len(dataset.user_ids))
+    nothing = IdEmbeddingLayer(len(items.ids), len(dataset.user_ids), 0).tables()
     return TrainedPipeline(
         click_rates=ClickRates.none(len(dataset.item_ids), len(dataset.user_ids)),
         recipe=RECIPE,

@@ -18,11 +18,6 @@ class IdEmbeddings:
     items: NDArray[np.float32]
     users: NDArray[np.float32]
 
-    @classmethod
-    def none(cls, items: int, users: int) -> Self:
-        """The id embeddings of a ranker without any."""
-        return cls(items=np.zeros((items, 0), dtype=np.float32), users=np.zeros((users, 0), dtype=np.float32))
-
     @property
     def width(self) -> int:
         """E."""
