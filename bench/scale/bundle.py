@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bench.harness.planted import HISTORY, Planted, genre_of
 from shortlist.bundle import Bundle, BundleStore
-from shortlist.bundle.bundle import FOLLOWERS, INDEX, RANKER, SIMILAR, USER_ENCODER, save_array
+from shortlist.bundle.bundle import COOCCURRENCE_FILES, INDEX, RANKER, SLIM_FILES, USER_ENCODER, save_array
 from shortlist.bundle.history import History
 from shortlist.bundle.item_item import PAIR_WEIGHTS
 from shortlist.bundle.manifest import FileDigest, IndexInfo
@@ -69,7 +69,7 @@ def _write_items(planted: Planted, directory: Path, features: int) -> None:
     save_array(directory, "popular_rows", rows.astype(np.int32))
     _write_chunks(directory / "item_features.npy", (planted.items, features), np.float32, planted, _features)
     pairs = planted.items * _NEIGHBOURS
-    for name in (FOLLOWERS, SIMILAR):
+    for name in (COOCCURRENCE_FILES, SLIM_FILES):
         save_array(directory, f"{name}_offsets", np.arange(planted.items + 1) * _NEIGHBOURS)
         _write_chunks(directory / f"{name}_rows.npy", (pairs,), np.int32, planted, _neighbours)
         _write_chunks(directory / f"{name}_weights.npy", (pairs, PAIR_WEIGHTS), np.float32, planted, _weights)

@@ -19,7 +19,8 @@ RANKER = "ranker.onnx"
 INDEX = "index.faiss"
 ITEM_TABLE = "items.parquet"
 ITEM_INPUTS = "item_inputs"
-FOLLOWERS, SIMILAR = "follower", "similar"
+# The beginnings of the file names of the item-item tables.
+COOCCURRENCE_FILES, SLIM_FILES = "follower", "similar"
 _CHECKED_ROWS = 2**16
 
 
@@ -85,7 +86,7 @@ class Bundle:
             "user_features.npy": (users.features.shape, (manifest.user_count, len(manifest.user_features))),
             "history_offsets.npy": (users.offsets.shape, (manifest.user_count + 1,)),
         }
-        for name, pairs in ((FOLLOWERS, items.item_item.cooccurrence), (SIMILAR, items.item_item.similar)):
+        for name, pairs in ((COOCCURRENCE_FILES, items.item_item.cooccurrence), (SLIM_FILES, items.item_item.slim)):
             expected[f"{name}_offsets.npy"] = (pairs.offsets.shape, (manifest.item_count + 1,))
             expected[f"{name}_weights.npy"] = (pairs.weights.shape, (len(pairs.rows), PAIR_WEIGHTS))
         for name, (found, wanted) in expected.items():
@@ -113,8 +114,8 @@ def save_tables(directory: Path, items: ItemTables, users: UserTables) -> None:
         save_array(directory, ITEM_INPUTS, items.inputs)
     save_array(directory, "item_features", items.features)
     save_array(directory, "popular_rows", items.popular)
-    _save_pairs(directory, FOLLOWERS, items.item_item.cooccurrence)
-    _save_pairs(directory, SIMILAR, items.item_item.similar)
+    _save_pairs(directory, COOCCURRENCE_FILES, items.item_item.cooccurrence)
+    _save_pairs(directory, SLIM_FILES, items.item_item.slim)
     save_array(directory, "user_ids", users.ids)
     save_array(directory, "user_features", users.features)
     save_array(directory, "history_offsets", users.offsets)
@@ -146,7 +147,7 @@ def _open_items(directory: Path, manifest: Manifest) -> ItemTables:
         features=_map(directory, "item_features"),
         popular=_map(directory, "popular_rows"),
         item_item=ItemItemTables(
-            cooccurrence=_open_pairs(directory, FOLLOWERS), similar=_open_pairs(directory, SIMILAR)
+            cooccurrence=_open_pairs(directory, COOCCURRENCE_FILES), slim=_open_pairs(directory, SLIM_FILES)
         ),
         value_mean=manifest.value_mean,
         value_std=manifest.value_std,

@@ -28,17 +28,17 @@ class ItemItemTables:
     """Co-occurrence within a window, and SLIM weights (Ning and Karypis, ICDM 2011).
 
     Both tables have weights ``[pairs, 2]``. In ``cooccurrence``, the first is the probability that the later item
-    follows within the window; the second, that it follows and is liked. In ``similar``, an interaction with the earlier
+    follows within the window; the second, that it follows and is liked. In ``slim``, an interaction with the earlier
     item adds the first to the later item's score. It adds the second to the score of liking it.
     """
 
     cooccurrence: ItemItemTable
-    similar: ItemItemTable
+    slim: ItemItemTable
 
     @property
     def empty(self) -> bool:
         """Whether both tables are empty, so that every feature is zero."""
-        return not len(self.cooccurrence.rows) and not len(self.similar.rows)
+        return not len(self.cooccurrence.rows) and not len(self.slim.rows)
 
     def features(
         self,
@@ -70,7 +70,7 @@ class ItemItemTables:
 
     def _slim_features(self, cells: Cells, steps: Steps) -> Iterator[_Amounts]:
         """Three sums over all steps: scores, scores of liking, and scores of liking times the step's value."""
-        pairs = self.similar.among(cells, steps)
+        pairs = self.slim.among(cells, steps)
         had, liked = pairs.weights[:, HAD], pairs.weights[:, LIKED]
         for amounts in (had, liked, liked * steps.values.take(pairs.step)):
             yield pairs.cell, amounts

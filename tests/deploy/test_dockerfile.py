@@ -1,6 +1,8 @@
 """The contents of the images, by the Dockerfile."""
 
 import re
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -85,6 +87,12 @@ def test_the_build_copies_existing_files(stages: dict[str, _Stage]) -> None:
     assert {Path(source).parts[0] for source in copied} == allowed
     in_build = {source for kind, rest in stages["build"].instructions if kind == "COPY" for source in rest.split()[:-1]}
     assert in_build == set(SOURCES)
+
+
+def test_the_dev_overlay_needs_no_code_outside_the_trainers_image() -> None:
+    """Its job fetches the data by ``demo.movielens``; the image has no testbed, which only the demo's services need."""
+    code = "import sys; sys.modules |= dict.fromkeys(('testbed', 'bench', 'tests')); import demo.movielens"
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=ROOT)
 
 
 def _lineage(target: str, stages: dict[str, _Stage]) -> list[str]:

@@ -78,7 +78,7 @@ def _items() -> ItemTables:
         inputs=vectors,
         features=np.zeros((ITEMS, 1), dtype=np.float32),
         popular=np.arange(ITEMS, dtype=np.int32)[::-1].copy(),
-        item_item=ItemItemTables(cooccurrence=pairs, similar=pairs),
+        item_item=ItemItemTables(cooccurrence=pairs, slim=pairs),
         value_mean=0.0,
         value_std=1.0,
     )

@@ -75,7 +75,7 @@ def item_item_tables(dataset: Dataset, end: int, recipe: StatisticsConfig) -> It
     start = max(0, end - recipe.events)
     had, liked = (interaction_matrix(dataset, end, start, liked_only=liked_only) for liked_only in (False, True))
     return ItemItemTables(
-        cooccurrence=cooccurrence_table(dataset, end, recipe), similar=slim_table(had, liked, recipe.neighbours)
+        cooccurrence=cooccurrence_table(dataset, end, recipe), slim=slim_table(had, liked, recipe.neighbours)
     )
 
 

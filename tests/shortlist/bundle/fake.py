@@ -83,7 +83,7 @@ def _items() -> ItemTables:
         inputs=vectors,
         features=np.zeros((_ITEMS, 1), dtype=np.float32),
         popular=rows,
-        item_item=ItemItemTables(cooccurrence=pairs, similar=pairs),
+        item_item=ItemItemTables(cooccurrence=pairs, slim=pairs),
         value_mean=0.0,
         value_std=1.0,
     )

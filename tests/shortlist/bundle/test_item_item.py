@@ -38,7 +38,7 @@ def test_the_features_are_the_sums_that_dense_matrices_give() -> None:
     histories = [random.integers(30, size=length).astype(np.int32) for length in lengths]
     values = [random.normal(size=len(history)).astype(np.float32) for history in histories]
     candidates = np.stack([random.permutation(30)[:12] for _ in histories]).astype(np.int64)
-    table = ItemItemTables(cooccurrence=_pairs(cooccurrence), similar=_pairs(similar))
+    table = ItemItemTables(cooccurrence=_pairs(cooccurrence), slim=_pairs(similar))
     found = table.features(histories, values, candidates)
     users = zip(histories, values, candidates, strict=True)
     expected = [_expected(cooccurrence, similar, *of_user) for of_user in users]
@@ -67,7 +67,7 @@ def _expected(
 def test_a_history_without_neighbours_gives_zeros() -> None:
     """A new item has no row in the tables to speak of."""
     nothing = _pairs(np.zeros((4, 4, PAIR_WEIGHTS)))
-    table = ItemItemTables(cooccurrence=nothing, similar=nothing)
+    table = ItemItemTables(cooccurrence=nothing, slim=nothing)
     found = table.features([np.array([1], dtype=np.int32)], [np.zeros(1, dtype=np.float32)], np.array([[0, 2]]))
     assert found.shape == (1, 2, FEATURE_COUNT)
     assert not found.any()

@@ -106,5 +106,5 @@ def test_the_test_is_seen_by_nothing(
     assert_same_weights(fitted.encoded.encoder, again.encoded.encoder)
     assert_same_weights(fitted.ranker, again.ranker)
     np.testing.assert_array_equal(fitted.items.features, again.items.features)
-    np.testing.assert_array_equal(fitted.items.item_item.similar.weights, again.items.item_item.similar.weights)
+    np.testing.assert_array_equal(fitted.items.item_item.slim.weights, again.items.item_item.slim.weights)
     assert (fitted.items.value_mean, fitted.items.value_std) == (again.items.value_mean, again.items.value_std)

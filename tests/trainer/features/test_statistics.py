@@ -36,16 +36,16 @@ def changed_after(data: Dataset, end: int) -> Dataset:
 
 def arrays(tables: ItemTables) -> dict[str, NDArray[np.generic]]:
     """Everything that was counted."""
-    cooccurrence, similar = tables.item_item.cooccurrence, tables.item_item.similar
+    cooccurrence, slim = tables.item_item.cooccurrence, tables.item_item.slim
     return {
         "features": tables.features,
         "popular": tables.popular,
-        "follower offsets": cooccurrence.offsets,
-        "follower rows": cooccurrence.rows,
-        "follower weights": cooccurrence.weights,
-        "similar offsets": similar.offsets,
-        "similar rows": similar.rows,
-        "similar weights": similar.weights,
+        "co-occurrence offsets": cooccurrence.offsets,
+        "co-occurrence rows": cooccurrence.rows,
+        "co-occurrence weights": cooccurrence.weights,
+        "SLIM offsets": slim.offsets,
+        "SLIM rows": slim.rows,
+        "SLIM weights": slim.weights,
         "scale": np.array([tables.value_mean, tables.value_std]),
     }
 
