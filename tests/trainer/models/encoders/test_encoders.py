@@ -29,7 +29,8 @@ from trainer.models.registry import ENCODERS, build_encoder
 from trainer.progress import Reporter
 from trainer.protocols.next_like import next_like_task
 from trainer.recipe import EncoderConfig, Recipe
-from trainer.training.encoder.fit import fit_encoder
+from trainer.recipe.models import GradientConfig, IterativeConfig
+from trainer.training.encoder.fit import TRAININGS, fit_encoder
 from trainer.training.encoder.training import Validation, encoder_data_spec
 from trainer.training.two_stage import fit_two_stage
 
@@ -50,6 +51,16 @@ class Recorder:
     def track(self, items: Sequence[T], name: str) -> Iterator[T]:
         """See Reporter."""
         yield from items
+
+
+@pytest.mark.parametrize("name", ENCODERS)
+def test_an_encoder_has_a_section_and_a_training(name: str) -> None:
+    """Proves that each registered encoder declares a section of its own and names a training that exists."""
+    kind = ENCODERS[name]
+    assert "config" in vars(kind)
+    assert kind.config.__module__ == kind.__module__
+    assert kind.config().name == name
+    assert kind.trained_by in TRAININGS
 
 
 @pytest.fixture(scope="module", params=[name for name, kind in ENCODERS.items() if issubclass(kind, SequenceEncoder)])
@@ -190,7 +201,7 @@ def test_an_empty_history_says_nothing(encoded: Encoded) -> None:
     assert not found[1].any()
 
 
-@pytest.mark.parametrize("name", sorted(set(ENCODERS) - {"content_ridge", "gfcf", "ials", "none"}))
+@pytest.mark.parametrize("name", [name for name, kind in ENCODERS.items() if issubclass(kind.config, GradientConfig)])
 def test_a_new_user_is_understood_by_their_features(
     planted: Dataset, split: Split, recipe: Recipe, reporter: Reporter, name: str
 ) -> None:
@@ -212,7 +223,7 @@ def test_a_new_user_is_understood_by_their_features(
 
 
 @pytest.mark.parametrize("limit", [10_000, 0])
-@pytest.mark.parametrize("name", sorted(name for name in ENCODERS if issubclass(ENCODERS[name], SequenceEncoder)))
+@pytest.mark.parametrize("name", [name for name, kind in ENCODERS.items() if issubclass(kind, SequenceEncoder)])
 def test_an_item_that_nobody_had_is_ranked_by_what_it_is(
     planted: Dataset, recipe: Recipe, reporter: Reporter, name: str, limit: int
 ) -> None:
@@ -271,8 +282,8 @@ def test_the_exported_graph_is_the_encoder(model: TrainedPipeline, tmp_path: Pat
 
 
 @pytest.mark.parametrize("limit", [10_000, 0])
-# All seeds find the one solution of those that are left out, and of none there is none.
-@pytest.mark.parametrize("name", sorted(set(ENCODERS) - {"content_ridge", "gfcf", "none"}))
+# A closed form has the same solution for every seed.
+@pytest.mark.parametrize("name", [name for name, kind in ENCODERS.items() if issubclass(kind.config, IterativeConfig)])
 def test_the_same_seed_gives_the_same_encoder(
     planted: Dataset, split: Split, recipe: Recipe, name: str, limit: int
 ) -> None:

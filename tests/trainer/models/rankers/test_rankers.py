@@ -41,6 +41,15 @@ OF_CANDIDATE, OF_HISTORY = "candidate_", "history_"
 Rows = NDArray[np.int64]
 
 
+@pytest.mark.parametrize("name", BACKBONES)
+def test_a_ranker_has_a_section(name: str) -> None:
+    """Proves that each registered ranker declares a section of its own."""
+    kind = BACKBONES[name]
+    assert "config" in vars(kind)
+    assert kind.config.__module__ == kind.__module__
+    assert kind.config().name == name
+
+
 @pytest.fixture(scope="module", params=BACKBONES)
 def model(
     request: pytest.FixtureRequest,
