@@ -31,7 +31,7 @@ def spec_of(objectives: Sequence[str] = ("like",)) -> RankerDataSpec:
 def features_of(history_BH: Tensor, candidates_BC: Tensor, values_BH: Tensor | None = None) -> RankerFeatures:
     """Nothing is known but the items, by their rows, and how those of the history were valued.
 
-    What stands at ``PADDING`` is junk, which a mask of zeros says not to look at.
+    The entries at ``PADDING`` are junk, which a mask of zeros hides.
     """
     vectors_ND = F.normalize(torch.randn(ITEMS, DIMENSION, generator=torch.Generator().manual_seed(0)), dim=-1)
     users, count = candidates_BC.shape
@@ -50,7 +50,7 @@ def features_of(history_BH: Tensor, candidates_BC: Tensor, values_BH: Tensor | N
 
 
 def trained(recipe: RankerConfig, features: RankerFeatures, targets_BCG: Tensor, steps: int) -> nn.Module:
-    """The towers of a ranker that has learnt what is right of the candidates, in evaluation mode."""
+    """The towers of a ranker that has learnt the right candidates, in evaluation mode."""
     torch.manual_seed(0)
     towers = build_ranker(recipe, spec_of([str(objective) for objective in range(targets_BCG.shape[-1])])).towers
     optimiser = torch.optim.AdamW(towers.parameters(), lr=0.01)

@@ -19,7 +19,7 @@ END = 1500
 
 @pytest.fixture(scope="module")
 def dense(planted: Dataset) -> NDArray[np.float64]:
-    """Who did anything with what before the end, [users, items]."""
+    """Ones for each user and item with an event before the end, [users, items]."""
     matrix = np.zeros((len(planted.user_ids), len(planted.item_ids)))
     matrix[planted.user_rows[:END], planted.item_rows[:END]] = 1.0
     return matrix
@@ -34,7 +34,7 @@ def profiles(planted: Dataset) -> Profiles:
 
 
 def profiles_of(histories: Sequence[History]) -> Profiles:
-    """Strangers, of whom only the histories are known."""
+    """Unknown users with histories."""
     return Profiles(
         users=np.full(len(histories), STRANGER),
         histories=histories,

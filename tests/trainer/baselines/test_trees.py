@@ -36,7 +36,7 @@ def test_trees_in_the_rankers_place_learn_what_was_planted(
 def test_they_are_the_baseline_of_a_ranker_with_numbers_of_its_own_too(
     trees: TrainedPipeline, fitted: TrainedPipeline, planted: Dataset, split: Split, reporter: Reporter
 ) -> None:
-    """Proves that the numbers a ranker learns by itself are not among what the trees are given."""
+    """Proves that a ranker's id embeddings are not among the features of the trees."""
     own = replace(fitted, recipe=replace(fitted.recipe, ranker=replace(fitted.recipe.ranker, embedding=3)))
     assert np.array_equal(fit_trees(own, planted, split, 0, reporter).items.features, trees.items.features)
 

@@ -56,7 +56,7 @@ def test_a_slice_is_the_history_before_the_event(walked: Dataset) -> None:
 
 
 def test_before_a_time_is_strictly_before_it(walked: Dataset) -> None:
-    """Proves that what is of the same second is not known yet, and that a stranger has done nothing."""
+    """Proves that events of the same second are not known yet, and that an unknown user has no history."""
     users, times = np.array([3, 3, 7, -1]), np.array([20, 41, 0, 20])
     listed = HistorySlices.before_times(walked, users, times).listed()
     for place, (user, time) in enumerate(zip(users, times, strict=True)):
@@ -66,8 +66,10 @@ def test_before_a_time_is_strictly_before_it(walked: Dataset) -> None:
 
 
 def test_a_whole_history_has_each_item_once_and_not_what_came_of_the_impression(walked: Dataset) -> None:
-    """Proves, in both forms of a history, that the item of an impression is left out, however often the user had to do
-    with it, and all others are there; a stranger has none."""
+    """Proves that the item of an impression is left out, however often the user had it, and that all others are there.
+
+    An unknown user has none. Both forms of a history agree.
+    """
     for user in range(12):
         items = np.unique(walked.item_rows[walked.user_rows == user])
         own = np.array([*items, -1, 5])

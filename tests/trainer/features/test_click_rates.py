@@ -1,4 +1,4 @@
-"""What is counted of impressions looks back only: planted leaks are found."""
+"""Click-through rates and point-in-time features look back only: planted leaks are found."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -39,7 +39,7 @@ def shown_of(
 
 @pytest.fixture
 def tossed(dataset_of: Callable[..., Dataset]) -> Dataset:
-    """A data set whose impressions foretell nothing: seven a second, of all items and users, a stranger among them."""
+    """A data set whose impressions predict nothing: seven a second, of all items and users, one of them unknown."""
     random = np.random.default_rng(5)
     users, items = random.integers(-1, USERS, COUNT), random.integers(0, ITEMS, COUNT)
     rows = [(f"u{n % USERS:02}", f"i{n % ITEMS:02}", n * 7, float(n % 5)) for n in range(200)]
@@ -53,7 +53,7 @@ def shown(dataset: Dataset) -> Impressions:
 
 
 def correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> float:
-    """Of two columns."""
+    """The correlation of two columns."""
     return float(np.corrcoef(one, other)[0, 1])
 
 
@@ -72,8 +72,7 @@ def test_what_came_later_changes_nothing(tossed: Dataset) -> None:
 
 
 def test_rates_by_hand(tossed: Dataset) -> None:
-    """Proves counts and both kinds of objective, drawn to the mean of all by twenty impressions' worth; strangers are
-    nobody's."""
+    """Proves counts and both kinds of objective, smoothed by twenty impressions; unknown users have no row."""
     impressions = shown(tossed)
     before = impressions.times < 300
     found = click_rates_before(tossed, 300)
@@ -103,7 +102,7 @@ def test_each_impression_has_the_counts_of_its_slices_start(tossed: Dataset) -> 
 
 
 def test_a_leak_would_be_found(tossed: Dataset) -> None:
-    """Proves that coins foretell nothing by counts of before, and do by counts that have the impression itself."""
+    """Proves that earlier counts do not predict coins, while counts that include the impression itself do."""
     impressions, labels = shown(tossed), shown(tossed).targets[:, 0]
     honest = PointInTimeFeatures.by_slices(tossed, impressions)
     leaking = PointInTimeFeatures.at(tossed, impressions, impressions.times[-1] + np.ones(COUNT, dtype=np.int64))

@@ -1,4 +1,4 @@
-"""What follows an item: by hand, and no more of it than was asked for."""
+"""Co-occurrence counts: by hand, and no more neighbours than asked for."""
 
 from collections.abc import Callable, Sequence
 
@@ -39,7 +39,7 @@ def test_a_transition_is_a_probability_drawn_to_zero_by_ten(dataset_of: Make) ->
 
 
 def test_followers_are_counted_over_the_latest_events_alone(dataset_of: Make) -> None:
-    """Proves that the number of events bounds what is counted: of the last two, only y before x is left."""
+    """Proves that the number of events bounds the counts: of the last two, only y before x is left."""
     pairs = cooccurrence_table(dataset_of(ROWS), 5, StatisticsConfig(events=2))
     assert pairs.offsets.tolist() == [0, 0, 1, 1]
     assert pairs.rows.tolist() == [X]
@@ -47,7 +47,7 @@ def test_followers_are_counted_over_the_latest_events_alone(dataset_of: Make) ->
 
 @pytest.mark.parametrize("keep", [1, 5])
 def test_each_item_keeps_its_strongest_neighbours_only(planted: Dataset, keep: int) -> None:
-    """Proves the cap, and that what is dropped is no stronger than what is kept."""
+    """Proves the cap, and that no dropped entry is stronger than a kept one."""
     capped = cooccurrence_table(planted, 1500, StatisticsConfig(neighbours=keep))
     whole = cooccurrence_table(planted, 1500, StatisticsConfig(neighbours=1000))
     assert np.diff(capped.offsets).tolist() == np.minimum(np.diff(whole.offsets), keep).tolist()

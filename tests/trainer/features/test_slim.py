@@ -1,4 +1,4 @@
-"""What an item foretells: the weights against those of a dense solution."""
+"""SLIM: the weights against those of a dense solution."""
 
 import numpy as np
 import pytest
@@ -43,7 +43,7 @@ def test_with_every_item_for_a_neighbour_the_weights_are_those_of_ease(
 
 
 def test_of_the_liked_the_weights_minimise_the_loss() -> None:
-    """Proves that no small step away from an item's weights foretells better who liked it."""
+    """Proves that no small step away from an item's weights predicts its likes better."""
     had, liked = _histories(400, 20)
     found = _dense(slim_table(sparse.csr_array(had), sparse.csr_array(liked), 20), 20)[..., LIKED]
     residual = liked - had @ found

@@ -18,7 +18,7 @@ Row = tuple[str, str, int, float]
 
 
 def of_own_chain(vectors: NDArray[np.float32]) -> float:
-    """Of each item's five nearest, the share that is of its own chain."""
+    """The share of each item's five nearest that belong to its own chain."""
     directions = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     cosines = directions @ directions.T
     np.fill_diagonal(cosines, -np.inf)
@@ -27,9 +27,7 @@ def of_own_chain(vectors: NDArray[np.float32]) -> float:
 
 
 def test_items_of_a_chain_stand_together(planted: Dataset, split: Split) -> None:
-    """Proves that what is done one after another is near, whatever the chain; chance is a
-    quarter.
-    """
+    """Proves that items which follow one another are near, in any chain; chance is a quarter."""
     vectors = spectral_vectors(planted, split.encoder_end, 16, np.random.default_rng(0))
     assert of_own_chain(vectors) > 0.9
     np.testing.assert_allclose(np.linalg.norm(vectors, axis=1), 1, rtol=1e-5)
@@ -59,7 +57,7 @@ def test_who_stands_beside_nobody_begins_nowhere(dataset_of: Callable[[Sequence[
 
 
 def test_an_encoder_begins_there(planted: Dataset, split: Split, recipe: Recipe) -> None:
-    """Proves that the first step is taken from there: what is learnt of an item stands by its chain before."""
+    """Proves that training starts from there: an item stands by its chain before the first step."""
     at, anywhere = (
         NextItemTraining(planted, split.encoder_end, encoder_config(recipe.encoder, spectral_scale=length), 0).encoder
         for length in (0.3, 0.0)

@@ -1,4 +1,4 @@
-"""What is counted: by hand, against dense matrices, and blind to what comes later."""
+"""Counts: by hand, against dense matrices, and blind to later events."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Candidates, the best first, and what the ranker makes of them."""
+"""Candidates, the best first, and their order by the ranker."""
 
 import numpy as np
 

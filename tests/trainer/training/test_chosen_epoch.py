@@ -70,7 +70,7 @@ def encoders(monkeypatch: pytest.MonkeyPatch) -> Measured:
 
 @pytest.fixture
 def task(planted: Dataset, split: Split) -> Task:
-    """Next like, which trains anew on all that is known."""
+    """Next like, which trains again on all known events."""
     return replace(next_like_task(planted, split), refit=True)
 
 
@@ -78,8 +78,10 @@ def task(planted: Dataset, split: Split) -> Task:
 def test_the_encoder_is_that_of_the_best_epoch(
     name: str, encoders: Measured, task: Task, recipe: Recipe, reporter: Reporter
 ) -> None:
-    """Proves, of each way of learning in epochs, that the weights are those of the second, and that training ended
-    when two more were no better."""
+    """Proves, for each way of learning in epochs, that the weights are those of the second epoch.
+
+    Training ended after two more that were no better.
+    """
     named = encoder_config(recipe.encoder, name, epochs=6, patience=2)
     trained = fit_encoder(task.dataset, task.learn_end, named, 0, reporter, Validation.of(task))
     assert [line["ndcg@10"] for line in trained.curve] == list(FIGURES[:4])
@@ -102,8 +104,10 @@ def test_patience_is_how_many_epochs_may_be_no_better(
 
 @pytest.mark.usefixtures("encoders")
 def test_the_final_training_is_of_all_that_is_known(task: Task, recipe: Recipe, reporter: Reporter) -> None:
-    """Proves that it learns from everything before the test for as many epochs as were best, and that no other end and
-    no other number gives these weights; what is told is how they were chosen."""
+    """Proves that it learns from everything before the test, for as many epochs as were best.
+
+    No other end and no other number of epochs gives these weights. The curve is that of the choice.
+    """
     named = replace(recipe, encoder=encoder_config(recipe.encoder, "two_tower", epochs=6))
     found = fit_retrieval(task, named, 0, reporter)
     assert [line["ndcg@10"] for line in found.curve] == list(FIGURES[:4])
@@ -135,20 +139,22 @@ def rankers(monkeypatch: pytest.MonkeyPatch) -> Measured:
 def training(
     fitted: TrainedPipeline, planted: Dataset, split: Split, recipe: Recipe, reporter: Reporter
 ) -> RankerTraining:
-    """Of a ranker with numbers of its own, that may learn for six epochs."""
+    """The training of a ranker with id embeddings, of at most six epochs."""
     short = replace(recipe.ranker, epochs=6, examples=100, candidates=5, history=1, embedding=3)
     return ranker_training(fitted.encoded, planted, split, replace(recipe, ranker=short), 0, reporter)
 
 
 def learnt(trained: TrainedRanker) -> Weights:
-    """The weights, but for the scale of the columns, which calibration sets."""
+    """The weights without the scale of the logits, which calibration sets."""
     weights = weights_of(trained.ranker, trained.id_embeddings)
     return {name: one for name, one in weights.items() if name not in {"0.scale_G", "0.shift_G"}}
 
 
 def test_the_ranker_is_that_of_the_best_epoch(training: RankerTraining, rankers: Measured, reporter: Reporter) -> None:
-    """Proves, where examples are given to decide, that the weights are those of the second epoch and that the run ended
-    when two more were no better."""
+    """Proves, with examples given to decide, that the weights are those of the second epoch.
+
+    The run ended after two more that were no better.
+    """
     late = training.late
     given = RankerTraining(training.examples, training.recipe, 0, deciding=late)
     found = learnt(given.run(reporter))
@@ -159,8 +165,10 @@ def test_the_ranker_is_that_of_the_best_epoch(training: RankerTraining, rankers:
 
 @pytest.mark.usefixtures("rankers")
 def test_the_ranker_learns_anew_for_as_many_epochs_from_all(training: RankerTraining, reporter: Reporter) -> None:
-    """Proves, where the latest examples decide, that they are then learnt from as well, for as many epochs as were
-    best, and that no other number gives these weights."""
+    """Proves, with the latest examples deciding, that training then uses them too, for as many epochs as were best.
+
+    No other number of epochs gives these weights.
+    """
     found = learnt(training.run(reporter))
 
     def is_of(places: NDArray[np.int64], epochs: int) -> bool:

@@ -1,4 +1,4 @@
-"""Both stages, of which the second learns from what was shown: trained, exported, read back."""
+"""Both stages, with a ranker of impressions: trained, exported, read back."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -34,7 +34,7 @@ FIT = (
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The planted impressions, whose clicks are interactions as well; and a bundle of what was learnt of them."""
+    """The planted impressions, whose clicks are interactions as well, and a bundle trained on them."""
     folder = tmp_path_factory.mktemp("shown")
     frames = dict(tables(np.random.default_rng(1), biased=False))
     shown = frames["impressions"].filter((pl.col("clicked") == 1) & (pl.col("timestamp") % 3 == 0))
@@ -48,7 +48,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_bundle_says_what_a_call_may_say_of_itself(folder: Path) -> None:
-    """Proves context, objectives and the names of what is counted, in the order in which the tables have them."""
+    """Proves context, objectives and the names of the counted columns, in the order of the tables."""
     manifest = Manifest.read(BundleStore(folder / "bundles").current())
     assert [(column.name, column.categories) for column in manifest.context] == [("device", ("phone", "tv"))]
     assert manifest.context[0].absent == pytest.approx((0.5, 0.5), abs=0.05)
@@ -107,7 +107,7 @@ def _known_end(times: np.ndarray[tuple[int], np.dtype[np.int64]]) -> int:
 
 @pytest.mark.usefixtures("empty_graphs")
 def test_it_is_written_again_with_newer_counts(folder: Path, tmp_path: Path) -> None:
-    """Proves that export reads impressions as they are now: what was shown since counts."""
+    """Proves that export reads impressions as they are now, newer ones included."""
     directory = BundleStore(folder / "bundles").current()
     given = ["--bundle", directory, "--data", folder, "--out", tmp_path]
     assert main(["export", *map(str, given)]) == 0
@@ -142,7 +142,7 @@ def test_impressions_of_another_time_are_refused(
 def test_without_times_both_stages_are_refused(
     folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Proves that it is told before any training what is missing, and what can be done without it."""
+    """Proves that the error comes before any training, and names the missing column and the alternative."""
     recipe = tmp_path / "recipe.toml"
     recipe.write_text(f"[interactions]\nrows_in_order = true\n{FIT}")
     assert main(["fit", "--recipe", str(recipe), "--data", str(folder), "--out", str(tmp_path / "bundles")]) == 2
@@ -153,8 +153,10 @@ def test_without_times_both_stages_are_refused(
 
 
 def test_what_was_shown_and_done_in_one_second_is_of_one_slice(folder: Path, tmp_path: Path) -> None:
-    """Proves, where a second has many events, that no slice begins within one: its impressions are of the later slice,
-    and the earlier would know what came of them."""
+    """Proves that no slice begins within a second of many events.
+
+    Its impressions belong to the later slice, and the earlier slice would hold their outcomes.
+    """
     frames = {name: pl.read_parquet(folder / f"{name}.parquet") for name in ("impressions", "interactions", "items")}
     for name in ("impressions", "interactions"):
         frames[name] = frames[name].with_columns(pl.col("timestamp") // 100)
@@ -168,7 +170,7 @@ def test_what_was_shown_and_done_in_one_second_is_of_one_slice(folder: Path, tmp
 
 
 def test_the_page_says_of_which_metric_the_importance_is(folder: Path) -> None:
-    """Proves that it is not that of lists, which a ranker of what was shown is not judged by."""
+    """Proves that it is not the metric of lists, which does not judge a ranker of impressions."""
     page = (BundleStore(folder / "bundles").current() / REPORT).read_text()
     assert "mean AUC lost when it is shuffled" in page
     assert "nDCG@10 lost when it is shuffled" not in page

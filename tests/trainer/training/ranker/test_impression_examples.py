@@ -1,4 +1,4 @@
-"""What a ranker learns from impressions, and how it is judged on them, by hand."""
+"""A ranker's losses and figures on impressions, by hand."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ TARGETS = np.array([[1, 4], [0, np.nan], [np.nan, 2], [0, 2], [1, np.nan]], dtyp
 
 @pytest.fixture
 def shown() -> Impressions:
-    """Five impressions of two users and a stranger; what is missing was not observed."""
+    """Five impressions of two users and an unknown one; missing targets were not observed."""
     return Impressions(
         places=np.arange(5),
         user_rows=np.array([0, 0, 1, -1, 0]),
@@ -39,14 +39,14 @@ def shown() -> Impressions:
 
 @pytest.fixture
 def examples(shown: Impressions) -> ImpressionExamples:
-    """As examples, of whose inputs nothing is asked."""
+    """Examples without inputs."""
     nothing: RankerInputs = None  # type: ignore[assignment]
     objectives = OBJECTIVES.scaled_to_impressions(shown)
     return ImpressionExamples(inputs=nothing, objectives=objectives, targets=shown.targets, impressions=shown)
 
 
 def test_an_objective_starts_from_its_mean(shown: Impressions) -> None:
-    """Proves the log-odds of the mean rate, and the scale of the values, of what was observed."""
+    """Proves the log-odds of the mean rate, and the scale of the values, over the observed targets."""
     click, stars = OBJECTIVES.scaled_to_impressions(shown)
     assert (click.is_value, stars.is_value) == (False, True)
     assert click.mean == pytest.approx(0.0)
@@ -69,7 +69,7 @@ def test_the_loss_is_of_what_was_observed(examples: ImpressionExamples) -> None:
 
 
 def test_figures_by_hand(shown: Impressions) -> None:
-    """Proves each figure on what was observed: of six pairs of clicks, and of one user's own."""
+    """Proves each figure on the observed targets: of six pairs of clicks, and of one user's own."""
     columns = np.array([[2.0, 3.0], [1.0, 0.0], [9.0, 2.0], [3.0, 2.5], [0.0, 0.0]], dtype=np.float32)
     found = figures_of_impressions(columns, shown)
     assert found["click/auc"] == found["auc"] == pytest.approx(1 / 4)

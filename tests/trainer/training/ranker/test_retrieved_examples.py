@@ -1,4 +1,4 @@
-"""What chooses the ranker's epoch where nobody logged what was shown."""
+"""The figure that chooses the ranker's epoch on data without impressions."""
 
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,7 +26,7 @@ Column = Callable[[NDArray[np.bool_]], NDArray[np.floating]]
 
 @pytest.fixture
 def examples(fitted: TrainedPipeline, planted: Dataset, split: Split) -> RetrievedExamples:
-    """The events of the test, and what retrieval offers for them."""
+    """The events of the test, and their retrieved candidates."""
     events = np.arange(split.ranker_end, split.end)
     events = events[planted.position[events] >= 1]
     return RetrievedExamples.of(planted, fitted.encoded, fitted.items, events, OBJECTIVES, fitted.recipe.ranker)
@@ -50,7 +50,7 @@ def of_places(examples: RetrievedExamples, places: NDArray[np.int64]) -> float:
 
 
 def test_of_equal_scores_the_earlier_candidate_is_first(examples: RetrievedExamples) -> None:
-    """Proves that a ranker which tells nothing apart has the figure of retrieval's order, as what is served would."""
+    """Proves that a ranker of equal scores has the figure of retrieval's order, as in serving."""
     expected = of_places(examples, examples.chosen[examples.usable])
     assert 0 < expected < 0.95
     assert ndcg(examples, np.zeros_like) == pytest.approx(expected)
@@ -66,8 +66,10 @@ def test_what_is_no_number_is_behind_all_numbers(examples: RetrievedExamples, br
 
 
 def test_what_fills_a_list_is_behind_what_is_offered(fitted: TrainedPipeline, planted: Dataset, split: Split) -> None:
-    """Proves that what a user has already, which stands in for candidates where there are too few, takes no place of
-    theirs, whatever a ranker says of it: it is not served."""
+    """Proves that fillers of a short list, items the user has already, rank behind all candidates.
+
+    They are not served, however high a ranker scores them.
+    """
     events = np.arange(split.ranker_end, split.end)
     whole = replace(fitted.recipe.ranker, candidates=len(planted.item_ids))
     examples = RetrievedExamples.of(planted, fitted.encoded, fitted.items, events, OBJECTIVES, whole)
@@ -102,8 +104,10 @@ def test_of_a_short_list_all_are_learnt_from(examples: RetrievedExamples) -> Non
 
 
 def test_a_sample_keeps_what_is_known_of_each_candidate(examples: RetrievedExamples, fitted: TrainedPipeline) -> None:
-    """Proves that every input of a candidate is that of the whole list, its place in it too, with the ranker's own
-    numbers, and that the loss is the one of the sample with the chosen one in front."""
+    """Proves that the inputs of a sampled candidate are those of the whole list, place and id embedding included.
+
+    The loss is that of the sample, with the chosen candidate in front.
+    """
     places, id_embeddings = (
         examples.usable[:6],
         IdEmbeddingLayer(len(fitted.items.ids), len(fitted.id_embeddings.users), 4),
