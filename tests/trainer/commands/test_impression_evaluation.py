@@ -57,10 +57,10 @@ dropout = 0
 
 
 def tables(random: np.random.Generator, *, biased: bool) -> Mapping[str, pl.DataFrame]:
-    """A user clicks what is of their genre, on a phone more than on a television, and rates it high.
+    """A user clicks items of their genre, on a phone more than on a television, and rates them high.
 
-    What they did before are interactions with their genre. With ``biased`` a click is likelier the higher the place,
-    and the items of a row that is bad for everybody are shown at the top.
+    Their earlier interactions are with their genre. With ``biased``, a click is likelier the higher the position, and
+    bad items are shown at the top.
     """
     users, items = random.integers(0, USERS, SHOWN), random.integers(0, ITEMS, SHOWN)
     phone, same_genre = random.random(SHOWN) < 0.5, users % GENRES == items % GENRES
@@ -134,8 +134,10 @@ def run(planted: Path, reporter: Reporter) -> RankerRun:
 
 
 def test_what_was_planted_is_learnt(run: RankerRun) -> None:
-    """Proves that clicks are foretold by context and taste about as well as they can be, whose AUC is 0.814 and
-    log loss 0.473, and stars as well."""
+    """Proves that context and taste predict clicks almost as well as possible, and stars too.
+
+    The best possible AUC is 0.814, the best log loss 0.473.
+    """
     found = run.figures()
     assert list(found) == ["auc", "click/auc", "click/gauc", "click/logloss", "stars/rmse", "stars/mae"]
     assert found["click/auc"] > 0.79
@@ -146,11 +148,13 @@ def test_what_was_planted_is_learnt(run: RankerRun) -> None:
 
 
 def test_the_given_validation_decides(planted: Path, reporter: Reporter, tmp_path: Path) -> None:
-    """Proves, of a run that has learnt for too long when its patience ends, that the epoch kept is the best of the
-    validation's: its weights are those that were measured, for they give its figures again."""
+    """Proves, for a run that overfits before its patience ends, that the best epoch of the validation is kept.
+
+    Its weights give the figures of that epoch again.
+    """
     text = RECIPE.replace("epochs = 5", "epochs = 20").replace("learning_rate = 0.01", "learning_rate = 0.05")
     frames = {name: pl.read_parquet(planted / f"{name}.parquet") for name in ("impressions", "interactions", "items")}
-    # What is served leaves the place out, which the figures of an epoch do not.
+    # Serving leaves the position bias out, while the figures of an epoch include it.
     run = run_of(tmp_path, write(tmp_path, frames, text.replace('position = "position"\n', "")), reporter)
     training, curve = run.training, [line["auc"] for line in run.log.ranker]
     best = int(np.argmax(curve))
@@ -181,9 +185,11 @@ def test_the_test_does_not_change_what_is_said_of_it(
 def test_what_is_held_out_changes_nothing_where_parts_are_not_by_time(
     planted: Path, reporter: Reporter, tmp_path: Path
 ) -> None:
-    """Proves, where impressions of the test are before and among those that are learnt from, that nothing that is
-    learnt has counted what came of them: when that turns, every loss, figure, weight and calibration is as it was, and
-    what is then said of the test. What decides is counted as little: the losses are those before its labels turned."""
+    """Proves that outcomes of test impressions enter no training feature, even where these come first in time.
+
+    With other outcomes, every loss, figure, weight and calibration is unchanged, and so are the logits of the test. The
+    outcomes of the validation do not change the losses either.
+    """
     frames = {name: pl.read_parquet(planted / f"{name}.parquet") for name in ("impressions", "interactions", "items")}
     parts = np.random.default_rng(5).choice(["train", "validation", "test"], SHOWN, p=[0.6, 0.2, 0.2])
     parts[:300], parts[300:600] = "test", "validation"
@@ -212,8 +218,10 @@ def test_what_is_held_out_changes_nothing_where_parts_are_not_by_time(
 
 
 def test_the_order_learnt_is_that_without_the_place(tmp_path: Path, reporter: Reporter) -> None:
-    """Proves, where bad items are shown at the top and clicked for that, that the place's part is left out of what is
-    served; a ranker that is not told of places learns the wrong order."""
+    """Proves that serving leaves the position bias out, where bad items are clicked because they are at the top.
+
+    A ranker without positions learns the wrong order.
+    """
     recipe = write(tmp_path, tables(np.random.default_rng(2), biased=True), RECIPE.replace("epochs = 5", "epochs = 12"))
     assert recipe.impressions is not None
     untold = replace(recipe, impressions=replace(recipe.impressions, position=None))
@@ -240,7 +248,7 @@ def test_without_times_an_impression_does_not_see_what_came_of_it(tmp_path: Path
 
 
 def test_without_times_no_part_sees_what_came_of_it(tmp_path: Path, reporter: Reporter) -> None:
-    """Proves the same where interactions hold what came of the impressions that decide and of the test."""
+    """Proves the same where interactions hold the outcomes of the validation and of the test."""
     run = _assert_coins(tmp_path, reporter, ["train", "validation", "test"])
     tested, training = run.test().inputs, run.training.examples.inputs
     assert not tested.items.features[:, len(STATISTICS) :][:, :3].any()
@@ -292,8 +300,10 @@ def _few(folder: Path, clicked: list[int | None]) -> Recipe:
 def test_without_times_an_item_is_known_by_another_impression_that_is_learnt_from(
     tmp_path: Path, reporter: Reporter
 ) -> None:
-    """Proves which impressions of one user have their item in their history: neither its own click puts it there nor
-    one of the test, and a click that is learnt from does for all but itself."""
+    """Proves which impressions of one user have their item in their history.
+
+    Neither their own click puts it there nor a click of the test. A click of the training does for all others.
+    """
     recipe = _few(tmp_path, [1, 0, 1, 1, 0, 0, 1, 1])
     run = run_of(tmp_path, recipe, reporter)
     learnt, tested = run.training.examples.inputs.histories, run.test().inputs.histories
@@ -309,7 +319,7 @@ def test_without_times_an_item_is_known_by_another_impression_that_is_learnt_fro
 
 
 def test_too_little_to_learn_from_is_refused(tmp_path: Path, reporter: Reporter) -> None:
-    """Proves the messages where a part, or all but one of what is learnt from, has nothing observed."""
+    """Proves the messages for a part without observed targets, and for a training with only one."""
     recipe = _few(tmp_path, [1, 0, 1, 1, 0, 0, 1, None])
     with pytest.raises(DataError, match=r"no impression of the validation part has .* to choose its epoch by; fill"):
         run_of(tmp_path, recipe, reporter)
@@ -325,8 +335,10 @@ def test_too_little_to_learn_from_is_refused(tmp_path: Path, reporter: Reporter)
 
 
 def test_the_command_reports_mean_and_spread(planted: Path, tmp_path: Path) -> None:
-    """Proves the report's form: that of the other protocols, with the figures of each objective; boosted trees that are
-    given the same are beside the ranker, and learn what was planted."""
+    """Proves that the report has the form of the other protocols, with the figures of each objective.
+
+    Boosted trees on the same features are beside the ranker, and learn the planted answer.
+    """
     report, recipe = tmp_path / "report.json", tmp_path / "short.toml"
     recipe.write_text(RECIPE.replace("epochs = 5", "epochs = 1"))
     given = ["--recipe", recipe, "--data", planted, "--report", report]
@@ -349,8 +361,10 @@ def test_the_command_reports_mean_and_spread(planted: Path, tmp_path: Path) -> N
 def test_the_first_stage_sees_nothing_of_the_test_where_parts_are_not_by_time(
     planted: Path, reporter: Reporter, tmp_path: Path
 ) -> None:
-    """Proves that what was done since the test began does not choose the encoder's epoch: all of it is left out, and
-    every figure of its epochs is as it was."""
+    """Proves that events since the beginning of the test do not choose the encoder's epoch.
+
+    Without these events, every figure of its epochs is unchanged.
+    """
     frames = {name: pl.read_parquet(planted / f"{name}.parquet") for name in ("impressions", "interactions", "items")}
     parts = np.random.default_rng(5).choice(["train", "test"], SHOWN)
     parts[: SHOWN // 4], parts[SHOWN // 4] = "train", "test"
@@ -368,7 +382,7 @@ def test_the_first_stage_sees_nothing_of_the_test_where_parts_are_not_by_time(
 
 
 class _Heard:
-    """Keeps what is said."""
+    """Keeps the messages."""
 
     def __init__(self) -> None:
         self.said: list[str] = []
@@ -384,7 +398,7 @@ class _Heard:
 
 @pytest.mark.usefixtures("determinism")
 def test_impressions_that_are_left_out_are_told_of(tmp_path: Path) -> None:
-    """Proves that whoever reads a log learns how many were of items that are nowhere else, and how many are left."""
+    """Proves that the log counts the impressions of unknown items, and those that are left."""
     frames, reporter = dict(tables(np.random.default_rng(0), biased=False)), _Heard()
     of_unknown = pl.when(pl.col("item_id") == "i03").then(pl.lit("x")).otherwise("item_id").alias("item_id")
     frames["impressions"] = frames["impressions"].with_columns(of_unknown)
@@ -404,8 +418,7 @@ def test_impressions_that_are_left_out_are_told_of(tmp_path: Path) -> None:
 def test_trees_that_cannot_be_loaded_are_told_of(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, raised: str, told: str
 ) -> None:
-    """Proves, of a LightGBM that is not there, and of one without the library it needs, that the ranker is measured by
-    itself and that it is said what to install."""
+    """Proves that without LightGBM or its library, the ranker is measured alone and a message says what to install."""
     (tmp_path / "lightgbm.py").write_text(f"raise {raised}")
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.delitem(sys.modules, "lightgbm", raising=False)

@@ -80,7 +80,7 @@ def drifting_where(owner: nn.Module, method: str, seen: Callable[..., Tensor]) -
 def test_a_graph_that_differs_for_padding_or_for_a_kind_of_event_is_refused(
     final: TrainedPipeline, planted: Dataset, recipe: Recipe, tmp_path: Path
 ) -> None:
-    """Proves that the samples have both: what is off only there is seen, and what is not off passes."""
+    """Proves that the samples cover both: a model that is off only there is refused, and one that is not passes."""
     spec = replace(encoder_data_spec(planted, len(planted.times)), events=2)
     with_kinds = replace(final.encoded, encoder=build_encoder(recipe.encoder, spec).eval())
     sound, path = replace(final, encoded=with_kinds), tmp_path / "model.onnx"
@@ -97,7 +97,7 @@ def test_a_graph_that_differs_for_padding_or_for_a_kind_of_event_is_refused(
 
 
 def test_a_bundle_opens_and_is_the_current_one(exported: Path, planted: Dataset, final: TrainedPipeline) -> None:
-    """Proves that serving reads what was written: every check of the manifest passes and the tables are the model's."""
+    """Proves that serving reads the bundle: every check of the manifest passes and the tables are the model's."""
     bundle = Bundle.open(exported)
     assert BundleStore(exported.parent).current() == exported
     assert bundle.bundle_id == exported.name
@@ -279,7 +279,7 @@ def test_a_bundle_is_not_read_back_over_other_items(exported: Path, planted: Dat
 def test_a_bundle_of_other_parts_is_not_read_back(
     exported: Path, planted: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Proves, of a release whose ranker has a part more than the one that wrote the bundle, that what to do is said."""
+    """Proves that a release whose ranker has a part more than the bundle's says how to go on."""
 
     def newer(recipe: RankerConfig, spec: RankerDataSpec) -> Ranker:
         ranker = build_ranker(recipe, spec)
@@ -295,7 +295,7 @@ def test_a_bundle_of_other_parts_is_not_read_back(
 def test_a_bundle_is_not_read_back_over_data_with_other_objectives(
     fitted: TrainedPipeline, planted: Dataset, tmp_path: Path
 ) -> None:
-    """Proves, of a recipe without objectives, that a column of values that has come or gone since is told of."""
+    """Proves that, for a recipe without objectives, the error names a column of values that has come or gone."""
     recipe, none = replace(fitted.recipe, objectives={}), np.full_like(planted.values, np.nan)
     valued = export_bundle(replace(fitted, recipe=recipe), planted, FIGURES, tmp_path)
     with pytest.raises(DataError, match=r"predicts like and value, .* of like: .* have no values any more"):

@@ -45,7 +45,7 @@ def chosen_of(info: IndexInfo) -> IndexTrial:
 def test_the_chosen_index_reaches_the_target_on_other_users(
     items: np.ndarray, users: np.ndarray, tmp_path: Path, target: float
 ) -> None:
-    """Proves that what is written finds enough for users that chose nothing, with the parameters that are said."""
+    """Proves that the index has the recall for users that chose nothing, with the stated parameters."""
     path = tmp_path / "index.faiss"
     info = choose(items, users[:200], _COUNT, target, families(len(items), 16, _COUNT), path)
     index = faiss.read_index(str(path))
@@ -56,7 +56,7 @@ def test_the_chosen_index_reaches_the_target_on_other_users(
 
 
 def test_the_fastest_that_reaches_the_target_is_chosen(items: np.ndarray, users: np.ndarray, tmp_path: Path) -> None:
-    """Proves that what is fast and finds too little does not win, and that among the others time decides."""
+    """Proves that a fast index of low recall does not win, and that among the others time decides."""
     tried = [
         Family(spec="IVF128,Flat", ladders=(("nprobe=1",),)),
         Family(spec="IVF128,Flat", ladders=(("nprobe=1", "nprobe=16", "nprobe=32", "nprobe=128"),)),
@@ -80,7 +80,7 @@ def test_a_target_that_only_a_scan_reaches_gives_a_scan(items: np.ndarray, users
 def test_a_target_that_nothing_reaches_gives_what_finds_the_most_and_says_so(
     items: np.ndarray, users: np.ndarray, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Proves that a bundle is made all the same, and that nobody takes its index for what was asked for."""
+    """Proves that a bundle is still made, and that a message says that its index misses the target."""
     tried = [Family(spec="IVF128,Flat", ladders=((step,),)) for step in ("nprobe=1", "nprobe=2")]
     info = choose(items, users, _COUNT, 0.99, tried, tmp_path / "index.faiss")
     assert (info.parameters, info.recall < info.target) == ("nprobe=2", True)
@@ -132,7 +132,7 @@ def test_the_exact_neighbours_are_those_of_a_product_with_everything(
 
 
 def test_a_small_catalogue_is_scanned() -> None:
-    """Proves that a shop of 1,700 items waits for no trial, and is told why there was none."""
+    """Proves that a shop of 1,700 items waits for no trial, and that the manifest says why."""
     assert [family.spec for family in families(1700, 64, 200)] == ["Flat"]
     assert list(not_tried(1700)) == ["IVF, HNSW"]
 
@@ -176,7 +176,7 @@ def test_a_very_large_catalogue_builds_only_what_is_best_on_a_sample(
 
 
 def task_of(items: np.ndarray, users: np.ndarray, folder: Path, **recipe: object) -> dict[str, object]:
-    """What :mod:`trainer.export.index.build` asks of the process that builds."""
+    """The task that :mod:`trainer.export.index.build` gives to the process that builds."""
     np.save(folder / "items.npy", items)
     np.save(folder / "users.npy", users)
     files = {"vectors": "items.npy", "queries": "users.npy", "index": "index.faiss"}
@@ -218,7 +218,7 @@ def test_what_faiss_refuses_is_said_in_its_words(
     parameters: str | None,
     said: str,
 ) -> None:
-    """Proves that a mistake in the recipe comes back as what is wrong, without FAISS' file names and signatures."""
+    """Proves that a mistake in the recipe comes back as a reason, without FAISS' file names and signatures."""
     task = tmp_path / "task.json"
     task.write_text(json.dumps(task_of(items, users, tmp_path, spec=spec, parameters=parameters)))
     main(str(task))
@@ -228,7 +228,7 @@ def test_what_faiss_refuses_is_said_in_its_words(
 
 
 def test_the_table_shows_the_chosen_and_the_untried() -> None:
-    """Proves that a person sees on one screen what was weighed, what won and what was left out."""
+    """Proves that one screen shows the trials, the winner and the kinds left out."""
     trial = IndexTrial(
         spec="Flat",
         parameters="",

@@ -1,4 +1,4 @@
-"""What a new bundle has to be before it takes the place of the one that is served."""
+"""The gate that a new bundle passes before it replaces the served one."""
 
 import json
 import math
@@ -53,12 +53,12 @@ def _with_metrics(root: Path, metrics: Mapping[str, float]) -> None:
     ("found", "worse"), [(0.12, False), (0.1, False), (0.0951, False), (0.0949, True), (0.0, True), (math.nan, True)]
 )
 def test_a_bundle_may_be_worse_by_the_margin(served: Callable[..., Path], found: float, worse: bool) -> None:
-    """Proves the rule at its edge: 5 % below 0.1 is 0.095; what is not a number is worse than anything."""
+    """Proves the rule at its edge: 5 % below 0.1 is 0.095; NaN is worse than any number."""
     assert compare(served(0.1), {NAME: found}, DEFAULT_RECIPE).worse == worse
 
 
 def test_what_is_worse_is_said_with_both_figures(served: Callable[..., Path]) -> None:
-    """Proves that the line has the metric, both figures, by how much, of which bundle, and what is allowed."""
+    """Proves that the line has the metric, both figures, their difference, the bundle and the margin."""
     decision = decide(served(0.1), {NAME: 0.08}, DEFAULT_RECIPE, asked=True, force=False)
     assert decision.refused
     assert not decision.publish
@@ -98,7 +98,7 @@ def test_a_damaged_bundle_is_replaced(served: Callable[..., Path]) -> None:
 
 
 def test_a_release_before_the_section_is_compared(served: Callable[..., Path]) -> None:
-    """Proves that a recipe in a manifest may lack what was invented later."""
+    """Proves that a recipe in a manifest may lack newer keys."""
     root = served(0.9)
     path = root / OLDER / MANIFEST
     raw = json.loads(path.read_text())
@@ -139,7 +139,7 @@ def test_no_shipped_recipe_is_refused_for_its_metric(path: Path) -> None:
 def test_without_a_stated_metric_it_is_that_of_the_data(
     served: Callable[..., Path], recipe: Recipe, metric: str
 ) -> None:
-    """Proves that a ranker of what was shown is compared by what it is judged by."""
+    """Proves that a ranker of impressions is compared by the metric that judges it."""
     root, name = served(None, recipe), f"validation/{metric}"
     _with_metrics(root, {name: 0.8})
     assert decide(root, {name: 0.7}, recipe, asked=True, force=False).refused
@@ -171,7 +171,7 @@ OTHER_OBJECTIVES = {"click": ObjectiveConfig(column="clicked"), "share": Objecti
     ],
 )
 def test_other_objectives_are_another_question(served: Callable[..., Path], recipe: Recipe, told: str) -> None:
-    """Proves that a mean over the objectives of what was shown is not compared with one over others."""
+    """Proves that a mean over some objectives is not compared with a mean over others."""
     root, name = served(None, recipe), "validation/two_stage/auc"
     _with_metrics(root, {name: 0.9})
     decision = decide(root, {name: 0.7}, CLICKS, asked=True, force=False)
@@ -192,8 +192,7 @@ def test_other_objectives_are_another_question(served: Callable[..., Path], reci
     ids=["weights, names and values", "context", "retrieval"],
 )
 def test_what_asks_the_same_is_compared(served: Callable[..., Path], recipe: Recipe, metric: str) -> None:
-    """Proves that how an objective is learnt and called, what the ranker is given, and objectives that the figure is
-    not of, open no way round the rule."""
+    """Proves that weights, names, context and objectives outside the figure open no way round the rule."""
     root, name = served(None, recipe), f"validation/{metric}"
     _with_metrics(root, {name: 0.9})
     stated = replace(CLICKS, publish=PublishConfig(metric=metric))

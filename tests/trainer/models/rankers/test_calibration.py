@@ -1,4 +1,4 @@
-"""Calibration, of what is known to be wrong."""
+"""Calibration of log-odds that are known to be wrong."""
 
 import copy
 from dataclasses import replace
@@ -22,7 +22,7 @@ from trainer.training.ranker.retrieved_examples import RetrievedExamples
 
 
 def outcomes(logits: NDArray[np.float64], labels: NDArray[np.bool_]) -> Outcomes:
-    """Of nobody in particular."""
+    """Outcomes of one user."""
     return Outcomes(logits=logits.astype(np.float32), labels=labels, users=np.zeros(len(logits), dtype=np.int64))
 
 
@@ -88,8 +88,10 @@ def test_training_calibrates_the_ranker_that_is_served(fitted: TrainedPipeline, 
 def test_lists_are_ones_where_the_objective_came(
     fitted: TrainedPipeline, planted: Dataset, split: Split, recipe: Recipe, count: int
 ) -> None:
-    """Proves that a liked item among its candidates is a one, and one that was not liked, or that retrieval missed, is
-    none; that what a user has is no row; and that a row is of its user."""
+    """Proves that only a liked item among its candidates is a 1, and that every row belongs to its user.
+
+    Items of the history give no row.
+    """
     events, objectives = np.arange(split.ranker_end, split.end), Objectives.of(recipe, planted)
     examples = RetrievedExamples.of(
         planted, fitted.encoded, fitted.items, events, objectives, replace(recipe.ranker, candidates=count)

@@ -19,8 +19,10 @@ PHONES, EVENING = 0.8, 20.0
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory, reporter: Reporter) -> RankerRun:
-    """A run on a complete log, in which the device and the hour alone say what is clicked: most of it on the phone,
-    where four of five are, and late in the evening."""
+    """A run on a complete log, in which the device and the hour alone decide the clicks.
+
+    Four of five impressions are on the phone; most clicks are there, and late in the evening.
+    """
     random, folder = np.random.default_rng(3), tmp_path_factory.mktemp("complete")
     on_phone, hours = random.random(SHOWN) < PHONES, random.normal(EVENING, 2.0, SHOWN)
     odds = np.where(on_phone, 1.5, -2.5) + 0.5 * (hours - EVENING)
@@ -37,7 +39,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, reporter: Reporter) -> RankerR
 
 
 def said_of(run: RankerRun, context: Context) -> NDArray[np.float64]:
-    """How probable it says that each impression of the test is clicked, were this its context."""
+    """The predicted click probability of each impression of the test, with this context."""
     examples = run.test()
     inputs = replace(examples.inputs, context=context)
     log_odds = run.trained.predict(inputs, np.arange(len(examples.targets)))[:, 0, 0]
@@ -45,8 +47,10 @@ def said_of(run: RankerRun, context: Context) -> NDArray[np.float64]:
 
 
 def test_without_its_context_a_request_is_as_likely_as_on_average(run: RankerRun) -> None:
-    """Proves that what is left out, all of it or a column, leaves a probability that is between those of the contexts
-    and on average near how often there was a click, though no impression of the training was without."""
+    """Proves that without all or part of the context, the probability lies between those of the contexts.
+
+    On average it is near the click rate, though every impression of the training had its context.
+    """
     examples = run.test()
     given, rate = examples.inputs.context, examples.targets[:, 0].mean()
     codes, numbers = np.full_like(given.codes, -1), np.full_like(given.numbers, np.nan)
@@ -66,8 +70,7 @@ def test_without_its_context_a_request_is_as_likely_as_on_average(run: RankerRun
 
 
 def test_what_a_call_leaves_out_is_what_training_has_shown_on_average(run: RankerRun) -> None:
-    """Proves that the services' columns have the mean of what the ranker was given, and that an empty cell of a log is
-    given as a call is that leaves it out."""
+    """Proves that the services fill in the mean of the training, for a call as for an empty cell of a log."""
     inputs = run.training.examples.inputs
     columns, context = inputs.layout.context, inputs.context.at(run.training.early)
     left_out = ContextEncoder(columns).encode({})
@@ -79,8 +82,10 @@ def test_what_a_call_leaves_out_is_what_training_has_shown_on_average(run: Ranke
 
 
 def test_the_mean_is_of_the_cells_that_are_filled() -> None:
-    """Proves that empty cells do not draw it, that categories beyond those known have their share, and that a column
-    without a filled cell is none."""
+    """Proves that empty cells do not shift the mean, and that a column without a filled cell is dropped.
+
+    Categories beyond the known ones keep their share.
+    """
     codes = np.array([[0], [1], [1], [-1], [1], [-1]])
     numbers = np.array([[3.0, np.nan], [np.nan, np.nan], [5.0, np.nan]] * 2, dtype=np.float32)
     context = Context(
