@@ -1,1 +1,1 @@
-"""Looking for better settings of a recipe."""
+"""The search for better settings of a recipe."""

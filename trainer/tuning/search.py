@@ -1,4 +1,4 @@
-"""Looks for better settings of stage one, by the validation alone: the test is never ranked."""
+"""The search for better settings of stage one. It uses the validation alone, never the test."""
 
 import itertools
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ from trainer.tuning.search_space import SearchSpace, with_settings
 
 T = TypeVar("T")
 Best = Callable[[optuna.trial.FrozenTrial], None]
-# The median of fewer trials says nothing, and the first epoch says little.
+# The median of fewer trials is noise, and the first epoch is a poor predictor.
 _LEAST_TRIALS = 5
 _FIRST_EPOCH = 2
 _SEED = 0
@@ -26,7 +26,7 @@ _SEED = 0
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class _Watched(Validation):
-    """A validation that ends the training of a trial whose figures are below the median of the others'."""
+    """A validation that prunes a trial whose figures are below the median of the others."""
 
     trial: optuna.Trial
     epochs: Iterator[int] = field(default_factory=lambda: itertools.count(1))
@@ -41,7 +41,7 @@ class _Watched(Validation):
 
 
 class _Bars:
-    """Shows how a trial moves on; of its epochs it says nothing, for one line for each trial is enough."""
+    """Shows the progress of a trial without its epochs: one line for each trial is enough."""
 
     def __init__(self, reporter: Reporter) -> None:
         self._reporter = reporter
@@ -55,10 +55,10 @@ class _Bars:
 
 
 class Search:
-    """A study that may have begun earlier, and goes on until it has so many trials.
+    """A new or resumed study, which runs until it has a given number of trials.
 
-    The first trial is of the recipe as it is, so that what is found is seldom worse. Settings come from a tree of
-    Parzen estimators, Optuna's (Bergstra et al., 2011).
+    The first trial is the recipe itself, so that the result is seldom worse. Settings come from Optuna's tree of Parzen
+    estimators (Bergstra et al., 2011).
     """
 
     def __init__(self, study: optuna.Study, task: Task, recipe: Recipe, reporter: Reporter) -> None:
@@ -67,27 +67,27 @@ class Search:
         self._trials = 0
 
     def run(self, trials: int, best: Best) -> None:
-        """Tries settings until there are so many finished trials; ``best`` is told of each that is better than before.
+        """Runs until there are so many finished trials; calls ``best`` with each trial that improves on all before.
 
         Raises:
-            KeyboardInterrupt: somebody stopped it; the trials before are kept.
-            TrainerError: no trial could be finished.
+            KeyboardInterrupt: the user stopped it; finished trials are kept.
+            TrainerError: every trial was pruned.
         """
         self._trials = trials
         done = len(finished(self._study))
         if not done:
             self._study.enqueue_trial(dict(self._space.base(self._recipe)))
-        # The same seed would try the same again.
+        # The same seed would repeat the same settings.
         self._study.sampler = optuna.samplers.TPESampler(seed=_SEED + len(self._study.get_trials(deepcopy=False)))
 
-        def told(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
+        def report(study: optuna.Study, trial: optuna.trial.FrozenTrial) -> None:
             self._say(trial)
             if trial.state == optuna.trial.TrialState.COMPLETE and study.best_trial.number == trial.number:
                 best(trial)
 
-        self._study.optimize(self._try, n_trials=max(0, trials - done), callbacks=[told])
+        self._study.optimize(self._try, n_trials=max(0, trials - done), callbacks=[report])
         if not any(trial.state == optuna.trial.TrialState.COMPLETE for trial in finished(self._study)):
-            raise TrainerError("no trial came to its end; more --trials may")
+            raise TrainerError("every trial was pruned; give more --trials")
 
     def _try(self, trial: optuna.Trial) -> float:
         recipe = with_settings(self._recipe, self._space.suggest(trial))
@@ -100,20 +100,20 @@ class Search:
     def _say(self, trial: optuna.trial.FrozenTrial) -> None:
         name, tried = self._task.chosen_by, "  ".join(f"{key} {value:.4g}" for key, value in trial.params.items())
         if trial.state == optuna.trial.TrialState.COMPLETE:
-            told = f"{name} {trial.value:.4f}  best {self._study.best_value:.4f}"
+            outcome = f"{name} {trial.value:.4f}  best {self._study.best_value:.4f}"
         else:
-            told = f"pruned after {len(trial.intermediate_values)} epochs"
+            outcome = f"pruned after {len(trial.intermediate_values)} epochs"
         seconds = 0.0 if trial.duration is None else trial.duration.total_seconds()
         count = len(finished(self._study))
-        self._reporter.say(f"trial {count}/{self._trials}  {told}  {tried}  {seconds:.1f} s")
+        self._reporter.say(f"trial {count}/{self._trials}  {outcome}  {tried}  {seconds:.1f} s")
 
 
 def finished(study: optuna.Study) -> list[optuna.trial.FrozenTrial]:
-    """The trials that came to an end, their own or the pruner's."""
+    """The trials that completed or were pruned."""
     states = (optuna.trial.TrialState.COMPLETE, optuna.trial.TrialState.PRUNED)
     return study.get_trials(deepcopy=False, states=states)
 
 
 def median_pruner() -> optuna.pruners.BasePruner:
-    """Ends a trial whose best figure so far is below the median of the others' at the same epoch."""
+    """Prunes a trial whose best figure so far is below the median of the others at the same epoch."""
     return optuna.pruners.MedianPruner(n_startup_trials=_LEAST_TRIALS, n_warmup_steps=_FIRST_EPOCH)

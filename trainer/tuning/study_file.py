@@ -1,4 +1,4 @@
-"""The file that keeps a study's trials, so that a search can be stopped and go on."""
+"""The file of a study's trials, which lets a search resume."""
 
 import json
 from pathlib import Path
@@ -16,7 +16,7 @@ _QUESTION = "question"
 
 
 def open_study(path: Path, protocol: str, task: Task, recipe: Recipe) -> optuna.Study:
-    """The study of a file, begun if it is not there.
+    """The study of a file, created where there is none.
 
     Raises:
         TrainerError: the file is no study, or the trials in it are of another recipe, protocol or data.
@@ -41,7 +41,7 @@ def open_study(path: Path, protocol: str, task: Task, recipe: Recipe) -> optuna.
 
 
 def _question(protocol: str, task: Task, recipe: Recipe) -> dict[str, str]:
-    """What trials have in common that can be compared."""
+    """The properties that comparable trials share."""
     counts = task.dataset.counts
     raw = {name: part for name, part in recipe.plain().items() if name not in ("ranker", "index", "publish")}
     return {

@@ -1,4 +1,4 @@
-"""A recipe with other settings, as a file that keeps what a person wrote in it."""
+"""A recipe with tuned settings, as a file that keeps the comments and the order of the original."""
 
 import os
 import secrets
@@ -12,9 +12,9 @@ from trainer.tuning.search_space import Settings
 
 
 def write_tuned(base: Path, out: Path, settings: Settings, about: Sequence[str]) -> None:
-    """Writes the base recipe with other settings of its encoder, under lines that say where they come from.
+    """Writes the base recipe with other settings of its encoder, under comment lines ``about`` their origin.
 
-    The file is whole or as it was, whenever this process ends.
+    The write is atomic.
     """
     document = tomlkit.parse(base.read_text(encoding="utf-8"))
     section = document.setdefault("encoder", tomlkit.table())

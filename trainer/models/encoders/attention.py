@@ -13,7 +13,7 @@ _FAR = -1e9
 
 
 class Attention(nn.Module):
-    """To what is real and not to the right, with a learnt bias for each distance."""
+    """Attends to real events that are not to the right, with a learnt bias for each distance."""
 
     def __init__(self, config: AttentionConfig) -> None:
         super().__init__()
@@ -25,7 +25,7 @@ class Attention(nn.Module):
         self.register_buffer("bucket_of_distance", torch.from_numpy(distance_buckets(config.history)))
 
     def forward(self, x_BLD: Tensor, mask_BL: Tensor, back_QL: Tensor) -> Tensor:
-        """``[B, Q, D]`` for the last Q of the L places, which are ``back_QL`` from each of them."""
+        """``[B, Q, D]`` for the last Q of L places; ``back_QL`` is the distance from each of them back to each."""
         width, asked = x_BLD.shape[-1], back_QL.shape[0]
         weight, bias = self.qkv.weight, self.qkv.bias
         q = self._by_head(F.linear(x_BLD[:, -asked:], weight[:width], bias[:width]))

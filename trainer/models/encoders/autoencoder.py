@@ -25,8 +25,8 @@ class AutoencoderConfig(GradientConfig):
 
 
 class AutoencoderEncoder(HistoryEncoder):
-    """The encoder's first layer has a row for each item, which is what a history is read as; the decoder's last layer
-    is what is searched. Without a weight on the divergence it is the denoising Mult-DAE.
+    """Histories are read by the encoder's first layer, which has a row for each item. The decoder's last layer holds
+    the item vectors. Without a weight on the divergence it is the denoising Mult-DAE.
     """
 
     config = AutoencoderConfig
@@ -54,7 +54,7 @@ class AutoencoderEncoder(HistoryEncoder):
         return self.read_NI.detach()
 
     def represent(self, histories_BN: sparse.csr_array) -> Representation:
-        """See :class:`HistoryEncoder`. Interactions are dropped, then the mean is drawn around."""
+        """See :class:`HistoryEncoder`. Drops interactions, then samples around the mean."""
         kept = histories_BN.copy()
         kept.data = self.dropout(torch.from_numpy(kept.data)).numpy()
         root_B1 = torch.from_numpy(histories_BN.sum(axis=1)).float().clamp(min=1.0).sqrt()[:, None]
@@ -77,5 +77,5 @@ class AutoencoderEncoder(HistoryEncoder):
 
 
 def _with_one(vectors_BD: Tensor) -> Tensor:
-    """A component more that is 1: what the items' biases are multiplied with."""
+    """Appends a component of 1, which multiplies the biases of the items."""
     return torch.cat([vectors_BD, torch.ones_like(vectors_BD[:, :1])], dim=-1)

@@ -1,4 +1,4 @@
-"""The one shape that every encoder has."""
+"""The interface of encoders."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -16,11 +16,11 @@ _FEATURES_STD = 0.02
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EncoderDataSpec:
-    """What an encoder has to know of the data.
+    """The properties of the data that the layers of an encoder depend on.
 
-    ``item_features`` ``[N, F]`` describe the items, and ``learnt`` ``[N]`` are those with an event to learn from;
-    ``user_features`` is how many numbers describe a user, 0 when there are none; ``value_edges`` ascend and cut values
-    into buckets; ``events`` is how many kinds of event there are.
+    ``item_features`` ``[N, F]`` describe the items, and ``learnt`` ``[N]`` marks those with an event to learn from.
+    ``user_features`` is the number of features of a user, which may be 0. ``value_edges`` ascend and cut values into
+    buckets. ``events`` is the number of kinds of events.
     """
 
     items: int
@@ -32,7 +32,7 @@ class EncoderDataSpec:
 
 
 class Encoder(nn.Module, ABC):
-    """History → user vector, item → vector, such that their inner product is high for what comes next.
+    """History → user vector, item → vector, such that their inner product is high for the next item.
 
     A user vector is that of the history, plus a linear map of the user features where the encoder ``reads_features``.
 
@@ -54,25 +54,25 @@ class Encoder(nn.Module, ABC):
 
     @abstractmethod
     def item_vectors(self, rows: Tensor | None = None) -> Tensor:
-        """What is searched: all items, ``[N, D]``, or those of the rows ``[M]``: ``[M, D]``."""
+        """The vectors in the index: of all items, ``[N, D]``, or of the rows ``[M]``: ``[M, D]``."""
 
     def item_inputs(self) -> Tensor | None:
-        """What a history is read as, ``[N, I]``: these rows become ``history_vectors``; None for the item vectors."""
+        """The input vectors of items in a history, ``[N, I]``; None where these are the item vectors."""
         return None
 
     @abstractmethod
     def of_history(
         self, history_vectors: Tensor, history_values: Tensor, history_events: Tensor, history_mask: Tensor
     ) -> Tensor:
-        """What the history says of the next item that will be liked, ``[B, D]``; anything finite for an empty one."""
+        """The vector of a history for the next liked item, ``[B, D]``; any finite vector for an empty history."""
 
     def with_features(self, vectors_BD: Tensor, known_B1: Tensor, features_BU: Tensor | None) -> Tensor:
-        """Vectors of histories, zeros where there is none known (bool), plus what the users' features say."""
+        """Vectors of histories, zeros where none is known (``known_B1``, bool), plus those of the user features."""
         vectors_BD = torch.where(known_B1, vectors_BD, 0.0)
         if self.by_features is None or features_BU is None:
             return vectors_BD
-        said_BD: Tensor = self.by_features(features_BU)
-        return vectors_BD + said_BD
+        of_features_BD: Tensor = self.by_features(features_BU)
+        return vectors_BD + of_features_BD
 
     def forward(
         self,
@@ -82,9 +82,9 @@ class Encoder(nn.Module, ABC):
         history_mask: Tensor,
         user_features: Tensor | None = None,
     ) -> Tensor:
-        """The user vector ``[B, D]`` that serving searches with: for the next item that will be liked.
+        """The user vector ``[B, D]`` of serving, for the next liked item.
 
-        ``user_features`` ``[B, U]`` are zeros for a stranger, and not looked at by an encoder without ``by_features``.
+        ``user_features`` ``[B, U]`` are zeros for an unknown user. An encoder without ``by_features`` ignores them.
         """
         vectors_BD = self.of_history(history_vectors, history_values, history_events, history_mask)
         return self.with_features(vectors_BD, history_mask.amax(dim=1, keepdim=True) > 0, user_features)

@@ -1,7 +1,7 @@
 """Attention and a filter of slow changes, side by side (BSARec: Shin et al., 2024, arXiv:2312.10325).
 
-Unlike there, positions are relative and the filter is causal, so that every place of a history is learnt from at once
-rather than each as the end of a sequence of its own. Blocks are post-norm, as there.
+Unlike there, positions are relative and the filter is causal, so that training learns from every place of a history at
+once instead of from the end of each prefix. Blocks are post-norm, as there.
 """
 
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class BsarecConfig(AttentionConfig):
 
 
 class BsarecEncoder(SequenceEncoder):
-    """Item id and item features, the value and the kind of each event; its vectors are what the last block gives."""
+    """Reads item id and features, the value and the kind of each event. User vectors are outputs of the last block."""
 
     config = BsarecConfig
 
@@ -40,7 +40,7 @@ class BsarecEncoder(SequenceEncoder):
         self.blocks = nn.ModuleList(_Block(config) for _ in range(config.layers))
 
     def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor, asked: int) -> Tensor:
-        """See :class:`SequenceEncoder`. The last block is computed for what is asked alone."""
+        """See :class:`SequenceEncoder`. The last block computes the ``asked`` places alone."""
         x_BLD = self.dropout(self.norm(self.events(vectors_BLD, values_BL, events_BL)))
         back_LL = how_far_back(mask_BL)
         for block in self.blocks[:-1]:
@@ -60,7 +60,7 @@ class _Block(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x_BLD: Tensor, mask_BL: Tensor, back_QL: Tensor) -> Tensor:
-        """The last Q places of the L, which are ``back_QL`` from each of them."""
+        """The last Q of L places; ``back_QL`` is the distance from each of them back to each place."""
         x_BQD = x_BLD[:, -back_QL.shape[0] :]
         filtered_BQD = self.norm_filtered(x_BQD + self.dropout(self.low_pass(x_BLD, mask_BL, back_QL)))
         attended_BQD = self.norm_attended(x_BQD + self.dropout(self.attention(x_BLD, mask_BL, back_QL)))

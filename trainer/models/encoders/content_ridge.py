@@ -1,8 +1,8 @@
-"""Items that nothing was learnt from, placed by their content among those that something was.
+"""GF-CF for items with interactions, and a ridge regression on content for items without (Hoerl and Kennard, 1970).
 
-Ridge regression (Hoerl and Kennard, 1970) of the vectors that interactions gave on the features. Those vectors are of
-the smoothest directions of the graph of users and items, as in GF-CF, but each direction counts by its singular value.
-Scores are linear in the vectors: it is the ridge regression of each user's filtered history on the features.
+The regression predicts the item vectors of GF-CF from the item features. The vectors are the smoothest directions of
+the graph of users and items, as in GF-CF, but each direction is weighted by its singular value. Scores are linear in
+the vectors, so this equals the ridge regression of each user's filtered history on the features.
 """
 
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class ContentRidgeConfig(GfcfConfig):
 
 
 class ContentRidgeEncoder(GfcfEncoder):
-    """A filter of histories for the items that were learnt from, and what content says of it for the others."""
+    """Vectors from a filter of histories for items with interactions, and from content for the others."""
 
     config = ContentRidgeConfig
 
@@ -39,10 +39,10 @@ class ContentRidgeEncoder(GfcfEncoder):
         self._content_NF = spec.item_features / np.where(lengths > 0, lengths, 1.0)
 
     def solve(self, histories_UN: sparse.csr_array, random: np.random.Generator) -> float:
-        """Finds the directions, and those of the items without an interaction by their content; returns the share of
-        the squares of the others' vectors that content leaves unexplained.
+        """Finds the directions, then the vectors of items without an interaction from their content.
 
-        An item without an interaction counts in a history like one of the mean degree.
+        Returns the share of the variance of the other items' vectors that content leaves unexplained. An item without
+        an interaction has the mean degree in a history.
         """
         edges_UN, root_degree_N1 = normalised(histories_UN)
         values, vectors = right_singular_vectors(edges_UN, self.directions_ND.shape[1], random)
@@ -63,7 +63,7 @@ class ContentRidgeEncoder(GfcfEncoder):
 def ridge(
     features_MF: NDArray[np.float32], wanted_MD: NDArray[np.float32], regularisation: float
 ) -> NDArray[np.float32]:
-    """The weights ``[F, D]`` of the least mean square error plus ``regularisation`` times their own squares' sum."""
+    """The weights ``[F, D]`` with the least mean squared error plus ``regularisation`` times their squared norm."""
     gram_FF = features_MF.T @ features_MF
     gram_FF.flat[:: len(gram_FF) + 1] += regularisation * len(features_MF)
     weights_FD: NDArray[np.float32] = np.linalg.solve(gram_FF, features_MF.T @ wanted_MD)

@@ -1,4 +1,4 @@
-"""The ideal low-pass filter of GF-CF (Shen et al., 2021, arXiv:2108.07567): no gradient, one singular decomposition.
+"""The ideal low-pass filter of GF-CF (Shen et al., 2021, arXiv:2108.07567): a singular value decomposition.
 
 The items' smoothest directions over the normalised graph of users and items are its first right singular vectors V. A
 history x is scored x D^-½ V Vᵀ D^½, with the items' degrees D, which is an inner product of a user and an item vector.
@@ -27,7 +27,7 @@ class GfcfConfig(EncoderConfig):
 
 
 class GfcfEncoder(Encoder):
-    """Keeps as many directions as vectors have components; it gets better with several hundred of them."""
+    """Keeps as many directions as vectors have components. Several hundred are better than few."""
 
     config = GfcfConfig
     trained_by = "closed_form"
@@ -56,7 +56,7 @@ class GfcfEncoder(Encoder):
         return (history_vectors * history_mask[..., None]).sum(dim=1)
 
     def solve(self, histories_UN: sparse.csr_array, random: np.random.Generator) -> float:
-        """Finds the directions; returns the share of the graph's energy that they leave out."""
+        """Finds the directions; returns the share of the graph's energy outside them."""
         edges_UN, self.root_degree_N1 = normalised(histories_UN)
         values, vectors = right_singular_vectors(edges_UN, self.directions_ND.shape[1], random)
         self.directions_ND.zero_()[:, : vectors.shape[1]] = torch.from_numpy(vectors)

@@ -1,4 +1,4 @@
-"""A recurrent encoder (GRU4Rec: Hidasi et al., 2016, arXiv:1511.06939), with the loss that all encoders share.
+"""A recurrent encoder (GRU4Rec: Hidasi et al., 2016, arXiv:1511.06939), with the loss of all sequence encoders.
 
 The item vectors serve as input and as output, so that the exported graph holds no item table.
 """
@@ -21,14 +21,14 @@ class GruConfig(SequenceConfig):
 
 
 class GruEncoder(SequenceEncoder):
-    """Item id and item features, the value and the kind of each event; gated recurrent units, layer upon layer."""
+    """Reads item id and features, the value and the kind of each event, by layers of gated recurrent units."""
 
     config = GruConfig
 
     def __init__(self, config: GruConfig, spec: EncoderDataSpec) -> None:
         super().__init__(config, spec)
         width = config.dimension
-        # Without biases zeros stay zeros: a unit that has only seen padding is as one that has seen nothing.
+        # Without biases zeros stay zeros, so padding leaves the state untouched.
         self.layers = nn.ModuleList(nn.GRU(width, width, bias=False, batch_first=True) for _ in range(config.layers))
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, width)

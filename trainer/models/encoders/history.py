@@ -1,4 +1,4 @@
-"""The shape of the encoders that learn from whole histories, in which the order of events does not matter."""
+"""The interface of encoders that learn from whole histories, in which the order of events does not matter."""
 
 from abc import abstractmethod
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from trainer.recipe.models import GradientConfig
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Representation:
-    """Users ``[B, D]`` and items ``[N, D]`` whose inner products are logits, and what else is to be kept small.
+    """Users ``[B, D]`` and items ``[N, D]`` whose inner products are logits, and a further loss.
 
     The ``penalty`` is added to the mean loss of an interaction.
     """
@@ -25,9 +25,9 @@ class Representation:
 
 
 class HistoryEncoder(Encoder):
-    """Learns to tell what is in a history from what is not.
+    """Learns to predict the items of a history.
 
-    Histories are a sparse matrix of how often each user did anything with each item, ``[users, N]``.
+    Histories are a sparse matrix of the number of events of each user with each item, ``[users, N]``.
     """
 
     trained_by = "whole_histories"
@@ -36,14 +36,14 @@ class HistoryEncoder(Encoder):
         super().__init__(config, spec, reads_features=config.history_dropout > 0)
 
     def begin(self, histories_UN: sparse.csr_array) -> None:
-        """Looks at all that will be learnt from, once, before the first step."""
+        """Reads the training data once, before the first step."""
 
     @abstractmethod
     def represent(self, histories_BN: sparse.csr_array) -> Representation:
-        """Some of the histories, with gradients."""
+        """The representation of some histories, with gradients."""
 
     def settle(self) -> None:
-        """Makes :meth:`item_vectors` and :meth:`item_inputs` those of the present weights, after the steps."""
+        """Updates :meth:`item_vectors` and :meth:`item_inputs` to the present weights, after the steps of an epoch."""
 
 
 class _Product(torch.autograd.Function):
@@ -66,7 +66,7 @@ def product(matrix_BN: sparse.csr_array, table_ND: Tensor) -> Tensor:
 
 
 def normalised(histories_UN: sparse.csr_array) -> tuple[sparse.csr_array, Tensor]:
-    """The graph, every edge divided by the roots of both its ends' degrees; and the roots of the items', ``[N, 1]``.
+    """The graph, each edge divided by the roots of its ends' degrees, and the roots of the items' degrees ``[N, 1]``.
 
     A degree of zero counts as one.
     """

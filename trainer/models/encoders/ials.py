@@ -1,7 +1,7 @@
 """Implicit alternating least squares (Hu et al., 2008), as revisited by Rendle et al. (2021, arXiv:2110.14037).
 
-A user vector is the solution of a least squares problem over the item vectors, so that folding in a user never seen in
-training is what training itself does, and is done in the exported graph.
+A user vector is the solution of a least squares problem over the item vectors. A new user is therefore folded in as in
+training, inside the exported graph.
 """
 
 from collections.abc import Callable
@@ -33,9 +33,9 @@ class IalsConfig(IterativeConfig):
 
 
 class IalsEncoder(Encoder):
-    """Minimises Σ c (1 − u·i)² over what users u did with items i, c times, and w Σ (u·i)² over all pairs.
+    """Minimises Σ c (1 − u·i)² over the pairs of a user u with c events of item i, plus w Σ (u·i)² over all pairs.
 
-    Each vector is regularised by how much was done with it.
+    Each vector is regularised in proportion to its events.
     """
 
     config = IalsConfig
@@ -72,10 +72,10 @@ class IalsEncoder(Encoder):
 
     @torch.no_grad()
     def sweep(self, users_UD: Tensor, histories_UN: sparse.csr_array) -> Tensor:
-        """Solves for the users and then for the items; returns the users, with which the next sweep begins.
+        """Solves for the users and then for the items; returns the users, where the next sweep starts.
 
-        Then both are turned so that the items' Gram matrix is diagonal, which no score sees: a short history is then
-        folded in exactly, in one step for each of its items and one more.
+        Then both are rotated so that the items' Gram matrix is diagonal, which changes no score. A short history is
+        then folded in exactly, in one step for each of its items and one more.
         """
         users_UD = self._solve(histories_UN, users_UD, self.items_ND)
         items_ND = self._solve(histories_UN.T.tocsr(), self.items_ND, users_UD)
@@ -87,7 +87,7 @@ class IalsEncoder(Encoder):
 
     @torch.no_grad()
     def objective(self, users_UD: Tensor, histories_UN: sparse.csr_array) -> float:
-        """What the sweeps make smaller, per interaction."""
+        """The objective that sweeps minimise, per interaction."""
         total = (self.gram_DD * (users_UD.T @ users_UD)).sum()
         for vectors, others, axis in ((users_UD, self.items_ND, 1), (self.items_ND, users_UD, 0)):
             ridge_M1 = self._ridge(torch.from_numpy(histories_UN.sum(axis=axis))[:, None], len(others))
@@ -126,7 +126,7 @@ class IalsEncoder(Encoder):
 
 
 def _cells(counts_CN: sparse.csr_array) -> tuple[Tensor, Tensor, Tensor]:
-    """Line, column and count of what is not zero, in the order of the matrix's data."""
+    """Row, column and count of the nonzero cells, in the order of the matrix's data."""
     line = np.repeat(np.arange(counts_CN.shape[0]), np.diff(counts_CN.indptr))
     return (
         torch.from_numpy(line),
@@ -140,8 +140,8 @@ def conjugate_gradients(
 ) -> Tensor:
     """B symmetric positive definite systems at once, after some steps from a start (Hestenes and Stiefel, 1952).
 
-    ``times`` is the product of the matrices with vectors ``[B, D]``, whose result should be ``right_BD``; ``like_BD``
-    are the diagonals of matrices that are like them, the preconditioner.
+    ``times`` multiplies the matrices with vectors ``[B, D]``; the solution's product is ``right_BD``. ``like_BD`` are
+    the diagonals of the preconditioner.
     """
     solution_BD, rest_BD = start_BD, right_BD - times(start_BD)
     direction_BD = rest_BD / like_BD

@@ -1,4 +1,4 @@
-"""What every encoder learns of an item and of an event."""
+"""The inputs of sequence encoders: item vectors and event inputs."""
 
 import numpy as np
 import torch
@@ -9,15 +9,15 @@ from trainer.models.encoders.base import EncoderDataSpec
 
 # Larger ones take epochs to turn: on Beauty a validation nDCG@10 of .0543 after six with .05, of .0592 with this.
 _STD = 0.02
-# What is left of them where items begin at places of their own: equals there have to be told apart as well.
+# The share of random vectors beside spectral ones: items with the same spectral vector still have to differ.
 _LEFT = 0.3
 
 
 class ItemVectors(nn.Module):
-    """A vector learnt for the id, plus what the features say: ``[N, D]``.
+    """An embedding of the id plus a linear map of the features: ``[N, D]``.
 
-    An item without an event to learn from has the features' part alone. In training the ids of a share of the others
-    are left out, too, so that the features learn to stand alone (DropoutNet: Volkovs et al., 2017).
+    An item without an event to learn from has the features' part alone. Training also drops the ids of a share of the
+    other items, so that the features learn to stand alone (DropoutNet: Volkovs et al., 2017).
     """
 
     def __init__(self, spec: EncoderDataSpec, width: int, id_dropout: float) -> None:
@@ -32,7 +32,7 @@ class ItemVectors(nn.Module):
         self.register_buffer("learnt_N1", torch.from_numpy(spec.learnt.astype(np.float32))[:, None])
 
     def forward(self, rows: Tensor | None = None) -> Tensor:
-        """All items, or those of the rows, whose ids then have sparse gradients."""
+        """All items, or those of the rows. With rows, the gradients of the ids are sparse."""
         if rows is None:
             content: Tensor = self.content(self.features_NF)
             return self._kept(self.learnt_N1) * self.ids.weight + content
@@ -46,7 +46,7 @@ class ItemVectors(nn.Module):
 
     @torch.no_grad()
     def begin_at(self, places_ND: Tensor) -> None:
-        """Puts the vectors of the ids near these places, before the first step."""
+        """Moves the embeddings of the ids near these places, before the first step."""
         self.ids.weight.mul_(_LEFT).add_(places_ND)
 
     def tables(self) -> list[nn.Parameter]:
@@ -55,7 +55,7 @@ class ItemVectors(nn.Module):
 
 
 class EventInputs(nn.Module):
-    """An event as an encoder reads it: the item's vector, and what its value and its kind add, ``[B, L, D]``."""
+    """The input of an event: the item's vector plus embeddings of its value and its kind, ``[B, L, D]``."""
 
     def __init__(self, spec: EncoderDataSpec, width: int) -> None:
         super().__init__()
@@ -65,14 +65,14 @@ class EventInputs(nn.Module):
         self.register_buffer("value_edges", torch.from_numpy(spec.value_edges))
 
     def forward(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor) -> Tensor:
-        """An unknown value (NaN) is above no edge, which makes it a bucket of its own."""
+        """An unknown value (NaN) is above no edge, and has the lowest bucket."""
         bucket_BL = (values_BL[..., None] >= self.value_edges).long().sum(-1)
         x_BLD: Tensor = vectors_BLD + self.values(bucket_BL) + self.kinds(events_BL)
         return x_BLD
 
 
 def embedding(rows: int, width: int, std: float) -> nn.Embedding:
-    """A table of normal numbers."""
+    """A table of embeddings, drawn from a normal distribution."""
     table = nn.Embedding(rows, width)
     nn.init.normal_(table.weight, std=std)
     return table

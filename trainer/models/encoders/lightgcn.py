@@ -1,8 +1,8 @@
-"""LightGCN (He et al., 2020, arXiv:2002.02126), whose users are what they did and have no embedding of their own.
+"""LightGCN (He et al., 2020, arXiv:2002.02126) without embeddings of users: histories represent them.
 
-With users that start at zero, the layers fall in two: what an item receives comes from items over users, and what a
-user receives is the sum of the items' means over their layers, each divided by the root of its degree. So a user never
-seen in training has the very vector that the graph would have given them.
+With users that start at zero, items receive from items over users. A user receives the sum of the items' means over
+their layers, each divided by the root of its degree. A user never seen in training therefore has exactly the vector
+that the graph would have given them.
 """
 
 from dataclasses import dataclass
@@ -38,8 +38,8 @@ class LightGCNConfig(GradientConfig):
 class LightGCNEncoder(HistoryEncoder):
     """Cosine scores, divided by a temperature. A layer here goes from the items to the users and back to the items.
 
-    With noise, the layers are perturbed and the first is told from other items' by the last (XSimGCL: Yu et al., 2022,
-    arXiv:2209.02544).
+    With noise, the layers are perturbed, and a contrastive loss pairs each item's first layer with its last (XSimGCL:
+    Yu et al., 2022, arXiv:2209.02544).
     """
 
     config = LightGCNConfig
@@ -63,7 +63,7 @@ class LightGCNEncoder(HistoryEncoder):
         return self.items_ND / self.root_degree_N1
 
     def begin(self, histories_UN: sparse.csr_array) -> None:
-        """See :class:`HistoryEncoder`: the graph."""
+        """See :class:`HistoryEncoder`. Builds the graph."""
         self._edges_UN, self.root_degree_N1 = normalised(histories_UN)
         self.settle()
 
@@ -80,7 +80,7 @@ class LightGCNEncoder(HistoryEncoder):
 
     @torch.no_grad()
     def settle(self) -> None:
-        """See :class:`HistoryEncoder`. The noise is training's alone."""
+        """See :class:`HistoryEncoder`. Without noise, which belongs to training."""
         training = self.training
         self.items_ND = torch.stack(self.eval()._layers()).mean(dim=0)
         self.train(training)

@@ -14,7 +14,7 @@ def full_softmax(queries_PD: Tensor, items_ND: Tensor, targets_P: Tensor, seen_P
     """Cross-entropy of the next item over the catalogue, ``[P]`` (Hidasi et al., 2016, arXiv:1511.06939; for the gain
     over one negative: Klenitskiy and Vasilev, 2023, arXiv:2309.07602).
 
-    What the user already has is left out of the softmax, since it is never recommended either; the target never is.
+    Items that the user already has are left out of the softmax, since they are never recommended; the target stays in.
     """
     seen_PN = seen_PN.scatter(1, targets_P[:, None], False)
     logits_PN = (queries_PD @ items_ND.T).masked_fill(seen_PN, _NEVER)
@@ -26,9 +26,9 @@ def sampled_softmax(
 ) -> Tensor:
     """Cross-entropy over the target and sampled negatives, ``[P]``, from their vectors.
 
-    ``log_q_S`` is the logarithm of how often each negative is expected in the sample. Taken off the negatives' logits
-    it makes their sum an unbiased estimate of the softmax's (Bengio and Senécal, 2008); the target's is exact already
-    and left uncorrected. A negative that is the target, as ``same_PS`` says, counts once.
+    ``log_q_S`` is the logarithm of each negative's expected count in the sample. Subtracted from the negatives' logits
+    it makes their sum an unbiased estimate of the softmax's (Bengio and Senécal, 2008). The target's logit is exact and
+    needs no correction. A negative that equals the target (``same_PS``) counts once.
     """
     positive_P = (queries_PD * positives_PD).sum(-1)
     negative_PS = (queries_PD @ negatives_SD.T - log_q_S).masked_fill(same_PS, _NEVER)
@@ -39,7 +39,7 @@ def sampled_softmax(
 def inner_products(
     queries_PD: Tensor, positives_PD: Tensor, negatives_SD: Tensor, same_PS: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Scores of the targets ``[P]`` and of sampled negatives ``[P, S]``; one that is the target is never high."""
+    """Scores of the targets ``[P]`` and of sampled negatives ``[P, S]``, very low where a negative is the target."""
     negatives_PS = (queries_PD @ negatives_SD.T).masked_fill(same_PS, _NEVER)
     return (queries_PD * positives_PD).sum(-1), negatives_PS
 
@@ -48,8 +48,8 @@ def multinomial(wanted_B: Tensor, logits_BS: Tensor, counts_B: Tensor) -> Tensor
     """Minus the log-likelihood of histories as draws from a softmax over items, ``[B]`` (Liang et al., 2018,
     arXiv:1802.05814).
 
-    ``wanted_B`` is the sum of the logits of a user's ``counts_B`` interactions; ``logits_BS`` are those of every item,
-    or of a uniform sample of them, which moves the loss by about a constant.
+    ``wanted_B`` is the sum of the logits of a user's ``counts_B`` interactions. ``logits_BS`` are those of every item,
+    or of a uniform sample, which shifts the loss by about a constant.
     """
     return counts_B * logits_BS.logsumexp(dim=-1) - wanted_B
 

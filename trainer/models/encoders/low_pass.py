@@ -1,9 +1,9 @@
-"""The slow part of a sequence (BSARec: Shin et al., 2024, arXiv:2312.10325), by a filter that never looks ahead.
+"""A causal low-pass filter of sequences (BSARec: Shin et al., 2024, arXiv:2312.10325).
 
-The lowest frequencies of the discrete Fourier transform of ``history`` places, seen from the last place, are a weighted
-sum over the distances d behind it, with the weights ``(1 + 2 Σ_k cos(2πkd / history)) / history``. Used at every place,
-on what is there of its past, it is causal, and the same whatever the length of a history: nothing is transformed in the
-exported graph.
+The lowest frequencies of the discrete Fourier transform of ``history`` places have, at the last place, the value of a
+weighted sum over the distances d back, with the weights ``(1 + 2 Σ_k cos(2πkd / history)) / history``. Applied at every
+place to its own past, the sum is causal and independent of the length of a history. The exported graph needs no
+transform.
 """
 
 import numpy as np
@@ -15,7 +15,7 @@ _FREQUENCIES = 2
 
 
 class LowPass(nn.Module):
-    """What is slow, plus what is fast by a weight that is learnt for each component."""
+    """The slow part, plus the fast part with a learnt weight for each component."""
 
     def __init__(self, history: int, width: int) -> None:
         super().__init__()
@@ -24,7 +24,7 @@ class LowPass(nn.Module):
         self.register_buffer("weight_of_distance", torch.from_numpy(_weights(history)))
 
     def forward(self, x_BLD: Tensor, mask_BL: Tensor, back_QL: Tensor) -> Tensor:
-        """``[B, Q, D]`` for the last Q places; ``back_QL`` is how far behind each of them the L places are."""
+        """``[B, Q, D]`` for the last Q places; ``back_QL`` is the distance from each of them back to each of L."""
         weight_QL = torch.where(back_QL >= 0, self.weight_of_distance[back_QL.clamp(min=0)], 0.0)
         real_BLD = torch.where(mask_BL[..., None] > 0, x_BLD, 0.0)
         slow_BQD = weight_QL @ real_BLD

@@ -1,4 +1,4 @@
-"""No first stage: for a ranker that is measured by itself, on what was shown."""
+"""No first stage: for a ranker that is measured by itself, on impressions."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""What encoders of sequences share: all but how a history becomes states."""
+"""The base of sequence encoders. A subclass turns a history into states."""
 
 from abc import abstractmethod
 
@@ -13,7 +13,7 @@ _INTENT_STD = 0.02
 
 
 class SequenceEncoder(Encoder):
-    """An encoder that learns from every place of a history what comes next; it reads what is searched."""
+    """An encoder that learns the next item from every place of a history. Its inputs are the item vectors."""
 
     trained_by = "next_item"
 
@@ -26,7 +26,7 @@ class SequenceEncoder(Encoder):
         self.intent = embedding(2, config.dimension, _INTENT_STD)
 
     def item_vectors(self, rows: Tensor | None = None) -> Tensor:
-        """See :class:`Encoder`. A vector learnt for the id, plus what the features say; of length one for cosines."""
+        """See :class:`Encoder`. The id embedding plus the features' part; of length one for cosines."""
         vectors: Tensor = self.items(rows)
         return F.normalize(vectors, dim=-1) if self._of_length_one else vectors
 
@@ -39,13 +39,13 @@ class SequenceEncoder(Encoder):
 
     @abstractmethod
     def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor, asked: int) -> Tensor:
-        """What is known of the user after each of the last ``asked`` interactions, ``[B, asked, D]``.
+        """The user's state after each of the last ``asked`` interactions, ``[B, asked, D]``.
 
-        A place never looks to its right. Training asks for all of them, serving for the latest, often at far less cost.
+        A place never looks to its right. Training asks for all places, serving for the latest, often at far less cost.
         """
 
     def queries(self, states: Tensor, liked: Tensor) -> Tensor:
-        """From states ``[..., D]`` to vectors for the next item, given whether it will be liked (bool ``[...]``)."""
+        """From states ``[..., D]`` to vectors for the next item, given whether it is liked (bool ``[...]``)."""
         wanted: Tensor = self.intent(liked.long())
         return states + wanted
 

@@ -1,8 +1,8 @@
-"""A causal self-attention encoder (SASRec: Kang and McAuley, 2018, arXiv:1808.09781) that also sees what items are.
+"""A causal self-attention encoder (SASRec: Kang and McAuley, 2018, arXiv:1808.09781) that also reads item features.
 
 Unlike SASRec's, positions are relative, as a learnt bias for each distance (T5: Raffel et al., 2020,
 arXiv:1910.10683): a history cut to its last events then looks the same as in training. The item vectors serve as input
-and as output, so that the exported graph holds no item table: serving gathers the history's vectors from the bundle.
+and as output. The exported graph therefore holds no item table: serving gathers the history's vectors from the bundle.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class TransformerConfig(AttentionConfig):
 
 
 class TransformerEncoder(SequenceEncoder):
-    """Item id and item features, the value and the kind of each event; pre-norm blocks."""
+    """Reads item id and features, the value and the kind of each event. Blocks are pre-norm."""
 
     config = TransformerConfig
 
@@ -39,7 +39,7 @@ class TransformerEncoder(SequenceEncoder):
         self.out = nn.Linear(width, width)
 
     def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor, asked: int) -> Tensor:
-        """See :class:`SequenceEncoder`. The last block is computed for what is asked alone."""
+        """See :class:`SequenceEncoder`. The last block computes the ``asked`` places alone."""
         x_BLD = self.dropout(self.events(vectors_BLD, values_BL, events_BL))
         back_LL = how_far_back(mask_BL)
         for block in self.blocks[:-1]:
@@ -59,7 +59,7 @@ class _Block(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, x_BLD: Tensor, mask_BL: Tensor, back_QL: Tensor) -> Tensor:
-        """The last Q places of the L, which are ``back_QL`` from each of them."""
+        """The last Q of L places; ``back_QL`` is the distance from each of them back to each place."""
         attended_BQD = self.attention(self.norm_attention(x_BLD), mask_BL, back_QL)
         x_BQD = x_BLD[:, -back_QL.shape[0] :] + self.dropout(attended_BQD)
         hidden = self.dropout(F.gelu(self.up(self.norm_hidden(x_BQD))))

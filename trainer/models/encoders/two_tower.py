@@ -1,7 +1,7 @@
 """Two towers (YouTube's candidate generation: Covington et al., 2016): a mean of the history through a network.
 
-Unlike there, what is recent may count for more: each head averages its components with learnt weights that depend on
-how many events ago something was. With all of them equal, as at the start, it is the plain mean.
+Unlike there, recent events may count for more: each head averages its components with learnt weights of the distance.
+Training starts from equal weights, which is the plain mean.
 """
 
 import itertools
@@ -37,14 +37,14 @@ class TwoTowerEncoder(SequenceEncoder):
         self.tower = nn.Sequential(nn.LayerNorm(width), *_hidden_layers(config))
 
     def states(self, vectors_BLD: Tensor, values_BL: Tensor, events_BL: Tensor, mask_BL: Tensor, asked: int) -> Tensor:
-        """See :class:`SequenceEncoder`. As many means as are asked for."""
+        """See :class:`SequenceEncoder`. Computes ``asked`` means."""
         mean_BQD = self.mean(self.dropout(self.events(vectors_BLD, values_BL, events_BL)), mask_BL, asked)
         states: Tensor = mean_BQD + self.tower(mean_BQD)
         return states
 
 
 class RecencyMean(nn.Module):
-    """For each of the last places, the mean of what is not to its right, weighted by distance."""
+    """For each of the last places, the mean of all places not to its right, weighted by distance."""
 
     def __init__(self, config: TwoTowerConfig) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class RecencyMean(nn.Module):
         self.register_buffer("bucket_of_distance", torch.from_numpy(distance_buckets(config.history)))
 
     def forward(self, x_BLD: Tensor, mask_BL: Tensor, asked: int) -> Tensor:
-        """``[B, Q, D]`` for the last Q places, as many as are ``asked`` for; zeros where there is nothing yet."""
+        """``[B, Q, D]`` for the last Q = ``asked`` places; zeros where there is no event yet."""
         back_QL = how_far_back(mask_BL)[-asked:]
         weight_HQL = self.by_distance[:, self.bucket_of_distance[back_QL.clamp(min=0)]].exp()
         weight_HQL = torch.where(back_QL >= 0, weight_HQL, 0.0)

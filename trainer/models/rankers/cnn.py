@@ -1,8 +1,8 @@
 """Convolutions over the last items (Caser: Tang and Wang, 2018, arXiv:1809.07426).
 
-The last L events are an image of L rows and D columns. Horizontal filters, each over all columns of a few events in a
-row, find patterns wherever they are, by the maximum over the places; vertical ones are weighted sums of the L events.
-Everything is once for each user.
+The last L events are an image of L rows and D columns. Horizontal filters cover all columns of a few events in a row;
+their maximum over the places finds patterns anywhere. Vertical filters are weighted sums of the L events. Everything is
+computed once for each user.
 """
 
 from dataclasses import dataclass
@@ -28,14 +28,14 @@ class CnnConfig(RankerConfig):
 
 
 class Cnn(HistoryBackbone):
-    """Horizontal filters of each height and vertical ones, then a layer. Legend: L places, N what the filters say."""
+    """Horizontal filters of each height and vertical ones, then a layer. Legend: L places, N outputs of the filters."""
 
     config = CnnConfig
 
     def __init__(self, config: CnnConfig, spec: RankerDataSpec) -> None:
         super().__init__(config, spec)
         width = spec.dimension
-        # Without biases a filter over nothing but padding says 0, which no maximum of what was rectified is below.
+        # Without biases a filter over padding gives 0, which never exceeds a maximum of rectified values.
         self.horizontal = nn.ModuleList(nn.Conv1d(width, _HORIZONTAL, height, bias=False) for height in _HEIGHTS)
         self.vertical = nn.Linear(_LAST, _VERTICAL, bias=False)
         self.out = nn.Linear(len(_HEIGHTS) * _HORIZONTAL + _VERTICAL * width, width)

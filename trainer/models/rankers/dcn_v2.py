@@ -1,7 +1,7 @@
 """Cross layers beside an MLP (DCN V2: Wang et al., 2021, arXiv:2008.13535), the parallel form.
 
 x_{l+1} = x_0 ∘ (W x_l + b) + x_l over all numbers of all fields: layer l has products of up to l + 1 of them. W = U Vᵀ
-has a low rank, ``hidden``: most of what it says, by the paper, at a quarter of the width.
+has a low rank, ``hidden``; in the paper, a quarter of the width loses little.
 """
 
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class DcnV2Config(FieldRankerConfig):
 
 
 class DcnV2(Backbone):
-    """What the cross layers and an MLP over the fields make of them."""
+    """Cross layers and an MLP, side by side over the fields."""
 
     config = DcnV2Config
 

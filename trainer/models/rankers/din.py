@@ -1,8 +1,8 @@
-"""The deep interest network (Zhou et al., 2018, arXiv:1706.06978): a candidate looks for its like in the history.
+"""The deep interest network (Zhou et al., 2018, arXiv:1706.06978): a candidate attends to similar events.
 
 An MLP over [e, v, e ⊙ v] weighs each event e for a candidate v, and the interest is the sum of the weighted events. As
-in the paper there is no softmax: the weights of a history that is full of what resembles the candidate sum to more than
-those of one that has it once.
+in the paper there is no softmax: the weights of a history with many similar events sum to more than those of a history
+with one.
 
 The first layer W_e e + W_v v + W_p (e ⊙ v) equals W_e e + W_v v + (W_p diag(v)) e: its first two products are once for
 each event and once for each candidate, so that only the last is for each pair.

@@ -1,4 +1,4 @@
-"""What a ranker knows, as fields: vectors of one width that a backbone can cross with one another.
+"""The features of a ranker as fields: vectors of one width that a backbone can cross with one another.
 
 Besides the legend of :mod:`trainer.models.rankers.base`: N fields, E numbers each, Y = N·E.
 """
@@ -17,7 +17,7 @@ from trainer.recipe.models import FieldRankerConfig
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class FieldVectors:
-    """The fields one behind the other: those that all candidates of a user share are there once."""
+    """The fields in a row. Fields of the user are stored once for all candidates."""
 
     user_B1Y: Tensor
     candidate_BCY: Tensor
@@ -28,11 +28,11 @@ class FieldVectors:
 
 
 class Fields(nn.Module):
-    """Each group of columns becomes a vector by a linear map of its own: of a category, that is a row of a table.
+    """Each group of columns becomes a vector by a linear map of its own; for a category the map is an embedding table.
 
-    Groups are those of the user, the request, the candidate and what crosses them, and three of vectors: the user's,
-    the mean of the history's and the candidate's. A group of which nothing is known is all zeros; then its vector is
-    the map's bias, a default that is learnt.
+    Groups are those of the user, the context, the candidate and the crossing features, and three vectors: the user's,
+    the mean of the history's and the candidate's. The columns of an unknown group are zeros, so that its vector is the
+    map's bias, a learnt default.
     """
 
     def __init__(self, config: FieldRankerConfig, spec: RankerDataSpec) -> None:
@@ -51,7 +51,7 @@ class Fields(nn.Module):
         return (self.user_count + self.candidate_count) * self.width
 
     def forward(self, features: RankerFeatures) -> FieldVectors:
-        """The fields of a view; what is of the user is computed once."""
+        """The fields of a view; those of the user are computed once."""
         length_B1 = features.mask_BH.sum(-1, keepdim=True).clamp(min=1.0)
         mean_BD = (features.mask_BH[:, None] @ features.history_BHD)[:, 0] / length_B1
         of_user = {
@@ -74,7 +74,7 @@ class Fields(nn.Module):
 
 
 class _Blocks(nn.Module):
-    """The groups of one tensor in one product: their maps along a diagonal."""
+    """The groups of one tensor in one product, with their maps as a block-diagonal matrix."""
 
     def __init__(self, columns: FeatureGroups, width: int) -> None:
         super().__init__()
@@ -88,7 +88,7 @@ class _Blocks(nn.Module):
 
 
 def along_diagonal(blocks: Iterable[Tensor]) -> Tensor:
-    """One matrix, in which each block meets its own rows and columns alone."""
+    """The block-diagonal matrix of the blocks."""
     matrix: Tensor = torch.block_diag(*blocks)  # type: ignore[no-untyped-call]
     return matrix
 
@@ -109,7 +109,7 @@ class Mlp(nn.Module):
         self.dropout = nn.Dropout(config.dropout)
 
     def forward(self, fields: FieldVectors) -> Tensor:
-        """Hidden units ``[B, C, M]``; what is of the user may also differ between the candidates."""
+        """Hidden units ``[B, C, M]``; the user's fields may differ between candidates."""
         first_BCM = self.from_user(fields.user_B1Y) + self.from_candidate(fields.candidate_BCY)
         hidden_BCM: Tensor = self.dropout(F.relu(first_BCM))
         for layer in self.others:

@@ -1,4 +1,4 @@
-"""Two MLPs that are given the fields differently, and their products (FinalMLP: Mao et al., 2023, arXiv:2304.00902).
+"""Two MLPs over differently gated fields, and their products (FinalMLP: Mao et al., 2023, arXiv:2304.00902).
 
 The gates of one stream come from the fields of the user, those of the other from the candidate's. The fusion of the
 streams is linear in each and bilinear in both, in heads: o_1, o_2 and o_1ᵀ W_k o_2 of each head k.
@@ -53,7 +53,7 @@ class FinalMlp(Backbone):
         return torch.cat([first_BCM, second_BCM, self.fused(first_BCM, second_BCM)], dim=-1)
 
     def fused(self, first_BCM: Tensor, second_BCM: Tensor) -> Tensor:
-        """The terms ``[B, C, M]`` that each head's bilinear form is the sum of: the objectives weigh them."""
+        """The terms ``[B, C, M]`` of each head's bilinear form, which the objectives weigh."""
         return first_BCM @ along_diagonal(self.heads_KMM) * second_BCM
 
 
@@ -67,7 +67,7 @@ class _Gate(nn.Module):
         self.candidate = nn.Linear(config.hidden, fields.candidate_count * fields.width)
 
     def forward(self, given: Tensor, fields: FieldVectors) -> FieldVectors:
-        """The fields, weighted by what is given of them."""
+        """The fields, weighted by gates from the ``given`` ones."""
         hidden = F.relu(self.given(given))
         return FieldVectors(
             user_B1Y=2.0 * torch.sigmoid(self.user(hidden)) * fields.user_B1Y,

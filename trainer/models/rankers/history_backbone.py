@@ -1,5 +1,4 @@
-"""What backbones share that look at the history event by event: how an item is read, and the MLP over what was
-found."""
+"""The base of backbones that read the history event by event: the reading of items, and the final MLP."""
 
 from abc import abstractmethod
 
@@ -15,10 +14,10 @@ _LAST_HIDDEN = 32
 
 
 class HistoryBackbone(Backbone):
-    """A subclass says what the history makes of a user, :meth:`interest`; an MLP crosses that with the candidate.
+    """A subclass derives the user's :meth:`interest` from the history; an MLP crosses it with the candidate.
 
     A candidate and an item of the history are read the same way: the encoder's vector and the features, projected to
-    D; an event is its item plus how it was valued.
+    D. An event is its item plus a map of its value.
     """
 
     width = _LAST_HIDDEN
@@ -41,7 +40,7 @@ class HistoryBackbone(Backbone):
 
     @abstractmethod
     def interest(self, events_BHD: Tensor, items_BCD: Tensor, mask_BH: Tensor) -> Tensor:
-        """What the history says of the user, ``[B, 1, D]``, or of the user before each candidate, ``[B, C, D]``.
+        """The interest of each user, ``[B, 1, D]``, or of each user in each candidate, ``[B, C, D]``.
 
         Events of padding are zeros.
         """
@@ -56,7 +55,7 @@ class HistoryBackbone(Backbone):
             [items_BCD, products_BCD, interest_BCD * items_BCD, features.crossing_BCX, features.items_BCF], dim=-1
         )
         of_user_BM = self.from_user(user_BD) + self.from_user_context(features.user_context_BU)
-        # What is the same for all candidates of a user goes through its layer once.
+        # Inputs shared by all candidates of a user go through their layers once.
         first_BCM = self.from_candidate(known_BCY) + self.from_interest(interest_BCD) + of_user_BM[:, None]
         hidden_BCM: Tensor = self.dropout(F.relu(self.second(self.dropout(F.relu(first_BCM)))))
         return hidden_BCM

@@ -1,9 +1,8 @@
 """A mixture of experts with a gate for each objective (Ma et al., 2018, doi 10.1145/3219819.3220007).
 
-Objectives that want different things of the hidden units take them from different experts, where one backbone has to
-please all. Where there are more experts than objectives, each objective has one of them to itself and shares the rest,
-so that a rare objective is not learnt by experts that a frequent one shapes (Tang et al., 2020, doi
-10.1145/3383313.3412236).
+Objectives that need different hidden units take them from different experts, where a single backbone has to serve all.
+With more experts than objectives, each objective has one expert of its own and shares the rest, so that frequent
+objectives do not shape every expert of a rare one (Tang et al., 2020, doi 10.1145/3383313.3412236).
 """
 
 import torch

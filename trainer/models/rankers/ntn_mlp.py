@@ -1,9 +1,9 @@
-"""The neural tensor network with an MLP (Socher et al., 2013; as a recommender, the text that this project grew from).
+"""The neural tensor network (Socher et al., 2013) with an MLP.
 
 h_k = e_uᵀ T_k e_i for K slices, then an MLP over [e_u, e_i, h] and the features.
 
 The first layer W_u e_u + W_i e_i + W_h h equals (W_i + W_h (e_uᵀT)) e_i + W_u e_u: one matrix for each user, then one
-product with the candidates, which costs a candidate no more than a layer without the tensor.
+product with the candidates. A candidate costs no more than in a layer without the tensor.
 """
 
 from dataclasses import dataclass
@@ -55,7 +55,7 @@ class NtnMlp(Backbone):
         return hidden_BCM
 
     def first_layer(self, features: RankerFeatures) -> Tensor:
-        """One product ``[B, C, M]`` of all that is known of a candidate with the user's own matrix."""
+        """One product ``[B, C, M]`` of a candidate's features with the user's own matrix."""
         user_BD = self.user_dropout(features.user_BD)
         slices, width, _ = self.tensor_KDD.shape
         slices_BKD: Tensor = (user_BD @ self.tensor_KDD.transpose(0, 1).reshape(width, -1)).view(-1, slices, width)

@@ -1,7 +1,7 @@
-"""A linear part that remembers pairs, and an MLP that generalises (Wide & Deep: Cheng et al., 2016, arXiv:1606.07792).
+"""A linear part that memorises pairs, and an MLP that generalises (Wide & Deep: Cheng et al., 2016, arXiv:1606.07792).
 
-The pairs are the paper's cross-product transformations of what is known of a user with what is known of an item. Their
-weights are summed over the user's columns first, so that a candidate costs no more than a linear part of its own.
+The pairs are the paper's cross-product transformations of user features with item features. Their weights are summed
+over the user's columns first, so that a candidate costs no more than in a plain linear part.
 """
 
 from dataclasses import dataclass
@@ -41,6 +41,6 @@ class WideDeep(Backbone):
         return torch.cat([self.deep(self.fields(features)), self.wide(features)], dim=-1)
 
     def wide(self, features: RankerFeatures) -> Tensor:
-        """The linear part of each objective ``[B, C, G]``; of a stranger, that of the item's columns alone."""
+        """The linear part of each objective ``[B, C, G]``; for an unknown user, that of the item's columns alone."""
         weights_GBF: Tensor = features.user_context_BU @ self.pairs_GUF + self.alone_G1F
         return features.items_BCF @ weights_GBF.permute(1, 2, 0)

@@ -2,7 +2,7 @@
 
 A map of the compressed interaction network is x_h = Σ_ij W_hij x'_i ∘ f_j, of the maps x' before it and the fields f.
 Here W_h has rank one, the smallest of the paper's decomposition (section 3.3): x_h = (Σ_i u_hi x'_i) ∘ (Σ_j v_hj f_j).
-What a map of a higher rank says, a sum of such maps says too.
+A sum of such maps equals a map of higher rank.
 """
 
 from dataclasses import dataclass

@@ -1,1 +1,1 @@
-"""Training of stage one."""
+"""Training of stage one. An encoder names its training."""

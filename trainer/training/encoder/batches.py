@@ -1,4 +1,4 @@
-"""What an encoder's training step is given: everything that is gathered and drawn before the model runs."""
+"""The batches of a sequence encoder's training: everything gathered and sampled before the model runs."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ from trainer.training.encoder.windows import WindowBatch, batch_by_length, colla
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Negatives:
-    """Items to tell the targets from: ``rows`` ``[S]``, and the logarithm of how often each is expected, ``[S]``."""
+    """Sampled negative items: ``rows`` ``[S]``, and the logarithm of each one's expected count, ``[S]``."""
 
     rows: Tensor
     log_q: Tensor
@@ -26,10 +26,10 @@ class Negatives:
 class EncoderBatch:
     """B windows of L places, with P predictions.
 
-    ``rows``, ``values``, ``events`` and ``mask`` ``[B, L]`` are the inputs, ``predicted`` ``[B, L]`` marks the places
-    whose next event is learnt; ``targets`` ``[P]`` are its item rows, ``liked`` ``[P]`` whether it is a like.
-    ``against`` is what the targets are told from: negatives, or all of the catalogue but what the user has, of which
-    it is the mask ``[P, items]``. ``user_features`` ``[B, U]`` describe the users.
+    ``rows``, ``values``, ``events`` and ``mask`` ``[B, L]`` are the inputs. ``predicted`` ``[B, L]`` marks the places
+    whose next event is learnt; ``targets`` ``[P]`` are its item rows, and ``liked`` ``[P]`` whether it is a like. The
+    targets compete ``against`` sampled negatives, or against the catalogue without the user's items, of which it is the
+    mask ``[P, items]``. ``user_features`` ``[B, U]`` describe the users.
     """
 
     rows: Tensor
@@ -44,14 +44,14 @@ class EncoderBatch:
 
 
 class EncoderBatches:
-    """The batches of one run, of the events before ``end``."""
+    """The batches of one training run, from the events before ``end``."""
 
     def __init__(self, dataset: Dataset, end: int, config: SequenceConfig, seed: int) -> None:
         self._dataset, self._config = dataset, config
         self._random = np.random.default_rng(seed)
         self._windows = windows_of(dataset, end, config.history)
         self.sampled = len(dataset.item_ids) > config.softmax_limit or config.loss != "softmax"
-        """Whether targets are told from a sample of the catalogue."""
+        """Whether targets compete against a sample of the catalogue."""
         self._share = _uniform(dataset) if config.negatives_by == "uniform" else _shares(dataset, end)
         self._cumulative = np.cumsum(self._share)
 
@@ -86,13 +86,13 @@ class EncoderBatches:
         return Negatives(rows=torch.from_numpy(rows), log_q=torch.from_numpy(log_q))
 
     def _by_share(self) -> NDArray[np.int64]:
-        # By search in the running total: torch.multinomial would go through the whole catalogue at each step.
+        # A binary search in the cumulative sum: torch.multinomial would visit the whole catalogue at each step.
         drawn = self._random.random(self._config.negatives) * self._cumulative[-1]
         rows: NDArray[np.int64] = np.searchsorted(self._cumulative, drawn, side="right")
         return rows
 
     def _of_batch(self, targets: NDArray[np.integer]) -> NDArray[np.int64]:
-        """What is predicted elsewhere in the batch, which is a sample by popularity (Yi et al., 2019)."""
+        """Targets elsewhere in the batch, which are a sample by popularity (Yi et al., 2019)."""
         return self._random.permutation(targets)[: self._config.negatives].astype(np.int64)
 
 

@@ -1,4 +1,4 @@
-"""Training of the encoders whose vectors are solved for: users and items in turn."""
+"""Training by alternating least squares: users and items in turn."""
 
 import torch
 

@@ -1,4 +1,4 @@
-"""One run of an encoder's training: epochs until the validation has seen the best of them."""
+"""One run of an encoder's training: epochs until the validation stops improving."""
 
 import copy
 import time
@@ -26,9 +26,9 @@ _VALUE_BUCKETS = 16
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Validation:
-    """What decides: queries of what is not learnt from, and never of the test, the metrics shown and the one chosen by.
+    """The validation that chooses an epoch: its queries, the reported metrics and the metric ``chosen_by``.
 
-    The share of users who have an item is of the events before ``end``.
+    Queries are neither training data nor test data. The popularity of items is counted before ``end``.
     """
 
     queries: Queries
@@ -38,18 +38,18 @@ class Validation:
 
     @classmethod
     def of(cls, task: Task) -> Self:
-        """That of a task."""
+        """The validation of a task."""
         return cls(queries=task.validation, metrics=task.metrics[:3], chosen_by=task.chosen_by, end=task.learn_end)
 
     def figures(self, encoded: Encoded) -> dict[str, float]:
-        """The metrics of an encoder."""
+        """The metrics of an encoder on the validation."""
         names = tuple(dict.fromkeys((self.chosen_by, *self.metrics)))
         return figures(rankings(encoded.scores, self.queries, depth_of(names), self.end), names)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Trained:
-    """An encoder, ready to be used, the epochs it took, and a line of figures for each epoch that was tried."""
+    """An encoder in evaluation mode, the number of its epochs, and the figures of each epoch of the run."""
 
     encoder: Encoder
     epochs: int
@@ -128,14 +128,14 @@ class GradientTraining(IterativeTraining):
 
 
 def encoder_data_spec(dataset: Dataset, end: int) -> EncoderDataSpec:
-    """What an encoder of this data looks like; values are cut at their quantiles before event ``end``."""
+    """The spec of an encoder of this data. Values are cut into buckets at their quantiles before event ``end``."""
     values = dataset.known_values(end)
     quantiles = np.linspace(0, 1, _VALUE_BUCKETS + 1)[:-1]
     edges = np.unique(np.quantile(values, quantiles)) if len(values) else np.zeros(0)
     features = dataset.item_features.matrix
     return EncoderDataSpec(
         items=len(dataset.item_ids),
-        # Without a column there is nothing to multiply: one of zeros stands in.
+        # A linear map needs at least one column.
         item_features=features if features.shape[1] else np.zeros((len(features), 1), dtype=np.float32),
         learnt=np.bincount(dataset.item_rows[:end], minlength=len(dataset.item_ids)) > 0,
         user_features=len(dataset.user_features.names) and dataset.known_user_features.shape[1],

@@ -1,4 +1,4 @@
-"""Training of the encoders that learn from whole histories, down a gradient."""
+"""Training by gradient descent from whole histories."""
 
 from collections.abc import Iterator
 
@@ -20,8 +20,8 @@ from trainer.training.encoder.training import GradientTraining
 class HistoryTraining(GradientTraining):
     """One run over the events before ``end``.
 
-    Up to ``softmax_limit`` items the softmax is over the catalogue, above it over ``negatives`` of them, drawn
-    uniformly for each step. A user's interactions share it: the cost is that of the users, of whom there are fewer.
+    Up to ``softmax_limit`` items the softmax is over the catalogue, above it over ``negatives`` items, drawn uniformly
+    at each step. All interactions of a user share one softmax, so that the cost grows with users, not interactions.
     """
 
     name = "whole_histories"

@@ -10,11 +10,11 @@ from trainer.data import Dataset
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingWindows:
-    """W parts of users' histories to learn from: in each, every event but the first is predicted from those before it.
+    """W parts of users' histories. In each, every event but the first is predicted from those before it.
 
-    All ``[W]``: ``starts`` are positions in the data set's histories, ``lengths`` how many events are predicted, of
-    which the first ``known`` belong to the window before. ``befores`` are where the users' histories start: what is
-    between there and the window is seen and not looked at.
+    All ``[W]``: ``starts`` are positions in the data set's histories. ``lengths`` are the numbers of predicted events,
+    of which the first ``known`` belong to the window before. ``befores`` are the starts of the users' histories: events
+    between there and the window count as seen, but are no inputs.
     """
 
     starts: NDArray[np.int64]
@@ -26,7 +26,7 @@ class TrainingWindows:
         return len(self.starts)
 
     def at(self, places: NDArray[np.int64]) -> "TrainingWindows":
-        """Some of them."""
+        """The windows at some places."""
         return TrainingWindows(
             starts=self.starts[places],
             lengths=self.lengths[places],
@@ -69,7 +69,7 @@ def windows_of(dataset: Dataset, end: int, length: int) -> TrainingWindows:
 
 
 def batch_by_length(windows: TrainingWindows, size: int, generator: np.random.Generator) -> list[NDArray[np.int64]]:
-    """Places of windows of like length, a batch each, so that little padding is computed; in random order."""
+    """Places of windows in batches of similar length, to compute little padding; the batches are in random order."""
     tie = generator.random(len(windows))
     order = np.lexsort((tie, windows.lengths))
     batches = [order[start : start + size] for start in range(0, len(order), size)]
@@ -92,13 +92,13 @@ def collate(windows: TrainingWindows) -> WindowBatch:
 
 
 def seen_before(dataset: Dataset, batch: WindowBatch) -> NDArray[np.bool_]:
-    """What each prediction's user already has, ``[P, items]``."""
+    """The items that each prediction's user already has, ``[P, items]``."""
     rows, windows = dataset.histories.item_rows, batch.windows
     seen = np.empty((len(batch.targets), len(dataset.item_ids)), dtype=np.bool_)
     end = 0
     for window, count in enumerate(windows.lengths - windows.known):
         start = windows.starts[window] + windows.known[window]
-        # The first of the window's predictions that an item is seen at; of one seen twice, the last written stays.
+        # The first of the window's predictions at which an item is seen; for one seen twice, the last write wins.
         first = np.full(seen.shape[1], count, dtype=np.int32)
         first[rows[start : start + count][::-1]] = np.arange(count)[::-1]
         first[rows[windows.befores[window] : start]] = 0
