@@ -1,5 +1,6 @@
 """``python -m demo``: trains on MovieLens-100K, serves the model, and prints recommendations."""
 
+import argparse
 import contextlib
 import json
 import os
@@ -23,6 +24,7 @@ REPORT = BUILD / "report.json"
 
 def main() -> int:
     """Runs the demo; returns the exit code of the first step that fails, else 0."""
+    argparse.ArgumentParser(prog="python -m demo", description=__doc__).parse_args()
     console = Console()
     BUILD.mkdir(parents=True, exist_ok=True)
     console.rule("MovieLens-100K")

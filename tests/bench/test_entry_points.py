@@ -1,4 +1,4 @@
-"""Every benchmark is a command that explains itself."""
+"""Every benchmark, and the demo, is a command that explains itself."""
 
 import re
 import runpy
@@ -20,7 +20,7 @@ def _commands() -> list[str]:
 
 
 @pytest.mark.filterwarnings("ignore:.*found in sys.modules:RuntimeWarning")
-@pytest.mark.parametrize("name", sorted({*_commands()} - _ELSEWHERE))
+@pytest.mark.parametrize("name", sorted({*_commands(), "demo"} - _ELSEWHERE))
 def test_a_command_explains_itself(
     name: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
