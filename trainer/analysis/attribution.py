@@ -1,4 +1,4 @@
-"""The attribution of what both stages reach on the test."""
+"""The attribution of the test's figures: to the stages, the objectives and the features."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -26,16 +26,17 @@ from trainer.training.ranker.impressions import RankerImpressions
 from trainer.training.ranker.retrieved_examples import RetrievedExamples
 
 _MOST_EVENTS = 2000
-# How many candidates are looked at of a sample in all.
+# Candidates of a sample in all.
 _CANDIDATES = 400_000
 Examples = tuple[RankerExamples, RankerExamples]
-"""Those that the objectives are judged on, and those that the order is."""
+"""The examples that judge the objectives, and those that judge the order."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class RankerAttribution:
-    """Each objective that is an event, and what of the metric ``importance_of`` a ranker loses without a group of
-    features, ``importance``.
+    """The quality of each event objective, and the ``importance`` of each group of features.
+
+    The importance is the ranker's loss of the metric ``importance_of`` without the group.
     """
 
     objectives: dict[str, ObjectiveFigures]
@@ -43,7 +44,7 @@ class RankerAttribution:
     importance_of: str
 
     def plain(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """For JSON."""
         return {
             "objectives": {name: figures.plain() for name, figures in self.objectives.items()},
             "importance": self.importance,
@@ -53,12 +54,12 @@ class RankerAttribution:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Attribution(RankerAttribution):
-    """The same behind the ``chain`` from the catalogue to the order."""
+    """The same with the ``chain`` from the catalogue to the order."""
 
     chain: Chain
 
     def plain(self) -> dict[str, Any]:
-        """As JSON has it."""
+        """For JSON."""
         return {**self.chain.plain(), **super().plain()}
 
 
@@ -70,10 +71,10 @@ def attribute(
     ranked: Rankings,
     reporter: Reporter,
 ) -> Attribution:
-    """Of a model that was just trained, and its answers to the test as the chain takes them.
+    """The attribution of a freshly trained model, from its answers to the test.
 
-    The objectives and the importance are of an even sample of at most two thousand events of the test: of the
-    objectives among all of them, of the importance among those that are to be found.
+    The objectives and the importance use an even sample of at most two thousand events of the test. The objectives
+    sample all events, the importance only the wanted ones.
     """
     items = replace(model.items, features=without_id_embeddings(model.items.features, model.layout.id_embeddings))
     added = chain(model, task, retrieved, ranked, reporter)
@@ -125,12 +126,12 @@ def _of_impressions(model: TrainedPipeline, items: ItemTables, task: Task) -> Ex
 
 
 def described_attributions(runs: Sequence[RankerAttribution]) -> dict[str, Any]:
-    """Of several seeds the mean of each number, and all of each run; None where a run has nothing to compare with."""
+    """The mean of each number over several seeds, and the numbers of each run; None where a run has none."""
     plain = [run.plain() for run in runs]
     return {"mean": _mean(plain), "runs": plain}
 
 
-def _mean(values: Sequence[Any]) -> Any:  # noqa: ANN401 - a number, a text or what has names for them
+def _mean(values: Sequence[Any]) -> Any:  # noqa: ANN401 - a number, a text or a mapping of them
     first = values[0]
     if isinstance(first, dict):
         parts = {name: [value.get(name) for value in values] for name in first}

@@ -1,8 +1,8 @@
-"""What the order would lose without a group of features (Breiman, 2001; Fisher, Rudin and Dominici, 2019).
+"""Permutation importance: the loss of the order without a group of features (Breiman, 2001).
 
-A group's inputs are shuffled between the examples, all of them together, so that each is still as likely as it was but
-says nothing of its example. What describes a candidate is shuffled between the candidates of all lists, for the places
-of a list are the same in every other.
+A group's inputs are shuffled together between the examples (Fisher, Rudin and Dominici, 2019). So each value stays as
+likely as before, but carries nothing of its example. Inputs of a candidate are shuffled between the candidates of all
+lists, because every list has the same places.
 """
 
 from collections.abc import Mapping
@@ -20,15 +20,15 @@ from trainer.training.ranker.examples import RankerExamples
 from trainer.training.ranker.fit import TrainedRanker
 
 Group = Mapping[str, slice]
-"""By the name of an input, which of its last columns."""
+"""The last columns of each input, by its name."""
 _ALL = slice(None)
 _OF_CANDIDATE = "candidate_"
-# How many candidates are ranked at once.
+# Candidates ranked at once.
 _TOGETHER = 12_800
 
 
 def groups_of(layout: FeatureLayout) -> dict[str, Group]:
-    """The groups of a ranker's inputs, without those that are always the same."""
+    """The groups of a ranker's inputs, without constant ones."""
     items = {
         f"item: {name}": {"candidate_features": part}
         for name, part in layout.item_groups.items()
@@ -48,7 +48,7 @@ def groups_of(layout: FeatureLayout) -> dict[str, Group]:
         "item vector": {"candidate_vectors": _ALL},
         "user vector": {"user_vectors": _ALL},
         **items,
-        # The first is whether anything is known, which it is of everyone here.
+        # The first column is whether the user is known, and every user here is.
         **({"user features": {"user_features": slice(0, known)}} if known > 1 else {}),
         **context,
         "id embeddings": {name: part for name, part in id_embeddings.items() if part is not None},
@@ -61,9 +61,7 @@ def importance(
     trained: TrainedRanker,
     reporter: Reporter,
 ) -> dict[str, float]:
-    """What of the figure that the examples are ``chosen_by`` is lost when a group is shuffled, for each group, the most
-    important first.
-    """
+    """The loss of the examples' figure ``chosen_by`` by each shuffled group, the most important first."""
     places, groups = examples.usable, groups_of(trained.ranker.spec.layout)
     if not len(places):
         return {}
@@ -100,7 +98,7 @@ def _logits(
 
 
 def _candidates_shuffled(inputs: dict[str, Tensor], random: np.random.Generator) -> dict[str, Tensor]:
-    """The same within each list, each input in the same way."""
+    """Shuffles within each list, all inputs in the same way."""
     order_BC = torch.from_numpy(random.random(inputs["candidate_scores"].shape).argsort(axis=1))
     lines_B1 = torch.arange(len(order_BC))[:, None]
     moved = {name: tensor[lines_B1, order_BC] for name, tensor in inputs.items() if name.startswith(_OF_CANDIDATE)}

@@ -1,4 +1,4 @@
-"""Protocols: what of a data set is learnt from, what decides and what is tested. A new one is a file and a line."""
+"""Protocols: the training, validation and test parts of a data set. A new one is a file and a line."""
 
 from collections.abc import Callable
 from pathlib import Path

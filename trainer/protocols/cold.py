@@ -1,4 +1,4 @@
-"""Cold start, by splits that are given with the data: of items, or of users, that nothing was learnt from."""
+"""Cold start of items or users without training interactions, by splits that come with the data."""
 
 from pathlib import Path
 
@@ -19,8 +19,8 @@ METRICS = ("recall@100", "recall@20", "recall@50", "ndcg@100", "ndcg@20", "cover
 def cold_items(dataset: Dataset, recipe: DataRecipe, data: Path) -> Task:
     """Ranks only the items of the part, all without an interaction to learn from, by their content.
 
-    As in DropoutNet (Volkovs et al., 2017) and Heater (Zhu et al., 2020). The history of a user is what they did in the
-    part that is learnt from; who did nothing there asks with an empty one.
+    The setting of DropoutNet (Volkovs et al., 2017) and Heater (Zhu et al., 2020). A user's history is the user's
+    events of the training part, and may be empty.
 
     Raises:
         DataError: an item is in several parts.
@@ -36,7 +36,7 @@ def cold_items(dataset: Dataset, recipe: DataRecipe, data: Path) -> Task:
 
 
 def cold_users(dataset: Dataset, recipe: DataRecipe, data: Path) -> Task:
-    """Asks for users without a history, who are known by their features alone, for all that they did later.
+    """Queries users without a history, by their features alone, for all their later items.
 
     Raises:
         DataError: a user is in several parts.

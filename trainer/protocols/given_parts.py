@@ -18,11 +18,11 @@ _PARTS = {"train": TRAIN, "validation": VALIDATION, "valid": VALIDATION, "vali":
 
 
 def given_parts(dataset: Dataset, recipe: DataRecipe, data: Path) -> NDArray[np.int64]:
-    """The part ``[N]`` of each event: of the recipe's column, or test for what is in its test file and train else.
+    """The part ``[N]`` of each event: from the recipe's column, or test for its test file's events and else train.
 
     Raises:
         RecipeError: the recipe names neither.
-        DataError: the column has something else than a part's name, or an interaction is in several parts.
+        DataError: the column has another name than a part's, or an interaction is in several parts.
     """
     columns = recipe.interactions
     if recipe.split.column:
@@ -39,7 +39,7 @@ def given_parts(dataset: Dataset, recipe: DataRecipe, data: Path) -> NDArray[np.
 
 
 def part_codes(table: Table, column: str) -> pl.Series:
-    """The part of each row. Raises DataError for what is not a part's name."""
+    """The part of each row. Raises DataError for a cell that is not a part's name."""
     part = table.column(column).cast(pl.String)
     table.refuse(column, (~part.is_in(list(_PARTS))).fill_null(True), f"none of {', '.join(_PARTS)}")
     return part.replace_strict(_PARTS, return_dtype=pl.Int64)

@@ -1,7 +1,7 @@
-"""Impressions: the ranker by itself, on what was shown and what came of it.
+"""Impressions: the ranker alone, on impressions and their outcomes.
 
-A column of the impressions says which are learnt from, which decide and which are the test; without one the latest are
-the test, as many as the recipe says.
+A column of the impressions names the part of each: training, validation or test. Without one, the latest impressions
+are the test, as many as the recipe says.
 """
 
 from dataclasses import dataclass
@@ -22,9 +22,9 @@ IMPRESSIONS = "impressions"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImpressionSplit:
-    """Which rows of the data set's impressions are learnt from, decide and are the test.
+    """The rows of the training, validation and test impressions.
 
-    Without any that decide, the latest fifth of what is learnt from does.
+    Without a validation part, the latest fifth of the training rows decides.
     """
 
     learn: NDArray[np.int64]
@@ -42,7 +42,7 @@ def impressions(dataset: Dataset, recipe: DataRecipe, data: Path) -> ImpressionS
 
     Raises:
         RecipeError: there are no impressions, or neither times nor a column to split them by.
-        DataError: the column has something else than a part's name, or a part is empty.
+        DataError: the column has another name than a part's, or a part is empty.
     """
     shown, section = dataset.impressions, recipe.impressions
     if shown is None or section is None:

@@ -1,6 +1,6 @@
-"""Leave one out: of each user, the last item is the test, the one before the validation, all others are learnt from.
+"""Leave one out: each user's last item is the test, the one before the validation, all others the training.
 
-The whole catalogue is ranked but what the user has (Kang and McAuley, 2018, arXiv:1808.09781, rank a sample instead).
+The whole catalogue is ranked without the user's items. Kang and McAuley (2018, arXiv:1808.09781) rank a sample.
 Events of one time keep the order of the file.
 """
 
@@ -18,7 +18,7 @@ METRICS = ("hr@10", "ndcg@10", "hr@5", "ndcg@5", "mrr@10", "coverage@10", "gini@
 
 
 def leave_one_out(dataset: Dataset, recipe: DataRecipe, data: Path) -> Task:
-    """See the module; of a user with fewer than three events all are learnt from."""
+    """See the module. All events of a user with fewer than three are training events."""
     events = np.diff(dataset.user_offsets)[dataset.user_rows]
     left = np.where(events >= _LEAST_EVENTS, events - dataset.position, _LEAST_EVENTS)
     parts = np.select([left == 1, left == 2], [TEST, VALIDATION], TRAIN)

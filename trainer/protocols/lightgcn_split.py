@@ -1,7 +1,7 @@
 """The split of NGCF and LightGCN: a random fifth of each user's items is the test, given with the data.
 
-The published figures chose their epoch on the test. Here a tenth of what is given to learn from is carved off each
-user, decides everything, and is given back for the final training; the test is looked at once.
+The published figures chose their epoch on the test. Here, a tenth of each user's training events decides everything,
+and joins the final training. The test is ranked once.
 """
 
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Next like: by time, the last events of all are the test; each like of them that is new to its user is a question."""
+"""Next like: the last events by time are the test, and each like among them that is new to its user is a query."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ VALIDATION_EVENTS = 2000
 
 
 def next_like(dataset: Dataset, recipe: DataRecipe, data: Path) -> Task:
-    """See the module. The model learns once, from what comes before the validation, as the two stages do together."""
+    """See the module. The model learns once, from the events before the validation, like the two stages together."""
     return next_like_task(dataset, evaluation_split(dataset, recipe.split))
 
 

@@ -1,7 +1,7 @@
-"""Strong generalisation: users that nothing was learnt from, known by the first 80 % of their history.
+"""Strong generalisation: users without training events, known by the first 80 % of their history.
 
-As in Liang et al., 2018 (arXiv:1802.05814), who draw the 80 % at random; here time decides. A tenth of the users
-decides and a tenth is the test.
+Liang et al. (2018, arXiv:1802.05814) draw the 80 % at random; here they are the earliest. A tenth of the users is the
+validation, and a tenth the test.
 """
 
 from pathlib import Path

@@ -14,12 +14,12 @@ TRAIN, VALIDATION, TEST = 0, 1, 2
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Task:
-    """What is learnt from, what decides, and what is looked at once.
+    """The training, validation and test of a data set.
 
-    The data set's events are ordered so that the first ``learn_end`` of them are to be learnt from, and those up to
-    ``known_end`` are known by the time of the test. The settings, and the epoch, are those with the best ``chosen_by``
-    of the ``metrics`` on the validation. With ``refit`` the model is then trained anew on all that is known, for as
-    many epochs. With ``both_stages`` there is a ranker, which learns from the events between the two ends.
+    The first ``learn_end`` events are for training, and those up to ``known_end`` are known at the test. The settings
+    and the epoch are those with the best ``chosen_by`` of the ``metrics`` on the validation. With ``refit``, the model
+    is then trained again on all known events, for as many epochs. With ``both_stages``, a ranker learns from the events
+    between the two ends.
     """
 
     dataset: Dataset
@@ -39,9 +39,9 @@ class Task:
 
 
 def by_part(dataset: Dataset, parts: NDArray[np.int64]) -> tuple[Dataset, NDArray[np.int64]]:
-    """The data set with its events by their part ``[N]``, then as before; and how many each user has, ``[users, 3]``.
+    """The data set with its events sorted by part ``[N]``, and the counts of each user by part, ``[users, 3]``.
 
-    Of each user, what is in the first part so comes first.
+    The sort is stable, so each user's training events come first, in their order.
     """
     ordered = dataset.in_order(np.argsort(parts, kind="stable"))
     users = len(dataset.user_ids)

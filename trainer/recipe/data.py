@@ -20,9 +20,9 @@ Slice = Annotated[float, Meta(ge=0.01, le=0.4)]
 class InteractionsConfig:
     """The file of interactions, relative to the data directory, and the names of its columns.
 
-    An interaction is a like when its value is at least `positive_value` or its event is among `positive_events`; with
-    neither given, every interaction is a like. With `rows_in_order` there is no column of times: an earlier row is an
-    earlier interaction.
+    An interaction is a like when its value is at least `positive_value` or its event is among `positive_events`.
+    Without either key, every interaction is a like. With `rows_in_order` there is no column of times: an
+    earlier row is an earlier interaction.
     """
 
     file: Text = "interactions.parquet"
@@ -138,8 +138,8 @@ class UsersConfig(FeatureColumns):
 class SplitConfig:
     """Fractions of the events, in time order: the encoder's, then the ranker's, then the test's.
 
-    Some data is published with its split. A `column` of the interactions then names each row's part, as train,
-    validation or test; so does a column of the impressions where these are measured. Or a `test_file` holds the test's
+    Some data is published with its split. A `column` of the interactions then names each row's part: train,
+    validation or test. Where impressions are measured, their column does. Or a `test_file` holds the test's
     interactions. Only the protocols that need a published split read these two keys.
 
     Ratings are split into `folds` at random, or into the folds that such a column names.

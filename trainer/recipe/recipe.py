@@ -107,7 +107,7 @@ class Recipe(DataRecipe):
         """Read a TOML file.
 
         Raises:
-            RecipeError: names the file, the section, the key and what it accepts.
+            RecipeError: names the file, the section, the key and its accepted values.
         """
         try:
             raw = tomllib.loads(path.read_text(encoding="utf-8"))

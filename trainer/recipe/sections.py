@@ -28,7 +28,7 @@ def read_section(name: str, section: type[T], raw: object) -> T:
     """The section ``[name]`` of a recipe. Nothing is coerced but a whole number where a fraction is accepted.
 
     Raises:
-        RecipeError: names the section, the key and what it accepts.
+        RecipeError: names the section, the key and its accepted values.
     """
     if not isinstance(raw, Mapping):
         raise RecipeError(f"[{name}]: must be a section, not {raw!r}")

@@ -1,4 +1,4 @@
-"""The search space of a recipe: the keys of its encoder's section that state what a search tries."""
+"""The search space of a recipe: the keys of its encoder's section that declare tried values."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
