@@ -53,20 +53,6 @@ def test_rows_come_back_without_the_excluded_ones(retrieval: RetrievalServiceStu
     assert len(np.frombuffer(second.rows, dtype=ROWS)) == 9
 
 
-def test_features_that_the_encoder_does_not_read_make_nobody_known(
-    retrieval: RetrievalServiceStub, bundle: Path
-) -> None:
-    """A query of nothing else is answered with what is popular, and without a vector."""
-    query = _query(rows=(), values=(), events=(), features=(1.0, 0.0, 1.0))
-    (found,) = retrieval.RetrieveRows(
-        pb.RetrieveRowsRequest(bundle_id=bundle.name, queries=[query]), timeout=10
-    ).candidates
-    assert len(np.frombuffer(found.rows, dtype=ROWS)) == 5
-    assert np.frombuffer(found.sources, dtype=BYTES).tolist() == [Source.FALLBACK] * 5
-    assert not np.frombuffer(found.scores, dtype=FLOATS).any()
-    assert found.user_vector == b""
-
-
 @pytest.mark.parametrize(
     ("query", "field"),
     [

@@ -3,6 +3,7 @@
 import math
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from shortlist.bundle.history import EMPTY_HISTORY
 from shortlist.inference.candidates import Source
 from shortlist.inference.retrieval import RetrievalQuery, Retrieved
 from shortlist.inference.users import UserQuery
+from tests.support.small_bundle import encoder_of_histories, publish_small_bundle
 
 Retrieve = Callable[..., tuple[str, Retrieved, int]]
 _FAN = UserQuery(user_id="fan")
@@ -110,6 +112,18 @@ def test_queries_of_every_kind_share_a_batch(retriever: Retriever, small_bundle:
     for one, other in zip(together, alone, strict=True):
         assert one.candidates.rows.tolist() == other.candidates.rows.tolist()
         np.testing.assert_allclose(one.candidates.scores, other.candidates.scores, rtol=1e-6)
+
+
+def test_features_that_the_encoder_does_not_read_make_no_user_known(tmp_path: Path) -> None:
+    """Proves that a query of nothing else gets popular items and no vector, alone and beside a user with a history."""
+    bundle = Bundle.open(publish_small_bundle(tmp_path, encoder=encoder_of_histories()))
+    history, nothing = bundle.users.history_of(1), np.zeros(0, dtype=np.int64)
+    described = RetrievalQuery(history=EMPTY_HISTORY, excluded=nothing, limit=3, user_features=bundle.users.features[0])
+    fan = RetrievalQuery(history=history, excluded=nothing, limit=3)
+    popular, nearest = Retriever(bundle).retrieve_rows([described, fan])
+    assert (popular.candidates.rows.tolist(), popular.vector) == ([11, 10, 9], None)
+    assert popular.candidates.sources.tolist() == [Source.FALLBACK] * 3
+    assert nearest.candidates.rows.tolist() == [9, 6, 3]
 
 
 def test_the_ids_of_a_history_that_are_unknown_are_counted(retrieve: Retrieve) -> None:

@@ -32,17 +32,26 @@ _OBJECTIVES = (
 )
 
 
-def publish_small_bundle(root: Path, bundle_id: str = BUNDLE_ID, *, ranker: bytes | None = None) -> Path:
-    """Publishes the bundle in a directory of bundles; with another ranker where one is given."""
+def publish_small_bundle(
+    root: Path, bundle_id: str = BUNDLE_ID, *, encoder: bytes | None = None, ranker: bytes | None = None
+) -> Path:
+    """Publishes the bundle in a directory of bundles; with another encoder or ranker where one is given."""
     with BundleStore(root).publishing(bundle_id) as directory:
         save_tables(directory, _items(), _users())
         index = faiss.IndexFlatIP(DIMENSION)
         index.add(_vectors())
         faiss.write_index(index, str(directory / INDEX))
-        (directory / USER_ENCODER).write_bytes(_encoder())
+        (directory / USER_ENCODER).write_bytes(_encoder() if encoder is None else encoder)
         (directory / RANKER).write_bytes(_ranker() if ranker is None else ranker)
         _manifest(directory, bundle_id).write(directory)
     return root / bundle_id
+
+
+def encoder_of_histories() -> bytes:
+    """An encoder that reads no user features."""
+    weights = [numpy_helper.from_array(np.array([1]), "steps")]
+    nodes = [helper.make_node("ReduceSum", ["history_vectors", "steps"], ["output"], keepdims=0)]
+    return _model(nodes, {"history_vectors": ["users", "length", DIMENSION]}, ["users", DIMENSION], weights)
 
 
 def broken_ranker() -> bytes:
