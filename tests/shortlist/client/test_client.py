@@ -1,4 +1,4 @@
-"""The clients, against a ranking service that each test writes for itself."""
+"""Both clients, against each test's own ranking service."""
 
 import asyncio
 import socket
@@ -29,7 +29,7 @@ Ask = Callable[..., Recommendations]
 
 
 class Recording(RankingServiceServicer):
-    """Notes its calls; fails with the given errors, one a call, then answers."""
+    """Records its calls; raises the given errors, one a call, then answers."""
 
     def __init__(self, *errors: Exception) -> None:
         self._errors = list(errors)
@@ -90,7 +90,7 @@ both = pytest.mark.parametrize("ask", [ask, ask_async], ids=["sync", "asyncio"])
 
 @both
 def test_every_argument_reaches_the_service(start: Start, ask: Ask) -> None:
-    """Proves that the request on the wire says what the caller said, plain ids and full history items alike."""
+    """The request on the wire has every argument, plain ids and full history items alike."""
     servicer = Recording()
     rated = HistoryItem(item_id="2", time=datetime(2026, 1, 2, tzinfo=UTC), event="rate", value=0.0)
     ask(
@@ -116,7 +116,7 @@ def test_every_argument_reaches_the_service(start: Start, ask: Ask) -> None:
 
 @both
 def test_the_whole_answer_reaches_the_caller(start: Start, ask: Ask) -> None:
-    """Proves that order, scores, objectives, sources, counts and the reason of a degraded answer survive."""
+    """Order, scores, objectives, sources, counts and the reason of a degraded answer survive."""
     assert ask(start(Recording()), limit=3) == Recommendations(
         bundle_id="b",
         items=(
@@ -133,7 +133,7 @@ def test_the_whole_answer_reaches_the_caller(start: Start, ask: Ask) -> None:
 
 @both
 def test_rank_sends_the_candidates_in_the_order_given(start: Start, ask: Ask) -> None:
-    """Proves that Rank is called with all that the caller says, and that its answer is never degraded."""
+    """Rank gets every argument, and its answer is never degraded."""
     servicer = Recording()
     wanted = {"objective_weights": {"like": 2.0}, "context": {"device": "tv"}}
     answer = ask(start(servicer), "rank", item_ids=["3", "1"], user_id="196", limit=2, **wanted)
@@ -146,7 +146,7 @@ def test_rank_sends_the_candidates_in_the_order_given(start: Start, ask: Ask) ->
 
 @both
 def test_a_call_has_the_clients_deadline_unless_it_brings_its_own(start: Start, ask: Ask) -> None:
-    """Proves that no call is without a deadline, from the time that the server says is left."""
+    """The server sees a deadline on every call."""
     servicer = Recording()
     target = start(servicer)
     ask(target, client_timeout=20.0)
@@ -159,15 +159,15 @@ def test_a_call_has_the_clients_deadline_unless_it_brings_its_own(start: Start, 
 
 @both
 def test_unavailable_is_tried_again_until_it_answers(start: Start, ask: Ask) -> None:
-    """Proves that three failures are survived: the fourth attempt is answered, and nobody notices."""
+    """The caller does not notice three failures: the fourth attempt is answered."""
     servicer = Recording(*[Unavailable("loading")] * 3)
     assert ask(start(servicer)).bundle_id == "b"
     assert len(servicer.requests) == 4
 
 
 @both
-def test_four_attempts_are_the_most(start: Start, ask: Ask) -> None:
-    """Proves that a service that stays unavailable is not called for ever, and what the caller gets in the end."""
+def test_a_call_is_tried_four_times_at_most(start: Start, ask: Ask) -> None:
+    """The caller of a service that stays unavailable gets the error in the end."""
     servicer = Recording(*[Unavailable("loading")] * 9)
     with pytest.raises(Unavailable, match="loading"):
         ask(start(servicer))
@@ -177,7 +177,7 @@ def test_four_attempts_are_the_most(start: Start, ask: Ask) -> None:
 @both
 @pytest.mark.parametrize("error", [BundleNotServed("b2 is"), DeadlineExceeded("late"), RuntimeError("bug")], ids=type)
 def test_nothing_else_is_tried_again(start: Start, ask: Ask, error: Exception) -> None:
-    """Proves that only UNAVAILABLE is retried, and that the other codes come back as the exceptions they were."""
+    """Only UNAVAILABLE is retried; the other codes come back as the server's exceptions."""
     servicer = Recording(error)
     with pytest.raises(ShortlistError) as caught:
         ask(start(servicer))
@@ -190,7 +190,7 @@ def test_nothing_else_is_tried_again(start: Start, ask: Ask, error: Exception) -
 
 @both
 def test_an_invalid_request_says_which_fields_are_wrong(start: Start, ask: Ask) -> None:
-    """Proves that the violations of the server's exception are those of the client's."""
+    """The client's exception has the violations of the server's."""
     violations = (FieldViolation("limit", "is 0; has to be 1 to 1000"), FieldViolation("user", "is odd"))
     with pytest.raises(InvalidRequest) as caught:
         ask(start(Recording(InvalidRequest(violations))), limit=0)
@@ -199,14 +199,14 @@ def test_an_invalid_request_says_which_fields_are_wrong(start: Start, ask: Ask) 
 
 @both
 def test_a_service_that_does_not_answer_ends_in_deadline_exceeded(ask: Ask) -> None:
-    """Proves that the deadline holds even when the other side takes the connection and says nothing."""
+    """The deadline holds even when the server accepts the connection and stays silent."""
     with socket.create_server(("127.0.0.1", 0)) as silent, pytest.raises(DeadlineExceeded):
         ask(f"127.0.0.1:{silent.getsockname()[1]}", timeout=0.2)
 
 
 @both
 def test_a_port_that_nobody_listens_on_is_unavailable(ask: Ask) -> None:
-    """Proves that a refused connection is the exception of the tree, not of grpc."""
+    """A refused connection raises our exception, not grpc's."""
     with socket.create_server(("127.0.0.1", 0)) as gone:
         port = gone.getsockname()[1]
     with pytest.raises(Unavailable, match="Connection refused"):
@@ -214,7 +214,7 @@ def test_a_port_that_nobody_listens_on_is_unavailable(ask: Ask) -> None:
 
 
 def test_a_closed_client_says_so(start: Start) -> None:
-    """Proves that a call after close is told what is wrong."""
+    """A call after close raises an error that names the cause."""
     target = start(Recording())
     with Recommender(target) as recommender:
         pass
@@ -223,7 +223,7 @@ def test_a_closed_client_says_so(start: Start) -> None:
 
 
 def test_a_closed_asyncio_client_says_so(start: Start) -> None:
-    """Proves the same of the asyncio client."""
+    """The same holds for the asyncio client."""
     target = start(Recording())
 
     async def use_after_close() -> None:
@@ -236,8 +236,8 @@ def test_a_closed_asyncio_client_says_so(start: Start) -> None:
 
 
 @pytest.mark.parametrize("hedge_after", [None, 0.01])
-def test_a_client_that_is_closed_in_the_midst_of_a_call_says_so(start: Start, hedge_after: float | None) -> None:
-    """Proves that the task that called does not end as if somebody had cancelled it."""
+def test_a_client_that_is_closed_during_a_call_says_so(start: Start, hedge_after: float | None) -> None:
+    """The calling task does not end as if it had been cancelled."""
 
     class Slow(Recording):
         def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.RecommendResponse:  # noqa: N802

@@ -1,4 +1,4 @@
-"""Which connection a call takes."""
+"""The choice of a connection for each call."""
 
 import pytest
 
@@ -6,7 +6,7 @@ from shortlist.client.connections import Connections
 
 
 def test_calls_one_after_the_other_take_turns() -> None:
-    """Proves that a client which is never busy uses all its connections alike."""
+    """An idle client uses all its connections equally."""
     connections = Connections("abc")
     taken = []
     for _ in range(6):
@@ -15,8 +15,8 @@ def test_calls_one_after_the_other_take_turns() -> None:
     assert taken == ["a", "b", "c", "a", "b", "c"]
 
 
-def test_a_connection_with_a_slow_call_is_passed_over() -> None:
-    """Proves that calls in flight count: nobody queues behind a slow worker while another connection is free."""
+def test_a_connection_with_a_slow_call_is_skipped() -> None:
+    """Calls in flight count: no call queues behind a slow worker while another connection is free."""
     connections = Connections("abc")
     taken = []
     with connections.stub() as slow:
@@ -28,7 +28,7 @@ def test_a_connection_with_a_slow_call_is_passed_over() -> None:
 
 
 def test_a_call_that_fails_gives_its_connection_back() -> None:
-    """Proves that errors do not wear connections out."""
+    """Errors do not use up connections."""
     connections = Connections("ab")
     for _ in range(2):
         with pytest.raises(ValueError, match="failed"), connections.stub():

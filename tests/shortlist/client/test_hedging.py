@@ -1,4 +1,4 @@
-"""A second call when the first takes long."""
+"""A slow call is hedged by a second one."""
 
 import asyncio
 import threading
@@ -18,7 +18,7 @@ _SLOW = 2.0
 
 
 class SlowAtFirst(RankingServiceServicer):
-    """Of its calls, the ones whose numbers are ``slow`` take their time, and are answered last."""
+    """Answers the calls whose numbers are in ``slow`` last, after a pause."""
 
     def __init__(self, slow: Callable[[int], bool]) -> None:
         self._slow, self._lock = slow, threading.Lock()
@@ -60,7 +60,7 @@ Ask = Callable[..., list[str]]
 
 @both
 def test_a_slow_call_is_made_again_and_the_first_answer_counts(start: Start, ask: Ask) -> None:
-    """Proves that one slow server does not make a slow answer."""
+    """One slow server does not make a slow answer."""
     servicer = SlowAtFirst(lambda number: number == 0)
     started = time.monotonic()
     assert ask(start(servicer), 0.1) == ["1"]
@@ -70,7 +70,7 @@ def test_a_slow_call_is_made_again_and_the_first_answer_counts(start: Start, ask
 
 @both
 def test_a_fast_call_is_made_once(start: Start, ask: Ask) -> None:
-    """Proves that hedging costs nothing while nothing is slow."""
+    """Hedging adds no calls while none is slow."""
     servicer = SlowAtFirst(lambda number: False)
     assert ask(start(servicer), 1.0, 20) == [str(number) for number in range(20)]
     assert servicer.calls == 20
@@ -78,7 +78,7 @@ def test_a_fast_call_is_made_once(start: Start, ask: Ask) -> None:
 
 @both
 def test_without_the_option_a_slow_call_is_waited_for(start: Start, ask: Ask) -> None:
-    """Proves that it is off by default."""
+    """Hedging is off by default."""
     servicer = SlowAtFirst(lambda number: number == 0)
     assert ask(start(servicer), None) == ["0"]
     assert servicer.calls == 1
@@ -88,7 +88,7 @@ def test_without_the_option_a_slow_call_is_waited_for(start: Start, ask: Ask) ->
 def test_a_service_that_is_slow_for_all_gets_few_more_calls(
     start: Start, ask: Ask, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Proves the budget: after the one to begin with, one more call for ten."""
+    """The budget allows one extra call at first, then one for every ten calls."""
     monkeypatch.setattr("tests.shortlist.client.test_hedging._SLOW", 0.05)
     servicer = SlowAtFirst(lambda number: True)
     ask(start(servicer), 0.01, 20)
@@ -97,7 +97,7 @@ def test_a_service_that_is_slow_for_all_gets_few_more_calls(
 
 @both
 def test_an_error_is_an_answer_when_there_is_no_other(start: Start, ask: Ask) -> None:
-    """Proves that the caller hears of a failure as without hedging."""
+    """The caller gets the error, as without hedging."""
     target = start(SlowAtFirst(lambda number: False))
     with Recommender(target, timeout=10, hedge_after=1.0) as recommender, pytest.raises(Unavailable, match="never"):
         recommender.rank(item_ids=["1"])
@@ -105,6 +105,6 @@ def test_an_error_is_an_answer_when_there_is_no_other(start: Start, ask: Ask) ->
 
 @pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
 def test_hedging_after_no_time_is_refused(seconds: float) -> None:
-    """Proves that a typing error does not double every call."""
+    """A typing error cannot double every call."""
     with pytest.raises(ValueError, match="hedge_after"):
         Recommender("dns:///127.0.0.1:1", hedge_after=seconds)

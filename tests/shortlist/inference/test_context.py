@@ -1,4 +1,4 @@
-"""What a call says of itself, as the ranker is told it."""
+"""A call's context, encoded for the ranker."""
 
 import numpy as np
 from hypothesis import given
@@ -15,17 +15,16 @@ _TEXTS = st.sampled_from(["phone", "tv", "", "home", "watch"]) | st.none()
 _NUMBERS = st.none() | st.floats(allow_nan=False, allow_infinity=False, width=32)
 
 
-def test_a_text_is_its_category_and_a_number_how_far_it_is_from_the_mean() -> None:
-    """Proves the layout: columns in their order, a category each, and two numbers of a number."""
+def test_a_text_becomes_its_category_and_a_number_its_deviation() -> None:
+    """The layout keeps the order of the columns: one cell for each category, two for each number."""
     encoder = ContextEncoder(_COLUMNS)
     assert encoder.width == 7
     encoded = encoder.encode({"page": "tv", "hour": 15, "device": "phone"})
     assert encoded.tolist() == [1.0, 0.0, 0.0, 0.5, 1.0, 0.0, 1.0]
 
 
-def test_what_is_absent_is_what_its_column_has_for_that() -> None:
-    """Proves that a column that is left out, alone or with all others, is the mean of the training, and of a bundle
-    that does not have it zeros; names without a column change nothing."""
+def test_an_absent_value_is_the_columns_mean_in_training() -> None:
+    """It holds for one absent value and for all. Bundles without these means give zeros; unknown names change nothing."""
     encoder = ContextEncoder(_COLUMNS)
     assert encoder.encode({}).tolist() == [0.5, 0.25, 0.125, 0.0, 1.0, 0.0, 0.0]
     assert encoder.encode({"weather": "rain", "wind": 3.0}).tolist() == encoder.encode({}).tolist()
@@ -34,25 +33,25 @@ def test_what_is_absent_is_what_its_column_has_for_that() -> None:
 
 
 def test_an_unknown_category_is_not_absent() -> None:
-    """Proves that a text that is none of the categories is all zeros, as training saw those too rare to be one."""
+    """A text outside the categories gives zeros, as rare texts did in training."""
     assert ContextEncoder(_COLUMNS).encode({"device": "watch"}).tolist() == [0.0, 0.0, 0.0, 0.0, 1.0, 0.0, 0.0]
 
 
-def test_a_number_far_from_all_that_was_seen_is_ten_deviations_away() -> None:
-    """Proves that the largest number a caller may send stays one that the ranker can calculate with."""
+def test_a_number_is_at_most_ten_deviations_from_the_mean() -> None:
+    """The ranker can calculate with the largest number that a caller may send."""
     encoder = ContextEncoder(_COLUMNS)
     assert [encoder.encode({"hour": number})[3] for number in (3e38, -3e38)] == [10.0, -10.0]
 
 
 def test_a_bundle_without_context_has_no_columns() -> None:
-    """Proves that nothing is encoded where nothing was learnt."""
+    """Nothing is encoded that was not learnt."""
     assert ContextEncoder(()).encode({"device": "tv"}).shape == (0,)
     assert encode_contexts((), {}, 3).shape == (3, 0)
 
 
 @given(st.lists(st.tuples(_TEXTS, _NUMBERS, _TEXTS), min_size=1, max_size=9))
-def test_a_table_is_encoded_as_its_calls_are(calls: list[tuple[str | None, float | None, str | None]]) -> None:
-    """Proves that the trainer and the services give the ranker the same, bit by bit, absent cells among them."""
+def test_a_table_is_encoded_like_its_calls(calls: list[tuple[str | None, float | None, str | None]]) -> None:
+    """Trainer and services give the ranker the same bits, absent cells included."""
     encoder = ContextEncoder(_COLUMNS)
     table = dict(zip(("device", "hour", "page"), zip(*calls, strict=True), strict=True))
     each = [

@@ -1,4 +1,4 @@
-"""What a model file may and may not make the runtime do."""
+"""A model file cannot make the runtime read other files."""
 
 from pathlib import Path
 
@@ -29,7 +29,7 @@ def _outside(location: str) -> TensorProto:
 
 
 def test_a_model_with_its_weights_inside_runs(tmp_path: Path) -> None:
-    """Proves that the test below refuses what it refuses for where the weights are."""
+    """So the test below refuses a model because of the place of its weights."""
     path = tmp_path / "model.onnx"
     path.write_bytes(_model(helper.make_tensor("w", TensorProto.FLOAT, [4], [1.0] * 4)).SerializeToString())
     assert OnnxSession(path).run({"x": np.zeros(4, dtype=np.float32)}).tolist() == [1.0] * 4
@@ -37,7 +37,7 @@ def test_a_model_with_its_weights_inside_runs(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("location", ["secret.bin", "../secret.bin", "{folder}/secret.bin"])
 def test_a_model_cannot_read_another_file(tmp_path: Path, location: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proves that a bundle's graph is no way to a file of the machine, beside it, above it or anywhere."""
+    """A bundle's graph gives no access to files of the machine, next to it, above it or elsewhere."""
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     monkeypatch.chdir(bundle)

@@ -1,4 +1,4 @@
-"""From what is predicted of each objective to an order."""
+"""The fusion of the objectives' predictions into one order."""
 
 import numpy as np
 import pytest
@@ -24,7 +24,7 @@ _POWERS = st.tuples(*[st.floats(-4, 4, width=32)] * 3).filter(any)
 
 
 def _product(columns: np.ndarray, weights: tuple[float, ...]) -> np.ndarray:
-    """The formula as it is written, which a computer overflows at."""
+    """The formula as written; floats overflow in it."""
     odds = np.exp(columns[:, :2].astype(np.longdouble))
     likely, stars = odds / (1 + odds), np.maximum(columns[:, 2], np.finfo(np.float32).tiny).astype(np.longdouble)
     product: np.ndarray = likely[:, 0] ** weights[0] * likely[:, 1] ** weights[1] * stars ** weights[2]
@@ -33,7 +33,7 @@ def _product(columns: np.ndarray, weights: tuple[float, ...]) -> np.ndarray:
 
 @given(columns=_COLUMNS, weights=_POWERS)
 def test_the_order_is_that_of_the_product(columns: np.ndarray, weights: tuple[float, ...]) -> None:
-    """Proves keys and scores against the product itself, for events and a value, and weights of either sign."""
+    """Keys and scores agree with the product, for events and a value, and for weights of either sign."""
     order = ScoreFusion(objectives=(LIKE, BUY, STARS), weights=weights)
     product = _product(columns, weights)
     by_product = product[np.argsort(-order.keys(columns), kind="stable")]
@@ -42,16 +42,16 @@ def test_the_order_is_that_of_the_product(columns: np.ndarray, weights: tuple[fl
     np.testing.assert_allclose(scores(order, columns)[known], product[known].astype(np.float32), rtol=1e-4, atol=1e-37)
 
 
-def test_the_objectives_own_weights_are_the_order_unless_a_call_has_others() -> None:
-    """Proves that weights given replace the formula: an objective that is not named counts no more."""
+def test_a_calls_weights_replace_the_bundles() -> None:
+    """An objective that the call does not name has weight 0."""
     objectives = (LIKE, BUY, STARS)
     assert ScoreFusion.of(objectives).weights == (1.0, 2.0, 0.5)
     assert ScoreFusion.of(objectives, {}).weights == (1.0, 2.0, 0.5)
     assert ScoreFusion.of(objectives, {"stars": 3.0}).weights == (0.0, 0.0, 3.0)
 
 
-def test_a_single_event_tells_apart_what_is_certain_both_times() -> None:
-    """Proves that log-odds make the order where the probabilities of both round to 1, or their product to 0."""
+def test_a_single_event_orders_two_certain_items() -> None:
+    """Log-odds decide where both probabilities round to 1, or their product to 0."""
     order = ScoreFusion.of((LIKE, STARS), {"like": 4.0})
     columns = np.array([[20.0, 0.0], [40.0, 0.0], [-300.0, 0.0], [-200.0, 0.0]], dtype=np.float32)
     assert np.argsort(-order.keys(columns)).tolist() == [1, 0, 3, 2]
@@ -59,7 +59,7 @@ def test_a_single_event_tells_apart_what_is_certain_both_times() -> None:
 
 
 def test_an_event_of_negative_weight_puts_the_least_likely_first() -> None:
-    """Proves that the way of a single event is not taken where it would turn the order round."""
+    """The shortcut for a single event must not reverse the order."""
     order = ScoreFusion.of((LIKE,), {"like": -1.0})
     keys = order.keys(np.array([[2.0], [-2.0], [0.0]], dtype=np.float32))
     assert np.argsort(-keys).tolist() == [1, 2, 0]
@@ -68,7 +68,7 @@ def test_an_event_of_negative_weight_puts_the_least_likely_first() -> None:
 @pytest.mark.parametrize("weights", [(1.0, 0.0, 0.0), (1.0, 1.0, 1.0), (-1.0, 0.0, -1.0)])
 @pytest.mark.parametrize("broken", [np.nan, np.inf, -np.inf])
 def test_a_broken_prediction_breaks_the_score_only_where_it_counts(weights: tuple[float, ...], broken: float) -> None:
-    """Proves that an infinite log-odds is no certainty, nor minus infinity of a value a small one."""
+    """Infinite log-odds are not certainty, and a value of minus infinity is not a small value."""
     order = ScoreFusion(objectives=(LIKE, BUY, STARS), weights=weights)
     columns = np.zeros((3, 3), dtype=np.float32)
     np.fill_diagonal(columns, broken)
@@ -79,7 +79,7 @@ def test_a_broken_prediction_breaks_the_score_only_where_it_counts(weights: tupl
 
 
 def test_a_prediction_is_a_probability_or_the_value() -> None:
-    """Proves what an answer shows of each objective, at the ends of the scale too; the logits stay as they are."""
+    """An answer shows one of the two for each objective, at the ends of the scale too; the logits stay unchanged."""
     columns = np.array([[0.0, -1.5], [200.0, 4.0], [-200.0, 0.0]], dtype=np.float32)
     shown = ScoreFusion.of((LIKE, STARS)).predictions(columns)
     np.testing.assert_allclose(shown, [[0.5, -1.5], [1.0, 4.0], [0.0, 0.0]], atol=1e-7)
@@ -87,7 +87,7 @@ def test_a_prediction_is_a_probability_or_the_value() -> None:
 
 
 def test_lists_of_several_users_are_scored_as_each_alone() -> None:
-    """Proves that the last axis alone is the objectives': the trainer scores many lists at once."""
+    """Only the last axis holds the objectives, since the trainer scores many lists at once."""
     columns = np.random.default_rng(3).normal(size=(4, 5, 3)).astype(np.float32)
     order = ScoreFusion.of((LIKE, BUY, STARS))
     np.testing.assert_array_equal(order.keys(columns), np.stack([order.keys(one) for one in columns]))

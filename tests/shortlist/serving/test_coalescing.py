@@ -1,4 +1,4 @@
-"""Queries that are run together: who waits, who leads, who fails."""
+"""Queries that run together: waiting, leading and failing."""
 
 import gc
 import threading
@@ -16,7 +16,7 @@ _SOON = 10.0
 
 
 class _Gate:
-    """Doubles numbers, in batches that it notes, and holds each batch until it is let through."""
+    """Doubles numbers, records the batches, and holds each batch until the test releases it."""
 
     def __init__(self) -> None:
         self.batches: list[list[int]] = []
@@ -46,7 +46,7 @@ def _until(condition: Callable[[], bool]) -> None:
 def _queue(
     pool: ThreadPoolExecutor, coalescer: Coalescer[int, int], numbers: Sequence[int], seconds: float = _SOON
 ) -> list[Future[int]]:
-    """Queries in this order, all of which wait."""
+    """Starts queries in this order and returns once all of them wait."""
     futures = []
     for number in numbers:
         futures.append(pool.submit(_ask, coalescer, number, seconds))
@@ -55,7 +55,7 @@ def _queue(
 
 
 def test_a_lone_query_runs_at_once_in_its_own_thread() -> None:
-    """Nobody waits for company, and no other thread is needed."""
+    """A lone query is never delayed, and needs no other thread."""
     threads = list[int]()
 
     def run(batch: Sequence[int]) -> list[int]:
@@ -66,8 +66,8 @@ def test_a_lone_query_runs_at_once_in_its_own_thread() -> None:
     assert threads == [threading.get_ident()]
 
 
-def test_queries_that_wait_are_run_together() -> None:
-    """While as many batches run as may, the others gather; one run answers each of them with its own."""
+def test_waiting_queries_run_together() -> None:
+    """They gather while the maximum of batches runs; one run gives each query its own answer."""
     gate = _Gate()
     coalescer = Coalescer(gate, at_once=1)
     with ThreadPoolExecutor(8) as pool:
@@ -80,8 +80,8 @@ def test_queries_that_wait_are_run_together() -> None:
     assert not coalescer._running
 
 
-def test_as_many_batches_run_at_once_as_may() -> None:
-    """A second query does not wait for the first when two may run."""
+def test_several_batches_run_at_once_up_to_the_maximum() -> None:
+    """With a maximum of two, a second query does not wait for the first."""
     gate = _Gate()
     coalescer = Coalescer(gate, at_once=2)
     with ThreadPoolExecutor(8) as pool:
@@ -94,7 +94,7 @@ def test_as_many_batches_run_at_once_as_may() -> None:
 
 
 def test_one_bad_query_in_a_batch_fails_alone() -> None:
-    """The batch is run again one by one, and only the culprit's caller hears of it."""
+    """The batch runs again one by one, and only the bad query's caller gets the error."""
     gate = _Gate()
     coalescer = Coalescer(gate, at_once=1)
     with ThreadPoolExecutor(8) as pool:
@@ -108,8 +108,8 @@ def test_one_bad_query_in_a_batch_fails_alone() -> None:
     assert _ask(Coalescer(lambda batch: list(batch)), 5) == 5
 
 
-def test_a_query_whose_time_is_over_stops_waiting_and_is_not_run() -> None:
-    """A caller never waits longer than its deadline for others, and nobody computes for one who has left."""
+def test_a_query_stops_waiting_at_its_deadline_and_never_runs() -> None:
+    """A caller never waits longer than its deadline, and no work is done for a caller that left."""
     gate = _Gate()
     coalescer = Coalescer(gate, at_once=1)
     with ThreadPoolExecutor(8) as pool:
@@ -124,7 +124,7 @@ def test_a_query_whose_time_is_over_stops_waiting_and_is_not_run() -> None:
 
 
 def test_a_query_that_leaves_its_batch_leaves_the_others_alone() -> None:
-    """The one with the most time left leads, so that a short deadline cuts nobody else's short."""
+    """The query with the most time left leads, so a short deadline cuts no other query short."""
     gate = _Gate()
     coalescer = Coalescer(gate, at_once=1)
     with ThreadPoolExecutor(8) as pool:
@@ -143,7 +143,7 @@ def test_a_query_that_leaves_its_batch_leaves_the_others_alone() -> None:
 
 
 def test_many_threads_get_their_own_answers() -> None:
-    """Under contention no answer is lost, doubled or given to somebody else, and batches do form."""
+    """Under contention no answer is lost, doubled or given to another caller, and batches do form."""
     sizes = list[int]()
 
     def run(batch: Sequence[int]) -> list[int]:
@@ -160,8 +160,8 @@ def test_many_threads_get_their_own_answers() -> None:
     assert not coalescer._waiting
 
 
-def test_who_is_not_wanted_any_more_is_not_run() -> None:
-    """Work whose caller has gone while it waited is dropped, and its thread told so."""
+def test_a_cancelled_query_is_not_run() -> None:
+    """A query that is cancelled while it waits is dropped, and its thread gets an error."""
     gate = _Gate()
     coalescer = Coalescer(gate, at_once=1)
     with ThreadPoolExecutor(8) as pool:
@@ -178,8 +178,8 @@ def test_who_is_not_wanted_any_more_is_not_run() -> None:
     assert gate.batches == [[1], [3]]
 
 
-def test_an_object_that_answers_by_itself_is_gone_with_its_last_user() -> None:
-    """A coalescer of an object's own method keeps it not alive: a bundle that was replaced frees its memory at once."""
+def test_a_coalescer_of_an_own_method_does_not_keep_the_object_alive() -> None:
+    """So a replaced bundle frees its memory at once."""
 
     class Answering:
         def __init__(self) -> None:
