@@ -18,7 +18,7 @@ _SLOW = 2.0
 
 
 class SlowAtFirst(RankingServiceServicer):
-    """Answers the calls whose numbers are in ``slow`` last, after a pause."""
+    """Answers the calls whose number satisfies ``slow`` late, after all others."""
 
     def __init__(self, slow: Callable[[int], bool]) -> None:
         self._slow, self._lock = slow, threading.Lock()

@@ -24,7 +24,7 @@ def test_a_text_becomes_its_category_and_a_number_its_deviation() -> None:
 
 
 def test_an_absent_value_is_the_columns_mean_in_training() -> None:
-    """It holds for one absent value and for all. Bundles without these means give zeros; unknown names change nothing."""
+    """It holds for one absent value and for all. Old bundles without means give zeros; unknown names change nothing."""
     encoder = ContextEncoder(_COLUMNS)
     assert encoder.encode({}).tolist() == [0.5, 0.25, 0.125, 0.0, 1.0, 0.0, 0.0]
     assert encoder.encode({"weather": "rain", "wind": 3.0}).tolist() == encoder.encode({}).tolist()
