@@ -1,4 +1,4 @@
-"""Recipes: what they default to and what they refuse."""
+"""Recipes: their defaults and their errors."""
 
 import json
 from dataclasses import asdict
@@ -68,7 +68,7 @@ def test_an_empty_file_is_the_default_recipe(tmp_path: Path) -> None:
 
 
 def test_a_recipe_becomes_plain_values(tmp_path: Path) -> None:
-    """Proves that what a run was told can be written down, section by section."""
+    """Proves that a recipe can be stored, section by section."""
     plain = asdict(read(tmp_path, "[index]\nspec = 'IVF64,Flat'\nparameters = 'nprobe=8'"))
     assert plain["index"] == {"recall": 0.99, "spec": "IVF64,Flat", "parameters": "nprobe=8"}
     assert plain["split"] == {
@@ -137,7 +137,7 @@ def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
     ],
 )
 def test_a_bad_recipe_is_refused_by_file_section_and_key(tmp_path: Path, text: str, said: str) -> None:
-    """Proves that a mistake is named with what would be accepted, and does not become a default."""
+    """Proves that an error names the mistake and the accepted values, and that no default replaces it."""
     with pytest.raises(RecipeError, match=f"mine.toml.*{said}" if "mine.toml" not in said else said):
         read(tmp_path, text)
 
@@ -165,7 +165,7 @@ def test_objectives_that_no_bundle_can_have_are_refused(tmp_path: Path, objectiv
 
 
 def test_an_objective_may_be_left_out_of_the_order_whatever_its_bounds(tmp_path: Path) -> None:
-    """Proves that a manifest takes what the recipe is let have: a weight of 0 below the least of a call."""
+    """Proves that a manifest accepts the recipe's objectives: a weight of 0 below the least of a call."""
     objectives = '[objectives.like]\n[objectives.value]\nkind = "value"\nmin_weight = 0.5'
     served = Objectives.declared(read(tmp_path, objectives).objectives).served
     check_objectives(served)

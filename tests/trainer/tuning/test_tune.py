@@ -62,7 +62,7 @@ def options(base: Path, data: Path, out: Path, trials: int) -> list[str]:
 
 
 def trials_of(out: Path) -> list[optuna.trial.FrozenTrial]:
-    """What the file beside the recipe keeps."""
+    """The trials in the file beside the recipe."""
     url = f"sqlite:///{out.with_suffix('.study.sqlite3')}"
     return optuna.load_study(study_name="tune", storage=url).get_trials()
 
@@ -191,7 +191,7 @@ def space_of(**encoder: object) -> SearchSpace:
     return SearchSpace.of(Recipe.of({"encoder": encoder}, MODELS))
 
 
-def test_what_does_not_go_with_the_recipe_is_not_tried() -> None:
+def test_settings_that_contradict_the_recipe_are_not_tried() -> None:
     """Proves that of the dimensions only those are left that its heads divide, the recipe's own among them."""
     kept = space_of(dimension=96, heads=48).keys["dimension"]
     assert isinstance(kept, Choices)
@@ -206,7 +206,7 @@ def test_an_encoder_may_have_something_else_tried() -> None:
 
 
 def test_a_recipe_outside_the_ranges_is_tried_too() -> None:
-    """Proves that the first trial is the recipe as it is, whatever it says, but for a zero among powers of ten."""
+    """Proves that the first trial is the recipe as it is, whatever it says, except for a zero among powers of ten."""
     recipe = Recipe.of({"encoder": {"learning_rate": 0.5, "dropout": 0.9, "weight_decay": 0}}, MODELS)
     own = SearchSpace.of(recipe).base(recipe)
     assert (own["learning_rate"], own["dropout"]) == (0.5, 0.9)

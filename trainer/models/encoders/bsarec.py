@@ -1,7 +1,7 @@
 """Attention and a filter of slow changes, side by side (BSARec: Shin et al., 2024, arXiv:2312.10325).
 
-Unlike there, positions are relative and the filter is causal, so that training learns from every place of a history at
-once instead of from the end of each prefix. Blocks are post-norm, as there.
+Unlike there, positions are relative and the filter is causal. Training therefore learns from every place of a history
+at once, and not from the end of each prefix. Blocks are post-norm, as there.
 """
 
 from dataclasses import dataclass

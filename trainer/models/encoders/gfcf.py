@@ -1,7 +1,7 @@
 """The ideal low-pass filter of GF-CF (Shen et al., 2021, arXiv:2108.07567): a singular value decomposition.
 
 The items' smoothest directions over the normalised graph of users and items are its first right singular vectors V. A
-history x is scored x D^-½ V Vᵀ D^½, with the items' degrees D, which is an inner product of a user and an item vector.
+history x is scored x D^-½ V Vᵀ D^½, with the items' degrees D. That is an inner product of a user and an item vector.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,8 @@
 """A causal low-pass filter of sequences (BSARec: Shin et al., 2024, arXiv:2312.10325).
 
-The lowest frequencies of the discrete Fourier transform of ``history`` places have, at the last place, the value of a
-weighted sum over the distances d back, with the weights ``(1 + 2 Σ_k cos(2πkd / history)) / history``. Applied at every
-place to its own past, the sum is causal and independent of the length of a history. The exported graph needs no
-transform.
+At the last place, the lowest frequencies of the discrete Fourier transform are a weighted sum over distances d. Its
+weights are ``(1 + 2 Σ_k cos(2πkd / history)) / history``. Applied at every place to its own past, the sum is causal
+and independent of the length of a history. The exported graph needs no transform.
 """
 
 import numpy as np

@@ -1,7 +1,7 @@
 """A causal self-attention encoder (SASRec: Kang and McAuley, 2018, arXiv:1808.09781) that also reads item features.
 
 Unlike SASRec's, positions are relative, as a learnt bias for each distance (T5: Raffel et al., 2020,
-arXiv:1910.10683): a history cut to its last events then looks the same as in training. The item vectors serve as input
+arXiv:1910.10683). A history cut to its last events then looks the same as in training. The item vectors serve as input
 and as output. The exported graph therefore holds no item table: serving gathers the history's vectors from the bundle.
 """
 

@@ -1,11 +1,10 @@
 """The deep interest network (Zhou et al., 2018, arXiv:1706.06978): a candidate attends to similar events.
 
-An MLP over [e, v, e ⊙ v] weighs each event e for a candidate v, and the interest is the sum of the weighted events. As
-in the paper there is no softmax: the weights of a history with many similar events sum to more than those of a history
-with one.
+An MLP over [e, v, e ⊙ v] weighs each event e for a candidate v, and the interest is the sum of the weighted events. The
+paper has no softmax either: many similar events in a history have a larger sum of weights than one.
 
-The first layer W_e e + W_v v + W_p (e ⊙ v) equals W_e e + W_v v + (W_p diag(v)) e: its first two products are once for
-each event and once for each candidate, so that only the last is for each pair.
+The first layer W_e e + W_v v + W_p (e ⊙ v) equals W_e e + W_v v + (W_p diag(v)) e. The first product is computed
+once for each event and the second once for each candidate. Only the last is computed for each pair.
 """
 
 from dataclasses import dataclass

@@ -30,9 +30,9 @@ class FieldVectors:
 class Fields(nn.Module):
     """Each group of columns becomes a vector by a linear map of its own; for a category the map is an embedding table.
 
-    Groups are those of the user, the context, the candidate and the crossing features, and three vectors: the user's,
-    the mean of the history's and the candidate's. The columns of an unknown group are zeros, so that its vector is the
-    map's bias, a learnt default.
+    Groups are those of the user, the context, the candidate and the crossing features. Three more are vectors: of the
+    user, the mean of the history, and of the candidate. The columns of an unknown group are zeros, so that its vector
+    is the map's bias, a learnt default.
     """
 
     def __init__(self, config: FieldRankerConfig, spec: RankerDataSpec) -> None:

@@ -1,5 +1,6 @@
-"""A recurrent interest (GRU4Rec: Hidasi et al., 2016, arXiv:1511.06939; the extractor of DIEN: Zhou et al., 2019,
-arXiv:1809.03672): gated recurrent units over the history, whose last state is crossed with the candidate.
+"""A recurrent interest: the last state of gated recurrent units over the history is crossed with the candidate.
+
+GRU4Rec: Hidasi et al., 2016, arXiv:1511.06939. The interest extractor of DIEN: Zhou et al., 2019, arXiv:1809.03672.
 
 The state is computed once for each user; attention over all states would be computed for each pair.
 """

@@ -1,8 +1,8 @@
 """A mixture of experts with a gate for each objective (Ma et al., 2018, doi 10.1145/3219819.3220007).
 
 Objectives that need different hidden units take them from different experts, where a single backbone has to serve all.
-With more experts than objectives, each objective has one expert of its own and shares the rest, so that frequent
-objectives do not shape every expert of a rare one (Tang et al., 2020, doi 10.1145/3383313.3412236).
+With more experts than objectives, each objective has one expert of its own and shares the rest. Frequent objectives
+then do not shape every expert of a rare one (Tang et al., 2020, doi 10.1145/3383313.3412236).
 """
 
 import torch
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from trainer.features.layout import width_of
 from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
 
-# An objective's own expert is ahead of each shared one by so much log-odds at first: what it shares, it has to gain by.
+# The initial lead of an objective's own expert over each shared one, in log-odds: shared experts have to earn weight.
 _AHEAD = 2.0
 
 
@@ -42,8 +42,10 @@ class MixtureOfExperts(nn.Module):
         return torch.cat([tower(mixed_BCGM[:, :, objective]) for objective, tower in enumerate(self.towers)], dim=-1)
 
     def gates(self, features: RankerFeatures) -> Tensor:
-        """How much of each expert an objective takes, ``[B, C, G, K]``: over the experts they sum to one, and are zero
-        of those that belong to another objective."""
+        """The weight of each expert in each objective, ``[B, C, G, K]``.
+
+        The weights of an objective sum to one. They are zero for experts that belong to another objective.
+        """
         of_user_BY = self.gate_of_user(torch.cat([features.user_BD, features.user_context_BU], dim=-1))
         candidates_BCY = torch.cat([features.candidates_BCD / self.vector_scale, features.crossing_BCX], dim=-1)
         logits_BCY = self.gate_of_candidate(candidates_BCY) + of_user_BY[:, None]

@@ -2,8 +2,8 @@
 
 h_k = e_uᵀ T_k e_i for K slices, then an MLP over [e_u, e_i, h] and the features.
 
-The first layer W_u e_u + W_i e_i + W_h h equals (W_i + W_h (e_uᵀT)) e_i + W_u e_u: one matrix for each user, then one
-product with the candidates. A candidate costs no more than in a layer without the tensor.
+The first layer W_u e_u + W_i e_i + W_h h equals (W_i + W_h (e_uᵀT)) e_i + W_u e_u. So there is one matrix for each
+user, then one product with the candidates. A candidate costs no more than in a layer without the tensor.
 """
 
 from dataclasses import dataclass

@@ -46,7 +46,7 @@ class XDeepFm(Backbone):
         return torch.cat([self.deep(fields), *self.crossed(fields.together())], dim=-1)
 
     def crossed(self, fields_BCY: Tensor) -> list[Tensor]:
-        """Of each layer the maps' sums ``[B, C, K]``."""
+        """The sums of each layer's maps, ``[B, C, K]``."""
         fields_BCEN = fields_BCY.view(*fields_BCY.shape[:2], -1, self.fields.width).transpose(-1, -2)
         sums, maps_BCEK = [], fields_BCEN
         for of_maps, of_fields in zip(self.of_maps, self.of_fields, strict=True):

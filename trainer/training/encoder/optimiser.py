@@ -17,7 +17,7 @@ class EncoderOptimiser:
     """Its learning rate follows :func:`schedule`.
 
     With ``sampled``, the gradients of the encoder's item tables are sparse, and the cost of a step does not grow with
-    the catalogue: rows that it did not read keep their values (lazy Adam: ``torch.optim.SparseAdam``; no weight decay).
+    the catalogue. Rows that a step did not read keep their values (``torch.optim.SparseAdam``, without weight decay).
     """
 
     def __init__(self, encoder: Encoder, config: GradientConfig, steps: int, *, sampled: bool) -> None:

@@ -37,10 +37,10 @@ class TrainingWindows:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class WindowBatch:
-    """TrainingWindows as arrays, padded on the left; B windows, L places, P predictions.
+    """Training windows as arrays, padded on the left; B windows, L places, P predictions.
 
-    ``inputs`` ``[B, L]`` and ``targets`` ``[P]`` are positions in the data set's histories, ``mask`` ``[B, L]`` is 0
-    for padding, ``predicted`` ``[B, L]`` marks the places that ``targets`` lists in order.
+    ``inputs`` ``[B, L]`` and ``targets`` ``[P]`` are positions in the data set's histories. ``mask`` ``[B, L]`` is 0
+    for padding. ``predicted`` ``[B, L]`` marks the places that ``targets`` lists in order.
     """
 
     inputs: NDArray[np.int64]

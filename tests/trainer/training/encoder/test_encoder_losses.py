@@ -1,4 +1,4 @@
-"""The losses of encoders that learn what comes next, and what they tell it from, on planted data."""
+"""The losses of sequence encoders and their negatives, on planted data."""
 
 from pathlib import Path
 
@@ -22,8 +22,8 @@ CHAIN = 15
 
 
 def offered(encoded: Encoded) -> tuple[float, float]:
-    """Of who has walked four places of a chain, how many find the next among five of the 56 items that they do not
-    have, and what share of the five is of the chain; by chance a tenth and a fifth.
+    """Five of the 56 other items are offered after four places of a chain. Returns the share of walks whose next place
+    is among them, by chance a tenth, and the share of offers on the chain, by chance a fifth.
     """
     starts = [(first, place) for first in range(0, 60, CHAIN) for place in range(CHAIN)]
     walks = np.array([[first + (place + step) % CHAIN for step in range(5)] for first, place in starts])
@@ -40,7 +40,7 @@ def offered(encoded: Encoded) -> tuple[float, float]:
 
 @pytest.mark.parametrize("drawn", ["popularity", "uniform", "batch"])
 @pytest.mark.parametrize("loss", ["softmax", "bpr", "ccl", "bce"])
-def test_what_was_planted_is_learnt(
+def test_the_planted_chains_are_learnt(
     planted: Dataset, recipe: Recipe, reporter: Reporter, loss: str, drawn: str
 ) -> None:
     """Proves for each loss, and each way to draw negatives, that the order of the chains is found."""
@@ -69,8 +69,8 @@ def test_uniform_negatives_are_all_as_likely(planted: Dataset, recipe: Recipe, r
 def test_negatives_of_the_batch_are_what_is_predicted_in_it(
     planted: Dataset, recipe: Recipe, reporter: Reporter, count: int
 ) -> None:
-    """Proves that they are some of the targets, or all of them where fewer than the recipe's number are there, and that
-    log q is of how popular each is.
+    """Proves that they are some of the targets, or all where the batch has fewer than the recipe's number. log q
+    follows each item's popularity.
     """
     batch = batch_of(planted, recipe, reporter, "batch", count)
     assert isinstance(batch.against, Negatives)

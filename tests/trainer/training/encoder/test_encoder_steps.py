@@ -1,4 +1,4 @@
-"""A step of the encoder's training: what it is given, and what it moves."""
+"""A step of the encoder's training: its batch, and the weights that it moves."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -85,7 +85,7 @@ def _dense(gradient: Tensor | None) -> tuple[Tensor, bool]:
     return gradient.to_dense(), gradient.is_sparse
 
 
-def test_which_softmax_follows_from_the_size_of_the_catalogue(planted: Dataset, few: SequenceConfig) -> None:
+def test_the_size_of_the_catalogue_decides_the_softmax(planted: Dataset, few: SequenceConfig) -> None:
     """Proves that the limit is the last size with a full softmax: 60 items at 60, but not at 59."""
     chosen = [replace(few, softmax_limit=limit) for limit in (59, 60)]
     assert [EncoderBatches(planted, 1000, recipe, seed=0).sampled for recipe in chosen] == [True, False]

@@ -1,4 +1,4 @@
-"""TrainingWindows: what the encoder learns from, and what it may know there."""
+"""Training windows: their predictions, and the inputs of each."""
 
 from collections.abc import Callable, Sequence
 
@@ -76,7 +76,7 @@ def test_batches_are_padded_on_the_left(dataset_of: Make) -> None:
 
 
 def test_the_seen_is_all_that_came_before_the_prediction(dataset_of: Make) -> None:
-    """Proves it by hand: what precedes the window counts, and the target does not until it has happened."""
+    """Proves it by hand: events before the window count, and the target only after it has happened."""
     data = dataset_of(ROWS)
     whole = collate(windows_of(data, 7, 4))
     expected = [[0], [0, 1], [0, 1], [0, 1, 2], [3]]
