@@ -52,6 +52,7 @@ def test_fifty_test_users_are_served_the_ten_items_that_the_evaluation_ranks_fir
     model = load_two_stage(bundle, dataset, end=split.ranker_end)
     users = dataset.user_rows[events]
     offline = model.recommend(histories, dataset.known_user_features[users], 10)
+    assert len(np.unique(offline, axis=0)) == _USERS
 
     with (
         start_both(bundles, tmp_path) as services,
