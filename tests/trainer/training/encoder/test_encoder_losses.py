@@ -22,8 +22,10 @@ CHAIN = 15
 
 
 def offered(encoded: Encoded) -> tuple[float, float]:
-    """Five of the 56 other items are offered after four places of a chain. Returns the share of walks whose next place
-    is among them, by chance a tenth, and the share of offers on the chain, by chance a fifth.
+    """Five of the 56 other items are offered after four places of a chain.
+
+    Returns the share of walks whose next place is offered, by chance a tenth. The second share is that of offers on
+    the chain, by chance a fifth.
     """
     starts = [(first, place) for first in range(0, 60, CHAIN) for place in range(CHAIN)]
     walks = np.array([[first + (place + step) % CHAIN for step in range(5)] for first, place in starts])
