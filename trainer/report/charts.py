@@ -8,6 +8,7 @@ from typing import Any
 
 import matplotlib as mpl
 import numpy as np
+from markupsafe import Markup
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator, PercentFormatter, ScalarFormatter
@@ -67,7 +68,7 @@ class Series:
     strong: bool = True
 
 
-def by_k(series: Mapping[str, Series]) -> str:
+def by_k(series: Mapping[str, Series]) -> Markup:
     """Recall by the length of the list, 1, 2, …; a band is one standard deviation over the seeds."""
     with mpl.rc_context(_STYLE):
         figure, axes = _axes(_WIDE)
@@ -83,7 +84,7 @@ def by_k(series: Mapping[str, Series]) -> str:
         return _svg(figure)
 
 
-def by_group(series: Mapping[str, Series], labels: Sequence[str], sizes: NDArray[np.int64], about: str) -> str:
+def by_group(series: Mapping[str, Series], labels: Sequence[str], sizes: NDArray[np.int64], about: str) -> Markup:
     """Recall of groups that have a natural order; a group without anything is left out."""
     there = np.flatnonzero(sizes > 0).tolist()
     with mpl.rc_context(_STYLE):
@@ -99,7 +100,7 @@ def by_group(series: Mapping[str, Series], labels: Sequence[str], sizes: NDArray
         return _svg(figure)
 
 
-def by_epoch(lines: Mapping[str, Sequence[Mapping[str, float]]], figure_name: str) -> str:
+def by_epoch(lines: Mapping[str, Sequence[Mapping[str, float]]], figure_name: str) -> Markup:
     """A stage's loss and its validation figure by epoch, a line for each run, the best epoch of each marked."""
     with mpl.rc_context(_STYLE):
         figure = Figure(figsize=(_WIDE[0], 2.7), layout="constrained")
@@ -117,7 +118,7 @@ def by_epoch(lines: Mapping[str, Sequence[Mapping[str, float]]], figure_name: st
         return _svg(figure)
 
 
-def by_name(values: Mapping[str, NDArray[np.float64]], about: str) -> str:
+def by_name(values: Mapping[str, NDArray[np.float64]], about: str) -> Markup:
     """A bar for each name, from above, as long as the mean of its runs ``[S]``, whose standard deviation is a line."""
     with mpl.rc_context(_STYLE | {"axes.grid.axis": "x"}):
         figure, axes = _axes((_WIDE[0], 0.9 + 0.26 * len(values)))
@@ -131,7 +132,7 @@ def by_name(values: Mapping[str, NDArray[np.float64]], about: str) -> str:
         return _svg(figure)
 
 
-def calibration(curves: Sequence[CalibrationCurve]) -> str:
+def calibration(curves: Sequence[CalibrationCurve]) -> Markup:
     """What was observed of what was predicted, a line for each run, beside the diagonal that is right.
 
     Both axes are logarithmic; bins in which nothing was observed, which those have no place for, are left out.
@@ -154,13 +155,14 @@ def calibration(curves: Sequence[CalibrationCurve]) -> str:
         return _svg(figure)
 
 
-def item_map(found: ItemMap) -> str:
+def item_map(found: ItemMap) -> Markup:
     """A dot for each item, by hand: one path for each category is a tenth of what matplotlib writes."""
     low, high = found.points.min(axis=0), found.points.max(axis=0)
     places = (found.points - low) / np.maximum(high - low, np.finfo(np.float64).tiny) * [_MAP_SIZE, _MAP_SIZE * 0.6]
     colours = map_colours(found)
     dots = "".join(_dots(places[found.codes == code], colour) for code, colour in enumerate(colours))
-    return f'<svg class="map" viewBox="-10 -10 {_MAP_SIZE + 20} {_MAP_SIZE * 0.6 + 20:.0f}" role="img">{dots}</svg>'
+    size = f"{_MAP_SIZE + 20} {_MAP_SIZE * 0.6 + 20:.0f}"
+    return Markup(f'<svg class="map" viewBox="-10 -10 {size}" role="img">{dots}</svg>')  # noqa: S704 - only numbers
 
 
 def map_colours(found: ItemMap) -> list[int]:
@@ -202,7 +204,7 @@ def _short(count: int) -> str:
     return f"{count:,}" if count < 10_000 else f"{count / 1000:.0f}k"
 
 
-def _svg(figure: Figure) -> str:
+def _svg(figure: Figure) -> Markup:
     text = io.StringIO()
     figure.savefig(text, format="svg", transparent=True, metadata={"Date": None})
     svg = text.getvalue()
@@ -216,4 +218,4 @@ def _svg(figure: Figure) -> str:
     svg = svg.replace("xlink:href", "href")
     for colour, variable in _VARIABLES.items():
         svg = svg.replace(colour, variable)
-    return re.sub(r"\n\s*", "\n", svg).strip()
+    return Markup(re.sub(r"\n\s*", "\n", svg).strip())  # noqa: S704 - matplotlib escapes

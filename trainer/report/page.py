@@ -1,17 +1,18 @@
-"""A report as one HTML file that asks for nothing else: first whether it is any good, then all that shows why."""
+"""A report as one HTML file that loads nothing else: first the verdict, then the evidence."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from importlib.resources import files
+
+from markupsafe import Markup
 
 from shortlist.bundle.manifest import IndexInfo
 from trainer.analysis.evaluation_result import EvaluationResult
 from trainer.models.registry import DEFAULT_RECIPE
 from trainer.recipe import Recipe
-from trainer.report import html
 from trainer.report.findings import Findings, Measured
 from trainer.report.item_map import ItemMap
-from trainer.report.ranking import ranking_section, shown_section
+from trainer.report.ranking import impressions_section, ranking_section
+from trainer.report.rendering import render
 from trainer.report.sections import (
     figures_section,
     folds_section,
@@ -27,7 +28,7 @@ from trainer.report.verdict import verdict
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Report:
-    """What a page is made of; ``facts`` stand at the top. An evaluation has no ``index``."""
+    """The page of ranked lists; ``facts`` stand at the top. An evaluation has no ``index``."""
 
     title: str
     facts: Mapping[str, str]
@@ -52,7 +53,7 @@ class Report:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class PredictionReport:
-    """The same of a protocol whose answers are predictions."""
+    """The page of a protocol whose answers are predictions."""
 
     title: str
     facts: Mapping[str, str]
@@ -65,43 +66,17 @@ class PredictionReport:
         sections = [
             figures_section(self.found),
             *([folds_section(self.found)] if in_folds else []),
-            *([shown_section(self.found.attributions)] if self.found.attributions else []),
+            *([impressions_section(self.found.attributions)] if self.found.attributions else []),
             *([training_section(self.found)] if self.found.logs else []),
         ]
         return _page(self.title, self.facts, self.found, sections, self.recipe)
 
 
 def noted(page: str, note: str) -> str:
-    """A page with a line above all that it says."""
-    return page.replace("<main>", f"<main>\n<p>{html.text(note)}</p>", 1)
+    """A page with a line above everything else."""
+    return page.replace("<main>", f"<main>\n{render('note', note=note)}", 1)
 
 
-def _page(title: str, facts: Mapping[str, str], found: Measured, sections: Sequence[str], recipe: Recipe) -> str:
-    said = verdict(found)
-    head = (
-        f'<header id="verdict"><h1>{html.text(title)}</h1>'
-        f'<div class="verdict {said.mood}">{html.text(said.headline)}</div><p>{html.text(said.detail)}</p>'
-        f"{html.facts(facts.items())}</header>"
-    )
-    style = files("trainer.report").joinpath("page.css").read_text(encoding="utf-8")
-    body = "\n".join([head, *sections, recipe_section(asdict(recipe), asdict(DEFAULT_RECIPE))])
-    return _PAGE.format(title=html.text(title), style=style, body=body)
-
-
-_PAGE = """<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<link rel="icon" href="data:,">
-<style>
-{style}</style>
-</head>
-<body>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
+def _page(title: str, facts: Mapping[str, str], found: Measured, sections: Sequence[Markup], recipe: Recipe) -> str:
+    last = recipe_section(asdict(recipe), asdict(DEFAULT_RECIPE))
+    return render("page", title=title, facts=facts, verdict=verdict(found), sections=[*sections, last])

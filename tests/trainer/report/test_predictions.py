@@ -66,7 +66,7 @@ def test_impressions_have_a_page(of_impressions: tuple[dict[str, Any], str]) -> 
         assert {f"{figure['mean']:.4f}" for figure in row.values()} <= {text.strip() for text in texts}
     assert {"click AUC", "click log loss", "stars RMSE", "mean AUC"} <= set(texts)
     assert f"{written['attribution']['mean']['objectives']['click']['auc']:.4f}" in {text.strip() for text in texts}
-    assert "Calibration of click, by bins of one size" in texts
+    assert "Calibration of click, in bins of equal size" in texts
     assert "Retrieval" not in texts, "its encoder learns nothing by epochs"
     assert "Ranking" in texts
     assert "<dt>test predictions</dt><dd>800</dd>" in page
@@ -85,7 +85,7 @@ def test_ratings_have_a_page(of_ratings: tuple[dict[str, Any], str]) -> None:
     for row in written["figures"].values():
         for fold in (1, 2, 3):
             assert f"{row[f'rmse[{fold}]']['mean']:.4f}" in page.split('id="folds"')[1]
-    assert "how long to train is the recipe" in page
+    assert "the recipe sets the epochs" in page
 
 
 @pytest.mark.usefixtures("determinism")
