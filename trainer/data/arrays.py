@@ -1,7 +1,7 @@
 """Arrays of one entry an event: in memory while they are short, else in files that the system pages in and out.
 
-What is read from a file can be dropped from memory and read again, so that data of any length trains in bounded memory;
-the rest of the trainer sees arrays like any other.
+Pages of a file can be dropped from memory and read again, so that data of any length trains in bounded memory. The
+rest of the trainer sees ordinary arrays.
 """
 
 import shutil
@@ -47,7 +47,7 @@ def taken(source: NDArray[Any], places: NDArray[np.int64], kind: type[_Kind]) ->
 
 
 def _check_room(size: int) -> None:
-    # Pages of a file that do not fit on the disk would end the process without a word.
+    # Pages of a file that do not fit on the disk would end the process silently.
     folder = tempfile.gettempdir()
     if shutil.disk_usage(folder).free < size:
         raise DataError(f"{folder}: has no room for {size / 1e9:.1f} GB of events; TMPDIR names another directory")

@@ -1,4 +1,4 @@
-"""Columns of a table as ids, times and numbers; each refuses what it cannot read, with the rows that are bad."""
+"""Columns of a table as ids, times and numbers; each refuses unreadable cells, with the bad rows."""
 
 from datetime import UTC, datetime
 

@@ -18,7 +18,7 @@ from trainer.recipe import FeatureColumns
 def parsed(table: Table, columns: FeatureColumns) -> pl.DataFrame:
     """`id` and the columns that become features, in the file's order: lists of text or numbers, numbers, text.
 
-    What is missing is null.
+    Missing cells are null.
 
     Raises DataError for a column that is missing or of another type, and for an id that is there twice.
     """

@@ -1,4 +1,4 @@
-"""The context of impressions: columns as they were read, and what a ranker is given of them."""
+"""The context of impressions: columns as they were read, and a ranker's inputs from them."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,10 +19,10 @@ _CATEGORIES = 256
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Context:
-    """What was known of n requests.
+    """The context of n requests.
 
-    ``codes`` ``[n, c]`` are places among each column's ``categories``, ``[c]`` of arrays of text, -1 where there is
-    none; ``numbers`` ``[n, m]`` are NaN where there is none.
+    ``codes`` ``[n, c]`` are places among each column's ``categories``, ``[c]`` arrays of text, or -1. ``numbers``
+    ``[n, m]`` are NaN where missing.
     """
 
     categorical: tuple[str, ...]
@@ -52,12 +52,12 @@ class Context:
 
     @classmethod
     def none(cls, count: int) -> Self:
-        """Of requests of which nothing is known."""
+        """The context of requests without any values."""
         codes, numbers = np.zeros((count, 0), dtype=np.int64), np.zeros((count, 0), dtype=np.float32)
         return cls(categorical=(), numeric=(), categories=(), codes=codes, numbers=numbers)
 
     def at(self, places: NDArray[np.int64]) -> Self:
-        """Of some of the requests."""
+        """The context of some of the requests."""
         return type(self)(
             categorical=self.categorical,
             numeric=self.numeric,
@@ -67,10 +67,10 @@ class Context:
         )
 
     def learnt_columns(self) -> tuple[ContextColumn, ...]:
-        """What a ranker that learns from these requests knows of each column: the categories and the scale in them, and
-        what stands for it where it is absent, the mean of those where it is not.
+        """The columns of a ranker that learns from these requests: their categories, scales and means.
 
-        A column is left out that says nothing in any of them; of many categories the most frequent are known.
+        The mean of the present values stands for an absent one. A column without values is left out. With many
+        categories, only the most frequent are known.
         """
         texts = zip(self.categorical, self.categories, self.codes.T, strict=True)
         numbers = zip(self.numeric, self.numbers.T, strict=True)
@@ -78,7 +78,7 @@ class Context:
         return tuple(column for column in columns if column is not None)
 
     def encoded(self, columns: Sequence[ContextColumn]) -> NDArray[np.float32]:
-        """What the ranker is given of each request, ``[n, K]``."""
+        """The ranker's context input of each request, ``[n, K]``."""
         texts = {
             name: np.array([*categories, None], dtype=object)[codes]
             for name, categories, codes in zip(self.categorical, self.categories, self.codes.T, strict=True)

@@ -1,6 +1,6 @@
 """The interactions as events: checked, without duplicates, in time order; never all of them in memory.
 
-An external merge sort: each table is checked, sorted by time and written as one run; then one span of time after the
+An external merge sort: each table is checked, sorted by time and written as one run. Then one span of time after the
 other is read from all the runs.
 """
 
@@ -43,7 +43,7 @@ class EventLog:
     def spans(self) -> Iterator[pl.DataFrame]:
         """Events `user`, `item`, `event` (text), `time` (unix seconds), `value` (float32), `like`, in time order.
 
-        Stable: events of one second keep the order of the file. Of the same user, item and time the first is kept.
+        Stable: events of one second keep the order of the file. Duplicates of user, item and time keep the first.
         `event` is null and `value` NaN where there is no such column.
         """
         for first, end in pairwise(self.edges):
@@ -62,7 +62,7 @@ def used_columns(columns: InteractionsConfig) -> list[str]:
 def read_events(tables: Iterable[Table], columns: InteractionsConfig, folder: Path) -> EventLog:
     """Check the tables and write them as runs into a folder.
 
-    Raises DataError for what cannot be read, and for fewer than two users.
+    Raises DataError for unreadable cells, and for fewer than two users.
     """
     runs, samples, rows, name = list[Path](), list[pl.Series](), 0, ""
     universes = {column: pl.Series(column, [], dtype=pl.String) for column in ("user", "item", "event")}

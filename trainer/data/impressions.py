@@ -1,4 +1,4 @@
-"""What was shown to whom, and what came of it."""
+"""Impressions: the items shown to users, and the outcomes."""
 
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,16 +18,16 @@ UNKNOWN = -1
 # The first places each by itself, those further down in groups that grow.
 _PLACES = np.array([*range(17), 20, 25, 32, 40, 50, 64, 100, 200])
 PLACE_GROUPS = len(_PLACES) + 1
-"""How many groups of places there are; the first is of what was shown at an unknown place."""
+"""How many groups of places there are; the first is for unknown positions."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Impressions:
-    """n items that were shown, in the order of time; those of one second keep the order of the file.
+    """n impressions, in the order of time; those of one second keep the order of the file.
 
-    All ``[n]``: ``places`` in the file; ``user_rows`` (-1 for a stranger); ``item_rows``; ``times`` in unix seconds, 0
-    where the data has none; ``positions`` in the list (-1 where unknown). ``targets`` ``[n, objectives]`` say what came
-    of each, 1 or 0 or a value, NaN where it was not observed. ``unknown_items`` rows were left out.
+    All are ``[n]``. ``places`` are rows of the file, and ``user_rows`` -1 for an unknown user. ``times`` are unix
+    seconds, or 0 without times. ``positions`` in the list are -1 where unknown. ``targets`` ``[n, objectives]`` are the
+    outcomes: 1 or 0 or a value, NaN where unobserved. ``unknown_items`` rows were left out.
     """
 
     places: NDArray[np.int64]
@@ -45,12 +45,12 @@ class Impressions:
         return len(self.item_rows)
 
     def at(self, rows: NDArray[np.int64]) -> Self:
-        """Some of them."""
+        """Some of the impressions."""
         arrays = ("places", "user_rows", "item_rows", "times", "positions", "targets")
         return replace(self, context=self.context.at(rows), **{name: getattr(self, name)[rows] for name in arrays})
 
     def until(self, time: int) -> int:
-        """How many were shown strictly before a time."""
+        """The number of impressions strictly before a time."""
         return int(np.searchsorted(self.times, time, side="left"))
 
     def between(self, start: int, end: int) -> NDArray[np.int64]:
@@ -67,7 +67,7 @@ def read_impressions(data_dir: Path, recipe: DataRecipe, users: pl.Series, items
     """The impressions of a recipe, None when it has no such section; ``users`` and ``items`` are the known ids, sorted.
 
     Raises:
-        DataError: a column is missing or has something else than it should, or all items are unknown.
+        DataError: a column is missing or has cells of another kind, or all items are unknown.
         RecipeError: an objective has no column.
     """
     columns = recipe.impressions

@@ -1,4 +1,4 @@
-"""What is learnt of a table's columns, so that another table's rows become the same features: a class for each kind."""
+"""Learnt columns: they turn another table's rows into the same features. A class for each kind."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
@@ -31,22 +31,22 @@ class Column(ABC):
     @classmethod
     @abstractmethod
     def learnt(cls, cells: pl.Series, columns: FeatureColumns) -> Self:
-        """What the cells [n] of a column say of it."""
+        """Learns from the cells [n] of a column."""
 
     @abstractmethod
     def names(self, name: str) -> list[str]:
-        """The features' [F], in a column of that name."""
+        """The names of the features [F] of a column."""
 
     @abstractmethod
     def matrix(self, cells: pl.Series, columns: FeatureColumns) -> Floats:
-        """Features of cells [n], those that were learnt from or others: [n, F]; zeros for what is not known of them."""
+        """Features [n, F] of the learnt or other cells [n]; zeros where unknown."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class MultiHot(Column):
     """Ones and zeros for each of the most frequent values of lists of text.
 
-    Of two equally frequent, the one that sorts first is kept.
+    Between equally frequent values, the one that sorts first is kept.
     """
 
     values: pl.Series
@@ -85,7 +85,7 @@ class Numeric(Column):
         known = _known(cells)
         if len(known) == 0:
             return cls(scale=np.zeros(0), edges=np.zeros(0))
-        # Of equal numbers the deviation may be a rounding error instead of zero.
+        # The deviation of equal numbers may be a rounding error instead of zero.
         scale = np.array([known.mean(), known.std() if np.ptp(known) else 1.0])
         edges = np.unique(np.quantile(known, np.arange(1, _BINS) / _BINS))
         used = np.unique(np.searchsorted(edges, known, side="right"))
@@ -142,7 +142,7 @@ class Text(Column):
     """Latent semantic analysis of texts, or of lists of words (Deerwester et al., 1990).
 
     Features are the projections of TF-IDF rows on their first singular vectors. scikit-learn computes both; plain
-    arrays hold what was learnt, so that a bundle needs no pickle.
+    arrays hold the result, so that a bundle needs no pickle.
     """
 
     words: pl.Series
@@ -210,7 +210,7 @@ class Sentences(Column):
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class LearntColumns:
-    """Of both tables, by `kind:column`."""
+    """The learnt columns of both tables, by `kind:column`."""
 
     items: Mapping[str, Column]
     users: Mapping[str, Column]

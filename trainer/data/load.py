@@ -34,8 +34,8 @@ def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None
 
     Features are learnt from the tables, or made as they were `before`, for models that are there already.
 
-    Of interactions in Parquet no more than a few hundred megabytes are in memory at once, here and later: many of them
-    stay in temporary files. Raises DataError, which names the file, the column, the number of bad rows and the first,
+    At most a few hundred megabytes of Parquet interactions are in memory at once, here and later. Longer ones stay in
+    temporary files. Raises DataError, which names the file, the column, the number of bad rows and the first,
     and RecipeError for `sentences` without a model.
     """
     # Before the interactions are read, which may take long.

@@ -34,9 +34,9 @@ def with_model(columns: C | None, data: Path) -> C | None:
 
 
 def embeddings(texts: Sequence[str], folder: str | None) -> NDArray[np.float32]:
-    """Of texts [n], by the model in a folder or else by the extra's: [n, F], each of length one.
+    """Embeddings [n, F] of texts [n], each of length one, by the model in a folder or else by the extra's.
 
-    What a model cannot read of a long text, it leaves out. Raises RecipeError without such a model.
+    A model leaves out the end of a text that is too long for it. Raises RecipeError without such a model.
     """
     different, places = np.unique(np.array(texts, dtype=object), return_inverse=True)
     encode = _encoder(folder).encode

@@ -1,4 +1,4 @@
-"""Which events train what: slices of time, so that nothing learns from what comes after."""
+"""Slices of time for training and test, so that no model learns from later events."""
 
 from dataclasses import dataclass
 from itertools import pairwise
@@ -17,8 +17,8 @@ class Split:
     """Ends of the slices, as positions in the events in time order.
 
     The encoder learns from ``[0, encoder_end)``, the ranker from ``[encoder_end, ranker_end)``, the rest tests both.
-    Where there are impressions, whose slices are by time, a slice begins with the first event of a second: what was
-    shown in that second and what came of it are then of one slice.
+    With impressions, whose slices are by time, a slice begins with the first event of a second. Then the impressions of
+    that second and their outcomes are in one slice.
     """
 
     encoder_end: int
@@ -56,7 +56,7 @@ def _border(dataset: Dataset, share: float) -> int:
 
 
 def targets(dataset: Dataset, start: int, end: int) -> NDArray[np.int64]:
-    """Events of a slice that a recommender should have foreseen: liked, new to the user, with a history before."""
+    """Events of a slice that a recommender should predict: liked, new to the user, with a history before."""
     events = np.arange(start, end)
     return events[dataset.likes[start:end] & (dataset.position[start:end] >= 1) & _is_first(dataset)[start:end]]
 
@@ -67,14 +67,14 @@ def held_out_events(dataset: Dataset, split: Split) -> NDArray[np.int64]:
 
 
 def subsample(events: NDArray[np.int64], count: int) -> NDArray[np.int64]:
-    """All of the events, or ``count`` of them, subsample spread."""
+    """All events, or an evenly spaced sample of ``count``."""
     if len(events) <= count:
         return events
     return events[np.linspace(0, len(events) - 1, count).astype(np.int64)]
 
 
 def _is_first(dataset: Dataset) -> NDArray[np.bool_]:
-    """Which events are the first of their user with their item; only those can be foreseen, as the seen is left out."""
+    """Whether each event is its user's first with its item; only these can be predicted: lists omit seen items."""
     first = array(len(dataset.times), np.bool_)
     # A group of users at a time, who have about as many events as are worked on at once.
     groups = np.searchsorted(dataset.user_offsets, np.arange(0, len(first), CHUNK))

@@ -79,7 +79,7 @@ def sequences(path: Path) -> Table:
 
 
 def read_tables(path: Path, columns: list[str]) -> Iterator[Table]:
-    """As `read_table`, but the rows of a Parquet file, or of a folder of them, in parts and without other columns.
+    """Like `read_table`, but reads a Parquet file, or a folder of them, in parts and only these columns.
 
     Raises DataError as `read_table` does, for the first part that is bad.
     """
