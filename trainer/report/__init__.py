@@ -1,4 +1,4 @@
-"""A page for people, of what was trained and measured."""
+"""An HTML page about trained and measured models, for people."""
 
 from trainer.report.findings import Findings, Run
 from trainer.report.item_map import ItemMap

@@ -61,7 +61,7 @@ _WIDE, _HALF = (12, 3.9), (5.8, 3.2)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Series:
-    """A line: ``runs`` ``[S, X]`` of S seeds, in a colour of the page; what was trained here is drawn ``strong``."""
+    """A line: ``runs`` ``[S, X]`` of S seeds, in a colour of the page; our own models are drawn ``strong``."""
 
     colour: int
     runs: NDArray[np.float64]
@@ -125,7 +125,7 @@ def by_name(values: Mapping[str, NDArray[np.float64]], about: str) -> Markup:
         places, runs = np.arange(len(values)), list(values.values())
         spread = [float(deviation(run)) for run in runs] if any(len(run) > 1 for run in runs) else None
         axes.barh(places, [float(run.mean()) for run in runs], xerr=spread, color=_COLOURS[_FIRST_RUN], ecolor=_INK)
-        # What a data set calls its columns is not to be read as a formula.
+        # The names of a data set's columns are no formulas.
         axes.set_yticks(places, list(values), parse_math=False)
         axes.invert_yaxis()
         axes.set_xlabel(about)
@@ -133,9 +133,9 @@ def by_name(values: Mapping[str, NDArray[np.float64]], about: str) -> Markup:
 
 
 def calibration(curves: Sequence[CalibrationCurve]) -> Markup:
-    """What was observed of what was predicted, a line for each run, beside the diagonal that is right.
+    """The observed over the predicted probability, a line for each run, beside the diagonal.
 
-    Both axes are logarithmic; bins in which nothing was observed, which those have no place for, are left out.
+    Both axes are logarithmic, so bins without observed events are left out.
     """
     with mpl.rc_context(_STYLE | {"axes.grid.axis": "both"}):
         figure, axes = _axes(_HALF)
@@ -166,7 +166,7 @@ def item_map(found: ItemMap) -> Markup:
 
 
 def map_colours(found: ItemMap) -> list[int]:
-    """The colour of each of its labels: what is of no category has the last one."""
+    """The colour of each of its labels; items without a category have the last one."""
     return [SERIES - 1 if label == OTHER else number for number, label in enumerate(found.labels)]
 
 

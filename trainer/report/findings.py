@@ -1,4 +1,4 @@
-"""All that a report shows of what was trained and measured."""
+"""The content of a report: trained models and their figures."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,8 +17,7 @@ OURS = ("two_stage", "ranker", "two_sided", "retrieval")
 
 
 class Measured(Protocol):
-    """What any page is about: the runs of as many seeds, the figures of these by model, the one that decides, and by a
-    name the log of each training."""
+    """The content of any page: runs, one a seed, their figures by model, the deciding figure, and the training logs."""
 
     @property
     def runs(self) -> Sequence[object]:
@@ -34,12 +33,12 @@ class Measured(Protocol):
 
     @property
     def logs(self) -> Mapping[str, TrainingLog]:
-        """Of what was trained by epochs."""
+        """The logs of trainings in epochs, by name."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Run:
-    """What one seed gave on the test: the figures and the slices of each model, of the baselines too."""
+    """One seed's results on the test: the figures and the slices of each model and baseline."""
 
     figures: Figures
     slices: Mapping[str, Slices]
@@ -56,8 +55,10 @@ class Run:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Findings:
-    """Runs of one task, the ``groups`` of its test, by a name the log of each training, and what each run's stages have
-    to do with it, where there are two."""
+    """Runs of one task, the ``groups`` of its test, and the training logs by name.
+
+    With two stages, each run also has an attribution of its figures.
+    """
 
     runs: Sequence[Run]
     groups: Groups

@@ -1,4 +1,4 @@
-"""The item vectors in the plane, and what each item is."""
+"""The item vectors in the plane, with a label for each item."""
 
 from dataclasses import dataclass
 from typing import Self
@@ -16,8 +16,10 @@ OTHER = "other"
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ItemMap:
-    """M items: ``points`` ``[M, 2]`` are the first two principal components, of which ``explained`` is the share of the
-    vectors' variance; ``codes`` ``[M]`` are places in the ``labels``, values of the item table's column ``column``.
+    """M items: ``points`` ``[M, 2]`` are the first two principal components.
+
+    ``explained`` is their share of the vectors' variance. ``codes`` ``[M]`` are places in the ``labels``, values of the
+    item table's column ``column``.
     """
 
     points: NDArray[np.float64]
@@ -28,7 +30,7 @@ class ItemMap:
 
     @classmethod
     def of(cls, vectors: NDArray[np.float32], features: Features) -> Self:
-        """Of item vectors ``[N, D]``; of more than three thousand items so many, subsample spread."""
+        """The map of item vectors ``[N, D]``; of at most three thousand items, evenly spaced."""
         rows = subsample(np.arange(len(vectors)), POINTS)
         centred = vectors[rows].astype(np.float64)
         centred -= centred.mean(axis=0)

@@ -10,7 +10,7 @@ _MODELS = {
     "two_stage": "both stages",
     "lightgbm": "LightGBM in the ranker's place",
 }
-# Of protocols that have none of the above but the trees.
+# Models of protocols that have none of the above except the trees.
 _PREDICTING = {
     "mean": ("the mean of all", "popularity"),
     "biases": ("means of users and items", "cooccurrence"),

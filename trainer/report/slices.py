@@ -1,4 +1,4 @@
-"""Whom a model serves well: what it finds, by how known the user and the item are.
+"""The users and items that a model serves well: its recall by their number of known events.
 
 Legend of shapes: Q queries, P wanted items of all queries (a query may want several), G groups of one kind.
 """
@@ -67,7 +67,7 @@ class Groups:
 
     @classmethod
     def of(cls, task: Task) -> Self:
-        """Those of a task. What is known of an item or a user is how often it is in what the model learnt from."""
+        """The groups of a task, by the number of an item's or a user's events in the training data."""
         data, queries = task.dataset, task.test
         learnt = task.known_end if task.refit else task.learn_end
         lines, items = _wanted(queries)
@@ -92,7 +92,7 @@ class Slices:
 
     @classmethod
     def of(cls, rankings: Rankings, groups: Groups) -> Self:
-        """Those of a model's answers to the test."""
+        """The slices of a model's answers to the test."""
         by_k = (np.cumsum(rankings.hits, axis=1) / rankings.wanted[:, None]).mean(axis=0)
         found = _found(rankings, groups)
         return cls(by_k=by_k, by_group={kind: grouping.means(found) for kind, grouping in groups.kinds.items()})
