@@ -94,13 +94,14 @@ def test_every_input_is_in_one_group(fitted: TrainedPipeline) -> None:
 
 def test_the_mean_of_runs_is_of_every_number(
     fitted: TrainedPipeline,
+    fitted_log: TrainingLog,
     planted: Dataset,
     split: Split,
     reporter: Reporter,
     untrained: Callable[[float], TrainedPipeline],
 ) -> None:
-    """Proves that what is written of several seeds has the mean of each figure, and the runs themselves."""
-    runs = [attributed(model, planted, split, reporter) for model in (fitted, untrained(-1.0))]
+    """Proves that a report of several seeds has the mean of each figure, and the runs themselves."""
+    runs = [attributed(model, planted, split, reporter, fitted_log) for model in (fitted, untrained(-1.0))]
     written = described_attributions(runs)
     assert [run["gain"] for run in written["runs"]] == [run.chain.gain for run in runs]
     known = [run.objectives["like"].error for run in runs]
