@@ -146,9 +146,9 @@ def _coverage(rankings: Rankings, k: int) -> float:
 
 
 def _gini(rankings: Rankings, k: int) -> float:
-    shown = np.sort(rankings.exposure(k))
-    order = 2 * np.arange(1, len(shown) + 1) - len(shown) - 1
-    return float(order @ shown / (len(shown) * max(shown.sum(), 1)))
+    exposure = np.sort(rankings.exposure(k))
+    order = 2 * np.arange(1, len(exposure) + 1) - len(exposure) - 1
+    return float(order @ exposure / (len(exposure) * max(exposure.sum(), 1)))
 
 
 def _novelty(rankings: Rankings, k: int) -> float:

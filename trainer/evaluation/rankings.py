@@ -49,11 +49,11 @@ def rankings(scorer: Scorer, queries: Queries, depth: int, end: int) -> Rankings
         if queries.candidates is not None:
             scores[:, ~queries.candidates] = -np.inf
         best = best_first(scores, depth)
-        shown = np.isfinite(np.take_along_axis(scores, best, axis=1))
+        allowed = np.isfinite(np.take_along_axis(scores, best, axis=1))
         lines, of_batch = slice(start, start + len(batch)), batch.wanted()
-        hits[lines, places] = np.take_along_axis(of_batch, best, axis=1) & shown
+        hits[lines, places] = np.take_along_axis(of_batch, best, axis=1) & allowed
         wanted[lines] = of_batch.sum(axis=1)
-        rows[lines, places] = np.where(shown, best, -1)
+        rows[lines, places] = np.where(allowed, best, -1)
         start = lines.stop
     return Rankings(
         hits=hits,

@@ -44,18 +44,18 @@ def impressions(dataset: Dataset, recipe: DataRecipe, data: Path) -> ImpressionS
         RecipeError: there are no impressions, or neither times nor a column to split them by.
         DataError: the column has another name than a part's, or a part is empty.
     """
-    shown, section = dataset.impressions, recipe.impressions
-    if shown is None or section is None:
-        raise RecipeError("[impressions]: is missing, and the protocol is about them")
+    rows, section = dataset.impressions, recipe.impressions
+    if rows is None or section is None:
+        raise RecipeError("[impressions]: is missing, and the protocol needs it")
     column = recipe.split.column
     if column is None:
         if recipe.interactions.rows_in_order:
             raise RecipeError("[split] column: is missing; without times, nothing else says what the test is")
-        end = round(len(shown) * (1 - recipe.split.test))
+        end = round(len(rows) * (1 - recipe.split.test))
         none = np.zeros(0, dtype=np.int64)
-        return ImpressionSplit(learn=np.arange(end), deciding=none, test=np.arange(end, len(shown)))
+        return ImpressionSplit(learn=np.arange(end), deciding=none, test=np.arange(end, len(rows)))
     codes = np.concatenate(
         [part_codes(table, column).to_numpy() for table in read_tables(data / section.file, [column])]
-    )[shown.places]
+    )[rows.places]
     parts = [np.flatnonzero(codes == part) for part in (TRAIN, VALIDATION, TEST)]
     return ImpressionSplit(learn=parts[0], deciding=parts[1], test=parts[2])

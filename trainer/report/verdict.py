@@ -28,11 +28,11 @@ def verdict(found: Measured) -> Verdict:
     ours = next(name for name in OURS if name in figures)
     mean, spread = figures[ours][metric]
     seeds = f"mean of {len(found.runs)} seeds ± standard deviation" if len(found.runs) > 1 else "one seed"
-    shown = f"{mean:.4f} ± {spread:.4f}" if len(found.runs) > 1 else f"{mean:.4f}"
-    said = f"{metric_label(metric)} of {model_label(ours)} is {shown}"
+    figure = f"{mean:.4f} ± {spread:.4f}" if len(found.runs) > 1 else f"{mean:.4f}"
+    result = f"{metric_label(metric)} of {model_label(ours)} is {figure}"
     best = _best_baseline(figures, metric)
     if best is None:
-        return Verdict(mood="even", headline="Nothing to compare with", detail=f"{said} ({seeds}, on the test).")
+        return Verdict(mood="even", headline="Nothing to compare with", detail=f"{result} ({seeds}, on the test).")
     other = figures[best][metric][0]
     difference = mean - other
     better = difference < 0 if is_error(metric) else difference > 0
@@ -42,7 +42,7 @@ def verdict(found: Measured) -> Verdict:
     return Verdict(
         mood=mood,
         headline=words.get(mood, "Worse than a baseline"),
-        detail=f"{said}; the best baseline, {model_label(best)}, has {other:.4f}{change} ({seeds}, on the test).",
+        detail=f"{result}; the best baseline, {model_label(best)}, has {other:.4f}{change} ({seeds}, on the test).",
     )
 
 
