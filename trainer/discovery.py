@@ -2,6 +2,7 @@
 
 import inspect
 import pkgutil
+from collections.abc import Callable
 from importlib import import_module
 from types import ModuleType
 from typing import TypeVar
@@ -21,3 +22,17 @@ def subclasses_in(package: ModuleType, base: type[T]) -> list[type[T]]:
         and kind.__module__ == module.__name__
         and not inspect.isabstract(kind)
     ]
+
+
+def by_name(kinds: list[type[T]], name_of: Callable[[type[T]], str]) -> dict[str, type[T]]:
+    """The classes by their names.
+
+    Raises:
+        ValueError: a class has no name, or two classes have the same one.
+    """
+    found = dict[str, type[T]]()
+    for kind in kinds:
+        other = found.setdefault(name_of(kind), kind)
+        if not name_of(kind) or other is not kind:
+            raise ValueError(f"{kind.__module__}: {kind.__name__} needs a name of its own, not {name_of(kind)!r}")
+    return found

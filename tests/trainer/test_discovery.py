@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from trainer.discovery import subclasses_in
+from trainer.discovery import by_name, subclasses_in
 
 
 class Base(ABC):
@@ -39,3 +39,13 @@ def test_a_new_file_is_found_without_a_line_elsewhere(tmp_path: Path, monkeypatc
     monkeypatch.syspath_prepend(tmp_path)
     found = subclasses_in(import_module("found_by_files"), Base)  # type: ignore[type-abstract]
     assert [kind.__name__ for kind in found] == ["First", "Second"]
+
+
+def test_a_name_that_is_taken_or_missing_is_refused() -> None:
+    """Proves that a copied model which keeps its original's name replaces nothing unseen."""
+    kinds: list[type[object]] = [int, str]
+    assert by_name(kinds, lambda kind: kind.__name__) == {"int": int, "str": str}
+    with pytest.raises(ValueError, match="str needs a name of its own, not 'gru'"):
+        by_name(kinds, lambda kind: "gru")
+    with pytest.raises(ValueError, match="int needs a name of its own, not ''"):
+        by_name(kinds, lambda kind: "")

@@ -2,20 +2,20 @@
 
 from collections.abc import Mapping
 
-from trainer.discovery import subclasses_in
+from trainer.discovery import by_name, subclasses_in
 from trainer.models import encoders, rankers
 from trainer.models.encoders import Encoder, EncoderDataSpec
 from trainer.models.rankers import Backbone, MixtureOfExperts, Ranker, RankerDataSpec, SharedBackbone
 from trainer.recipe import EncoderConfig, ModelConfigs, RankerConfig, Recipe
 
-ENCODERS: Mapping[str, type[Encoder]] = {
-    kind.config.name: kind
-    for kind in subclasses_in(encoders, Encoder)  # type: ignore[type-abstract]
-}
-BACKBONES: Mapping[str, type[Backbone]] = {
-    kind.config.name: kind
-    for kind in subclasses_in(rankers, Backbone)  # type: ignore[type-abstract]
-}
+ENCODERS: Mapping[str, type[Encoder]] = by_name(
+    subclasses_in(encoders, Encoder),  # type: ignore[type-abstract]
+    lambda kind: kind.config.name,
+)
+BACKBONES: Mapping[str, type[Backbone]] = by_name(
+    subclasses_in(rankers, Backbone),  # type: ignore[type-abstract]
+    lambda kind: kind.config.name,
+)
 MODELS = ModelConfigs(
     encoders={name: kind.config for name, kind in ENCODERS.items()},
     rankers={name: kind.config for name, kind in BACKBONES.items()},

@@ -3,17 +3,17 @@
 from collections.abc import Mapping
 
 from trainer.data import Dataset
-from trainer.discovery import subclasses_in
+from trainer.discovery import by_name, subclasses_in
 from trainer.models.registry import ENCODERS
 from trainer.progress import Reporter
 from trainer.recipe import EncoderConfig
 from trainer.training import encoder
 from trainer.training.encoder.training import EncoderTraining, Trained, Validation
 
-TRAININGS: Mapping[str, type[EncoderTraining]] = {
-    kind.name: kind
-    for kind in subclasses_in(encoder, EncoderTraining)  # type: ignore[type-abstract]
-}
+TRAININGS: Mapping[str, type[EncoderTraining]] = by_name(
+    subclasses_in(encoder, EncoderTraining),  # type: ignore[type-abstract]
+    lambda kind: kind.name,
+)
 """The trainings by the names that encoders give them. A new one is a file beside this one."""
 
 
