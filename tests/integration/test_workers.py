@@ -72,7 +72,7 @@ def test_connections_are_spread_over_the_workers(service: Service, trained: Trai
 
 def test_workers_share_the_pages_of_the_bundle(service: Service, trained: Trained) -> None:
     """Index and tables are mapped: one copy in memory, however many workers."""
-    expected = {"index.faiss", "item_vectors.npy", "item_features.npy", "similar_rows.npy", "history_rows.npy"}
+    expected = {"index.faiss", "item_vectors.npy", "item_features.npy", "slim_rows.npy", "history_rows.npy"}
     for worker in _workers(service):
         mapped = Path(f"/proc/{worker}/maps").read_text()
         assert {name for name in expected if f"{trained.bundle}/{name}" in mapped} == expected

@@ -1,4 +1,4 @@
-"""By which order, and in which context, a call wants its list: through both services."""
+"""The score weights and the context of a call, through both services."""
 
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -164,13 +164,13 @@ _REFUSED: dict[str, tuple[dict[str, Any], dict[str, str]]] = {
 
 
 @pytest.mark.parametrize("what", _REFUSED)
-def test_terms_that_the_bundle_cannot_meet_are_refused_by_name(recommender: Recommender, what: str) -> None:
+def test_options_that_the_bundle_does_not_have_are_refused_by_name(recommender: Recommender, what: str) -> None:
     """INVALID_ARGUMENT in both calls, whoever it is for, that names the field and says what would be accepted."""
-    terms, violations = _REFUSED[what]
+    options, violations = _REFUSED[what]
     calls: list[Callable[[], Recommendations]] = [
-        lambda: recommender.recommend(user_id="u5", **terms),
-        lambda: recommender.recommend(**terms),
-        lambda: recommender.rank(item_ids=["i1"], **terms),
+        lambda: recommender.recommend(user_id="u5", **options),
+        lambda: recommender.recommend(**options),
+        lambda: recommender.rank(item_ids=["i1"], **options),
     ]
     for call in calls:
         with pytest.raises(InvalidRequest) as caught:
