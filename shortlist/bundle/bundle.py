@@ -20,7 +20,7 @@ INDEX = "index.faiss"
 ITEM_TABLE = "items.parquet"
 ITEM_INPUTS = "item_inputs"
 # The beginnings of the file names of the item-item tables.
-COOCCURRENCE_FILES, SLIM_FILES = "follower", "similar"
+COOCCURRENCE_FILES, SLIM_FILES = "cooccurrence", "slim"
 _CHECKED_ROWS = 2**16
 
 
