@@ -129,8 +129,9 @@ def test_a_call_that_the_queue_left_little_time_lost_it_there(gated: Recommender
     with ThreadPoolExecutor(2) as pool:
         first = pool.submit(_ask, gated)
         assert gate.entered.acquire(timeout=_SOON)
-        second = pool.submit(_ask, gated, 0.6)
-        time.sleep(0.4)
+        # Three quarters of its time, 0.9 s, may go by until retrieval answers.
+        second = pool.submit(_ask, gated, 1.2)
+        time.sleep(0.6)
         gate.open.release()
         assert first.result(_SOON).degraded is None
         assert second.result(_SOON).degraded is Degraded.QUEUE_TIMEOUT
