@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 import pytest
 
 from deploy.check.kustomize import DEPLOY, Manifest
-from deploy.check.manifests import SERVICES, deployments, environment, listened_ports, of_kind, workloads
 from shortlist.serving.health import LIVENESS, READINESS, STARTUP
+from tests.support.manifests import SERVICES, deployments, environment, listened_ports, of_kind, workloads
 from trainer.models.registry import MODELS
 from trainer.recipe import Recipe
 

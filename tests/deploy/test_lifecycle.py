@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from deploy.check.kustomize import Manifest
-from deploy.check.manifests import Workload, deployments, environment, of_kind, selects, volume_at, workloads
+from tests.support.manifests import Workload, deployments, environment, of_kind, selects, volume_at, workloads
 from trainer.__main__ import EXIT_BAD_INPUT, EXIT_NOT_PUBLISHED
 
 # A margin after the last call, to join threads and end the sidecar.

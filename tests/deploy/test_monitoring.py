@@ -4,7 +4,7 @@ import re
 
 from deploy.check import generated, operator_resources
 from deploy.check.kustomize import ROOT, Manifest
-from deploy.check.manifests import of_kind, selects
+from tests.support.manifests import of_kind, selects
 
 _JOBS = re.compile(r'\bjob=~?"([^"]*)"')
 _EXPLAINED = re.compile(r"^\| `(Shortlist\w+)` \|", re.MULTILINE)

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from deploy.check.kustomize import Manifest
-from deploy.check.manifests import Workload, deployments, listened_ports, of_kind, selects, workloads
+from tests.support.manifests import Workload, deployments, listened_ports, of_kind, selects, workloads
 
 # The destinations outside our manifests that pods may reach.
 _OUTSIDE = {53: "DNS"}

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deploy.check.kustomize import Manifest
-from deploy.check.manifests import cores, empty_dirs, megabytes, workloads
+from tests.support.manifests import cores, empty_dirs, megabytes, workloads
 
 
 def test_every_container_has_requests_and_limits(manifests: list[Manifest]) -> None:

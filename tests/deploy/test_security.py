@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 
 from deploy.check.kustomize import Manifest
-from deploy.check.manifests import config, deployments, environment, of_kind, workloads
 from shortlist.ranking.v1 import ranking_service_pb2
 from shortlist.retrieval.v1 import retrieval_service_pb2
 from shortlist.security.rules import read_rules
 from shortlist.security.settings import ClientSecurity, ServerSecurity
+from tests.support.manifests import config, deployments, environment, of_kind, workloads
 
 _VOLUMES = {"name", "configMap", "emptyDir", "persistentVolumeClaim", "secret"}
 _SECRET_NAMES = re.compile(r"PASSWORD|SECRET|TOKEN|KEY|CREDENTIAL")
