@@ -20,7 +20,7 @@ demo: $(VENV)/.ready  ## Train on MovieLens-100K, serve it, ask for recommendati
 	$(BIN)/python -m demo
 
 test: $(VENV)/.ready  ## The tests
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 3 --dist loadscope --no-loadscope-reorder
 
 format: $(VENV)/.ready  ## Rewrite the code in the house style
 	$(BIN)/ruff format .
@@ -42,9 +42,12 @@ protos: $(VENV)/.ready  ## Generate the stubs, unless the protos break the contr
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python -m grpc_tools.protoc --proto_path=protos \
 		--python_out=. --grpc_python_out=. --mypy_out=. --mypy_grpc_out=. $(PROTOS)
 
-protos-check: protos  ## Prove that the stubs and the contract are those of the protos
+protos-check: protos  ## Prove that the stubs are those of the protos, and that no committed contract is broken
 	git diff --exit-code -- shortlist protos
 	test -z "$$(git status --porcelain -- shortlist protos)"
+	for commit in $$(git log --format=%H --diff-filter=AM -- protos/contract.binpb); do \
+		git show $$commit:protos/contract.binpb >build/contract.binpb && \
+		$(BIN)/buf breaking --against build/contract.binpb || exit 1; done
 
 bench: $(VENV)/.ready  ## Serving beside a bare loop, start-up and memory (about 12 minutes)
 	$(BIN)/python -m bench.serving.startup

@@ -79,4 +79,6 @@ def noted(page: str, note: str) -> str:
 
 def _page(title: str, facts: Mapping[str, str], found: Measured, sections: Sequence[Markup], recipe: Recipe) -> str:
     last = recipe_section(asdict(recipe), asdict(DEFAULT_RECIPE))
-    return render("page", title=title, facts=facts, verdict=verdict(found), sections=[*sections, last])
+    page = render("page", title=title, facts=facts, verdict=verdict(found), sections=[*sections, last])
+    # A caller that puts something into the page must not have it escaped.
+    return str(page)

@@ -405,7 +405,7 @@ def test_impressions_that_are_left_out_are_told_of(tmp_path: Path) -> None:
     count = int((frames["impressions"]["item_id"] == "x").sum())
     write(tmp_path, frames)
     read_inputs(tmp_path / "recipe.toml", tmp_path, reporter)
-    assert reporter.said[-1] == f"read {SHOWN - count:,} impressions; {count} of unknown items left out"
+    assert reporter.said[-1] == f"read {SHOWN - count:,} impressions; left out {count} of unknown items"
 
 
 @pytest.mark.parametrize(

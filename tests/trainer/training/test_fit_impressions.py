@@ -172,5 +172,5 @@ def test_what_was_shown_and_done_in_one_second_is_of_one_slice(folder: Path, tmp
 def test_the_page_says_of_which_metric_the_importance_is(folder: Path) -> None:
     """Proves that it is not the metric of lists, which does not judge a ranker of impressions."""
     page = (BundleStore(folder / "bundles").current() / REPORT).read_text()
-    assert "mean AUC lost when it is shuffled" in page
-    assert "nDCG@10 lost when it is shuffled" not in page
+    assert "mean AUC lost when the feature is shuffled" in page
+    assert "nDCG@10 lost when the feature is shuffled" not in page
