@@ -2,8 +2,6 @@
 
 import numpy as np
 import pytest
-from ranx import Qrels, Run
-from ranx import evaluate as ranx_evaluate
 
 from trainer.errors import TrainerError
 from trainer.evaluation.metrics import Rankings, figures, places_of, report
@@ -50,9 +48,14 @@ def test_each_metric_is_what_its_definition_says(by_hand: Rankings, name: str, e
     assert figures(by_hand, [name])[name] == pytest.approx(expected)
 
 
-@pytest.mark.filterwarnings("ignore:unsafe cast")  # of the library's own
-def test_the_metrics_are_those_of_an_independent_library() -> None:
+@pytest.mark.filterwarnings("ignore:unsafe cast", "ignore:invalid escape sequence")  # of the library's own
+def test_the_metrics_are_those_of_an_independent_library(monkeypatch: pytest.MonkeyPatch) -> None:
     """Proves recall, binary nDCG, hit rate and reciprocal rank equal to ranx's, of lists and wants of many sizes."""
+    # To compile the library takes two minutes, and its plain Python a second; it reads this when it is imported.
+    monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
+    from ranx import Qrels, Run
+    from ranx import evaluate as ranx_evaluate
+
     random = np.random.default_rng(5)
     rows = [random.permutation(50)[:20].tolist() for _ in range(200)]
     wanted = [set(random.permutation(50)[: random.integers(1, 30)].tolist()) for _ in range(200)]

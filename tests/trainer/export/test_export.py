@@ -34,6 +34,8 @@ from trainer.recipe import IndexConfig, RankerConfig, Recipe
 from trainer.training.encoder.training import encoder_data_spec
 from trainer.training.two_stage import fit_ranker
 
+pytestmark = pytest.mark.first
+
 FIGURES = {"two_stage": {"ndcg@10": 0.5}}
 
 

@@ -38,6 +38,8 @@ CHAIN, GENRES, OWN = 15, 4, 3
 OF_CANDIDATE, OF_HISTORY = "candidate_", "history_"
 
 
+pytestmark = pytest.mark.first
+
 Rows = NDArray[np.int64]
 
 
