@@ -1,4 +1,4 @@
-"""What happens when something is wrong: a bundle that is refused, a retrieval that is gone, a signal."""
+"""Faults of running services: a refused bundle, a retrieval service that is gone, a signal."""
 
 import shutil
 import socket

@@ -1,4 +1,4 @@
-"""What the running services tell of themselves."""
+"""Metrics, logs and traces of the running services."""
 
 import json
 import urllib.request

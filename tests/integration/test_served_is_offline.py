@@ -1,4 +1,4 @@
-"""What is served is what was measured."""
+"""Served lists equal measured lists."""
 
 from pathlib import Path
 

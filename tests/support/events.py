@@ -1,4 +1,4 @@
-"""What tests look up in a data set."""
+"""Look-ups in a data set, for tests."""
 
 import numpy as np
 from numpy.typing import NDArray

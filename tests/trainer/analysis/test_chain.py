@@ -1,4 +1,4 @@
-"""What is lost and gained on the way from the catalogue to the order."""
+"""Losses and gains on the way from the catalogue to the order."""
 
 from collections.abc import Callable
 from dataclasses import replace

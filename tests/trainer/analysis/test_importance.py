@@ -1,4 +1,4 @@
-"""What an order rests on, where that is known."""
+"""Importance of features, where it is known."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""What is found, by how known the user and the item are, on answers small enough to count."""
+"""Recall by group of users and items, on answers small enough to count."""
 
 from collections.abc import Callable, Sequence
 

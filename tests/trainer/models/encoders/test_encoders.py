@@ -1,4 +1,4 @@
-"""What every encoder of sequences has to be, on planted data."""
+"""Conformance of every encoder of sequences, on planted data."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace

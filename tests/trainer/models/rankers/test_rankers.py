@@ -1,4 +1,4 @@
-"""What every ranker has to be, on planted data."""
+"""Conformance of every ranker, on planted data."""
 
 from dataclasses import replace
 from pathlib import Path
