@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ranking_service.timeline import Timeline
 from shortlist.context import Context
 from shortlist.inference.users import UserQuery
 
@@ -14,6 +15,7 @@ class RecommendQuery:
     ``exclude`` are ids that may not be in the answer; ``keep_seen`` lets items of the history be in it.
     ``candidate_count`` is how many candidates to retrieve, 0 for the bundle's own number. ``objective_weights`` are
     weights by objective name, empty for the bundle's own; ``context`` has the values that describe the call.
+    ``timeline`` began with the call.
     """
 
     user: UserQuery
@@ -24,6 +26,7 @@ class RecommendQuery:
     deadline: float
     objective_weights: Mapping[str, float] = field(default_factory=dict)
     context: Context = field(default_factory=dict)
+    timeline: Timeline = field(default_factory=Timeline)
 
 
 @dataclass(frozen=True, kw_only=True)

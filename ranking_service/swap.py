@@ -30,6 +30,7 @@ def recommend(
     answer = recommender.recommend(query, is_wanted)
     previous = served.previous()
     if answer.degraded is Degraded.BUNDLE_MISMATCH and not bundle_id and previous is not None:
+        query.timeline.enter(Degraded.QUEUE_TIMEOUT)
         # The previous bundle may lack an objective that has a weight; then the answer stays degraded.
         with contextlib.suppress(InvalidRequest):
             recommender, answer = previous, previous.recommend(query, is_wanted)

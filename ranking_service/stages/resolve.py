@@ -36,6 +36,7 @@ class Resolver:
             options=options,
             unknown=Unknown(items=user.unknown_items + unknown, context=options.unknown_context),
             deadline=query.deadline,
+            timeline=query.timeline,
         )
 
     def rank(self, query: RankQuery) -> tuple[Request, NDArray[np.int64]]:

@@ -181,7 +181,7 @@ class ServedBundles(Generic[T]):
         attempts = former.attempts + 1 if former is not None and former.bundle_id == bundle_id else 1
         pause = _FIRST_PAUSE_SECONDS * _PAUSE_GROWTH ** (attempts - 1)
         retry_at = time.monotonic() + pause if attempts < _MAX_ATTEMPTS else None
-        # Told last: a caller who reads of the failure finds it in the log and in the metrics.
+        # Set last: a caller who reads of the failure finds it in the log and in the metrics.
         metrics.bundle_failed(error.kind)
         _LOG.error("attempt %d to load bundle %s failed: %s", attempts, bundle_id or "CURRENT", error)
         self._failure = LoadFailure(

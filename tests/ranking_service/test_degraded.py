@@ -18,9 +18,10 @@ import pytest
 from ranking_service.answer import Answer
 from ranking_service.queries import RecommendQuery
 from ranking_service.recommender import Recommender
-from ranking_service.request import Timeline
 from ranking_service.retrieval import RetrievalClient
 from ranking_service.stages import score
+from ranking_service.stages.resolve import Resolver
+from ranking_service.timeline import Timeline
 from retrieval_service.servicer import RetrievalServicer
 from shortlist.bundle import Bundle
 from shortlist.degraded import Degraded
@@ -36,9 +37,12 @@ _SOON = 10.0
 Rows = pb.RetrieveRowsResponse
 
 
+def _query(seconds: float = _SOON) -> RecommendQuery:
+    return RecommendQuery(user=UserQuery(user_id="fan"), limit=3, deadline=time.monotonic() + seconds)
+
+
 def _ask(recommender: Recommender, seconds: float = _SOON) -> Answer:
-    query = RecommendQuery(user=UserQuery(user_id="fan"), limit=3, deadline=time.monotonic() + seconds)
-    return recommender.recommend(query)
+    return recommender.recommend(_query(seconds))
 
 
 def _is_popular(answer: Answer) -> bool:
@@ -218,3 +222,9 @@ def test_the_stage_that_took_the_longest_is_blamed(monkeypatch: pytest.MonkeyPat
     assert timeline.blame() is Degraded.QUEUE_TIMEOUT
     now += 1.5
     assert timeline.blame() is Degraded.RETRIEVAL_TIMEOUT
+
+
+def test_a_second_try_keeps_the_time_of_the_first(small_bundle: Bundle) -> None:
+    """Proves that time lost with one bundle still counts when the same call is tried with another."""
+    query = _query()
+    assert {Resolver(small_bundle).recommend(query).timeline for _ in range(2)} == {query.timeline}

@@ -198,6 +198,8 @@ def read_data(raw: Mapping[str, Any]) -> DataRecipe:
 def _objectives(raw: object) -> dict[str, ObjectiveConfig]:
     if not isinstance(raw, Mapping):
         raise RecipeError(f"[{OBJECTIVES}]: must be a section, not {raw!r}")
+    if any(not name.strip() for name in raw):
+        raise RecipeError(f"[{OBJECTIVES}]: the name of an objective must not be empty")
     read = {name: read_section(f"{OBJECTIVES}.{name}", ObjectiveConfig, section) for name, section in raw.items()}
     for name, objective in read.items():
         if objective.column is None and not objective.events and name not in OBJECTIVES_OF_INTERACTIONS:

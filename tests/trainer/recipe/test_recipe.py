@@ -109,6 +109,7 @@ def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
             r"\[interactions\] positive_value: must be a number, not",
         ),
         ("[objectives]\nlike = 1", r"\[objectives.like\]: must be a section, not 1"),
+        ("[objectives.' ']\ncolumn = 'x'", r"\[objectives\]: the name of an objective must not be empty"),
         ("[objectives.buy]", r"\[objectives.buy\]: needs column or events"),
         ("[objectives.like]\nkind = 'wish'", r"\[objectives.like\] kind: must be one of event, value, not 'wish'"),
         ("[objectives.like]\nmin_weight = 2\nmax_weight = 1", r"\[objectives.like\] min_weight: must not be more than"),
