@@ -74,7 +74,7 @@ def attribute(
     """The attribution of a freshly trained model, from its answers to the test.
 
     The objectives and the importance use an even sample of at most two thousand events of the test. The objectives
-    sample all events, the importance only the wanted ones.
+    sample all events, the importance only the relevant ones.
     """
     items = replace(model.items, features=without_id_embeddings(model.items.features, model.layout.id_embeddings))
     added = chain(model, task, retrieved, ranked, reporter)
@@ -110,8 +110,8 @@ def _of_retrieved(model: TrainedPipeline, items: ItemTables, task: Task) -> Exam
     data = task.dataset
     after = np.arange(task.known_end, len(data.times))
     of_objectives = _examples(model, items, data, after[data.position[after] >= 1])
-    wanted = [data.user_events[slice(*span)] for span in task.test.targets]
-    of_order = _examples(model, items, data, np.sort(np.concatenate(wanted)))
+    relevant = [data.user_events[slice(*span)] for span in task.test.targets]
+    of_order = _examples(model, items, data, np.sort(np.concatenate(relevant)))
     of_order = replace(of_order, likes=np.ones_like(of_order.likes))
     return of_objectives, of_order
 

@@ -1,11 +1,11 @@
 """Metrics of ranked lists, by name, such as ``ndcg@10``.
 
-Legend of shapes: Q queries, K places of a list, N items. A query wants n items; those in its list are hits.
+Legend of shapes: Q queries, K places of a list, N items. A query has n relevant items; those in its list are hits.
 
 ========== =============================================================================================================
 recall     hits among the first k / n: of NGCF, LightGCN and Heater
 recall_min hits among the first k / min(k, n): of Mult-VAE and EASE
-hr         whether there is a hit among the first k; with one wanted item, recall
+hr         whether there is a hit among the first k; with one relevant item, recall
 ndcg       sum of 1 / log2(place + 2) over the hits among the first k / that sum over places 0 to min(k, n) - 1: binary
            gains (Järvelin and Kekäläinen, 2002)
 mrr        1 / (place + 1) of the first hit among the first k
@@ -34,23 +34,23 @@ _NOTHING = -1
 class Rankings:
     """Lists, best first, and their hits.
 
-    ``hits`` ``[Q, K]``; ``wanted`` ``[Q]`` how many items each query wants, at least one. ``rows`` ``[Q, K]`` are the
-    items, -1 behind the end of a shorter list. ``allowed`` ``[N]`` are the items that may be recommended, ``owners``
-    ``[N]`` the shares of users who have each item.
+    ``hits`` ``[Q, K]``; ``relevant`` ``[Q]`` how many items are relevant to each query, at least one. ``rows``
+    ``[Q, K]`` are the items, -1 behind the end of a shorter list. ``allowed`` ``[N]`` are the items that may be
+    recommended, ``owners`` ``[N]`` the shares of users who have each item.
     """
 
     hits: NDArray[np.bool_]
-    wanted: NDArray[np.int64]
+    relevant: NDArray[np.int64]
     rows: NDArray[np.int64]
     allowed: NDArray[np.bool_]
     owners: NDArray[np.float64]
 
     @classmethod
     def of_places(cls, places: NDArray[np.int64], depth: int) -> Self:
-        """Lists of queries that want one item each, at a 0-based place ``[Q]`` of the whole ranking; without items."""
+        """Lists of queries with one relevant item, at a 0-based place ``[Q]`` of the whole ranking; without items."""
         return cls(
             hits=np.arange(depth) == places[:, None],
-            wanted=np.ones(len(places), dtype=np.int64),
+            relevant=np.ones(len(places), dtype=np.int64),
             rows=np.full((len(places), depth), _NOTHING),
             allowed=np.zeros(0, dtype=np.bool_),
             owners=np.zeros(0),
@@ -60,7 +60,7 @@ class Rankings:
         """The lists of some of the queries."""
         return type(self)(
             hits=self.hits[places],
-            wanted=self.wanted[places],
+            relevant=self.relevant[places],
             rows=self.rows[places],
             allowed=self.allowed,
             owners=self.owners,
@@ -97,7 +97,7 @@ def depth_of(names: Sequence[str]) -> int:
 
 
 def report(places: NDArray[np.int64]) -> dict[str, float]:
-    """The figures of queries that want one item each, at these 0-based places ``[Q]``."""
+    """The figures of queries with one relevant item each, at these 0-based places ``[Q]``."""
     return figures(Rankings.of_places(places, 200), ("hr@10", "ndcg@10", "recall@200"))
 
 
@@ -119,11 +119,11 @@ def _figure(rankings: Rankings, name: str) -> float:
 
 
 def _recall(rankings: Rankings, k: int) -> float:
-    return float((rankings.hits[:, :k].sum(axis=1) / rankings.wanted).mean())
+    return float((rankings.hits[:, :k].sum(axis=1) / rankings.relevant).mean())
 
 
 def _recall_min(rankings: Rankings, k: int) -> float:
-    return float((rankings.hits[:, :k].sum(axis=1) / np.minimum(rankings.wanted, k)).mean())
+    return float((rankings.hits[:, :k].sum(axis=1) / np.minimum(rankings.relevant, k)).mean())
 
 
 def _hit_rate(rankings: Rankings, k: int) -> float:
@@ -132,7 +132,7 @@ def _hit_rate(rankings: Rankings, k: int) -> float:
 
 def _ndcg(rankings: Rankings, k: int) -> float:
     gains = 1.0 / np.log2(np.arange(k) + 2.0)
-    ideal = np.cumsum(gains)[np.minimum(rankings.wanted, k) - 1]
+    ideal = np.cumsum(gains)[np.minimum(rankings.relevant, k) - 1]
     return float((rankings.hits[:, :k] @ gains / ideal).mean())
 
 

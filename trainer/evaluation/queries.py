@@ -38,7 +38,7 @@ class Queries:
     """Q queries of one data set.
 
     ``users`` ``[Q]`` are rows. ``histories`` and ``targets`` ``[Q, 2]`` are the first and the behind-the-last place of
-    the known and of the wanted events in the data set's histories. ``candidates`` ``[items]`` are the items that may
+    the known and of the relevant events in the data set's histories. ``candidates`` ``[items]`` are the items that may
     be recommended, None for all.
     """
 
@@ -81,11 +81,11 @@ class Queries:
             users=self.users, histories=slices.listed(), features=self.dataset.known_user_features[self.users]
         )
 
-    def wanted(self) -> NDArray[np.bool_]:
-        """Whether each query wants each item, ``[Q, items]``."""
-        wanted = np.zeros((len(self), len(self.dataset.item_ids)), dtype=np.bool_)
+    def relevant(self) -> NDArray[np.bool_]:
+        """Whether each item is relevant to each query, ``[Q, items]``."""
+        relevant = np.zeros((len(self), len(self.dataset.item_ids)), dtype=np.bool_)
         lengths = self.targets[:, 1] - self.targets[:, 0]
         lines = np.repeat(np.arange(len(self)), lengths)
         places = np.arange(len(lines)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        wanted[lines, self.dataset.histories.item_rows[self.targets[lines, 0] + places]] = True
-        return wanted
+        relevant[lines, self.dataset.histories.item_rows[self.targets[lines, 0] + places]] = True
+        return relevant

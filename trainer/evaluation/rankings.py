@@ -39,7 +39,7 @@ def rankings(scorer: Scorer, queries: Queries, depth: int, end: int) -> Rankings
     """
     items = len(queries.dataset.item_ids)
     size = max(1, min(_SCORES // items, _MOST_TOGETHER))
-    hits, wanted = np.zeros((len(queries), depth), dtype=np.bool_), np.zeros(len(queries), dtype=np.int64)
+    hits, relevant = np.zeros((len(queries), depth), dtype=np.bool_), np.zeros(len(queries), dtype=np.int64)
     rows = np.full((len(queries), depth), -1, dtype=np.int64)
     start, places = 0, slice(0, min(depth, items))
     for batch in queries.batches(size):
@@ -50,14 +50,14 @@ def rankings(scorer: Scorer, queries: Queries, depth: int, end: int) -> Rankings
             scores[:, ~queries.candidates] = -np.inf
         best = best_first(scores, depth)
         allowed = np.isfinite(np.take_along_axis(scores, best, axis=1))
-        lines, of_batch = slice(start, start + len(batch)), batch.wanted()
+        lines, of_batch = slice(start, start + len(batch)), batch.relevant()
         hits[lines, places] = np.take_along_axis(of_batch, best, axis=1) & allowed
-        wanted[lines] = of_batch.sum(axis=1)
+        relevant[lines] = of_batch.sum(axis=1)
         rows[lines, places] = np.where(allowed, best, -1)
         start = lines.stop
     return Rankings(
         hits=hits,
-        wanted=wanted,
+        relevant=relevant,
         rows=rows,
         allowed=np.ones(items, dtype=np.bool_) if queries.candidates is None else queries.candidates,
         owners=_owners(queries.dataset, end),

@@ -148,7 +148,7 @@ class RankerConfig:
     memory. Each step sees `sampled` of an example's candidates, drawn again each time, the chosen item among them.
 
     With an `embedding` it also learns a vector of this width for each item and each user. `embedding_decay` is the
-    weight decay of these. A share of the users is treated as `strangers`, which trains the default for unknown users.
+    weight decay of these. `unknown_users` is the share of users treated as unknown, which trains the default.
 
     With several `experts`, so many rankers of its name are mixed for each objective by a gate of the objective. With
     more experts than objectives, each objective has one expert of its own and shares the others.
@@ -165,7 +165,7 @@ class RankerConfig:
     embedding_decay: Annotated[float, Meta(ge=0, le=1000)] = 0.05
     dropout: Share = 0.2
     user_dropout: Share = 0.3
-    strangers: Share = 0.2
+    unknown_users: Share = 0.2
     epochs: Count = 6
     learning_rate: LearningRate = 0.001
     weight_decay: WeightDecay = 0.05

@@ -95,7 +95,7 @@ def by_group(series: Mapping[str, Series], labels: Sequence[str], sizes: NDArray
             )
             axes.lines[-1].set_marker("o")
         axes.set_xticks(np.arange(len(there)), [f"{labels[at]}\n{_short(sizes[at])}" for at in there])
-        axes.set_xlabel(f"{about}; below, how many were wanted")
+        axes.set_xlabel(f"{about}; below, how many are relevant")
         _percent(axes)
         return _svg(figure)
 

@@ -77,7 +77,7 @@ def _steps(chains: Sequence[Chain]) -> list[Step]:
     retrieval, both, found = np.mean(
         [(one.retrieval, one.two_stage, one.recall[one.looked_at]) for one in chains], axis=0
     )
-    candidates = f"the first {first.looked_at:,} hold {found:.1%} of the wanted items{_loss(chains)}"
+    candidates = f"the first {first.looked_at:,} hold {found:.1%} of the relevant items{_loss(chains)}"
     gain = _percent(_mean([one.gain for one in chains]))
     return [
         Step(name="Catalogue", large=f"{first.items:,} items", about=_of_catalogue(chains)),

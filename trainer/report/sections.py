@@ -20,7 +20,7 @@ from trainer.training.log import Line
 # Recommending at random is best at these.
 _UNJUDGED = ("coverage", "gini", "novelty")
 _GROUP_CHARTS = {
-    POPULARITY: ("By popularity of the wanted item", "tenth of the catalogue, 10 is the most popular"),
+    POPULARITY: ("By popularity of the relevant item", "tenth of the catalogue, 10 is the most popular"),
     HISTORY: ("By length of the history", "interactions in the user's history"),
 }
 _GROUP_TABLES = {USERS: "New users", ITEMS: "New items"}

@@ -1,6 +1,6 @@
 """The users and items that a model serves well: its recall by their number of known events.
 
-Legend of shapes: Q queries, P wanted items of all queries (a query may want several), G groups of one kind.
+Legend of shapes: Q queries, P relevant items of all queries (a query may have several), G groups of one kind.
 """
 
 from collections.abc import Mapping
@@ -23,7 +23,7 @@ _KNOWN_EDGES = (1, 5)
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Grouping:
-    """One way to part the wanted items: ``codes`` ``[P]`` are places in the ``labels`` ``[G]``."""
+    """One way to part the relevant items: ``codes`` ``[P]`` are places in the ``labels`` ``[G]``."""
 
     labels: tuple[str, ...]
     codes: NDArray[np.int64]
@@ -37,7 +37,7 @@ class Grouping:
 
     @property
     def sizes(self) -> NDArray[np.int64]:
-        """How many wanted items each group has, ``[G]``."""
+        """How many relevant items each group has, ``[G]``."""
         return np.bincount(self.codes, minlength=len(self.labels))
 
     def means(self, values: NDArray[np.bool_]) -> NDArray[np.float64]:
@@ -50,7 +50,7 @@ class Grouping:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Groups:
-    """The wanted items of a task's test, ``lines`` ``[P]`` whose query wants ``items`` ``[P]``, parted by kind.
+    """The relevant items of a task's test, ``lines`` ``[P]`` of whose queries ``items`` ``[P]`` are relevant, by kind.
 
     ``cut`` is the length of the lists that are looked at: that of the metric which decides.
     """
@@ -93,16 +93,16 @@ class Slices:
     @classmethod
     def of(cls, rankings: Rankings, groups: Groups) -> Self:
         """The slices of a model's answers to the test."""
-        by_k = (np.cumsum(rankings.hits, axis=1) / rankings.wanted[:, None]).mean(axis=0)
+        by_k = (np.cumsum(rankings.hits, axis=1) / rankings.relevant[:, None]).mean(axis=0)
         found = _found(rankings, groups)
         return cls(by_k=by_k, by_group={kind: grouping.means(found) for kind, grouping in groups.kinds.items()})
 
 
 def _found(rankings: Rankings, groups: Groups) -> NDArray[np.bool_]:
-    """Which of the wanted items ``[P]`` are within the cut."""
+    """Which of the relevant items ``[P]`` are within the cut."""
     lines, places = np.nonzero(rankings.hits[:, : groups.cut])
     rows = rankings.rows[lines, places]
-    # Lists of places know no rows, but want one item each.
+    # Lists of places know no rows, but have one relevant item each.
     first = np.searchsorted(groups.lines, lines)
     items = np.where(rows < 0, groups.items[first], rows)
     size = int(max(groups.items.max(), items.max(initial=0))) + 1

@@ -22,12 +22,12 @@ Places = NDArray[np.int64]
 
 
 def ndcg(places: Places) -> float:
-    """At ten, of one wanted item each."""
+    """At ten, of one relevant item each."""
     return float(np.where(places < 10, 1 / np.log2(places + 2.0), 0.0).mean())
 
 
 def places_of(lists: Rankings) -> Places:
-    """Where what each query wanted is; the lists hold every item that a user does not have."""
+    """Where the relevant item of each query is; the lists hold every item that a user does not have."""
     assert lists.hits.any(axis=1).all()
     return np.asarray(lists.hits.argmax(axis=1))
 

@@ -9,11 +9,11 @@ from trainer.evaluation.metrics import Rankings, figures, places_of, report
 PLACES = np.array([0, 2, 9, 10, 250])
 
 
-def rankings(rows: list[list[int]], wanted: list[set[int]], items: int) -> Rankings:
+def rankings(rows: list[list[int]], relevant: list[set[int]], items: int) -> Rankings:
     """Lists of items, and what each should have had."""
     return Rankings(
-        hits=np.array([[row in want for row in line] for line, want in zip(rows, wanted, strict=True)]),
-        wanted=np.array([len(want) for want in wanted]),
+        hits=np.array([[row in want for row in line] for line, want in zip(rows, relevant, strict=True)]),
+        relevant=np.array([len(want) for want in relevant]),
         rows=np.array(rows),
         allowed=np.ones(items, dtype=np.bool_),
         owners=np.linspace(0.1, 0.9, items),
@@ -22,7 +22,7 @@ def rankings(rows: list[list[int]], wanted: list[set[int]], items: int) -> Ranki
 
 @pytest.fixture
 def by_hand() -> Rankings:
-    """Of six items: a list that has one of three wanted in front, one that has its only one last, one with none."""
+    """Of six items: a list that has one of three relevant items in front, one with its only one last, one with none."""
     return rankings([[0, 1, 2], [3, 0, 1], [3, 0, 2]], [{0, 4, 5}, {1}, {5}], 6)
 
 
@@ -50,7 +50,7 @@ def test_each_metric_is_what_its_definition_says(by_hand: Rankings, name: str, e
 
 @pytest.mark.filterwarnings("ignore:unsafe cast", "ignore:invalid escape sequence")  # of the library's own
 def test_the_metrics_are_those_of_an_independent_library(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proves recall, binary nDCG, hit rate and reciprocal rank equal to ranx's, of lists and wants of many sizes."""
+    """Proves recall, binary nDCG, hit rate and reciprocal rank equal to ranx's, for relevant sets of many sizes."""
     # To compile the library takes two minutes, and its plain Python a second; it reads this when it is imported.
     monkeypatch.setenv("NUMBA_DISABLE_JIT", "1")
     from ranx import Qrels, Run
@@ -58,14 +58,14 @@ def test_the_metrics_are_those_of_an_independent_library(monkeypatch: pytest.Mon
 
     random = np.random.default_rng(5)
     rows = [random.permutation(50)[:20].tolist() for _ in range(200)]
-    wanted = [set(random.permutation(50)[: random.integers(1, 30)].tolist()) for _ in range(200)]
+    relevant = [set(random.permutation(50)[: random.integers(1, 30)].tolist()) for _ in range(200)]
     run = Run(
         {f"q{q}": {f"i{row}": 1.0 / (1 + place) for place, row in enumerate(line)} for q, line in enumerate(rows)}
     )
-    qrels = Qrels({f"q{q}": {f"i{row}": 1 for row in want} for q, want in enumerate(wanted)})
+    qrels = Qrels({f"q{q}": {f"i{row}": 1 for row in want} for q, want in enumerate(relevant)})
     named = {"recall@10": "recall@10", "ndcg@20": "ndcg@20", "hr@5": "hit_rate@5", "mrr@10": "mrr@10"}
     expected = ranx_evaluate(qrels, run, list(named.values()))
-    found = figures(rankings(rows, wanted, 50), list(named))
+    found = figures(rankings(rows, relevant, 50), list(named))
     assert found == pytest.approx({ours: expected[theirs] for ours, theirs in named.items()}, abs=1e-9)
 
 

@@ -28,8 +28,8 @@ def asked(queries: Queries) -> dict[str, tuple[list[str], list[str]]]:
     """Of each user: the history, and what is to be found."""
     data, found = queries.dataset, {}
     for user, profile, (start, end) in zip(queries.users, queries.profiles().histories, queries.targets, strict=True):
-        wanted = named(data, data.histories.item_rows[start:end])
-        found[data.user_ids[user].decode()] = (named(data, profile.rows), wanted)
+        relevant = named(data, data.histories.item_rows[start:end])
+        found[data.user_ids[user].decode()] = (named(data, profile.rows), relevant)
     return found
 
 
@@ -83,10 +83,10 @@ def test_the_lightgcn_split_carves_its_validation_off_what_is_given(given: DataR
     assert task.refit
     assert learnt(task, task.known_end) == train
     assert learnt(task, task.learn_end) < train
-    for user, (history, wanted) in asked(task.validation).items():
-        assert len(wanted) == 2
-        assert {(user, item) for item in [*history, *wanted]} == {pair for pair in train if pair[0] == user}
-    assert {user: wanted for user, (_, wanted) in asked(task.test).items()} == lines_of(tmp_path / "test.txt")
+    for user, (history, relevant) in asked(task.validation).items():
+        assert len(relevant) == 2
+        assert {(user, item) for item in [*history, *relevant]} == {pair for pair in train if pair[0] == user}
+    assert {user: relevant for user, (_, relevant) in asked(task.test).items()} == lines_of(tmp_path / "test.txt")
 
 
 def test_strong_generalisation_learns_nothing_of_whom_it_asks_about(given: DataRecipe, tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_strong_generalisation_learns_nothing_of_whom_it_asks_about(given: DataR
     assert len(held_out) == 4
     assert not held_out & {user for user, _ in learnt(task, task.known_end)}
     assert {len(history) for history, _ in asked(task.test).values()} == {20}
-    assert {len(wanted) for _, wanted in asked(task.test).values()} == {5}
+    assert {len(relevant) for _, relevant in asked(task.test).values()} == {5}
 
 
 def cold(tmp_path: Path, rows: str) -> tuple[Dataset, DataRecipe]:
@@ -190,7 +190,7 @@ def test_what_is_wanted_twice_is_one_wish(tmp_path: Path) -> None:
     recipe = DataRecipe(interactions=InteractionsConfig(file="log.txt"))
     task = PROTOCOLS["strong-generalisation"](load(tmp_path, recipe), recipe, tmp_path)
     lists = rankings(Oracle(task.test), task.test, 5, task.known_end)
-    assert lists.wanted.tolist() == [1] * len(task.test)
+    assert lists.relevant.tolist() == [1] * len(task.test)
     assert lists.hits[:, 0].all()
 
 
@@ -210,7 +210,7 @@ class Oracle:
         """A one for each item to be found."""
         places = slice(self._asked, self._asked + len(profiles))
         self._asked = places.stop
-        return self._queries.at(places).wanted().astype(np.float64)
+        return self._queries.at(places).relevant().astype(np.float64)
 
 
 @pytest.mark.parametrize("name", ["next-like", "leave-one-out", "strong-generalisation"])
@@ -218,5 +218,5 @@ def test_whoever_knows_the_answers_is_perfect(planted: Dataset, recipe: DataReci
     """Proves that each question's answers are among what may be recommended, in the order that they are counted in."""
     task = PROTOCOLS[name](planted, recipe, tmp_path)
     lists = rankings(Oracle(task.test), task.test, 10, task.known_end)
-    assert (lists.hits.sum(axis=1) == np.minimum(lists.wanted, 10)).all()
+    assert (lists.hits.sum(axis=1) == np.minimum(lists.relevant, 10)).all()
     assert lists.hits[:, 0].all()

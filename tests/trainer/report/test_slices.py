@@ -46,11 +46,11 @@ def task(dataset_of: Callable[[Sequence[Row]], Dataset]) -> Task:
     )
 
 
-def rankings(rows: list[list[int]], wanted: list[set[int]]) -> Rankings:
+def rankings(rows: list[list[int]], relevant: list[set[int]]) -> Rankings:
     """Lists of item rows, and what they should have had."""
     return Rankings(
-        hits=np.array([[row in some for row in line] for line, some in zip(rows, wanted, strict=True)]),
-        wanted=np.array([len(some) for some in wanted]),
+        hits=np.array([[row in some for row in line] for line, some in zip(rows, relevant, strict=True)]),
+        relevant=np.array([len(some) for some in relevant]),
         rows=np.array(rows),
         allowed=np.ones(10, dtype=np.bool_),
         owners=np.ones(10),
@@ -58,7 +58,7 @@ def rankings(rows: list[list[int]], wanted: list[set[int]]) -> Rankings:
 
 
 def test_each_wanted_item_counts_in_its_groups(task: Task) -> None:
-    """Proves the groups by hand: three wanted items of two users, within lists of two."""
+    """Proves the groups by hand: three relevant items of two users, within lists of two."""
     groups = Groups.of(task)
     assert groups.cut == 2
     assert groups.queries == 2
@@ -84,7 +84,7 @@ def test_the_popular_are_in_the_last_tenth(task: Task) -> None:
 
 
 def test_lists_of_places_are_sliced_like_lists_of_rows(task: Task) -> None:
-    """Proves that both stages' answers, of which only the place of what was wanted is known, are counted alike."""
+    """Proves that both stages' answers, of which only the place of the relevant item is known, are counted alike."""
     queries = task.test.at(np.array([1]))
     one = Groups.of(Task(**{**vars(task), "test": queries}))
     assert Slices.of(Rankings.of_places(np.array([1]), 5), one).by_group[USERS][1] == 1.0

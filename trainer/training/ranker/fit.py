@@ -80,7 +80,7 @@ class RankerFit:
     def step(self, places: NDArray[np.int64]) -> float:
         """Learns from the examples at the places; returns their mean loss."""
         examples, recipe = self._examples, self._recipe
-        known = self._random.random(len(places)) >= recipe.strangers
+        known = self._random.random(len(places)) >= recipe.unknown_users
         sample = examples.sample(places, recipe.sampled, self._random)
         logits_BCG = self.ranker(**examples.inputs.at(places, self._id_embeddings, known, sample))
         logits_BCG = logits_BCG + self._position_bias(examples.positions[places])[:, None]

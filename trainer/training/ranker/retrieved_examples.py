@@ -116,8 +116,8 @@ class RetrievedExamples(RankerExamples):
             keys = np.where(self._is_candidate(batch), fusion.keys(predict(batch)), -np.inf)
             found.append(_places(keys, self.chosen[batch]))
         # Likes of the same time that retrieval missed count too: no order of the ranker reaches them.
-        wanted = int(self.likes[places[0] :].sum())
-        return {self.chosen_by: report(np.concatenate(found))["ndcg@10"] * len(liked) / wanted}
+        relevant = int(self.likes[places[0] :].sum())
+        return {self.chosen_by: report(np.concatenate(found))["ndcg@10"] * len(liked) / relevant}
 
     def outcomes(self, predict: PredictLogits, places: NDArray[np.int64]) -> dict[str, Outcomes]:
         """The chosen candidate is a 1 of each objective that the event reached; all other candidates are 0.

@@ -45,8 +45,8 @@ def ndcg(examples: RetrievedExamples, column: Column) -> float:
 def of_places(examples: RetrievedExamples, places: NDArray[np.int64]) -> float:
     """The figure, by hand, of chosen ones at these places of the usable lists that a like is the end of."""
     liked = examples.likes[examples.usable]
-    wanted = examples.likes[examples.usable[0] :].sum()
-    return float(report(places[liked])["ndcg@10"] * liked.sum() / wanted)
+    relevant = examples.likes[examples.usable[0] :].sum()
+    return float(report(places[liked])["ndcg@10"] * liked.sum() / relevant)
 
 
 def test_of_equal_scores_the_earlier_candidate_is_first(examples: RetrievedExamples) -> None:
