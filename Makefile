@@ -2,6 +2,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# Python keeps what it compiled at the first import: else every process of a test compiles its libraries again.
+unexport PYTHONDONTWRITEBYTECODE
 PROTOS := $(shell find protos -name '*.proto' | sort)
 
 .PHONY: help demo test format lint types protos protos-check bench bench-scale bench-train bench-peers quality quality-table fuzz soak manifests clean

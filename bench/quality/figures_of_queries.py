@@ -1,0 +1,46 @@
+"""Trains a recipe and writes the metric of each test query; a part of ``bench.quality.compare``, for any checkout.
+
+Run as a file, with the checkout as PYTHONPATH: RECIPE DATA PROTOCOL METRIC MODEL SEED OUT.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+
+from trainer.analysis.measurement import lists_of_test, two_stage_lists
+from trainer.commands.inputs import read_inputs
+from trainer.data.split import Split
+from trainer.evaluation.metrics import Rankings, figures
+from trainer.models.encoders.encoded import Encoded
+from trainer.progress import ConsoleReporter
+from trainer.protocols import PROTOCOLS, Task
+from trainer.recipe import Recipe
+from trainer.training.encoder.training import Validation
+from trainer.training.two_stage import fit_retrieval, fit_two_stage
+
+_REPORTER = ConsoleReporter(Console(stderr=True))
+
+
+def main() -> None:
+    """See the module."""
+    recipe_path, data, protocol, metric, model, seed, out = sys.argv[1:]
+    recipe, dataset = read_inputs(Path(recipe_path), Path(data), _REPORTER)
+    task = PROTOCOLS[protocol](dataset, recipe, Path(data))
+    lists = _lists(task, recipe, int(seed), model)
+    places = range(len(lists.hits))
+    np.save(out, [figures(lists.at(np.array([place])), [metric])[metric] for place in places])
+
+
+def _lists(task: Task, recipe: Recipe, seed: int, model: str) -> Rankings:
+    if not task.both_stages or model == "retrieval":
+        trained = fit_retrieval(task, recipe, seed, _REPORTER)
+        return lists_of_test(Encoded.of(trained.encoder, recipe.encoder.history).scores, task)
+    split = Split(encoder_end=task.learn_end, ranker_end=task.known_end, end=task.dataset.counts.interactions)
+    pipeline, _ = fit_two_stage(task.dataset, split, recipe, seed, _REPORTER, Validation.of(task))
+    return two_stage_lists(pipeline, task)[model]
+
+
+if __name__ == "__main__":
+    main()
