@@ -23,6 +23,10 @@ _CALLERS = 4
 _CALLS = int(os.environ.get("ROLLING_CALLS", "1000"))
 # Longer than a balancer needs to hear of it.
 _DRAIN_DELAY = "1.5"
+# Longer than a client needs to find a replica that is back.
+_READY_SECONDS = 2.0
+# Some hundred calls a second in all meet every step of a restart; more would only slow the tests beside these.
+_REST_SECONDS = 0.01
 
 
 @dataclass(kw_only=True)
@@ -90,7 +94,7 @@ def fleet(
 
 
 class Callers:
-    """Threads that call without a rest while the block runs; what they were answered."""
+    """Threads that call again and again while the block runs, and their answers."""
 
     def __init__(self, target: str) -> None:
         self._target, self._stop = target, threading.Event()
@@ -121,6 +125,7 @@ class Callers:
         self._parts.append(answers)
         while not self._stop.is_set():
             answers.append(self._client.recommend(user_id=user))
+            time.sleep(_REST_SECONDS)
         return answers
 
 
@@ -130,7 +135,7 @@ def test_a_rolling_restart_of_everything_loses_no_call(fleet: Fleet) -> None:
         while True:
             for replica in (*fleet.retrieval, *fleet.ranking):
                 replica.restart()
-                time.sleep(1)
+                time.sleep(_READY_SECONDS)
             if callers.count >= _CALLS:
                 break
     assert [answer.degraded for answer in callers.answers if answer.degraded] == []

@@ -19,7 +19,7 @@ from ranking_service.answer import Answer
 from ranking_service.queries import RecommendQuery
 from ranking_service.recommender import Recommender
 from ranking_service.retrieval import RetrievalClient
-from ranking_service.stages import score
+from ranking_service.stages import retrieve, score
 from ranking_service.stages.resolve import Resolver
 from ranking_service.timeline import Timeline
 from retrieval_service.servicer import RetrievalServicer
@@ -88,8 +88,9 @@ def gate(retrieval: RetrievalServicer) -> Gate:
 
 
 @pytest.fixture
-def gated(small_bundle: Bundle, gate: Gate) -> Iterator[Recommender]:
-    """A recommender that calls it."""
+def gated(small_bundle: Bundle, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recommender]:
+    """A recommender that calls it, and waits for it as long as its callers do, on a slow machine too."""
+    monkeypatch.setattr(retrieve, "_LONGEST_RETRIEVAL_SECONDS", _SOON)
     with retrieval_client(gate) as client:
         yield Recommender(small_bundle, client)
         gate.open.release(100)
