@@ -9,12 +9,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import StaticEmbedding
-from tokenizers import Tokenizer
-from tokenizers.models import WordLevel
-from tokenizers.pre_tokenizers import Whitespace
-from transformers.utils import logging
 
 from trainer.data import Dataset, load
 from trainer.data.columns import features, parsed
@@ -47,6 +41,13 @@ def described(
 
 def small_model(folder: Path, length: int, seed: int = 0) -> str:
     """Writes a model that knows a few words, by random vectors of a length."""
+    # Imported where they are needed: at the top, each worker would import them for seconds to collect its tests.
+    from sentence_transformers import SentenceTransformer
+    from sentence_transformers.sentence_transformer.modules import StaticEmbedding
+    from tokenizers import Tokenizer
+    from tokenizers.models import WordLevel
+    from tokenizers.pre_tokenizers import Whitespace
+
     tokenizer = Tokenizer(WordLevel({"?": 0, **{word: 1 + place for place, word in enumerate(WORDS)}}, unk_token="?"))  # noqa: S106 - stands for words
     tokenizer.pre_tokenizer = Whitespace()
     vectors = np.random.default_rng(seed).standard_normal((1 + len(WORDS), length)).astype(np.float32)
@@ -107,6 +108,8 @@ def test_another_model_than_was_learnt_with_is_refused(tmp_path: Path, length: i
 
 def test_a_model_may_lie_beside_the_data(tmp_path: Path) -> None:
     """Proves that its folder is relative to the data's, for users as for items, and that its own vectors come of it."""
+    from sentence_transformers import SentenceTransformer
+
     small_model(tmp_path / "model", 8)
     (tmp_path / "plays.csv").write_text(PLAYS)
     (tmp_path / "items.csv").write_text("item_id,title\ni,pasta\n")
@@ -158,6 +161,8 @@ def test_without_the_extra_it_is_said_what_to_install(tmp_path: Path, monkeypatc
 
 def test_nothing_is_printed(capfd: pytest.CaptureFixture[str]) -> None:
     """Proves that neither loading nor encoding draws its own bar, for a text longer than the model reads either."""
+    from transformers.utils import logging
+
     logging.enable_progress_bar()
     described(["word " * 1000])
     assert capfd.readouterr() == ("", "")
