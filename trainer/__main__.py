@@ -29,7 +29,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error("--force: needs --publish")
     console = Console(stderr=True)
     try:
-        options.run(options, ConsoleReporter(console))
+        _run(options, ConsoleReporter(console))
     except (TrainerError, ShortlistError) as error:
         console.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
         return EXIT_BAD_INPUT
@@ -40,6 +40,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         console.print(str(stopped) or "stopped; no bundle was written", highlight=False, soft_wrap=True)
         return _EXIT_INTERRUPTED
     return 0
+
+
+def _run(options: argparse.Namespace, reporter: ConsoleReporter) -> None:
+    try:
+        options.run(options, reporter)
+    finally:
+        reporter.show_warnings()
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -2,8 +2,8 @@
 
 OTHER is another checkout of this repository, such as one that ``git worktree add --detach ../base COMMIT`` makes. Both
 train the recipe on the data set in the folder DATA with the same seeds and answer the same test queries. Prints the
-mean of one metric of each, and the 95 % interval of the difference: a paired bootstrap over the queries, whose figures
-are means over the seeds.
+mean of one metric of each, and the 95 % interval of the difference. It is a paired bootstrap over the queries, whose
+figures are means over the seeds.
 """
 
 import argparse

@@ -6,7 +6,7 @@
 import argparse
 import json
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,6 +22,7 @@ from trainer.data.split import Split, evaluation_split, subsample
 from trainer.features.statistics import item_tables
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.rankers.objectives import Objectives
+from trainer.progress import Reporter
 from trainer.recipe.models import GradientConfig
 from trainer.training.encoder.next_item import NextItemTraining
 from trainer.training.encoder.windows import batch_by_length, windows_of
@@ -46,17 +47,6 @@ class Run:
     seconds: float = 10.0
     softmax_limit: int | None = None
     ranker: bool = True
-
-
-class Silent:
-    """A reporter without output."""
-
-    def say(self, text: str) -> None:
-        """See Reporter."""
-
-    def track(self, items: Sequence[T], name: str) -> Iterator[T]:
-        """See Reporter."""
-        yield from items
 
 
 def main() -> None:
@@ -84,7 +74,7 @@ def measured(run: Run) -> dict[str, Figures]:
     with _stage("encoder", figures):
         training = NextItemTraining(dataset, split.encoder_end, encoder, seed=0)
         speed = _speed(
-            training.batches.epoch(Silent(), ""), training.step, lambda batch: len(batch.targets), run.seconds
+            training.batches.epoch(Reporter(), ""), training.step, lambda batch: len(batch.targets), run.seconds
         )
     figures["encoder"] |= {**speed, "sampled": float(training.batches.sampled), "steps": len(training.batches)}
     figures["encoder"]["padding"] = _padding(dataset, split, encoder)

@@ -105,7 +105,7 @@ class Manifest:
     ``encoder_history`` and ``ranker_history`` are the numbers of latest interactions that each model reads.
     ``value_mean`` and ``value_std`` are in the unit of the interactions' values. ``objectives`` are the columns of the
     ranker's output, and ``context`` the columns that a call may give. ``forced`` says by how much the bundle was worse
-    than the one it replaced, where somebody published it nevertheless.
+    than the one it replaced, where somebody published it nevertheless. ``warnings`` are those of the training.
     """
 
     format_version: int
@@ -131,6 +131,7 @@ class Manifest:
     files: Mapping[str, FileDigest]
     context: tuple[ContextColumn, ...] = ()
     forced: str = ""
+    warnings: tuple[str, ...] = ()
 
     @property
     def objective_names(self) -> tuple[str, ...]:

@@ -10,7 +10,6 @@ import torch
 
 from shortlist.bundle.store import BundleStore
 from tests.support.once import once
-from tests.support.training import Silent
 from trainer.data import Dataset, load
 from trainer.data.split import Split, evaluation_split
 from trainer.export.bundle import export_bundle
@@ -64,7 +63,7 @@ _GENRES, _CHAIN, _USERS, _EVENTS = 4, 15, 120, 14
 @pytest.fixture(scope="session")
 def reporter() -> Reporter:
     """A reporter that is silent."""
-    return Silent()
+    return Reporter()
 
 
 @pytest.fixture(scope="session")

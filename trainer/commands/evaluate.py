@@ -3,6 +3,7 @@
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -51,9 +52,10 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
     runs, attributions, page = evaluated(options, recipe, dataset, started, reporter)
     reporter.say(figures_table(mean_and_spread(runs)))
     attributed = {"attribution": described_attributions(attributions)} if attributions else {}
-    write_report(options.report, _described(options, runs, started) | attributed)
+    warnings = {"warnings": reporter.warnings}
+    write_report(options.report, _described(options, runs, started) | attributed | warnings)
     if options.report is not None:
-        write_page(options.report, page.html())
+        write_page(options.report, replace(page, warnings=reporter.warnings).html())
 
 
 def _lists(

@@ -45,6 +45,8 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
         sign_key=options.sign_key,
         publish=decision.publish,
         forced=decision.forced or manifest.forced,
+        # The models are those of the bundle, and so are its warnings.
+        warnings=tuple(dict.fromkeys((*manifest.warnings, *reporter.warnings))),
         report=_kept_page(options.bundle / REPORT, manifest.bundle_id),
     )
     reporter.say(f"wrote {directory}")

@@ -62,14 +62,15 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
         sign_key=options.sign_key,
         publish=decision.publish,
         forced=decision.forced,
-        report=_page(options, recipe, dataset, findings, model.encoded.vectors, started),
+        warnings=reporter.warnings,
+        report=_page(options, recipe, dataset, findings, model.encoded.vectors, reporter, started),
     )
     index = Manifest.read(directory).index
     for text in (f"wrote {directory}, with {REPORT}", index_table(index), figures_table(findings.figures)):
         reporter.say(text)
     [attribution] = findings.attributions
     trials = [asdict(trial) for trial in index.trials]
-    measured = {**figures, "attribution": attribution.plain(), "index_trials": trials}
+    measured = {**figures, "attribution": attribution.plain(), "index_trials": trials, "warnings": reporter.warnings}
     write_report(options.report, {**measured, **cost(started)})
     report_decision(decision, directory, "fit", reporter)
 
@@ -99,6 +100,7 @@ def _page(
     dataset: Dataset,
     findings: Findings,
     vectors: NDArray[float32],
+    reporter: Reporter,
     started: float,
 ) -> Callable[[IndexInfo], str]:
     """The page of a bundle, once its index is chosen."""
@@ -108,6 +110,14 @@ def _page(
         facts = page_facts(options, dataset, started, protocol=DEFAULT, test_queries=queries, seeds="1")
         items = ItemMap.of(vectors, dataset.item_features)
         title = page_title(options)
-        return Report(title=title, facts=facts, found=findings, items=items, recipe=recipe, index=index).html()
+        return Report(
+            title=title,
+            facts=facts,
+            warnings=reporter.warnings,
+            found=findings,
+            items=items,
+            recipe=recipe,
+            index=index,
+        ).html()
 
     return page

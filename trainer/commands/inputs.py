@@ -46,7 +46,7 @@ def read_inputs(recipe_path: Path, data: Path, reporter: Reporter) -> tuple[Reci
 
 
 def report_counts(dataset: Dataset, reporter: Reporter) -> None:
-    """Reports the size of the data and the rows that were left out."""
+    """Reports the size of the data and the rows that were left out, and passes its warnings on."""
     counts, impressions = dataset.counts, dataset.impressions
     reporter.say(
         f"read {counts.interactions:,} interactions of {counts.users:,} users with {counts.items:,} items; "
@@ -55,3 +55,5 @@ def report_counts(dataset: Dataset, reporter: Reporter) -> None:
     )
     if impressions is not None:
         reporter.say(f"read {len(impressions):,} impressions; left out {impressions.unknown_items:,} of unknown items")
+    for text in dataset.warnings:
+        reporter.warn(text)

@@ -147,6 +147,8 @@ class Dataset(EventArrays):
     """[I] rows, the item table's own columns, the id as text; nulls for items it does not have."""
     counts: DataCounts
     impressions: Impressions | None = None
+    warnings: tuple[str, ...] = ()
+    """Sentences about rows, ids and columns that were dropped, merged or unmatched, or that gave nothing."""
 
     @cached_property
     def known_user_features(self) -> Floats:

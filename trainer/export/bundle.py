@@ -35,12 +35,13 @@ def export_bundle(
     sign_key: Path | None = None,
     publish: bool = True,
     forced: str = "",
+    warnings: tuple[str, ...] = (),
     report: Callable[[IndexInfo], str] | None = None,
 ) -> Path:
     """Writes a bundle, signed when there is a key; returns its directory.
 
-    With ``publish`` it becomes the current bundle; ``forced`` is the reason against that, if there is one. ``report``
-    makes a page that shows the chosen index.
+    With ``publish`` it becomes the current bundle; ``forced`` is the reason against that, if there is one. The
+    manifest keeps the ``warnings``. ``report`` makes a page that shows the chosen index.
 
     Raises:
         TrainerError: a vector is not finite, or an exported model differs from PyTorch; nothing is written.
@@ -60,7 +61,7 @@ def export_bundle(
         if report is not None:
             (directory / REPORT).write_text(report(index), encoding="utf-8")
         manifest = _manifest(model, dataset, figures, bundle_id, index, directory)
-        dataclasses.replace(manifest, forced=forced).write(directory)
+        dataclasses.replace(manifest, forced=forced, warnings=warnings).write(directory)
         if sign_key is not None:
             sign(directory, sign_key)
     return root / bundle_id

@@ -9,7 +9,7 @@ from shortlist.bundle.manifest import IndexInfo
 from trainer.analysis.evaluation_result import EvaluationResult
 from trainer.models.registry import DEFAULT_RECIPE
 from trainer.recipe import Recipe
-from trainer.report.findings import Findings, Measured
+from trainer.report.findings import Findings
 from trainer.report.item_map import ItemMap
 from trainer.report.ranking import impressions_section, ranking_section
 from trainer.report.rendering import render
@@ -28,10 +28,11 @@ from trainer.report.verdict import verdict
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Report:
-    """The page of ranked lists; ``facts`` stand at the top. An evaluation has no ``index``."""
+    """The page of ranked lists; ``facts`` and ``warnings`` stand at the top. An evaluation has no ``index``."""
 
     title: str
     facts: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
     found: Findings
     items: ItemMap
     recipe: Recipe
@@ -48,7 +49,7 @@ class Report:
             map_section(self.items),
             *([] if self.index is None else [index_section(self.index)]),
         ]
-        return _page(self.title, self.facts, self.found, sections, self.recipe)
+        return _page(self, sections)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,6 +58,7 @@ class PredictionReport:
 
     title: str
     facts: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
     found: EvaluationResult
     recipe: Recipe
 
@@ -69,7 +71,7 @@ class PredictionReport:
             *([impressions_section(self.found.attributions)] if self.found.attributions else []),
             *([training_section(self.found)] if self.found.logs else []),
         ]
-        return _page(self.title, self.facts, self.found, sections, self.recipe)
+        return _page(self, sections)
 
 
 def noted(page: str, note: str) -> str:
@@ -77,8 +79,15 @@ def noted(page: str, note: str) -> str:
     return page.replace("<main>", f"<main>\n{render('note', note=note)}", 1)
 
 
-def _page(title: str, facts: Mapping[str, str], found: Measured, sections: Sequence[Markup], recipe: Recipe) -> str:
-    last = recipe_section(asdict(recipe), asdict(DEFAULT_RECIPE))
-    page = render("page", title=title, facts=facts, verdict=verdict(found), sections=[*sections, last])
+def _page(report: Report | PredictionReport, sections: Sequence[Markup]) -> str:
+    last = recipe_section(asdict(report.recipe), asdict(DEFAULT_RECIPE))
+    page = render(
+        "page",
+        title=report.title,
+        facts=report.facts,
+        warnings=report.warnings,
+        verdict=verdict(report.found),
+        sections=[*sections, last],
+    )
     # A caller that puts something into the page must not have it escaped.
     return str(page)

@@ -40,18 +40,20 @@ class _Watched(Validation):
         return found
 
 
-class _Bars:
+class _Bars(Reporter):
     """Shows the progress of a trial without its epochs: one line for each trial is enough."""
 
     def __init__(self, reporter: Reporter) -> None:
+        super().__init__()
         self._reporter = reporter
-
-    def say(self, text: str) -> None:
-        """See Reporter."""
 
     def track(self, items: Sequence[T], name: str) -> Iterator[T]:
         """See Reporter."""
         return self._reporter.track(items, name)
+
+    def warn(self, text: str) -> None:
+        """See Reporter."""
+        self._reporter.warn(text)
 
 
 class Search:

@@ -112,6 +112,7 @@ class Written:
     figures: Figures
     publish: bool
     forced: str
+    warnings: tuple[str, ...]
     page: str | None
 
 
@@ -129,11 +130,14 @@ def written(exported: Path, monkeypatch: pytest.MonkeyPatch) -> list[Written]:
         sign_key: Path | None,
         publish: bool,
         forced: str,
+        warnings: tuple[str, ...],
         report: Callable[[IndexInfo], str] | None,
     ) -> Path:
         assert sign_key is None
         page = None if report is None else report(Manifest.read(exported).index)
-        found.append(Written(model=model, figures=figures, publish=publish, forced=forced, page=page))
+        found.append(
+            Written(model=model, figures=figures, publish=publish, forced=forced, warnings=warnings, page=page)
+        )
         return root / "new"
 
     monkeypatch.setattr("trainer.commands.export.export_bundle", spy)
@@ -165,7 +169,7 @@ def test_an_export_is_served_by_the_rule_of_a_fit(
     name, root, old = "validation/two_stage/ndcg@10", tmp_path / "bundles", tmp_path / exported.name
     shutil.copytree(exported.parent, root)
     shutil.copytree(exported, old)
-    with_manifest(old, metrics={name: 0.5}, forced="earlier")
+    with_manifest(old, metrics={name: 0.5}, forced="earlier", warnings=("of the training",))
     with_manifest(root / exported.name, metrics={name: 0.5})
     export = ["export", "--bundle", str(old), "--data", str(planted_folder), "--out", str(root)]
     assert [main(export), main([*export, "--publish"])] == [0, 0]
@@ -174,6 +178,7 @@ def test_an_export_is_served_by_the_rule_of_a_fit(
     assert "`export --publish --force` publishes" in capsys.readouterr().err
     assert main([*export, "--publish", "--force"]) == 0
     assert [one.publish for one in written] == [False, True, False, True]
+    assert {one.warnings for one in written} == {("of the training",)}
     assert [one.forced for one in written[:3]] == ["earlier"] * 3
     assert written[3].forced.startswith(f"{name} is 0.5000, 44.4% below the 0.9000")
 

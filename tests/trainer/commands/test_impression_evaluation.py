@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
@@ -381,19 +381,16 @@ def test_the_first_stage_sees_nothing_of_the_test_where_parts_are_not_by_time(
     assert logs[0] == logs[1]
 
 
-class _Heard:
+class _Heard(Reporter):
     """Keeps the messages."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.said: list[str] = []
 
     def say(self, text: str) -> None:
         """See Reporter."""
         self.said.append(text)
-
-    def track(self, items: Sequence[T], name: str) -> Iterator[T]:
-        """See Reporter."""
-        yield from items
 
 
 @pytest.mark.usefixtures("determinism")

@@ -36,10 +36,11 @@ def base(planted_folder: Path, tmp_path: Path) -> Path:
     return path
 
 
-class Stopping:
+class Stopping(Reporter):
     """A person who presses Ctrl-C in the midst of a trial."""
 
     def __init__(self, during: int) -> None:
+        super().__init__()
         self.said: list[str] = []
         self._left = during
 

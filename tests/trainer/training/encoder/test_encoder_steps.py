@@ -25,14 +25,12 @@ from trainer.training.encoder.training import encoder_data_spec
 T = TypeVar("T")
 
 
-class Watcher:
+class Watcher(Reporter):
     """Says nothing, and keeps how many batches there were."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.batches = 0
-
-    def say(self, text: str) -> None:
-        """See Reporter."""
 
     def track(self, items: Sequence[T], name: str) -> Iterator[T]:
         """See Reporter."""
