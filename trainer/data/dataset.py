@@ -66,7 +66,7 @@ class Features:
 
 @dataclass(frozen=True, kw_only=True)
 class DataCounts:
-    """How much was read. `interactions` excludes the `duplicates_dropped`."""
+    """How much was read. `interactions` excludes the `duplicates_dropped`, of the same user, item, time and event."""
 
     interactions: int
     users: int

@@ -17,13 +17,16 @@ from trainer.data.arrays import array
 from trainer.data.cells import ids, times, values
 from trainer.data.dataset import EventArrays, Ints
 from trainer.data.tables import Table
-from trainer.errors import DataError
-from trainer.recipe import InteractionsConfig
+from trainer.errors import DataError, RecipeError
+from trainer.recipe import DataRecipe, InteractionsConfig
 
 _SAMPLED = 2**10
 # Rows that a reader may skip together by their times.
 _ROW_GROUP = 2**14
 _ALL_TIME = 2**62
+MOST_EVENT_NAMES = 2**16 - 1
+"""Histories have two bytes for an event, in memory, in bundles and between the services; 0 is an unknown one."""
+_NAMES_SHOWN = 20
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -43,12 +46,12 @@ class EventLog:
     def spans(self) -> Iterator[pl.DataFrame]:
         """Events `user`, `item`, `event` (text), `time` (unix seconds), `value` (float32), `like`, in time order.
 
-        Stable: events of one second keep the order of the file. Duplicates of user, item and time keep the first.
-        `event` is null and `value` NaN where there is no such column.
+        Stable: events of one second keep the order of the file. Of rows with the same user, item, time and event, the
+        last in the file counts. `event` is null and `value` NaN where there is no such column.
         """
         for first, end in pairwise(self.edges):
             span = pl.scan_parquet(self.runs).filter(pl.col("time").is_between(first, end, closed="left")).collect()
-            kept = span.unique(["user", "item", "time"], keep="first", maintain_order=True)
+            kept = span.unique(["user", "item", "time", "event"], keep="last", maintain_order=True)
             yield kept.sort("time", maintain_order=True).with_columns(like=_likes(self.columns))
 
 
@@ -62,7 +65,7 @@ def used_columns(columns: InteractionsConfig) -> list[str]:
 def read_events(tables: Iterable[Table], columns: InteractionsConfig, folder: Path) -> EventLog:
     """Check the tables and write them as runs into a folder.
 
-    Raises DataError for unreadable cells, and for fewer than two users.
+    Raises DataError for unreadable cells, for fewer than two users and for too many names of events.
     """
     runs, samples, rows, name = list[Path](), list[pl.Series](), 0, ""
     universes = {column: pl.Series(column, [], dtype=pl.String) for column in ("user", "item", "event")}
@@ -76,6 +79,11 @@ def read_events(tables: Iterable[Table], columns: InteractionsConfig, folder: Pa
         rows, name = rows + table.frame.height, table.name
     if len(universes["user"]) < 2:
         raise DataError(f"{name}, column {columns.user!r}: has one user; a recommender needs two or more")
+    if len(universes["event"]) > MOST_EVENT_NAMES:
+        raise DataError(
+            f"{name}, column {columns.event!r}: has {len(universes['event']):,} different events, and at most "
+            f"{MOST_EVENT_NAMES:,} can be told apart; name a column of kinds of events, such as view and buy"
+        )
     return EventLog(
         columns=columns,
         runs=runs,
@@ -86,6 +94,24 @@ def read_events(tables: Iterable[Table], columns: InteractionsConfig, folder: Pa
         rows=rows,
         name=name,
     )
+
+
+def refuse_unknown_events(log: EventLog, recipe: DataRecipe) -> None:
+    """Raise RecipeError for a key of the recipe that names an event which the data lacks."""
+    known = log.events.sort()
+    wanted = {"[interactions] positive_events": recipe.interactions.positive_events}
+    wanted |= {f"[objectives.{name}] events": one.events for name, one in recipe.objectives.items()}
+    for key, names in wanted.items():
+        unknown = sorted(set(names) - set(known))
+        if unknown and recipe.interactions.event is None:
+            raise RecipeError(f"{key}: needs [interactions] event, the name of the column they are found in")
+        if unknown:
+            more = f" and {len(known) - _NAMES_SHOWN:,} more" if len(known) > _NAMES_SHOWN else ""
+            there = ", ".join(map(repr, known.head(_NAMES_SHOWN)))
+            raise RecipeError(
+                f"{key}: {log.name}, column {recipe.interactions.event!r}, has no {', '.join(map(repr, unknown))}; "
+                f"its events are {there}{more}"
+            )
 
 
 def event_arrays(log: EventLog, users: pl.Series, items: pl.Series, event_names: pl.Series) -> EventArrays:

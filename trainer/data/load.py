@@ -1,7 +1,7 @@
 """From a data directory to a Dataset."""
 
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
@@ -13,13 +13,15 @@ from polars.exceptions import PolarsError
 from trainer.data import movielens
 from trainer.data.columns import features, parsed
 from trainer.data.dataset import DataCounts, Dataset, Histories, Ids, group_by_user
-from trainer.data.events import event_arrays, read_events, used_columns
+from trainer.data.events import event_arrays, read_events, refuse_unknown_events, used_columns
 from trainer.data.impressions import read_impressions
 from trainer.data.learnt_columns import LearntColumns
 from trainer.data.sentences import with_model
 from trainer.data.tables import Table, read_table, read_tables
 from trainer.errors import DataError
 from trainer.recipe import DataRecipe, FeatureColumns, ItemsConfig, UsersConfig
+
+_MANY_DUPLICATES = 0.01
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -36,13 +38,14 @@ def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None
 
     At most a few hundred megabytes of Parquet interactions are in memory at once, here and later. Longer ones stay in
     temporary files. Raises DataError, which names the file, the column, the number of bad rows and the first,
-    and RecipeError for `sentences` without a model.
+    and RecipeError for `sentences` without a model and for events that the data lacks.
     """
     # Before the interactions are read, which may take long.
     recipe = replace(recipe, items=with_model(recipe.items, data_dir), users=with_model(recipe.users, data_dir))
     sources = _sources(data_dir, recipe)
     with tempfile.TemporaryDirectory() as folder:
         log = read_events(sources.interactions, recipe.interactions, Path(folder))
+        refuse_unknown_events(log, recipe)
         item_frame = _feature_frame(sources.items, recipe.items)
         user_frame = _feature_frame(sources.users, recipe.users)
         items = pl.concat([log.items, item_frame["id"]]).unique().sort()
@@ -51,6 +54,13 @@ def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None
         events = event_arrays(log, users, items, event_names)
     impressions = read_impressions(data_dir, recipe, users, items)
     offsets, user_events, position = group_by_user(events.user_rows, len(users))
+    counts = DataCounts(
+        interactions=len(events.times),
+        users=len(users),
+        items=len(items),
+        duplicates_dropped=log.rows - len(events.times),
+        items_without_interactions=len(items) - len(log.items),
+    )
     return Dataset(
         **vars(events),
         user_ids=_bytes(users),
@@ -67,15 +77,19 @@ def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None
             _aligned(users, user_frame, "id"), recipe.users or UsersConfig(), None if before is None else before.users
         ),
         item_table=_item_table(items, sources.items, recipe),
-        counts=DataCounts(
-            interactions=len(events.times),
-            users=len(users),
-            items=len(items),
-            duplicates_dropped=log.rows - len(events.times),
-            items_without_interactions=len(items) - len(log.items),
-        ),
+        counts=counts,
         impressions=impressions,
+        warnings=tuple(_duplicates(log.name, counts)),
     )
+
+
+def _duplicates(name: str, counts: DataCounts) -> Iterator[str]:
+    rows = counts.interactions + counts.duplicates_dropped
+    if counts.duplicates_dropped > _MANY_DUPLICATES * rows:
+        yield (
+            f"{name}: {counts.duplicates_dropped:,} of {rows:,} rows were dropped because a later row has the same "
+            "user, item, time and event"
+        )
 
 
 def interactions_table(data_dir: Path, recipe: DataRecipe) -> Table:

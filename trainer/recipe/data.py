@@ -23,6 +23,8 @@ class InteractionsConfig:
     An interaction is a like when its value is at least `positive_value` or its event is among `positive_events`.
     Without either key, every interaction is a like. With `rows_in_order` there is no column of times: an
     earlier row is an earlier interaction.
+
+    Of rows with the same user, item, time and event, the last in the file counts.
     """
 
     file: Text = "interactions.parquet"

@@ -12,8 +12,8 @@ import pytest
 
 from tests.support.events import events_of
 from trainer.data import Dataset, load
-from trainer.errors import DataError
-from trainer.recipe import DataRecipe, InteractionsConfig, ItemsConfig, UsersConfig
+from trainer.errors import DataError, RecipeError
+from trainer.recipe import DataRecipe, InteractionsConfig, ItemsConfig, ObjectiveConfig, UsersConfig
 
 COLUMNS = InteractionsConfig(file="plays.csv")
 GOOD = {"user_id": ["u2", "u1", "u2"], "item_id": ["b", "a", "a"], "timestamp": [30, 10, 20]}
@@ -70,12 +70,87 @@ def test_ids_sort_by_their_bytes(tmp_path: Path) -> None:
     assert data.item_ids[data.item_rows].tolist() == [item.encode() for item in items]
 
 
-def test_the_first_of_the_same_user_item_and_time_is_kept(tmp_path: Path) -> None:
-    """Proves that duplicates are dropped and counted, and that the first row's value stands."""
+def test_the_last_of_the_same_user_item_and_time_is_kept(tmp_path: Path) -> None:
+    """Proves that duplicates are dropped, counted and warned about, and that the last row's value stands."""
     columns = {"user_id": [1, 1, 2, 1], "item_id": [5, 5, 5, 5], "timestamp": [3, 3, 3, 4], "stars": [1, 2, 3, 4]}
     data = loaded(tmp_path, columns, replace(COLUMNS, value="stars"))
-    assert data.values.tolist() == [1, 3, 4]
+    assert data.values.tolist() == [2, 3, 4]
     assert (data.counts.interactions, data.counts.duplicates_dropped) == (3, 1)
+    assert data.warnings == (
+        "plays.csv: 1 of 4 rows were dropped because a later row has the same user, item, time and event",
+    )
+
+
+def test_few_duplicates_are_counted_without_a_warning(tmp_path: Path) -> None:
+    """Proves that one row of a hundred is normal and that two are not."""
+    users = [f"u{number}" for number in range(99)]
+    for repeated, warnings in ((1, 0), (2, 1)):
+        columns = {"user_id": [*users, *["u0"] * repeated], "item_id": "a", "timestamp": 1}
+        data = loaded(tmp_path, columns)
+        assert data.counts.duplicates_dropped == repeated
+        assert len(data.warnings) == warnings
+
+
+def test_a_view_and_a_purchase_of_one_day_are_two_events(tmp_path: Path) -> None:
+    """Proves that the event is part of what makes a duplicate, in either order, and that every purchase is a like."""
+    columns = InteractionsConfig(file="plays.csv", event="kind", positive_events=("buy",), value="price")
+    for kinds in (["view", "buy"], ["buy", "view"]):
+        rows = {
+            "user_id": ["u", "u", "v", "v", "v"],
+            "item_id": ["a"] * 5,
+            "timestamp": ["2024-03-01"] * 5,
+            "kind": [*kinds, *kinds, "buy"],
+            "price": [1, 2, 3, 4, 5],
+        }
+        data = loaded(tmp_path, rows, columns)
+        assert data.likes.sum() == 2
+        assert data.counts.duplicates_dropped == 1
+        of_v = data.values[data.user_rows == 1].tolist()
+        assert of_v == ([3, 5] if kinds[1] == "buy" else [4, 5])
+
+
+@pytest.mark.parametrize(
+    ("interactions", "objectives", "said"),
+    [
+        (
+            InteractionsConfig(file="plays.csv", event="kind", positive_events=("buy", "add_to_cart")),
+            {},
+            r"\[interactions\] positive_events: plays.csv, column 'kind', has no 'add_to_cart'; its events are "
+            r"'addtocart', 'buy', 'view'",
+        ),
+        (
+            InteractionsConfig(file="plays.csv", event="kind"),
+            {"sale": ObjectiveConfig(events=("by",))},
+            r"\[objectives.sale\] events: plays.csv, column 'kind', has no 'by'; its events are 'addtocart'",
+        ),
+        (
+            COLUMNS,
+            {"sale": ObjectiveConfig(events=("buy",))},
+            r"\[objectives.sale\] events: needs \[interactions\] event",
+        ),
+    ],
+)
+def test_an_event_that_the_data_lacks_is_refused(
+    tmp_path: Path, interactions: InteractionsConfig, objectives: dict[str, ObjectiveConfig], said: str
+) -> None:
+    """Proves that a misspelt event does not quietly become no likes, and that the message has the right names."""
+    pl.DataFrame({**GOOD, "kind": ["view", "buy", "addtocart"]}).write_csv(tmp_path / "plays.csv")
+    with pytest.raises(RecipeError, match=said):
+        load(tmp_path, DataRecipe(interactions=interactions, objectives=objectives))
+
+
+def test_two_bytes_of_event_names_are_read_and_more_are_refused(tmp_path: Path) -> None:
+    """Proves that no event becomes another by the width of a number."""
+    for count, said in ((2**16 - 1, None), (2**16, "has 65,536 different events, and at most 65,535")):
+        kinds = [f"tap_{number:05}" for number in range(count)]
+        rows = {"user_id": [number % 2 for number in range(count)], "item_id": "a", "timestamp": 1, "kind": kinds}
+        interactions = InteractionsConfig(event="kind")
+        if said is None:
+            data = loaded(tmp_path, rows, interactions)
+            assert data.histories.events.tolist() == data.events[data.user_events].tolist()
+        else:
+            with pytest.raises(DataError, match=said):
+                loaded(tmp_path, rows, interactions)
 
 
 def test_a_like_is_a_high_value_or_a_positive_event(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,6 +19,7 @@ from trainer.errors import DataError
 from trainer.recipe import DataRecipe, InteractionsConfig
 
 RECIPE = DataRecipe(interactions=InteractionsConfig(file="events.parquet", value="stars", positive_value=4))
+WITH_EVENTS = DataRecipe(interactions=replace(RECIPE.interactions, event="kind", positive_events=("buy",)))
 _CHUNK = 64
 _PEAK_OF_LOADING = """
 import sys, threading
@@ -46,7 +47,7 @@ print(max(peaks), held("RssFile", "RssShmem"))
 
 
 def rows(count: int, seed: int = 3) -> pl.DataFrame:
-    """Events in no order, with many of one second, and each tenth of them twice with another value."""
+    """Events of two kinds in no order, with many of one second, and each tenth of them twice with another value."""
     random = np.random.default_rng(seed)
     frame = pl.DataFrame(
         {
@@ -54,6 +55,7 @@ def rows(count: int, seed: int = 3) -> pl.DataFrame:
             "item_id": random.integers(0, 30, count),
             "timestamp": random.integers(0, count // 4, count),
             "stars": random.integers(1, 6, count),
+            "kind": random.choice(["view", "buy"], count),
         }
     )
     return pl.concat([frame, frame.gather_every(10).with_columns(stars=pl.lit(5, pl.Int64))])
@@ -76,14 +78,19 @@ def arrays(dataset: Dataset) -> dict[str, np.ndarray]:
     return {name: value for name, value in found.items() if isinstance(value, np.ndarray)}
 
 
-def test_a_log_read_in_parts_is_the_log_read_at_once(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize("recipe", [RECIPE, WITH_EVENTS])
+def test_a_log_read_in_parts_is_the_log_read_at_once(
+    tmp_path: Path, request: pytest.FixtureRequest, recipe: DataRecipe
+) -> None:
     """Proves that the merge of runs keeps the order of time and of the file, and drops duplicates across runs."""
-    rows(1000).write_parquet(tmp_path / "events.parquet")
-    at_once = load(tmp_path, RECIPE)
+    table = rows(1000)
+    table.write_parquet(tmp_path / "events.parquet")
+    at_once = load(tmp_path, recipe)
     request.getfixturevalue("small_chunks")
-    in_parts = load(tmp_path, RECIPE)
+    in_parts = load(tmp_path, recipe)
     assert in_parts.counts == at_once.counts
-    assert in_parts.counts.duplicates_dropped >= 100
+    key = ["user_id", "item_id", "timestamp", *([] if recipe is RECIPE else ["kind"])]
+    assert in_parts.counts.duplicates_dropped == len(table) - table.n_unique(key) >= 100
     assert in_parts.times.base is not None
     assert isinstance(backing(in_parts.times), np.memmap)
     assert not isinstance(backing(at_once.times), np.memmap)
