@@ -46,8 +46,8 @@ class EventLog:
     def spans(self) -> Iterator[pl.DataFrame]:
         """Events `user`, `item`, `event` (text), `time` (unix seconds), `value` (float32), `like`, in time order.
 
-        Stable: events of one second keep the order of the file. Of rows with the same user, item, time and event, the
-        last in the file counts. `event` is null and `value` NaN where there is no such column.
+        Stable: events of one second keep the order of the file. The last in the file counts among
+        rows with the same user, item, time and event. `event` is null and `value` NaN where there is no such column.
         """
         for first, end in pairwise(self.edges):
             span = pl.scan_parquet(self.runs).filter(pl.col("time").is_between(first, end, closed="left")).collect()

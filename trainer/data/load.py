@@ -37,8 +37,8 @@ def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None
     Features are learnt from the tables, or made as they were `before`, for models that are there already.
 
     At most a few hundred megabytes of Parquet interactions are in memory at once, here and later. Longer ones stay in
-    temporary files. Raises DataError, which names the file, the column, the number of bad rows and the first,
-    and RecipeError for `sentences` without a model and for events that the data lacks.
+    temporary files. Raises DataError, which names the file, the column, the number of bad rows and the first.
+    Raises RecipeError for `sentences` without a model and for events that the data lacks.
     """
     # Before the interactions are read, which may take long.
     recipe = replace(recipe, items=with_model(recipe.items, data_dir), users=with_model(recipe.users, data_dir))

@@ -24,7 +24,7 @@ class InteractionsConfig:
     Without either key, every interaction is a like. With `rows_in_order` there is no column of times: an
     earlier row is an earlier interaction.
 
-    Of rows with the same user, item, time and event, the last in the file counts.
+    The last in the file counts among rows with the same user, item, time and event.
     """
 
     file: Text = "interactions.parquet"
