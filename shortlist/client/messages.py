@@ -6,6 +6,15 @@ from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from shortlist.client.arguments import (
+    Id,
+    read_id,
+    read_list,
+    read_mapping,
+    read_number,
+    read_text,
+    read_time,
+)
 from shortlist.context import Context
 from shortlist.degraded import degraded_name
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
@@ -19,11 +28,12 @@ from shortlist.type.v1.user_pb2 import User
 class HistoryItem:
     """One interaction of a user with an item.
 
-    ``time`` is when it happened; a time without a zone is UTC. ``event`` is its kind, named as in the training data.
-    ``value`` is a rating, seconds watched or the like, in the unit of the training data.
+    ``item_id`` is a text or a whole number. ``time`` is when it happened; a time without a zone is UTC. ``event`` is
+    its kind, named as in the training data. ``value`` is a rating, seconds watched or the like, in the unit of the
+    training data.
     """
 
-    item_id: str
+    item_id: Id
     time: datetime | None = None
     event: str = ""
     value: float | None = None
@@ -63,17 +73,25 @@ class Recommendations:
     degraded: str | None
 
 
-def user_message(user_id: str, history: Iterable[HistoryItem | str]) -> User:
+def user_message(user_id: Id, history: Iterable[HistoryItem | Id]) -> User:
     """The user. Plain ids in the history have no times and are oldest first."""
-    return User(user_id=user_id, history=[_history_message(item) for item in history])
+    items = enumerate(read_list(history, "history"))
+    return User(
+        user_id=read_id(user_id, "user_id"),
+        history=[_history_message(item, f"history[{place}]") for place, item in items],
+    )
 
 
 def context_message(context: Context | None) -> dict[str, ContextValue]:
     """The values that describe the call, by name."""
-    return {
-        name: ContextValue(text=value) if isinstance(value, str) else ContextValue(number=value)
-        for name, value in (context or {}).items()
-    }
+    values = read_mapping(context, "context").items()
+    return {name: _context_value(value, f"context[{name!r}]") for name, value in values}
+
+
+def weights_message(weights: Mapping[str, float] | None) -> dict[str, float]:
+    """The weights of the objectives, by name."""
+    values = read_mapping(weights, "objective_weights").items()
+    return {name: read_number(weight, f"objective_weights[{name!r}]") for name, weight in values}
 
 
 def read_recommendations(response: pb.RecommendResponse | pb.RankResponse) -> Recommendations:
@@ -89,14 +107,27 @@ def read_recommendations(response: pb.RecommendResponse | pb.RankResponse) -> Re
     )
 
 
-def _history_message(item: HistoryItem | str) -> HistoryMessage:
-    if isinstance(item, str):
-        return HistoryMessage(item_id=item)
-    time = None
-    if item.time is not None:
-        time = Timestamp()
-        time.FromDatetime(item.time)
-    return HistoryMessage(item_id=item.item_id, time=time, event=item.event, value=item.value)
+def _history_message(item: HistoryItem | Id, name: str) -> HistoryMessage:
+    if not isinstance(item, HistoryItem):
+        return HistoryMessage(item_id=read_id(item, name))
+    return HistoryMessage(
+        item_id=read_id(item.item_id, f"{name}.item_id"),
+        time=None if item.time is None else _time_message(item.time, f"{name}.time"),
+        event=read_text(item.event, f"{name}.event"),
+        value=None if item.value is None else read_number(item.value, f"{name}.value"),
+    )
+
+
+def _time_message(time: object, name: str) -> Timestamp:
+    message = Timestamp()
+    message.FromDatetime(read_time(time, name))
+    return message
+
+
+def _context_value(value: object, name: str) -> ContextValue:
+    if isinstance(value, str):
+        return ContextValue(text=value)
+    return ContextValue(number=read_number(value, name, "give a text or a number"))
 
 
 def _degraded_name(response: pb.RecommendResponse | pb.RankResponse) -> str | None:

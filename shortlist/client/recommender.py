@@ -11,9 +11,17 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import grpc
 
+from shortlist.client.arguments import Id, read_count, read_ids, read_switch
 from shortlist.client.channels import AsyncChannels, Channels
 from shortlist.client.hedging import Hedging
-from shortlist.client.messages import HistoryItem, Recommendations, context_message, read_recommendations, user_message
+from shortlist.client.messages import (
+    HistoryItem,
+    Recommendations,
+    context_message,
+    read_recommendations,
+    user_message,
+    weights_message,
+)
 from shortlist.client.service_config import channel_options
 from shortlist.context import Context
 from shortlist.errors import ShortlistError
@@ -59,10 +67,10 @@ class Recommender:
     def recommend(
         self,
         *,
-        user_id: str = "",
-        history: Sequence[HistoryItem | str] = (),
+        user_id: Id = "",
+        history: Sequence[HistoryItem | Id] = (),
         limit: int = DEFAULT_LIMIT,
-        exclude: Iterable[str] = (),
+        exclude: Iterable[Id] = (),
         candidates: int = 0,
         keep_seen: bool = False,
         objective_weights: Mapping[str, float] | None = None,
@@ -70,6 +78,8 @@ class Recommender:
         timeout: float | None = None,
     ) -> Recommendations:
         """The best ``limit`` items for a user, both stages in one call.
+
+        An id is a text or a whole number.
 
         Args:
             user_id: the user's id in the training data; empty when unknown.
@@ -84,6 +94,7 @@ class Recommender:
             timeout: seconds for this call, in place of the client's.
 
         Raises:
+            TypeError: an argument has another type; the message names the argument.
             InvalidRequest: the request breaks the contract; its ``violations`` say where.
             Unavailable: the service cannot be reached, or cannot answer now.
             DeadlineExceeded: no answer came within the timeout.
@@ -97,9 +108,9 @@ class Recommender:
     def rank(
         self,
         *,
-        item_ids: Sequence[str],
-        user_id: str = "",
-        history: Sequence[HistoryItem | str] = (),
+        item_ids: Sequence[Id],
+        user_id: Id = "",
+        history: Sequence[HistoryItem | Id] = (),
         limit: int = DEFAULT_LIMIT,
         objective_weights: Mapping[str, float] | None = None,
         context: Context | None = None,
@@ -108,6 +119,7 @@ class Recommender:
         """The best ``limit`` of the caller's own candidates, given best first.
 
         Raises:
+            TypeError: as for :meth:`recommend`.
             ShortlistError: as for :meth:`recommend`.
         """
         request = _rank_request(item_ids, user_id, history, limit, objective_weights, context)
@@ -169,10 +181,10 @@ class AsyncRecommender:
     async def recommend(
         self,
         *,
-        user_id: str = "",
-        history: Sequence[HistoryItem | str] = (),
+        user_id: Id = "",
+        history: Sequence[HistoryItem | Id] = (),
         limit: int = DEFAULT_LIMIT,
-        exclude: Iterable[str] = (),
+        exclude: Iterable[Id] = (),
         candidates: int = 0,
         keep_seen: bool = False,
         objective_weights: Mapping[str, float] | None = None,
@@ -188,9 +200,9 @@ class AsyncRecommender:
     async def rank(
         self,
         *,
-        item_ids: Sequence[str],
-        user_id: str = "",
-        history: Sequence[HistoryItem | str] = (),
+        item_ids: Sequence[Id],
+        user_id: Id = "",
+        history: Sequence[HistoryItem | Id] = (),
         limit: int = DEFAULT_LIMIT,
         objective_weights: Mapping[str, float] | None = None,
         context: Context | None = None,
@@ -241,10 +253,10 @@ class AsyncRecommender:
 
 
 def _recommend_request(
-    user_id: str,
-    history: Sequence[HistoryItem | str],
+    user_id: Id,
+    history: Sequence[HistoryItem | Id],
     limit: int,
-    exclude: Iterable[str],
+    exclude: Iterable[Id],
     candidates: int,
     keep_seen: bool,
     objective_weights: Mapping[str, float] | None,
@@ -252,28 +264,28 @@ def _recommend_request(
 ) -> pb.RecommendRequest:
     return pb.RecommendRequest(
         user=user_message(user_id, history),
-        limit=limit,
-        exclude_item_ids=exclude,
-        candidate_count=candidates,
-        keep_seen=keep_seen,
-        objective_weights=objective_weights,
+        limit=read_count(limit, "limit"),
+        exclude_item_ids=read_ids(exclude, "exclude"),
+        candidate_count=read_count(candidates, "candidates"),
+        keep_seen=read_switch(keep_seen, "keep_seen"),
+        objective_weights=weights_message(objective_weights),
         context=context_message(context),
     )
 
 
 def _rank_request(
-    item_ids: Sequence[str],
-    user_id: str,
-    history: Sequence[HistoryItem | str],
+    item_ids: Sequence[Id],
+    user_id: Id,
+    history: Sequence[HistoryItem | Id],
     limit: int,
     objective_weights: Mapping[str, float] | None,
     context: Context | None,
 ) -> pb.RankRequest:
     return pb.RankRequest(
         user=user_message(user_id, history),
-        item_ids=item_ids,
-        limit=limit,
-        objective_weights=objective_weights,
+        item_ids=read_ids(item_ids, "item_ids"),
+        limit=read_count(limit, "limit"),
+        objective_weights=weights_message(objective_weights),
         context=context_message(context),
     )
 

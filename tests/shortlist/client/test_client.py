@@ -7,6 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 import grpc
+import numpy as np
 import pytest
 
 from shortlist.client import AsyncRecommender, Recommender
@@ -112,6 +113,69 @@ def test_every_argument_reaches_the_service(start: Start, ask: Ask) -> None:
     expected.context["device"].text = "tv"
     expected.context["hour"].number = 20.0
     assert servicer.requests == [expected]
+
+
+@both
+def test_whole_numbers_are_ids(start: Start, ask: Ask) -> None:
+    """Proves it for Python's and for numpy's, in every place of an id."""
+    servicer, seen = Recording(), [50, np.int64(51), HistoryItem(item_id=np.int32(52)), "53"]
+    target = start(servicer)
+    ask(target, user_id=196, history=seen, exclude=np.array([7, 8]), limit=np.int64(3), keep_seen=np.True_)
+    ask(target, "rank", user_id=np.int64(196), item_ids=[3, np.uint8(1)], objective_weights={"like": 2})
+    recommend, rank = servicer.requests
+    assert isinstance(recommend, pb.RecommendRequest)
+    assert isinstance(rank, pb.RankRequest)
+    assert (recommend.user.user_id, rank.user.user_id) == ("196", "196")
+    assert [item.item_id for item in recommend.user.history] == ["50", "51", "52", "53"]
+    assert (list(recommend.exclude_item_ids), list(rank.item_ids)) == (["7", "8"], ["3", "1"])
+    assert (recommend.limit, recommend.keep_seen) == (3, True)
+
+
+def _nobody(ask: Ask, arguments: dict[str, object]) -> None:
+    """Asks with arguments that have to be refused before any connection is made."""
+    ask("127.0.0.1:1", "rank" if "item_ids" in arguments else "recommend", **arguments)
+
+
+@both
+@pytest.mark.parametrize("name", ["history", "exclude", "item_ids"])
+@pytest.mark.parametrize("value", ["72", b"72", {"72": 5.0}, 72, None], ids=type)
+def test_anything_but_a_list_of_ids_is_refused_by_name(ask: Ask, name: str, value: object) -> None:
+    """Proves that a text is not taken for a list of its letters, and a mapping not for its keys."""
+    with pytest.raises(TypeError, match=f"^{name} is of type {type(value).__name__}; give a list"):
+        _nobody(ask, {name: value})
+
+
+@both
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"user_id": 1.5}, "user_id is of type float; an id is a text or a whole number"),
+        ({"user_id": True}, "user_id is of type bool"),
+        ({"history": ["1", b"2"]}, r"history\[1\] is of type bytes"),
+        ({"exclude": [7, 8.0]}, r"exclude\[1\] is of type float"),
+        ({"item_ids": [None]}, r"item_ids\[0\] is of type NoneType"),
+        ({"history": [HistoryItem(item_id=1.5)]}, r"history\[0\].item_id is of type float"),  # type: ignore[arg-type]
+        ({"history": [HistoryItem(item_id="1", time=17)]}, r"history\[0\].time is of type int; give a datetime"),  # type: ignore[arg-type]
+        ({"history": [HistoryItem(item_id="1", event=3)]}, r"history\[0\].event is of type int; give a text"),  # type: ignore[arg-type]
+        ({"history": [HistoryItem(item_id="1", value="5")]}, r"history\[0\].value is of type str; give a number"),  # type: ignore[arg-type]
+        ({"limit": "10"}, "limit is of type str; give a whole number"),
+        ({"limit": 10.0}, "limit is of type float"),
+        ({"item_ids": ["1"], "limit": True}, "limit is of type bool"),
+        ({"candidates": None}, "candidates is of type NoneType"),
+        ({"keep_seen": "no"}, "keep_seen is of type str; give True or False"),
+        ({"objective_weights": ["like"]}, "objective_weights is of type list; give a dict"),
+        ({"objective_weights": {"like": "2"}}, r"objective_weights\['like'\] is of type str; give a number"),
+        ({"context": "tv"}, "context is of type str"),
+        ({"context": {7: "tv"}}, "a name in context is of type int; give a text"),
+        ({"context": {"device": ["tv"]}}, r"context\['device'\] is of type list; give a text or a number"),
+        ({"item_ids": ["1"], "context": {"tv": True}}, r"context\['tv'\] is of type bool"),
+    ],
+    ids=str,
+)
+def test_an_argument_of_another_type_is_refused_by_name(ask: Ask, arguments: dict[str, object], message: str) -> None:
+    """Proves that the message has the argument, its place, and its type."""
+    with pytest.raises(TypeError, match="^" + message):
+        _nobody(ask, arguments)
 
 
 @both
