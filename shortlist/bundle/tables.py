@@ -48,7 +48,8 @@ class UserTables:
     """The users: ids ``[users]`` sorted bytes, features ``[users, features]``, and histories in compressed rows.
 
     User ``u`` has the interactions ``offsets[u]:offsets[u + 1]``, oldest first: item rows, values (NaN where unknown)
-    and events (1-based indices into the manifest's ``event_names``, 0 where unknown).
+    and events (1-based indices into the manifest's ``event_names``, 0 where unknown). An event has one byte, or two
+    in a bundle with more than 255 event names.
     """
 
     ids: NDArray[np.bytes_]
@@ -56,7 +57,7 @@ class UserTables:
     offsets: NDArray[np.int64]
     rows: NDArray[np.int32]
     values: NDArray[np.float32]
-    events: NDArray[np.uint8]
+    events: NDArray[np.uint8] | NDArray[np.uint16]
 
     def row_of(self, user_id: str) -> int | None:
         """The row of a user, or None when the bundle lacks them."""

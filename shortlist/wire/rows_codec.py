@@ -17,6 +17,7 @@ T = TypeVar("T", bound=np.generic)
 
 # Little-endian on every machine.
 ROWS, FLOATS, BYTES = np.dtype("<u4"), np.dtype("<f4"), np.dtype("u1")
+_MANY_EVENTS = np.dtype("<u2")
 
 
 def encode_queries(manifest: Manifest, queries: Sequence[RetrievalQuery]) -> pb.RetrieveRowsRequest:
@@ -28,7 +29,7 @@ def encode_queries(manifest: Manifest, queries: Sequence[RetrievalQuery]) -> pb.
         request.queries.add(
             history_rows=_pack(history.rows, ROWS),
             history_values=_pack(history.values, FLOATS),
-            history_events=_pack(history.events, BYTES),
+            history_events=_pack(history.events, _event_kind(manifest)),
             excluded_rows=_pack(query.excluded, ROWS),
             limit=query.limit,
             user_features=_pack(query.user_features, FLOATS),
@@ -99,13 +100,17 @@ def _decode_query(message: pb.RowsQuery, check: RequestCheck, manifest: Manifest
 def _decode_history(message: pb.RowsQuery, check: RequestCheck, manifest: Manifest) -> History:
     rows = _unpack(message.history_rows, ROWS, "history_rows", check)
     values = _unpack(message.history_values, FLOATS, "history_values", check)
-    events = _unpack(message.history_events, BYTES, "history_events", check)
+    events = _unpack(message.history_events, _event_kind(manifest), "history_events", check)
     check.require(len(values) == len(rows) == len(events), "history_rows", "is not as long as its values and events")
     _check_rows(check, "history_rows", rows, manifest)
     check.require(not np.isinf(values).any(), "history_values", "has a number that is not finite")
     kinds = len(manifest.event_names)
     check.require(bool((events <= kinds).all()), "history_events", "names an event that the bundle does not have")
     return History(rows=rows.astype(np.int32), values=values.astype(np.float32), events=events.astype(np.int64))
+
+
+def _event_kind(manifest: Manifest) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
+    return BYTES if len(manifest.event_names) <= np.iinfo(BYTES).max else _MANY_EVENTS
 
 
 def _check_rows(check: RequestCheck, field: str, rows: NDArray[np.integer], manifest: Manifest) -> None:

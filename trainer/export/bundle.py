@@ -76,7 +76,7 @@ def user_tables(dataset: Dataset, features: NDArray[np.float32]) -> UserTables:
         offsets=dataset.user_offsets,
         rows=dataset.item_rows[events].astype(np.int32),
         values=dataset.values[events],
-        events=dataset.events[events].astype(np.uint8),
+        events=dataset.events[events].astype(np.min_scalar_type(len(dataset.event_names))),
     )
 
 

@@ -301,7 +301,9 @@ class RowsQuery(_message.Message):
     history_values: _builtins.bytes
     """float32: values of the interactions, in the unit of the training data; NaN where unknown."""
     history_events: _builtins.bytes
-    """uint8: 1-based positions among the bundle's event names; 0 where unknown."""
+    """uint8, or uint16 where the bundle has more than 255 event names: 1-based positions among those names; 0 where
+    unknown.
+    """
     excluded_rows: _builtins.bytes
     """uint32: rows that may not be found, ascending."""
     limit: _builtins.int

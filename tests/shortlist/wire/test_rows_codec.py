@@ -55,6 +55,18 @@ def test_queries_come_back_as_they_were(manifest: Manifest) -> None:
     assert second.user_features.tolist() == _FEATURES.tolist()
 
 
+def test_more_than_255_kinds_of_event_travel_in_two_bytes(manifest: Manifest) -> None:
+    """Proves that no event becomes another on the way, and that half a number is refused."""
+    many = replace(manifest, event_names=tuple(f"tap_{number}" for number in range(300)))
+    query = replace(_QUERY, history=replace(_HISTORY, events=np.array([300, 44], dtype=np.int64)))
+    request = encode_queries(many, [query])
+    (decoded,) = decode_queries(request.queries, many)
+    assert decoded.history.events.tolist() == [300, 44]
+    request.queries[0].history_events = b"abc"
+    with pytest.raises(InvalidRequest, match="history_events has 3 bytes, which is no whole number of uint16"):
+        decode_queries(request.queries, many)
+
+
 def test_no_more_of_a_history_travels_than_the_encoder_reads(manifest: Manifest) -> None:
     """Proves that the latest interactions are those that do."""
     (message,) = encode_queries(replace(manifest, encoder_history=1), [_QUERY]).queries

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from torch import Tensor, nn
@@ -18,11 +19,11 @@ from shortlist.inference.model_inputs import UserInputs, encoder_inputs, latest_
 from shortlist.inference.onnx_session import OnnxSession
 from shortlist.serving.served_messages import bundle_message
 from tests.support.events import events_of
-from trainer.data import Dataset
+from trainer.data import Dataset, load
 from trainer.data.history_slices import HistorySlices
 from trainer.data.split import Split, held_out_events
 from trainer.errors import DataError, TrainerError
-from trainer.export.bundle import export_bundle
+from trainer.export.bundle import export_bundle, user_tables
 from trainer.export.checkpoint import load_dataset, load_two_stage
 from trainer.export.index.build import user_vectors
 from trainer.export.onnx_files import export_encoder, export_ranker
@@ -30,7 +31,7 @@ from trainer.models.pipeline import TrainedPipeline
 from trainer.models.rankers import Ranker, RankerDataSpec
 from trainer.models.registry import build_encoder, build_ranker
 from trainer.progress import Reporter
-from trainer.recipe import IndexConfig, RankerConfig, Recipe
+from trainer.recipe import DataRecipe, IndexConfig, InteractionsConfig, RankerConfig, Recipe
 from trainer.training.encoder.training import encoder_data_spec
 from trainer.training.two_stage import fit_ranker
 
@@ -299,6 +300,19 @@ def test_a_bundle_is_not_read_back_over_other_items(exported: Path, planted: Dat
     events = replace(planted, event_names=("buy", "view"))
     with pytest.raises(DataError, match=r"other kinds of events than those of .*; fit again"):
         load_two_stage(exported, events, end=1680)
+
+
+@pytest.mark.parametrize(("kinds", "stored"), [(255, np.uint8), (300, np.uint16)])
+def test_stored_histories_have_the_events_of_the_data(tmp_path: Path, kinds: int, stored: type[np.integer]) -> None:
+    """Proves that no event becomes another in a bundle, however many names there are."""
+    numbers = np.arange(2 * kinds)
+    frame = {"user_id": numbers % 2, "item_id": numbers, "timestamp": numbers, "kind": (numbers % kinds).astype(str)}
+    pl.DataFrame(frame).write_csv(tmp_path / "taps.csv")
+    data = load(tmp_path, DataRecipe(interactions=InteractionsConfig(file="taps.csv", event="kind")))
+    users = user_tables(data, np.zeros((2, 0), dtype=np.float32))
+    assert users.events.dtype == stored
+    for user in range(2):
+        assert users.history_of(user).events.tolist() == data.events[events_of(data, user)].tolist()
 
 
 def test_a_bundle_of_other_parts_is_not_read_back(
