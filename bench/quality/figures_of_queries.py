@@ -1,9 +1,9 @@
-"""Trains a recipe and writes the metric of each test query; a part of ``bench.quality.compare``, for any checkout.
+"""Trains a recipe and writes one metric of each test query.
 
-Run as a file, with the checkout as PYTHONPATH: RECIPE DATA PROTOCOL METRIC MODEL SEED OUT.
+``bench.quality.compare`` runs this file with another checkout as ``PYTHONPATH``.
 """
 
-import sys
+import argparse
 from pathlib import Path
 
 import numpy as np
@@ -25,12 +25,15 @@ _REPORTER = ConsoleReporter(Console(stderr=True))
 
 def main() -> None:
     """See the module."""
-    recipe_path, data, protocol, metric, model, seed, out = sys.argv[1:]
-    recipe, dataset = read_inputs(Path(recipe_path), Path(data), _REPORTER)
-    task = PROTOCOLS[protocol](dataset, recipe, Path(data))
-    lists = _lists(task, recipe, int(seed), model)
-    places = range(len(lists.hits))
-    np.save(out, [figures(lists.at(np.array([place])), [metric])[metric] for place in places])
+    parser = argparse.ArgumentParser(prog="python -m bench.quality.figures_of_queries", description=__doc__)
+    for name in ("recipe", "data", "protocol", "metric", "model", "seed", "out"):
+        parser.add_argument(name, type={"recipe": Path, "data": Path, "seed": int}.get(name, str))
+    options = parser.parse_args()
+    recipe, dataset = read_inputs(options.recipe, options.data, _REPORTER)
+    task = PROTOCOLS[options.protocol](dataset, recipe, options.data)
+    lists = _lists(task, recipe, options.seed, options.model)
+    metric, places = options.metric, range(len(lists.hits))
+    np.save(options.out, [figures(lists.at(np.array([place])), [metric])[metric] for place in places])
 
 
 def _lists(task: Task, recipe: Recipe, seed: int, model: str) -> Rankings:
