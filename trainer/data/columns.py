@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 import polars as pl
 
-from trainer.data.cells import measures, texts, unique_ids, vectors, word_lists, words
+from trainer.data.cells import unique_ids
 from trainer.data.dataset import Features
 from trainer.data.learnt_columns import KINDS, Column
 from trainer.data.tables import Table
@@ -25,15 +25,11 @@ def parsed(table: Table, columns: FeatureColumns) -> pl.DataFrame:
     return pl.DataFrame(
         [
             unique_ids(table, columns.id).alias("id"),
-            *(_singles(words(table, name)).alias(f"categorical:{name}") for name in columns.categorical),
             *(
-                word_lists(table, name, columns.separator).alias(f"multi_valued:{name}")
-                for name in columns.multi_valued
+                kind.read(table, name, columns).alias(f"{key}:{name}")
+                for key, kind in KINDS.items()
+                for name in getattr(columns, key)
             ),
-            *(measures(table, name).alias(f"numeric:{name}") for name in columns.numeric),
-            *(texts(table, name).alias(f"text:{name}") for name in columns.text),
-            *(words(table, name).alias(f"sentences:{name}") for name in columns.sentences),
-            *(vectors(table, name).alias(f"vectors:{name}") for name in columns.vectors),
         ]
     )
 
@@ -51,7 +47,7 @@ def features(frame: pl.DataFrame, columns: FeatureColumns, before: Mapping[str, 
     matrices = [np.zeros((frame.height, 0), dtype=np.float32)]
     for cells in frame.drop("id").iter_columns():
         kind, _, name = cells.name.partition(":")
-        column = KINDS[kind].learnt(cells, columns) if before is None else _as_before(cells.name, before)
+        column = KINDS[kind].column.learnt(cells, columns) if before is None else _as_before(cells.name, before)
         own = column.names(name)
         names += own
         kinds += [kind] * len(own)
@@ -64,7 +60,3 @@ def _as_before(key: str, before: Mapping[str, Column]) -> Column:
     if key not in before:
         raise DataError(f"column {key.partition(':')[2]!r}: it is not known how it became features before; fit again")
     return before[key]
-
-
-def _singles(texts: pl.Series) -> pl.Series:
-    return texts.to_frame().select(pl.concat_list(texts.name)).to_series()

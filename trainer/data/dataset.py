@@ -1,7 +1,6 @@
 """The data set: events in time order, and a row and features for each user and item."""
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from trainer.data.arrays import array, chunks, taken
 from trainer.data.impressions import Impressions
-from trainer.data.learnt_columns import Column, LearntColumns
+from trainer.data.learnt_columns import KINDS, Column, LearntColumns
 
 Ids = NDArray[np.bytes_]
 Ints = NDArray[np.int64]
@@ -22,15 +21,6 @@ Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 _VALUES = 1_000_000
 _NEVER = 2**62
-# The separator between a column's name and the rest of a feature's name.
-_SEPARATORS = {
-    "categorical": re.compile("="),
-    "multi_valued": re.compile("="),
-    "numeric": re.compile(r"\[\d+\]$"),
-    "text": re.compile(r"~\d+$"),
-    "sentences": re.compile(r"\.\d+$"),
-    "vectors": re.compile(r"\.\d+$"),
-}
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -54,7 +44,9 @@ class Features:
     @property
     def columns(self) -> dict[str, slice]:
         """By the name of each column of the table, its features."""
-        groups = [(_SEPARATORS[kind].split(name)[0], kind) for name, kind in zip(self.names, self.kinds, strict=True)]
+        groups = [
+            (KINDS[kind].separator.split(name)[0], kind) for name, kind in zip(self.names, self.kinds, strict=True)
+        ]
         starts = [place for place, column in enumerate(groups) if place == 0 or column != groups[place - 1]]
         found: dict[str, slice] = {}
         for start, end in pairwise([*starts, len(groups)]):

@@ -1,7 +1,8 @@
 """Learnt columns: they turn another table's rows into the same features. A class for each kind."""
 
+import re
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Self
 
@@ -12,7 +13,9 @@ from scipy.sparse import csr_array
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from trainer.data.cells import measures, texts, vectors, word_lists, words
 from trainer.data.sentences import embeddings
+from trainer.data.tables import Table
 from trainer.errors import DataError
 from trainer.recipe import FeatureColumns
 
@@ -216,14 +219,42 @@ class LearntColumns:
     users: Mapping[str, Column]
 
 
-KINDS: Mapping[str, type[Column]] = {
-    "categorical": MultiHot,
-    "multi_valued": MultiHot,
-    "numeric": Numeric,
-    "text": Text,
-    "sentences": Sentences,
-    "vectors": Vectors,
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """A kind of column of a recipe.
+
+    ``read`` gives the cells of a column by name. ``separator`` is between the column's name and the rest of the name of
+    a feature.
+    """
+
+    column: type[Column]
+    read: Callable[[Table, str, FeatureColumns], pl.Series]
+    separator: re.Pattern[str]
+
+
+KINDS: Mapping[str, Kind] = {
+    "categorical": Kind(
+        column=MultiHot, read=lambda table, name, _: _singles(words(table, name)), separator=re.compile("=")
+    ),
+    "multi_valued": Kind(
+        column=MultiHot,
+        read=lambda table, name, columns: word_lists(table, name, columns.separator),
+        separator=re.compile("="),
+    ),
+    "numeric": Kind(
+        column=Numeric, read=lambda table, name, _: measures(table, name), separator=re.compile(r"\[\d+\]$")
+    ),
+    "text": Kind(column=Text, read=lambda table, name, _: texts(table, name), separator=re.compile(r"~\d+$")),
+    "sentences": Kind(
+        column=Sentences, read=lambda table, name, _: words(table, name), separator=re.compile(r"\.\d+$")
+    ),
+    "vectors": Kind(column=Vectors, read=lambda table, name, _: vectors(table, name), separator=re.compile(r"\.\d+$")),
 }
+"""By the key of a recipe's table, in the order of the features."""
+
+
+def _singles(cells: pl.Series) -> pl.Series:
+    return cells.to_frame().select(pl.concat_list(cells.name)).to_series()
 
 
 def _main_directions(weights: csr_array, most: int) -> NDArray[np.float64]:

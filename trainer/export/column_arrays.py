@@ -32,7 +32,7 @@ def of_arrays(arrays: Arrays) -> LearntColumns:
 
 def _table(prefix: str, arrays: Arrays) -> dict[str, Column]:
     keys = {name.removeprefix(prefix).rpartition(".")[0] for name in arrays if name.startswith(prefix)}
-    return {key: _column(KINDS[key.partition(":")[0]], prefix + key, arrays) for key in keys}
+    return {key: _column(KINDS[key.partition(":")[0]].column, prefix + key, arrays) for key in keys}
 
 
 def _column(kind: type[Column], key: str, arrays: Arrays) -> Column:
