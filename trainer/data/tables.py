@@ -13,9 +13,12 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from trainer.data.arrays import chunks
+from trainer.data.text import one_row_a_line, utf8
 from trainer.errors import DataError
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
+# TSV has no quoting: a cell that begins with a quotation mark is text.
+_QUOTES = {".csv": '"', ".tsv": None}
 _PARQUET = (".parquet", ".pq")
 _LINES = (".txt", ".txt.gz")
 SHOWN, SHOWN_WIDTH = 3, 60
@@ -34,6 +37,9 @@ class Table:
         """A column by name. Raises DataError, listing the columns there are."""
         if column not in self.frame.columns:
             raise DataError(f"{self.name}: no column {column!r}; columns are {', '.join(self.frame.columns)}")
+        # The parser's name for a second column of that name.
+        if f"{column}_duplicated_0" in self.frame.columns:
+            raise DataError(f"{self.name}: has more than one column {column!r}; rename all but one")
         return self.frame[column]
 
     def refuse(self, column: str, bad: pl.Series, why: str) -> None:
@@ -50,7 +56,7 @@ class Table:
 
 def read_table(path: Path) -> Table:
     """Read Parquet (.parquet, .pq) as it is typed, CSV (.csv, .tsv) as text with empty cells null, and lines (.txt,
-    .txt.gz) as `sequences` does.
+    .txt.gz) as `sequences` does. Text is UTF-8, or UTF-16 with a byte-order mark.
 
     Raises DataError for a file that is missing, of another kind, unreadable or without rows.
     """
@@ -60,7 +66,7 @@ def read_table(path: Path) -> Table:
     if suffix in _PARQUET:
         return parquet(path)
     if suffix in _SEPARATORS:
-        return delimited(path.name, contents(path), separator=_SEPARATORS[suffix], quote='"')
+        return delimited(path.name, contents(path), separator=_SEPARATORS[suffix], quote=_QUOTES[suffix])
     raise DataError(f"{path}: not a table; read are {', '.join((*_PARQUET, *_SEPARATORS, *_LINES))}")
 
 
@@ -71,7 +77,7 @@ def sequences(path: Path) -> Table:
     """
     text = contents(path)
     with _refused(path.name, "lines"):
-        content = gzip.decompress(text) if path.suffix.lower() == ".gz" else text
+        content = utf8(path.name, gzip.decompress(text) if path.suffix.lower() == ".gz" else text)
         words = pl.Series("words", content.decode().split("\n")).str.extract_all(r"\S+")
         lines = words.filter(words.list.len() > 0).to_frame()
         frame = lines.select(user_id=pl.col("words").list.first(), item_id=pl.col("words").list.slice(1))
@@ -115,10 +121,12 @@ def parquet(path: Path) -> Table:
 def delimited(
     name: str, text: bytes, *, separator: str, quote: str | None = None, columns: tuple[str, ...] | None = None
 ) -> Table:
-    """Read UTF-8 text, every column as text, so that a bad cell is reported by us and not by the parser.
+    """Read text, every column as text, so that a bad cell is reported by us and not by the parser.
 
-    The first line is the header unless `columns` names the columns. Raises DataError as `read_table` does.
+    The first line is the header unless `columns` names the columns. Each row is one line; blank lines at the end are
+    left out. Raises DataError as `read_table` does, and for a quoted cell that does not end on its line.
     """
+    text = one_row_a_line(name, utf8(name, text), quote)
     with _refused(name, "a table"):
         frame = pl.read_csv(
             text,
@@ -128,6 +136,9 @@ def delimited(
             quote_char=quote,
             infer_schema=False,
         )
+    lines = text.count(b"\n") + (not text.endswith(b"\n")) - (columns is None)
+    if frame.height != lines:
+        raise DataError(f"{name}: {frame.height:,} rows were read from {lines:,} lines; each row must be one line")
     return _with_rows(Table(name=name, frame=frame))
 
 

@@ -1,5 +1,6 @@
 """Loading someone's own tables: what the dataset holds, and every kind of bad data that is refused."""
 
+import codecs
 import io
 from collections.abc import Mapping
 from dataclasses import replace
@@ -281,9 +282,23 @@ def test_a_missing_column_is_refused_with_those_there_are(tmp_path: Path) -> Non
     [
         ("plays.csv", b"", "plays.csv: cannot be read as a table"),
         ("plays.csv", b"user_id,item_id,timestamp\n", "plays.csv: has no rows"),
-        ("plays.csv", b"user_id,item_id,timestamp\nu,i\xff,1\nv,i,1\n", "plays.csv"),
+        (
+            "plays.csv",
+            b"user_id,item_id,timestamp\nu,i\xff,1\nv,i,1\n",
+            "plays.csv, line 2: is not UTF-8 and may be Lat",
+        ),
+        ("plays.txt", "u café\nv tea\n".encode("latin-1"), "plays.txt, line 1: is not UTF-8 and may be Latin-1"),
+        ("plays.csv", "user_id,item_id,timestamp\nu,i,1\n".encode("utf-16-be"), "is UTF-16 or UTF-32 without"),
+        ("plays.csv", codecs.BOM_UTF16_LE + b"a", "plays.csv: begins as UTF-16 and cannot be read as such"),
         ("plays.csv", b"user_id,item_id,timestamp\nu,i,1,extra\nv,i,1\n", "plays.csv: cannot be read as a table"),
-        ("plays.csv", b'user_id,item_id,timestamp\nu,"i,1\nv,i,1\n', "plays.csv"),
+        ("plays.csv", b'user_id,item_id,timestamp\nu,"i,1\nv,i,1\n', "plays.csv, line 2: a quoted cell does not end"),
+        ("plays.csv", b'user_id,item_id,timestamp\nu,i,1\nv,"i\nj",1\nw,i,1\n', "plays.csv, line 3: a quoted cell"),
+        ("plays.csv", b"user_id,item_id,timestamp\n\nu,i,1\nv,i,1\n", "no id .* in 1 of 3 rows; first row 1: None"),
+        (
+            "plays.csv",
+            b"user_id,item_id,timestamp,item_id\nu,i,1,j\n",
+            "more than one column 'item_id'; rename all but",
+        ),
         ("plays.parquet", b"PAR1 but not really PAR1", "plays.parquet: cannot be read as Parquet"),
         ("plays.parquet", b"", "plays.parquet: cannot be read as Parquet"),
         ("plays.xlsx", b"PK", "plays.xlsx: not a table; read are .parquet, .pq, .csv, .tsv"),
@@ -294,6 +309,47 @@ def test_files_that_are_no_tables_are_refused(tmp_path: Path, file: str, text: b
     (tmp_path / file).write_bytes(text)
     with pytest.raises(DataError, match=said):
         load(tmp_path, DataRecipe(interactions=InteractionsConfig(file=file)))
+
+
+_TEXT = "user_id,item_id,timestamp\nu,é,1\nv,b,2"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        _TEXT.encode(),
+        f"{_TEXT}\n".encode(),
+        f"{_TEXT}\n\n\n".encode(),
+        f"\n{_TEXT}\n".encode(),
+        f"{_TEXT}\n\n".replace("\n", "\r\n").encode(),
+        _TEXT.replace("\n", "\r\n").encode(),
+        f"{_TEXT}\n".replace("\n", "\r").encode(),
+        f"{_TEXT}\n".encode("utf-8-sig"),
+        f"{_TEXT}\n".encode("utf-16"),
+        codecs.BOM_UTF16_BE + _TEXT.encode("utf-16-be"),
+        b'"user_id","item_id","timestamp"\n"u","\xc3\xa9","1"\n"v","b","2"\n',
+    ],
+)
+def test_a_table_is_the_same_from_any_program(tmp_path: Path, content: bytes) -> None:
+    """Proves it for ends of lines, blank lines at the ends, a missing last end of line, and byte-order marks."""
+    (tmp_path / "plays.csv").write_bytes(content)
+    data = load(tmp_path, DataRecipe(interactions=COLUMNS))
+    assert data.counts.interactions == 2
+    assert data.user_ids.tolist() == [b"u", b"v"]
+    assert data.item_ids.tolist() == [b"b", "é".encode()]
+    assert data.times.tolist()[0] < data.times.tolist()[1]
+
+
+def test_a_quotation_mark_in_a_tsv_is_text(tmp_path: Path) -> None:
+    """Proves that no rows between two quotation marks become one cell."""
+    search = ["shirt", '"exact phrase', "shoe", '27 inch tv"', '"', 'a "b" c']
+    lines = [f"u{row % 2}\ti{row}\t{row}\t{words}" for row, words in enumerate(search)]
+    (tmp_path / "plays.tsv").write_text("\n".join(["user_id\titem_id\ttimestamp\tsearch", *lines]) + "\n")
+    data = load(tmp_path, DataRecipe(interactions=InteractionsConfig(file="plays.tsv")))
+    assert (data.counts.interactions, data.counts.duplicates_dropped) == (6, 0)
+    items = ItemsConfig(file="plays.tsv", categorical=("search",))
+    table = load(tmp_path, DataRecipe(interactions=InteractionsConfig(file="plays.tsv"), items=items)).item_table
+    assert table["search"].to_list() == search
 
 
 def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
