@@ -15,6 +15,7 @@ from rich.console import Console
 
 from demo.movielens import get_movielens, titles
 from demo.showcase import print_figures, print_grpcurl, show_people
+from shortlist.bundle.json_text import json_text
 from testbed.services import start_both
 
 BUILD = Path("build") / "demo"
@@ -58,7 +59,7 @@ def _complete_report(started: float) -> dict[str, object]:
     report: dict[str, object] = json.loads(REPORT.read_text())
     largest = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     report |= {"seconds": round(time.monotonic() - started, 1), "peak_rss_mb": round(largest / 1024)}
-    REPORT.write_text(json.dumps(report, indent=2) + "\n")
+    REPORT.write_text(json_text(report))
     return report
 
 

@@ -46,6 +46,7 @@ _SHORTLIST: Sequence[tuple[str, ...]] = [
 ]
 _TRAINER: Sequence[tuple[str, ...]] = [
     ("trainer.errors", "trainer.progress", "trainer.discovery"),
+    ("trainer.files",),
     ("trainer.recipe",),
     ("trainer.data",),
     ("trainer.evaluation", "trainer.features"),

@@ -2,15 +2,18 @@
 
 import argparse
 import sys
+import tempfile
 from collections.abc import Sequence
 
 from rich.console import Console
 
 from shortlist.errors import ShortlistError
 from trainer.commands import evaluate, export, fit, tune
-from trainer.errors import NotPublishedError, TrainerError
+from trainer.errors import NotPublishedError, OutputError, TrainerError
+from trainer.files import disk_error
 from trainer.progress import ConsoleReporter
 
+EXIT_NOT_WRITTEN = 1
 EXIT_BAD_INPUT = 2
 EXIT_NOT_PUBLISHED = 3
 _EXIT_INTERRUPTED = 130
@@ -20,8 +23,8 @@ _COMMANDS = {"fit": fit, "evaluate": evaluate, "export": export, "tune": tune}
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs one command and returns its exit code.
 
-    The code is 0 on success, 2 for bad data or a bad recipe, and 130 after Ctrl-C. It is 3 for a written bundle that is
-    worse than the served one.
+    The code is 0 on success, 2 for bad data, a bad recipe or bad arguments, and 130 after Ctrl-C. It is 1 when the disk
+    refuses an output, and 3 for a written bundle that is worse than the served one.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
@@ -33,12 +36,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (TrainerError, ShortlistError) as error:
         console.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
         return EXIT_BAD_INPUT
+    except OutputError as error:
+        console.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
+        return EXIT_NOT_WRITTEN
     except NotPublishedError as error:
         console.print(f"not published: {error}", style="yellow", highlight=False, markup=False, soft_wrap=True)
         return EXIT_NOT_PUBLISHED
     except KeyboardInterrupt as stopped:
         console.print(str(stopped) or "stopped; no bundle was written", highlight=False, soft_wrap=True)
         return _EXIT_INTERRUPTED
+    except Exception as error:
+        reason = disk_error(error)
+        if reason is None:
+            raise
+        place = f"{tempfile.gettempdir()}: {reason}; TMPDIR names another folder"
+        console.print(f"error: {place}", style="red", highlight=False, markup=False, soft_wrap=True)
+        return EXIT_NOT_WRITTEN
     return 0
 
 

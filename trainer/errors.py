@@ -13,5 +13,9 @@ class RecipeError(TrainerError):
     """A bad recipe; the message names the file, the section, the key and the accepted values."""
 
 
+class OutputError(Exception):
+    """A file cannot be written, such as on a full disk; the message names the path and the reason."""
+
+
 class NotPublishedError(Exception):
     """A bundle was written, and is worse than the one that is served; the message gives the figures and the options."""

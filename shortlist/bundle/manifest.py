@@ -1,8 +1,8 @@
 """The manifest of a bundle: its description, and the proof that its files are the ones that were written."""
 
-import dataclasses
 import hashlib
 import json
+import math
 import re
 import sys
 from collections.abc import Mapping
@@ -14,6 +14,7 @@ from typing import Annotated, Any, Self, TypeVar, get_type_hints
 import msgspec
 from msgspec import Meta
 
+from shortlist.bundle.json_text import json_text
 from shortlist.bundle.ranker_columns import ContextColumn, Objective, check_context, check_objectives
 from shortlist.bundle.store import is_bundle_id
 from shortlist.errors import BundleError
@@ -23,6 +24,8 @@ MANIFEST = "manifest.json"
 MAX_MANIFEST_BYTES = 2**24
 # Bundles are flat: a name with a separator can only be an attempt to reach something else.
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+# The parts of the manifest with figures, which may be NaN; JSON has null for it.
+_FIGURES = ("metrics", "index")
 T = TypeVar("T")
 # Rows are 32 bits wide. The other bounds only keep a flipped digit from claiming all memory.
 Rows = Annotated[int, Meta(ge=0, le=2**31 - 1)]
@@ -153,7 +156,7 @@ class Manifest:
             found = str(version)[:20] if isinstance(version, int | str) else None
             raise BundleError(path, f"format version {found}; this release reads version {FORMAT_VERSION}", "format")
         try:
-            manifest = _converted(raw, cls)
+            manifest = _converted({**raw, **{name: _nan_for_null(raw[name]) for name in _FIGURES if name in raw}}, cls)
             manifest._check()
         except ValueError as error:
             raise BundleError(path, f"is not a manifest: {error}") from error
@@ -172,9 +175,8 @@ class Manifest:
                 raise ValueError(f"it names {name[:80]!r}, which is not a file inside the bundle")
 
     def write(self, directory: Path) -> None:
-        """Writes the manifest into a bundle directory that is not published yet."""
-        text = json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True)
-        (directory / MANIFEST).write_text(text + "\n", encoding="utf-8")
+        """Writes the manifest into a bundle directory that is not published yet; NaN becomes null."""
+        (directory / MANIFEST).write_text(json_text(self, sort_keys=True), encoding="utf-8")
 
     def verify(self, directory: Path) -> None:
         """Compares size and sha256 of every file with the manifest.
@@ -210,6 +212,14 @@ def _read_raw(path: Path) -> Any:  # noqa: ANN401
     # Lists within lists exhaust the parser's stack.
     except (ValueError, RecursionError) as error:
         raise BundleError(path, f"cannot be read: {error}") from error
+
+
+def _nan_for_null(raw: Any) -> Any:  # noqa: ANN401
+    if isinstance(raw, dict):
+        return {name: _nan_for_null(value) for name, value in raw.items()}
+    if isinstance(raw, list):
+        return [_nan_for_null(value) for value in raw]
+    return math.nan if raw is None else raw
 
 
 def _converted(raw: Any, kind: type[T]) -> T:  # noqa: ANN401

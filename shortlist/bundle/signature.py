@@ -18,13 +18,14 @@ def sign(directory: Path, private_key: Path) -> None:
     Raises:
         BundleError: the key cannot be used, or the library is not installed.
     """
-    path = directory / SIGNATURE
-    library = _library(path)
-    try:
-        config = library.signing.Config().use_elliptic_key_signer(private_key=private_key)
-    except Exception as error:
-        raise _no_key(private_key, error) from error
-    config.set_hashing_config(_every_file(library)).sign(directory, path)
+    library = _library(directory / SIGNATURE)
+    config = _signer(library, private_key)
+    config.set_hashing_config(_every_file(library)).sign(directory, directory / SIGNATURE)
+
+
+def check_private_key(private_key: Path) -> None:
+    """Raises BundleError when :func:`sign` could not use the key."""
+    _signer(_library(private_key), private_key)
 
 
 def verify_signature(directory: Path, public_key: Path) -> None:
@@ -41,7 +42,7 @@ def verify_signature(directory: Path, public_key: Path) -> None:
     try:
         config = library.verifying.Config().use_elliptic_key_verifier(public_key=public_key)
     except Exception as error:
-        raise _no_key(public_key, error) from error
+        raise _no_key(public_key, error, "public key") from error
     if not path.is_file():
         raise BundleError(path, "is missing, and this service accepts only signed bundles", _KIND)
     try:
@@ -49,6 +50,13 @@ def verify_signature(directory: Path, public_key: Path) -> None:
     except Exception as error:
         # Anybody may have written the file, and the library raises all kinds of exceptions for malformed ones.
         raise BundleError(path, f"does not match the bundle and the key: {_described(error)}", _KIND) from error
+
+
+def _signer(library: ModuleType, private_key: Path) -> Any:  # noqa: ANN401 - the library's signing configuration
+    try:
+        return library.signing.Config().use_elliptic_key_signer(private_key=private_key)
+    except Exception as error:
+        raise _no_key(private_key, error, "private key") from error
 
 
 def _library(path: Path) -> ModuleType:
@@ -66,9 +74,11 @@ def _every_file(library: ModuleType) -> Any:  # noqa: ANN401 - the library's has
     return files.set_ignored_paths(paths=[SIGNATURE], ignore_git_paths=False)
 
 
-def _no_key(path: Path, error: Exception) -> BundleError:
+def _no_key(path: Path, error: Exception, kind: str) -> BundleError:
+    if isinstance(error, OSError):
+        return BundleError(path, f"cannot be read: {error.strerror}", _KIND)
     # The library raises more than ValueError: an RSA key ends in an AttributeError.
-    return BundleError(path, f"is not a key on the curve P-256, P-384 or P-521: {_described(error)}", _KIND)
+    return BundleError(path, f"is not a {kind} on the curve P-256, P-384 or P-521: {_described(error)}", _KIND)
 
 
 def _described(error: Exception) -> str:

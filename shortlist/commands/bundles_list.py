@@ -1,8 +1,6 @@
 """``shortlist bundles list``: a table for people, JSON for programs."""
 
 import argparse
-import json
-import math
 from datetime import UTC, datetime
 from typing import Any
 
@@ -11,6 +9,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.table import Table
 
+from shortlist.bundle.json_text import json_text
 from shortlist.bundle.manifest import Manifest
 from shortlist.bundle.operations import Listed, list_bundles
 from shortlist.bundle.store import BundleStore
@@ -26,7 +25,7 @@ def show_bundles(arguments: argparse.Namespace, store: BundleStore) -> int:
     """Prints every bundle of the directory; returns the exit code."""
     listed = list_bundles(store)
     if arguments.json:
-        print(json.dumps([_as_json(one) for one in listed], indent=2, allow_nan=False))
+        print(json_text([_as_json(one) for one in listed]), end="")
         return 0
     if not listed:
         return fail(f"{store.root} has no bundles; see --bundles")
@@ -86,15 +85,10 @@ def _as_json(one: Listed) -> dict[str, Any]:
             "index": {
                 "spec": one.manifest.index.spec,
                 "parameters": one.manifest.index.parameters,
-                "recall": _finite(one.manifest.index.recall),
+                "recall": one.manifest.index.recall,
                 "recall_at": one.manifest.index.recall_at,
             },
-            "metrics": {name: _finite(value) for name, value in one.manifest.metrics.items()},
+            "metrics": dict(one.manifest.metrics),
             "forced": one.manifest.forced or None,
         }
     return described
-
-
-def _finite(value: float) -> float | None:
-    """The value, or None for NaN and infinity, which JSON cannot express."""
-    return value if math.isfinite(value) else None

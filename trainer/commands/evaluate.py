@@ -15,7 +15,7 @@ from trainer.analysis.tables import figures_table, mean_and_spread
 from trainer.baselines.trees import has_lightgbm
 from trainer.commands.evaluators import EVALUATORS
 from trainer.commands.inputs import add_inputs, add_protocol, positive, read_inputs
-from trainer.commands.outputs import add_report, cost, page_facts, page_title, write_page, write_report
+from trainer.commands.outputs import add_report, check_report, cost, page_facts, page_title, write_page, write_report
 from trainer.data import Dataset
 from trainer.data.split import Split
 from trainer.evaluation.metrics import Figures, Lists
@@ -47,6 +47,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace, reporter: Reporter) -> None:
     """Trains and measures with several seeds; the baselines do not depend on the seed."""
     started = time.monotonic()
+    check_report(options.report, with_page=True)
     recipe, dataset = read_inputs(options.recipe, options.data, reporter)
     evaluated = _predictions if options.protocol in EVALUATORS else _lists
     runs, attributions, page = evaluated(options, recipe, dataset, started, reporter)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from shortlist.bundle.manifest import IndexInfo, Manifest
 from trainer.commands.inputs import report_counts
-from trainer.commands.publishing import add_publishing, report_decision
+from trainer.commands.publishing import add_publishing, check_publishing, report_decision
 from trainer.export.bundle import by_model, export_bundle
 from trainer.export.checkpoint import load_dataset, load_two_stage
 from trainer.export.publish import decide
@@ -32,6 +32,7 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
     Raises:
         NotPublishedError: the bundle was to be published and is worse than the served one.
     """
+    check_publishing(options)
     manifest = Manifest.read(options.bundle)
     dataset = load_dataset(options.bundle, options.data)
     report_counts(dataset, reporter)

@@ -12,8 +12,8 @@ from shortlist.bundle.manifest import IndexInfo, Manifest
 from trainer.analysis.measurement import baseline_lists, measure_two_stage
 from trainer.analysis.tables import figures_table, index_table
 from trainer.commands.inputs import add_inputs, read_inputs
-from trainer.commands.outputs import add_report, cost, page_facts, page_title, write_report
-from trainer.commands.publishing import add_publishing, report_decision
+from trainer.commands.outputs import add_report, check_report, cost, page_facts, page_title, write_report
+from trainer.commands.publishing import add_publishing, check_publishing, report_decision
 from trainer.data import Dataset
 from trainer.data.split import evaluation_split, final_split
 from trainer.export.bundle import export_bundle, flat
@@ -45,6 +45,8 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
         NotPublishedError: the bundle was to be published and is worse than the served one.
     """
     started = time.monotonic()
+    check_publishing(options)
+    check_report(options.report)
     recipe, dataset = read_inputs(options.recipe, options.data, reporter)
     check_metric(recipe)
     model, log, findings = _measured(dataset, recipe, options.seed, reporter)

@@ -1,19 +1,72 @@
-"""The figures and the page that commands write."""
+"""The outputs of the commands: the checks before the training, the figures and the page."""
 
 import argparse
-import json
 import resource
+import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from shortlist.bundle.json_text import json_text
+from shortlist.bundle.signature import check_private_key
+from shortlist.errors import BundleError
 from trainer.data import Dataset
+from trainer.errors import TrainerError
+from trainer.files import write_text
+
+PAGE = ".html"
 
 
 def add_report(parser: argparse.ArgumentParser, help: str) -> None:
     """Adds ``--report``."""
     parser.add_argument("--report", type=Path, metavar="FILE", help=help)
+
+
+def check_folder(flag: str, folder: Path) -> None:
+    """Raises TrainerError when no files can be made in the folder, or it can not be made itself."""
+    if folder.exists() and not folder.is_dir():
+        raise TrainerError(f"{flag} {folder}: is a file; a folder is needed")
+    _check_writable(flag, folder, folder)
+
+
+def check_file(flag: str, path: Path) -> None:
+    """Raises TrainerError when the file can neither be made nor replaced."""
+    if path.is_dir():
+        raise TrainerError(f"{flag} {path}: is a folder; name a file")
+    if not path.exists() or path.is_file():
+        _check_writable(flag, path, path.resolve().parent)
+
+
+def check_report(path: Path | None, *, with_page: bool = False) -> None:
+    """Raises TrainerError when ``--report`` cannot be written, or the page beside it would take its place."""
+    if path is None:
+        return
+    check_file("--report", path)
+    if with_page:
+        if path.suffix == PAGE:
+            raise TrainerError(f"--report {path}: the page for people gets this name; end the name with .json")
+        check_file("--report", path.with_suffix(PAGE))
+
+
+def check_key(path: Path | None) -> None:
+    """Raises TrainerError when ``--sign-key`` is no private key that can sign."""
+    if path is None:
+        return
+    try:
+        check_private_key(path)
+    except BundleError as error:
+        raise TrainerError(f"--sign-key {error}") from error
+
+
+def _check_writable(flag: str, path: Path, folder: Path) -> None:
+    """Makes a file without a name in the folder, or in the nearest one above it that exists."""
+    nearest = next(one for one in (folder, *folder.absolute().parents) if one.exists())
+    try:
+        with tempfile.TemporaryFile(dir=nearest):
+            pass
+    except OSError as error:
+        raise TrainerError(f"{flag} {path}: cannot be written: {nearest}: {error.strerror}") from error
 
 
 def page_title(options: argparse.Namespace) -> str:
@@ -45,10 +98,9 @@ def cost(started: float) -> dict[str, float]:
 def write_report(path: Path | None, report: dict[str, Any]) -> None:
     """Writes the figures as JSON, if there is a path."""
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+        write_text(path, json_text(report))
 
 
 def write_page(report: Path, page: str) -> None:
     """Writes a page beside the JSON of its figures."""
-    report.with_suffix(".html").write_text(page, encoding="utf-8")
+    write_text(report.with_suffix(PAGE), page)

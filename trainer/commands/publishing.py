@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from trainer.commands.outputs import check_folder, check_key
 from trainer.errors import NotPublishedError
 from trainer.export.publish import Decision
 from trainer.progress import Reporter
@@ -29,6 +30,12 @@ def add_publishing(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="with --publish: serve the bundle even if it is worse, and record that in its manifest",
     )
+
+
+def check_publishing(options: argparse.Namespace) -> None:
+    """Raises TrainerError when ``--out`` or ``--sign-key`` cannot be used: before the training, not after it."""
+    check_folder("--out", options.out)
+    check_key(options.sign_key)
 
 
 def report_decision(decision: Decision, directory: Path, command: str, reporter: Reporter) -> None:

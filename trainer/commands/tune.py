@@ -7,11 +7,12 @@ from pathlib import Path
 import optuna
 
 from trainer.commands.inputs import add_inputs, add_protocol, positive, read_inputs
+from trainer.commands.outputs import check_file
 from trainer.errors import TrainerError
 from trainer.progress import Reporter
 from trainer.protocols import PROTOCOLS
 from trainer.tuning.search import Search, finished
-from trainer.tuning.study_file import open_study
+from trainer.tuning.study_file import check_study, keeping, open_study
 from trainer.tuning.tuned_recipe import write_tuned
 
 HELP = "search for better settings of the encoder, by the validation alone"
@@ -40,9 +41,12 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
     """
     if options.out.resolve() == options.recipe.resolve():
         raise TrainerError(f"--out {options.out}: is the recipe to start from, which is never overwritten")
+    path = options.study or options.out.with_suffix(".study.sqlite3")
+    check_file("--out", options.out)
+    check_file("--study", path)
+    check_study(path)
     recipe, dataset = read_inputs(options.recipe, options.data, reporter)
     task = PROTOCOLS[options.protocol](dataset, recipe, options.data)
-    path = options.study or options.out.with_suffix(".study.sqlite3")
     study = open_study(path, options.protocol, task, recipe)
     if done := len(finished(study)):
         reporter.say(f"{path} has {done} finished trials, which count")
@@ -51,7 +55,8 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
         write_tuned(options.recipe, options.out, trial.params, _header(options, study, trial, task.chosen_by))
 
     try:
-        Search(study, task, recipe, reporter).run(options.trials, write)
+        with keeping(path):
+            Search(study, task, recipe, reporter).run(options.trials, write)
     except KeyboardInterrupt as stopped:
         kept = f"{path} keeps the {len(finished(study))} finished of {options.trials} trials"
         raise KeyboardInterrupt(f"stopped; {kept}, and the same command resumes") from stopped

@@ -20,6 +20,7 @@ from trainer.evaluation.metrics import Figures
 from trainer.export.checkpoint import save_checkpoint
 from trainer.export.index.build import build_index
 from trainer.export.onnx_files import export_encoder, export_ranker
+from trainer.files import writing
 from trainer.models.pipeline import TrainedPipeline
 from trainer.report import REPORT
 
@@ -45,13 +46,14 @@ def export_bundle(
 
     Raises:
         TrainerError: a vector is not finite, or an exported model differs from PyTorch; nothing is written.
+        OutputError: the disk is full, or refuses a file; nothing is left of the new bundle.
     """
     if not np.isfinite(model.encoded.vectors).all():
         raise TrainerError("the encoder gave item vectors that are not finite; nothing is exported")
     bundle_id = new_bundle_id()
     users = user_tables(dataset, model.user_features(dataset))
     store = BundleStore(root)
-    with (store.publishing if publish else store.adding)(bundle_id) as directory:
+    with writing(root), (store.publishing if publish else store.adding)(bundle_id) as directory:
         save_tables(directory, model.items, users)
         dataset.item_table.write_parquet(directory / ITEM_TABLE)
         export_encoder(model, directory / USER_ENCODER, len(dataset.event_names))

@@ -1,5 +1,6 @@
 """Whether a new bundle may take the place of the one that is served."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -89,8 +90,8 @@ def compare(root: Path, metrics: Mapping[str, float], recipe: Recipe) -> Compari
     except (BundleError, TrainerError) as error:
         return Comparison(text=f"nothing to compare {name} with: {error}")
     before, found = served.metrics.get(name), metrics.get(name)
-    if before is None or found is None:
-        without = served.bundle_id if before is None else "the new one"
+    if before is None or math.isnan(before) or found is None:
+        without = "the new one" if found is None else served.bundle_id
         return Comparison(text=f"nothing to compare with: {without} has no {name}")
     here, there = _question(recipe, metric), _question(asked, metric)
     if here != there:

@@ -1,18 +1,39 @@
 """The file of a study's trials, which lets a search resume."""
 
+import contextlib
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import optuna
 from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
-from trainer.errors import TrainerError
+from trainer.errors import OutputError, TrainerError
 from trainer.protocols import Task
 from trainer.recipe import Recipe
 from trainer.tuning.search import median_pruner
 
+_SQLITE = b"SQLite format 3"
 _QUESTION = "question"
+
+
+def check_study(path: Path) -> None:
+    """Raises TrainerError when a file is there that keeps no trials, before anything is trained."""
+    if path.is_file() and path.stat().st_size:
+        with path.open("rb") as file:
+            if file.read(len(_SQLITE)) != _SQLITE:
+                raise TrainerError(f"--study {path}: cannot be used as a study: it is another file; name a new one")
+
+
+@contextlib.contextmanager
+def keeping(path: Path) -> Iterator[None]:
+    """Raises OutputError when the trials of the block cannot be kept, such as on a full disk."""
+    try:
+        yield
+    except (SQLAlchemyError, optuna.exceptions.StorageInternalError) as error:
+        reason = getattr(error.__cause__, "orig", None) or getattr(error, "orig", None) or error
+        raise OutputError(f"{path}: cannot be written: {str(reason).splitlines()[0]}") from error
 
 
 def open_study(path: Path, protocol: str, task: Task, recipe: Recipe) -> optuna.Study:

@@ -77,6 +77,7 @@ def test_who_insists_publishes_and_it_is_written_down(served: Callable[..., Path
     ("figure", "recipe", "told"),
     [
         (None, DEFAULT_RECIPE, f"{OLDER} has no {NAME}"),
+        (math.nan, DEFAULT_RECIPE, f"{OLDER} has no {NAME}"),
         (0.9, replace(DEFAULT_RECIPE, split=SplitConfig(test=0.2)), "another [split]"),
         (0.9, replace(DEFAULT_RECIPE, interactions=InteractionsConfig(file="other.csv")), "other [interactions]"),
     ],

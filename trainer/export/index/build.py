@@ -15,7 +15,7 @@ from shortlist.bundle.bundle import INDEX
 from shortlist.bundle.manifest import IndexInfo
 from trainer.data import Dataset
 from trainer.data.history_slices import HistorySlices
-from trainer.errors import TrainerError
+from trainer.errors import OutputError, TrainerError
 from trainer.models.pipeline import TrainedPipeline
 
 # Half of them choose the parameters of the index, the other half measure it.
@@ -27,6 +27,7 @@ def build_index(model: TrainedPipeline, dataset: Dataset, directory: Path) -> In
 
     Raises:
         TrainerError: FAISS refuses the recipe's specification.
+        OutputError: the disk refuses the file.
     """
     recipe = model.recipe.index
     with tempfile.TemporaryDirectory() as scratch:
@@ -51,6 +52,8 @@ def build_index(model: TrainedPipeline, dataset: Dataset, directory: Path) -> In
     if done.returncode:
         raise TrainerError(f"choosing the index ended with code {done.returncode} (-9: out of memory), see above")
     answer = json.loads(done.stdout)
+    if "disk" in answer:
+        raise OutputError(f"{directory / INDEX}: cannot be written: {answer['disk']}")
     if "refused" in answer:
         raise TrainerError(
             f"[index] spec {recipe.spec!r}, parameters {recipe.parameters!r}: cannot be built for "

@@ -1,7 +1,7 @@
 """Chooses, builds and measures a bundle's index, in a process without PyTorch.
 
 ``python -m trainer.export.index.process TASK.json`` writes the index and prints its manifest entry as JSON. If FAISS
-refuses, it prints ``{"refused": …}`` with the reason.
+refuses, it prints ``{"refused": …}`` with the reason, and ``{"disk": …}`` if a file cannot be written.
 
 The task has ``vectors`` and ``queries`` (.npy files) and ``index`` (the file to write). Further keys are ``count`` (the
 neighbours that serving asks for), ``recall`` (the target), ``spec`` and ``parameters`` (null to choose).
@@ -21,6 +21,7 @@ import numpy as np
 from shortlist.bundle.manifest import IndexInfo
 from trainer.export.index.choice import choose, finalists
 from trainer.export.index.families import Family, families, not_tried
+from trainer.files import disk_error
 
 
 def run(task: Mapping[str, Any]) -> IndexInfo:
@@ -46,7 +47,11 @@ def main(task: str) -> None:
     except RuntimeError as error:
         # "Error in <function> at <file>:<line>: the reason".
         refused = re.sub(r"\AError in .*? at \S+:\d+: ", "", str(error), flags=re.DOTALL)
-        print(json.dumps({"refused": refused.strip()}))
+        disk = disk_error(error)
+        print(json.dumps({"refused": refused.strip()} if disk is None else {"disk": disk}))
+        return
+    except OSError as error:
+        print(json.dumps({"disk": error.strerror or str(error)}))
         return
     print(json.dumps(dataclasses.asdict(info)))
 
