@@ -1,6 +1,4 @@
-"""Columns of a table as ids, times and numbers; each refuses unreadable cells, with the bad rows."""
-
-from datetime import UTC, datetime
+"""Columns of a table as ids and numbers; each refuses unreadable cells, with the bad rows."""
 
 import polars as pl
 
@@ -8,8 +6,6 @@ from trainer.data.tables import Table
 from trainer.errors import DataError
 
 _LONGEST_ID = 256
-_LATEST = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp())
-_TIMES = "unix seconds, or an ISO 8601 date or time, from 1970 to 2199"
 
 
 def ids(table: Table, column: str) -> pl.Series:
@@ -25,43 +21,6 @@ def unique_ids(table: Table, column: str) -> pl.Series:
     text = ids(table, column)
     table.refuse(column, text.is_duplicated(), "an id that is there more than once")
     return text
-
-
-def times(table: Table, column: str) -> pl.Series:
-    """Times as unix seconds [n], int64; without a zone they are UTC, digits alone are seconds. Raises DataError."""
-    series = table.column(column)
-    if series.dtype.is_integer() or series.dtype.is_float():
-        seconds = _whole_seconds(series)
-    elif isinstance(series.dtype, pl.Datetime | pl.Date):
-        seconds = series.dt.epoch("s").cast(pl.Int64)
-    elif series.dtype == pl.String:
-        seconds = _seconds_of_text(series)
-    else:
-        raise DataError(f"{table.name}, column {column!r}: must be {_TIMES}, not {series.dtype}")
-    bad = ~seconds.is_between(0, _LATEST, closed="left")
-    table.refuse(column, bad.fill_null(True), f"not {_TIMES},")
-    return seconds
-
-
-def _whole_seconds(series: pl.Series) -> pl.Series:
-    whole = series.floor() if series.dtype.is_float() else series
-    return whole.cast(pl.Int64, strict=False)
-
-
-def _seconds_of_text(text: pl.Series) -> pl.Series:
-    number = _whole_seconds(text.str.strip_chars().cast(pl.Float64, strict=False))
-    if number.null_count() == 0:
-        return number
-    read = [_iso_seconds(one) if seconds is None else seconds for one, seconds in zip(text, number, strict=True)]
-    return pl.Series(text.name, read, dtype=pl.Int64)
-
-
-def _iso_seconds(text: str | None) -> int | None:
-    try:
-        time = datetime.fromisoformat((text or "").strip())
-    except ValueError:
-        return None
-    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp())
 
 
 def values(table: Table, column: str) -> pl.Series:

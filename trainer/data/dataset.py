@@ -20,7 +20,7 @@ Ints = NDArray[np.int64]
 Floats = NDArray[np.float32]
 Flags = NDArray[np.bool_]
 _VALUES = 1_000_000
-_NEVER = 2**62
+_NEVER = 2**63 - 1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -69,13 +69,13 @@ class DataCounts:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EventArrays:
-    """N events in time order; those of one second keep the order of the file."""
+    """N events in time order; those of one time keep the order of the file."""
 
     user_rows: Ints
     """[N], as are the others."""
     item_rows: Ints
     times: Ints
-    """Unix seconds."""
+    """Nanoseconds since 1970. Where rows are in order without times, a row is a second."""
     values: Floats
     """NaN where there is no value column."""
     events: Ints

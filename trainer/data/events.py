@@ -14,16 +14,17 @@ import polars as pl
 
 from trainer.data import arrays
 from trainer.data.arrays import array
-from trainer.data.cells import ids, times, values
+from trainer.data.cells import ids, values
 from trainer.data.dataset import EventArrays, Ints
 from trainer.data.tables import Table
+from trainer.data.times import SECOND, Times, read_times, refuse_other_unit
 from trainer.errors import DataError, RecipeError
 from trainer.recipe import DataRecipe, InteractionsConfig
 
 _SAMPLED = 2**10
 # Rows that a reader may skip together by their times.
 _ROW_GROUP = 2**14
-_ALL_TIME = 2**62
+_ALL_TIME = 2**63 - 1
 MOST_EVENT_NAMES = 2**16 - 1
 """Histories have two bytes for an event, in memory, in bundles and between the services; 0 is an unknown one."""
 _NAMES_SHOWN = 20
@@ -44,10 +45,10 @@ class EventLog:
     name: str
 
     def spans(self) -> Iterator[pl.DataFrame]:
-        """Events `user`, `item`, `event` (text), `time` (unix seconds), `value` (float32), `like`, in time order.
+        """Events `user`, `item`, `event` (text), `time` (nanoseconds since 1970), `value` (float32) and `like`.
 
-        Stable: events of one second keep the order of the file. The last in the file counts among
-        rows with the same user, item, time and event. `event` is null and `value` NaN where there is no such column.
+        They are in time order, and events of one time keep the order of the file. The last in the file counts among rows
+        with the same user, item, time and event. `event` is null and `value` NaN where there is no such column.
         """
         for first, end in pairwise(self.edges):
             span = pl.scan_parquet(self.runs).filter(pl.col("time").is_between(first, end, closed="left")).collect()
@@ -67,10 +68,14 @@ def read_events(tables: Iterable[Table], columns: InteractionsConfig, folder: Pa
 
     Raises DataError for unreadable cells, for fewer than two users and for too many names of events.
     """
-    runs, samples, rows, name = list[Path](), list[pl.Series](), 0, ""
+    runs, samples, rows, name, units = list[Path](), list[pl.Series](), 0, "", dict[str, set[str]]()
     universes = {column: pl.Series(column, [], dtype=pl.String) for column in ("user", "item", "event")}
     for table in tables:
-        frame = _checked(table, columns).sort("time", maintain_order=True)
+        found = _places(table) if columns.rows_in_order else read_times(table, columns.time)
+        of_file = units.setdefault(table.name, set())
+        of_file |= {found.unit} - {None}
+        refuse_other_unit(table.name, columns.time, of_file)
+        frame = _checked(table, columns, found.nanoseconds).sort("time", maintain_order=True)
         runs.append(folder / f"{len(runs):06}.parquet")
         frame.write_parquet(runs[-1], compression="lz4", row_group_size=_ROW_GROUP)
         samples.append(frame["time"].gather_every(_SAMPLED))
@@ -148,12 +153,12 @@ def _rows(ids: pl.Series, universe: pl.Enum) -> Ints:
     return ids.cast(universe).to_physical().cast(pl.Int64).fill_null(-1).to_numpy()
 
 
-def _checked(table: Table, columns: InteractionsConfig) -> pl.DataFrame:
+def _checked(table: Table, columns: InteractionsConfig, time: pl.Series) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "user": ids(table, columns.user),
             "item": ids(table, columns.item),
-            "time": _places(table) if columns.rows_in_order else times(table, columns.time),
+            "time": time,
             "event": ids(table, columns.event) if columns.event else None,
             "value": values(table, columns.value) if columns.value else float("nan"),
         },
@@ -161,8 +166,10 @@ def _checked(table: Table, columns: InteractionsConfig) -> pl.DataFrame:
     )
 
 
-def _places(table: Table) -> pl.Series:
-    return pl.Series(np.arange(table.first, table.first + table.frame.height))
+def _places(table: Table) -> Times:
+    """A row a second, so that the order of the file is that of time."""
+    places = np.arange(table.first, table.first + table.frame.height, dtype=np.int64)
+    return Times(nanoseconds=pl.Series(places * SECOND), unit=None)
 
 
 def _edges(sample: Ints) -> list[int]:

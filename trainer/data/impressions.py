@@ -8,9 +8,10 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from trainer.data.cells import ids, measures, times
+from trainer.data.cells import ids, measures
 from trainer.data.context import Context
 from trainer.data.tables import Table, read_tables
+from trainer.data.times import times
 from trainer.errors import DataError, RecipeError
 from trainer.recipe import DataRecipe, ObjectiveConfig
 
@@ -23,11 +24,11 @@ PLACE_GROUPS = len(_PLACES) + 1
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Impressions:
-    """n impressions, in the order of time; those of one second keep the order of the file.
+    """n impressions, in the order of time; those of one time keep the order of the file.
 
-    All are ``[n]``. ``places`` are rows of the file, and ``user_rows`` -1 for an unknown user. ``times`` are unix
-    seconds, or 0 without times. ``positions`` in the list are -1 where unknown. ``targets`` ``[n, objectives]`` are the
-    outcomes: 1 or 0 or a value, NaN where unobserved. ``unknown_items`` rows were left out.
+    All are ``[n]``. ``places`` are rows of the file, and ``user_rows`` -1 for an unknown user. ``times`` are
+    nanoseconds since 1970, or 0 without times. ``positions`` in the list are -1 where unknown. ``targets``
+    ``[n, objectives]`` are the outcomes: 1 or 0 or a value, NaN where unobserved. ``unknown_items`` rows were left out.
     """
 
     places: NDArray[np.int64]

@@ -17,8 +17,8 @@ class Split:
     """Ends of the slices, as positions in the events in time order.
 
     The encoder learns from ``[0, encoder_end)``, the ranker from ``[encoder_end, ranker_end)``, the rest tests both.
-    With impressions, whose slices are by time, a slice begins with the first event of a second. Then the impressions of
-    that second and their outcomes are in one slice.
+    With impressions, whose slices are by time, a slice begins with the first event of a time. Then the impressions of
+    that time and their outcomes are in one slice.
     """
 
     encoder_end: int

@@ -11,6 +11,7 @@ from shortlist.bundle.item_item import ItemItemTables
 from shortlist.bundle.tables import ItemTables
 from trainer.data import Dataset
 from trainer.data.arrays import chunks
+from trainer.data.times import SECOND
 from trainer.features.click_rates import ClickRates
 from trainer.features.cooccurrence import cooccurrence_table
 from trainer.features.layout import item_columns
@@ -47,14 +48,14 @@ def item_tables(
 def item_statistics(dataset: Dataset, end: int) -> NDArray[np.float32]:
     """A standardised column for each of :data:`trainer.features.layout.STATISTICS`, ``[items, 5]``.
 
-    A prior of a few events smooths the mean value. The age is the time since an item's first event.
+    A prior of a few events smooths the mean value. The age is the time since an item's first event, in seconds.
     """
     rows, items = dataset.item_rows[:end], len(dataset.item_ids)
     count = np.bincount(rows, minlength=items)
     likes = _sums(rows, dataset.likes[:end], items)
     first = np.full(items, dataset.times[end - 1])
     np.minimum.at(first, rows, dataset.times[:end])
-    age = np.log1p(np.maximum(dataset.times[end - 1] - first, 0))
+    age = np.log1p(np.maximum(dataset.times[end - 1] - first, 0) / SECOND)
     columns = [np.log1p(count), np.log1p(likes), _mean_value(dataset, end, count), age]
     standardised = [(column - column.mean()) / (column.std() + 1e-6) for column in columns]
     return np.stack([*standardised, count == 0], axis=1).astype(np.float32)

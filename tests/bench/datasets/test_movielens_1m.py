@@ -51,4 +51,4 @@ def test_the_trainer_reads_the_tables_with_its_recipe(tmp_path: Path, monkeypatc
     main()
     assert pl.read_parquet(tmp_path / "out" / "items.parquet")["year"].to_list() == [1968.0, None]
     dataset = load(tmp_path / "out", Recipe.read(Path("trainer") / "recipes" / "movielens.toml", MODELS))
-    assert (dataset.times.tolist(), dataset.likes.tolist()) == ([10, 20], [True, False])
+    assert ((dataset.times // 10**9).tolist(), dataset.likes.tolist()) == ([10, 20], [True, False])

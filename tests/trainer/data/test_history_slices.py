@@ -10,11 +10,12 @@ from shortlist.inference.model_inputs import latest_first
 from tests.support.events import events_of
 from trainer.data import Dataset
 from trainer.data.history_slices import HistorySlices
+from trainer.data.times import SECOND
 
 
 @pytest.fixture
 def walked(dataset_of: Callable[..., Dataset]) -> Dataset:
-    """Interactions of twelve users, several of one second, repeats among them."""
+    """Interactions of twelve users, several of one time, repeats among them."""
     random = np.random.default_rng(2)
     return dataset_of(
         [
@@ -56,13 +57,14 @@ def test_a_slice_is_the_history_before_the_event(walked: Dataset) -> None:
 
 
 def test_before_a_time_is_strictly_before_it(walked: Dataset) -> None:
-    """Proves that events of the same second are not known yet, and that an unknown user has no history."""
-    users, times = np.array([3, 3, 7, -1]), np.array([20, 41, 0, 20])
+    """Proves that events of the same time are not known yet, and that an unknown user has no history."""
+    users, times = np.array([3, 3, 7, -1]), np.array([20, 41, 0, 20]) * SECOND
     listed = HistorySlices.before_times(walked, users, times).listed()
     for place, (user, time) in enumerate(zip(users, times, strict=True)):
         expected = walked.item_rows[(walked.user_rows == user) & (walked.times < time)]
         assert listed[place].rows.tolist() == expected.tolist()
-    assert (walked.times[walked.user_rows == 3] == 20).any() or (walked.times[walked.user_rows == 3] < 20).any()
+    of_user = walked.times[walked.user_rows == 3]
+    assert (of_user == times[0]).any() or (of_user < times[0]).any()
 
 
 def test_a_whole_history_has_each_item_once_and_not_what_came_of_the_impression(walked: Dataset) -> None:

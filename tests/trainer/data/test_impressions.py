@@ -10,6 +10,7 @@ import pytest
 
 from trainer.data import Dataset, load
 from trainer.data.impressions import Impressions
+from trainer.data.times import SECOND
 from trainer.errors import DataError, RecipeError
 from trainer.recipe import DataRecipe, ImpressionsConfig, InteractionsConfig, ObjectiveConfig
 
@@ -45,7 +46,7 @@ def shown(tmp_path: Path) -> Impressions:
 
 def test_impressions_are_rows_in_time_order(shown: Impressions) -> None:
     """Proves each array: a stranger is -1, an unknown item's row is left out and counted, what is missing is NaN."""
-    assert shown.times.tolist() == [10, 20, 30]
+    assert shown.times.tolist() == [10 * SECOND, 20 * SECOND, 30 * SECOND]
     assert shown.places.tolist() == [1, 2, 0]
     assert shown.user_rows.tolist() == [0, -1, 1]
     assert shown.item_rows.tolist() == [0, 1, 2]
@@ -53,7 +54,7 @@ def test_impressions_are_rows_in_time_order(shown: Impressions) -> None:
     assert shown.unknown_items == 1
     assert (shown.objectives, shown.is_value.tolist()) == (("click", "rating"), [False, True])
     np.testing.assert_array_equal(shown.targets, np.array([[0, np.nan], [np.nan, 4], [1, 2.5]], dtype=np.float32))
-    assert [shown.until(time) for time in (10, 11, 30, 31)] == [0, 1, 2, 3]
+    assert [shown.until(time * SECOND) for time in (10, 11, 30, 31)] == [0, 1, 2, 3]
 
 
 def test_a_context_is_what_the_services_make_of_it(shown: Impressions) -> None:

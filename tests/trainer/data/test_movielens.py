@@ -11,6 +11,7 @@ import pytest
 import trainer
 from tests.support.events import events_of
 from trainer.data import load
+from trainer.data.times import SECOND
 from trainer.errors import DataError
 from trainer.models.registry import MODELS
 from trainer.recipe import DataRecipe, Recipe
@@ -130,8 +131,8 @@ def test_unknown_stamps_keep_their_place_in_the_users_history(tmp_path: Path) ->
     data = load(tmp_path, RECIPE)
     own = events_of(data, 0)
     assert data.item_ids[data.item_rows[own]].tolist() == [b"5", b"6", b"7", b"8", b"9"]
-    assert data.times[own].tolist() == [100, 100, 150, 200, 900]
-    assert data.times[events_of(data, data.user_ids.tolist().index(b"2"))].tolist() == [50, 50]
+    assert (data.times[own] // SECOND).tolist() == [100, 100, 150, 200, 900]
+    assert (data.times[events_of(data, data.user_ids.tolist().index(b"2"))] // SECOND).tolist() == [50, 50]
 
 
 def test_a_recipe_without_tables_reads_the_ratings_alone(tmp_path: Path) -> None:

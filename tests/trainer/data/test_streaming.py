@@ -47,7 +47,7 @@ print(max(peaks), held("RssFile", "RssShmem"))
 
 
 def rows(count: int, seed: int = 3) -> pl.DataFrame:
-    """Events of two kinds in no order, with many of one second, and each tenth of them twice with another value."""
+    """Events of two kinds in no order, with many of one time, and each tenth of them twice with another value."""
     random = np.random.default_rng(seed)
     frame = pl.DataFrame(
         {

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from trainer.data import Dataset
 from trainer.data.context import Context
 from trainer.data.impressions import Impressions
+from trainer.data.times import SECOND
 from trainer.features.click_rates import click_rates_before
 from trainer.features.layout import STATISTICS
 from trainer.features.point_in_time import PointInTimeFeatures
@@ -43,7 +44,7 @@ def tossed(dataset_of: Callable[..., Dataset]) -> Dataset:
     random = np.random.default_rng(5)
     users, items = random.integers(-1, USERS, COUNT), random.integers(0, ITEMS, COUNT)
     rows = [(f"u{n % USERS:02}", f"i{n % ITEMS:02}", n * 7, float(n % 5)) for n in range(200)]
-    return replace(dataset_of(rows), impressions=shown_of(users, items, np.arange(COUNT) // 7, random))
+    return replace(dataset_of(rows), impressions=shown_of(users, items, np.arange(COUNT) // 7 * SECOND, random))
 
 
 def shown(dataset: Dataset) -> Impressions:
@@ -59,7 +60,7 @@ def correlation(one: NDArray[np.floating], other: NDArray[np.floating]) -> float
 
 def test_what_came_later_changes_nothing(tossed: Dataset) -> None:
     """Proves that neither an impression at the time nor one after it is looked at."""
-    impressions, time = shown(tossed), 200
+    impressions, time = shown(tossed), 200 * SECOND
     later = impressions.times >= time
     targets = np.where(later[:, None], 1 - impressions.targets, impressions.targets)
     moved = np.where(later, (impressions.item_rows + 1) % ITEMS, impressions.item_rows)
@@ -74,8 +75,8 @@ def test_what_came_later_changes_nothing(tossed: Dataset) -> None:
 def test_rates_by_hand(tossed: Dataset) -> None:
     """Proves counts and both kinds of objective, smoothed by twenty impressions; unknown users have no row."""
     impressions = shown(tossed)
-    before = impressions.times < 300
-    found = click_rates_before(tossed, 300)
+    before = impressions.times < 300 * SECOND
+    found = click_rates_before(tossed, 300 * SECOND)
     assert found.names == ("impressions", "click", "rating")
     for owners, table, row in ((impressions.item_rows, found.items, 7), (impressions.user_rows, found.users, 3)):
         known = impressions.targets[before & (owners >= 0)]

@@ -28,7 +28,7 @@ def changed_after(data: Dataset, end: int) -> Dataset:
         item_rows=np.where(late, random.integers(len(data.item_ids), size=len(late)), data.item_rows),
         values=np.where(late, np.float32(1000.0), data.values),
         likes=np.where(late, ~data.likes, data.likes),
-        times=np.where(late, data.times + 1_000_000, data.times),
+        times=np.where(late, data.times + 10**15, data.times),
         events=np.where(late, data.events + 1, data.events),
     )
     return replace(altered, histories=Histories.of(altered, data.user_events))
