@@ -16,10 +16,10 @@ from ranking_service.stages.select import select
 from shortlist.bundle.bundle import Bundle
 from shortlist.errors import DeadlineExceeded
 from shortlist.inference.candidates import Candidates
+from shortlist.inference.popular import PopularityRanks
 from shortlist.inference.retrieval import Retrieved
-from shortlist.inference.rows import is_among
 from shortlist.inference.selection import best_first
-from shortlist.inference.user_encoder import UserEncoder
+from shortlist.inference.user_encoder import UserEncoder, are_usable
 from shortlist.serving.coalescing import Coalescer
 
 
@@ -28,9 +28,10 @@ class Recommender:
 
     def __init__(self, bundle: Bundle, retrieval: RetrievalClient) -> None:
         self.bundle = bundle
-        self._encoder = UserEncoder(bundle)
+        self.encoder = UserEncoder(bundle)
+        self._popularity = PopularityRanks(bundle.items)
         self._resolver = Resolver(bundle)
-        self._retriever = RetrieveStage(bundle, retrieval, self._encoder)
+        self._retriever = RetrieveStage(bundle, retrieval, self.encoder)
         self._scorer = ScoreStage(bundle)
         self._coalescer = Coalescer(self._retrieve_to_answer)
 
@@ -66,19 +67,27 @@ class Recommender:
         return [_answer(request, one) for request, one in zip(requests, scored, strict=True)]
 
     def _is_known(self, request: Request) -> bool:
-        return len(request.user.history) > 0 or self._encoder.features_of(request.user) is not None
+        return len(request.user.history) > 0 or self.encoder.features_of(request.user) is not None
 
     def _look_up(self, request: Request, rows: NDArray[np.int64]) -> Found:
         """The caller's candidates in their order, with retrieval scores; by those scores without a history."""
-        if not self._is_known(request) or not len(rows):
-            popular = self.bundle.items.popular
-            by_popularity = popular[is_among(popular, np.sort(rows))].astype(np.int64)
-            return Found(retrieved=Retrieved(candidates=Candidates.from_fallback(by_popularity), vector=None))
-        vector = self._encoder.encode([request.user.history], request.user.features)[0]
+        vector = self._vector(request) if self._is_known(request) and len(rows) else None
+        if vector is None:
+            candidates = Candidates.from_fallback(self._popularity.most_popular_first(rows))
+            return Found(retrieved=Retrieved(candidates=candidates, vector=None))
         candidates = Candidates.from_model(rows, self.bundle.items.vectors[rows] @ vector)
         if not len(request.user.history):
             candidates = candidates.take(best_first(candidates.scores, len(rows)))
         return Found(retrieved=Retrieved(candidates=candidates, vector=vector))
+
+    def _vector(self, request: Request) -> NDArray[np.float32] | None:
+        """The user vector ``[D]``; None where nothing can be made of it.
+
+        Zeros will do beside a history: the ranker reads other columns as well, and some bundles have a ranker alone.
+        """
+        vector = self.encoder.encode([request.user.history], request.user.features)[0]
+        zeros_do = len(request.user.history) > 0 and not vector.any()
+        return vector if zeros_do or are_usable(vector[None, :])[0] else None
 
 
 def _unscored(found: Found) -> Scored:

@@ -7,7 +7,7 @@ from ranking_service.recommender import Recommender
 from ranking_service.retrieval import RetrievalClient
 from ranking_service.servicer import RankingServicer
 from shortlist.bundle import Bundle, BundleStore
-from shortlist.bundle.bundle import RANKER
+from shortlist.bundle.bundle import RANKER, USER_ENCODER
 from shortlist.inference.users import UserQuery
 from shortlist.ranking.v1.ranking_service_pb2 import DESCRIPTOR
 from shortlist.ranking.v1.ranking_service_pb2_grpc import add_RankingServiceServicer_to_server
@@ -46,6 +46,7 @@ def load(bundle: Bundle, retrieval: RetrievalClient) -> Recommender:
         popular = [bundle.items.id_of(int(row)) for row in bundle.items.popular[: bundle.manifest.candidate_count]]
         someone = UserQuery(item_ids=(bundle.most_popular,), values=(float("nan"),), events=("",))
         answer = recommender.rank(RankQuery(user=someone, item_ids=tuple(popular), limit=len(popular)))
+        require_finite(bundle, USER_ENCODER, recommender.encoder.of_item(int(bundle.items.popular[0])))
         require_finite(bundle, RANKER, answer.ranked.predictions)
     retrieval.connect(bundle)
     return recommender

@@ -13,10 +13,13 @@ from shortlist.inference.candidates import NO_CANDIDATES, Candidates
 from shortlist.inference.popular import popular_rows
 from shortlist.inference.retrieval import RetrievalQuery, Retrieved
 from shortlist.inference.rows import is_among, union_of
-from shortlist.inference.user_encoder import UserEncoder
+from shortlist.inference.user_encoder import UserEncoder, are_usable
 from shortlist.inference.users import excluded_rows, known_rows, resolve_user
 from shortlist.observability import metrics
 from shortlist.serving.coalescing import Coalescer
+
+# Directions that cancel out leave the rounding of 32 bits.
+_SHORTEST_MEAN = 1e-6
 
 
 class Retriever:
@@ -24,7 +27,7 @@ class Retriever:
 
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
-        self._encoder = UserEncoder(bundle)
+        self.encoder = UserEncoder(bundle)
         self._index = FaissIndex(bundle)
         self._no_features = np.zeros(bundle.users.features.shape[1], dtype=np.float32)
         self._coalescer = Coalescer(self.retrieve_rows)
@@ -55,7 +58,7 @@ class Retriever:
             return self._resolve_similar(query)
         user = resolve_user(self.bundle, query.user)
         excluded, unknown = excluded_rows(self.bundle, user, query.exclude, keep_seen=query.keep_seen)
-        features = self._encoder.features_of(user)
+        features = self.encoder.features_of(user)
         in_rows = RetrievalQuery(history=user.history, excluded=excluded, limit=query.limit, user_features=features)
         return in_rows, unknown + user.unknown_items
 
@@ -70,27 +73,26 @@ class Retriever:
         )
         return in_rows, unknown + unknown_excluded
 
-    def _mean_direction(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        # Directions, because one popular item of a basket would outweigh the others by the length of its vector.
+    def _mean_direction(self, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """The mean ``[D]`` of the items' directions; None where nothing is known of them, or they cancel out."""
         vectors = self.bundle.items.vectors[rows]
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        mean: NDArray[np.float32] = (vectors / np.maximum(lengths, 1e-12)).mean(axis=0)
-        return mean
+        vectors = vectors[are_usable(vectors)]
+        if not len(vectors):
+            return None
+        # Directions, because one popular item of a basket would outweigh the others by the length of its vector.
+        mean: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).mean(axis=0)
+        return mean if np.linalg.norm(mean) > _SHORTEST_MEAN else None
 
     def _encode(self, queries: Sequence[RetrievalQuery]) -> list[NDArray[np.float32] | None]:
-        """The vector ``[D]`` of each query; None where no user is known."""
+        """The vector ``[D]`` of each query; None where nothing is known of the user."""
         vectors = [query.vector for query in queries]
-        users = [place for place, query in enumerate(queries) if self._has_user(query)]
+        users = [place for place, query in enumerate(queries) if query.vector is None]
         if users:
-            features = np.stack([self._features(queries[place]) for place in users])
-            encoded = self._encoder.encode([queries[place].history for place in users], features)
+            features = [self._features(queries[place]) for place in users]
+            encoded = self.encoder.vectors([queries[place].history for place in users], features)
             for place, vector in zip(users, encoded, strict=True):
                 vectors[place] = vector
         return vectors
-
-    def _has_user(self, query: RetrievalQuery) -> bool:
-        described = query.user_features is not None and self._encoder.reads_features
-        return query.vector is None and (len(query.history) > 0 or described)
 
     def _features(self, query: RetrievalQuery) -> NDArray[np.float32]:
         return self._no_features if query.user_features is None else query.user_features
@@ -111,11 +113,19 @@ class Retriever:
         return found
 
     def _filter(self, queries: Sequence[RetrievalQuery], found: Sequence[Candidates]) -> list[Candidates]:
-        """The candidates that are not excluded, cut to the limit."""
+        """The candidates that are not excluded and have a vector, cut to the limit."""
         return [
-            candidates.keep(~is_among(candidates.rows, query.excluded)).first(query.limit)
+            self._with_vectors(candidates.keep(~is_among(candidates.rows, query.excluded))).first(query.limit)
             for query, candidates in zip(queries, found, strict=True)
         ]
+
+    def _with_vectors(self, candidates: Candidates) -> Candidates:
+        """Leaves out items whose vector is zero. They have score 0 for every user, so no model has chosen them."""
+        if np.count_nonzero(candidates.scores) == len(candidates):
+            return candidates
+        unscored = candidates.scores == 0
+        known = self.bundle.items.vectors.take(candidates.rows[unscored], axis=0).any(axis=1)
+        return candidates.keep(np.isin(candidates.rows, candidates.rows[unscored][~known], invert=True))
 
     def _fill(self, query: RetrievalQuery, found: Candidates) -> Candidates:
         """The candidates, and popular items up to the limit."""

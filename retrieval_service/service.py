@@ -41,5 +41,6 @@ def load(bundle: Bundle) -> Retriever:
         retriever = Retriever(bundle)
         someone = UserQuery(item_ids=(bundle.most_popular,), values=(float("nan"),), events=("",))
         found, _ = retriever.retrieve(IdQuery(user=someone, limit=1), time.monotonic() + WARM_UP_SECONDS)
+        require_finite(bundle, USER_ENCODER, retriever.encoder.of_item(int(bundle.items.popular[0])))
         require_finite(bundle, USER_ENCODER, found.candidates.scores)
     return retriever

@@ -15,3 +15,15 @@ def popular_rows(items: ItemTables, count: int, *excluded: NDArray[np.int64]) ->
     # Each excluded row takes the place of at most one popular row, so the rest of the catalogue need not be read.
     popular = np.asarray(items.popular[: count + len(away)]).astype(np.int64)
     return popular[~is_among(popular, away)][:count]
+
+
+class PopularityRanks:
+    """The place of every row in the order of popularity: 4 bytes an item, 40 MB for ten million."""
+
+    def __init__(self, items: ItemTables) -> None:
+        self._ranks = np.empty(len(items.popular), dtype=np.int32)
+        self._ranks[items.popular] = np.arange(len(items.popular), dtype=np.int32)
+
+    def most_popular_first(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The rows ``[n]`` by falling popularity."""
+        return rows[np.argsort(self._ranks[rows])]

@@ -1,5 +1,6 @@
-"""The user encoder at serving time."""
+"""The user encoder at serving time, and which of its vectors mean something."""
 
+import math
 from collections.abc import Sequence
 
 import numpy as np
@@ -32,6 +33,32 @@ class UserEncoder:
         """The features ``[U]`` of a user; None when the bundle has none, or the encoder reads none."""
         return user.features[0] if self.reads_features and user.is_described else None
 
+    def vectors(
+        self, histories: Sequence[History], features: Sequence[NDArray[np.float32]]
+    ) -> list[NDArray[np.float32] | None]:
+        """The vector ``[D]`` of each user with features ``[U]``; None for a user of whom nothing is known.
+
+        A history counts when one of its items has an input that is not zero. Many encoders make a vector of any
+        history; without such an item it would be the same for everybody.
+        """
+        found: list[NDArray[np.float32] | None] = [None] * len(histories)
+        pairs = enumerate(zip(histories, features, strict=True))
+        known = [place for place, (history, one) in pairs if self._reads(history) or one[: self._width].any()]
+        if known:
+            encoded = self.encode([histories[place] for place in known], np.stack([features[place] for place in known]))
+            for place, vector, usable in zip(known, encoded, are_usable(encoded), strict=True):
+                found[place] = vector if usable else None
+        return found
+
+    def of_item(self, row: int) -> NDArray[np.float32]:
+        """The vector ``[1, D]`` of a user whose history is one item."""
+        history = History(
+            rows=np.array([row], dtype=np.int32),
+            values=np.full(1, np.nan, dtype=np.float32),
+            events=np.zeros(1, dtype=np.int64),
+        )
+        return self.encode([history], np.zeros((1, self._width), dtype=np.float32))
+
     def encode(self, histories: Sequence[History], features: NDArray[np.float32]) -> NDArray[np.float32]:
         """The vectors ``[users, D]`` of histories and ``features`` ``[users, U]``.
 
@@ -40,3 +67,18 @@ class UserEncoder:
         inputs = encoder_inputs(self._inputs, histories, self._length, features[:, : self._width])
         with metrics.INFERENCE_SECONDS["user_encoder"].time():
             return self._session.run(inputs)
+
+    def _reads(self, history: History) -> bool:
+        """Whether an item of the history has an input that is not zero."""
+        if not len(history):
+            return False
+        # Mostly a single number decides.
+        if self._inputs.item(int(history.rows[-1]), 0):
+            return True
+        return bool(self._inputs.take(history.last(self._length).rows, axis=0).any())
+
+
+def are_usable(vectors: NDArray[np.float32]) -> list[bool]:
+    """Which vectors ``[n, D]`` are finite and not zero. A zero vector has score 0 with every item."""
+    squares: list[float] = np.vecdot(vectors, vectors).tolist()
+    return [0 < square < math.inf for square in squares]

@@ -4,6 +4,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,6 +16,8 @@ from shortlist.bundle import Bundle
 from shortlist.errors import InvalidRequest
 from shortlist.inference.candidates import Source
 from shortlist.inference.users import UserQuery
+from tests.support.in_process import retrieval_client, retrieval_servicer
+from tests.support.small_bundle import BUNDLE_ID, DIMENSION, encoder_of_histories, publish_small_bundle
 
 Recommend = Callable[..., Answer]
 _FAN, _DESCRIBED, _UNKNOWN = (UserQuery(user_id=name) for name in ("fan", "described", "unknown"))
@@ -147,3 +150,38 @@ def test_rank_without_a_history_orders_by_retrieval_score_or_popularity(recommen
     assert (ids(described), ids(nobody)) == ("cba", "cb")
     assert described.ranked.items.sources.tolist() == [Source.MODEL] * 3
     assert nobody.ranked.items.sources.tolist() == [Source.FALLBACK] * 2
+
+
+def test_a_history_that_nothing_is_known_of_gets_popular_items(tmp_path: Path) -> None:
+    """Proves that zeros in retrieval's vectors reach the answer of both stages as fallbacks, not degraded."""
+    publish_small_bundle(tmp_path, vectors={row: [0.0] * DIMENSION for row in (2, 10)})
+    servicer = retrieval_servicer(tmp_path)
+    with retrieval_client(servicer) as client:
+        both = Recommender(Bundle.open(tmp_path / BUNDLE_ID), client)
+        answer = both.recommend(RecommendQuery(user=history("ck"), limit=3, deadline=time.monotonic() + 30))
+    assert (answer.ranked.items.rows.tolist(), answer.degraded) == ([11, 9, 8], None)
+    assert answer.ranked.items.sources.tolist() == [Source.FALLBACK] * 3
+    assert not answer.ranked.is_scored.any()
+
+
+def test_rank_takes_a_user_vector_that_is_not_finite_for_none(tmp_path: Path) -> None:
+    """Proves that no score is NaN: the candidates come by popularity, as fallbacks."""
+    directory = publish_small_bundle(tmp_path, encoder=encoder_of_histories("Log"))
+    with retrieval_client(retrieval_servicer(tmp_path)) as client:
+        both = Recommender(Bundle.open(directory), client)
+        odd, fine = (both.rank(RankQuery(user=history(of), item_ids=tuple("dfe"), limit=3)) for of in "ab")
+    assert odd.ranked.items.rows.tolist() == [5, 4, 3]
+    assert odd.ranked.items.sources.tolist() == [Source.FALLBACK] * 3
+    assert not odd.ranked.scores.any()
+    assert fine.ranked.items.sources.tolist() == [Source.MODEL] * 3
+
+
+def test_rank_needs_no_first_stage(tmp_path: Path) -> None:
+    """Proves that a bundle whose vectors are all zeros, with a ranker alone, still ranks for a history."""
+    directory = publish_small_bundle(tmp_path, vectors={row: [0.0] * DIMENSION for row in range(12)})
+    with retrieval_client(retrieval_servicer(tmp_path)) as client:
+        answer = Recommender(Bundle.open(directory), client).rank(
+            RankQuery(user=history("a"), item_ids=tuple("dfe"), limit=3, objective_weights={"value": 1.0})
+        )
+    assert answer.ranked.items.rows.tolist() == [4, 5, 3]
+    assert answer.ranked.is_scored.all()

@@ -33,13 +33,22 @@ _OBJECTIVES = (
 
 
 def publish_small_bundle(
-    root: Path, bundle_id: str = BUNDLE_ID, *, encoder: bytes | None = None, ranker: bytes | None = None
+    root: Path,
+    bundle_id: str = BUNDLE_ID,
+    *,
+    encoder: bytes | None = None,
+    ranker: bytes | None = None,
+    vectors: Mapping[int, Sequence[float]] | None = None,
 ) -> Path:
-    """Publishes the bundle in a directory of bundles; with another encoder or ranker where one is given."""
+    """Publishes the bundle in a directory of bundles; with another encoder, ranker or vectors where given.
+
+    ``vectors`` are those of some rows.
+    """
     with BundleStore(root).publishing(bundle_id) as directory:
-        save_tables(directory, _items(), _users())
+        items = _items(_vectors() if vectors is None else _replaced(_vectors(), vectors))
+        save_tables(directory, items, _users())
         index = faiss.IndexFlatIP(DIMENSION)
-        index.add(_vectors())
+        index.add(items.vectors)
         faiss.write_index(index, str(directory / INDEX))
         (directory / USER_ENCODER).write_bytes(_encoder() if encoder is None else encoder)
         (directory / RANKER).write_bytes(_ranker() if ranker is None else ranker)
@@ -47,10 +56,13 @@ def publish_small_bundle(
     return root / bundle_id
 
 
-def encoder_of_histories() -> bytes:
-    """An encoder that reads no user features."""
+def encoder_of_histories(then: str = "Identity") -> bytes:
+    """An encoder that reads no user features; ``then`` is the operator at its end, such as ``Exp``."""
     weights = [numpy_helper.from_array(np.array([1]), "steps")]
-    nodes = [helper.make_node("ReduceSum", ["history_vectors", "steps"], ["output"], keepdims=0)]
+    nodes = [
+        helper.make_node("ReduceSum", ["history_vectors", "steps"], ["sum"], keepdims=0),
+        helper.make_node(then, ["sum"], ["output"]),
+    ]
     return _model(nodes, {"history_vectors": ["users", "length", DIMENSION]}, ["users", DIMENSION], weights)
 
 
@@ -74,13 +86,17 @@ def _vectors() -> np.ndarray:
     return vectors
 
 
-def _items() -> ItemTables:
+def _replaced(vectors: np.ndarray, others: Mapping[int, Sequence[float]]) -> np.ndarray:
+    vectors[[*others]] = [*others.values()]
+    return vectors
+
+
+def _items(vectors: np.ndarray) -> ItemTables:
     pairs = ItemItemTable(
         offsets=np.zeros(ITEMS + 1, dtype=np.int64),
         rows=np.zeros(0, dtype=np.int32),
         weights=np.zeros((0, 2), dtype=np.float32),
     )
-    vectors = _vectors()
     return ItemTables(
         ids=np.array([id_of(row) for row in range(ITEMS)], dtype=np.bytes_),
         vectors=vectors,
