@@ -47,8 +47,8 @@ class EventLog:
     def spans(self) -> Iterator[pl.DataFrame]:
         """Events `user`, `item`, `event` (text), `time` (nanoseconds since 1970), `value` (float32) and `like`.
 
-        They are in time order, and events of one time keep the order of the file. The last in the file counts among rows
-        with the same user, item, time and event. `event` is null and `value` NaN where there is no such column.
+        They are in time order, and events of one time keep the order of the file. The last in the file counts among
+        rows with the same user, item, time and event. `event` is null and `value` NaN where there is no such column.
         """
         for first, end in pairwise(self.edges):
             span = pl.scan_parquet(self.runs).filter(pl.col("time").is_between(first, end, closed="left")).collect()
@@ -73,7 +73,7 @@ def read_events(tables: Iterable[Table], columns: InteractionsConfig, folder: Pa
     for table in tables:
         found = _places(table) if columns.rows_in_order else read_times(table, columns.time)
         of_file = units.setdefault(table.name, set())
-        of_file |= {found.unit} - {None}
+        of_file |= set() if found.unit is None else {found.unit}
         refuse_other_unit(table.name, columns.time, of_file)
         frame = _checked(table, columns, found.nanoseconds).sort("time", maintain_order=True)
         runs.append(folder / f"{len(runs):06}.parquet")

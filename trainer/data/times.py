@@ -129,7 +129,7 @@ def _unit(table: Table, whole: pl.Series) -> str | None:
     places = known.to_frame("number").select(
         pl.sum_horizontal([pl.col("number") >= _END // factor for factor in UNITS.values()])
     )
-    (place,) = places.to_series().mode().sort().head(1)
+    place = int(places.to_series().mode().sort()[0])
     unit = list(UNITS)[min(place, len(UNITS) - 1)]
     first, end = (0 if place == 0 else _END // list(UNITS.values())[place - 1]), _END // UNITS[unit]
     other = ~whole.is_between(first, end, closed="left").fill_null(True)
