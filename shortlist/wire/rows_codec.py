@@ -1,7 +1,7 @@
 """Queries and candidates in rows of a bundle, as they travel between the two services: packed arrays."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -109,7 +109,7 @@ def _decode_history(message: pb.RowsQuery, check: RequestCheck, manifest: Manife
     return History(rows=rows.astype(np.int32), values=values.astype(np.float32), events=events.astype(np.int64))
 
 
-def _event_kind(manifest: Manifest) -> np.dtype[np.uint8] | np.dtype[np.uint16]:
+def _event_kind(manifest: Manifest) -> np.dtype[np.unsignedinteger[Any]]:
     return BYTES if len(manifest.event_names) <= np.iinfo(BYTES).max else _MANY_EVENTS
 
 

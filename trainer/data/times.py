@@ -34,7 +34,7 @@ _RFC_2822 = re.compile(
 _DAY_AND_MONTH = r"^\s*\d{1,2}[./-]\d{1,2}[./-]\d{2,4}"
 # Beyond these, neighbours are more than a second apart.
 _WHOLE_FLOAT32 = 2**24
-# Of dates written as digits, by their number: what a number is divided by to have the day.
+# By the number of digits of a date: the divisor that leaves year, month and day.
 _DIGITS = {8: 1, 12: 10**4, 14: 10**6}
 _SHORTEST = min(_DIGITS)
 
@@ -113,7 +113,7 @@ def _of_floats(table: Table, series: pl.Series) -> Times:
 
 
 def _of_numbers(table: Table, whole: pl.Series, fraction: pl.Series | None) -> Times:
-    """Of whole numbers and the nine digits behind each one's point."""
+    """Times of whole numbers, and of the nine digits behind each one's point."""
     unit = _unit(table, whole)
     factor = UNITS[unit or "seconds"]
     found = _scaled(whole, factor)
