@@ -69,7 +69,7 @@ class DataCounts:
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class EventArrays:
-    """N events in time order; those of one time keep the order of the file."""
+    """N events in time order; see `trainer.data.events.event_arrays` for those of one time."""
 
     user_rows: Ints
     """[N], as are the others."""
@@ -129,7 +129,7 @@ class Dataset(EventArrays):
     user_events: Ints
     """[N], positions in the event arrays, by user and then by time."""
     position: Ints
-    """[N]: how many earlier events the same user has."""
+    """[N]: how many events of the same user are strictly before it in time. They are its history."""
     histories: Histories
     """[N] events in the order of `user_events`."""
 
@@ -141,6 +141,25 @@ class Dataset(EventArrays):
     impressions: Impressions | None = None
     warnings: tuple[str, ...] = ()
     """Sentences about rows, ids and columns that were dropped, merged or unmatched, or that gave nothing."""
+
+    @cached_property
+    def places(self) -> Ints:
+        """[N]: the place of each event in `user_events`, and so in the histories."""
+        places = array(len(self.user_events), np.int64)
+        for chunk in chunks(len(places)):
+            places[self.user_events[chunk]] = np.arange(chunk.start, chunk.stop)
+        return places
+
+    @property
+    def tied(self) -> int:
+        """How many events have the time of another event of their user."""
+        count, last = 0, False
+        for chunk in chunks(len(self.user_events)):
+            tied = self.has_time_of_previous(np.arange(chunk.start, chunk.stop))
+            # The first event of each group has no such previous event, but is one of the group.
+            count += int(tied.sum() + (tied & ~np.append(last, tied[:-1])).sum())
+            last = bool(tied[-1])
+        return count
 
     @cached_property
     def known_user_features(self) -> Floats:
@@ -155,7 +174,7 @@ class Dataset(EventArrays):
     def in_order(self, order: Ints) -> Self:
         """The same events in another order [N], or some of them, which stands for time from then on."""
         events = EventArrays(**{one.name: getattr(self, one.name)[order] for one in fields(EventArrays)})
-        offsets, user_events, position = group_by_user(events.user_rows, len(self.user_ids))
+        offsets, user_events, position = group_by_user(events.user_rows, events.times, len(self.user_ids))
         return replace(
             self,
             **vars(events),
@@ -168,6 +187,11 @@ class Dataset(EventArrays):
             impressions=None,
         )
 
+    def has_time_of_previous(self, places: Ints) -> Flags:
+        """Whether the event at each place of the histories has the time of the event before it, of the same user."""
+        events = self.user_events[places]
+        return np.asarray(self.user_offsets[self.user_rows[events]] + self.position[events] < places)
+
     def time_of(self, event: int) -> int:
         """The time of an event; the event behind the last is later than anything."""
         return int(self.times[event]) if event < len(self.times) else _NEVER
@@ -177,8 +201,8 @@ class Dataset(EventArrays):
         return int(np.searchsorted(self.times, time, side="left"))
 
 
-def group_by_user(user_rows: Ints, users: int) -> tuple[Ints, Ints, Ints]:
-    """Dataset's `user_offsets` [users + 1], `user_events` [N] and `position` [N] from its `user_rows` [N].
+def group_by_user(user_rows: Ints, times: Ints, users: int) -> tuple[Ints, Ints, Ints]:
+    """Dataset's `user_offsets` [users + 1], `user_events` [N] and `position` [N] from its `user_rows` and `times` [N].
 
     A counting sort, whose memory does not grow with N.
     """
@@ -195,4 +219,16 @@ def group_by_user(user_rows: Ints, users: int) -> tuple[Ints, Ints, Ints]:
         events[earlier + np.repeat(offsets[:-1], counts)] = chunk.start + order
         position[chunk.start + order] = earlier
         filled += counts
+    _share_positions(user_rows, times, events, position)
     return offsets, events, position
+
+
+def _share_positions(user_rows: Ints, times: Ints, user_events: Ints, position: Ints) -> None:
+    """Give events of one user and one time the position of the first of them, in place."""
+    for chunk in chunks(len(user_events)):
+        # Each chunk begins with the last event of the one before, which has its final position.
+        here = user_events[max(chunk.start - 1, 0) : chunk.stop]
+        tied = (np.diff(user_rows[here]) == 0) & (np.diff(times[here]) == 0)
+        if tied.any():
+            first = np.maximum.accumulate(np.where(np.append(False, tied), 0, np.arange(len(here))))
+            position[here] = position[here[first]]

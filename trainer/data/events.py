@@ -120,7 +120,10 @@ def refuse_unknown_events(log: EventLog, recipe: DataRecipe) -> None:
 
 
 def event_arrays(log: EventLog, users: pl.Series, items: pl.Series, event_names: pl.Series) -> EventArrays:
-    """The log's events, with positions in the users, items and names for their ids.
+    """The log's events in time order, with positions in the users, items and names for their ids.
+
+    Events of one user and one time have no order among them. They lie side by side, in an order by lot that does not
+    depend on the file. All others of one time keep the order of the file.
 
     Raises DataError when no event is a like.
     """
@@ -133,19 +136,35 @@ def event_arrays(log: EventLog, users: pl.Series, items: pl.Series, event_names:
         likes=array(log.rows, np.bool_),
     )
     user_kind, item_kind, event_kind = pl.Enum(users), pl.Enum(items), pl.Enum(event_names)
-    end = 0
+    lots, end = np.random.default_rng(0).permutation(len(items)), 0
     for span in log.spans():
-        places = slice(end, end + span.height)
-        found.user_rows[places] = _rows(span["user"], user_kind)
-        found.item_rows[places] = _rows(span["item"], item_kind)
-        found.times[places] = span["time"].to_numpy()
-        found.values[places] = span["value"].to_numpy()
-        found.events[places] = _rows(span["event"], event_kind) + 1
-        found.likes[places] = span["like"].to_numpy()
-        end = places.stop
+        columns = {
+            "user_rows": _rows(span["user"], user_kind),
+            "item_rows": _rows(span["item"], item_kind),
+            "times": span["time"].to_numpy(),
+            "values": span["value"].to_numpy(),
+            "events": _rows(span["event"], event_kind) + 1,
+            "likes": span["like"].to_numpy(),
+        }
+        order = _without_file_order(
+            columns["times"], columns["user_rows"], lots[columns["item_rows"]], columns["events"]
+        )
+        for name, column in columns.items():
+            getattr(found, name)[end : end + span.height] = column[order]
+        end += span.height
     if not found.likes.any():
         raise DataError(f"{log.name}: no row is a like by the recipe's positive_value and positive_events")
     return EventArrays(**{name: column[:end] for name, column in vars(found).items()})
+
+
+def _without_file_order(times: Ints, user_rows: Ints, *keys: Ints) -> Ints:
+    """Places [n] of events in time order: by user and keys at each time at which one user has several events."""
+    users, time = int(user_rows.max(initial=0)) + 1, np.cumsum(np.diff(times, prepend=times[:1]) != 0)
+    pairs = np.sort(time * users + user_rows)
+    several = np.unique(pairs[1:][np.diff(pairs) == 0] // users)
+    order, places = np.arange(len(times)), np.flatnonzero(np.isin(time, several))
+    order[places] = places[np.lexsort((*(key[places] for key in reversed(keys)), user_rows[places], time[places]))]
+    return order
 
 
 def _rows(ids: pl.Series, universe: pl.Enum) -> Ints:

@@ -28,7 +28,7 @@ class HistorySlices:
 
     @classmethod
     def before(cls, dataset: Dataset, events: NDArray[np.int64] | Sequence[int]) -> Self:
-        """The history of each event's user up to, and without, the event."""
+        """The events of each event's user that are strictly before it in time."""
         starts = dataset.user_offsets[dataset.user_rows[events]]
         ends = starts + dataset.position[events]
         return cls(data=dataset.histories, starts=starts, ends=ends, without=np.full(len(events), -1))
@@ -104,7 +104,8 @@ def history_counts(dataset: Dataset, end: int, length: int) -> sparse.csr_array:
     A float32 matrix ``[users, items]``.
     """
     users = dataset.user_rows[:end]
-    last = dataset.position[:end] >= np.bincount(users, minlength=len(dataset.user_ids))[users] - length
+    number = dataset.places[:end] - dataset.user_offsets[users]
+    last = number >= np.bincount(users, minlength=len(dataset.user_ids))[users] - length
     pairs = (users[last], dataset.item_rows[:end][last])
     shape = (len(dataset.user_ids), len(dataset.item_ids))
     return sparse.coo_array((np.ones(len(pairs[0]), dtype=np.float32), pairs), shape).tocsr()

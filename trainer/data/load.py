@@ -22,6 +22,7 @@ from trainer.errors import DataError
 from trainer.recipe import DataRecipe, FeatureColumns, ItemsConfig, UsersConfig
 
 _MANY_DUPLICATES = 0.01
+_MANY_TIES = 0.1
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -53,7 +54,7 @@ def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None
         event_names = log.events.sort()
         events = event_arrays(log, users, items, event_names)
     impressions = read_impressions(data_dir, recipe, users, items)
-    offsets, user_events, position = group_by_user(events.user_rows, len(users))
+    offsets, user_events, position = group_by_user(events.user_rows, events.times, len(users))
     counts = DataCounts(
         interactions=len(events.times),
         users=len(users),
@@ -61,7 +62,7 @@ def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None
         duplicates_dropped=log.rows - len(events.times),
         items_without_interactions=len(items) - len(log.items),
     )
-    return Dataset(
+    dataset = Dataset(
         **vars(events),
         user_ids=_bytes(users),
         item_ids=_bytes(items),
@@ -79,8 +80,8 @@ def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None
         item_table=_item_table(items, sources.items, recipe),
         counts=counts,
         impressions=impressions,
-        warnings=tuple(_duplicates(log.name, counts)),
     )
+    return replace(dataset, warnings=(*_duplicates(log.name, counts), *_ties(log.name, dataset, recipe)))
 
 
 def _duplicates(name: str, counts: DataCounts) -> Iterator[str]:
@@ -89,6 +90,16 @@ def _duplicates(name: str, counts: DataCounts) -> Iterator[str]:
         yield (
             f"{name}: {counts.duplicates_dropped:,} of {rows:,} rows were dropped because a later row has the same "
             "user, item, time and event"
+        )
+
+
+def _ties(name: str, dataset: Dataset, recipe: DataRecipe) -> Iterator[str]:
+    # With `rows_in_order`, rows of a test file have the same places as rows of the other, which means nothing.
+    tied, events = 0 if recipe.interactions.rows_in_order else dataset.tied, dataset.counts.interactions
+    if tied > _MANY_TIES * events:
+        yield (
+            f"{name}: {tied:,} of {events:,} interactions have the time of another one of their user; they have no "
+            "order, and none of them is in the history of another; finer times would tell more"
         )
 
 

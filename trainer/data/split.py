@@ -17,6 +17,7 @@ class Split:
     """Ends of the slices, as positions in the events in time order.
 
     The encoder learns from ``[0, encoder_end)``, the ranker from ``[encoder_end, ranker_end)``, the rest tests both.
+    Events of one user and one time are in one slice.
     With impressions, whose slices are by time, a slice begins with the first event of a time. Then the impressions of
     that time and their outcomes are in one slice.
     """
@@ -52,13 +53,18 @@ def final_split(dataset: Dataset, recipe: SplitConfig) -> Split:
 
 def _border(dataset: Dataset, share: float) -> int:
     event = round(dataset.counts.interactions * share)
-    return event if dataset.impressions is None else dataset.until(dataset.time_of(event))
+    if dataset.impressions is not None:
+        return dataset.until(dataset.time_of(event))
+    # Such events lie side by side.
+    while 0 < event < len(dataset.times) and dataset.has_time_of_previous(dataset.places[event : event + 1]).all():
+        event -= 1
+    return event
 
 
 def targets(dataset: Dataset, start: int, end: int) -> NDArray[np.int64]:
     """Events of a slice that a recommender should predict: liked, new to the user, with a history before."""
     events = np.arange(start, end)
-    return events[dataset.likes[start:end] & (dataset.position[start:end] >= 1) & _is_first(dataset)[start:end]]
+    return events[(dataset.position[start:end] >= 1) & _is_first_like(dataset)[start:end]]
 
 
 def held_out_events(dataset: Dataset, split: Split) -> NDArray[np.int64]:
@@ -73,8 +79,11 @@ def subsample(events: NDArray[np.int64], count: int) -> NDArray[np.int64]:
     return events[np.linspace(0, len(events) - 1, count).astype(np.int64)]
 
 
-def _is_first(dataset: Dataset) -> NDArray[np.bool_]:
-    """Whether each event is its user's first with its item; only these can be predicted: lists omit seen items."""
+def _is_first_like(dataset: Dataset) -> NDArray[np.bool_]:
+    """Whether each event is its user's first like of an item without an event strictly before it in time.
+
+    Only these can be predicted: lists omit seen items.
+    """
     first = array(len(dataset.times), np.bool_)
     # A group of users at a time, who have about as many events as are worked on at once.
     groups = np.searchsorted(dataset.user_offsets, np.arange(0, len(first), CHUNK))
@@ -82,5 +91,9 @@ def _is_first(dataset: Dataset) -> NDArray[np.bool_]:
         offsets = dataset.user_offsets[start : end + 1]
         user = np.repeat(np.arange(start, end), np.diff(offsets))
         pair = user * len(dataset.item_ids) + dataset.histories.item_rows[offsets[0] : offsets[-1]]
-        first[dataset.user_events[offsets[0] + np.unique(pair, return_index=True)[1]]] = True
+        events = dataset.user_events[offsets[0] : offsets[-1]]
+        position = dataset.position[events]
+        _, earliest, of_pair = np.unique(pair, return_index=True, return_inverse=True)
+        new = np.flatnonzero(dataset.likes[events] & (position == position[earliest][of_pair]))
+        first[events[new[np.unique(pair[new], return_index=True)[1]]]] = True
     return first

@@ -50,14 +50,13 @@ class Queries:
 
     @classmethod
     def of_events(cls, dataset: Dataset, events: NDArray[np.int64]) -> Self:
-        """One query for each event: its item, given all earlier events of its user."""
-        users = dataset.user_rows[events]
+        """One query for each event: its item, given the events of its user strictly before it in time."""
+        users, places = dataset.user_rows[events], dataset.places[events]
         starts = dataset.user_offsets[users]
-        places = starts + dataset.position[events]
         return cls(
             dataset=dataset,
             users=users,
-            histories=np.stack([starts, places], axis=1),
+            histories=np.stack([starts, starts + dataset.position[events]], axis=1),
             targets=np.stack([places, places + 1], axis=1),
         )
 

@@ -24,15 +24,18 @@ def cooccurrence_table(dataset: Dataset, end: int, recipe: StatisticsConfig) -> 
 
 
 def cooccurrence_counts(dataset: Dataset, end: int, recipe: StatisticsConfig, *, liked_only: bool) -> sparse.coo_array:
-    """Counts of an item after another within the window, decayed by each step in between, ``[items, items]``."""
+    """Counts of an item after another within the window, decayed by each step in between, ``[items, items]``.
+
+    Events of one user and one time do not follow each other.
+    """
     start = max(0, end - recipe.events)
     parts = [dataset.user_events[chunk] for chunk in chunks(len(dataset.user_events))]
     events = np.concatenate([part[(part >= start) & (part < end)] for part in parts])
-    users, items = dataset.user_rows[events], dataset.item_rows[events]
+    users, items, times = (column[events] for column in (dataset.user_rows, dataset.item_rows, dataset.times))
     size = len(dataset.item_ids)
     total = sparse.csr_array((size, size), dtype=np.float64)
     for step in range(1, min(recipe.window, len(events) - 1) + 1):
-        pairs = users[:-step] == users[step:]
+        pairs = (users[:-step] == users[step:]) & (times[:-step] != times[step:])
         if liked_only:
             pairs &= dataset.likes[events[step:]]
         weight = np.full(int(pairs.sum()), recipe.decay ** (step - 1))

@@ -1,12 +1,14 @@
 """Strong generalisation: users without training events, known by the first 80 % of their history.
 
 Liang et al. (2018, arXiv:1802.05814) draw the 80 % at random; here they are the earliest. A tenth of the users is the
-validation, and a tenth the test.
+validation, and a tenth the test. Events of one user and one time have no order, so those at the border are all to be
+found.
 """
 
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from trainer.data import Dataset
 from trainer.evaluation.queries import Queries
@@ -20,9 +22,11 @@ _LEAST_EVENTS = 5
 
 
 def strong_generalisation(dataset: Dataset, recipe: DataRecipe, data: Path) -> Task:
-    """See the module; only users with five events or more are held out."""
+    """See the module; only users with five events or more are held out, and an earlier time than at the border."""
     events = np.diff(dataset.user_offsets)
-    usable = np.random.default_rng(0).permutation(np.flatnonzero(events >= _LEAST_EVENTS))
+    usable = np.flatnonzero(events >= _LEAST_EVENTS)
+    usable = usable[_borders(dataset, usable) > dataset.user_offsets[usable]]
+    usable = np.random.default_rng(0).permutation(usable)
     count = max(1, round(len(usable) * _HELD_OUT))
     part_of_user = np.full(len(events), TRAIN)
     part_of_user[usable[:count]] = VALIDATION
@@ -40,12 +44,18 @@ def strong_generalisation(dataset: Dataset, recipe: DataRecipe, data: Path) -> T
     )
 
 
-def _questions(dataset: Dataset, users: np.ndarray[tuple[int], np.dtype[np.int64]]) -> Queries:
-    starts, ends = dataset.user_offsets[users], dataset.user_offsets[users + 1]
-    between = starts + np.ceil((ends - starts) * _KNOWN).astype(np.int64)
+def _questions(dataset: Dataset, users: NDArray[np.int64]) -> Queries:
+    starts, borders, ends = dataset.user_offsets[users], _borders(dataset, users), dataset.user_offsets[users + 1]
     return Queries(
         dataset=dataset,
         users=users,
-        histories=np.stack([starts, between], axis=1),
-        targets=np.stack([between, ends], axis=1),
+        histories=np.stack([starts, borders], axis=1),
+        targets=np.stack([borders, ends], axis=1),
     )
+
+
+def _borders(dataset: Dataset, users: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The place in the histories of the first event that each user is not known by."""
+    starts, ends = dataset.user_offsets[users], dataset.user_offsets[users + 1]
+    places = starts + np.ceil((ends - starts) * _KNOWN).astype(np.int64)
+    return np.asarray(starts + dataset.position[dataset.user_events[places]])

@@ -31,16 +31,18 @@ def walked(dataset_of: Callable[..., Dataset]) -> Dataset:
 
 
 def history_before(dataset: Dataset, event: int) -> History:
-    """The user's earlier events, found one by one."""
-    earlier = [one for one in events_of(dataset, int(dataset.user_rows[event])) if one < event]
+    """The user's events at earlier times, found one by one."""
+    own = events_of(dataset, int(dataset.user_rows[event]))
+    earlier = [one for one in own if dataset.times[one] < dataset.times[event]]
     return History(
         rows=dataset.item_rows[earlier].astype(np.int32), values=dataset.values[earlier], events=dataset.events[earlier]
     )
 
 
 def test_a_slice_is_the_history_before_the_event(walked: Dataset) -> None:
-    """Proves rows, values and mask of all lengths, and of a history that is empty."""
+    """Proves rows, values and mask of all lengths, and that an event of the same user and time is in no history."""
     events = np.arange(len(walked.times))
+    assert walked.tied > 50
     slices, expected = (
         HistorySlices.before(walked, events),
         [history_before(walked, event) for event in events.tolist()],

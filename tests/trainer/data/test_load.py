@@ -45,11 +45,39 @@ def test_events_are_in_time_order_and_rows_in_id_order(tmp_path: Path, file: str
     assert data.item_features.matrix.shape == (2, 0)
 
 
-def test_events_of_one_time_keep_the_order_of_the_file(tmp_path: Path) -> None:
+def test_events_of_several_users_at_one_time_keep_the_order_of_the_file(tmp_path: Path) -> None:
     """Proves that the sort is stable, on enough rows for an unstable one to show."""
-    items = [f"i{number}" for number in np.random.default_rng(0).permutation(500)]
-    data = loaded(tmp_path, {"user_id": ["u", "v"] * 250, "item_id": items, "timestamp": [7] * 500})
+    items, users = [f"i{number}" for number in np.random.default_rng(0).permutation(500)], [f"u{n}" for n in range(500)]
+    data = loaded(tmp_path, {"user_id": users[::-1], "item_id": items, "timestamp": [7] * 500})
     assert [data.item_ids[row].decode() for row in data.item_rows] == items
+
+
+def test_the_order_of_the_file_says_nothing_about_events_of_one_user_and_time(tmp_path: Path) -> None:
+    """Proves that baskets give the same data from a file by item and from one in random order."""
+    random = np.random.default_rng(0)
+    rows = [(u, i, day) for day in range(9) for u in range(7) for i in random.choice(50, 6, replace=False)]
+    frame = pl.DataFrame(rows, schema=["user_id", "item_id", "timestamp"], orient="row")
+    files = [frame.sort("timestamp", "user_id", "item_id"), frame.sample(fraction=1.0, shuffle=True, seed=1)]
+    one, other = (loaded(tmp_path, file.to_dict(as_series=False)) for file in files)
+    for name in ("times", "user_rows", "item_rows", "user_events", "position"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+    # A basket lies side by side, and not by item.
+    assert (np.diff(one.user_rows.reshape(63, 6), axis=1) == 0).all()
+    assert 0.4 < (np.diff(one.item_rows.reshape(63, 6), axis=1) > 0).mean() < 0.6
+    assert one.position.reshape(63, 6).tolist() == [[6 * day] * 6 for day in range(9) for _ in range(7)]
+
+
+def test_many_events_of_one_user_and_time_are_a_warning(tmp_path: Path) -> None:
+    """Proves that they are counted, that a tenth is not yet many, and that rows in order have no such times."""
+    columns = {"user_id": ["u"] * 9 + ["v"] * 2, "item_id": range(11), "timestamp": [1, 1, 1, *range(2, 8), 8, 8]}
+    assert loaded(tmp_path, columns).warnings == (
+        "plays.csv: 5 of 11 interactions have the time of another one of their user; they have no order, and none of "
+        "them is in the history of another; finer times would tell more",
+    )
+    more = {"user_id": ["v"] * 20, "item_id": range(20), "timestamp": range(20, 40)}
+    few = {name: [*columns[name], *more[name]] for name in columns} | {"timestamp": [1, 1, *range(2, 31)]}
+    assert loaded(tmp_path, few).warnings == ()
+    assert loaded(tmp_path, columns, replace(COLUMNS, rows_in_order=True)).warnings == ()
 
 
 def test_each_users_events_and_positions_follow_time(tmp_path: Path) -> None:
@@ -106,7 +134,7 @@ def test_a_view_and_a_purchase_of_one_day_are_two_events(tmp_path: Path) -> None
         data = loaded(tmp_path, rows, columns)
         assert data.likes.sum() == 2
         assert data.counts.duplicates_dropped == 1
-        of_v = data.values[data.user_rows == 1].tolist()
+        of_v = sorted(data.values[data.user_rows == 1].tolist())
         assert of_v == ([3, 5] if kinds[1] == "buy" else [4, 5])
 
 

@@ -58,6 +58,24 @@ def test_targets_are_liked_and_new_to_a_user_with_a_history(dataset_of: Make) ->
     assert held_out_events(data, Split(encoder_end=1, ranker_end=6, end=7)).tolist() == []
 
 
+def test_targets_are_new_to_the_times_before_theirs(dataset_of: Make) -> None:
+    """Proves that a like of the first time with an item is a target, that a later one is not, and each item is once."""
+    rows = [("a", "x", 1, 1.0), ("a", "y", 2, 1.0), ("a", "z", 2, 5.0), ("a", "x", 2, 5.0), ("a", "z", 3, 5.0)]
+    data = dataset_of([*rows, ("b", "x", 1, 5.0)])
+    found = targets(data, 0, 6)
+    assert [(data.item_ids[data.item_rows[one]], data.times[one]) for one in found] == [(b"z", data.times[2])]
+
+
+def test_a_basket_is_in_one_slice(dataset_of: Make) -> None:
+    """Proves that no border is within the events of one user and one time, also if that empties no slice."""
+    rows = [(f"u{user}", f"i{item}", time, 5.0) for time in range(10) for user in range(2) for item in range(8)]
+    rows = [(user, f"{item}{time}", time, value) for user, item, time, value in rows]
+    data = dataset_of(rows)
+    split = evaluation_split(data, SplitConfig(ranker=0.13, test=0.13))
+    assert (split.encoder_end % 8, split.ranker_end % 8) == (0, 0)
+    assert 0 < split.encoder_end < split.ranker_end < 160
+
+
 def test_targets_do_not_depend_on_how_many_users_are_looked_at_together(
     planted: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,6 +29,13 @@ def test_follow_counts_decay_with_the_steps_between(dataset_of: Make) -> None:
     np.testing.assert_allclose(narrow, by_hand)
 
 
+def test_events_of_one_user_and_time_do_not_follow_each_other(dataset_of: Make) -> None:
+    """Proves it by hand: x and y of one time both come before z, and neither after the other."""
+    data = dataset_of([("a", "x", 1, 5.0), ("a", "y", 1, 5.0), ("a", "z", 3, 5.0), ("b", "y", 4, 4.0)])
+    counted = cooccurrence_counts(data, 4, StatisticsConfig(decay=1), liked_only=False).toarray()
+    assert {tuple(pair) for pair in np.argwhere(counted).tolist()} == {(X, Z), (Y, Z)}
+
+
 def test_a_transition_is_a_probability_drawn_to_zero_by_ten(dataset_of: Make) -> None:
     """Proves the weights of each pair by hand, the strongest neighbour first."""
     pairs = cooccurrence_table(dataset_of(ROWS), 5, StatisticsConfig(decay=0.5))

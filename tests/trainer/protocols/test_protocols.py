@@ -51,13 +51,33 @@ def test_leave_one_out_keeps_the_last_two(tmp_path: Path) -> None:
     assert learnt(task, task.learn_end) == {("a", "x"), ("a", "y"), ("b", "z"), ("b", "y"), ("c", "w")}
 
 
-def test_leave_one_out_keeps_the_order_of_the_file_in_one_second(
+def test_leave_one_out_leaves_out_a_time(dataset_of: Callable[[Sequence[Row]], Dataset], tmp_path: Path) -> None:
+    """Proves that one event of the last time is to be found, and that no event of that time is known or learnt from."""
+    baskets = {"a": ["pq", "rs", "tuv"], "b": ["p", "u"]}
+    rows = [(user, item, time, 5.0) for user, of in baskets.items() for time, items in enumerate(of) for item in items]
+    tasks = [PROTOCOLS["leave-one-out"](dataset_of(one), DataRecipe(), tmp_path) for one in (rows, rows[::-1])]
+    for task in tasks:
+        history, [wanted] = asked(task.test)["a"]
+        assert (sorted(history), wanted in "tuv") == (["p", "q", "r", "s"], True)
+        history, [wanted] = asked(task.validation)["a"]
+        assert (sorted(history), wanted in "rs") == (["p", "q"], True)
+        assert learnt(task, task.learn_end) == {("a", "p"), ("a", "q"), ("b", "p"), ("b", "u")}
+        assert learnt(task, task.known_end) == learnt(task, task.learn_end) | {("a", "r"), ("a", "s")}
+        assert len(task.test) == 1
+    assert asked(tasks[0].test) == asked(tasks[1].test)
+
+
+def test_strong_generalisation_cuts_between_times(
     dataset_of: Callable[[Sequence[Row]], Dataset], tmp_path: Path
 ) -> None:
-    """Proves a stable sort: of events of one time the last row of the file is the test."""
-    data = dataset_of([("a", item, 5, 5.0) for item in ("q", "b", "z", "c")] + [("b", "q", 1, 5.0)])
-    task = PROTOCOLS["leave-one-out"](data, DataRecipe(), tmp_path)
-    assert asked(task.test) == {"a": (["q", "b", "z"], ["c"])}
+    """Proves that users are known by whole baskets, and that a user of one basket is never held out."""
+    rows = [(f"u{u:02}", f"i{item}", item // 4, 5.0) for u in range(20) for item in range(10)]
+    rows += [(f"v{v:02}", f"i{item}", 3, 5.0) for v in range(30) for item in range(10)]
+    task = PROTOCOLS["strong-generalisation"](dataset_of(rows), DataRecipe(), tmp_path)
+    for queries in (task.validation, task.test):
+        assert len(queries) == 2
+        for history, wanted in asked(queries).values():
+            assert (sorted(history), sorted(wanted)) == ([f"i{n}" for n in range(8)], ["i8", "i9"])
 
 
 @pytest.fixture

@@ -26,8 +26,8 @@ class Negatives:
 class EncoderBatch:
     """B windows of L places, with P predictions.
 
-    ``rows``, ``values``, ``events`` and ``mask`` ``[B, L]`` are the inputs. ``predicted`` ``[B, L]`` marks the places
-    whose next event is learnt; ``targets`` ``[P]`` are its item rows, and ``liked`` ``[P]`` whether it is a like. The
+    ``rows``, ``values``, ``events`` and ``mask`` ``[B, L]`` are the inputs. ``lines`` and ``sources`` ``[P]`` are the
+    places that predict; ``targets`` ``[P]`` are the item rows, and ``liked`` ``[P]`` whether the event is a like. The
     targets compete ``against`` sampled negatives, or against the catalogue without the user's items, of which it is the
     mask ``[P, items]``. ``user_features`` ``[B, U]`` describe the users.
     """
@@ -36,7 +36,8 @@ class EncoderBatch:
     values: Tensor
     events: Tensor
     mask: Tensor
-    predicted: Tensor
+    lines: Tensor
+    sources: Tensor
     targets: Tensor
     liked: Tensor
     against: Negatives | Tensor
@@ -61,7 +62,7 @@ class EncoderBatches:
     def epoch(self, reporter: Reporter, name: str) -> Iterator[EncoderBatch]:
         """Each prediction once, in random order."""
         for places in reporter.track(batch_by_length(self._windows, self._config.batch_size, self._random), name):
-            yield self._batch(collate(self._windows.at(places)))
+            yield self._batch(collate(self._dataset, self._windows.at(places)))
 
     def _batch(self, batch: WindowBatch) -> EncoderBatch:
         data, real = self._dataset.histories, batch.mask > 0
@@ -71,7 +72,8 @@ class EncoderBatches:
             values=torch.from_numpy(np.where(real, data.values[batch.inputs], np.float32("nan"))),
             events=_rows(np.where(real, data.events[batch.inputs], 0)),
             mask=torch.from_numpy(batch.mask),
-            predicted=torch.from_numpy(batch.predicted),
+            lines=torch.from_numpy(batch.lines),
+            sources=torch.from_numpy(batch.sources),
             targets=_rows(data.item_rows[batch.targets]),
             liked=torch.from_numpy(data.likes[batch.targets]),
             user_features=torch.from_numpy(self._dataset.known_user_features[users]),

@@ -79,7 +79,6 @@ class NextItemTraining(GradientTraining):
     def _queries(self, batch: EncoderBatch, vectors_BLD: Tensor) -> Tensor:
         vectors_BLD = vectors_BLD * batch.mask[..., None]
         states_BLD = self.encoder.states(vectors_BLD, batch.values, batch.events, batch.mask, asked=batch.rows.shape[1])
-        queries_PD = self.encoder.queries(states_BLD[batch.predicted], batch.liked)
-        line_P = batch.predicted.nonzero()[:, 0]
+        queries_PD = self.encoder.queries(states_BLD[batch.lines, batch.sources], batch.liked)
         known_B1 = self.known_by_history(len(batch.rows))
-        return self.encoder.with_features(queries_PD, known_B1[line_P], batch.user_features[line_P])
+        return self.encoder.with_features(queries_PD, known_B1[batch.lines], batch.user_features[batch.lines])

@@ -10,16 +10,19 @@ from trainer.data import Dataset
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingWindows:
-    """W parts of users' histories. In each, every event but the first is predicted from those before it.
+    """W parts of users' histories. Each event is predicted from the last one that is strictly before it in time.
 
-    All ``[W]``: ``starts`` are positions in the data set's histories. ``lengths`` are the numbers of predicted events,
-    of which the first ``known`` belong to the window before. ``befores`` are the starts of the users' histories: events
-    between there and the window count as seen, but are no inputs.
+    All ``[W]``: ``starts`` are positions in the data set's histories. ``lengths`` are the numbers of inputs, of which
+    the first ``known`` predict in the window before. The others predict the events from ``first_targets`` to before
+    ``end_targets``: each the next one, or the events of the next time. ``befores`` are the starts of the users'
+    histories: events between there and the window count as seen, but are no inputs.
     """
 
     starts: NDArray[np.int64]
     lengths: NDArray[np.int64]
     known: NDArray[np.int64]
+    first_targets: NDArray[np.int64]
+    end_targets: NDArray[np.int64]
     befores: NDArray[np.int64]
 
     def __len__(self) -> int:
@@ -31,6 +34,8 @@ class TrainingWindows:
             starts=self.starts[places],
             lengths=self.lengths[places],
             known=self.known[places],
+            first_targets=self.first_targets[places],
+            end_targets=self.end_targets[places],
             befores=self.befores[places],
         )
 
@@ -40,18 +45,22 @@ class WindowBatch:
     """Training windows as arrays, padded on the left; B windows, L places, P predictions.
 
     ``inputs`` ``[B, L]`` and ``targets`` ``[P]`` are positions in the data set's histories. ``mask`` ``[B, L]`` is 0
-    for padding. ``predicted`` ``[B, L]`` marks the places that ``targets`` lists in order.
+    for padding. ``lines`` and ``sources`` ``[P]`` are the window and the place that predict each target.
     """
 
     inputs: NDArray[np.int64]
     mask: NDArray[np.float32]
-    predicted: NDArray[np.bool_]
+    lines: NDArray[np.int64]
+    sources: NDArray[np.int64]
     targets: NDArray[np.int64]
     windows: TrainingWindows
 
 
 def windows_of(dataset: Dataset, end: int, length: int) -> TrainingWindows:
-    """Every prediction of the events before ``end`` exactly once, in windows of at most ``length`` places."""
+    """Every prediction of the events before ``end`` exactly once, in windows of at most ``length`` places.
+
+    Events of one user and one time do not see each other: all are predicted from the last event before that time.
+    """
     events = np.bincount(dataset.user_rows[:end], minlength=len(dataset.user_ids))
     predictions = np.maximum(events - 1, 0)
     counts = -(-predictions // length)
@@ -59,13 +68,26 @@ def windows_of(dataset: Dataset, end: int, length: int) -> TrainingWindows:
     start = (np.arange(len(user)) - np.repeat(np.cumsum(counts) - counts, counts)) * length
     # The last window reaches back, so that it has as much context as the others.
     first = np.maximum(0, np.minimum(start, predictions[user] - length))
-    befores = dataset.user_offsets[user]
-    return TrainingWindows(
+    befores, lengths = dataset.user_offsets[user], np.minimum(length, predictions[user] - first)
+    windows = TrainingWindows(
         starts=befores + first,
-        lengths=np.minimum(length, predictions[user] - first),
+        lengths=lengths,
         known=start - first,
+        first_targets=_ends_of_groups(dataset, befores + start, end),
+        end_targets=_ends_of_groups(dataset, befores + first + lengths, end),
         befores=befores,
     )
+    return windows.at(np.flatnonzero(windows.first_targets < windows.end_targets))
+
+
+def _ends_of_groups(dataset: Dataset, places: NDArray[np.int64], end: int) -> NDArray[np.int64]:
+    """The place behind the last event before ``end`` that has the user and the time of the event at each place."""
+    ends, growing = places + 1, np.arange(len(places))
+    while len(growing):
+        growing = growing[ends[growing] < len(dataset.user_events)]
+        growing = growing[dataset.has_time_of_previous(ends[growing]) & (dataset.user_events[ends[growing]] < end)]
+        ends[growing] += 1
+    return ends
 
 
 def batch_by_length(windows: TrainingWindows, size: int, generator: np.random.Generator) -> list[NDArray[np.int64]]:
@@ -76,17 +98,21 @@ def batch_by_length(windows: TrainingWindows, size: int, generator: np.random.Ge
     return [batches[place] for place in generator.permutation(len(batches))]
 
 
-def collate(windows: TrainingWindows) -> WindowBatch:
+def collate(dataset: Dataset, windows: TrainingWindows) -> WindowBatch:
     """TrainingWindows → arrays."""
     length = int(windows.lengths.max())
     place_BL = np.arange(length) - (length - windows.lengths)[:, None]
     inputs = np.where(place_BL >= 0, windows.starts[:, None] + place_BL, 0)
-    predicted = place_BL >= windows.known[:, None]
+    counts = windows.end_targets - windows.first_targets
+    lines = np.repeat(np.arange(len(windows)), counts)
+    targets = np.arange(len(lines)) + (windows.first_targets - np.cumsum(counts) + counts)[lines]
+    previous = windows.befores[lines] + dataset.position[dataset.user_events[targets]] - 1
     return WindowBatch(
         inputs=inputs,
         mask=(place_BL >= 0).astype(np.float32),
-        predicted=predicted,
-        targets=inputs[predicted] + 1,
+        lines=lines,
+        sources=previous - windows.starts[lines] + (length - windows.lengths)[lines],
+        targets=targets,
         windows=windows,
     )
 
@@ -95,13 +121,16 @@ def seen_before(dataset: Dataset, batch: WindowBatch) -> NDArray[np.bool_]:
     """The items that each prediction's user already has, ``[P, items]``."""
     rows, windows = dataset.histories.item_rows, batch.windows
     seen = np.empty((len(batch.targets), len(dataset.item_ids)), dtype=np.bool_)
+    # The places behind the padding that predict, counted from the first that does in its window.
+    padding, counts = batch.inputs.shape[1] - windows.lengths, windows.end_targets - windows.first_targets
+    sources = (batch.sources - (padding + windows.known)[batch.lines]).astype(np.int32)
     end = 0
     for window, count in enumerate(windows.lengths - windows.known):
-        start = windows.starts[window] + windows.known[window]
-        # The first of the window's predictions at which an item is seen; for one seen twice, the last write wins.
+        start, predictions = windows.starts[window] + windows.known[window], slice(end, end + int(counts[window]))
+        # The first of these places at which an item is seen; for one seen twice, the last write wins.
         first = np.full(seen.shape[1], count, dtype=np.int32)
         first[rows[start : start + count][::-1]] = np.arange(count)[::-1]
         first[rows[windows.befores[window] : start]] = 0
-        np.less_equal(first, np.arange(count, dtype=np.int32)[:, None], out=seen[end : end + count])
-        end += count
+        np.less_equal(first, sources[predictions, None], out=seen[predictions])
+        end = predictions.stop
     return seen
