@@ -6,9 +6,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from ranking_service.request import Unknown
 from shortlist.degraded import Degraded
 from shortlist.inference.candidates import Candidates
+from shortlist.inference.users import Unknown
 
 
 @dataclass(frozen=True, kw_only=True)

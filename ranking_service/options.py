@@ -19,7 +19,7 @@ _MOST_LISTED_CHARS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class RankingOptions:
-    """The score fusion, the encoded context ``[K]``, and how many names of the context the bundle does not know."""
+    """The score fusion, the encoded context ``[K]``, and how much of the context the bundle does not know."""
 
     fusion: ScoreFusion
     context: NDArray[np.float32]
@@ -80,4 +80,5 @@ class OptionsReader:
             kind = self._columns[name].kind
             fits = isinstance(context[name], str) is (kind == CATEGORICAL)
             check.require(fits, entry("context", name), f"has to be a {'text' if kind == CATEGORICAL else 'number'}")
-        return len(context.keys() - self._columns.keys())
+        known = sum(self._encoder.knows(name, value) for name, value in context.items())
+        return len(context) - known

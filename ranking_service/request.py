@@ -8,16 +8,8 @@ from opentelemetry.trace import SpanContext
 
 from ranking_service.options import RankingOptions
 from ranking_service.timeline import Timeline
-from shortlist.inference.users import ResolvedUser
+from shortlist.inference.users import ResolvedUser, Unknown
 from shortlist.observability import tracing
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unknown:
-    """How many names of a request the bundle does not know: ids of items, and names in the context."""
-
-    items: int
-    context: int
 
 
 @dataclass(frozen=True, kw_only=True)

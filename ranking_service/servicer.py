@@ -43,6 +43,7 @@ class RankingServicer(RankingServiceServicer):
             found_count=len(answer.ranked),
             unknown_item_count=answer.unknown.items,
             unknown_context_count=answer.unknown.context,
+            unknown_event_count=answer.unknown.events,
             degraded=answer.degraded is not None,
             degraded_reason=degraded_number(answer.degraded),
             objectives=recommender.bundle.manifest.objective_names,
@@ -68,6 +69,7 @@ class RankingServicer(RankingServiceServicer):
             found_count=len(answer.ranked),
             unknown_item_count=answer.unknown.items,
             unknown_context_count=answer.unknown.context,
+            unknown_event_count=answer.unknown.events,
             objectives=recommender.bundle.manifest.objective_names,
         )
         _add_items(response, recommender, answer.ranked)

@@ -14,7 +14,7 @@ from shortlist.inference.popular import popular_rows
 from shortlist.inference.retrieval import RetrievalQuery, Retrieved
 from shortlist.inference.rows import is_among, union_of
 from shortlist.inference.user_encoder import UserEncoder, are_usable
-from shortlist.inference.users import excluded_rows, known_rows, resolve_user
+from shortlist.inference.users import Unknown, excluded_rows, known_rows, resolve_user
 from shortlist.observability import metrics
 from shortlist.serving.coalescing import Coalescer
 
@@ -34,8 +34,8 @@ class Retriever:
 
     def retrieve(
         self, query: IdQuery, deadline: float, is_wanted: Callable[[], bool] = lambda: True
-    ) -> tuple[Retrieved, int]:
-        """Resolve → retrieve, in a batch with other calls; also how many ids the bundle does not know.
+    ) -> tuple[Retrieved, Unknown]:
+        """Resolve → retrieve, in a batch with other calls; also how much of the query the bundle does not know.
 
         Raises:
             DeadlineExceeded: the ``deadline``, in the seconds of ``time.monotonic``, passed before the answer came.
@@ -53,16 +53,16 @@ class Retriever:
             for query, candidates, vector in zip(queries, found, vectors, strict=True)
         ]
 
-    def _resolve(self, query: IdQuery) -> tuple[RetrievalQuery, int]:
+    def _resolve(self, query: IdQuery) -> tuple[RetrievalQuery, Unknown]:
         if query.similar_to:
             return self._resolve_similar(query)
         user = resolve_user(self.bundle, query.user)
         excluded, unknown = excluded_rows(self.bundle, user, query.exclude, keep_seen=query.keep_seen)
         features = self.encoder.features_of(user)
         in_rows = RetrievalQuery(history=user.history, excluded=excluded, limit=query.limit, user_features=features)
-        return in_rows, unknown + user.unknown_items
+        return in_rows, Unknown(items=unknown) + user.unknown
 
-    def _resolve_similar(self, query: IdQuery) -> tuple[RetrievalQuery, int]:
+    def _resolve_similar(self, query: IdQuery) -> tuple[RetrievalQuery, Unknown]:
         items, unknown = known_rows(self.bundle, query.similar_to)
         excluded, unknown_excluded = known_rows(self.bundle, query.exclude)
         in_rows = RetrievalQuery(
@@ -71,7 +71,7 @@ class Retriever:
             limit=query.limit,
             vector=self._mean_direction(items) if len(items) else None,
         )
-        return in_rows, unknown + unknown_excluded
+        return in_rows, Unknown(items=unknown + unknown_excluded)
 
     def _mean_direction(self, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
         """The mean ``[D]`` of the items' directions; None where nothing is known of them, or they cancel out."""

@@ -73,7 +73,8 @@ class RetrievalServicer(RetrievalServiceServicer):
             bundle_id=retriever.bundle.bundle_id,
             asked_count=request.limit,
             found_count=len(candidates),
-            unknown_item_count=unknown,
+            unknown_item_count=unknown.items,
+            unknown_event_count=unknown.events,
         )
         ids = retriever.bundle.items.ids_of(candidates.rows)
         add = _add_columns if request.view == pb.CANDIDATE_VIEW_COLUMNS else _add_items

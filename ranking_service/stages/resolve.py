@@ -5,9 +5,9 @@ from numpy.typing import NDArray
 
 from ranking_service.options import OptionsReader
 from ranking_service.queries import RankQuery, RecommendQuery
-from ranking_service.request import Request, Unknown
+from ranking_service.request import Request
 from shortlist.bundle.bundle import Bundle
-from shortlist.inference.users import excluded_rows, known_rows, resolve_user
+from shortlist.inference.users import Unknown, excluded_rows, known_rows, resolve_user
 from shortlist.limits import MAX_LIMIT
 
 
@@ -34,7 +34,7 @@ class Resolver:
             limit=query.limit,
             candidate_count=min(max(count, query.limit), MAX_LIMIT),
             options=options,
-            unknown=Unknown(items=user.unknown_items + unknown, context=options.unknown_context),
+            unknown=user.unknown + Unknown(items=unknown, context=options.unknown_context),
             deadline=query.deadline,
             timeline=query.timeline,
         )
@@ -55,7 +55,7 @@ class Resolver:
             limit=query.limit,
             candidate_count=len(rows),
             options=options,
-            unknown=Unknown(items=user.unknown_items + unknown, context=options.unknown_context),
+            unknown=user.unknown + Unknown(items=unknown, context=options.unknown_context),
             deadline=float("inf"),
         )
         return request, rows

@@ -60,7 +60,8 @@ class Recommendations:
     """A list, best first, and the bundle that made it.
 
     ``asked`` and ``found`` count items; fewer are found when the catalogue has no more that may be in the list.
-    ``unknown_items`` counts ids sent that the bundle does not know, ``unknown_context`` names in the context.
+    The bundle does not know ``unknown_items`` of the ids sent, and ``unknown_context`` names and texts of the context.
+    ``unknown_events`` interactions were sent with an event that it does not know.
     ``degraded`` is why the list is less than both stages give, such as "retrieval_timeout"; None when it is not.
     """
 
@@ -69,6 +70,7 @@ class Recommendations:
     asked: int
     found: int
     unknown_items: int
+    unknown_events: int
     unknown_context: int
     degraded: str | None
 
@@ -102,6 +104,7 @@ def read_recommendations(response: pb.RecommendResponse | pb.RankResponse) -> Re
         asked=response.asked_count,
         found=response.found_count,
         unknown_items=response.unknown_item_count,
+        unknown_events=response.unknown_event_count,
         unknown_context=response.unknown_context_count,
         degraded=_degraded_name(response),
     )

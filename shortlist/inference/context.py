@@ -32,6 +32,10 @@ class ContextEncoder:
             self.width += column.width
         self._absent = np.concatenate([np.zeros(0, dtype=np.float32), *map(_absent, columns)])
 
+    def knows(self, name: str, value: str | float) -> bool:
+        """Whether there is a column of that name, and it has the category when the value is a text."""
+        return (name, value) in self._places if isinstance(value, str) else name in self._columns
+
     def encode(self, context: Context) -> NDArray[np.float32]:
         """The encoded context ``[K]``. Values have their column's kind, numbers are finite; other names are ignored."""
         encoded = self._absent.copy()

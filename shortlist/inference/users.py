@@ -23,18 +23,32 @@ class UserQuery:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Unknown:
+    """Counts of names that a bundle does not know: ids of items, events of a history, names and texts of a context."""
+
+    items: int = 0
+    events: int = 0
+    context: int = 0
+
+    def __add__(self, other: "Unknown") -> "Unknown":
+        return Unknown(
+            items=self.items + other.items, events=self.events + other.events, context=self.context + other.context
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ResolvedUser:
     """A user in rows of the bundle.
 
     ``history`` is the history that the models see; it is empty when none is known. ``seen`` are the rows, ascending, of
     all known interactions. ``features`` ``[1, user features]`` are zeros when the bundle does not describe the user.
-    ``unknown_items`` counts the ids of the history that the bundle does not have.
+    ``unknown`` counts the items and the events of the history that the bundle does not have.
     """
 
     history: History
     seen: NDArray[np.int64]
     features: NDArray[np.float32]
-    unknown_items: int
+    unknown: Unknown
 
     @property
     def is_described(self) -> bool:
@@ -46,12 +60,12 @@ def resolve_user(bundle: Bundle, query: UserQuery) -> ResolvedUser:
     """The user with the history sent in the call, else with the stored history, else with none."""
     row = bundle.users.row_of(query.user_id) if query.user_id else None
     stored = EMPTY_HISTORY if row is None else bundle.users.history_of(row)
-    sent, unknown = _known_history(bundle, query) if query.item_ids else (EMPTY_HISTORY, 0)
+    sent, unknown = _known_history(bundle, query) if query.item_ids else (EMPTY_HISTORY, Unknown())
     return ResolvedUser(
         history=sent if len(sent) else stored,
         seen=union_of(sent.rows, stored.rows),
         features=_features(bundle, row),
-        unknown_items=unknown,
+        unknown=unknown,
     )
 
 
@@ -73,7 +87,7 @@ def known_rows(bundle: Bundle, item_ids: Sequence[str]) -> tuple[NDArray[np.int6
     return known, len(rows) - len(known)
 
 
-def _known_history(bundle: Bundle, query: UserQuery) -> tuple[History, int]:
+def _known_history(bundle: Bundle, query: UserQuery) -> tuple[History, Unknown]:
     rows = rows_of(bundle.items.ids, query.item_ids)
     known = rows >= 0
     places = {name: place + 1 for place, name in enumerate(bundle.manifest.event_names)}
@@ -82,7 +96,8 @@ def _known_history(bundle: Bundle, query: UserQuery) -> tuple[History, int]:
         values=np.array(query.values, dtype=np.float32)[known],
         events=np.array([places.get(event, 0) for event in query.events], dtype=np.int64)[known],
     )
-    return history, int(np.count_nonzero(~known))
+    events = sum(event not in places for event in query.events if event)
+    return history, Unknown(items=int(np.count_nonzero(~known)), events=events)
 
 
 def _features(bundle: Bundle, row: int | None) -> NDArray[np.float32]:

@@ -69,6 +69,16 @@ def test_unknown_items_are_ignored_and_counted(recommender: Recommender) -> None
     assert (plain.unknown_items, odd.unknown_items) == (0, 2)
 
 
+def test_unknown_events_are_counted_by_both_services(recommender: Recommender, retrieval: RetrievalServiceStub) -> None:
+    """Proves it for all three calls; an event that is not named is not unknown."""
+    history = [HistoryItem(item_id="i1", event="rent"), HistoryItem(item_id="gone", event="rent"), "i5"]
+    answers = [recommender.recommend(history=history), recommender.rank(item_ids=["i9"], history=history)]
+    assert [(answer.unknown_items, answer.unknown_events) for answer in answers] == [(1, 2)] * 2
+    user = User(history=[HistoryMessage(item_id="i1", event="rent"), HistoryMessage(item_id="i5")])
+    found = retrieval.Retrieve(pb.RetrieveRequest(user=user, limit=5), timeout=10)
+    assert (found.unknown_item_count, found.unknown_event_count) == (0, 1)
+
+
 def test_excluded_items_are_never_in_the_answer(recommender: Recommender) -> None:
     """What was first is gone when excluded, and the list is as long as before."""
     first = recommender.recommend(user_id="u7", limit=10).items[0].item_id

@@ -108,10 +108,11 @@ def test_the_weights_of_a_call_make_the_order(recommend: Recommend, ids: Ids) ->
 
 
 def test_the_context_of_a_call_reaches_the_ranker(recommend: Recommend, ids: Ids) -> None:
-    """Proves that on a tv the order is the reverse, and that an unknown name is counted."""
+    """Proves that on a tv the order is the reverse, and that an unknown name and an unknown text are counted."""
     answer = recommend(_FAN, limit=5, context={"device": "tv", "weather": "rain"})
     assert ids(answer) == ids(recommend(_FAN, limit=5))[::-1]
     assert answer.unknown.context == 1
+    assert recommend(_FAN, context={"device": "fridge", "hour": 20, "weather": "rain"}).unknown.context == 2
 
 
 def test_options_that_the_bundle_does_not_have_are_refused(recommend: Recommend) -> None:

@@ -34,7 +34,7 @@ def retrieve(retriever: Retriever) -> Retrieve:
     def call(**fields: object) -> tuple[str, Retrieved, int]:
         query = IdQuery(**{"user": UserQuery(), "limit": 3, **fields})  # type: ignore[arg-type]
         found, unknown = retriever.retrieve(query, time.monotonic() + 30)
-        return "".join(retriever.bundle.items.ids_of(found.candidates.rows)), found, unknown
+        return "".join(retriever.bundle.items.ids_of(found.candidates.rows)), found, unknown.items
 
     return call
 

@@ -14,7 +14,7 @@ from shortlist.bundle import Bundle
 from shortlist.errors import BundleError
 from shortlist.inference.candidates import Source
 from shortlist.inference.retrieval import Retrieved
-from shortlist.inference.users import UserQuery
+from shortlist.inference.users import Unknown, UserQuery
 from tests.support.small_bundle import DIMENSION, encoder_of_histories, publish_small_bundle
 
 _ZEROS = [0.0] * DIMENSION
@@ -37,7 +37,7 @@ def open_with(tmp_path: Path) -> Open:
 def _retrieve(retriever: Retriever, **fields: object) -> tuple[str, Retrieved]:
     query = IdQuery(**{"user": UserQuery(), "limit": 3, **fields})  # type: ignore[arg-type]
     found, unknown = retriever.retrieve(query, time.monotonic() + 30)
-    assert unknown == 0
+    assert unknown == Unknown()
     return "".join(retriever.bundle.items.ids_of(found.candidates.rows)), found
 
 

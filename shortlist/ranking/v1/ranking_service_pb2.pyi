@@ -154,7 +154,7 @@ class RecommendRequest(_message.Message):
     @_builtins.property
     def context(self) -> _containers.MessageMap[_builtins.str, _context_pb2.ContextValue]:
         """Values that describe the call, by name, at most 64. A missing value counts as its average in training. Unknown names
-        are ignored and counted; a value of the wrong kind is refused.
+        and texts are ignored and counted; a value of the wrong kind is refused.
         """
 
     def __init__(
@@ -236,6 +236,7 @@ class RecommendResponse(_message.Message):
     DEGRADED_REASON_FIELD_NUMBER: _builtins.int
     OBJECTIVES_FIELD_NUMBER: _builtins.int
     UNKNOWN_CONTEXT_COUNT_FIELD_NUMBER: _builtins.int
+    UNKNOWN_EVENT_COUNT_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """The bundle that answered, in both stages."""
     asked_count: _builtins.int
@@ -249,7 +250,9 @@ class RecommendResponse(_message.Message):
     degraded_reason: Global___DegradedReason.ValueType
     """Why the answer is degraded."""
     unknown_context_count: _builtins.int
-    """How many names of the context the bundle does not know."""
+    """How many names of the context the bundle does not know, and how many texts under names that it knows."""
+    unknown_event_count: _builtins.int
+    """How many interactions of the history name an event that the bundle does not know."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoredItem]:
         """The items, best first."""
@@ -270,10 +273,11 @@ class RecommendResponse(_message.Message):
         degraded_reason: Global___DegradedReason.ValueType = ...,
         objectives: _abc.Iterable[_builtins.str] | None = ...,
         unknown_context_count: _builtins.int = ...,
+        unknown_event_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "found_count", b"found_count", "items", b"items", "objectives", b"objectives", "unknown_context_count", b"unknown_context_count", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "found_count", b"found_count", "items", b"items", "objectives", b"objectives", "unknown_context_count", b"unknown_context_count", "unknown_event_count", b"unknown_event_count", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -356,7 +360,7 @@ class RankRequest(_message.Message):
     @_builtins.property
     def context(self) -> _containers.MessageMap[_builtins.str, _context_pb2.ContextValue]:
         """Values that describe the call, by name, at most 64. A missing value counts as its average in training. Unknown names
-        are ignored and counted; a value of the wrong kind is refused.
+        and texts are ignored and counted; a value of the wrong kind is refused.
         """
 
     def __init__(
@@ -390,6 +394,7 @@ class RankResponse(_message.Message):
     UNKNOWN_ITEM_COUNT_FIELD_NUMBER: _builtins.int
     OBJECTIVES_FIELD_NUMBER: _builtins.int
     UNKNOWN_CONTEXT_COUNT_FIELD_NUMBER: _builtins.int
+    UNKNOWN_EVENT_COUNT_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """The bundle that answered."""
     asked_count: _builtins.int
@@ -399,7 +404,9 @@ class RankResponse(_message.Message):
     unknown_item_count: _builtins.int
     """How many ids of the history and the candidates the bundle does not know."""
     unknown_context_count: _builtins.int
-    """How many names of the context the bundle does not know."""
+    """How many names of the context the bundle does not know, and how many texts under names that it knows."""
+    unknown_event_count: _builtins.int
+    """How many interactions of the history name an event that the bundle does not know."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoredItem]:
         """The items, best first."""
@@ -418,10 +425,11 @@ class RankResponse(_message.Message):
         unknown_item_count: _builtins.int = ...,
         objectives: _abc.Iterable[_builtins.str] | None = ...,
         unknown_context_count: _builtins.int = ...,
+        unknown_event_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "found_count", b"found_count", "items", b"items", "objectives", b"objectives", "unknown_context_count", b"unknown_context_count", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "found_count", b"found_count", "items", b"items", "objectives", b"objectives", "unknown_context_count", b"unknown_context_count", "unknown_event_count", b"unknown_event_count", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -55,7 +55,7 @@ class SimilarTo(_message.Message):
     ITEM_IDS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """The items, 1 to 5000. When the bundle knows none of them, the answer has popular items."""
+        """The items, 1 to 5000. When the bundle knows nothing of any, the answer has popular items."""
 
     def __init__(
         self,
@@ -202,6 +202,7 @@ class RetrieveResponse(_message.Message):
     ASKED_COUNT_FIELD_NUMBER: _builtins.int
     FOUND_COUNT_FIELD_NUMBER: _builtins.int
     UNKNOWN_ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    UNKNOWN_EVENT_COUNT_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """The bundle that answered."""
     asked_count: _builtins.int
@@ -210,6 +211,8 @@ class RetrieveResponse(_message.Message):
     """How many candidates were found. Fewer than asked for when the catalogue has no more that may be in the answer."""
     unknown_item_count: _builtins.int
     """How many ids of the history, the query and the exclusions the bundle does not know."""
+    unknown_event_count: _builtins.int
+    """How many interactions of the history name an event that the bundle does not know."""
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
         """The candidates, best first. Set for CANDIDATE_VIEW_ITEMS."""
@@ -227,10 +230,11 @@ class RetrieveResponse(_message.Message):
         asked_count: _builtins.int = ...,
         found_count: _builtins.int = ...,
         unknown_item_count: _builtins.int = ...,
+        unknown_event_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "candidates", b"candidates", "columns", b"columns", "found_count", b"found_count", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "candidates", b"candidates", "columns", b"columns", "found_count", b"found_count", "unknown_event_count", b"unknown_event_count", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

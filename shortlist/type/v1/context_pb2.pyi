@@ -25,7 +25,7 @@ class ContextValue(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     NUMBER_FIELD_NUMBER: _builtins.int
     text: _builtins.str
-    """A category, at most 256 bytes. An unknown category counts as none."""
+    """A category, at most 256 bytes. An unknown one counts as none, and is counted."""
     number: _builtins.float
     """A number, in the unit of the training data."""
     def __init__(

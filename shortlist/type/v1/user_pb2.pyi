@@ -65,7 +65,9 @@ class HistoryItem(_message.Message):
     item_id: _builtins.str
     """The item. Items that the bundle does not know are ignored and counted in the answer."""
     event: _builtins.str
-    """The kind of interaction, named as in the training data ("view", "buy"). Empty when there is only one kind."""
+    """The kind of interaction, named as in the training data ("view", "buy"). Empty when there is only one kind. Names that
+    the bundle does not know count as none, and are counted in the answer.
+    """
     value: _builtins.float
     """The value of the interaction, such as a rating or seconds watched, in the unit of the training data."""
     @_builtins.property

@@ -51,6 +51,7 @@ class Recording(RankingServiceServicer):
             found_count=2,
             unknown_item_count=1,
             unknown_context_count=2,
+            unknown_event_count=3,
             degraded=True,
             degraded_reason=pb.DEGRADED_REASON_RETRIEVAL_TIMEOUT,
         )
@@ -190,6 +191,7 @@ def test_the_whole_answer_reaches_the_caller(start: Start, ask: Ask) -> None:
         asked=3,
         found=2,
         unknown_items=1,
+        unknown_events=3,
         unknown_context=2,
         degraded="retrieval_timeout",
     )

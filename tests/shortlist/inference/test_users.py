@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from shortlist.bundle import Bundle
-from shortlist.inference.users import UserQuery, excluded_rows, resolve_user
+from shortlist.inference.users import Unknown, UserQuery, excluded_rows, resolve_user
 
 
 def test_the_stored_history_is_used_where_none_is_sent(small_bundle: Bundle) -> None:
@@ -29,13 +29,19 @@ def test_a_history_that_is_sent_replaces_the_stored_one_and_both_are_seen(small_
     np.testing.assert_array_equal(user.history.values, [5.0, math.nan, 2.0])
     assert user.history.events.tolist() == [2, 0, 1]
     assert user.seen.tolist() == [0, 1, 2, 3]
-    assert user.unknown_items == 1
+    assert user.unknown == Unknown(items=1, events=1)
+
+
+def test_every_interaction_with_an_unknown_event_is_counted(small_bundle: Bundle) -> None:
+    """Proves that an unknown item does not hide its event, and that no event is no unknown one."""
+    query = UserQuery(item_ids=("c", "zz", "b", "a"), values=(1.0,) * 4, events=("rent", "rent", "", "view"))
+    assert resolve_user(small_bundle, query).unknown == Unknown(items=1, events=2)
 
 
 def test_a_sent_history_of_unknown_items_counts_as_none(small_bundle: Bundle) -> None:
     """Proves that the stored history is better than nothing."""
     user = resolve_user(small_bundle, UserQuery(user_id="fan", item_ids=("zz",), values=(1.0,), events=("view",)))
-    assert (user.history.rows.tolist(), user.unknown_items) == ([0, 3], 1)
+    assert (user.history.rows.tolist(), user.unknown.items) == ([0, 3], 1)
 
 
 def test_an_unknown_user_has_nothing(small_bundle: Bundle) -> None:
