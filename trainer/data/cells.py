@@ -1,6 +1,7 @@
 """Columns of a table as ids and numbers; each refuses unreadable cells, with the bad rows."""
 
 import polars as pl
+from polars.exceptions import PolarsError
 
 from trainer.data.tables import Table
 from trainer.errors import DataError
@@ -75,7 +76,7 @@ def words(table: Table, column: str) -> pl.Series:
     series = table.column(column)
     if series.dtype.is_nested():
         raise DataError(f"{table.name}, column {column!r}: {series.dtype} is not a single value")
-    return series.cast(pl.String)
+    return _text(table, column)
 
 
 def word_lists(table: Table, column: str, separator: str) -> pl.Series:
@@ -88,6 +89,20 @@ def word_lists(table: Table, column: str, separator: str) -> pl.Series:
 
 def _labels(table: Table, column: str) -> pl.Series:
     series = table.column(column)
-    if not (series.dtype.is_integer() or series.dtype in (pl.String, pl.Categorical, pl.Enum)):
-        raise DataError(f"{table.name}, column {column!r}: ids are whole numbers or text, not {series.dtype}")
-    return series.cast(pl.String)
+    kind = series.dtype
+    if not (kind.is_integer() or kind in (pl.String, pl.Categorical, pl.Enum, pl.Binary, pl.Decimal)):
+        raise DataError(f"{table.name}, column {column!r}: ids are whole numbers or text, not {kind}")
+    text = _text(table, column)
+    if kind == pl.Decimal:
+        # Warehouses have whole numbers as decimals, such as NUMBER(38, 0).
+        text = text.str.replace(r"\.0+$", "")
+        table.refuse(column, text.str.contains(".", literal=True).fill_null(False), "an id that is a fraction")
+    return text
+
+
+def _text(table: Table, column: str) -> pl.Series:
+    """A column as text; Parquet has text without its mark as bytes."""
+    try:
+        return table.column(column).cast(pl.String)
+    except PolarsError as error:
+        raise DataError(f"{table.name}, column {column!r}: has bytes that are not UTF-8; write them as text") from error

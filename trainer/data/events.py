@@ -56,6 +56,35 @@ class EventLog:
             yield kept.sort("time", maintain_order=True).with_columns(like=_likes(self.columns))
 
 
+class _Runs:
+    """Writes events as runs, each sorted by time and about as long as the events that are worked on at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        self.files: list[Path] = []
+        self.samples: list[pl.Series] = []
+        self.universes = {column: pl.Series(column, [], dtype=pl.String) for column in ("user", "item", "event")}
+        self._folder = folder
+        self._pending: list[pl.DataFrame] = []
+
+    def add(self, events: pl.DataFrame) -> None:
+        """Takes events. A folder may have thousands of files with a few each."""
+        self._pending.append(events)
+        if sum(one.height for one in self._pending) >= arrays.CHUNK:
+            self.write()
+
+    def write(self) -> None:
+        """Writes the run that is begun."""
+        if not self._pending:
+            return
+        frame = pl.concat(self._pending).sort("time", maintain_order=True)
+        self._pending = []
+        self.files.append(self._folder / f"{len(self.files):06}.parquet")
+        frame.write_parquet(self.files[-1], compression="lz4", row_group_size=_ROW_GROUP)
+        self.samples.append(frame["time"].gather_every(_SAMPLED))
+        for column, known in self.universes.items():
+            self.universes[column] = pl.concat([known, frame[column].drop_nulls()]).unique()
+
+
 def used_columns(columns: InteractionsConfig) -> list[str]:
     """The columns of the table that `read_events` looks at."""
     time = None if columns.rows_in_order else columns.time
@@ -68,34 +97,31 @@ def read_events(tables: Iterable[Table], columns: InteractionsConfig, folder: Pa
 
     Raises DataError for unreadable cells, for fewer than two users and for too many names of events.
     """
-    runs, samples, rows, name, units = list[Path](), list[pl.Series](), 0, "", dict[str, set[str]]()
-    universes = {column: pl.Series(column, [], dtype=pl.String) for column in ("user", "item", "event")}
+    runs, rows, name, units = _Runs(folder), 0, "", dict[str, set[str]]()
     for table in tables:
-        found = _places(table) if columns.rows_in_order else read_times(table, columns.time)
-        of_file = units.setdefault(table.name, set())
+        name = table.name.partition("/")[0]
+        found = _places(table, rows) if columns.rows_in_order else read_times(table, columns.time)
+        of_file = units.setdefault(name, set())
         of_file |= set() if found.unit is None else {found.unit}
-        refuse_other_unit(table.name, columns.time, of_file)
-        frame = _checked(table, columns, found.nanoseconds).sort("time", maintain_order=True)
-        runs.append(folder / f"{len(runs):06}.parquet")
-        frame.write_parquet(runs[-1], compression="lz4", row_group_size=_ROW_GROUP)
-        samples.append(frame["time"].gather_every(_SAMPLED))
-        for column, known in universes.items():
-            universes[column] = pl.concat([known, frame[column].drop_nulls()]).unique()
-        rows, name = rows + table.frame.height, table.name
-    if len(universes["user"]) < 2:
+        refuse_other_unit(name, columns.time, of_file)
+        runs.add(_checked(table, columns, found.nanoseconds))
+        rows += table.frame.height
+    runs.write()
+    users, items, events = (runs.universes[column] for column in ("user", "item", "event"))
+    if len(users) < 2:
         raise DataError(f"{name}, column {columns.user!r}: has one user; a recommender needs two or more")
-    if len(universes["event"]) > MOST_EVENT_NAMES:
+    if len(events) > MOST_EVENT_NAMES:
         raise DataError(
-            f"{name}, column {columns.event!r}: has {len(universes['event']):,} different events, and at most "
+            f"{name}, column {columns.event!r}: has {len(events):,} different events, and at most "
             f"{MOST_EVENT_NAMES:,} can be told apart; name a column of kinds of events, such as view and buy"
         )
     return EventLog(
         columns=columns,
-        runs=runs,
-        edges=_edges(pl.concat(samples).sort().to_numpy()),
-        users=universes["user"],
-        items=universes["item"],
-        events=universes["event"],
+        runs=runs.files,
+        edges=_edges(pl.concat(runs.samples).sort().to_numpy()),
+        users=users,
+        items=items,
+        events=events,
         rows=rows,
         name=name,
     )
@@ -185,9 +211,9 @@ def _checked(table: Table, columns: InteractionsConfig, time: pl.Series) -> pl.D
     )
 
 
-def _places(table: Table) -> Times:
-    """A row a second, so that the order of the file is that of time."""
-    places = np.arange(table.first, table.first + table.frame.height, dtype=np.int64)
+def _places(table: Table, before: int) -> Times:
+    """A row a second, after as many rows before, so that the order of the files is that of time."""
+    places = np.arange(before, before + table.frame.height, dtype=np.int64)
     return Times(nanoseconds=pl.Series(places * SECOND), unit=None)
 
 

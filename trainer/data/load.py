@@ -11,6 +11,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from trainer.data import movielens
+from trainer.data.cells import ids
 from trainer.data.columns import features, parsed
 from trainer.data.dataset import DataCounts, Dataset, Histories, Ids, group_by_user
 from trainer.data.events import event_arrays, read_events, refuse_unknown_events, used_columns
@@ -149,7 +150,7 @@ def _aligned(universe: pl.Series, frame: pl.DataFrame, key: str) -> pl.DataFrame
 def _item_table(items: pl.Series, table: Table | None, recipe: DataRecipe) -> pl.DataFrame:
     if table is None or recipe.items is None:
         return items.alias(recipe.interactions.item).to_frame()
-    return _aligned(items, table.frame.with_columns(pl.col(recipe.items.id).cast(pl.String)), recipe.items.id)
+    return _aligned(items, table.frame.with_columns(ids(table, recipe.items.id)), recipe.items.id)
 
 
 def _bytes(ids: pl.Series) -> Ids:

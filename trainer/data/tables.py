@@ -4,7 +4,7 @@ Rows in messages count from 1 and leave the header out.
 """
 
 import gzip
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +13,7 @@ import polars as pl
 from polars.exceptions import PanicException, PolarsError
 
 from trainer.data.arrays import chunks
+from trainer.data.folders import Part, parts
 from trainer.data.text import one_row_a_line, utf8
 from trainer.errors import DataError
 
@@ -21,8 +22,13 @@ _SEPARATORS = {".csv": ",", ".tsv": "\t"}
 _QUOTES = {".csv": '"', ".tsv": None}
 _PARQUET = (".parquet", ".pq")
 _LINES = (".txt", ".txt.gz")
+_OF_FOLDERS = (*_PARQUET, *_SEPARATORS)
 SHOWN, SHOWN_WIDTH = 3, 60
 """How many of the bad cells a message has, and how much of each."""
+
+
+class _EmptyError(DataError):
+    pass
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -58,8 +64,35 @@ def read_table(path: Path) -> Table:
     """Read Parquet (.parquet, .pq) as it is typed, CSV (.csv, .tsv) as text with empty cells null, and lines (.txt,
     .txt.gz) as `sequences` does. Text is UTF-8, or UTF-16 with a byte-order mark.
 
+    A folder of Parquet or of CSV is one table, its files in the order of their names; see `trainer.data.folders`.
     Raises DataError for a file that is missing, of another kind, unreadable or without rows.
     """
+    tables = list(_non_empty(_of_part(part) for part in parts(path, _OF_FOLDERS)))
+    with _refused(path.name, "one table"):
+        frame = pl.concat([table.frame for table in tables], how="vertical_relaxed")
+    return Table(name=path.name, frame=frame)
+
+
+def _non_empty(found: Iterable[Iterator[Table]]) -> Iterator[Table]:
+    """The tables of all parts but those without rows. Raises DataError if none has any."""
+    empty, has_rows = None, False
+    for tables in found:
+        try:
+            for table in tables:
+                has_rows = True
+                yield table
+        except _EmptyError as error:
+            empty = error
+    if empty is not None and not has_rows:
+        raise empty
+
+
+def _of_part(part: Part) -> Iterator[Table]:
+    yield Table(name=part.name, frame=part.with_columns(_read_file(part).frame))
+
+
+def _read_file(part: Part) -> Table:
+    path = part.path
     if path.name.lower().endswith(_LINES):
         return sequences(path)
     suffix = path.suffix.lower()
@@ -85,22 +118,29 @@ def sequences(path: Path) -> Table:
 
 
 def read_tables(path: Path, columns: list[str]) -> Iterator[Table]:
-    """Like `read_table`, but reads a Parquet file, or a folder of them, in parts and only these columns.
+    """Like `read_table`, but file by file of a folder, and Parquet in parts and only these columns.
 
     Raises DataError as `read_table` does, for the first part that is bad.
     """
-    if path.suffix.lower() not in _PARQUET and not path.is_dir():
-        yield read_table(path)
-        return
-    with _refused(path.name, "Parquet"):
-        scan = pl.scan_parquet(path)
+    yield from _non_empty(
+        _parquet_parts(part, columns) if part.path.suffix.lower() in _PARQUET else _of_part(part)
+        for part in parts(path, _OF_FOLDERS)
+    )
+
+
+def _parquet_parts(part: Part, columns: list[str]) -> Iterator[Table]:
+    with _refused(part.name, "Parquet"):
+        # The columns of folders are added here, as text, so that no zero is lost.
+        scan = pl.scan_parquet(part.path, hive_partitioning=False)
         count: int = scan.select(pl.len()).collect().item()
+        known = scan.collect_schema()
         # One that lacks a column is refused later, with the names of those it has.
-        scan = scan.select(columns) if set(columns) <= set(scan.collect_schema()) else scan
-    for part in chunks(max(count, 1)):
-        with _refused(path.name, "Parquet"):
-            frame = scan.slice(part.start, part.stop - part.start).collect()
-        yield _with_rows(Table(name=path.name, frame=frame, first=part.start))
+        if set(columns) <= {*known, *part.columns}:
+            scan = scan.select(name for name in columns if name in known)
+    for rows in chunks(max(count, 1)):
+        with _refused(part.name, "Parquet"):
+            frame = scan.slice(rows.start, rows.stop - rows.start).collect()
+        yield _with_rows(Table(name=part.name, frame=part.with_columns(frame), first=rows.start))
 
 
 def contents(path: Path) -> bytes:
@@ -152,5 +192,5 @@ def _refused(name: str, kind: str) -> Iterator[None]:
 
 def _with_rows(table: Table) -> Table:
     if table.frame.is_empty():
-        raise DataError(f"{table.name}: has no rows")
+        raise _EmptyError(f"{table.name}: has no rows")
     return table

@@ -25,6 +25,9 @@ class InteractionsConfig:
     earlier row is an earlier interaction.
 
     The last in the file counts among rows with the same user, item, time and event.
+
+    The `file` of any section may be a folder of Parquet or CSV files, as Spark and Hive write them. They are read in
+    the order of their names.
     """
 
     file: Text = "interactions.parquet"
