@@ -31,7 +31,7 @@ def write_text(path: Path, text: str) -> None:
 
 @contextlib.contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Whatever fails within because of the disk is an OutputError that names the file, or else this path."""
+    """Turns errors of the disk into an OutputError that names the file, or else this path."""
     try:
         yield
     except OSError as error:

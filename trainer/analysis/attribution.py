@@ -23,6 +23,7 @@ from trainer.protocols import Task
 from trainer.training.ranker.examples import RankerExamples
 from trainer.training.ranker.fit import TrainedRanker
 from trainer.training.ranker.impressions import RankerImpressions
+from trainer.training.ranker.labels import warn_of_one_class
 from trainer.training.ranker.retrieved_examples import RetrievedExamples
 
 _MOST_EVENTS = 2000
@@ -79,6 +80,8 @@ def attribute(
     items = replace(model.items, features=without_id_embeddings(model.items.features, model.layout.id_embeddings))
     added = chain(model, task, retrieved, ranked, reporter)
     examples = (_of_retrieved if task.dataset.impressions is None else _of_impressions)(model, items, task)
+    if not examples[0].contrasted:
+        warn_of_one_class(model.objectives, examples[0].targets, "test", reporter)
     trained = TrainedRanker(ranker=model.ranker, id_embeddings=IdEmbeddingLayer.of(model.id_embeddings))
     found = attribute_ranker(trained, *examples, calibrations, reporter)
     return Attribution(chain=added, **vars(found))

@@ -1,11 +1,14 @@
 """The answers of models to a task's test, and their figures."""
 
+import math
 from collections.abc import Sequence
+
+import scipy.stats
 
 from trainer.analysis.attribution import Attribution, attribute
 from trainer.analysis.chain import DEPTH as RETRIEVED
 from trainer.baselines.linear import baselines_for
-from trainer.evaluation.metrics import Figures, Lists, Rankings, depth_of, figures
+from trainer.evaluation.metrics import Figures, Lists, Rankings, depth_of, figures, ndcg_of_queries
 from trainer.evaluation.rankings import Scorer, rankings
 from trainer.models.pipeline import TrainedPipeline
 from trainer.progress import Reporter
@@ -14,6 +17,7 @@ from trainer.training.log import TrainingLog
 
 # The length of the lists in a report.
 _DEPTH = 200
+GAIN, GAIN_INTERVAL = "ndcg@10_gain", "ndcg@10_gain_interval"
 
 
 def evaluate_two_stage(model: TrainedPipeline, task: Task) -> Figures:
@@ -37,6 +41,17 @@ def measure_two_stage(
     ranked = lists_of_test(model.scores, task)
     lists = {"retrieval": retrieved.first(ranked.hits.shape[1]), "two_stage": ranked}
     return lists, attribute(model, log.calibrations, task, retrieved, ranked, reporter)
+
+
+def gain_of_ranking(lists: Lists) -> dict[str, float]:
+    """The gain of both stages over retrieval alone in nDCG@10, and half of its 95% interval over the queries.
+
+    The interval is Student's of the paired differences; NaN for one query.
+    """
+    one, both = (ndcg_of_queries(lists[name], 10) for name in ("retrieval", "two_stage"))
+    gains = both - one
+    error = float(scipy.stats.sem(gains)) if len(gains) > 1 else math.nan
+    return {GAIN: float(gains.mean()), GAIN_INTERVAL: error * float(scipy.stats.t.ppf(0.975, max(len(gains) - 1, 1)))}
 
 
 def baseline_lists(task: Task) -> Lists:

@@ -9,7 +9,7 @@ from numpy import float32
 from numpy.typing import NDArray
 
 from shortlist.bundle.manifest import IndexInfo, Manifest
-from trainer.analysis.measurement import baseline_lists, measure_two_stage
+from trainer.analysis.measurement import baseline_lists, gain_of_ranking, measure_two_stage
 from trainer.analysis.tables import figures_table, index_table
 from trainer.commands.inputs import add_inputs, read_inputs
 from trainer.commands.outputs import add_report, check_report, cost, page_facts, page_title, write_report
@@ -17,7 +17,7 @@ from trainer.commands.publishing import add_publishing, check_publishing, report
 from trainer.data import Dataset
 from trainer.data.split import evaluation_split, final_split
 from trainer.export.bundle import export_bundle, flat
-from trainer.export.publish import check_metric, decide
+from trainer.export.publish import STAGES, check_metric, decide
 from trainer.models.pipeline import TrainedPipeline
 from trainer.progress import Reporter
 from trainer.protocols import DEFAULT
@@ -49,12 +49,12 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
     check_report(options.report)
     recipe, dataset = read_inputs(options.recipe, options.data, reporter)
     check_metric(recipe)
-    model, log, findings = _measured(dataset, recipe, options.seed, reporter)
+    model, log, findings, gain = _measured(dataset, recipe, options.seed, reporter)
     if recipe.split.refit:
         reporter.say("training again on all data, for serving")
         model, log = fit_two_stage(dataset, final_split(dataset, recipe.split), recipe, options.seed, reporter)
         findings = replace(findings, logs={**findings.logs, "served": log})
-    figures = findings.runs[0].figures | log.validation
+    figures = findings.runs[0].figures | log.validation | {STAGES: gain}
     decision = decide(options.out, flat(figures), recipe, asked=options.publish, force=options.force)
     directory = export_bundle(
         model,
@@ -79,8 +79,8 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
 
 def _measured(
     dataset: Dataset, recipe: Recipe, seed: int, reporter: Reporter
-) -> tuple[TrainedPipeline, TrainingLog, Findings]:
-    """Both stages of the evaluation split, the log of their training, and the findings on its test."""
+) -> tuple[TrainedPipeline, TrainingLog, Findings, dict[str, float]]:
+    """Both stages of the evaluation split, their log, the findings on its test, and the gain of the second stage."""
     split = evaluation_split(dataset, recipe.split)
     task = next_like_task(dataset, split)
     groups = Groups.of(task)
@@ -93,7 +93,7 @@ def _measured(
         logs={"measured": log},
         attributions=[attribution],
     )
-    return model, log, findings
+    return model, log, findings, gain_of_ranking(lists)
 
 
 def _page(

@@ -23,6 +23,7 @@ from trainer.training.encoder.training import Trained, Validation
 from trainer.training.log import TrainingLog
 from trainer.training.ranker.impression_examples import ImpressionExamples, figures_of_impressions
 from trainer.training.ranker.impressions import RankerImpressions
+from trainer.training.ranker.labels import warn_of_one_class
 
 _SAMPLE = 20_000
 
@@ -53,7 +54,7 @@ class RankerRun:
     """
 
     def __init__(self, dataset: Dataset, split: ImpressionSplit, recipe: Recipe, seed: int, reporter: Reporter) -> None:
-        self._split = split
+        self._split, self._reporter = split, reporter
         first = _encoder(dataset, split, recipe, seed, reporter)
         encoded = Encoded.of(first.encoder, recipe.encoder.history)
         self._impressions = RankerImpressions(
@@ -67,6 +68,7 @@ class RankerRun:
     def figures(self) -> dict[str, float]:
         """The figures of the test; all features count up to its beginning."""
         examples = self.test()
+        warn_of_one_class(examples.objectives, examples.targets, "test", self._reporter)
         logits = self.trained.predict(examples.inputs, np.arange(len(examples.targets)))
         return figures_of_impressions(logits[:, 0], examples.impressions)
 

@@ -22,8 +22,8 @@ def add_publishing(parser: argparse.ArgumentParser) -> None:
         "--publish",
         action="store_true",
         help="serve the new bundle, unless its validation metric is below the served bundle's by more than the "
-        "recipe's [publish] margin. Then the served bundle stays and the exit code is 3. Without --publish, only the "
-        "first bundle of a directory is served",
+        "recipe's [publish] margin. Then the served bundle stays and the exit code is 3. The same holds when "
+        "its ranker makes retrieval's lists worse. Without --publish, only the first bundle of a directory is served",
     )
     parser.add_argument(
         "--force",

@@ -130,10 +130,15 @@ def _hit_rate(rankings: Rankings, k: int) -> float:
     return float(rankings.hits[:, :k].any(axis=1).mean())
 
 
-def _ndcg(rankings: Rankings, k: int) -> float:
+def ndcg_of_queries(rankings: Rankings, k: int) -> NDArray[np.float64]:
+    """The nDCG of each query's first ``k``, ``[Q]``."""
     gains = 1.0 / np.log2(np.arange(k) + 2.0)
     ideal = np.cumsum(gains)[np.minimum(rankings.relevant, k) - 1]
-    return float((rankings.hits[:, :k] @ gains / ideal).mean())
+    return np.asarray(rankings.hits[:, :k] @ gains / ideal)
+
+
+def _ndcg(rankings: Rankings, k: int) -> float:
+    return float(ndcg_of_queries(rankings, k).mean())
 
 
 def _mrr(rankings: Rankings, k: int) -> float:

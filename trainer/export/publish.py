@@ -8,11 +8,15 @@ from pathlib import Path
 from shortlist.bundle.manifest import Manifest
 from shortlist.bundle.store import CURRENT, BundleStore
 from shortlist.errors import BundleError
+from trainer.analysis.measurement import GAIN, GAIN_INTERVAL
 from trainer.errors import RecipeError, TrainerError
-from trainer.recipe import DataRecipe, Recipe, read_data
+from trainer.models.rankers.objectives import Objectives
+from trainer.recipe import DataRecipe, ObjectiveConfig, Recipe, read_data
 from trainer.training.ranker.impression_examples import AUC, RMSE
 
 _BOTH = "two_stage/"
+STAGES = "stages"
+"""The name of the figures that compare the stages, beside the models' names."""
 _OF_RETRIEVAL = ("retrieval/hr@10", "retrieval/ndcg@10", "retrieval/recall@200")
 
 
@@ -57,17 +61,48 @@ def check_metric(recipe: Recipe) -> None:
 
 
 def decide(root: Path, metrics: Mapping[str, float], recipe: Recipe, *, asked: bool, force: bool) -> Decision:
-    """Whether a bundle with these ``metrics`` becomes the current one of a directory; the first there always does."""
-    if not (root / CURRENT).exists():
-        return Decision(publish=True, text="it is the first one here, and is served")
-    if not asked:
+    """Whether a bundle with these ``metrics`` becomes the current one of a directory.
+
+    The first one does unasked. Without force, none does whose two stages lose to its retrieval alone.
+    """
+    first = not (root / CURRENT).exists()
+    if not first and not asked:
         return Decision(publish=False, text=f"what is served stays ({_current(root)}); --publish moves it")
-    comparison = compare(root, metrics, recipe)
-    if comparison.worse and not force:
-        margin = f"[publish] margin allows {recipe.publish.margin:.1%}"
-        return Decision(publish=False, refused=True, text=f"{comparison.text}, and {margin}")
-    forced = comparison.text if comparison.worse else ""
+    comparison = Comparison(text="it is the first one here, and is served") if first else compare(root, metrics, recipe)
+    reasons = [text for text in (_loss_to_retrieval(metrics, recipe), _loss(comparison, recipe, force)) if text]
+    if reasons and not force:
+        return Decision(publish=False, refused=True, text="; ".join(reasons))
+    forced = "; ".join(reasons)
+    if first and not forced:
+        return Decision(publish=True, text=comparison.text)
     return Decision(publish=True, forced=forced, text=f"published{', as forced' if forced else ''}: {comparison.text}")
+
+
+def _loss(comparison: Comparison, recipe: Recipe, force: bool) -> str:
+    margin = "" if force else f", and [publish] margin allows {recipe.publish.margin:.1%}"
+    return f"{comparison.text}{margin}" if comparison.worse else ""
+
+
+def _loss_to_retrieval(metrics: Mapping[str, float], recipe: Recipe) -> str:
+    """By how much both stages rank worse than retrieval alone; empty when it may be chance, or is not known.
+
+    A list that is ordered by values alone has another aim than nDCG, and is not judged by it.
+    """
+    if recipe.objectives and all(one.kind == "value" for one in _ordering(recipe)):
+        return ""
+    names = ("two_stage/ndcg@10", "retrieval/ndcg@10", f"{STAGES}/{GAIN}", f"{STAGES}/{GAIN_INTERVAL}")
+    both, one, gain, interval = (metrics.get(name, math.nan) for name in names)
+    if not gain < -interval:
+        return ""
+    return (
+        f"both stages together have a test nDCG@10 of {both:.4f}, and retrieval alone has {one:.4f}: the ranker makes "
+        f"the lists worse by {-gain:.4f}, where chance explains {interval:.4f}"
+    )
+
+
+def _ordering(recipe: Recipe) -> list[ObjectiveConfig]:
+    declared = Objectives.declared(recipe.objectives)
+    return [objective.config for objective in declared if objective.weight]
 
 
 def compare(root: Path, metrics: Mapping[str, float], recipe: Recipe) -> Comparison:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 import trainer
@@ -14,7 +15,9 @@ from shortlist.bundle import BundleStore
 from shortlist.bundle.manifest import MANIFEST, Manifest
 from tests.shortlist.bundle.fake import OLDER, publish
 from trainer.__main__ import main
+from trainer.analysis.measurement import gain_of_ranking
 from trainer.errors import RecipeError
+from trainer.evaluation.metrics import Rankings
 from trainer.export.publish import check_metric, compare, decide, metrics_of
 from trainer.models.registry import DEFAULT_RECIPE, MODELS
 from trainer.recipe import ImpressionsConfig, InteractionsConfig, ObjectiveConfig, PublishConfig, Recipe, SplitConfig
@@ -242,3 +245,36 @@ def test_force_alone_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
         main(["fit", "--recipe", "r", "--data", "d", "--out", "o", "--force"])
     assert stopped.value.code == 2
     assert "--force: needs --publish" in capsys.readouterr().err
+
+
+GAIN = {"two_stage/ndcg@10": 0.04, "retrieval/ndcg@10": 0.08, "stages/ndcg@10_gain": -0.04}
+
+
+@pytest.mark.parametrize(("interval", "asked"), [(0.03, False), (0.03, True), (0.05, True), (math.nan, True)])
+def test_two_stages_that_lose_to_one_are_not_served(tmp_path: Path, interval: float, asked: bool) -> None:
+    """Proves that even the first bundle needs force when the loss is beyond chance, and that both figures are said."""
+    metrics = {**GAIN, "stages/ndcg@10_gain_interval": interval}
+    decision = decide(tmp_path, metrics, DEFAULT_RECIPE, asked=asked, force=False)
+    loses = interval < 0.04
+    assert (decision.publish, decision.refused) == (not loses, loses)
+    assert ("nDCG@10 of 0.0400, and retrieval alone has 0.0800" in decision.text) == loses
+    forced = decide(tmp_path, metrics, DEFAULT_RECIPE, asked=True, force=True)
+    assert (forced.publish, bool(forced.forced)) == (True, loses)
+
+
+def test_an_order_by_values_alone_is_not_judged_by_its_likes(tmp_path: Path) -> None:
+    """Proves that a list of the best predicted ratings is served, although other items are liked next."""
+    metrics = {**GAIN, "stages/ndcg@10_gain_interval": 0.01}
+    assert decide(tmp_path, metrics, STARS, asked=True, force=False).publish
+    assert decide(tmp_path, metrics, CLICKS, asked=True, force=False).refused
+
+
+def test_the_gain_of_the_second_stage_has_an_interval() -> None:
+    """Proves the gain on planted places, Student's interval, and that one query has none."""
+    lists = {"retrieval": Rankings.of_places(np.zeros(4, dtype=np.int64), 10)}
+    lists["two_stage"] = Rankings.of_places(np.array([0, 0, 20, 20]), 10)
+    found = gain_of_ranking(lists)
+    assert found["ndcg@10_gain"] == -0.5
+    assert found["ndcg@10_gain_interval"] == pytest.approx(3.1824 * np.std([0, 0, 1, 1], ddof=1) / 2, rel=1e-4)
+    alone = gain_of_ranking({name: one.at(np.array([3])) for name, one in lists.items()})
+    assert math.isnan(alone["ndcg@10_gain_interval"])

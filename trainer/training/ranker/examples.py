@@ -116,6 +116,11 @@ class RankerExamples(ABC):
         return np.full(len(self.targets), -1)
 
     @property
+    def contrasted(self) -> bool:
+        """Whether an event's label 0 also comes from the other candidates of its list."""
+        return False
+
+    @property
     @abstractmethod
     def usable(self) -> NDArray[np.int64]:
         """The places of the examples that a ranker can learn from."""

@@ -128,7 +128,7 @@ def figures_of_impressions(logits: NDArray[np.float32], impressions: Impressions
     """Figures of the logits ``[n, G]`` of each objective where it was observed, such as ``click/auc``.
 
     ``auc`` is the mean over the events. Without events there is ``-rmse``, the mean over the values. ``gauc`` is over
-    known users; an event that always or never happened has no AUC.
+    known users; an event that always or never happened has no AUC: NaN.
     """
     events, values = dict[str, dict[str, float]](), dict[str, dict[str, float]]()
     for place, name in enumerate(impressions.objectives):
@@ -157,7 +157,7 @@ def _figures_of_event(
 
 def _mean(figures: list[float]) -> float:
     known = [one for one in figures if math.isfinite(one)]
-    return float(np.mean(known)) if known else 0.0
+    return float(np.mean(known)) if known else math.nan
 
 
 def _user_vectors(

@@ -78,6 +78,11 @@ class RetrievedExamples(RankerExamples):
         return "ndcg@10"
 
     @property
+    def contrasted(self) -> bool:
+        """See :class:`RankerExamples`."""
+        return True
+
+    @property
     def usable(self) -> NDArray[np.int64]:
         """The examples whose item retrieval did not miss."""
         return np.flatnonzero(self.chosen >= 0)

@@ -15,6 +15,7 @@ from trainer.progress import Reporter
 from trainer.recipe import RankerConfig
 from trainer.training.ranker.examples import PredictLogits, RankerExamples
 from trainer.training.ranker.fit import RankerFit, TrainedRanker
+from trainer.training.ranker.labels import check_learnt, warn_of_one_class
 
 _PATIENCE = 2
 _VALIDATION_SHARE = 0.2
@@ -56,6 +57,7 @@ class RankerTraining:
         The best epoch's ranker is calibrated on the examples that chose the epoch. Its calibration is also used where
         the ranker is then trained again on all examples.
         """
+        self._check_labels(reporter)
         epochs, best = self._best_epoch(reporter)
         self.calibrations = self._calibrations(best)
         for name, found in self.calibrations.items():
@@ -83,6 +85,9 @@ class RankerTraining:
             figures = "  ".join(f"{key} {value:.4f}" for key, value in found.items())
             reporter.say(f"{name}  {figures}  {time.monotonic() - started:.1f} s")
             self.curve.append(found)
+            if math.isnan(found[examples.chosen_by]) and math.isinf(best):
+                # Nothing compares the epochs: the last one is as good as any.
+                best_epoch, kept = epoch, fit.trained()
             if found[examples.chosen_by] > best:
                 best, best_epoch, kept = found[examples.chosen_by], epoch, copy.deepcopy(fit.trained())
             if epoch - best_epoch == _PATIENCE:
@@ -104,6 +109,13 @@ class RankerTraining:
         places = subsample(late, max(1, _CALIBRATED_ON // self.examples.inputs.candidate_count))
         found = self.examples.outcomes(self.logits_of(trained), places)
         return {name: platt(outcomes) for name, outcomes in found.items()}
+
+    def _check_labels(self, reporter: Reporter) -> None:
+        examples = self.examples
+        learnt = self.early if self.given else self._usable
+        check_learnt(examples.objectives, examples.targets[learnt], reporter, contrasted=examples.contrasted)
+        if len(self.late) and not examples.contrasted:
+            warn_of_one_class(examples.objectives, examples.targets[self.late], "ranker's validation", reporter)
 
     def _refuse_too_few(self) -> None:
         if self.given and not (len(self.early) and len(self.late)):
