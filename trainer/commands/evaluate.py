@@ -64,6 +64,8 @@ def _lists(
 ) -> _Evaluated:
     """Evaluates a protocol of ranked lists."""
     task = PROTOCOLS[options.protocol](dataset, recipe, options.data)
+    for text in task.warnings:
+        reporter.warn(text)
     groups = Groups.of(task)
     baselines = Run.of(baseline_lists(task), task, groups)
     runs: list[Run] = []

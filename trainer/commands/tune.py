@@ -47,6 +47,8 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
     check_study(path)
     recipe, dataset = read_inputs(options.recipe, options.data, reporter)
     task = PROTOCOLS[options.protocol](dataset, recipe, options.data)
+    for text in task.warnings:
+        reporter.warn(text)
     study = open_study(path, options.protocol, task, recipe)
     if done := len(finished(study)):
         reporter.say(f"{path} has {done} finished trials, which count")

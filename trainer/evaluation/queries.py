@@ -12,6 +12,7 @@ from trainer.data import Dataset
 from trainer.data.history_slices import HistorySlices
 
 STRANGER = -1
+_BATCH = 1024
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -80,11 +81,27 @@ class Queries:
             users=self.users, histories=slices.listed(), features=self.dataset.known_user_features[self.users]
         )
 
+    def wanted(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The relevant items as lines and item rows ``[P]``: each query's targets, each once, without its history.
+
+        Lists leave out the items of the history, so these cannot be found.
+        """
+        items, pairs = len(self.dataset.item_ids), [np.zeros(0, dtype=np.int64)]
+        for start, batch in enumerate(self.batches(_BATCH)):
+            new = np.setdiff1d(batch._pairs(batch.targets), batch._pairs(batch.histories))
+            pairs.append(new + start * _BATCH * items)
+        lines, rows = np.divmod(np.concatenate(pairs), items)
+        return lines, rows
+
     def relevant(self) -> NDArray[np.bool_]:
-        """Whether each item is relevant to each query, ``[Q, items]``."""
+        """Whether each item is relevant to each query, ``[Q, items]``; see :meth:`wanted`."""
         relevant = np.zeros((len(self), len(self.dataset.item_ids)), dtype=np.bool_)
-        lengths = self.targets[:, 1] - self.targets[:, 0]
-        lines = np.repeat(np.arange(len(self)), lengths)
-        places = np.arange(len(lines)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-        relevant[lines, self.dataset.histories.item_rows[self.targets[lines, 0] + places]] = True
+        relevant[self.wanted()] = True
         return relevant
+
+    def _pairs(self, spans: NDArray[np.int64]) -> NDArray[np.int64]:
+        """A number for each line and item of the events in the spans ``[Q, 2]``."""
+        lengths = spans[:, 1] - spans[:, 0]
+        lines = np.repeat(np.arange(len(self)), lengths)
+        places = np.arange(len(lines)) + np.repeat(spans[:, 0] - np.cumsum(lengths) + lengths, lengths)
+        return lines * len(self.dataset.item_ids) + self.dataset.histories.item_rows[places]

@@ -76,4 +76,4 @@ def _task(dataset: Dataset, counts: NDArray[np.int64], validation: Queries, test
         test=test,
         metrics=METRICS,
         chosen_by=chosen_by,
-    )
+    ).answerable()

@@ -26,6 +26,7 @@ def leave_one_out(dataset: Dataset, recipe: DataRecipe, data: Path) -> Task:
     learnt, validation, test = (spans(ordered, counts, part) for part in (TRAIN, VALIDATION, TEST))
     users = np.flatnonzero(counts[:, TEST])
     known = np.stack([learnt[:, 0], validation[:, 1]], axis=1)
+    active = int((counts.sum(axis=1) > 0).sum())
     return Task(
         dataset=ordered,
         learn_end=int(counts[:, TRAIN].sum()),
@@ -35,7 +36,8 @@ def leave_one_out(dataset: Dataset, recipe: DataRecipe, data: Path) -> Task:
         metrics=METRICS,
         chosen_by="ndcg@10",
         both_stages=True,
-    )
+        warnings=_untested(active - len(users), active),
+    ).answerable()
 
 
 def _parts(dataset: Dataset) -> NDArray[np.int64]:
@@ -47,6 +49,12 @@ def _parts(dataset: Dataset) -> NDArray[np.int64]:
     parts = np.empty(len(users), dtype=np.int64)
     parts[dataset.user_events] = np.select([tested & (left == 0), tested & (left == 1)], [TEST, VALIDATION], TRAIN)
     return parts
+
+
+def _untested(users: int, of: int) -> tuple[str, ...]:
+    if not users:
+        return ()
+    return (f"{users:,} of {of:,} users have interactions at fewer than {_LEAST_TIMES} times and are not tested",)
 
 
 def _last(spans: NDArray[np.int64]) -> NDArray[np.int64]:

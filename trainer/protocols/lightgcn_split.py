@@ -34,7 +34,7 @@ def lightgcn_split(dataset: Dataset, recipe: DataRecipe, data: Path) -> Task:
         metrics=METRICS,
         chosen_by="recall@20",
         refit=True,
-    )
+    ).answerable()
 
 
 def _carve(

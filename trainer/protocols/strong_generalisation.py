@@ -41,7 +41,7 @@ def strong_generalisation(dataset: Dataset, recipe: DataRecipe, data: Path) -> T
         test=_questions(ordered, np.flatnonzero(part_of_user == TEST)),
         metrics=METRICS,
         chosen_by="ndcg@100",
-    )
+    ).answerable()
 
 
 def _questions(dataset: Dataset, users: NDArray[np.int64]) -> Queries:

@@ -11,7 +11,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.evaluation.metrics import Rankings
-from trainer.evaluation.queries import Queries
 from trainer.protocols import Task
 
 POPULARITY, HISTORY, USERS, ITEMS = "popularity", "history", "users", "items"
@@ -70,7 +69,7 @@ class Groups:
         """The groups of a task, by the number of an item's or a user's events in the training data."""
         data, queries = task.dataset, task.test
         learnt = task.known_end if task.refit else task.learn_end
-        lines, items = _wanted(queries)
+        lines, items = queries.wanted()
         of_items = np.bincount(data.item_rows[:learnt], minlength=len(data.item_ids))
         of_users = np.bincount(data.user_rows[:learnt], minlength=len(data.user_ids))
         known = queries.histories[:, 1] - queries.histories[:, 0]
@@ -107,14 +106,6 @@ def _found(rankings: Rankings, groups: Groups) -> NDArray[np.bool_]:
     items = np.where(rows < 0, groups.items[first], rows)
     size = int(max(groups.items.max(), items.max(initial=0))) + 1
     return np.isin(groups.lines * size + groups.items, lines * size + items)
-
-
-def _wanted(queries: Queries) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    lengths = queries.targets[:, 1] - queries.targets[:, 0]
-    lines = np.repeat(np.arange(len(queries)), lengths)
-    places = np.arange(len(lines)) - np.repeat(np.cumsum(lengths) - lengths, lengths)
-    items = queries.dataset.histories.item_rows[queries.targets[lines, 0] + places]
-    return lines, items.astype(np.int64)
 
 
 def _deciles(counts: NDArray[np.int64]) -> NDArray[np.int64]:

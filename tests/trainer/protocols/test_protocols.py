@@ -15,6 +15,7 @@ from trainer.evaluation.queries import Profiles, Queries
 from trainer.evaluation.rankings import rankings
 from trainer.protocols import PROTOCOLS, Task
 from trainer.recipe import DataRecipe, InteractionsConfig, SplitConfig
+from trainer.report.slices import Groups
 
 Row = tuple[str, str, int, float]
 
@@ -212,6 +213,54 @@ def test_what_is_wanted_twice_is_one_wish(tmp_path: Path) -> None:
     lists = rankings(Oracle(task.test), task.test, 5, task.known_end)
     assert lists.relevant.tolist() == [1] * len(task.test)
     assert lists.hits[:, 0].all()
+
+
+def test_repeats_are_no_queries_of_leave_one_out(tmp_path: Path) -> None:
+    """Proves that users whose last item is one they had are left out and counted, of each part."""
+    (tmp_path / "log.txt").write_text("a x y z w\nb x y z x\nc x y y z\nd x y\n")
+    recipe = DataRecipe(interactions=InteractionsConfig(file="log.txt"))
+    task = PROTOCOLS["leave-one-out"](load(tmp_path, recipe), recipe, tmp_path)
+    assert asked(task.test) == {"a": (["x", "y", "z"], ["w"]), "c": (["x", "y", "y"], ["z"])}
+    assert asked(task.validation) == {"a": (["x", "y"], ["z"]), "b": (["x", "y"], ["z"])}
+    told = (
+        "1 of 3 events to be found are repeats and cannot be found, because lists leave out what a user has; 1 of 3 "
+        "queries were left out, since they have no other"
+    )
+    little = "hr@10, hr@5 cannot tell models apart, because their lists hold all 4 items"
+    assert task.warnings == (
+        "1 of 4 users have interactions at fewer than 3 times and are not tested",
+        *(f"{name}: {text}" for name in ("validation", "test") for text in (told, little)),
+    )
+
+
+def test_repeats_are_not_to_be_found_in_strong_generalisation(tmp_path: Path) -> None:
+    """Proves that only what is new counts as relevant, and that a list of all that is new is perfect."""
+    steps = (0, 1, 2, 3, 4, 5, 6, 7, 0, 8)
+    lines = [f"u{user} " + " ".join(f"i{(user + step) % 20}" for step in steps) for user in range(30)]
+    (tmp_path / "log.txt").write_text("\n".join(lines) + "\n")
+    recipe = DataRecipe(interactions=InteractionsConfig(file="log.txt"))
+    task = PROTOCOLS["strong-generalisation"](load(tmp_path, recipe), recipe, tmp_path)
+    lists = rankings(Oracle(task.test), task.test, 5, task.known_end)
+    assert lists.relevant.tolist() == [1] * 3
+    assert lists.hits[:, 0].all()
+    assert any(text.startswith("test: 3 of 6 events to be found are repeats") for text in task.warnings)
+    assert Groups.of(task).items.tolist() == task.test.wanted()[1].tolist()
+
+
+def test_a_test_of_repeats_alone_is_refused(tmp_path: Path) -> None:
+    """Proves that nothing is measured where nothing can be found."""
+    (tmp_path / "log.txt").write_text("a x y x x\nb x y x y\n")
+    recipe = DataRecipe(interactions=InteractionsConfig(file="log.txt"))
+    with pytest.raises(DataError, match="the validation has nothing to find"):
+        PROTOCOLS["leave-one-out"](load(tmp_path, recipe), recipe, tmp_path)
+
+
+def test_a_query_without_a_history_is_counted(given: DataRecipe, tmp_path: Path) -> None:
+    """Proves it of a user of the test who has no training interaction."""
+    with (tmp_path / "test.txt").open("a") as file:
+        file.write("new i1 i2\n")
+    task = PROTOCOLS["lightgcn-split"](load(tmp_path, given), given, tmp_path)
+    assert "test: 1 of 21 queries have no history" in task.warnings
 
 
 def test_a_protocol_that_needs_a_split_says_so(planted: Dataset, recipe: DataRecipe, tmp_path: Path) -> None:
