@@ -44,6 +44,12 @@ class Retriever:
         in_rows, unknown = self._resolve(query)
         return self._coalescer(in_rows, deadline, is_wanted), unknown
 
+    def retrieve_many(self, queries: Sequence[IdQuery]) -> list[tuple[Retrieved, Unknown]]:
+        """Resolve → retrieve, in a batch of these queries alone; as :meth:`retrieve` answers each."""
+        resolved = [self._resolve(query) for query in queries]
+        found = self.retrieve_rows([in_rows for in_rows, _ in resolved])
+        return [(one, unknown) for one, (_, unknown) in zip(found, resolved, strict=True)]
+
     def retrieve_rows(self, queries: Sequence[RetrievalQuery]) -> list[Retrieved]:
         """Encode → search → filter → fill: the candidates of each query."""
         vectors = self._encode(queries)

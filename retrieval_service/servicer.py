@@ -6,7 +6,10 @@ import grpc
 
 from retrieval_service.queries import IdQuery
 from retrieval_service.retriever import Retriever
+from shortlist.bundle import Bundle
 from shortlist.inference.candidates import Candidates
+from shortlist.inference.retrieval import Retrieved
+from shortlist.inference.users import Unknown
 from shortlist.limits import MAX_BATCH, MAX_BATCH_CANDIDATES, MAX_EXCLUDED, MAX_HISTORY
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceServicer
@@ -27,21 +30,28 @@ class RetrievalServicer(RetrievalServiceServicer):
     def Retrieve(self, request: pb.RetrieveRequest, context: grpc.ServicerContext) -> pb.RetrieveResponse:  # noqa: N802
         """Finds candidates for one user, or the neighbours of given items."""
         _check(request, RequestCheck())
-        return self._answer(self._served.get(request.bundle_id), request, context, deadline_of(context))
+        retriever = self._served.get(request.bundle_id)
+        found = retriever.retrieve(_read_query(request), deadline_of(context), context.is_active)
+        response = pb.RetrieveResponse()
+        _fill(response, retriever.bundle, request, *found)
+        return response
 
     def BatchRetrieve(  # noqa: N802
         self, request: pb.BatchRetrieveRequest, context: grpc.ServicerContext
     ) -> pb.BatchRetrieveResponse:
-        """Answers several queries from one bundle."""
+        """Answers several queries from one bundle, in one batch."""
         _check_batch(len(request.requests), "requests")
         _check_candidates(sum(query.limit for query in request.requests))
         for place, query in enumerate(request.requests):
             _check(query, RequestCheck(f"requests[{place}]."))
         retriever = self._served.get(_one_bundle(request.requests))
         deadline, response = deadline_of(context), pb.BatchRetrieveResponse()
-        for query in request.requests:
-            require_wanted(context, deadline)
-            response.responses.append(self._answer(retriever, query, context, deadline))
+        queries = [_read_query(query) for query in request.requests]
+        require_wanted(context, deadline)
+        found = retriever.retrieve_many(queries)
+        require_wanted(context, deadline)
+        for query, one in zip(request.requests, found, strict=True):
+            _fill(response.responses.add(), retriever.bundle, query, *one)
         return response
 
     def RetrieveRows(  # noqa: N802
@@ -63,23 +73,6 @@ class RetrievalServicer(RetrievalServiceServicer):
             previous_bundle_id=self._served.previous_id,
             load_failure=failure_message(self._served.failure),
         )
-
-    def _answer(
-        self, retriever: Retriever, request: pb.RetrieveRequest, context: grpc.ServicerContext, deadline: float
-    ) -> pb.RetrieveResponse:
-        retrieved, unknown = retriever.retrieve(_read_query(request), deadline, context.is_active)
-        candidates = retrieved.candidates
-        response = pb.RetrieveResponse(
-            bundle_id=retriever.bundle.bundle_id,
-            asked_count=request.limit,
-            found_count=len(candidates),
-            unknown_item_count=unknown.items,
-            unknown_event_count=unknown.events,
-        )
-        ids = retriever.bundle.items.ids_of(candidates.rows)
-        add = _add_columns if request.view == pb.CANDIDATE_VIEW_COLUMNS else _add_items
-        add(response, ids, candidates)
-        return response
 
 
 def _check_batch(count: int, field: str) -> None:
@@ -126,6 +119,16 @@ def _read_query(request: pb.RetrieveRequest) -> IdQuery:
         exclude=tuple(request.exclude_item_ids),
         keep_seen=request.keep_seen,
     )
+
+
+def _fill(
+    response: pb.RetrieveResponse, bundle: Bundle, request: pb.RetrieveRequest, found: Retrieved, unknown: Unknown
+) -> None:
+    response.bundle_id = bundle.bundle_id
+    response.asked_count, response.found_count = request.limit, len(found.candidates)
+    response.unknown_item_count, response.unknown_event_count = unknown.items, unknown.events
+    add = _add_columns if request.view == pb.CANDIDATE_VIEW_COLUMNS else _add_items
+    add(response, bundle.items.ids_of(found.candidates.rows), found.candidates)
 
 
 def _add_columns(response: pb.RetrieveResponse, ids: Sequence[str], candidates: Candidates) -> None:

@@ -20,13 +20,13 @@ def deadline_of(context: grpc.ServicerContext) -> float:
 
 
 def require_wanted(context: grpc.ServicerContext, deadline: float) -> None:
-    """Ends a call of several parts, between two of them, when nobody waits for its answer.
+    """Ends a long call, between two of its steps, when nobody waits for its answer.
 
     Raises:
         DeadlineExceeded: the deadline has passed.
         CallerGone: the caller has cancelled the call.
     """
     if time.monotonic() >= deadline:
-        raise DeadlineExceeded("the deadline passed before all parts were answered")
+        raise DeadlineExceeded("the deadline passed before all queries were answered")
     if not context.is_active():
-        raise CallerGone("the call was cancelled before all parts were answered")
+        raise CallerGone("the call was cancelled before all queries were answered")

@@ -182,7 +182,10 @@ def test_a_batch_answers_each_query_as_if_alone(retrieval: RetrievalServiceStub)
     """In the order of the queries, by one bundle."""
     queries = [pb.RetrieveRequest(user=User(user_id=f"u{user}"), limit=5) for user in range(3)]
     together = retrieval.BatchRetrieve(pb.BatchRetrieveRequest(requests=queries), timeout=10).responses
-    assert list(together) == [retrieval.Retrieve(query, timeout=10) for query in queries]
+    for one, query in zip(together, queries, strict=True):
+        alone = retrieval.Retrieve(query, timeout=10)
+        assert (one.bundle_id, one.found_count) == (alone.bundle_id, alone.found_count)
+        assert [found.item_id for found in one.candidates] == [found.item_id for found in alone.candidates]
 
 
 def test_a_bad_query_in_a_batch_is_named_by_its_place(retrieval: RetrievalServiceStub) -> None:

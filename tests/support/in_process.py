@@ -33,13 +33,22 @@ def retrieval_servicer(bundles: Path) -> RetrievalServicer:
 @contextlib.contextmanager
 def retrieval_client(servicer: RetrievalServiceServicer) -> Iterator[RetrievalClient]:
     """A client of a running server of that servicer."""
+    with retrieval_address(servicer) as address:
+        client = RetrievalClient(f"dns:///{address}", ClientSecurity())
+        try:
+            yield client
+        finally:
+            client.close()
+
+
+@contextlib.contextmanager
+def retrieval_address(servicer: RetrievalServiceServicer) -> Iterator[str]:
+    """The address of a running server of that servicer."""
     server = grpc.server(ThreadPoolExecutor(4), interceptors=[CallInterceptor()])
     add_RetrievalServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    client = RetrievalClient(f"dns:///127.0.0.1:{port}", ClientSecurity())
     try:
-        yield client
+        yield f"127.0.0.1:{port}"
     finally:
-        client.close()
         server.stop(None).wait()

@@ -73,6 +73,26 @@ def broken_ranker() -> bytes:
     return _model(nodes, {"candidate_vectors": ["users", "candidates", "width"]}, ["users", "candidates", 2], weights)
 
 
+def ranker_of_early_hours() -> bytes:
+    """A ranker that fails when the hour of one request is three deviations late, or more."""
+    weights = [
+        numpy_helper.from_array(np.array([[0], [0], [1], [0]], dtype=np.float32), "late"),
+        numpy_helper.from_array(np.zeros(3, dtype=np.float32), "early"),
+        numpy_helper.from_array(np.array([-1]), "last"),
+    ]
+    nodes = [
+        helper.make_node("MatMul", ["context", "late"], ["lateness"]),
+        helper.make_node("Cast", ["lateness"], ["place"], to=TensorProto.INT64),
+        helper.make_node("Gather", ["early", "place"], ["zero"]),
+        helper.make_node("Add", ["candidate_scores", "zero"], ["like"]),
+        helper.make_node("Unsqueeze", ["like", "last"], ["column"]),
+        helper.make_node("Concat", ["column", "column"], ["output"], axis=-1),
+    ]
+    by_candidate: list[str | int] = ["users", "candidates"]
+    inputs: Mapping[str, Sequence[str | int]] = {"context": ["users", 4], "candidate_scores": by_candidate}
+    return _model(nodes, inputs, [*by_candidate, 2], weights)
+
+
 def id_of(row: int) -> str:
     """The id of an item row."""
     return chr(ord("a") + row)
