@@ -60,6 +60,14 @@ class OptionsReader:
             "objective_weights",
             "has no weight but 0; give one objective another weight",
         )
+        weighted = [name for name, weight in weights.items() if weight]
+        for name in weighted if len(weighted) > 1 else ():
+            objective = self._objectives.get(name)
+            check.require(
+                objective is None or objective.multipliable,
+                entry("objective_weights", name),
+                "has values of 0 or below, which a product cannot order; give it the only weight",
+            )
         names = ", ".join(self._objectives)[:_MOST_LISTED_CHARS]
         for name, weight in weights.items():
             objective = self._objectives.get(name)

@@ -16,7 +16,8 @@ class Objective:
 
     An ``event`` has calibrated log-odds, a ``value`` its predicted value in its own unit. Items are ordered by the
     product of the predictions, each to its ``weight``. A call may ask for another weight, from ``min_weight`` to
-    ``max_weight``, or for 0, which leaves the objective out.
+    ``max_weight``, or for 0, which leaves the objective out. Only a ``multipliable`` one, above 0 throughout the
+    training data, may have a weight beside others. In bundles of releases without this field, all are.
     """
 
     name: str
@@ -24,6 +25,7 @@ class Objective:
     weight: float
     min_weight: float
     max_weight: float
+    multipliable: bool = True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,9 +9,9 @@ from typing import Self
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.bundle.ranker_columns import EVENT, Objective
+from shortlist.bundle.ranker_columns import EVENT, VALUE, Objective
 
-# A value of zero or less has no logarithm.
+# A value of zero or less has no logarithm. Data with such values is refused, but a model may predict one.
 _LEAST_VALUE = float(np.finfo(np.float32).tiny)
 # The largest score that a float32 on the wire can hold.
 _MOST_LOG_SCORE = math.log(np.finfo(np.float32).max)
@@ -21,8 +21,10 @@ _MOST_LOG_SCORE = math.log(np.finfo(np.float32).max)
 class ScoreFusion:
     """The product of the predictions, each raised to its weight: the weighted product model (Bridgman, 1922).
 
-    The prediction for an event is its probability, for a value the value. There are as many ``weights`` as
-    ``objectives``, and at least one is not 0. Methods take the ranker's logits ``[..., objectives]``.
+    The prediction for an event is its probability, for a value the value. A value with the only weight is not raised:
+    its order is that of the predicted values, of whatever sign. A negative weight reverses it. There
+    are as many ``weights`` as ``objectives``, and at least one is not 0. Methods take the ranker's logits
+    ``[..., objectives]``.
     """
 
     objectives: tuple[Objective, ...]
@@ -40,6 +42,9 @@ class ScoreFusion:
         if self._single is not None:
             # Log-odds have the order of the probabilities, and cost nothing.
             return logits[..., self._single]
+        if self._single_value is not None:
+            place, sign = self._single_value
+            return sign * logits[..., place]
         numbers, total = _finite(logits), np.zeros(logits.shape[:-1])
         for place, weight in enumerate(self.weights):
             if weight:
@@ -49,7 +54,14 @@ class ScoreFusion:
         return total
 
     def scores(self, keys: NDArray[np.floating], predictions: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The products ``[...]`` for these keys and predictions; NaN where a prediction with a weight is not finite."""
+        """The products ``[...]`` for these keys and predictions; NaN where a prediction with a weight is not finite.
+
+        A value with the only weight is its own score, with the sign of the weight.
+        """
+        if self._single_value is not None:
+            place, sign = self._single_value
+            value: NDArray[np.float32] = np.float32(sign) * predictions[..., place]
+            return value
         if self._single is not None:
             single: NDArray[np.float32] = predictions[..., self._single] ** np.float32(self.weights[self._single])
             return single
@@ -67,8 +79,18 @@ class ScoreFusion:
     @cached_property
     def _single(self) -> int | None:
         """The position of the only objective with a weight, if it is an event and the weight is positive."""
-        (first, weight), *others = [(place, weight) for place, weight in enumerate(self.weights) if weight]
+        (first, weight), *others = self._weighted
         return first if not others and weight > 0 and self.objectives[first].kind == EVENT else None
+
+    @cached_property
+    def _single_value(self) -> tuple[int, int] | None:
+        """The position of the only objective with a weight, if it is a value, and the sign of the weight."""
+        (first, weight), *others = self._weighted
+        return (first, 1 if weight > 0 else -1) if not others and self.objectives[first].kind == VALUE else None
+
+    @cached_property
+    def _weighted(self) -> list[tuple[int, float]]:
+        return [(place, weight) for place, weight in enumerate(self.weights) if weight]
 
 
 def _finite(logits: NDArray[np.float32]) -> NDArray[np.float64]:

@@ -77,6 +77,9 @@ class ObjectiveConfig:
 
     Items are ordered by the product of the objectives, each to its `weight`. Without weights the first objective has 1
     and the others 0. A call may choose other weights from `min_weight` to `max_weight`.
+
+    A value with the only weight orders items by its prediction, of whatever sign. Beside other weights its values must
+    be above 0, since a product cannot order others; shift the column where they are not.
     """
 
     kind: Literal["event", "value"] = "event"

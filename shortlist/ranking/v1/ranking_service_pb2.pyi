@@ -192,7 +192,7 @@ class ScoredItem(_message.Message):
     """The item."""
     score: _builtins.float
     """The fused score that the answer is sorted by, higher is better: the product of the predictions, each raised to its
-    weight. The retrieval score when the ranker did not score the item, 0 for a fallback.
+    weight. With the only weight on a value it is that value, negated when the weight is negative. The retrieval score when the ranker did not score the item, 0 for a fallback.
     """
     retrieval_score: _builtins.float
     """Inner product of the user vector and the item vector; 0 for a fallback."""

@@ -20,7 +20,10 @@ def scores(order: ScoreFusion, columns: np.ndarray) -> np.ndarray:
 
 LIKE, BUY, STARS = objective("like", 1.0), objective("buy", 2.0), objective("stars", 0.5, "value")
 _COLUMNS = arrays.arrays(np.float32, (7, 3), elements=st.floats(-30, 30, width=32))
-_POWERS = st.tuples(*[st.floats(-4, 4, width=32)] * 3).filter(any)
+_POWERS = st.tuples(*[st.floats(-4, 4, width=32)] * 3).filter(
+    # A value with the only weight is no product.
+    lambda weights: any(weights[:2])
+)
 
 
 def _product(columns: np.ndarray, weights: tuple[float, ...]) -> np.ndarray:
@@ -92,3 +95,14 @@ def test_lists_of_several_users_are_scored_as_each_alone() -> None:
     order = ScoreFusion.of((LIKE, BUY, STARS))
     np.testing.assert_array_equal(order.keys(columns), np.stack([order.keys(one) for one in columns]))
     np.testing.assert_array_equal(order.predictions(columns), np.stack([order.predictions(one) for one in columns]))
+
+
+def test_a_single_value_orders_by_the_value_itself_whatever_its_sign() -> None:
+    """Ratings from -10 to 10: the scores are the predicted ratings, and a negative weight turns the order round."""
+    columns = np.array([[0.0, -6.0], [0.0, 2.0], [0.0, -1.0], [0.0, 0.0]], dtype=np.float32)
+    for weight, expected in ((2.0, [2.0, 0.0, -1.0, -6.0]), (-1.0, [6.0, 1.0, 0.0, -2.0])):
+        fusion = ScoreFusion.of((LIKE, STARS), {"stars": weight})
+        order = np.argsort(-fusion.keys(columns), kind="stable")
+        assert scores(fusion, columns)[order].tolist() == expected
+    broken = scores(ScoreFusion.of((STARS,), {"stars": 1.0}), np.array([[np.inf]], dtype=np.float32))
+    assert np.isnan(broken).all()

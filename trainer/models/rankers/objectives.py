@@ -37,6 +37,8 @@ class Objective:
     weight: float
     mean: float = 0.0
     std: float = 1.0
+    multipliable: bool = True
+    """Whether all values are above 0, so that a product with other predictions keeps their order."""
 
     @property
     def is_value(self) -> bool:
@@ -57,6 +59,7 @@ class Objective:
             weight=self.weight,
             min_weight=self.config.min_weight,
             max_weight=self.config.max_weight,
+            multipliable=self.multipliable,
         )
 
     def standardised(self, values: Tensor) -> Tensor:
@@ -75,8 +78,12 @@ class Objectives:
         """The objectives of a recipe; by default likes, and values where interactions have them.
 
         Raises:
-            RecipeError: see :meth:`declared`.
+            RecipeError: see :meth:`declared`. Or a value that reaches 0 or below has a weight beside others.
         """
+        return cls._configured(recipe, dataset)._met(dataset)
+
+    @classmethod
+    def _configured(cls, recipe: Recipe, dataset: Dataset) -> Self:
         if recipe.objectives:
             return cls.declared(recipe.objectives)
         like = {LIKE: ObjectiveConfig()}
@@ -103,6 +110,19 @@ class Objectives:
         if not any(one.weight for one in found):
             raise RecipeError("[objectives]: the weight of all of them is 0, so that there is nothing to order by")
         return cls(all=found)
+
+    def _met(self, dataset: Dataset) -> Self:
+        """Finds the values that a product cannot hold."""
+        found = replace(self, all=tuple(_met(one, dataset) for one in self.all))
+        weighted = [one for one in found.all if one.weight]
+        for one in weighted:
+            if len(weighted) > 1 and not one.multipliable:
+                raise RecipeError(
+                    f"[objectives.{one.name}] weight: the values reach {_least_value(one, dataset):g}, and a product "
+                    "of objectives cannot order values of 0 or below. Shift the column so that all are above 0, or give "
+                    "this objective the only weight"
+                )
+        return found
 
     def __iter__(self) -> Iterator[Objective]:
         return iter(self.all)
@@ -151,6 +171,18 @@ class Objectives:
     def _observed(self, targets: NDArray[np.float32]) -> Iterator[tuple[Objective, NDArray[np.float32]]]:
         for one, column in zip(self.all, targets.T, strict=True):
             yield one, column[np.isfinite(column)]
+
+
+def _met(objective: Objective, dataset: Dataset) -> Objective:
+    return replace(objective, multipliable=not (objective.is_value and _least_value(objective, dataset) <= 0))
+
+
+def _least_value(objective: Objective, dataset: Dataset) -> float:
+    """The lowest value in the data; infinity when there is none."""
+    values = dataset.values
+    if objective.config.column is not None and dataset.impressions is not None:
+        values = dataset.impressions.targets[:, dataset.impressions.objectives.index(objective.name)]
+    return float(np.fmin.reduce(values, initial=np.inf))
 
 
 def _targets(objective: Objective, dataset: Dataset, events: NDArray[np.int64]) -> NDArray[np.generic]:
