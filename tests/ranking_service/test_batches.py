@@ -3,29 +3,39 @@
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
 
+import threading
 import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from pathlib import Path
 
 import grpc
 import numpy as np
 import pytest
 
+from ranking_service.answer import Answer
 from ranking_service.queries import RecommendQuery
+from ranking_service.recommender import Recommender
 from ranking_service.request import Request
+from ranking_service.stages import retrieve
 from ranking_service.stages.resolve import Resolver
 from ranking_service.stages.retrieve import Found, RetrieveStage
 from ranking_service.stages.score import ScoreStage
 from retrieval_service.servicer import RetrievalServicer
 from shortlist.bundle import Bundle
 from shortlist.degraded import Degraded
+from shortlist.errors import BundleNotServed, FieldViolation, InvalidRequest
 from shortlist.inference.candidates import Candidates, Source
 from shortlist.inference.retrieval import Retrieved
 from shortlist.inference.user_encoder import UserEncoder
 from shortlist.inference.users import UserQuery
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from tests.support.in_process import retrieval_client
+from tests.support.small_bundle import publish_small_bundle, ranker_of_early_hours
 
 _FAULTY = 7
+_SOON = 10.0
 
 
 @pytest.fixture
@@ -95,3 +105,94 @@ def test_a_request_that_retrieval_refuses_is_degraded_alone(
     assert [one.degraded for one in found] == [None, Degraded.RETRIEVAL_UNAVAILABLE, None]
     assert [len(one.retrieved.candidates) for one in found] == [5, 3, 5]
     assert picky.sizes == [3, 1, 1, 1]
+
+
+class Gated(RetrievalServicer):
+    """Holds the first call until it is let through; raises an error for one limit."""
+
+    def __init__(self, servicer: RetrievalServicer, error: Exception | None = None) -> None:
+        self._servicer, self._error = servicer, error
+        self.sizes: list[int] = []
+        self.open = threading.Event()
+
+    def RetrieveRows(self, request: pb.RetrieveRowsRequest, context: grpc.ServicerContext) -> pb.RetrieveRowsResponse:  # noqa: N802
+        self.sizes.append(len(request.queries))
+        assert self.open.wait(_SOON)
+        if self._error is not None and any(query.limit == _FAULTY for query in request.queries):
+            raise self._error
+        return self._servicer.RetrieveRows(request, context)
+
+
+def _ask_together(recommender: Recommender, gated: Gated, queries: Sequence[RecommendQuery]) -> list[Answer]:
+    """The answers to queries that wait for each other, behind one that retrieval holds."""
+    coalescer = recommender._coalescer
+    with ThreadPoolExecutor(1 + len(queries)) as pool:
+        first = pool.submit(recommender.recommend, _query())
+        _until(lambda: gated.sizes == [1])
+        others = []
+        for query in queries:
+            others.append(pool.submit(recommender.recommend, query))
+            _until(lambda: len(coalescer._waiting) == len(others))
+        gated.open.set()
+        assert first.result(_SOON).degraded is None
+        return [one.result(_SOON) for one in others]
+
+
+def _query(**fields: object) -> RecommendQuery:
+    query = {"user": UserQuery(user_id="fan"), "limit": 3, "deadline": time.monotonic() + 30, **fields}
+    return RecommendQuery(**query)  # type: ignore[arg-type]
+
+
+def _until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + _SOON
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.001)
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lets ranking wait for retrieval as long as its callers do."""
+    monkeypatch.setattr(retrieve, "_LONGEST_RETRIEVAL_SECONDS", _SOON)
+
+
+@pytest.mark.usefixtures("patient")
+@pytest.mark.parametrize(
+    "error", [RuntimeError("a bug"), InvalidRequest((FieldViolation("queries[1]", "is bad"),))], ids=type
+)
+def test_calls_beside_one_that_retrieval_refuses_are_answered_in_full(
+    small_bundle: Bundle, retrieval: RetrievalServicer, error: Exception
+) -> None:
+    """Proves it for calls that came together, over a socket: each is asked for again by itself."""
+    gated = Gated(retrieval, error)
+    with retrieval_client(gated) as client:
+        queries = [_query(), _query(candidate_count=_FAULTY), _query()]
+        answers = _ask_together(Recommender(small_bundle, client), gated, queries)
+    assert [answer.degraded for answer in answers] == [None, Degraded.RETRIEVAL_UNAVAILABLE, None]
+    assert [answer.ranked.items.sources[0] for answer in answers] == [Source.MODEL, Source.FALLBACK, Source.MODEL]
+    assert [len(answer.ranked) for answer in answers] == [3, 3, 3]
+    assert gated.sizes == [1, 3, 1, 1, 1]
+
+
+@pytest.mark.usefixtures("patient")
+def test_a_failure_of_all_is_not_asked_about_again(small_bundle: Bundle, retrieval: RetrievalServicer) -> None:
+    """Proves that no call is made for each request when none of them is at fault."""
+    gated = Gated(retrieval, BundleNotServed("another bundle is"))
+    with retrieval_client(gated) as client:
+        queries = [_query(), _query(candidate_count=_FAULTY), _query()]
+        answers = _ask_together(Recommender(small_bundle, client), gated, queries)
+    assert [answer.degraded for answer in answers] == [Degraded.BUNDLE_MISMATCH] * 3
+    assert gated.sizes == [1, 3]
+
+
+@pytest.mark.usefixtures("patient")
+def test_calls_beside_one_that_the_ranker_fails_for_are_ranked(tmp_path: Path, retrieval: RetrievalServicer) -> None:
+    """Proves it for a model that fails for one value of one call; only that answer is in the order of retrieval."""
+    bundle, gated = Bundle.open(publish_small_bundle(tmp_path, ranker=ranker_of_early_hours())), Gated(retrieval)
+    with retrieval_client(gated) as client:
+        queries = [_query(context={"hour": hour}) for hour in (12, 72, 18)]
+        answers = _ask_together(Recommender(bundle, client), gated, queries)
+    assert [answer.degraded for answer in answers] == [None, Degraded.RANKER_FAILED, None]
+    assert [bool(answer.ranked.is_scored.all()) for answer in answers] == [True, False, True]
+    assert [answer.ranked.items.rows.tolist() for answer in answers] == [[9, 6, 11]] * 3
+    assert gated.sizes == [1, 3]
