@@ -104,4 +104,4 @@ class Queries:
         lengths = spans[:, 1] - spans[:, 0]
         lines = np.repeat(np.arange(len(self)), lengths)
         places = np.arange(len(lines)) + np.repeat(spans[:, 0] - np.cumsum(lengths) + lengths, lengths)
-        return lines * len(self.dataset.item_ids) + self.dataset.histories.item_rows[places]
+        return np.asarray(lines * len(self.dataset.item_ids) + self.dataset.histories.item_rows[places])

@@ -29,7 +29,7 @@ DEFAULT_ENCODER, DEFAULT_RANKER = "transformer", "ntn_mlp"
 class RatingsConfig:
     """The experiment of rating prediction, with factors of `dimension`.
 
-    A step learns from the ratings of `batch_size` users. Its memory grows with the product of users and items.
+    A step learns from the ratings of `batch_size` users. Its memory grows with the ratings, users and items.
     `dropout` and `regularisation` apply to the own factors of users and items. `history_regularisation` applies to the
     factors in the sums over a user's ratings and over an item's raters.
 

@@ -20,6 +20,7 @@ from trainer.experiments.ratings.known import Batch, Known
 from trainer.models.encoders.history import product
 
 _INITIAL = 0.05
+_CELLS_OF_A_RATING = 64
 _PRIOR_OF_USERS, _PRIOR_OF_ITEMS = 1.7, 1.5  # logarithms of how many ratings a mean is drawn to zero by
 
 
@@ -87,18 +88,23 @@ class TwoSided(nn.Module):
 
 
 class _Pairs:
-    """Products of a batch's users with all items, from which the pairs are picked.
+    """Inner products of a batch's pairs of users and items.
 
-    This is faster than gathering the factors of each pair, unless there are few ratings.
+    Where ratings are dense, products of all users and items from which the pairs are picked are faster than gathering
+    the factors of each pair. Else their time and memory would grow with users times items.
     """
 
     def __init__(self, batch: Batch, items_IK: Tensor) -> None:
-        self._items_IK = items_IK
-        self._cells_N = batch.places_N * len(items_IK) + batch.items_N
+        self._items_IK, self._batch = items_IK, batch
+        self._dense = len(batch.users_B) * len(items_IK) <= _CELLS_OF_A_RATING * len(batch.items_N)
 
     def __call__(self, users_BK: Tensor) -> Tensor:
         """``[N]``."""
-        return (users_BK @ self._items_IK.T).flatten().index_select(0, self._cells_N)
+        places_N, items_N = self._batch.places_N, self._batch.items_N
+        if self._dense:
+            cells_N = places_N * len(self._items_IK) + items_N
+            return (users_BK @ self._items_IK.T).flatten().index_select(0, cells_N)
+        return (users_BK.index_select(0, places_N) * self._items_IK.index_select(0, items_N)).sum(1)
 
 
 def _of_rows(left: Tensor, right: Tensor, rows_N: Tensor) -> Tensor:

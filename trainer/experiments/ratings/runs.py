@@ -26,6 +26,7 @@ def evaluate_ratings(dataset: Dataset, recipe: Recipe, data: Path, seeds: int, r
     """
     ratings = Ratings.of(dataset)
     folds = rating_folds(dataset, ratings, recipe, data)
+    reporter.say(f"{len(ratings):,} ratings in {len(folds)} folds, each predicted from the others")
     baselines = _by_model([_baselines(ratings, fold) for fold in folds], folds)
     runs: list[Figures] = []
     for seed in range(seeds):

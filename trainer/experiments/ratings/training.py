@@ -1,6 +1,7 @@
 """Training over the whole matrix of ratings, a batch of users at a time."""
 
 import math
+import time
 
 import numpy as np
 import torch
@@ -21,6 +22,8 @@ _DECAY = 0.95
 _OF_BIASES = 0.01
 _OF_FEATURES = 1e-4
 _MOST_LEVELS = 100
+# About as many epochs of a run are a line each, the first among them.
+_LINES = 5
 
 
 class RatingTraining:
@@ -58,14 +61,20 @@ class RatingTraining:
         schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: _rate(step, steps))
         averages, step = [one.detach().clone() for one in self._parameters], 0
         self._model.train()
-        for _ in reporter.track(range(self._recipe.epochs), name):
+        for epoch in reporter.track(range(self._recipe.epochs), name):
+            started, total = time.monotonic(), 0.0
             for place in self._random.permutation(len(batches)):
                 optimiser.zero_grad()
-                self._loss(batches[place]).backward()  # type: ignore[no-untyped-call]
+                loss = self._loss(batches[place])
+                loss.backward()  # type: ignore[no-untyped-call]
+                total += loss.item() / len(batches)
                 optimiser.step()
                 schedule.step()
                 step += 1
                 _move(averages, self._parameters, 1.0 if step <= _WARM_UP else 1 - _DECAY)
+            if epoch % max(1, self._recipe.epochs // _LINES) == 0:
+                seconds = time.monotonic() - started
+                reporter.say(f"{name}, epoch {epoch + 1}/{self._recipe.epochs}  loss {total:.4f}  {seconds:.1f} s")
         _move(self._parameters, averages, 1.0)
         return TrainedRatings(self._model.eval(), self._head, self._scale, self._recipe.batch_size)
 

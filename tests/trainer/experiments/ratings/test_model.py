@@ -1,9 +1,13 @@
 """The score of a rating without itself."""
 
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
 from torch import Tensor
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from trainer.experiments.ratings.heads import Levels
 from trainer.experiments.ratings.known import Batch, Known
@@ -79,3 +83,42 @@ def test_the_score_is_the_formula(planted_ratings: Ratings) -> None:
         biases = biases + model.bias_I[item] + model.features_IG[item] @ model.bias_G + model.bias
         expected = biases.item() + mean_i + mean_u + (taste @ kind).item()
     assert score == pytest.approx(expected, rel=1e-4)
+
+
+class _Largest(TorchDispatchMode):  # type: ignore[no-untyped-call]
+    """The number of cells of the largest tensor that is made."""
+
+    cells = 0
+
+    def __torch_dispatch__(
+        self, func: Callable[..., Any], types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] = {}
+    ) -> Any:  # noqa: ANN401 - whatever the function returns
+        found = func(*args, **kwargs)
+        self.cells = max(self.cells, found.numel()) if isinstance(found, Tensor) else self.cells
+        return found
+
+
+def test_nothing_is_as_large_as_users_times_items() -> None:
+    """Proves it of a step over 300 users and 5,000 items with one rating each."""
+    items = np.arange(5000)
+    values = (items % 5 + 1).astype(np.float32)
+    ratings = Ratings(user_rows=items % 300, item_rows=items, values=values, users=300, items=5000)
+    known = Residuals.of(ratings, Scale.of(ratings))
+    model = model_of(known)
+    with _Largest() as largest:  # type: ignore[no-untyped-call]
+        model(Batch.to_learn(known, np.arange(300))).sum().backward()
+    assert 5000 * 4 <= largest.cells < 100_000
+
+
+def test_sparse_and_dense_products_are_the_same(planted_ratings: Ratings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves it of scores and of gradients."""
+    known = Residuals.of(planted_ratings, Scale.of(planted_ratings))
+    batch, found = Batch.to_learn(known, np.arange(0, known.users, 2)), []
+    for cells in (0, 10**9):
+        monkeypatch.setattr("trainer.experiments.ratings.model._CELLS_OF_A_RATING", cells)
+        model = model_of(known)
+        scores_N = model(batch)
+        (scores_N**2).sum().backward()
+        found.append([scores_N, *(one.grad for one in model.parameters() if one.grad is not None)])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-3)
