@@ -22,6 +22,8 @@ from shortlist.security.tls import channel_credentials
 Options = Sequence[tuple[str, str | int]]
 Stub = TypeVar("Stub")
 Channel = TypeVar("Channel")
+# A proxy variable of a pod is for its calls to the internet, and must not reroute calls inside the cluster.
+_NO_PROXY = ("grpc.enable_http_proxy", 0)
 _LOOK_SECONDS = 1.0
 # A call in flight on a replaced connection may take this long.
 _RETIRED_SECONDS = 30.0
@@ -34,7 +36,7 @@ class _AnyChannels(ABC, Generic[Channel, Stub]):
         self, target: str, make: Callable[[Channel], Stub], options: Options, security: ClientSecurity
     ) -> None:
         self._target, self._make, self._security = target, make, security
-        self._options = [*options, OWN_CONNECTION]
+        self._options = [*options, OWN_CONNECTION, _NO_PROXY]
         self._lock = threading.Lock()
         self._look_at = float("inf") if security.ca is None else 0.0
         self._open(channel_credentials(security))

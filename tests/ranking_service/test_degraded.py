@@ -30,6 +30,7 @@ from shortlist.inference.users import UserQuery
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceServicer
 from shortlist.security.settings import ClientSecurity
+from tests.support.environment import set_proxy
 from tests.support.in_process import retrieval_client
 from tests.support.small_bundle import BUNDLE_ID, broken_ranker, publish_small_bundle
 
@@ -107,6 +108,19 @@ def test_an_unreachable_retrieval_and_then_an_open_circuit_are_told_apart(small_
     reasons = [answer.degraded for answer in answers]
     assert reasons == [Degraded.RETRIEVAL_UNAVAILABLE] * 5 + [Degraded.RETRIEVAL_CIRCUIT_OPEN]
     assert all(map(_is_popular, answers))
+
+
+def test_a_proxy_of_the_environment_is_not_between_the_services(
+    small_bundle: Bundle, retrieval: RetrievalServicer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proves that no answer is degraded by a variable that is meant for calls to the internet."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(0.05)
+        set_proxy(monkeypatch, proxy)
+        with retrieval_client(retrieval) as client:
+            assert _ask(Recommender(small_bundle, client)).degraded is None
+        with pytest.raises(TimeoutError):
+            proxy.accept()
 
 
 def test_a_retrieval_that_is_too_slow_is_a_timeout(gated: Recommender) -> None:

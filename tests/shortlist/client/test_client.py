@@ -23,6 +23,7 @@ from shortlist.errors import (
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer
 from shortlist.type.v1.source_pb2 import SOURCE_FALLBACK, SOURCE_MODEL
+from tests.support.environment import set_proxy
 
 Start = Callable[[RankingServiceServicer], str]
 # Each test of behaviour runs on both clients.
@@ -277,6 +278,17 @@ def test_a_port_that_nobody_listens_on_is_unavailable(ask: Ask) -> None:
         port = gone.getsockname()[1]
     with pytest.raises(Unavailable, match="Connection refused"):
         ask(f"127.0.0.1:{port}")
+
+
+@both
+def test_a_proxy_of_the_environment_gets_no_calls(start: Start, ask: Ask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves that the call is answered by its target, and that nobody connects to the proxy."""
+    with socket.create_server(("127.0.0.1", 0)) as proxy:
+        proxy.settimeout(0.05)
+        set_proxy(monkeypatch, proxy)
+        assert ask(start(Recording())).bundle_id == "b"
+        with pytest.raises(TimeoutError):
+            proxy.accept()
 
 
 def test_a_closed_client_says_so(start: Start) -> None:
