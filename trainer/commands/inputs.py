@@ -53,6 +53,11 @@ def report_counts(dataset: Dataset, reporter: Reporter) -> None:
         f"dropped {counts.duplicates_dropped:,} duplicates; "
         f"{counts.items_without_interactions:,} items have no interactions"
     )
+    if counts.items_without_row or counts.users_without_row:
+        reporter.say(
+            f"{counts.items_without_row:,} items and {counts.users_without_row:,} users of the interactions are not in "
+            "their tables"
+        )
     if impressions is not None:
         reporter.say(f"read {len(impressions):,} impressions; left out {impressions.unknown_items:,} of unknown items")
     for text in dataset.warnings:

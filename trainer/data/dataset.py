@@ -65,6 +65,9 @@ class DataCounts:
     items: int
     duplicates_dropped: int
     items_without_interactions: int
+    items_without_row: int = 0
+    """Items and users that are in the interactions and not in their table, where there is one."""
+    users_without_row: int = 0
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

@@ -10,9 +10,10 @@ from numpy.typing import NDArray
 
 from trainer.data.cells import ids, measures
 from trainer.data.context import Context
-from trainer.data.tables import Table, read_tables
+from trainer.data.matching import Side, compare_ids
+from trainer.data.tables import Table, joined, read_tables
 from trainer.data.times import times
-from trainer.errors import DataError, RecipeError
+from trainer.errors import RecipeError
 from trainer.recipe import DataRecipe, ObjectiveConfig
 
 UNKNOWN = -1
@@ -64,11 +65,15 @@ def place_groups(positions: NDArray[np.int64]) -> NDArray[np.int64]:
     return np.searchsorted(_PLACES, positions, side="right")
 
 
-def read_impressions(data_dir: Path, recipe: DataRecipe, users: pl.Series, items: pl.Series) -> Impressions | None:
+def read_impressions(
+    data_dir: Path, recipe: DataRecipe, users: pl.Series, items: pl.Series, warnings: list[str]
+) -> Impressions | None:
     """The impressions of a recipe, None when it has no such section; ``users`` and ``items`` are the known ids, sorted.
 
+    It adds ``warnings`` about ids that are not known.
+
     Raises:
-        DataError: a column is missing or has cells of another kind, or all items are unknown.
+        DataError: a column is missing or has cells of another kind, or all items or users are unknown.
         RecipeError: an objective has no column.
     """
     columns = recipe.impressions
@@ -85,13 +90,15 @@ def read_impressions(data_dir: Path, recipe: DataRecipe, users: pl.Series, items
     named += [columns.time] if not recipe.interactions.rows_in_order else []
     named += [columns.position] if columns.position else []
     parts = list(read_tables(data_dir / columns.file, list(dict.fromkeys(named))))
-    table = Table(name=parts[0].name, frame=pl.concat([part.frame for part in parts]))
-    item_rows = _rows(ids(table, columns.item), items)
-    if (item_rows < 0).all():
-        raise DataError(f"{table.name}, column {columns.item!r}: no item of it is in the interactions or the items")
+    table = joined(parts[0].name.partition("/")[0], parts)
+    found = {"items": ids(table, columns.item), "users": ids(table, columns.user)}
+    for kind, known in (("items", items), ("users", users)):
+        here = Side(name=table.name, ids=found[kind].unique())
+        warnings += compare_ids(Side(name="the interactions and their tables", ids=known), here, kind)
+    item_rows = _rows(found["items"], items)
     shown = Impressions(
         places=np.arange(table.frame.height),
-        user_rows=_rows(ids(table, columns.user), users),
+        user_rows=_rows(found["users"], users),
         item_rows=item_rows,
         times=_times(table, recipe),
         positions=_positions(table, columns.position),

@@ -17,6 +17,7 @@ from trainer.data.dataset import DataCounts, Dataset, Histories, Ids, group_by_u
 from trainer.data.events import event_arrays, read_events, refuse_unknown_events, used_columns
 from trainer.data.impressions import read_impressions
 from trainer.data.learnt_columns import LearntColumns
+from trainer.data.matching import Side, compare_ids
 from trainer.data.sentences import with_model
 from trainer.data.tables import Table, read_table, read_tables
 from trainer.errors import DataError
@@ -50,11 +51,15 @@ def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None
         refuse_unknown_events(log, recipe)
         item_frame = _feature_frame(sources.items, recipe.items)
         user_frame = _feature_frame(sources.users, recipe.users)
+        warnings = [
+            *_compared(log.name, log.items, sources.items, item_frame["id"], "items"),
+            *_compared(log.name, log.users, sources.users, user_frame["id"], "users"),
+        ]
         items = pl.concat([log.items, item_frame["id"]]).unique().sort()
         users = pl.concat([log.users, user_frame["id"]]).unique().sort()
         event_names = log.events.sort()
         events = event_arrays(log, users, items, event_names)
-    impressions = read_impressions(data_dir, recipe, users, items)
+    impressions = read_impressions(data_dir, recipe, users, items, warnings)
     offsets, user_events, position = group_by_user(events.user_rows, events.times, len(users))
     counts = DataCounts(
         interactions=len(events.times),
@@ -62,6 +67,8 @@ def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None
         items=len(items),
         duplicates_dropped=log.rows - len(events.times),
         items_without_interactions=len(items) - len(log.items),
+        items_without_row=0 if sources.items is None else len(items) - len(item_frame),
+        users_without_row=0 if sources.users is None else len(users) - len(user_frame),
     )
     dataset = Dataset(
         **vars(events),
@@ -82,7 +89,12 @@ def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None
         counts=counts,
         impressions=impressions,
     )
-    return replace(dataset, warnings=(*_duplicates(log.name, counts), *_ties(log.name, dataset, recipe)))
+    return replace(dataset, warnings=(*warnings, *_duplicates(log.name, counts), *_ties(log.name, dataset)))
+
+
+def _compared(name: str, known: pl.Series, table: Table | None, found: pl.Series, kind: str) -> Iterator[str]:
+    if table is not None:
+        yield from compare_ids(Side(name=name, ids=known), Side(name=table.name, ids=found), kind)
 
 
 def _duplicates(name: str, counts: DataCounts) -> Iterator[str]:
@@ -94,9 +106,8 @@ def _duplicates(name: str, counts: DataCounts) -> Iterator[str]:
         )
 
 
-def _ties(name: str, dataset: Dataset, recipe: DataRecipe) -> Iterator[str]:
-    # With `rows_in_order`, rows of a test file have the same places as rows of the other, which means nothing.
-    tied, events = 0 if recipe.interactions.rows_in_order else dataset.tied, dataset.counts.interactions
+def _ties(name: str, dataset: Dataset) -> Iterator[str]:
+    tied, events = dataset.tied, dataset.counts.interactions
     if tied > _MANY_TIES * events:
         yield (
             f"{name}: {tied:,} of {events:,} interactions have the time of another one of their user; they have no "

@@ -4,7 +4,7 @@ Rows in messages count from 1 and leave the header out.
 """
 
 import gzip
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,10 +67,13 @@ def read_table(path: Path) -> Table:
     A folder of Parquet or of CSV is one table, its files in the order of their names; see `trainer.data.folders`.
     Raises DataError for a file that is missing, of another kind, unreadable or without rows.
     """
-    tables = list(_non_empty(_of_part(part) for part in parts(path, _OF_FOLDERS)))
-    with _refused(path.name, "one table"):
-        frame = pl.concat([table.frame for table in tables], how="vertical_relaxed")
-    return Table(name=path.name, frame=frame)
+    return joined(path.name, list(_non_empty(_of_part(part) for part in parts(path, _OF_FOLDERS))))
+
+
+def joined(name: str, tables: Sequence[Table]) -> Table:
+    """One table of the rows of several. Raises DataError if their columns differ."""
+    with _refused(name, "one table"):
+        return Table(name=name, frame=pl.concat([table.frame for table in tables], how="vertical_relaxed"))
 
 
 def _non_empty(found: Iterable[Iterator[Table]]) -> Iterator[Table]:

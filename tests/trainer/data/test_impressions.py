@@ -86,7 +86,8 @@ def test_without_times_rows_keep_the_order_of_the_file(tmp_path: Path) -> None:
         ("timestamp", [30, None, 20, 5], "column 'timestamp': not unix seconds"),
         ("hour", ["noon", None, None, None], "column 'hour': no finite number in 1 of 4 rows"),
         ("user_id", ["v", None, "u", "u"], "column 'user_id': no id of 1 to 256 bytes"),
-        ("item_id", ["x", "y", "z", "z"], "no item of it is in the interactions or the items"),
+        ("item_id", ["x", "y", "z", "z"], "none of its 3 ids is among the 3 items of the interactions"),
+        ("user_id", ["x", "y", "z", "z"], "none of its 3 ids is among the 2 users of the interactions"),
     ],
 )
 def test_bad_cells_are_refused(tmp_path: Path, column: str, cells: list[Any], message: str) -> None:

@@ -128,7 +128,7 @@ def test_unknown_stamps_keep_their_place_in_the_users_history(tmp_path: Path) ->
         }
     )
     ratings.write_parquet(tmp_path / "ratings.parquet")
-    data = load(tmp_path, RECIPE)
+    data = load(tmp_path, DataRecipe(interactions=RECIPE.interactions))
     own = events_of(data, 0)
     items = data.item_ids[data.item_rows[own]].tolist()
     assert (sorted(items[:2]), items[2:]) == ([b"5", b"6"], [b"7", b"8", b"9"])
