@@ -67,7 +67,7 @@ def _near_misses(here: pl.Series, there: pl.Series) -> str:
 
 def _plain(ids: pl.Series) -> pl.Series:
     # Zeros stand after spaces, and a trailing .0 before them.
-    for name in reversed(_FORMS):
+    for name in reversed(list(_FORMS)):
         ids = _FORMS[name](ids)
     return ids
 
