@@ -119,8 +119,8 @@ class Objectives:
             if len(weighted) > 1 and not one.multipliable:
                 raise RecipeError(
                     f"[objectives.{one.name}] weight: the values reach {_least_value(one, dataset):g}, and a product "
-                    "of objectives cannot order values of 0 or below. Shift the column so that all are above 0, or give "
-                    "this objective the only weight"
+                    "of objectives cannot order values of 0 or below. Shift the column so that all are above 0, or "
+                    "give this objective the only weight"
                 )
         return found
 
