@@ -72,7 +72,13 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
         reporter.say(text)
     [attribution] = findings.attributions
     trials = [asdict(trial) for trial in index.trials]
-    measured = {**figures, "attribution": attribution.plain(), "index_trials": trials, "warnings": reporter.warnings}
+    measured = {
+        **figures,
+        "attribution": attribution.plain(),
+        "index_trials": trials,
+        "late_items": model.late_items,
+        "warnings": reporter.warnings,
+    }
     write_report(options.report, {**measured, **cost(started)})
     report_decision(decision, directory, "fit", reporter)
 

@@ -19,6 +19,7 @@ from trainer.features.click_rates import click_rates_before
 from trainer.features.layout import FeatureLayout, with_id_embeddings
 from trainer.features.statistics import item_tables
 from trainer.models.encoders.encoded import Encoded
+from trainer.models.late_items import with_late_items
 from trainer.models.pipeline import TrainedPipeline
 from trainer.models.rankers import RankerDataSpec
 from trainer.models.rankers.id_embeddings import IdEmbeddings
@@ -70,7 +71,7 @@ def load_two_stage(directory: Path, dataset: Dataset, end: int) -> TrainedPipeli
         layout = FeatureLayout.of(dataset, manifest.context, weights[_ITEM_EMBEDDINGS].shape[1])
         _check_same_data(directory, manifest, dataset, layout)
         _check_same_objectives(directory, manifest, objectives)
-        encoded = _load_encoder(recipe, dataset, end, weights)
+        encoded, late = with_late_items(_load_encoder(recipe, dataset, end, weights), dataset, end)
         click_rates = click_rates_before(dataset, dataset.time_of(end))
         items = item_tables(dataset, end, recipe.statistics, encoded.vectors, encoded.inputs, click_rates)
         items = replace(items, value_mean=manifest.value_mean, value_std=manifest.value_std)
@@ -85,6 +86,7 @@ def load_two_stage(directory: Path, dataset: Dataset, end: int) -> TrainedPipeli
         ranker=ranker.eval(),
         id_embeddings=id_embeddings,
         click_rates=click_rates,
+        late_items=late,
     )
 
 

@@ -60,6 +60,8 @@ class TrainedPipeline:
     ranker: Ranker
     id_embeddings: IdEmbeddings
     click_rates: ClickRates
+    late_items: int = 0
+    """How many items have their vectors from their users; see :mod:`trainer.models.late_items`."""
 
     @property
     def layout(self) -> FeatureLayout:

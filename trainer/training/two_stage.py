@@ -12,6 +12,7 @@ from trainer.features.click_rates import ClickRates, click_rates_before
 from trainer.features.layout import with_id_embeddings
 from trainer.features.statistics import item_tables
 from trainer.models.encoders.encoded import Encoded
+from trainer.models.late_items import with_late_items
 from trainer.models.pipeline import TrainedPipeline
 from trainer.models.rankers.objectives import Objectives
 from trainer.progress import Reporter
@@ -25,6 +26,8 @@ from trainer.training.ranker.fit import TrainedRanker
 from trainer.training.ranker.impressions import RankerImpressions
 from trainer.training.ranker.retrieved_examples import RetrievedExamples
 from trainer.training.ranker.training import RankerTraining
+
+_MANY_LATE = 0.01
 
 
 def fit_two_stage(
@@ -106,8 +109,15 @@ def pipeline_of(
 ) -> TrainedPipeline:
     """An encoder and a trained ranker, with item tables that count up to the end of the ranker's slice.
 
-    A served bundle likewise counts up to the time of training.
+    A served bundle likewise counts up to the time of training. Items that the encoder has not seen, with events in the
+    ranker's slice, get vectors from their users.
     """
+    encoded, late = with_late_items(encoded, dataset, split.ranker_end)
+    if late > _MANY_LATE * len(dataset.item_ids):
+        reporter.warn(
+            f"{late:,} of {len(dataset.item_ids):,} items first appear in the ranker's slice: their vectors are the "
+            "mean of their users', not learnt. A shorter slice, [split] ranker, leaves fewer of them"
+        )
     click_rates = click_rates_before(dataset, dataset.time_of(split.ranker_end))
     items = _item_tables(encoded, dataset, split.ranker_end, recipe, reporter, click_rates)
     id_embeddings = trained.id_embeddings.tables()
@@ -124,6 +134,7 @@ def pipeline_of(
         ranker=trained.ranker,
         id_embeddings=id_embeddings,
         click_rates=click_rates,
+        late_items=late,
     )
 
 
