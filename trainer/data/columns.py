@@ -2,7 +2,7 @@
 or as its embedding.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import polars as pl
@@ -54,6 +54,19 @@ def features(frame: pl.DataFrame, columns: FeatureColumns, before: Mapping[str, 
         matrices.append(column.matrix(cells, columns))
         learnt[cells.name] = column
     return Features(names=tuple(names), kinds=tuple(kinds), matrix=np.concatenate(matrices, axis=1), learnt=learnt)
+
+
+def silent_columns(name: str, found: Features) -> Iterator[str]:
+    """A warning for each column of a table that tells its rows apart by nothing; ``name`` is the table's."""
+    start = 0
+    for key, column in found.learnt.items():
+        kind, _, cells = key.partition(":")
+        width = len(column.names(cells))
+        matrix, start = found.matrix[:, start : start + width], start + width
+        if not width:
+            yield f"{name}: the {kind} column {cells!r} gives no feature; all of its cells are empty, or none repeats"
+        elif len(matrix) > 1 and (matrix == matrix[0]).all():
+            yield f"{name}: the {kind} column {cells!r} has the same value in all rows, and tells nothing apart"
 
 
 def _as_before(key: str, before: Mapping[str, Column]) -> Column:

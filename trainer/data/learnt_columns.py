@@ -24,6 +24,8 @@ _CATEGORIES = 256
 _BINS = 8
 _IN_ROWS = 2
 _SAMPLE = "A film about two friends who travel to the moon."
+# Han, kana, and the scripts of South-East Asia put no spaces between words.
+_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
 _AWAY = 0.01  # far more than machines differ by, and far less than models do
 
 
@@ -271,9 +273,23 @@ def _main_directions(weights: csr_array, most: int) -> NDArray[np.float64]:
 
 
 def _tokens(texts: pl.Series) -> list[list[str]]:
-    """The words of each text, or of each list of words, without empty ones; none where null."""
-    lists = texts if texts.dtype == pl.List(pl.String) else texts.str.to_lowercase().str.extract_all(r"\w+")
-    return lists.list.eval(pl.element().filter(pl.element().str.len_bytes() > 0)).fill_null([]).to_list()
+    """The words of each text, or of each list of words, without empty ones; none where null.
+
+    A text mostly of a script without spaces has the pairs of its neighbouring characters in place of words.
+    """
+    if texts.dtype == pl.List(pl.String):
+        return texts.list.eval(pl.element().filter(pl.element().str.len_bytes() > 0)).fill_null([]).to_list()
+    words = texts.str.to_lowercase().str.extract_all(r"\w+").fill_null([])
+    letters, unspaced = (texts.str.count_matches(pattern).fill_null(0) for pattern in (r"\w", _UNSPACED))
+    without_spaces = (2 * unspaced > letters).to_list()
+    return [
+        _pairs_of_letters(row) if pairs else row for row, pairs in zip(words.to_list(), without_spaces, strict=True)
+    ]
+
+
+def _pairs_of_letters(words: list[str]) -> list[str]:
+    """Each word's pairs of neighbouring characters; a word of one character is its own."""
+    return [word[at : at + 2] for word in words for at in range(max(1, len(word) - 1))]
 
 
 def _stripped(lists: pl.Series) -> pl.DataFrame:

@@ -12,8 +12,8 @@ from polars.exceptions import PolarsError
 
 from trainer.data import movielens
 from trainer.data.cells import ids
-from trainer.data.columns import features, parsed
-from trainer.data.dataset import DataCounts, Dataset, Histories, Ids, group_by_user
+from trainer.data.columns import features, parsed, silent_columns
+from trainer.data.dataset import DataCounts, Dataset, Features, Histories, Ids, group_by_user
 from trainer.data.events import event_arrays, read_events, refuse_unknown_events, used_columns
 from trainer.data.impressions import read_impressions
 from trainer.data.learnt_columns import LearntColumns
@@ -89,12 +89,18 @@ def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None
         counts=counts,
         impressions=impressions,
     )
-    return replace(dataset, warnings=(*warnings, *_duplicates(log.name, counts), *_ties(log.name, dataset)))
+    silent = (*_silent(sources.items, dataset.item_features), *_silent(sources.users, dataset.user_features))
+    return replace(dataset, warnings=(*warnings, *_duplicates(log.name, counts), *_ties(log.name, dataset), *silent))
 
 
 def _compared(name: str, known: pl.Series, table: Table | None, found: pl.Series, kind: str) -> Iterator[str]:
     if table is not None:
         yield from compare_ids(Side(name=name, ids=known), Side(name=table.name, ids=found), kind)
+
+
+def _silent(table: Table | None, found: Features) -> Iterator[str]:
+    if table is not None:
+        yield from silent_columns(table.name, found)
 
 
 def _duplicates(name: str, counts: DataCounts) -> Iterator[str]:

@@ -101,8 +101,9 @@ class ObjectiveConfig:
 class FeatureColumns:
     """A table of items or users: its file, its id column and how each column becomes features.
 
-    Columns of `text`, or of lists of words, become the main `directions` of their TF-IDF. Use it for columns of far
-    more than 256 categories. `vectors` are columns of lists of numbers, such as the embedding of an image.
+    Columns of `text`, or of lists of words, become the main `directions` of their TF-IDF. Texts in scripts without
+    spaces, such as Japanese, count pairs of characters for words. Use it for columns of far more than 256 categories.
+    `vectors` are columns of lists of numbers, such as the embedding of an image.
 
     Columns of `sentences` become embeddings by a small sentence encoder, which brings texts of similar meaning close
     together. It is all-MiniLM-L6-v2, for English; `sentence_model` is a folder, relative to the data directory, with
