@@ -14,7 +14,7 @@ from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.manifest import Manifest
 from shortlist.bundle.store import BundleStore
 from shortlist.inference.candidates import Candidates
-from shortlist.inference.users import ResolvedUser
+from shortlist.inference.users import ResolvedUser, Unknown
 from tests.trainer.commands.test_impression_evaluation import BEGIN, RECIPE, tables, write
 from trainer.__main__ import main
 from trainer.data import load
@@ -89,7 +89,7 @@ def test_a_call_that_does_not_say_its_context_is_served_as_offline(folder: Path)
         HistorySlices.before(dataset, events).listed(),
     )
     found, _ = model.rank(histories, features)
-    nobody = ResolvedUser(history=histories[0], seen=events[:0], features=features[:1], unknown_items=0)
+    nobody = ResolvedUser(history=histories[0], seen=events[:0], features=features[:1], unknown=Unknown())
     pairs = zip(histories, features[:, None], strict=True)
     users = [replace(nobody, history=history, features=known) for history, known in pairs]
     served = [OptionsReader(opened.manifest).read({}, {}).context] * len(users)
