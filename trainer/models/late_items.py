@@ -26,7 +26,7 @@ def with_late_items(encoded: Encoded, dataset: Dataset, end: int) -> tuple[Encod
 
     All other vectors stay as they are. An item whose events all begin a history stays without.
     """
-    late = ~encoded.vectors.any(axis=1)
+    late = np.asarray(~encoded.vectors.any(axis=1))
     is_late_event = late[dataset.item_rows[:end]] & (dataset.position[:end] >= 1)
     events = subsample(np.flatnonzero(is_late_event), _MOST_EVENTS)
     if not len(events) or late.all():
