@@ -18,7 +18,7 @@ def read_id(value: object, name: str) -> str:
     """The id as a text: of a text, or of a whole number."""
     if isinstance(value, str):
         return value
-    if isinstance(value, Integral) and not isinstance(value, bool):
+    if not isinstance(value, bool) and isinstance(value, Integral):
         return str(int(value))
     raise _wrong(value, name, "an id is a text or a whole number")
 
@@ -63,14 +63,14 @@ def read_time(value: object, name: str) -> datetime:
 
 def read_number(value: object, name: str, expected: str = "give a number") -> float:
     """The number; ``expected`` ends the message of the error."""
-    if isinstance(value, Real | Decimal) and not isinstance(value, bool):
+    if not isinstance(value, bool) and isinstance(value, Real | Decimal):
         return float(value)
     raise _wrong(value, name, expected)
 
 
 def read_count(value: object, name: str) -> int:
     """The whole number."""
-    if isinstance(value, Integral) and not isinstance(value, bool):
+    if not isinstance(value, bool) and isinstance(value, Integral):
         return int(value)
     raise _wrong(value, name, "give a whole number")
 

@@ -71,7 +71,7 @@ def test_unknown_items_are_ignored_and_counted(recommender: Recommender) -> None
 
 def test_unknown_events_are_counted_by_both_services(recommender: Recommender, retrieval: RetrievalServiceStub) -> None:
     """Proves it for all three calls; an event that is not named is not unknown."""
-    history = [HistoryItem(item_id="i1", event="rent"), HistoryItem(item_id="gone", event="rent"), "i5"]
+    history = [HistoryItem(item_id=item, event=event) for item, event in (("i1", "rent"), ("gone", "rent"), ("i5", ""))]
     answers = [recommender.recommend(history=history), recommender.rank(item_ids=["i9"], history=history)]
     assert [(answer.unknown_items, answer.unknown_events) for answer in answers] == [(1, 2)] * 2
     user = User(history=[HistoryMessage(item_id="i1", event="rent"), HistoryMessage(item_id="i5")])

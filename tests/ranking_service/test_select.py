@@ -3,12 +3,12 @@
 import numpy as np
 
 from ranking_service.options import OptionsReader
-from ranking_service.request import Request, Unknown
+from ranking_service.request import Request
 from ranking_service.stages.score import Scored
 from ranking_service.stages.select import select
 from shortlist.bundle import Bundle
 from shortlist.inference.candidates import Candidates, Source
-from shortlist.inference.users import UserQuery, resolve_user
+from shortlist.inference.users import Unknown, UserQuery, resolve_user
 
 
 def _request(bundle: Bundle, limit: int) -> Request:
@@ -18,7 +18,7 @@ def _request(bundle: Bundle, limit: int) -> Request:
         limit=limit,
         candidate_count=limit,
         options=OptionsReader(bundle.manifest).default,
-        unknown=Unknown(items=0, context=0),
+        unknown=Unknown(),
         deadline=0.0,
     )
 

@@ -39,13 +39,16 @@ def publish_small_bundle(
     encoder: bytes | None = None,
     ranker: bytes | None = None,
     vectors: Mapping[int, Sequence[float]] | None = None,
+    ids: Sequence[str] | None = None,
 ) -> Path:
-    """Publishes the bundle in a directory of bundles; with another encoder, ranker or vectors where given.
+    """Publishes the bundle in a directory of bundles; with another encoder, ranker, vectors or ids where given.
 
-    ``vectors`` are those of some rows.
+    ``vectors`` are those of some rows, ``ids`` those of all, in the order of their bytes.
     """
     with BundleStore(root).publishing(bundle_id) as directory:
-        items = _items(_vectors() if vectors is None else _replaced(_vectors(), vectors))
+        items = _items(
+            _vectors() if vectors is None else _replaced(_vectors(), vectors), ids or [*map(id_of, range(ITEMS))]
+        )
         save_tables(directory, items, _users())
         index = faiss.IndexFlatIP(DIMENSION)
         index.add(items.vectors)
@@ -111,14 +114,14 @@ def _replaced(vectors: np.ndarray, others: Mapping[int, Sequence[float]]) -> np.
     return vectors
 
 
-def _items(vectors: np.ndarray) -> ItemTables:
+def _items(vectors: np.ndarray, ids: Sequence[str]) -> ItemTables:
     pairs = ItemItemTable(
         offsets=np.zeros(ITEMS + 1, dtype=np.int64),
         rows=np.zeros(0, dtype=np.int32),
         weights=np.zeros((0, 2), dtype=np.float32),
     )
     return ItemTables(
-        ids=np.array([id_of(row) for row in range(ITEMS)], dtype=np.bytes_),
+        ids=np.array([one.encode() for one in ids], dtype=np.bytes_),
         vectors=vectors,
         inputs=vectors,
         features=np.zeros((ITEMS, 1), dtype=np.float32),
