@@ -3,7 +3,7 @@
 Protobuf takes a text for a list of its letters, and its own errors name nothing.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Set
 from datetime import datetime
 from decimal import Decimal
 from numbers import Integral, Real
@@ -34,6 +34,13 @@ def read_list(values: Iterable[T], name: str) -> Iterable[T]:
     if isinstance(values, str | bytes | bytearray | Mapping) or not isinstance(values, Iterable):
         raise _wrong(values, name, "give a list, such as ['72', '7']")
     return values
+
+
+def read_sequence(values: Iterable[T], name: str) -> Iterable[T]:
+    """The values of a list whose order counts."""
+    if isinstance(values, Set):
+        raise _wrong(values, name, "its order counts, so give a list")
+    return read_list(values, name)
 
 
 def read_mapping(values: Mapping[str, T] | None, name: str) -> Mapping[str, T]:
@@ -69,8 +76,10 @@ def read_number(value: object, name: str, expected: str = "give a number") -> fl
 
 
 def read_count(value: object, name: str) -> int:
-    """The whole number."""
+    """The whole number, of at most 32 bits, as on the wire."""
     if not isinstance(value, bool) and isinstance(value, Integral):
+        if not -(2**31) <= value < 2**31:
+            raise ValueError(f"{name} is {value}; that is too large")
         return int(value)
     raise _wrong(value, name, "give a whole number")
 

@@ -9,9 +9,9 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from shortlist.client.arguments import (
     Id,
     read_id,
-    read_list,
     read_mapping,
     read_number,
+    read_sequence,
     read_text,
     read_time,
 )
@@ -77,7 +77,7 @@ class Recommendations:
 
 def user_message(user_id: Id, history: Iterable[HistoryItem | Id]) -> User:
     """The user. Plain ids in the history have no times and are oldest first."""
-    items = enumerate(read_list(history, "history"))
+    items = enumerate(read_sequence(history, "history"))
     return User(
         user_id=read_id(user_id, "user_id"),
         history=[_history_message(item, f"history[{place}]") for place, item in items],

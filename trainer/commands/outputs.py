@@ -1,9 +1,11 @@
 """The outputs of the commands: the checks before the training, the figures and the page."""
 
 import argparse
+import contextlib
 import resource
 import tempfile
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -25,17 +27,19 @@ def add_report(parser: argparse.ArgumentParser, help: str) -> None:
 
 def check_folder(flag: str, folder: Path) -> None:
     """Raises TrainerError when no files can be made in the folder, or it can not be made itself."""
-    if folder.exists() and not folder.is_dir():
-        raise TrainerError(f"{flag} {folder}: is a file; a folder is needed")
-    _check_writable(flag, folder, folder)
+    with _named(flag, folder):
+        if folder.exists() and not folder.is_dir():
+            raise TrainerError(f"{flag} {folder}: is a file; a folder is needed")
+        _check_writable(folder)
 
 
 def check_file(flag: str, path: Path) -> None:
     """Raises TrainerError when the file can neither be made nor replaced."""
-    if path.is_dir():
-        raise TrainerError(f"{flag} {path}: is a folder; name a file")
-    if not path.exists() or path.is_file():
-        _check_writable(flag, path, path.resolve().parent)
+    with _named(flag, path):
+        if path.is_dir():
+            raise TrainerError(f"{flag} {path}: is a folder; name a file")
+        if not path.exists() or path.is_file():
+            _check_writable(path.resolve().parent)
 
 
 def check_report(path: Path | None, *, with_page: bool = False) -> None:
@@ -59,14 +63,24 @@ def check_key(path: Path | None) -> None:
         raise TrainerError(f"--sign-key {error}") from error
 
 
-def _check_writable(flag: str, path: Path, folder: Path) -> None:
-    """Makes a file without a name in the folder, or in the nearest one above it that exists."""
+@contextlib.contextmanager
+def _named(flag: str, path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        where = f" {error.filename}:" if error.filename else ""
+        raise TrainerError(f"{flag} {path}: cannot be written:{where} {error.strerror}") from error
+
+
+def _check_writable(folder: Path) -> None:
+    """Makes a file without a name in the folder, or in the nearest one above it that exists. Raises OSError."""
     nearest = next(one for one in (folder, *folder.absolute().parents) if one.exists())
     try:
         with tempfile.TemporaryFile(dir=nearest):
             pass
     except OSError as error:
-        raise TrainerError(f"{flag} {path}: cannot be written: {nearest}: {error.strerror}") from error
+        # The name of the temporary file says nothing to anybody.
+        raise OSError(error.errno, error.strerror, str(nearest)) from error
 
 
 def page_title(options: argparse.Namespace) -> str:

@@ -37,20 +37,25 @@ def parts(path: Path, kinds: tuple[str, ...]) -> list[Part]:
 
     Empty files and names that begin with `_` or `.` are left out. A folder `day=2024-03-01` is a column `day`.
 
-    Raises DataError for a folder with a file that has no ending of `kinds`, without any, or of a format with a log.
+    Raises DataError for a folder with a file that has no ending of `kinds`, without any, or of a format with a log. A
+    link to a folder in it is refused, too.
     """
     if not path.is_dir():
         return [Part(path=path, name=path.name)]
     for log, why in _LOGS.items():
         if (path / log).exists():
             raise DataError(f"{path}: {why}; export it as plain Parquet")
-    found = [file for file in path.rglob("*") if _is_data(file, file.relative_to(path))]
+    inside = sorted(path.rglob("*"))
+    for one in inside:
+        if one.is_symlink() and one.is_dir():
+            raise DataError(f"{one}: is a link to a folder; put the folder itself in its place")
+    found = [file for file in inside if _is_data(file, file.relative_to(path))]
     if not found:
         raise DataError(f"{path}: has no table in it; read are {', '.join(kinds)}")
     for file in found:
         if file.suffix.lower() not in kinds:
             raise DataError(f"{file}: not a table; a folder that is one has only files of {', '.join(kinds)}")
-    return [_part(path, file) for file in sorted(found)]
+    return [_part(path, file) for file in found]
 
 
 def _is_data(file: Path, inner: Path) -> bool:

@@ -148,6 +148,11 @@ def _targets(table: Table, objective: ObjectiveConfig) -> NDArray[np.float32]:
     column = str(objective.column)
     if table.column(column).dtype == pl.Boolean:
         table = Table(name=table.name, frame=table.frame.with_columns(pl.col(column).cast(pl.Int8)))
+    elif table.column(column).dtype == pl.String:
+        # Text tables have these words.
+        plain = pl.col(column).str.strip_chars()
+        flag = plain.str.to_lowercase().replace_strict({"true": "1", "false": "0"}, default=plain)
+        table = Table(name=table.name, frame=table.frame.with_columns(flag.alias(column)))
     numbers = measures(table, column)
     if objective.kind == "event":
         table.refuse(column, (~numbers.is_in([0.0, 1.0])).fill_null(False), "neither 0 nor 1")

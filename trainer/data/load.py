@@ -3,7 +3,6 @@
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +18,7 @@ from trainer.data.impressions import read_impressions
 from trainer.data.learnt_columns import LearntColumns
 from trainer.data.matching import Side, compare_ids
 from trainer.data.sentences import with_model
-from trainer.data.tables import Table, read_table, read_tables
+from trainer.data.tables import Table, read_in_turn, read_table
 from trainer.errors import DataError
 from trainer.recipe import DataRecipe, FeatureColumns, ItemsConfig, UsersConfig
 
@@ -132,9 +131,7 @@ def _sources(data_dir: Path, recipe: DataRecipe) -> _Sources:
     if (data_dir / interactions.file).exists():
         files = [interactions.file, *([recipe.split.test_file] if recipe.split.test_file else [])]
         return _Sources(
-            interactions=chain.from_iterable(
-                read_tables(data_dir / file, used_columns(interactions)) for file in files
-            ),
+            interactions=read_in_turn([data_dir / file for file in files], used_columns(interactions)),
             items=read_table(data_dir / items.file) if items else None,
             users=read_table(data_dir / users.file) if users else None,
         )

@@ -41,8 +41,14 @@ def evaluation_split(dataset: Dataset, recipe: SplitConfig) -> Split:
             raise DataError(
                 f"the {name} slice has no liked item that is new to a user with a history; "
                 f"the data has {end} interactions, which is too few, or too few of them are likes"
+                f"{_without_order(dataset)}"
             )
     return split
+
+
+def _without_order(dataset: Dataset) -> str:
+    tied = dataset.tied
+    return f"; {tied} have the time of another one of their user, and so no history in it" if tied else ""
 
 
 def final_split(dataset: Dataset, recipe: SplitConfig) -> Split:
@@ -55,10 +61,10 @@ def _border(dataset: Dataset, share: float) -> int:
     event = round(dataset.counts.interactions * share)
     if dataset.impressions is not None:
         return dataset.until(dataset.time_of(event))
-    # Such events lie side by side.
-    while 0 < event < len(dataset.times) and dataset.has_time_of_previous(dataset.places[event : event + 1]).all():
-        event -= 1
-    return event
+    if not 0 < event < len(dataset.times):
+        return event
+    # The events of one user and one time lie side by side; this is the first of them.
+    return int(dataset.user_events[dataset.user_offsets[dataset.user_rows[event]] + dataset.position[event]])
 
 
 def targets(dataset: Dataset, start: int, end: int) -> NDArray[np.int64]:

@@ -6,7 +6,7 @@ Rows in messages count from 1 and leave the header out.
 import gzip
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import polars as pl
@@ -71,9 +71,12 @@ def read_table(path: Path) -> Table:
 
 
 def joined(name: str, tables: Sequence[Table]) -> Table:
-    """One table of the rows of several. Raises DataError if their columns differ."""
+    """One table of the rows of several, whose columns may be in any order. Raises DataError if the columns differ."""
+    columns = tables[0].frame.columns
+    frames = [table.frame for table in tables]
+    frames = [frame.select(columns) if set(frame.columns) == set(columns) else frame for frame in frames]
     with _refused(name, "one table"):
-        return Table(name=name, frame=pl.concat([table.frame for table in tables], how="vertical_relaxed"))
+        return Table(name=name, frame=pl.concat(frames, how="vertical_relaxed"))
 
 
 def _non_empty(found: Iterable[Iterator[Table]]) -> Iterator[Table]:
@@ -120,6 +123,18 @@ def sequences(path: Path) -> Table:
     return _with_rows(Table(name=path.name, frame=frame.explode("item_id").with_row_index("timestamp")))
 
 
+def read_in_turn(paths: Iterable[Path], columns: list[str]) -> Iterator[Table]:
+    """`read_tables` of several files. A later file of lines has its places behind those of the files before it."""
+    first = 0
+    for path in paths:
+        for table in read_tables(path, columns):
+            if path.name.lower().endswith(_LINES):
+                yield replace(table, frame=table.frame.with_columns(pl.col("timestamp") + first))
+                first += table.frame.height
+            else:
+                yield table
+
+
 def read_tables(path: Path, columns: list[str]) -> Iterator[Table]:
     """Like `read_table`, but file by file of a folder, and Parquet in parts and only these columns.
 
@@ -134,7 +149,7 @@ def read_tables(path: Path, columns: list[str]) -> Iterator[Table]:
 def _parquet_parts(part: Part, columns: list[str]) -> Iterator[Table]:
     with _refused(part.name, "Parquet"):
         # The columns of folders are added here, as text, so that no zero is lost.
-        scan = pl.scan_parquet(part.path, hive_partitioning=False)
+        scan = pl.scan_parquet(part.path, hive_partitioning=False, glob=False)
         count: int = scan.select(pl.len()).collect().item()
         known = scan.collect_schema()
         # One that lacks a column is refused later, with the names of those it has.

@@ -60,6 +60,8 @@ def full_disk() -> Limit:
         ("tune", "--out", "/proc/tuned.toml", "cannot be written: /proc: "),
         ("tune", "--study", "folder", "is a folder; name a file"),
         ("tune", "--study", "file", "cannot be used as a study"),
+        ("fit", "--out", "n" * 300, "cannot be written"),
+        ("fit", "--report", "n" * 300, "cannot be written"),
         ("fit", "--sign-key", "missing.pem", "cannot be read: No such file"),
         ("fit", "--sign-key", "file", "is not a private key on the curve"),
         ("fit", "--sign-key", "public.pem", "is not a private key on the curve"),

@@ -17,6 +17,7 @@ from trainer.recipe import (
     InteractionsConfig,
     ItemsConfig,
     ObjectiveConfig,
+    SplitConfig,
     UsersConfig,
 )
 
@@ -169,3 +170,45 @@ def test_ids_that_may_be_others_are_refused(tmp_path: Path, items: pl.Series, sa
     frame.write_parquet(tmp_path / "events.parquet")
     with pytest.raises(DataError, match=said):
         read(tmp_path, "events.parquet")
+
+
+def test_a_name_with_brackets_is_that_file_alone(tmp_path: Path) -> None:
+    """Proves that names are no patterns: a file beside it that the name would match as one is not read."""
+    for name, rows in (("run[1]", EVENTS), ("run1", EVENTS.with_columns(item_id=pl.lit("other")))):
+        (tmp_path / name).mkdir()
+        rows.write_parquet(tmp_path / name / "shop*.parquet")
+        rows.write_parquet(tmp_path / name / "shop_b.parquet")
+    data = read(tmp_path, "run[1]")
+    assert data.item_ids.tolist() == [b"a", b"b", b"c"]
+    assert (data.counts.interactions, data.counts.duplicates_dropped) == (6, 6)
+
+
+def test_a_link_to_a_folder_is_refused(tmp_path: Path) -> None:
+    """Proves that no part of a table is left out without a word."""
+    for folder in ("elsewhere", "events"):
+        (tmp_path / folder).mkdir()
+        EVENTS.write_parquet(tmp_path / folder / "part.parquet")
+    (tmp_path / "events" / "day=2").symlink_to(tmp_path / "elsewhere", target_is_directory=True)
+    with pytest.raises(DataError, match="day=2: is a link to a folder"):
+        read(tmp_path)
+
+
+def test_files_of_one_table_may_have_their_columns_in_any_order(tmp_path: Path) -> None:
+    """Proves it for items: the columns are found by name."""
+    EVENTS.write_parquet(tmp_path / "events.parquet")
+    (tmp_path / "items").mkdir()
+    ITEMS[:1].write_parquet(tmp_path / "items" / "0.parquet")
+    ITEMS[1:].select("genre", "item_id").write_parquet(tmp_path / "items" / "1.parquet")
+    recipe = DataRecipe(
+        interactions=InteractionsConfig(file="events.parquet"), items=ItemsConfig(file="items", categorical=("genre",))
+    )
+    assert load(tmp_path, recipe).item_features.matrix.tolist() == [[1, 0], [0, 1], [1, 0]]
+
+
+def test_a_file_of_lines_comes_behind_the_one_before_it(tmp_path: Path) -> None:
+    """Proves that the test's file is later than the training's, so that a split by time never mixes them."""
+    (tmp_path / "train.txt").write_text("1 a b c\n2 b c\n")
+    (tmp_path / "test.txt").write_text("1 d\n2 e\n")
+    recipe = DataRecipe(interactions=InteractionsConfig(file="train.txt"), split=SplitConfig(test_file="test.txt"))
+    data = load(tmp_path, recipe)
+    assert b"".join(data.item_ids[data.item_rows].tolist()) == b"abcbcde"

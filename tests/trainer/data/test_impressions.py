@@ -77,6 +77,17 @@ def test_without_times_rows_keep_the_order_of_the_file(tmp_path: Path) -> None:
     assert not found.times.any()
 
 
+def test_outcomes_may_be_words(tmp_path: Path) -> None:
+    """Proves that true and false of a text table are outcomes, as booleans of Parquet are."""
+    given = [
+        read(tmp_path, {**SHOWN, "clicked": cells}) for cells in (["true", "FALSE", " false", "True"], [1, 0, 0, 1])
+    ]
+    words, numbers = (data.impressions for data in given)
+    assert words is not None
+    assert numbers is not None
+    np.testing.assert_array_equal(words.targets, numbers.targets)
+
+
 @pytest.mark.parametrize(
     ("column", "cells", "message"),
     [

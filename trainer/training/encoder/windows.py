@@ -73,21 +73,28 @@ def windows_of(dataset: Dataset, end: int, length: int) -> TrainingWindows:
         starts=befores + first,
         lengths=lengths,
         known=start - first,
-        first_targets=_ends_of_groups(dataset, befores + start, end),
-        end_targets=_ends_of_groups(dataset, befores + first + lengths, end),
+        first_targets=_ends_of_groups(dataset, user, befores + start, end),
+        end_targets=_ends_of_groups(dataset, user, befores + first + lengths, end),
         befores=befores,
     )
     return windows.at(np.flatnonzero(windows.first_targets < windows.end_targets))
 
 
-def _ends_of_groups(dataset: Dataset, places: NDArray[np.int64], end: int) -> NDArray[np.int64]:
-    """The place behind the last event before ``end`` that has the user and the time of the event at each place."""
-    ends, growing = places + 1, np.arange(len(places))
-    while len(growing):
-        growing = growing[ends[growing] < len(dataset.user_events)]
-        growing = growing[dataset.has_time_of_previous(ends[growing]) & (dataset.user_events[ends[growing]] < end)]
-        ends[growing] += 1
-    return ends
+def _ends_of_groups(
+    dataset: Dataset, users: NDArray[np.int64], places: NDArray[np.int64], end: int
+) -> NDArray[np.int64]:
+    """The place behind the last event before ``end`` that has the user and the time of the event at each place.
+
+    A binary search for each, since a user may have any number of events at one time.
+    """
+    low, high = places + 1, dataset.user_offsets[users + 1]
+    position = dataset.position[dataset.user_events[places]]
+    while (low < high).any():
+        middle = (low + high) // 2
+        events = dataset.user_events[np.minimum(middle, len(dataset.user_events) - 1)]
+        inside = (low < high) & (events < end) & (dataset.position[events] == position)
+        low, high = np.where(inside, middle + 1, low), np.where(inside, high, middle)
+    return low
 
 
 def batch_by_length(windows: TrainingWindows, size: int, generator: np.random.Generator) -> list[NDArray[np.int64]]:

@@ -133,3 +133,12 @@ def test_the_seen_is_all_that_came_before_the_prediction(dataset_of: Make) -> No
     assert [np.flatnonzero(line).tolist() for line in seen_before(data, whole)] == expected
     last = collate(data, windows_of(data, 6, 3).at(np.array([1])))
     assert [np.flatnonzero(line).tolist() for line in seen_before(data, last)] == [[0, 1, 2]]
+
+
+def test_any_number_of_events_at_one_time_costs_a_search(dataset_of: Make) -> None:
+    """Proves that the windows of a guest with thousands of events at each of two times predict the later ones once."""
+    rows = [("guest", f"i{item:05}", 1 + item // 5000, 5.0) for item in range(10_000)]
+    data = dataset_of([*rows, ("b", "x", 0, 5.0)])
+    windows = windows_of(data, len(data.times), 50)
+    assert len(windows) == 1
+    assert int((windows.end_targets - windows.first_targets).sum()) == 5000
