@@ -106,11 +106,16 @@ def test_an_unusable_key_is_blamed_and_not_the_bundle(bundle: Path, tmp_path: Pa
     """For a missing file, a file without a key and a key of another kind, the error names the key's file."""
     private, public = _write_keys(tmp_path, "rsa", rsa.generate_private_key(public_exponent=65537, key_size=2048))
     (tmp_path / "text").write_text("no key")
-    for path in (public, tmp_path / "text", tmp_path / "missing"):
-        with pytest.raises(BundleError, match="is not a key") as caught:
+    reasons = {
+        public: "is not a public key",
+        tmp_path / "text": "is not a public key",
+        tmp_path / "missing": "cannot be",
+    }
+    for path, reason in reasons.items():
+        with pytest.raises(BundleError, match=reason) as caught:
             verify_signature(bundle, path)
         assert caught.value.path == path
-    with pytest.raises(BundleError, match="is not a key"):
+    with pytest.raises(BundleError, match="is not a private key"):
         sign(bundle, private)
 
 
