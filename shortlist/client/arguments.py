@@ -78,9 +78,10 @@ def read_number(value: object, name: str, expected: str = "give a number") -> fl
 def read_count(value: object, name: str) -> int:
     """The whole number, of at most 32 bits, as on the wire."""
     if not isinstance(value, bool) and isinstance(value, Integral):
-        if not -(2**31) <= value < 2**31:
-            raise ValueError(f"{name} is {value}; that is too large")
-        return int(value)
+        number = int(value)
+        if not -(2**31) <= number < 2**31:
+            raise ValueError(f"{name} is {number}; that is too large")
+        return number
     raise _wrong(value, name, "give a whole number")
 
 
