@@ -14,6 +14,10 @@ from trainer.data.tables import Table
 from trainer.errors import DataError
 from trainer.recipe import FeatureColumns
 
+_SEPARATORS = ("|", ",", ";")
+_MANY_SEPARATED = 0.1
+"""From this share of cells on, a text of several values is likelier than a value with such a sign in it."""
+
 
 def parsed(table: Table, columns: FeatureColumns) -> pl.DataFrame:
     """`id` and the columns that become features, in the file's order: lists of text or numbers, numbers, text.
@@ -67,6 +71,22 @@ def silent_columns(name: str, found: Features) -> Iterator[str]:
             yield f"{name}: the {kind} column {cells!r} gives no feature; all of its cells are empty, or none repeats"
         elif len(matrix) > 1 and (matrix == matrix[0]).all():
             yield f"{name}: the {kind} column {cells!r} has the same value in all rows, and tells nothing apart"
+
+
+def other_separators(table: Table, columns: FeatureColumns) -> Iterator[str]:
+    """A warning for each column of several values whose cells have another separator than the recipe's."""
+    for name in columns.multi_valued:
+        cells = table.column(name)
+        if cells.dtype != pl.String or cells.str.contains(columns.separator, literal=True).any():
+            continue
+        for other in _SEPARATORS:
+            count = int(cells.str.contains(other, literal=True).sum())
+            if count > _MANY_SEPARATED * len(cells):
+                yield (
+                    f"{table.name}: no cell of the multi_valued column {name!r} has the separator "
+                    f"{columns.separator!r}, and {count:,} of {len(cells):,} have {other!r}; the key separator says "
+                    "which one counts"
+                )
 
 
 def _as_before(key: str, before: Mapping[str, Column]) -> Column:

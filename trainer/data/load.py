@@ -11,7 +11,7 @@ from polars.exceptions import PolarsError
 
 from trainer.data import movielens
 from trainer.data.cells import ids
-from trainer.data.columns import features, parsed, silent_columns
+from trainer.data.columns import features, other_separators, parsed, silent_columns
 from trainer.data.dataset import DataCounts, Dataset, Features, Histories, Ids, group_by_user
 from trainer.data.events import event_arrays, read_events, refuse_unknown_events, used_columns
 from trainer.data.impressions import read_impressions
@@ -88,7 +88,10 @@ def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None
         counts=counts,
         impressions=impressions,
     )
-    silent = (*_silent(sources.items, dataset.item_features), *_silent(sources.users, dataset.user_features))
+    silent = (
+        *_silent(sources.items, recipe.items, dataset.item_features),
+        *_silent(sources.users, recipe.users, dataset.user_features),
+    )
     return replace(dataset, warnings=(*warnings, *_duplicates(log.name, counts), *_ties(log.name, dataset), *silent))
 
 
@@ -97,8 +100,9 @@ def _compared(name: str, known: pl.Series, table: Table | None, found: pl.Series
         yield from compare_ids(Side(name=name, ids=known), Side(name=table.name, ids=found), kind)
 
 
-def _silent(table: Table | None, found: Features) -> Iterator[str]:
-    if table is not None:
+def _silent(table: Table | None, columns: FeatureColumns | None, found: Features) -> Iterator[str]:
+    if table is not None and columns is not None:
+        yield from other_separators(table, columns)
         yield from silent_columns(table.name, found)
 
 

@@ -14,7 +14,7 @@ from polars.exceptions import PanicException, PolarsError
 
 from trainer.data.arrays import chunks
 from trainer.data.folders import Part, parts
-from trainer.data.text import one_row_a_line, utf8
+from trainer.data.text import one_row_a_line, refuse_short_rows, utf8
 from trainer.errors import DataError
 
 _SEPARATORS = {".csv": ",", ".tsv": "\t"}
@@ -182,9 +182,11 @@ def delimited(
     """Read text, every column as text, so that a bad cell is reported by us and not by the parser.
 
     The first line is the header unless `columns` names the columns. Each row is one line; blank lines at the end are
-    left out. Raises DataError as `read_table` does, and for a quoted cell that does not end on its line.
+    left out. Raises DataError as `read_table` does, for a quoted cell that does not end on its line, and for a line
+    with too few cells.
     """
     text = one_row_a_line(name, utf8(name, text), quote)
+    refuse_short_rows(name, text, separator, quote)
     with _refused(name, "a table"):
         frame = pl.read_csv(
             text,

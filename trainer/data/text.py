@@ -3,6 +3,8 @@
 import codecs
 from io import BytesIO
 
+import polars as pl
+
 from trainer.errors import DataError
 
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
@@ -43,6 +45,20 @@ def one_row_a_line(name: str, text: bytes, quote: str | None) -> bytes:
                 "quotation mark inside a quoted cell twice, or save the table as TSV, which has no quoting"
             )
     return text
+
+
+def refuse_short_rows(name: str, text: bytes, separator: str, quote: str | None) -> None:
+    """Raises DataError for a line with fewer cells than the first one, which a parser would fill with nulls."""
+    lines = pl.Series(text.decode().removesuffix("\n").split("\n"))
+    if quote:
+        lines = lines.str.replace_all(f"{quote}[^{quote}]*{quote}", "")
+    separators = lines.str.count_matches(separator, literal=True)
+    short = (separators < separators[0]).arg_true()
+    if len(short):
+        raise DataError(
+            f"{name}, line {short[0] + 1}: has {separators[short[0]] + 1} cells where the first line has "
+            f"{separators[0] + 1}, as {len(short):,} of {len(lines):,} lines have fewer; write every cell, empty or not"
+        )
 
 
 def _refuse_other_than_utf8(name: str, text: bytes) -> None:

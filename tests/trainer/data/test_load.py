@@ -294,7 +294,7 @@ def test_a_missing_column_is_refused_with_those_there_are(tmp_path: Path) -> Non
         ("plays.csv", b"user_id,item_id,timestamp\nu,i,1,extra\nv,i,1\n", "plays.csv: cannot be read as a table"),
         ("plays.csv", b'user_id,item_id,timestamp\nu,"i,1\nv,i,1\n', "plays.csv, line 2: a quoted cell does not end"),
         ("plays.csv", b'user_id,item_id,timestamp\nu,i,1\nv,"i\nj",1\nw,i,1\n', "plays.csv, line 3: a quoted cell"),
-        ("plays.csv", b"user_id,item_id,timestamp\n\nu,i,1\nv,i,1\n", "in 1 of 3 rows; first row 1: None"),
+        ("plays.csv", b"user_id,item_id,timestamp\n\nu,i,1\nv,i,1\n", "line 2: has 1 cells"),
         (
             "plays.csv",
             b"user_id,item_id,timestamp,item_id\nu,i,1,j\n",
@@ -351,6 +351,21 @@ def test_a_quotation_mark_in_a_tsv_is_text(tmp_path: Path) -> None:
     items = ItemsConfig(file="plays.tsv", categorical=("search",))
     table = load(tmp_path, DataRecipe(interactions=InteractionsConfig(file="plays.tsv"), items=items)).item_table
     assert table["search"].to_list() == search
+
+
+@pytest.mark.parametrize("kind", ["csv", "tsv"])
+def test_a_row_with_too_few_cells_is_refused(tmp_path: Path, kind: str) -> None:
+    """Proves that missing cells do not become nulls, and that a separator inside a quoted cell is none."""
+    sign = "," if kind == "csv" else "\t"
+    quoted = '"a,b"' if kind == "csv" else "a b"
+    rows = [("user_id", "item_id", "timestamp", "note"), ("u", "i", "1", quoted), ("v", "j", "2", ""), ("u", "j", "3")]
+    whole = "\n".join(sign.join(row) for row in rows[:-1])
+    recipe = DataRecipe(interactions=InteractionsConfig(file=f"plays.{kind}"))
+    (tmp_path / f"plays.{kind}").write_text(whole)
+    assert load(tmp_path, recipe).counts.interactions == 2
+    (tmp_path / f"plays.{kind}").write_text(whole + "\n" + sign.join(rows[-1]) + "\n")
+    with pytest.raises(DataError, match="line 4: has 3 cells where the first line has 4"):
+        load(tmp_path, recipe)
 
 
 def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:

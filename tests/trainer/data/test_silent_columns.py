@@ -62,3 +62,12 @@ def test_a_column_that_tells_nothing_is_warned_of_by_name(tmp_path: Path) -> Non
         ("users", "categorical", "land", "gives no feature"),
     ]
     assert np.isfinite(data.item_features.matrix).all()
+
+
+def test_another_separator_than_the_recipes_is_a_warning(tmp_path: Path) -> None:
+    """Proves that categories such as "a,b" do not pass for values, and that a comma in a few names is none."""
+    write(tmp_path, "items.tsv", "item_id\tgenres\tmakers", [f"i{at}\ta,b{at % 2}\tx|y, z" for at in range(4)])
+    columns = ItemsConfig(file="items.tsv", multi_valued=("genres", "makers"))
+    data = load(tmp_path, DataRecipe(interactions=RECIPE.interactions, items=columns))
+    [told] = [text for text in data.warnings if "separator" in text]
+    assert told.startswith("items.tsv: no cell of the multi_valued column 'genres' has the separator '|', and 4 of 4")
