@@ -12,7 +12,15 @@ from shortlist.bundle.manifest import IndexInfo, Manifest
 from trainer.analysis.measurement import baseline_lists, gain_of_ranking, measure_two_stage
 from trainer.analysis.tables import figures_table, index_table
 from trainer.commands.inputs import add_inputs, read_inputs
-from trainer.commands.outputs import add_report, check_report, cost, page_facts, page_title, write_report
+from trainer.commands.outputs import (
+    add_report,
+    check_report,
+    cost,
+    page_facts,
+    page_title,
+    warn_of_baselines,
+    write_report,
+)
 from trainer.commands.publishing import add_publishing, check_publishing, report_decision
 from trainer.data import Dataset
 from trainer.data.split import evaluation_split, final_split
@@ -50,6 +58,7 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
     recipe, dataset = read_inputs(options.recipe, options.data, reporter)
     check_metric(recipe)
     model, log, findings, gain = _measured(dataset, recipe, options.seed, reporter)
+    warn_of_baselines(findings, reporter)
     if recipe.split.refit:
         reporter.say("training again on all data, for serving")
         model, log = fit_two_stage(dataset, final_split(dataset, recipe.split), recipe, options.seed, reporter)

@@ -16,6 +16,9 @@ from shortlist.errors import BundleError
 from trainer.data import Dataset
 from trainer.errors import TrainerError
 from trainer.files import write_text
+from trainer.progress import Reporter
+from trainer.report.findings import Measured
+from trainer.report.verdict import verdict
 
 PAGE = ".html"
 
@@ -81,6 +84,13 @@ def _check_writable(folder: Path) -> None:
     except OSError as error:
         # The name of the temporary file says nothing to anybody.
         raise OSError(error.errno, error.strerror, str(nearest)) from error
+
+
+def warn_of_baselines(found: Measured, reporter: Reporter) -> None:
+    """Warns when a baseline is better than the models."""
+    told = verdict(found)
+    if told.mood == "bad":
+        reporter.warn(f"{told.headline}: {told.detail}")
 
 
 def page_title(options: argparse.Namespace) -> str:

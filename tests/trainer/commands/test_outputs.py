@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -17,12 +18,13 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from shortlist.bundle import BundleStore
 from shortlist.bundle.manifest import Manifest
 from trainer.__main__ import main
-from trainer.commands.outputs import write_report
+from trainer.commands.outputs import warn_of_baselines, write_report
 from trainer.data import Dataset
 from trainer.errors import OutputError
 from trainer.export.bundle import export_bundle
 from trainer.files import write_text
 from trainer.models.pipeline import TrainedPipeline
+from trainer.progress import Reporter
 
 pytestmark = pytest.mark.usefixtures("determinism")
 Limit = Callable[[int], AbstractContextManager[None]]
@@ -185,3 +187,12 @@ def test_json_has_null_and_no_nan(tmp_path: Path, exported: Path) -> None:
     json.loads((tmp_path / "manifest.json").read_text(), parse_constant=refuse)
     assert math.isnan(Manifest.read(tmp_path).metrics["two_stage/auc"])
     assert Manifest.read(tmp_path).metrics["two_stage/hr@10"] == 0.5
+
+
+@pytest.mark.parametrize(("popularity", "warned"), [(0.3, True), (0.1, False)])
+def test_models_that_a_baseline_beats_are_a_warning(popularity: float, warned: bool) -> None:
+    """Proves that a person at a terminal hears it as the reader of the page does."""
+    figures = {name: {"ndcg@10": (one, 0.0)} for name, one in (("popularity", popularity), ("two_stage", 0.2))}
+    reporter = Reporter()
+    warn_of_baselines(SimpleNamespace(figures=figures, runs=[0], chosen_by="ndcg@10"), reporter)
+    assert [text.partition(":")[0] for text in reporter.warnings] == ["Worse than a baseline"] * warned
