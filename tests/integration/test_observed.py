@@ -22,7 +22,7 @@ _SPANS = ("shortlist.ranking.v1.RankingService/Recommend", "shortlist.retrieval.
 
 @pytest.fixture(scope="module")
 def collector() -> Iterator[Collector]:
-    """What takes the traces."""
+    """A collector that takes the traces."""
     collector = Collector()
     server = listening(collector)
     yield collector
@@ -113,7 +113,7 @@ def test_one_trace_leads_through_both_services(running: Running, collector: Coll
 
 
 def test_each_call_is_a_line_of_json_without_the_user(running: Running, trained: Trained) -> None:
-    """What a log store needs to find a call, and nothing that a log store may not have."""
+    """A log store can find a call, and learns nothing that it may not have."""
     lines = [json.loads(line) for line in _log(running.ranking.log_path)]
     calls = [line for line in lines if line["logger"] == "shortlist.calls"]
     assert len(calls) == 5

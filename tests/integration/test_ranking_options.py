@@ -181,7 +181,7 @@ def test_options_that_the_bundle_does_not_have_are_refused_by_name(recommender: 
 
 
 def test_a_context_value_of_no_kind_is_refused(told: Running) -> None:
-    """Who names a value has to give one."""
+    """A caller that names a value has to give one."""
     request = pb.RecommendRequest(user=User(user_id="u5"), limit=3, context={"hour": ContextValue()})
     with grpc.insecure_channel(told.ranking.address) as channel, pytest.raises(grpc.RpcError) as caught:
         RankingServiceStub(channel).Recommend(request, timeout=10)

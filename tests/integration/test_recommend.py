@@ -80,7 +80,7 @@ def test_unknown_events_are_counted_by_both_services(recommender: Recommender, r
 
 
 def test_excluded_items_are_never_in_the_answer(recommender: Recommender) -> None:
-    """What was first is gone when excluded, and the list is as long as before."""
+    """The first item is gone when excluded, and the list is as long as before."""
     first = recommender.recommend(user_id="u7", limit=10).items[0].item_id
     without = recommender.recommend(user_id="u7", limit=10, exclude=[first])
     assert first not in [item.item_id for item in without.items]

@@ -47,7 +47,7 @@ class Replica:
         return cls(module=module, arguments=arguments, log_path=log_path, service=service)
 
     def restart(self) -> None:
-        """As a roll-out does it: the signal, the end with 0, and a new process."""
+        """Restarts like a roll-out: the signal, the end with 0, and a new process."""
         assert self.service.stop() == 0
         self.begin()
 

@@ -113,7 +113,7 @@ def _ask_until(stop: threading.Event, recommender: Recommender, user: str) -> li
 
 @pytest.mark.alone
 def test_swaps_leave_the_memory_as_it_was(running: Running, root: Path, sources: list[Path]) -> None:
-    """What a bundle took is given back once two newer ones have come."""
+    """The memory of a bundle is given back once two newer ones have come."""
     pids = (running.retrieval.process.pid, running.ranking.process.pid)
     resident = []
     for number in range(1, 16):

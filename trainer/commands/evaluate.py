@@ -15,7 +15,16 @@ from trainer.analysis.tables import figures_table, mean_and_spread
 from trainer.baselines.trees import has_lightgbm
 from trainer.commands.evaluators import EVALUATORS
 from trainer.commands.inputs import add_inputs, add_protocol, positive, read_inputs
-from trainer.commands.outputs import add_report, check_report, cost, page_facts, page_title, write_page, write_report
+from trainer.commands.outputs import (
+    add_report,
+    check_report,
+    cost,
+    page_facts,
+    page_title,
+    warn_of_baselines,
+    write_page,
+    write_report,
+)
 from trainer.data import Dataset
 from trainer.data.split import Split
 from trainer.evaluation.metrics import Figures, Lists
@@ -53,6 +62,7 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
     runs, attributions, page = evaluated(options, recipe, dataset, started, reporter)
     reporter.say(figures_table(mean_and_spread(runs)))
     attributed = {"attribution": described_attributions(attributions)} if attributions else {}
+    warn_of_baselines(page.found, reporter)
     warnings = {"warnings": reporter.warnings}
     write_report(options.report, _described(options, runs, started) | attributed | warnings)
     if options.report is not None:

@@ -50,7 +50,7 @@ def of_dot(untrained: Callable[[float], TrainedPipeline]) -> Callable[[float], T
 
 
 def answers(model: TrainedPipeline, task: Task) -> tuple[Rankings, Rankings]:
-    """Of retrieval and of both stages."""
+    """The answers of retrieval and of both stages."""
     return lists_of_test(model.encoded.scores, task), lists_of_test(model.scores, task)
 
 

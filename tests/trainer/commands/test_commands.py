@@ -106,7 +106,7 @@ def test_a_trainer_killed_while_it_writes_leaves_the_former_bundle(
 
 @dataclass(frozen=True, kw_only=True)
 class Written:
-    """What a bundle was to be written of."""
+    """The arguments of one bundle that was to be written."""
 
     model: TrainedPipeline
     figures: Figures
@@ -118,7 +118,7 @@ class Written:
 
 @pytest.fixture
 def written(exported: Path, monkeypatch: pytest.MonkeyPatch) -> list[Written]:
-    """What would have been written, which is long to do, and is no business of the command."""
+    """Records the bundles instead of writing them, which takes long and is no business of the command."""
     found: list[Written] = []
 
     def spy(

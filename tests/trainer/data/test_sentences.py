@@ -34,7 +34,7 @@ WORDS = ("a", "film", "about", "two", "friends", "moon", "pasta")
 def described(
     titles: Sequence[str | None], columns: ItemsConfig = TITLES, before: dict[str, Column] | None = None
 ) -> Features:
-    """Of a column of titles."""
+    """The features of a column of titles."""
     frame = pl.DataFrame({"item_id": range(len(titles)), "title": pl.Series(titles, dtype=pl.String)})
     return features(parsed(Table(name="items.csv", frame=frame), columns), columns, before)
 

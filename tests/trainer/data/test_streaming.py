@@ -101,7 +101,7 @@ def test_a_log_read_in_parts_is_the_log_read_at_once(
 
 
 def backing(array: np.ndarray) -> object:
-    """What an array is a view of, at the bottom but for the map itself."""
+    """The array at the bottom of a view, or the map itself."""
     while isinstance(array.base, np.ndarray) and not isinstance(array, np.memmap):
         array = array.base
     return array

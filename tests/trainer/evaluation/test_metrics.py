@@ -22,7 +22,7 @@ def rankings(rows: list[list[int]], relevant: list[set[int]], items: int) -> Ran
 
 @pytest.fixture
 def by_hand() -> Rankings:
-    """Of six items: a list that has one of three relevant items in front, one with its only one last, one with none."""
+    """Three lists of six items: one of three relevant in front, the only one last, and none."""
     return rankings([[0, 1, 2], [3, 0, 1], [3, 0, 2]], [{0, 4, 5}, {1}, {5}], 6)
 
 

@@ -26,7 +26,7 @@ def named(dataset: Dataset, rows: NDArray[np.integer]) -> list[str]:
 
 
 def asked(queries: Queries) -> dict[str, tuple[list[str], list[str]]]:
-    """Of each user: the history, and what is to be found."""
+    """For each user, the history and the relevant items."""
     data, found = queries.dataset, {}
     for user, profile, (start, end) in zip(queries.users, queries.profiles().histories, queries.targets, strict=True):
         relevant = named(data, data.histories.item_rows[start:end])

@@ -85,7 +85,7 @@ def histories(planted: Dataset, split: Split) -> list[History]:
 
 @pytest.fixture
 def inputs(encoded: Encoded, histories: list[History]) -> dict[str, Tensor]:
-    """What the encoder is given of them, without padding: the last five events of the longer ones."""
+    """The encoder's inputs of the longer histories, without padding: the last five events."""
     long = [one for one in histories if len(one) >= 5]
     return tensors(encoder_inputs(encoded.vectors, long, 5, strangers(len(long))))
 
@@ -111,7 +111,7 @@ def strangers(count: int) -> NDArray[np.float32]:
 
 
 def vectors_of(encoded: Encoded, histories: Sequence[History]) -> NDArray[np.float32]:
-    """Of strangers."""
+    """The vectors of unknown users."""
     return encoded.user_vectors(histories, strangers(len(histories)))
 
 
@@ -294,7 +294,7 @@ def test_the_same_seed_gives_the_same_encoder(
 
 
 def run(planted: Dataset, split: Split, recipe: EncoderConfig, seed: int) -> tuple[list[str], dict[str, Tensor]]:
-    """What a run says of its losses, and its weights."""
+    """The losses that a run reports, and its weights."""
     recorder = Recorder()
     validation = Validation.of(next_like_task(planted, split))
     trained = fit_encoder(planted, split.encoder_end, recipe, seed, recorder, validation)

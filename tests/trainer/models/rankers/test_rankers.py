@@ -95,19 +95,19 @@ def events(planted: Dataset, split: Split) -> Rows:
 
 @pytest.fixture(scope="module")
 def found(fitted: TrainedPipeline, planted: Dataset, events: Rows) -> Retrieval:
-    """What the first stage found for them."""
+    """The candidates of the first stage for them."""
     features = planted.known_user_features[planted.user_rows[events]]
     return retrieve(fitted.encoded, fitted.items, HistorySlices.before(planted, events).listed(), features, 40)
 
 
 @pytest.fixture
 def inputs(model: TrainedPipeline, planted: Dataset, events: Rows, found: Retrieval) -> dict[str, Tensor]:
-    """What the second stage is given."""
+    """The inputs of the second stage."""
     return inputs_of(model, planted, events, found)
 
 
 def inputs_of(model: TrainedPipeline, planted: Dataset, events: Rows, found: Retrieval) -> dict[str, Tensor]:
-    """What the second stage of a model is given of the events."""
+    """The inputs of a model's second stage for the events."""
     histories = HistorySlices.before(planted, events).listed()
     features = model.user_features(planted)[planted.user_rows[events]]
     nothing = np.zeros((len(events), 0), dtype=np.float32)

@@ -135,7 +135,7 @@ def test_the_seen_is_all_that_came_before_the_prediction(dataset_of: Make) -> No
     assert [np.flatnonzero(line).tolist() for line in seen_before(data, last)] == [[0, 1, 2]]
 
 
-def test_any_number_of_events_at_one_time_costs_a_search(dataset_of: Make) -> None:
+def test_thousands_of_events_at_one_time_are_predicted_once(dataset_of: Make) -> None:
     """Proves that the windows of a guest with thousands of events at each of two times predict the later ones once."""
     rows = [("guest", f"i{item:05}", 1 + item // 5000, 5.0) for item in range(10_000)]
     data = dataset_of([*rows, ("b", "x", 0, 5.0)])
