@@ -81,7 +81,7 @@ class Queries:
             users=self.users, histories=slices.listed(), features=self.dataset.known_user_features[self.users]
         )
 
-    def wanted(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def relevant_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The relevant items as lines and item rows ``[P]``: each query's targets, each once, without its history.
 
         Lists leave out the items of the history, so these cannot be found.
@@ -94,9 +94,9 @@ class Queries:
         return lines, rows
 
     def relevant(self) -> NDArray[np.bool_]:
-        """Whether each item is relevant to each query, ``[Q, items]``; see :meth:`wanted`."""
+        """Whether each item is relevant to each query, ``[Q, items]``; see :meth:`relevant_pairs`."""
         relevant = np.zeros((len(self), len(self.dataset.item_ids)), dtype=np.bool_)
-        relevant[self.wanted()] = True
+        relevant[self.relevant_pairs()] = True
         return relevant
 
     def _pairs(self, spans: NDArray[np.int64]) -> NDArray[np.int64]:

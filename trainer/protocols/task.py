@@ -42,13 +42,13 @@ class Task:
             DataError: nothing else is left.
         """
         parts: Mapping[str, Queries] = {"validation": self.validation, "test": self.test}
-        found = {name: queries.at(np.unique(queries.wanted()[0])) for name, queries in parts.items()}
+        found = {name: queries.at(np.unique(queries.relevant_pairs()[0])) for name, queries in parts.items()}
         warnings = [text for name, queries in parts.items() for text in self._remarks(name, queries, found[name])]
         return replace(self, validation=found["validation"], test=found["test"], warnings=(*self.warnings, *warnings))
 
     def _remarks(self, name: str, given: Queries, kept: Queries) -> Iterator[str]:
         targets = int((given.targets[:, 1] - given.targets[:, 0]).sum())
-        if repeats := targets - len(given.wanted()[0]):
+        if repeats := targets - len(given.relevant_pairs()[0]):
             yield (
                 f"{name}: {repeats:,} of {targets:,} events to be found are repeats and cannot be found, because lists "
                 f"leave out what a user has; {len(given) - len(kept):,} of {len(given):,} queries were left out, since "

@@ -69,7 +69,7 @@ class Groups:
         """The groups of a task, by the number of an item's or a user's events in the training data."""
         data, queries = task.dataset, task.test
         learnt = task.known_end if task.refit else task.learn_end
-        lines, items = queries.wanted()
+        lines, items = queries.relevant_pairs()
         of_items = np.bincount(data.item_rows[:learnt], minlength=len(data.item_ids))
         of_users = np.bincount(data.user_rows[:learnt], minlength=len(data.user_ids))
         known = queries.histories[:, 1] - queries.histories[:, 0]

@@ -244,7 +244,7 @@ def test_repeats_are_not_to_be_found_in_strong_generalisation(tmp_path: Path) ->
     assert lists.relevant.tolist() == [1] * 3
     assert lists.hits[:, 0].all()
     assert any(text.startswith("test: 3 of 6 events to be found are repeats") for text in task.warnings)
-    assert Groups.of(task).items.tolist() == task.test.wanted()[1].tolist()
+    assert Groups.of(task).items.tolist() == task.test.relevant_pairs()[1].tolist()
 
 
 def test_a_test_of_repeats_alone_is_refused(tmp_path: Path) -> None:
