@@ -51,10 +51,11 @@ class Coalescer(Generic[Q, A]):
         slot = _Slot[Q, A](query, deadline, is_wanted)
         if self._starts(slot) or self._leads_after_waiting(slot):
             try:
-                self._answer(slot.batch)
+                self._answer([*slot.batch])
             finally:
+                slot.batch = []
                 self._pass_on()
-        return slot.result()
+        return slot.take()
 
     def _starts(self, slot: "_Slot[Q, A]") -> bool:
         with self._lock:
@@ -98,7 +99,11 @@ class Coalescer(Generic[Q, A]):
                 slot.fail(CallerGone("the call was cancelled while it waited"))
         return batch
 
-    def _answer(self, batch: "Sequence[_Slot[Q, A]]") -> None:
+    def _answer(self, batch: "list[_Slot[Q, A]]") -> None:
+        """Answers every query of the batch, and empties it.
+
+        The traceback of an error holds this frame. A slot left in the frame would hold its error, and so itself.
+        """
         run = self._run()
         assert run is not None, "a thread that waits for an answer holds the object that gives it"
         metrics.BATCH_SIZE.observe(len(batch))
@@ -106,15 +111,16 @@ class Coalescer(Generic[Q, A]):
             answers = run([slot.query for slot in batch])
         except Exception as error:
             if len(batch) == 1:
-                batch[0].fail(error)
-            else:
-                # One query is at fault, and only that one is to fail.
-                _LOG.warning("a batch of %d failed; running each query alone", len(batch), exc_info=True)
-                for slot in batch:
-                    self._answer([slot])
-            return
-        for slot, answer in zip(batch, answers, strict=True):
-            slot.succeed(answer)
+                batch.pop().fail(error)
+                return
+            _LOG.warning("a batch of %d failed; running each query alone", len(batch), exc_info=True)
+        else:
+            assert len(answers) == len(batch), "a run gives each query one answer"
+            for answer in answers:
+                batch.pop(0).succeed(answer)
+        # One query is at fault, and only that one is to fail.
+        while batch:
+            self._answer([batch.pop(0)])
 
 
 class _Slot(Generic[Q, A]):
@@ -124,7 +130,7 @@ class _Slot(Generic[Q, A]):
 
     def __init__(self, query: Q, deadline: float, is_wanted: Callable[[], bool]) -> None:
         self.query, self.deadline, self.is_wanted = query, deadline, is_wanted
-        self.batch: Sequence[_Slot[Q, A]] = ()
+        self.batch: list[_Slot[Q, A]] = []
         self._answer: A | None = None
         self._error: Exception | None = None
         # A lock that the waking thread releases. An Event costs more: it is a lock, a condition and a deque.
@@ -145,10 +151,15 @@ class _Slot(Generic[Q, A]):
         self._error = error
         self._done()
 
-    def result(self) -> A:
-        if self._error is not None:
-            raise self._error
-        return cast(A, self._answer)
+    def take(self) -> A:
+        """The answer, once: a raised error holds this frame, so the slot must not hold the error."""
+        error, self._error = self._error, None
+        if error is None:
+            return cast(A, self._answer)
+        try:
+            raise error
+        finally:
+            del error
 
     def _done(self) -> None:
         # The leader does not wait.

@@ -1,10 +1,12 @@
 """Queries that run together: waiting, leading and failing."""
 
+import contextlib
 import gc
+import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
@@ -197,3 +199,94 @@ def test_a_coalescer_of_an_own_method_does_not_keep_the_object_alive() -> None:
         assert gone() is None
     finally:
         gc.enable()
+
+
+class _Query:
+    """What a batch may hold on to; unlike a number it can be referred to weakly."""
+
+
+@pytest.fixture
+def uncollected(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Turns the garbage collector off, so that only reference counts free an object."""
+    # The test runner keeps each record that is logged, with its traceback.
+    caplog.set_level(logging.ERROR, "shortlist.serving.coalescing")
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_an_answered_query_is_freed_at_once() -> None:
+    """Proves that no circle is left of a lone query, of one that leads others, and of those that it leads."""
+    entered, opened = threading.Semaphore(0), threading.Semaphore(0)
+
+    def run(batch: Sequence[_Query]) -> list[int]:
+        entered.release()
+        assert opened.acquire(timeout=_SOON)
+        return [len(batch)] * len(batch)
+
+    gone = _asked(Coalescer(run), entered, opened)
+    assert [one() for one in gone] == [None] * 4
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_a_failed_query_is_freed_at_once() -> None:
+    """Proves that no error holds itself by its traceback: alone, in a batch, and after the caller has left."""
+    entered, opened = threading.Semaphore(0), threading.Semaphore(0)
+
+    def run(batch: Sequence[_Query]) -> list[int]:
+        entered.release()
+        assert opened.acquire(timeout=_SOON)
+        raise ValueError("no query is answered")
+
+    gone = _asked(Coalescer(run), entered, opened)
+    assert [one() for one in gone] == [None] * 4
+
+
+@pytest.mark.usefixtures("uncollected")
+def test_a_failed_query_whose_caller_has_left_is_freed_at_once() -> None:
+    """Proves it for an error that nobody takes."""
+    entered, opened = threading.Semaphore(0), threading.Semaphore(0)
+
+    def run(batch: Sequence[_Query]) -> list[int]:
+        entered.release()
+        assert opened.acquire(timeout=_SOON)
+        raise ValueError("no query is answered")
+
+    coalescer = Coalescer(run)
+    hasty = _Query()
+    gone = weakref.ref(hasty)
+    with ThreadPoolExecutor(3) as pool:
+        pool.submit(_fails, coalescer, _Query())
+        assert entered.acquire(timeout=_SOON)
+        left = pool.submit(_fails, coalescer, hasty, 0.3)
+        del hasty
+        pool.submit(_fails, coalescer, _Query())
+        _until(lambda: len(coalescer._waiting) == 2)
+        opened.release()
+        assert entered.acquire(timeout=_SOON)
+        left.result(_SOON)
+        opened.release(10)
+    assert gone() is None
+
+
+def _fails(coalescer: Coalescer[_Query, int], query: _Query, seconds: float = _SOON) -> None:
+    with contextlib.suppress(ValueError, DeadlineExceeded):
+        coalescer(query, time.monotonic() + seconds)
+
+
+def _asked(
+    coalescer: Coalescer[_Query, int], entered: threading.Semaphore, opened: threading.Semaphore
+) -> list[weakref.ref[_Query]]:
+    """Asks one query alone, and three together while it runs."""
+    queries = [_Query() for _ in range(4)]
+    gone = [weakref.ref(query) for query in queries]
+    with ThreadPoolExecutor(4) as pool:
+        pool.submit(_fails, coalescer, queries.pop())
+        assert entered.acquire(timeout=_SOON)
+        while queries:
+            pool.submit(_fails, coalescer, queries.pop())
+        _until(lambda: len(coalescer._waiting) == 3)
+        opened.release(10)
+    return gone
