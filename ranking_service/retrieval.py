@@ -16,12 +16,13 @@ from shortlist.degraded import Degraded
 from shortlist.inference.retrieval import RetrievalQuery, Retrieved
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 from shortlist.security.settings import ClientSecurity
-from shortlist.wire.rows_codec import decode_candidates, encode_queries
+from shortlist.wire.rows_codec import MAX_ROWS_ANSWER_BYTES, decode_candidates, encode_queries
 
 _LOG = logging.getLogger(__name__)
 _CONNECT_SECONDS = 2.0
 # A timeout shorter than this says nothing about the health of retrieval.
 _TELLING_SECONDS = 0.1
+_MOST_LOGGED_CHARS = 200
 # One query of a batch may be at fault when the call ends with one of these.
 _FAULT_OF_ONE = {grpc.StatusCode.INVALID_ARGUMENT, grpc.StatusCode.INTERNAL}
 _REASONS = {
@@ -33,6 +34,7 @@ _OPTIONS = [
     # Reconnect fast: while the channel backs off, every answer is degraded.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
+    ("grpc.max_receive_message_length", MAX_ROWS_ANSWER_BYTES),
 ]
 
 
@@ -68,9 +70,9 @@ class RetrievalClient:
             raise _failure(error.code(), error.details() or "") from error
         self._circuit.succeeded()
         try:
-            return decode_candidates(response, bundle.manifest, len(queries))
+            return decode_candidates(response, bundle.manifest, queries)
         except ValueError as error:
-            raise _failure(grpc.StatusCode.INTERNAL, str(error)) from error
+            raise RetrievalFailed(Degraded.RETRIEVAL_INVALID, str(error), is_fault_of_one=True) from error
 
     def connect(self, bundle: Bundle) -> None:
         """Opens the connections before the first call; it is no error when retrieval does not answer yet."""
@@ -101,4 +103,6 @@ class RetrievalClient:
 
 def _failure(code: grpc.StatusCode, details: str) -> RetrievalFailed:
     reason = _REASONS.get(code, Degraded.RETRIEVAL_UNAVAILABLE)
-    return RetrievalFailed(reason, f"{code.name}: {details}", is_fault_of_one=code in _FAULT_OF_ONE)
+    # The other side chose the text, and it goes to the log.
+    text = f"{code.name}: {details[:_MOST_LOGGED_CHARS]!a}"
+    return RetrievalFailed(reason, text, is_fault_of_one=code in _FAULT_OF_ONE)

@@ -41,7 +41,7 @@ class RetrievalServicer(RetrievalServiceServicer):
     ) -> pb.BatchRetrieveResponse:
         """Answers several queries from one bundle, in one batch."""
         _check_batch(len(request.requests), "requests")
-        _check_candidates(sum(query.limit for query in request.requests))
+        _check_candidates([query.limit for query in request.requests], "requests")
         for place, query in enumerate(request.requests):
             _check(query, RequestCheck(f"requests[{place}]."))
         retriever = self._served.get(_one_bundle(request.requests))
@@ -59,6 +59,7 @@ class RetrievalServicer(RetrievalServiceServicer):
     ) -> pb.RetrieveRowsResponse:
         """Finds candidates for several users, in rows of the bundle."""
         _check_batch(len(request.queries), "queries")
+        _check_candidates([query.limit for query in request.queries], "queries")
         check = RequestCheck()
         check.require(bool(request.bundle_id), "bundle_id", "is empty; a row means an item of one bundle only")
         check.done()
@@ -81,11 +82,11 @@ def _check_batch(count: int, field: str) -> None:
     check.done()
 
 
-def _check_candidates(count: int) -> None:
-    check = RequestCheck()
+def _check_candidates(limits: Sequence[int], field: str) -> None:
+    check, count = RequestCheck(), sum(limits)
     check.require(
         count <= MAX_BATCH_CANDIDATES,
-        "requests",
+        field,
         f"want {count} candidates together; at most {MAX_BATCH_CANDIDATES} are accepted",
     )
     check.done()

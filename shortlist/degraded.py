@@ -15,6 +15,7 @@ class Degraded(StrEnum):
     DEADLINE = auto()
     QUEUE_TIMEOUT = auto()
     RETRIEVAL_CIRCUIT_OPEN = auto()
+    RETRIEVAL_INVALID = auto()
 
 
 _NUMBERS = {reason: DegradedReason.Value(f"DEGRADED_REASON_{reason.name}") for reason in Degraded}

@@ -6,7 +6,7 @@ from __future__ import annotations
 import socket
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -18,18 +18,22 @@ import pytest
 from ranking_service.answer import Answer
 from ranking_service.queries import RecommendQuery
 from ranking_service.recommender import Recommender
-from ranking_service.retrieval import RetrievalClient
+from ranking_service.retrieval import RetrievalClient, RetrievalFailed
 from ranking_service.stages import retrieve, score
 from ranking_service.stages.resolve import Resolver
 from ranking_service.timeline import Timeline
 from retrieval_service.servicer import RetrievalServicer
 from shortlist.bundle import Bundle
+from shortlist.bundle.history import History
 from shortlist.degraded import Degraded
+from shortlist.errors import Overloaded
 from shortlist.inference.candidates import Source
+from shortlist.inference.retrieval import RetrievalQuery
 from shortlist.inference.users import UserQuery
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceServicer
 from shortlist.security.settings import ClientSecurity
+from shortlist.wire.rows_codec import MAX_ROWS_ANSWER_BYTES
 from tests.support.environment import set_proxy
 from tests.support.in_process import retrieval_client
 from tests.support.small_bundle import BUNDLE_ID, broken_ranker, publish_small_bundle
@@ -208,21 +212,69 @@ def test_too_little_time_to_rank_leaves_the_order_of_retrieval(
     assert _is_in_order_of_retrieval(answer)
 
 
-def test_an_answer_of_retrieval_that_fits_nothing_is_refused(
-    small_bundle: Bundle, retrieval: RetrievalServicer
+class Lying(RetrievalServiceServicer):
+    """Answers as another servicer does, with the first list changed."""
+
+    def __init__(self, servicer: RetrievalServicer, change: Callable[[pb.RowsCandidates], object]) -> None:
+        self._servicer, self._change = servicer, change
+
+    def RetrieveRows(self, request: pb.RetrieveRowsRequest, context: grpc.ServicerContext) -> Rows:  # noqa: N802
+        response = self._servicer.RetrieveRows(request, context)
+        self._change(response.candidates[0])
+        return response
+
+
+def _set(field: str, kind: type[np.generic], number: float) -> Callable[[pb.RowsCandidates], object]:
+    return lambda message: setattr(message, field, np.full(5, number, dtype=kind).tobytes())
+
+
+@pytest.mark.parametrize(
+    "change",
+    [_set("sources", np.uint8, 7), _set("rows", np.uint32, 7), _set("scores", np.float32, float("nan"))],
+    ids=["another source", "one row five times", "no score"],
+)
+def test_an_answer_of_retrieval_that_breaks_the_contract_is_refused(
+    small_bundle: Bundle, retrieval: RetrievalServicer, change: Callable[[pb.RowsCandidates], object]
 ) -> None:
-    """Proves that a bad list is never ranked: retrieval counts as unavailable."""
-
-    class Lying(Gate):
-        def RetrieveRows(self, request: pb.RetrieveRowsRequest, context: grpc.ServicerContext) -> Rows:  # noqa: N802
-            response = self._servicer.RetrieveRows(request, context)
-            response.candidates[0].sources = np.array([7] * 5, dtype=np.uint8).tobytes()
-            return response
-
-    with retrieval_client(Lying(retrieval)) as client:
+    """Proves that a bad list is never ranked, and that the answer says why."""
+    with retrieval_client(Lying(retrieval, change)) as client:
         answer = _ask(Recommender(small_bundle, client))
-    assert answer.degraded is Degraded.RETRIEVAL_UNAVAILABLE
+    assert answer.degraded is Degraded.RETRIEVAL_INVALID
     assert _is_popular(answer)
+
+
+def test_more_than_a_batch_can_need_is_never_read(small_bundle: Bundle, retrieval: RetrievalServicer) -> None:
+    """Proves that ranking's memory is bounded by its own limits, not by the answer."""
+
+    def flood(message: pb.RowsCandidates) -> None:
+        message.rows = bytes(MAX_ROWS_ANSWER_BYTES)
+
+    with (
+        retrieval_client(Lying(retrieval, flood)) as client,
+        pytest.raises(RetrievalFailed, match="RESOURCE_EXHAUSTED"),
+    ):
+        client.retrieve(small_bundle, [_rows_query()], _SOON)
+
+
+def test_the_text_of_an_error_is_cut_and_escaped_for_the_log(small_bundle: Bundle) -> None:
+    """Proves that retrieval cannot fill ranking's log, nor write lines of its own."""
+
+    class Talking(RetrievalServiceServicer):
+        def RetrieveRows(self, request: pb.RetrieveRowsRequest, context: grpc.ServicerContext) -> Rows:  # noqa: N802
+            raise Overloaded("a line\nanother " * 300)
+
+    with retrieval_client(Talking()) as client, pytest.raises(RetrievalFailed) as caught:
+        client.retrieve(small_bundle, [_rows_query()], _SOON)
+    text = str(caught.value)
+    assert text.startswith("RESOURCE_EXHAUSTED: 'a line\\nanother ")
+    assert len(text) < 250
+
+
+def _rows_query() -> RetrievalQuery:
+    history = History(
+        rows=np.zeros(1, dtype=np.int32), values=np.zeros(1, dtype=np.float32), events=np.zeros(1, dtype=np.int64)
+    )
+    return RetrievalQuery(history=history, excluded=np.zeros(0, dtype=np.int64), limit=5)
 
 
 def test_the_stage_that_took_the_longest_is_blamed(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -38,7 +38,7 @@ class _DegradedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degrad
     DEGRADED_REASON_BUNDLE_MISMATCH: _DegradedReason.ValueType  # 3
     """Retrieval does not serve the bundle that ranking serves. The answer has popular items."""
     DEGRADED_REASON_RANKER_FAILED: _DegradedReason.ValueType  # 4
-    """The ranking network failed. The answer is in the order of retrieval."""
+    """The ranking network failed, or gave a number that is not finite. The answer is in the order of retrieval."""
     DEGRADED_REASON_DEADLINE: _DegradedReason.ValueType  # 5
     """Ranking took too long, or too little of the deadline was left to begin it. The answer is in the order of retrieval,
     or has popular items when the deadline passed during a shared run of the ranking network.
@@ -47,6 +47,10 @@ class _DegradedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degrad
     """The call waited too long in ranking's own queue, behind other calls. The answer has popular items."""
     DEGRADED_REASON_RETRIEVAL_CIRCUIT_OPEN: _DegradedReason.ValueType  # 7
     """Ranking did not call retrieval, because the calls before this one had failed. The answer has popular items."""
+    DEGRADED_REASON_RETRIEVAL_INVALID: _DegradedReason.ValueType  # 8
+    """Retrieval's answer broke the contract: too many candidates, repeated or excluded ones, or a number that is not finite.
+    The answer has popular items.
+    """
 
 class DegradedReason(_DegradedReason, metaclass=_DegradedReasonEnumTypeWrapper):
     """Why an answer is less than both stages together give. Names the stage and the cause."""
@@ -60,7 +64,7 @@ DEGRADED_REASON_RETRIEVAL_TIMEOUT: DegradedReason.ValueType  # 2
 DEGRADED_REASON_BUNDLE_MISMATCH: DegradedReason.ValueType  # 3
 """Retrieval does not serve the bundle that ranking serves. The answer has popular items."""
 DEGRADED_REASON_RANKER_FAILED: DegradedReason.ValueType  # 4
-"""The ranking network failed. The answer is in the order of retrieval."""
+"""The ranking network failed, or gave a number that is not finite. The answer is in the order of retrieval."""
 DEGRADED_REASON_DEADLINE: DegradedReason.ValueType  # 5
 """Ranking took too long, or too little of the deadline was left to begin it. The answer is in the order of retrieval,
 or has popular items when the deadline passed during a shared run of the ranking network.
@@ -69,6 +73,10 @@ DEGRADED_REASON_QUEUE_TIMEOUT: DegradedReason.ValueType  # 6
 """The call waited too long in ranking's own queue, behind other calls. The answer has popular items."""
 DEGRADED_REASON_RETRIEVAL_CIRCUIT_OPEN: DegradedReason.ValueType  # 7
 """Ranking did not call retrieval, because the calls before this one had failed. The answer has popular items."""
+DEGRADED_REASON_RETRIEVAL_INVALID: DegradedReason.ValueType  # 8
+"""Retrieval's answer broke the contract: too many candidates, repeated or excluded ones, or a number that is not finite.
+The answer has popular items.
+"""
 Global___DegradedReason: _TypeAlias = DegradedReason  # noqa: Y015
 
 @_typing.final

@@ -64,7 +64,8 @@ class RankingServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Rank(self, request, context):
-        """Ranks the caller's own candidates.
+        """Ranks the caller's own candidates. Without the ranking network there is no such order: when it fails, the call ends
+        with INTERNAL.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

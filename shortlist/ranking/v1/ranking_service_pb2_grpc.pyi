@@ -36,7 +36,9 @@ class RankingServiceStub:
     Recommend: _grpc.UnaryUnaryMultiCallable[_ranking_service_pb2.RecommendRequest, _ranking_service_pb2.RecommendResponse]
     """Retrieves candidates, ranks them and answers with the best items."""
     Rank: _grpc.UnaryUnaryMultiCallable[_ranking_service_pb2.RankRequest, _ranking_service_pb2.RankResponse]
-    """Ranks the caller's own candidates."""
+    """Ranks the caller's own candidates. Without the ranking network there is no such order: when it fails, the call ends
+    with INTERNAL.
+    """
     GetBundle: _grpc.UnaryUnaryMultiCallable[_ranking_service_pb2.GetBundleRequest, _ranking_service_pb2.GetBundleResponse]
     """Describes the bundle that is being served."""
 
@@ -48,7 +50,9 @@ class RankingServiceAsyncStub(RankingServiceStub):
     Recommend: _aio.UnaryUnaryMultiCallable[_ranking_service_pb2.RecommendRequest, _ranking_service_pb2.RecommendResponse]  # type: ignore[assignment]
     """Retrieves candidates, ranks them and answers with the best items."""
     Rank: _aio.UnaryUnaryMultiCallable[_ranking_service_pb2.RankRequest, _ranking_service_pb2.RankResponse]  # type: ignore[assignment]
-    """Ranks the caller's own candidates."""
+    """Ranks the caller's own candidates. Without the ranking network there is no such order: when it fails, the call ends
+    with INTERNAL.
+    """
     GetBundle: _aio.UnaryUnaryMultiCallable[_ranking_service_pb2.GetBundleRequest, _ranking_service_pb2.GetBundleResponse]  # type: ignore[assignment]
     """Describes the bundle that is being served."""
 
@@ -69,7 +73,9 @@ class RankingServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _ranking_service_pb2.RankRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_ranking_service_pb2.RankResponse, _abc.Awaitable[_ranking_service_pb2.RankResponse]]:
-        """Ranks the caller's own candidates."""
+        """Ranks the caller's own candidates. Without the ranking network there is no such order: when it fails, the call ends
+        with INTERNAL.
+        """
 
     @_abc_1.abstractmethod
     def GetBundle(

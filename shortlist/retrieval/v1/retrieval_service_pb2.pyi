@@ -336,7 +336,9 @@ Global___RowsQuery: _TypeAlias = RowsQuery  # noqa: Y015
 
 @_typing.final
 class RowsCandidates(_message.Message):
-    """Candidates in rows of the bundle, best first, packed as in RowsQuery. Rows, scores and sources have equal length."""
+    """Candidates in rows of the bundle, best first, packed as in RowsQuery. Rows, scores and sources have equal length. There
+    are at most as many as the query asks for; the rows are distinct, none is excluded, and all numbers are finite.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -382,7 +384,7 @@ class RetrieveRowsRequest(_message.Message):
     """The bundle that the rows belong to: the current one or the one before it, else FAILED_PRECONDITION."""
     @_builtins.property
     def queries(self) -> _containers.RepeatedCompositeFieldContainer[Global___RowsQuery]:
-        """The queries, 1 to 100."""
+        """The queries, 1 to 100, for 20,000 candidates together."""
 
     def __init__(
         self,

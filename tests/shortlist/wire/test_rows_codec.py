@@ -1,6 +1,6 @@
 """Queries and candidates as they travel between the services."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +22,7 @@ from shortlist.wire.rows_codec import (
     encode_queries,
 )
 
-_NAN = float("nan")
+_NAN, _INFINITE = float("nan"), float("inf")
 _HISTORY = History(
     rows=np.array([3, 7], dtype=np.int32),
     values=np.array([5.0, _NAN], dtype=np.float32),
@@ -126,7 +126,7 @@ def _found() -> Retrieved:
 def test_candidates_come_back_as_they_were(manifest: Manifest) -> None:
     """Proves that every item keeps its row, score and source, and that no vector is none."""
     popular = Retrieved(candidates=Candidates.from_fallback(np.array([11, 10])), vector=None)
-    first, second = decode_candidates(encode_candidates([_found(), popular]), manifest, 2)
+    first, second = decode_candidates(encode_candidates([_found(), popular]), manifest, [_QUERY, _QUERY])
     for one, other in ((first, _found()), (second, popular)):
         for name in ("rows", "scores", "sources"):
             array, expected = getattr(one.candidates, name), getattr(other.candidates, name)
@@ -136,15 +136,26 @@ def test_candidates_come_back_as_they_were(manifest: Manifest) -> None:
     assert second.vector is None
 
 
+def _set_rows(message: pb.RowsCandidates, rows: Sequence[int]) -> None:
+    message.rows, message.scores, message.sources = _rows(*rows), _floats(*rows), bytes([Source.MODEL] * len(rows))
+
+
 _BROKEN: dict[str, tuple[Callable[[pb.RowsCandidates], object], str]] = {
     "a score is missing": (lambda message: setattr(message, "scores", _floats(1.0, 2.0)), "differ in length"),
     "a source is missing": (lambda message: setattr(message, "sources", bytes([1, 1])), "differ in length"),
     "an unknown row": (lambda message: setattr(message, "rows", _rows(1, 2, 12)), "a row that the bundle"),
     "an unknown source": (lambda message: setattr(message, "sources", bytes([1, 2, 3])), "a source that"),
     "no source": (lambda message: setattr(message, "sources", bytes([1, 2, 0])), "a source that"),
-    "another dimension": (lambda message: setattr(message, "user_vector", _floats(1.0)), "vector has 1 numbers"),
-    "no vector": (lambda message: setattr(message, "user_vector", b""), "vector has 0 numbers"),
-    "part of a number": (lambda message: setattr(message, "rows", b"abc"), "buffer size"),
+    "another dimension": (lambda message: setattr(message, "user_vector", _floats(1.0)), "vector has 4 bytes"),
+    "no vector": (lambda message: setattr(message, "user_vector", b""), "no user vector"),
+    "part of a number": (lambda message: setattr(message, "rows", b"abc"), "differ in length"),
+    "part of a vector": (lambda message: setattr(message, "user_vector", b"abc"), "vector has 3 bytes"),
+    "a row twice": (lambda message: setattr(message, "rows", _rows(4, 2, 4)), "a row twice"),
+    "an excluded row": (lambda message: setattr(message, "rows", _rows(4, 2, 7)), "a row that the query excludes"),
+    "no score": (lambda message: setattr(message, "scores", _floats(0, _NAN, 1)), "a score that is not finite"),
+    "an endless score": (lambda message: setattr(message, "scores", _floats(0, 1, _INFINITE)), "not finite"),
+    "an endless vector": (lambda message: setattr(message, "user_vector", _floats(1, 2, 3, _INFINITE)), "not finite"),
+    "more than asked": (lambda message: _set_rows(message, range(6)), "has 6 candidates; 5 were asked for"),
 }
 
 
@@ -155,13 +166,13 @@ def test_candidates_that_do_not_fit_are_refused(manifest: Manifest, what: str) -
     response = encode_candidates([_found()])
     damage(response.candidates[0])
     with pytest.raises(ValueError, match=reason):
-        decode_candidates(response, manifest, 1)
+        decode_candidates(response, manifest, [_QUERY])
 
 
 def test_as_many_lists_come_back_as_were_asked_for(manifest: Manifest) -> None:
     """Proves that no user gets another's list."""
     with pytest.raises(ValueError, match="has 1 lists for 2 queries"):
-        decode_candidates(encode_candidates([_found()]), manifest, 2)
+        decode_candidates(encode_candidates([_found()]), manifest, [_QUERY, _QUERY])
 
 
 def test_packed_numbers_are_little_endian() -> None:
