@@ -8,6 +8,11 @@ from numpy.typing import NDArray
 from shortlist.bundle.history import History
 from shortlist.bundle.ids import row_of
 from shortlist.bundle.item_item import ItemItemTables
+from shortlist.limits import MAX_VALUE
+
+# A caller may send any number, and sums of large ones overflow in a model. No value among n is farther from their mean
+# than the square root of n - 1 deviations (Samuelson, 1968), so no value of a million that were learnt from is cut.
+MOST_DEVIATIONS = 1000.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +34,16 @@ class ItemTables:
     value_mean: float
     value_std: float
 
+    def clamped(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Values within ``MOST_DEVIATIONS`` of the mean; NaN where unknown."""
+        most = MOST_DEVIATIONS * self.value_std
+        lowest, highest = max(self.value_mean - most, -MAX_VALUE), min(self.value_mean + most, MAX_VALUE)
+        within: NDArray[np.float32] = np.minimum(np.maximum(values, np.float32(lowest)), np.float32(highest))
+        return within
+
     def standardised(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Values in standard deviations from the mean; 0 where unknown (NaN)."""
-        deviations = (values - np.float32(self.value_mean)) / np.float32(self.value_std)
+        """Clamped values in standard deviations from the mean; 0 where unknown (NaN)."""
+        deviations = (self.clamped(values) - np.float32(self.value_mean)) / np.float32(self.value_std)
         return np.where(np.isnan(deviations), np.float32(0), deviations)
 
     def id_of(self, row: int) -> str:

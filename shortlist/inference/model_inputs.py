@@ -87,7 +87,7 @@ def ranker_inputs(items: ItemTables, history: LatestFirst, users: UserInputs, ca
         "context": users.context,
         "history_vectors": items.vectors.take(rows, axis=0) * mask[..., None],
         "history_features": items.features.take(rows, axis=0) * mask[..., None],
-        "history_values": history.values,
+        "history_values": items.clamped(history.values),
         "history_mask": mask,
         "candidate_vectors": items.vectors.take(candidates.rows, axis=0),
         "candidate_features": items.features.take(candidates.rows, axis=0),

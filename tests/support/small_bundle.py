@@ -96,6 +96,44 @@ def ranker_of_early_hours() -> bytes:
     return _model(nodes, inputs, [*by_candidate, 2], weights)
 
 
+def ranker_without_late_scores() -> bytes:
+    """A ranker whose scores are NaN when the hour of the request is more than three deviations late."""
+    weights = [
+        numpy_helper.from_array(np.array([[0], [0], [1], [0]], dtype=np.float32), "late"),
+        numpy_helper.from_array(np.array([3], dtype=np.float32), "three"),
+        numpy_helper.from_array(np.array([-1]), "last"),
+    ]
+    nodes = [
+        helper.make_node("MatMul", ["context", "late"], ["lateness"]),
+        helper.make_node("Sub", ["three", "lateness"], ["left"]),
+        helper.make_node("Log", ["left"], ["logarithm"]),
+        helper.make_node("Add", ["candidate_scores", "logarithm"], ["like"]),
+        helper.make_node("Unsqueeze", ["like", "last"], ["column"]),
+        helper.make_node("Concat", ["column", "column"], ["output"], axis=-1),
+    ]
+    by_candidate: list[str | int] = ["users", "candidates"]
+    inputs: Mapping[str, Sequence[str | int]] = {"context": ["users", 4], "candidate_scores": by_candidate}
+    return _model(nodes, inputs, [*by_candidate, 2], weights)
+
+
+def ranker_of_squared_values() -> bytes:
+    """A ranker that adds the square of the sum of the history's values, which may be more than a number can hold."""
+    weights = [numpy_helper.from_array(np.array([-1]), "last")]
+    nodes = [
+        helper.make_node("ReduceSum", ["history_values", "last"], ["sum"], keepdims=1),
+        helper.make_node("Mul", ["sum", "sum"], ["square"]),
+        helper.make_node("Add", ["candidate_scores", "square"], ["like"]),
+        helper.make_node("Unsqueeze", ["like", "last"], ["column"]),
+        helper.make_node("Concat", ["column", "column"], ["output"], axis=-1),
+    ]
+    by_candidate: list[str | int] = ["users", "candidates"]
+    inputs: Mapping[str, Sequence[str | int]] = {
+        "history_values": ["users", "length"],
+        "candidate_scores": by_candidate,
+    }
+    return _model(nodes, inputs, [*by_candidate, 2], weights)
+
+
 def id_of(row: int) -> str:
     """The id of an item row."""
     return chr(ord("a") + row)
