@@ -10,8 +10,8 @@ from shortlist.bundle.ids import row_of
 from shortlist.bundle.item_item import ItemItemTables
 from shortlist.limits import MAX_VALUE
 
-# A caller may send any number, and sums of large ones overflow in a model. No value among n is farther from their mean
-# than the square root of n - 1 deviations (Samuelson, 1968), so no value of a million that were learnt from is cut.
+# A caller may send any number, and sums of large ones overflow in a model. Among n values none is more than the square
+# root of n - 1 deviations from their mean (Samuelson, 1968). So no training value is cut, unless there are a million.
 MOST_DEVIATIONS = 1000.0
 
 

@@ -16,11 +16,13 @@ from retrieval_service.retriever import Retriever
 from retrieval_service.servicer import RetrievalServicer
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.inference.retrieval import RetrievalQuery, Retrieved
+from shortlist.limits import MAX_BATCH_CANDIDATES, MAX_LIMIT
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 from shortlist.serving.served_bundles import ServedBundles
 from shortlist.type.v1.user_pb2 import HistoryItem, User
 from tests.support.in_process import retrieval_address
+from tests.support.small_bundle import BUNDLE_ID
 
 _SOON = 10.0
 _FAULTY = 7
@@ -117,3 +119,10 @@ def test_a_query_that_fails_in_a_shared_batch_fails_alone(retriever: Recording, 
             bad.result(_SOON)
     assert caught.value.code() is grpc.StatusCode.INTERNAL
     assert retriever.sizes == [1, 3, 1, 1, 1]
+
+
+def test_a_call_by_rows_wants_no_more_candidates_than_a_batch_may(stub: RetrievalServiceStub) -> None:
+    """Proves that the refusal comes before any search."""
+    queries = [pb.RowsQuery(limit=MAX_LIMIT)] * (MAX_BATCH_CANDIDATES // MAX_LIMIT + 1)
+    with pytest.raises(grpc.RpcError, match="queries want 21000 candidates together; at most 20000"):
+        stub.RetrieveRows(pb.RetrieveRowsRequest(bundle_id=BUNDLE_ID, queries=queries), timeout=_SOON)

@@ -202,7 +202,7 @@ def test_a_coalescer_of_an_own_method_does_not_keep_the_object_alive() -> None:
 
 
 class _Query:
-    """What a batch may hold on to; unlike a number it can be referred to weakly."""
+    """A query that can be referred to weakly, unlike a number."""
 
 
 @pytest.fixture
