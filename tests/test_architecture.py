@@ -77,6 +77,13 @@ def test_a_package_that_serves_imports_no_training_library(package: str) -> None
     assert list(_of_libraries(_ROOT, package)) == []
 
 
+def test_one_module_imports_onnx_runtime() -> None:
+    """Proves that nobody can import it with its telemetry on."""
+    imports = (one for package in _PACKAGES for one in _imports(_ROOT, package))
+    paths = {str(one.path) for one in imports if one.name.split(".")[0] == "onnxruntime"}
+    assert paths == {"shortlist/inference/onnx_runtime.py"}
+
+
 @pytest.mark.parametrize("layers", [_SHORTLIST, _TRAINER], ids=["shortlist", "trainer"])
 def test_a_folder_imports_only_the_layers_below_it(layers: Sequence[tuple[str, ...]]) -> None:
     """No circle closes between folders either, and every folder has its place."""

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from numpy.typing import NDArray
 
 from shortlist.errors import BundleError
+from shortlist.inference.onnx_runtime import onnxruntime
 
 
 class OnnxSession:

@@ -3,18 +3,19 @@
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import grpc
 
 from shortlist.errors import PermissionDenied, Unauthenticated
 from shortlist.security.files import WatchedFiles
 from shortlist.security.metadata import AUTHORIZATION
+from shortlist.security.names import names_in
 from shortlist.security.rules import may_call, read_rules
 from shortlist.security.settings import ServerSecurity
 from shortlist.security.tokens import is_among, read_tokens
 
-_NAMES = "x509_subject_alternative_name"
+_CERTIFICATE = "x509_pem_cert"
 
 
 class Authoriser:
@@ -68,7 +69,7 @@ def authoriser(security: ServerSecurity) -> Authoriser | None:
     return Authoriser(security) if security.token_file or security.allow else None
 
 
-def _names(context: grpc.ServicerContext) -> Iterable[str]:
-    # The stubs declare one bytes value; gRPC returns several.
-    names: Iterable[bytes] = context.auth_context().get(_NAMES, ())  # type: ignore[assignment]
-    return (name.decode(errors="replace") for name in names)
+def _names(context: grpc.ServicerContext) -> frozenset[str]:
+    # The stubs declare one bytes value; gRPC returns a list of one.
+    certificates: Sequence[bytes] = context.auth_context().get(_CERTIFICATE, ())  # type: ignore[assignment]
+    return names_in(certificates[0]) if certificates else frozenset()

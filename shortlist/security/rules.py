@@ -5,7 +5,9 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-# A subject alternative name → "package.Service/Method" and "package.Service/*".
+from shortlist.security.names import is_name
+
+# A DNS name, IP address or URI of a caller's certificate → "package.Service/Method" and "package.Service/*".
 Rules = Mapping[str, frozenset[str]]
 _METHOD = re.compile(r"\w+(\.\w+)*/(\w+|\*)", re.ASCII)
 
@@ -14,12 +16,14 @@ def read_rules(path: Path) -> Rules:
     """Reads the rules of a file such as this one::
 
         "ranking.shortlist.svc" = ["shortlist.retrieval.v1.RetrievalService/*"]
-        "backend.shop.svc" = ["shortlist.ranking.v1.RankingService/Recommend"]
+        "spiffe://shop/backend" = ["shortlist.ranking.v1.RankingService/Recommend"]
 
-    Callers without a rule may call nothing, so an empty file refuses everybody.
+    A DNS name stands for DNS entries of certificates, a URI for URI entries, and an IP address for IP entries. Callers
+    without a rule may call nothing, so an empty file refuses everybody.
 
     Raises:
-        ValueError: the file cannot be read, is not TOML, or is not a table of lists of methods.
+        ValueError: the file cannot be read, is not TOML, or is not a table of lists of methods. Or a key is no name
+            that a caller can have.
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -29,6 +33,8 @@ def read_rules(path: Path) -> Rules:
         if not isinstance(methods, list):
             # TOML reads an unquoted name with dots as nested tables.
             raise ValueError(f'{path}: {name!r} needs a list of methods; a name with dots is written in quotes: "a.b"')
+        if not is_name(name):
+            raise ValueError(f"{path}: {name!r} is neither a DNS name nor an IP address nor a URI with ://")
         for method in methods:
             if not (isinstance(method, str) and _METHOD.fullmatch(method)):
                 raise ValueError(f"{path}: {name!r} has {method!r}, which is not package.Service/Method or /*")

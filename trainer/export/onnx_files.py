@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 import torch
 from torch import Tensor, nn
 
 from shortlist.bundle.history import History
 from shortlist.bundle.item_item import FEATURE_COUNT
 from shortlist.inference.model_inputs import CandidateLists, UserInputs, encoder_inputs, latest_first, ranker_inputs
+from shortlist.inference.onnx_runtime import onnxruntime
 from trainer.errors import TrainerError
 from trainer.features.layout import width_of
 from trainer.models.pipeline import TrainedPipeline, tensors

@@ -122,6 +122,8 @@ def test_an_unusable_file_is_a_usage_error_that_names_it(
         '"a.test" = ["*"]',
         '"a.test" = ["test.v1.Echo"]',
         '"a.test" = [1]',
+        '"someone@a.test" = ["test.v1.Echo/Say"]',
+        '"a.test\\u0000.b.test" = ["test.v1.Echo/Say"]',
     ],
 )
 def test_a_rule_that_would_allow_nothing_is_refused(

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from shortlist.bundle.history import History
 from shortlist.inference.model_inputs import encoder_inputs
+from shortlist.inference.onnx_runtime import onnxruntime
 from tests.trainer.configs import encoder_config
 from trainer.analysis.measurement import baseline_lists, evaluate_two_stage, figures_of
 from trainer.data import Dataset

@@ -5,12 +5,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 import pytest
 import torch
 from scipy import sparse
 from torch import Tensor
 
+from shortlist.inference.onnx_runtime import onnxruntime
 from trainer.data import Dataset
 from trainer.data.history_slices import history_counts
 from trainer.data.split import Split
