@@ -11,7 +11,7 @@ from pathlib import Path
 
 import yaml
 
-from deploy.check import generated, operator_resources, tools
+from deploy.check import generated, images, operator_resources, tools
 from deploy.check.kustomize import OVERLAYS, ROOT, KustomizeFailed, Manifest, build
 from deploy.check.size import LIMIT_MB, TooLarge, serving_megabytes
 
@@ -63,6 +63,7 @@ def _checks_of(overlay: Path) -> Iterator[tuple[str, Callable[[], str]]]:
         yield f"schemas of Kubernetes {version}: {name}", _silent(partial(tools.validate, core, version))
     yield f"the Prometheus operator's resources: {name}", lambda: _operator(everything)
     yield f"checkov: {name}", lambda: _checkov(everything, name)
+    yield f"all images by digest, or none: {name}", lambda: _digests(everything)
 
 
 def _silent(check: Callable[[], None]) -> Callable[[], str]:
@@ -88,6 +89,16 @@ def _operator(path: Path) -> str:
     if complaints:
         raise _Failed("\n".join(complaints))
     return f": {len(manifests)}"
+
+
+def _digests(path: Path) -> str:
+    manifests = list(yaml.safe_load_all(path.read_text()))
+    lacking = images.without_digest(manifests)
+    if not lacking:
+        return ": all"
+    if lacking != images.images(manifests):
+        raise _Failed(f"others have a digest, these have none: {', '.join(lacking)}")
+    return ": none; python -m deploy.check.images refuses that before a release"
 
 
 def _up_to_date() -> str:

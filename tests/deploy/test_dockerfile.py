@@ -30,7 +30,7 @@ def stages() -> dict[str, _Stage]:
         if instruction == "FROM":
             parent, _, name = rest.split()
             found[name] = stage = _Stage(parent=parent)
-        else:
+        elif found:
             stage.instructions.append((instruction, rest))
     return found
 
@@ -71,6 +71,13 @@ def test_an_image_exposes_the_ports_of_its_pod(production: list[Manifest], stage
         )
         assert f'"{workload.service["command"][2]}"' in instructions["CMD"]
         assert workload.service["image"].startswith(f"shortlist-{workload.name}:")
+
+
+def test_an_image_keeps_onnx_runtime_from_calling_out(stages: dict[str, _Stage]) -> None:
+    """Proves that its telemetry is off in every image before any code of ours runs."""
+    assert all("python" in _lineage(target, stages) for target in ("retrieval", "ranking", "trainer"))
+    (variables,) = (rest for kind, rest in stages["python"].instructions if kind == "ENV")
+    assert "ORT_DISABLE_TELEMETRY=1" in variables.split()
 
 
 def test_the_build_copies_existing_files(stages: dict[str, _Stage]) -> None:

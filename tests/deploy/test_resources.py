@@ -6,6 +6,9 @@ from typing import Any
 from deploy.check.kustomize import Manifest
 from tests.support.manifests import cores, empty_dirs, megabytes, workloads
 
+# docs/scale.md: vectors, index, item-item tables of 100 neighbours, ids and ten features, in bytes an item.
+_MILLION_ITEMS_MB = (256 + 265 + 2400 + 9 + 40) * 10**6 / 2**20
+
 
 def test_every_container_has_requests_and_limits(manifests: list[Manifest]) -> None:
     """Each container has both for CPU, memory and disk, and its memory limit is reserved."""
@@ -34,6 +37,14 @@ def test_a_pods_volumes_fit_into_its_disk_limit(manifests: list[Manifest]) -> No
         volumes = sum(megabytes(volume["sizeLimit"]) for volume in empty_dirs(workload))
         largest = max(megabytes(one["resources"]["limits"]["ephemeral-storage"]) for one in workload.containers)
         assert volumes < largest
+
+
+def test_production_has_disk_for_bundles_of_a_million_items(production: list[Manifest]) -> None:
+    """Proves that three fit into a pod, with the predecessor and the arriving one, and two into the trainer's."""
+    for workload in workloads(production):
+        (volume,) = (one for one in workload.pod["volumes"] if one["name"] == "bundles")
+        bundles = 3 if workload.manifest["kind"] == "Deployment" else 2
+        assert megabytes(volume["emptyDir"]["sizeLimit"]) >= bundles * _MILLION_ITEMS_MB
 
 
 def _that_compute(manifests: list[Manifest]) -> list[Mapping[str, Any]]:

@@ -81,7 +81,8 @@ def test_production_speaks_mutual_tls(production: list[Manifest]) -> None:
             if value.startswith("/etc/shortlist/")
         }
         of_client = {name: path for name, path in paths.items() if name.startswith("retrieval_")}
-        of_server = ServerSecurity(**{name: path for name, path in paths.items() if name not in of_client})
+        own = {name: path for name, path in paths.items() if name not in {*of_client, "bundle_public_key"}}
+        of_server = ServerSecurity(**own)
         assert None not in (of_server.tls_cert, of_server.tls_client_ca, of_server.allow)
         if workload.name == "ranking":
             client = ClientSecurity(**{name.removeprefix("retrieval_"): path for name, path in of_client.items()})
