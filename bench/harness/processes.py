@@ -57,6 +57,8 @@ class LineProcess:
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
 
 
 def cpu_seconds(pids: Iterable[int]) -> float:

@@ -8,13 +8,11 @@ or memory, threads or descriptors grew.
 import argparse
 import contextlib
 import itertools
-import os
 import shutil
 import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +22,7 @@ from rich.progress import track
 from bench.harness.machine import machine
 from bench.harness.planted import BUILD
 from bench.harness.planted_bundle import planted_bundle
+from bench.harness.process_state import ProcessState, process_state
 from bench.harness.processes import write_json
 from bench.serving.soak_client import DEGRADED, ENDS, FAILED
 from shortlist.serving.settings import ServerSettings
@@ -44,17 +43,6 @@ _FAULTS = {
     "delay": {"fixed_delay": "0.05s", "percentage": {"numerator": 1}},
     "abort": {"grpc_status": 14, "percentage": {"numerator": 1}},
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Sample:
-    """Memory (MB), threads and descriptors of a process; ``time`` is in seconds since 1970."""
-
-    time: float
-    anonymous_mb: float
-    resident_mb: float
-    threads: int
-    descriptors: int
 
 
 def main() -> None:
@@ -92,8 +80,8 @@ def _services(root: Path) -> Iterator[Mapping[str, Service]]:
 
 def _soak(
     services: Mapping[str, Service], root: Path, bundle: Path, seconds: float
-) -> tuple[list[float], int, dict[str, list[_Sample]]]:
-    swaps, samples = list[float](), {name: list[_Sample]() for name in services}
+) -> tuple[list[float], int, dict[str, list[ProcessState]]]:
+    swaps, samples = list[float](), {name: list[ProcessState]() for name in services}
     next_swap, numbers, crashes = time.time() + _SWAP_SECONDS, itertools.count(1), 0
     with _client(services, "calls"):
         for _ in track(range(int(seconds / _CRASH_SECONDS)), description="soaking"):
@@ -108,7 +96,7 @@ def _soak(
                 _forget_old(root)
             time.sleep(_CRASH_SECONDS / 2)
             for name, service in services.items():
-                samples[name].append(_sample(service.process.pid))
+                samples[name].append(process_state(service.process.pid))
     return swaps, crashes, samples
 
 
@@ -133,21 +121,8 @@ def _forget_old(root: Path) -> None:
         shutil.rmtree(directory)
 
 
-def _sample(pid: int) -> _Sample:
-    status = dict(
-        line.split(":\t", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":\t" in line
-    )
-    return _Sample(
-        time=time.time(),
-        anonymous_mb=int(status["RssAnon"].split()[0]) / 1024,
-        resident_mb=int(status["VmRSS"].split()[0]) / 1024,
-        threads=int(status["Threads"]),
-        descriptors=len(os.listdir(f"/proc/{pid}/fd")),
-    )
-
-
 def _summary(
-    calls: np.ndarray[Any, Any], swaps: list[float], crashes: int, samples: Mapping[str, list[_Sample]]
+    calls: np.ndarray[Any, Any], swaps: list[float], crashes: int, samples: Mapping[str, list[ProcessState]]
 ) -> dict[str, Any]:
     ended, milliseconds, ends = calls.T
     swapping = np.zeros(len(calls), dtype=bool)
@@ -180,7 +155,7 @@ def _summary(
     }
 
 
-def _growth(samples: list[_Sample]) -> dict[str, Any]:
+def _growth(samples: list[ProcessState]) -> dict[str, Any]:
     """Medians over the first and the last minute of the steady part."""
     settled = [sample for sample in samples if sample.time >= samples[0].time + _SETTLED_SECONDS] or samples
     start, end = settled[:6], settled[-6:]

@@ -1,0 +1,1 @@
+"""Mixed attacks on both services beside honest load, and a verdict for each promise."""

@@ -1,0 +1,6 @@
+"""See :mod:`bench.hostile.measure`."""
+
+from bench.hostile.measure import main
+
+if __name__ == "__main__":
+    main()
