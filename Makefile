@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 PROTOS := $(shell find protos -name '*.proto' | sort)
 
-.PHONY: help demo test format lint types protos protos-check bench bench-scale bench-train bench-peers quality quality-table fuzz soak manifests clean
+.PHONY: help demo test format lint types protos protos-check bench bench-scale bench-train bench-peers quality quality-table fuzz soak locks audit sbom manifests clean
 
 help:  ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -85,7 +85,23 @@ $(MANIFEST_TOOLS)/.ready: deploy/check/requirements.txt
 	$(MANIFEST_TOOLS)/bin/pip install --quiet --no-compile --requirement $<
 	touch $@
 
-manifests: $(VENV)/.ready $(MANIFEST_TOOLS)/.ready  ## Manifests and images against schemas, linters and policies
+PACKAGE_TOOLS := build/packages-venv
+
+$(PACKAGE_TOOLS)/.ready: deploy/check/package-tools.txt
+	$(PYTHON) -m venv $(PACKAGE_TOOLS)
+	$(PACKAGE_TOOLS)/bin/pip install --quiet --no-compile --requirement $<
+	touch $@
+
+locks: $(VENV)/.ready $(PACKAGE_TOOLS)/.ready  ## Lock the images' Python packages again, from the ranges of pyproject.toml
+	$(BIN)/python -m deploy.check.locks
+
+audit: $(VENV)/.ready $(PACKAGE_TOOLS)/.ready  ## Known vulnerabilities of the locked packages
+	$(BIN)/python -m deploy.check.audit
+
+sbom: $(VENV)/.ready $(PACKAGE_TOOLS)/.ready  ## The bill of materials of each image, build/sbom
+	$(BIN)/python -m deploy.check.sbom
+
+manifests: $(VENV)/.ready $(MANIFEST_TOOLS)/.ready $(PACKAGE_TOOLS)/.ready  ## Manifests and images against schemas, linters and policies
 	$(BIN)/python -m deploy.check
 
 clean:  ## Remove what make made

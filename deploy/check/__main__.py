@@ -11,12 +11,13 @@ from pathlib import Path
 
 import yaml
 
-from deploy.check import generated, images, operator_resources, tools
+from deploy.check import generated, images, operator_resources, sbom, tools
+from deploy.check.audit import Vulnerable, audit
 from deploy.check.kustomize import OVERLAYS, ROOT, KustomizeFailed, Manifest, build
 from deploy.check.size import LIMIT_MB, TooLarge, serving_megabytes
 
 _BUILT = ROOT / "build" / "manifests"
-_FAILURES = (KustomizeFailed, tools.ToolFailed, TooLarge, subprocess.CalledProcessError)
+_FAILURES = (KustomizeFailed, tools.ToolFailed, TooLarge, Vulnerable, subprocess.CalledProcessError)
 
 
 class _Failed(Exception):  # noqa: N818
@@ -41,6 +42,8 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
     for overlay in OVERLAYS:
         yield from _checks_of(overlay)
     yield "policies: tests/deploy", _policies
+    yield "known vulnerabilities of the locked packages", lambda: f": {audit()}"
+    yield "bills of materials, build/sbom", lambda: f": {len(sbom.write())}"
     yield f"packages of a serving image, below {LIMIT_MB} MB", lambda: f": {serving_megabytes():.0f} MB"
 
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 from deploy.check.kustomize import DEPLOY, ROOT
 
-TOOLS = ROOT / "build" / "manifests-venv" / "bin"
+_TOOLS = ROOT / "build" / "manifests-venv" / "bin"
+# uv, pip-audit and cyclonedx-py, whose libraries are other versions than checkov's.
+PACKAGE_TOOLS = ROOT / "build" / "packages-venv" / "bin"
 KUBERNETES = ("1.33", "1.35", "1.37")
 # The policies of checkov that the manifests break on purpose, with the reason; below, those of one overlay only.
 _SKIPPED = {
@@ -67,7 +69,7 @@ def hadolint() -> None:
 
 
 def _run(name: str, arguments: Sequence[str]) -> str:
-    program = TOOLS / name
+    program = _TOOLS / name
     if not program.is_file():
         raise ToolFailed(f"{name} is missing; make manifests installs it")
     environment = {**os.environ, "BC_SKIP_MAPPING": "TRUE"}
