@@ -1,19 +1,22 @@
 """The client of the retrieval service."""
 
 import logging
+import time
 from collections.abc import Sequence
 
 import grpc
 import numpy as np
 
 from ranking_service.circuit import Circuit
+from ranking_service.patience import Patience
 from shortlist.bundle import Bundle
 from shortlist.bundle.history import History
 from shortlist.client.channels import Channels
 from shortlist.client.connections import CONNECTIONS
-from shortlist.client.service_config import channel_options
+from shortlist.client.service_config import EJECTING, channel_options
 from shortlist.degraded import Degraded
 from shortlist.inference.retrieval import RetrievalQuery, Retrieved
+from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 from shortlist.security.settings import ClientSecurity
 from shortlist.wire.rows_codec import MAX_ROWS_ANSWER_BYTES, decode_candidates, encode_queries
@@ -30,7 +33,7 @@ _REASONS = {
     grpc.StatusCode.FAILED_PRECONDITION: Degraded.BUNDLE_MISMATCH,
 }
 _OPTIONS = [
-    *channel_options("shortlist.retrieval.v1.RetrievalService", attempts=3, backoff_seconds=0.01),
+    *channel_options("shortlist.retrieval.v1.RetrievalService", attempts=3, backoff_seconds=0.01, balancing=EJECTING),
     # Reconnect fast: while the channel backs off, every answer is degraded.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
@@ -51,10 +54,10 @@ class RetrievalClient:
 
     def __init__(self, target: str, security: ClientSecurity) -> None:
         self._channels = Channels(target, RetrievalServiceStub, _OPTIONS, security)
-        self._circuit = Circuit()
+        self._circuit, self._patience = Circuit(), Patience()
 
     def retrieve(self, bundle: Bundle, queries: Sequence[RetrievalQuery], timeout: float) -> list[Retrieved]:
-        """The candidates of several users, in rows of a bundle, in one call of at most ``timeout`` seconds.
+        """The candidates of several users, in rows of a bundle, within ``timeout`` seconds.
 
         Raises:
             RetrievalFailed: the call failed, its answer does not fit the bundle, or the circuit is open.
@@ -62,9 +65,7 @@ class RetrievalClient:
         if not self._circuit.allows():
             raise RetrievalFailed(Degraded.RETRIEVAL_CIRCUIT_OPEN, "the circuit is open, because the last calls failed")
         try:
-            with self._channels.stub() as stub:
-                request, metadata = encode_queries(bundle.manifest, queries), self._channels.metadata()
-                response = stub.RetrieveRows(request, timeout=timeout, metadata=metadata)
+            response = self._call(encode_queries(bundle.manifest, queries), time.monotonic() + timeout)
         except grpc.RpcError as error:
             self._report(error.code(), timeout)
             raise _failure(error.code(), error.details() or "") from error
@@ -73,6 +74,33 @@ class RetrievalClient:
             return decode_candidates(response, bundle.manifest, queries)
         except ValueError as error:
             raise RetrievalFailed(Degraded.RETRIEVAL_INVALID, str(error), is_fault_of_one=True) from error
+
+    def _call(self, request: pb.RetrieveRowsRequest, end: float, number: int = 0) -> pb.RetrieveRowsResponse:
+        """The first answer until ``end``, of some tries one after the other, of which ``number`` have been made.
+
+        Every second try goes over the same connection, where it is the turn of another address. The next one goes over
+        another connection, for one address may have several processes behind it.
+        """
+        with self._channels.stub() as stub:
+            for made in (number, number + 1):
+                left = end - time.monotonic()
+                seconds = self._patience.seconds(left, made)
+                try:
+                    return self._try(stub, request, left if seconds is None else seconds)
+                except grpc.RpcError as error:
+                    if seconds is None or error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                        raise
+                self._patience.ran_out()
+                self._channels.postpone(stub)
+        return self._call(request, end, number + 2)
+
+    def _try(
+        self, stub: RetrievalServiceStub, request: pb.RetrieveRowsRequest, timeout: float
+    ) -> pb.RetrieveRowsResponse:
+        started = time.monotonic()
+        response = stub.RetrieveRows(request, timeout=timeout, metadata=self._channels.metadata())
+        self._patience.answered(time.monotonic() - started)
+        return response
 
     def connect(self, bundle: Bundle) -> None:
         """Opens the connections before the first call; it is no error when retrieval does not answer yet."""

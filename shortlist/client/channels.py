@@ -49,6 +49,10 @@ class _AnyChannels(ABC, Generic[Channel, Stub]):
         with self._connections.stub() as stub:
             yield stub
 
+    def postpone(self, stub: Stub) -> None:
+        """Prefers the other connections for a while, because a call on this one had no answer."""
+        self._connections.postpone(stub)
+
     def metadata(self) -> tuple[tuple[str, str], ...]:
         """The metadata of a call: its token and its trace."""
         return tracing.inject(call_metadata(self._security))

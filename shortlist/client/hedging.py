@@ -8,15 +8,13 @@ hedging in a service config.
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 import grpc
 
-# At most a tenth more calls, even if all are slow: hedging must not flood a service that is slow from overload.
-_EARNED, _MOST_SAVED = 0.1, 10.0
+from shortlist.client.budget import Budget
 
 R = TypeVar("R")
 
@@ -32,18 +30,18 @@ class Hedging:
         if not after > 0:
             raise ValueError(f"hedge_after is {after}; has to be a number of seconds above 0")
         self._after = after
-        self._budget = 1.0
-        self._lock = threading.Lock()
+        # At most a tenth more calls, even if all are slow.
+        self._budget = Budget(most=10.0, saved=1.0)
 
     def call(self, start: Callable[[], grpc.Future[R]]) -> R:
         """The answer of the call that succeeds first, of up to two; the RpcError of the last when none succeeds."""
-        self._earn()
+        self._budget.earn()
         done: SimpleQueue[grpc.Future[R]] = SimpleQueue()
         calls = [_started(start, done)]
         try:
             finished = done.get(timeout=self._after)
         except Empty:
-            if self._spend():
+            if self._budget.spend():
                 calls.append(_started(start, done))
             finished = done.get()
         if len(calls) == 2 and finished.exception() is not None:
@@ -54,11 +52,11 @@ class Hedging:
 
     async def call_async(self, start: Callable[[], grpc.aio.UnaryUnaryCall[Any, R]]) -> R:
         """:meth:`call` for asyncio."""
-        self._earn()
+        self._budget.earn()
         tasks = {asyncio.ensure_future(_awaited(start()))}
         try:
             done, _ = await asyncio.wait(tasks, timeout=self._after)
-            if not done and self._spend():
+            if not done and self._budget.spend():
                 tasks.add(asyncio.ensure_future(_awaited(start())))
             done, waiting = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if waiting and all(task.exception() for task in done):
@@ -67,17 +65,6 @@ class Hedging:
         finally:
             for task in tasks:
                 task.cancel()
-
-    def _earn(self) -> None:
-        with self._lock:
-            self._budget = min(self._budget + _EARNED, _MOST_SAVED)
-
-    def _spend(self) -> bool:
-        with self._lock:
-            if self._budget < 1:
-                return False
-            self._budget -= 1
-            return True
 
 
 def _started(start: Callable[[], grpc.Future[R]], done: SimpleQueue[grpc.Future[R]]) -> grpc.Future[R]:

@@ -4,18 +4,47 @@ Clients do not watch the servers' health: behind a proxy they would see that of 
 """
 
 import json
+from typing import Any
 
 _KEEPALIVE = [("grpc.keepalive_time_ms", 30_000), ("grpc.keepalive_timeout_ms", 5_000)]
 
 
-def channel_options(service: str, *, attempts: int, backoff_seconds: float) -> list[tuple[str, str | int]]:
+_ROUND_ROBIN: list[dict[str, Any]] = [{"round_robin": {}}]
+# gRPC's outlier detection (gRFC A50). A channel judges its addresses by the calls of half a second, and ejects at most
+# half of them, never an only one. An ejected one is tried again after 2 seconds, and each time after 2 more, up to 10.
+EJECTING: list[dict[str, Any]] = [
+    {
+        "outlier_detection_experimental": {
+            "interval": "0.5s",
+            "baseEjectionTime": "2s",
+            "maxEjectionTime": "10s",
+            "maxEjectionPercent": 50,
+            "failurePercentageEjection": {
+                "threshold": 80,
+                "enforcementPercentage": 100,
+                "minimumHosts": 2,
+                "requestVolume": 1,
+            },
+            "childPolicy": _ROUND_ROBIN,
+        }
+    },
+    # For a release of gRPC without the policy, which is experimental.
+    *_ROUND_ROBIN,
+]
+
+
+def channel_options(
+    service: str, *, attempts: int, backoff_seconds: float, balancing: list[dict[str, Any]] = _ROUND_ROBIN
+) -> list[tuple[str, str | int]]:
     """The options of a channel to ``service``, whose methods change no state and may be called again.
 
     A call is tried again only when the server is unreachable or stops: up to ``attempts`` times, within the call's
     deadline. When most calls fail, none is tried again, so that retries do not flood a service that comes back.
+    ``balancing`` spreads the calls over the addresses of the target: in turn, or with :data:`EJECTING` over those that
+    answer.
     """
     config = {
-        "loadBalancingConfig": [{"round_robin": {}}],
+        "loadBalancingConfig": balancing,
         "retryThrottling": {"maxTokens": 100, "tokenRatio": 0.1},
         "methodConfig": [
             {

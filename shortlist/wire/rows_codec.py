@@ -171,7 +171,7 @@ def _check_candidates(candidates: Candidates, manifest: Manifest, query: Retriev
 
 def _is_finite(numbers: NDArray[np.float32]) -> bool:
     # Half the cost of ``all``, in every call.
-    return np.count_nonzero(np.isfinite(numbers)) == len(numbers)
+    return int(np.count_nonzero(np.isfinite(numbers))) == len(numbers)
 
 
 def _pack(array: NDArray[np.generic] | None, kind: np.dtype[T]) -> bytes:

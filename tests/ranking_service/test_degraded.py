@@ -15,6 +15,7 @@ import grpc
 import numpy as np
 import pytest
 
+from ranking_service import patience
 from ranking_service.answer import Answer
 from ranking_service.queries import RecommendQuery
 from ranking_service.recommender import Recommender
@@ -31,11 +32,10 @@ from shortlist.inference.candidates import Source
 from shortlist.inference.retrieval import RetrievalQuery
 from shortlist.inference.users import UserQuery
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
-from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceServicer
 from shortlist.security.settings import ClientSecurity
 from shortlist.wire.rows_codec import MAX_ROWS_ANSWER_BYTES
 from tests.support.environment import set_proxy
-from tests.support.in_process import retrieval_client
+from tests.support.in_process import RowsServicer, retrieval_client
 from tests.support.small_bundle import BUNDLE_ID, broken_ranker, publish_small_bundle
 
 _SOON = 10.0
@@ -60,7 +60,7 @@ def _is_in_order_of_retrieval(answer: Answer) -> bool:
     return from_model and not answer.ranked.is_scored.any() and [*answer.ranked.scores] == [*items.scores]
 
 
-class Gate(RetrievalServiceServicer):
+class Gate(RowsServicer):
     """Answers as another servicer does, each call once it is let through."""
 
     def __init__(self, servicer: RetrievalServicer) -> None:
@@ -74,17 +74,6 @@ class Gate(RetrievalServiceServicer):
         assert self.open.acquire(timeout=_SOON)
         return self._servicer.RetrieveRows(request, context)
 
-    def Retrieve(self, request: pb.RetrieveRequest, context: grpc.ServicerContext) -> pb.RetrieveResponse:  # noqa: N802
-        raise NotImplementedError
-
-    def BatchRetrieve(  # noqa: N802
-        self, request: pb.BatchRetrieveRequest, context: grpc.ServicerContext
-    ) -> pb.BatchRetrieveResponse:
-        raise NotImplementedError
-
-    def GetBundle(self, request: pb.GetBundleRequest, context: grpc.ServicerContext) -> pb.GetBundleResponse:  # noqa: N802
-        raise NotImplementedError
-
 
 @pytest.fixture
 def gate(retrieval: RetrievalServicer) -> Gate:
@@ -96,6 +85,8 @@ def gate(retrieval: RetrievalServicer) -> Gate:
 def gated(small_bundle: Bundle, gate: Gate, monkeypatch: pytest.MonkeyPatch) -> Iterator[Recommender]:
     """A recommender that calls it, and waits for it as long as its callers do, on a slow machine too."""
     monkeypatch.setattr(retrieve, "_LONGEST_RETRIEVAL_SECONDS", _SOON)
+    # One try has all of the time: the gate lets each call through once.
+    monkeypatch.setattr(patience, "_LEAST_SECONDS", _SOON)
     with retrieval_client(gate) as client:
         yield Recommender(small_bundle, client)
         gate.open.release(100)
@@ -212,7 +203,7 @@ def test_too_little_time_to_rank_leaves_the_order_of_retrieval(
     assert _is_in_order_of_retrieval(answer)
 
 
-class Lying(RetrievalServiceServicer):
+class Lying(RowsServicer):
     """Answers as another servicer does, with the first list changed."""
 
     def __init__(self, servicer: RetrievalServicer, change: Callable[[pb.RowsCandidates], object]) -> None:
@@ -259,7 +250,7 @@ def test_more_than_a_batch_can_need_is_never_read(small_bundle: Bundle, retrieva
 def test_the_text_of_an_error_is_cut_and_escaped_for_the_log(small_bundle: Bundle) -> None:
     """Proves that retrieval cannot fill ranking's log, nor write lines of its own."""
 
-    class Talking(RetrievalServiceServicer):
+    class Talking(RowsServicer):
         def RetrieveRows(self, request: pb.RetrieveRowsRequest, context: grpc.ServicerContext) -> Rows:  # noqa: N802
             raise Overloaded("a line\nanother " * 300)
 

@@ -17,6 +17,7 @@ from retrieval_service.retriever import Retriever
 from retrieval_service.servicer import RetrievalServicer
 from shortlist.bundle import Bundle
 from shortlist.bundle.tables import MOST_DEVIATIONS
+from shortlist.context import Context
 from shortlist.degraded import Degraded
 from shortlist.inference.users import UserQuery
 from shortlist.limits import MAX_VALUE
@@ -44,7 +45,7 @@ def _user(values: Sequence[float]) -> UserQuery:
     return UserQuery(item_ids=ids, values=tuple(values), events=("view",) * len(values))
 
 
-def _recommend(recommender: Recommender, user: UserQuery, context: dict[str, str | float] | None = None) -> Answer:
+def _recommend(recommender: Recommender, user: UserQuery, context: Context | None = None) -> Answer:
     return recommender.recommend(
         RecommendQuery(user=user, limit=3, deadline=time.monotonic() + 30, context=context or {})
     )

@@ -14,6 +14,7 @@ from ranking_service.retrieval import RetrievalClient
 from retrieval_service.retriever import Retriever
 from retrieval_service.servicer import RetrievalServicer
 from shortlist.bundle import Bundle, BundleStore
+from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import (
     RetrievalServiceServicer,
     add_RetrievalServiceServicer_to_server,
@@ -21,6 +22,21 @@ from shortlist.retrieval.v1.retrieval_service_pb2_grpc import (
 from shortlist.security.settings import ClientSecurity
 from shortlist.serving.interceptor import CallInterceptor
 from shortlist.serving.served_bundles import ServedBundles
+
+
+class RowsServicer(RetrievalServiceServicer):
+    """The servicer of a test, which writes the one method that ranking calls."""
+
+    def Retrieve(self, request: pb.RetrieveRequest, context: grpc.ServicerContext) -> pb.RetrieveResponse:  # noqa: N802
+        raise NotImplementedError
+
+    def BatchRetrieve(  # noqa: N802
+        self, request: pb.BatchRetrieveRequest, context: grpc.ServicerContext
+    ) -> pb.BatchRetrieveResponse:
+        raise NotImplementedError
+
+    def GetBundle(self, request: pb.GetBundleRequest, context: grpc.ServicerContext) -> pb.GetBundleResponse:  # noqa: N802
+        raise NotImplementedError
 
 
 def retrieval_servicer(bundles: Path) -> RetrievalServicer:

@@ -38,3 +38,17 @@ def test_a_call_that_fails_gives_its_connection_back() -> None:
         with connections.stub() as stub:
             taken.append(stub)
     assert taken == ["a", "b", "a", "b"]
+
+
+def test_a_connection_without_an_answer_has_its_next_turn_late() -> None:
+    """The others take its calls, and then it is tried again: its process may be well by then."""
+    connections = Connections("abc")
+    taken = []
+    for call in range(200):
+        with connections.stub() as stub:
+            taken.append(stub)
+        if call == 0:
+            connections.postpone(stub)
+    assert taken[0] == "a"
+    assert "a" not in taken[1:100]
+    assert "a" in taken[100:]
