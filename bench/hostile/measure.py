@@ -46,7 +46,7 @@ _OFF_SHARE = 0.5
 _IN_FLIGHT, _PEAK_ROUNDS = 64, 3
 # Swaps after which memory is steady: from the second on, two bundles are loaded.
 _WARM_SWAPS = 4
-_SWAP_PATIENCE_SECONDS = 120.0
+_SWAP_PATIENCE_SECONDS = 60.0
 _STATES = 10
 _LIMIT = 20
 
@@ -213,7 +213,8 @@ def _states(setting: Setting, seconds: float) -> dict[str, ProcessState]:
 
 
 def _print(result: Mapping[str, Any]) -> None:
-    console = Console()
+    # In a file, a table of the usual width of a terminal would cut every name.
+    console = Console(width=None if sys.stdout.isatty() else 150)
     title = f"{result['calls']} honest calls, half of {result['peak_rps']:.0f} a second"
     columns = ("attack", "times", "calls", "lost", "degraded", "p50 ms", "p99 ms", "health ms", "counts")
     table = Table(*columns, title=title)
