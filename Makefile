@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 unexport PYTHONDONTWRITEBYTECODE
 PROTOS := $(shell find protos -name '*.proto' | sort)
 
-.PHONY: help demo test format lint types protos protos-check bench bench-scale bench-train bench-peers quality quality-table fuzz soak locks audit sbom manifests clean
+.PHONY: help demo test format lint types protos protos-check bench bench-scale bench-train bench-peers quality quality-table fuzz soak hostile locks audit sbom manifests clean
 
 help:  ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -77,6 +77,9 @@ fuzz: $(VENV)/.ready  ## 100,000 malformed and odd requests (about 15 minutes)
 soak: $(VENV)/.ready  ## Twenty minutes of load, swaps and faults, then rolling restarts for 20,000 calls each
 	$(BIN)/python -m bench.serving.soak
 	ROLLING_CALLS=20000 $(BIN)/python -m pytest tests/integration/test_rolling.py
+
+hostile: $(VENV)/.ready  ## Ten minutes of attacks beside honest load, with a verdict for each promise
+	$(BIN)/python -m bench.hostile
 
 MANIFEST_TOOLS := build/manifests-venv
 

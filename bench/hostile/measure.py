@@ -31,13 +31,13 @@ from bench.hostile.attacker import ATTACKS
 from bench.hostile.bundles import UNUSABLE, Versions
 from bench.hostile.services import Setting, started, stopped
 from bench.hostile.targets import RECOMMEND, Targets
-from bench.hostile.verdicts import Attack, Recorded, Verdict, by_attack, outcomes, verdicts
+from bench.hostile.verdicts import Attack, Recorded, Verdict, by_attack, outcomes, shown_ms, verdicts
 from shortlist.bundle import Bundle
 from shortlist.ranking.v1.ranking_service_pb2 import RecommendRequest
 from shortlist.type.v1.user_pb2 import User
 
 _FOLDER = BUILD / "hostile"
-_RESULT = BUILD.parent / "hostile.json"
+RESULT = BUILD.parent / "hostile.json"
 _STOPPED, _BUNDLES = "stopped-retrieval", "unusable-bundles"
 NAMES = (*ATTACKS, _STOPPED, _BUNDLES)
 # Each attack is on for about so long, and then off for half of it.
@@ -62,7 +62,7 @@ def main() -> None:
     from bench.harness.planted_bundle import planted_bundle
 
     result = measure(planted_bundle(), _FOLDER, names, options.minutes * 60)
-    write_json(_RESULT, result)
+    write_json(RESULT, result)
     _print(result)
     sys.exit(0 if result["passed"] else 1)
 
@@ -221,8 +221,10 @@ def _print(result: Mapping[str, Any]) -> None:
     for row in result["attacks"]:
         counts = ", ".join(f"{value} {kind}" for kind, value in row["counts"].items())
         figures = (row["times"], row["calls"], row["lost"], row["degraded"])
-        times = (row["p50_ms"], row["p99_ms"], row["health_ms"])
-        table.add_row(row["attack"], *map(str, figures), *(f"{value:.1f}" for value in times), counts)
+        times = (row["p50_ms"], row["p99_ms"])
+        table.add_row(
+            row["attack"], *map(str, figures), *(f"{value:.1f}" for value in times), shown_ms(row["health_ms"]), counts
+        )
     console.print(table)
     table = Table("promise", "figure", "")
     for verdict in (Verdict(**one) for one in result["verdicts"]):

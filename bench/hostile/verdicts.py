@@ -85,7 +85,7 @@ def by_attack(run: Recorded) -> list[dict[str, Any]]:
                 "degraded": int(_is_degraded(calls).sum()),
                 "p50_ms": _percentile(calls[:, 1], 50),
                 "p99_ms": _percentile(calls[:, 1], 99),
-                "health_ms": float(checks[:, 1].max()) if len(checks) else 0.0,
+                "health_ms": _worst_ms(checks),
             }
         )
     return rows
@@ -94,6 +94,17 @@ def by_attack(run: Recorded) -> list[dict[str, Any]]:
 def outcomes(calls: Rows) -> dict[str, int]:
     """The number of calls by outcome."""
     return {name: int((calls[:, 2] == place).sum()) for place, name in enumerate(OUTCOMES)}
+
+
+def shown_ms(milliseconds: float | None) -> str:
+    """Whole milliseconds; "none" where no answer came."""
+    return "none" if milliseconds is None else f"{milliseconds:.0f}"
+
+
+def _worst_ms(checks: Rows) -> float | None:
+    worst = float(checks[:, 1].max()) if len(checks) else 0.0
+    # JSON has no infinity.
+    return worst if np.isfinite(worst) else None
 
 
 def _lost(run: Recorded) -> Verdict:
@@ -124,7 +135,7 @@ def _health(run: Recorded) -> list[Verdict]:
         times = run.checks[(run.checks[:, 2] == place) & ~silenced, 1]
         worst = float(times.max()) if len(times) else float("inf")
         late = int((times > MOST_HEALTH_MS).sum())
-        figure = f"{late} of {len(times)} later; p99 {_percentile(times, 99):.1f} ms, worst {worst:.0f} ms"
+        figure = f"{late} of {len(times)} later; median {_percentile(times, 50):.1f} ms, worst {worst:.0f} ms"
         promise = f"health ≤ {MOST_HEALTH_MS:.0f} ms: {port}"
         found.append(Verdict(promise=promise, figure=figure, holds=worst <= MOST_HEALTH_MS))
     return found
