@@ -6,12 +6,12 @@ from collections.abc import Sequence
 
 from shortlist.flags import add_setting
 from shortlist.security.settings import add_client_security, read_client_security
-from shortlist.serving.settings import add_server_settings, read_server_settings
+from shortlist.serving.settings import add_server_settings, read_check, read_server_settings
 from shortlist.serving.workers import Worker, supervise
 
 
 def main(arguments: Sequence[str] | None = None, worker: Worker | None = None) -> int:
-    """Serves until a signal comes; returns the exit code. ``worker`` marks one of several workers."""
+    """Serves until a signal comes, or checks one bundle; returns the exit code. ``worker`` marks one of several."""
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
         prog="python -m ranking_service", description="Recommends: retrieves candidates and ranks them, over gRPC."
@@ -20,6 +20,10 @@ def main(arguments: Sequence[str] | None = None, worker: Worker | None = None) -
     add_client_security(parser, "retrieval")
     add_server_settings(parser, listen="127.0.0.1:50052")
     options = parser.parse_args(arguments)
+    if options.check:
+        from ranking_service.service import check_ranking
+
+        return check_ranking(*read_check(options))
     settings = read_server_settings(parser, options)
     if settings.workers > 1:
         return supervise(settings, "ranking_service", arguments)

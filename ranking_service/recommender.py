@@ -61,6 +61,13 @@ class Recommender:
         scorable = is_scorable(request, found.retrieved.candidates)
         return _answer(request, self._scorer.run([request], [found])[0] if scorable else _unscored(found))
 
+    def logits(self, queries: Sequence[RankQuery]) -> list[NDArray[np.float32]]:
+        """The ranker's output ``[n, objectives]`` for each query, in one run; all have equally many candidates."""
+        pairs = [self._resolver.rank(query) for query in queries]
+        found = [self._look_up(request, rows) for request, rows in pairs]
+        scored = self._scorer.run([request for request, _ in pairs], found)
+        return [one.logits for one in scored if one.logits is not None]
+
     def _retrieve_to_answer(self, requests: Sequence[Request]) -> list[Answer]:
         found = self._retriever.retrieve(requests)
         scored = self._scorer.score(requests, found)

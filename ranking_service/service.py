@@ -1,5 +1,7 @@
 """The ranking service: its server, and the loading of its bundles."""
 
+from pathlib import Path
+
 import grpc
 
 from ranking_service.queries import RankQuery
@@ -7,12 +9,12 @@ from ranking_service.recommender import Recommender
 from ranking_service.retrieval import RetrievalClient
 from ranking_service.servicer import RankingServicer
 from shortlist.bundle import Bundle, BundleStore
-from shortlist.bundle.bundle import RANKER, USER_ENCODER
-from shortlist.inference.users import UserQuery
+from shortlist.bundle.bundle import RANKER
 from shortlist.ranking.v1.ranking_service_pb2 import DESCRIPTOR
 from shortlist.ranking.v1.ranking_service_pb2_grpc import add_RankingServiceServicer_to_server
 from shortlist.security.settings import ClientSecurity
-from shortlist.serving.loading import opened, require_finite, warming
+from shortlist.serving.checking import check, check_encoder, first_user
+from shortlist.serving.loading import opened, require_finite, require_shape, warmed_up
 from shortlist.serving.served_bundles import ServedBundles
 from shortlist.serving.server import serve
 from shortlist.serving.settings import ServerSettings
@@ -27,7 +29,8 @@ def serve_ranking(settings: ServerSettings, retrieval: str, security: ClientSecu
     ``retrieval`` is the gRPC target of the retrieval service, called with ``security``.
     """
     client = RetrievalClient(retrieval, security)
-    served = ServedBundles(BundleStore(settings.bundles), lambda directory: load(opened(directory, settings), client))
+    key = settings.bundle_public_key
+    served = ServedBundles(BundleStore(settings.bundles), lambda directory: load(opened(directory, key), client))
 
     def add_services(server: grpc.Server) -> None:
         add_RankingServiceServicer_to_server(RankingServicer(served), server)
@@ -35,18 +38,34 @@ def serve_ranking(settings: ServerSettings, retrieval: str, security: ClientSecu
     return serve(settings=settings, service_names=[SERVICE], add_services=add_services, loader=served, worker=worker)
 
 
+def check_ranking(directory: Path, public_key: Path | None) -> int:
+    """Loads a bundle as the service does; returns the exit code, 0 when it can be served and 3 when not."""
+    # It connects to nothing, for no call is made.
+    client = RetrievalClient("dns:///localhost", ClientSecurity())
+    return check(directory, public_key, lambda bundle: _warmed_up(bundle, client))
+
+
 def load(bundle: Bundle, retrieval: RetrievalClient) -> Recommender:
-    """The recommender of a bundle, warmed up by one list of the usual size, and connected to retrieval.
+    """The recommender of a bundle, warmed up by lists of the usual size, and connected to retrieval.
 
     Raises:
         BundleError: the bundle cannot be used.
     """
-    with warming(bundle):
-        recommender = Recommender(bundle, retrieval)
-        popular = [bundle.items.id_of(int(row)) for row in bundle.items.popular[: bundle.manifest.candidate_count]]
-        someone = UserQuery(item_ids=(bundle.most_popular,), values=(float("nan"),), events=("",))
-        answer = recommender.rank(RankQuery(user=someone, item_ids=tuple(popular), limit=len(popular)))
-        require_finite(bundle, USER_ENCODER, recommender.encoder.of_item(int(bundle.items.popular[0])))
-        require_finite(bundle, RANKER, answer.ranked.predictions)
+    recommender = _warmed_up(bundle, retrieval)
     retrieval.connect(bundle)
+    return recommender
+
+
+def _warmed_up(bundle: Bundle, retrieval: RetrievalClient) -> Recommender:
+    return warmed_up(bundle, lambda: _load(bundle, retrieval))
+
+
+def _load(bundle: Bundle, retrieval: RetrievalClient) -> Recommender:
+    recommender = Recommender(bundle, retrieval)
+    check_encoder(bundle, recommender.encoder)
+    popular = [bundle.items.id_of(int(row)) for row in bundle.items.popular[: bundle.manifest.candidate_count]]
+    query = RankQuery(user=first_user(bundle), item_ids=tuple(popular), limit=len(popular))
+    for logits in recommender.logits([query, query]):
+        require_shape(bundle, RANKER, logits, len(popular), len(bundle.manifest.objectives))
+    require_finite(bundle, RANKER, recommender.rank(query).ranked.predictions)
     return recommender

@@ -4,18 +4,22 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from shortlist.serving.settings import add_server_settings, read_server_settings
+from shortlist.serving.settings import add_server_settings, read_check, read_server_settings
 from shortlist.serving.workers import Worker, supervise
 
 
 def main(arguments: Sequence[str] | None = None, worker: Worker | None = None) -> int:
-    """Serves until a signal comes; returns the exit code. ``worker`` marks one of several workers."""
+    """Serves until a signal comes, or checks one bundle; returns the exit code. ``worker`` marks one of several."""
     arguments = sys.argv[1:] if arguments is None else arguments
     parser = argparse.ArgumentParser(
         prog="python -m retrieval_service", description="Finds candidates for a user by nearest neighbour, over gRPC."
     )
     add_server_settings(parser, listen="127.0.0.1:50051")
     options = parser.parse_args(arguments)
+    if options.check:
+        from retrieval_service.service import check_retrieval
+
+        return check_retrieval(*read_check(options))
     settings = read_server_settings(parser, options)
     if settings.workers > 1:
         return supervise(settings, "retrieval_service", arguments)

@@ -28,5 +28,5 @@ def _parameters(index: faiss.Index, times: float) -> Any:  # noqa: ANN401 - Sear
     if isinstance(index, faiss.IndexIVF):
         return _FAISS.SearchParametersIVF(nprobe=min(index.nlist, math.ceil(index.nprobe * times)))
     if isinstance(index, faiss.IndexHNSW):
-        return _FAISS.SearchParametersHNSW(efSearch=math.ceil(index.hnsw.efSearch * times))
+        return _FAISS.SearchParametersHNSW(efSearch=min(index.ntotal, math.ceil(index.hnsw.efSearch * times)))
     return None

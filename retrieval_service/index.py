@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_service.effort import with_effort
+from retrieval_service.index_check import check_index
 from shortlist.bundle.bundle import INDEX, Bundle
 from shortlist.errors import BundleError
 from shortlist.inference.candidates import Candidates
@@ -34,6 +35,10 @@ class FaissIndex:
         if self._index.metric_type != faiss.METRIC_INNER_PRODUCT:
             raise BundleError(path, "does not search by inner product")
         self._set_parameters(path, self._info.parameters)
+        try:
+            check_index(self._index)
+        except ValueError as error:
+            raise BundleError(path, str(error)) from error
         self._exact = bundle.items.vectors if self._info.rescored else None
         # Making search parameters costs a tenth of a search, and few different ones occur.
         self._effort = functools.lru_cache(functools.partial(with_effort, self._index))

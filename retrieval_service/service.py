@@ -1,6 +1,8 @@
 """The retrieval service: its server, and the loading of its bundles."""
 
+import functools
 import time
+from pathlib import Path
 
 import grpc
 
@@ -9,10 +11,10 @@ from retrieval_service.retriever import Retriever
 from retrieval_service.servicer import RetrievalServicer
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.bundle.bundle import USER_ENCODER
-from shortlist.inference.users import UserQuery
 from shortlist.retrieval.v1.retrieval_service_pb2 import DESCRIPTOR
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import add_RetrievalServiceServicer_to_server
-from shortlist.serving.loading import WARM_UP_SECONDS, opened, require_finite, warming
+from shortlist.serving.checking import check, check_encoder, first_user
+from shortlist.serving.loading import WARM_UP_SECONDS, opened, require_finite, warmed_up
 from shortlist.serving.served_bundles import ServedBundles
 from shortlist.serving.server import serve
 from shortlist.serving.settings import ServerSettings
@@ -23,12 +25,18 @@ SERVICE = DESCRIPTOR.services_by_name["RetrievalService"].full_name
 
 def serve_retrieval(settings: ServerSettings, worker: Worker | None) -> int:
     """Serves the current bundle until a signal comes; returns the exit code."""
-    served = ServedBundles(BundleStore(settings.bundles), lambda directory: load(opened(directory, settings)))
+    key = settings.bundle_public_key
+    served = ServedBundles(BundleStore(settings.bundles), lambda directory: load(opened(directory, key)))
 
     def add_services(server: grpc.Server) -> None:
         add_RetrievalServiceServicer_to_server(RetrievalServicer(served), server)
 
     return serve(settings=settings, service_names=[SERVICE], add_services=add_services, loader=served, worker=worker)
+
+
+def check_retrieval(directory: Path, public_key: Path | None) -> int:
+    """Loads a bundle as the service does; returns the exit code, 0 when it can be served and 3 when not."""
+    return check(directory, public_key, load)
 
 
 def load(bundle: Bundle) -> Retriever:
@@ -37,10 +45,13 @@ def load(bundle: Bundle) -> Retriever:
     Raises:
         BundleError: the bundle cannot be used.
     """
-    with warming(bundle):
-        retriever = Retriever(bundle)
-        someone = UserQuery(item_ids=(bundle.most_popular,), values=(float("nan"),), events=("",))
-        found, _ = retriever.retrieve(IdQuery(user=someone, limit=1), time.monotonic() + WARM_UP_SECONDS)
-        require_finite(bundle, USER_ENCODER, retriever.encoder.of_item(int(bundle.items.popular[0])))
-        require_finite(bundle, USER_ENCODER, found.candidates.scores)
+    return warmed_up(bundle, functools.partial(_load, bundle))
+
+
+def _load(bundle: Bundle) -> Retriever:
+    retriever = Retriever(bundle)
+    query = IdQuery(user=first_user(bundle), limit=1)
+    found, _ = retriever.retrieve(query, time.monotonic() + WARM_UP_SECONDS)
+    require_finite(bundle, USER_ENCODER, found.candidates.scores)
+    check_encoder(bundle, retriever.encoder)
     return retriever

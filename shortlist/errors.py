@@ -31,7 +31,7 @@ class BundleError(ShortlistError):
     """A bundle cannot be used; ``reason`` says why and ``path`` names the file.
 
     ``kind`` labels the metric: "missing", "damaged" (other bytes than written), "unreadable", "format" (another
-    release), "signature", or "invalid" (inconsistent contents).
+    release), "signature", "timeout" (no first answer), or "invalid" (inconsistent contents).
     """
 
     def __init__(self, path: Path, reason: str, kind: str = "invalid") -> None:

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from bench.harness.planted import HISTORY, Planted, genre_of
 from shortlist.bundle import Bundle, BundleStore
-from shortlist.bundle.bundle import COOCCURRENCE_FILES, INDEX, RANKER, SLIM_FILES, USER_ENCODER, save_array
+from shortlist.bundle.array_files import COOCCURRENCE_FILES, SLIM_FILES
+from shortlist.bundle.bundle import INDEX, RANKER, USER_ENCODER, save_array
 from shortlist.bundle.history import History
 from shortlist.bundle.item_item import PAIR_WEIGHTS
 from shortlist.bundle.manifest import FileDigest, IndexInfo
@@ -43,7 +44,7 @@ def write_bundle(
     store: BundleStore, models: Path, planted: Planted, vectors: Path, index: Path, info: IndexInfo, users: int = 1000
 ) -> None:
     """Publishes the bundle as the store's current one; moves ``vectors`` and ``index`` into it."""
-    bundle_id = new_bundle_id()
+    bundle_id = new_bundle_id(max(store.ids(), default=""))
     template = Bundle.open(models)
     with store.publishing(bundle_id) as directory:
         vectors.rename(directory / "item_vectors.npy")

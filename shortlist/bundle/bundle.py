@@ -1,5 +1,6 @@
 """An open bundle: verified, memory-mapped, shared by every thread of a service."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -8,7 +9,15 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.bundle.item_item import PAIR_WEIGHTS, ItemItemTables
+from shortlist.bundle.array_files import (
+    COOCCURRENCE_FILES,
+    ITEM_INPUTS,
+    SLIM_FILES,
+    expected_arrays,
+    map_array,
+)
+from shortlist.bundle.checks import check_items, check_users
+from shortlist.bundle.item_item import ItemItemTables
 from shortlist.bundle.item_item_table import ItemItemTable
 from shortlist.bundle.manifest import Manifest
 from shortlist.bundle.tables import ItemTables, UserTables
@@ -18,10 +27,6 @@ USER_ENCODER = "user_encoder.onnx"
 RANKER = "ranker.onnx"
 INDEX = "index.faiss"
 ITEM_TABLE = "items.parquet"
-ITEM_INPUTS = "item_inputs"
-# The beginnings of the file names of the item-item tables.
-COOCCURRENCE_FILES, SLIM_FILES = "cooccurrence", "slim"
-_CHECKED_ROWS = 2**16
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,29 +40,25 @@ class Bundle:
 
     @classmethod
     def open(cls, directory: Path) -> Self:
-        """Verifies every file against the manifest, then maps the tables into memory.
+        """Verifies every file against the manifest, maps the tables into memory, and checks them.
+
+        The time grows with the size of the files; reading them for their digests is most of it.
 
         Raises:
-            BundleError: a file is missing or changed, or does not match the manifest.
+            BundleError: a file is missing, not listed or changed, does not match the manifest, or has contents that
+                cannot be served.
         """
         manifest = Manifest.read(directory)
+        _require_listed(manifest, directory, (INDEX, USER_ENCODER, RANKER))
         manifest.verify(directory)
         if manifest.bundle_id != directory.name:
             # Callers ask for the directory's name and are answered with the manifest's id.
             raise BundleError(directory, f"holds bundle {manifest.bundle_id}, not the bundle of that name")
-        bundle = cls(
-            directory=directory,
-            manifest=manifest,
-            items=_open_items(directory, manifest),
-            users=_open_users(directory),
-        )
-        bundle._check_shapes()
-        _require_finite(directory / "item_vectors.npy", bundle.items.vectors)
-        if bundle.items.inputs is not bundle.items.vectors:
-            _require_finite(directory / f"{ITEM_INPUTS}.npy", bundle.items.inputs)
-        _require_finite(directory / "item_features.npy", bundle.items.features)
-        _require_finite(directory / "user_features.npy", bundle.users.features)
-        return bundle
+        arrays = _map_all(directory, manifest)
+        items, users = _items(arrays, manifest), _users(arrays)
+        check_items(directory, items)
+        check_users(directory, users, manifest.item_count, len(manifest.event_names))
+        return cls(directory=directory, manifest=manifest, items=items, users=users)
 
     @property
     def bundle_id(self) -> str:
@@ -73,32 +74,6 @@ class Bundle:
     def create_time(self) -> datetime:
         """When the trainer made the bundle, in UTC."""
         return datetime.fromisoformat(self.manifest.create_time).astimezone(UTC)
-
-    def _check_shapes(self) -> None:
-        manifest, items, users = self.manifest, self.items, self.users
-        expected = {
-            "item_ids.npy": (items.ids.shape, (manifest.item_count,)),
-            "item_vectors.npy": (items.vectors.shape, (manifest.item_count, manifest.dimension)),
-            f"{ITEM_INPUTS}.npy": (items.inputs.shape[:-1], (manifest.item_count,)),
-            "item_features.npy": (items.features.shape, (manifest.item_count, len(manifest.item_features))),
-            "popular_rows.npy": (items.popular.shape, (manifest.item_count,)),
-            "user_ids.npy": (users.ids.shape, (manifest.user_count,)),
-            "user_features.npy": (users.features.shape, (manifest.user_count, len(manifest.user_features))),
-            "history_offsets.npy": (users.offsets.shape, (manifest.user_count + 1,)),
-        }
-        for name, pairs in ((COOCCURRENCE_FILES, items.item_item.cooccurrence), (SLIM_FILES, items.item_item.slim)):
-            expected[f"{name}_offsets.npy"] = (pairs.offsets.shape, (manifest.item_count + 1,))
-            expected[f"{name}_weights.npy"] = (pairs.weights.shape, (len(pairs.rows), PAIR_WEIGHTS))
-        for name, (found, wanted) in expected.items():
-            if found != wanted:
-                raise BundleError(self.directory / name, f"has shape {found}, the manifest says {wanted}")
-
-
-def _require_finite(path: Path, array: NDArray[np.float32]) -> None:
-    # Block by block: a mask of the whole array would take a quarter of the memory of the largest table.
-    for start in range(0, len(array), _CHECKED_ROWS):
-        if not np.isfinite(array[start : start + _CHECKED_ROWS]).all():
-            raise BundleError(path, "has a number that is not finite")
 
 
 def save_array(directory: Path, name: str, array: NDArray[Any]) -> None:
@@ -130,46 +105,44 @@ def _save_pairs(directory: Path, name: str, pairs: ItemItemTable) -> None:
     save_array(directory, f"{name}_weights", pairs.weights)
 
 
-def _open_pairs(directory: Path, name: str) -> ItemItemTable:
-    return ItemItemTable(
-        offsets=_map(directory, f"{name}_offsets"),
-        rows=_map(directory, f"{name}_rows"),
-        weights=_map(directory, f"{name}_weights"),
-    )
+def _require_listed(manifest: Manifest, directory: Path, names: Iterable[str]) -> None:
+    # A file that the manifest does not list was not verified, and may be a link to another place.
+    for name in names:
+        if name not in manifest.files:
+            raise BundleError(directory / name, "is not in the manifest's list of files")
 
 
-def _open_items(directory: Path, manifest: Manifest) -> ItemTables:
-    vectors = _map(directory, "item_vectors")
+def _map_all(directory: Path, manifest: Manifest) -> dict[str, NDArray[Any]]:
+    expected = expected_arrays(manifest)
+    _require_listed(manifest, directory, (f"{name}.npy" for name in expected))
+    return {name: map_array(directory / f"{name}.npy", one) for name, one in expected.items()}
+
+
+def _items(arrays: Mapping[str, NDArray[Any]], manifest: Manifest) -> ItemTables:
     return ItemTables(
-        ids=_map(directory, "item_ids"),
-        vectors=vectors,
-        inputs=_map(directory, ITEM_INPUTS) if f"{ITEM_INPUTS}.npy" in manifest.files else vectors,
-        features=_map(directory, "item_features"),
-        popular=_map(directory, "popular_rows"),
-        item_item=ItemItemTables(
-            cooccurrence=_open_pairs(directory, COOCCURRENCE_FILES), slim=_open_pairs(directory, SLIM_FILES)
-        ),
+        ids=arrays["item_ids"],
+        vectors=arrays["item_vectors"],
+        inputs=arrays.get(ITEM_INPUTS, arrays["item_vectors"]),
+        features=arrays["item_features"],
+        popular=arrays["popular_rows"],
+        item_item=ItemItemTables(cooccurrence=_pairs(arrays, COOCCURRENCE_FILES), slim=_pairs(arrays, SLIM_FILES)),
         value_mean=manifest.value_mean,
         value_std=manifest.value_std,
     )
 
 
-def _open_users(directory: Path) -> UserTables:
-    return UserTables(
-        ids=_map(directory, "user_ids"),
-        features=_map(directory, "user_features"),
-        offsets=_map(directory, "history_offsets"),
-        rows=_map(directory, "history_rows"),
-        values=_map(directory, "history_values"),
-        events=_map(directory, "history_events"),
+def _pairs(arrays: Mapping[str, NDArray[Any]], name: str) -> ItemItemTable:
+    return ItemItemTable(
+        offsets=arrays[f"{name}_offsets"], rows=arrays[f"{name}_rows"], weights=arrays[f"{name}_weights"]
     )
 
 
-def _map(directory: Path, name: str) -> NDArray[Any]:
-    path = directory / f"{name}.npy"
-    try:
-        mapped = np.load(path, mmap_mode="r", allow_pickle=False)
-    except (OSError, ValueError) as error:
-        raise BundleError(path, f"cannot be mapped: {error}") from error
-    # Every slice of a memmap pays for its subclass; a plain view of the same pages is several times faster.
-    return np.asarray(mapped).view(np.ndarray)
+def _users(arrays: Mapping[str, NDArray[Any]]) -> UserTables:
+    return UserTables(
+        ids=arrays["user_ids"],
+        features=arrays["user_features"],
+        offsets=arrays["history_offsets"],
+        rows=arrays["history_rows"],
+        values=arrays["history_values"],
+        events=arrays["history_events"],
+    )

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from shortlist.bundle.manifest import FileDigest
+from shortlist.bundle.regular_files import open_regular
 from shortlist.errors import ShortlistError
 
 _CHUNK_BYTES = 2**20
@@ -32,6 +33,13 @@ class Location(Protocol):
             TransferError: the file cannot be read; says why.
         """
 
+    def names(self) -> list[str]:
+        """The names at the top of the place, in any order.
+
+        Raises:
+            TransferError: the place cannot be listed; says why.
+        """
+
 
 class Folder:
     """A directory, such as a mounted volume."""
@@ -46,13 +54,20 @@ class Folder:
         """See :class:`Location`."""
         path = self.path / name
         try:
-            if not path.is_file():
-                raise NotThere(f"{path} does not exist")
-            with path.open("rb") as file:
+            with open_regular(path) as file:
                 while chunk := file.read(_CHUNK_BYTES):
                     yield chunk
+        except (FileNotFoundError, NotADirectoryError) as error:
+            raise NotThere(f"{path} does not exist") from error
         except OSError as error:
             raise TransferError(f"{path} cannot be read: {error.strerror}") from error
+
+    def names(self) -> list[str]:
+        """See :class:`Location`."""
+        try:
+            return [path.name for path in self.path.iterdir()]
+        except OSError as error:
+            raise TransferError(f"{self.path} cannot be listed: {error.strerror}") from error
 
 
 class Remote:
@@ -84,6 +99,13 @@ class Remote:
         with self._explained(name), self._files.open(self._at(name), "rb", block_size=_BLOCK_BYTES) as file:
             while chunk := file.read(_CHUNK_BYTES):
                 yield chunk
+
+    def names(self) -> list[str]:
+        """See :class:`Location`."""
+        with self._explained(""):
+            # Not from fsspec's memory: another process writes there.
+            paths = self._files.ls(self._root, detail=False, refresh=True)
+        return [str(path).rstrip("/").rpartition("/")[2] for path in paths]
 
     def upload(self, local: Path, name: str, advance: Callable[[int], None]) -> None:
         """Copies a local file to ``name``; calls ``advance`` with the bytes sent since its last call.

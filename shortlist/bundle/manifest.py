@@ -3,8 +3,8 @@
 import hashlib
 import json
 import math
+import os
 import re
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -16,6 +16,7 @@ from msgspec import Meta
 
 from shortlist.bundle.json_text import json_text
 from shortlist.bundle.ranker_columns import ContextColumn, Objective, check_context, check_objectives
+from shortlist.bundle.regular_files import TooLarge, open_regular, read_at_most
 from shortlist.bundle.store import is_bundle_id
 from shortlist.errors import BundleError
 
@@ -29,9 +30,12 @@ _FIGURES = ("metrics", "index")
 T = TypeVar("T")
 # Rows are 32 bits wide. The other bounds only keep a flipped digit from claiming all memory.
 Rows = Annotated[int, Meta(ge=0, le=2**31 - 1)]
-Length = Annotated[int, Meta(ge=0, le=2**20)]
-Finite = Annotated[float, Meta(ge=-sys.float_info.max, le=sys.float_info.max)]
-Positive = Annotated[float, Meta(gt=0, le=sys.float_info.max)]
+Length = Annotated[int, Meta(ge=1, le=2**20)]
+# Of the models' 32 bits: values are standardised in them, which must neither overflow nor divide by zero.
+Mean = Annotated[float, Meta(ge=-1e30, le=1e30)]
+Deviation = Annotated[float, Meta(ge=1e-30, le=1e30)]
+# The bounds of a recipe.
+Candidates = Annotated[int, Meta(ge=1, le=100_000)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,9 +51,9 @@ class FileDigest:
     @classmethod
     def of(cls, path: Path) -> Self:
         """The digest of a file as it is now."""
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
-        return cls(sha256=digest, size=path.stat().st_size)
+            return cls(sha256=digest, size=os.fstat(file.fileno()).st_size)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +89,7 @@ class IndexInfo:
     spec: str
     parameters: str
     recall: float
-    recall_at: int
+    recall_at: Candidates
     target: float
     trials: tuple[IndexTrial, ...]
     rescored: bool = False
@@ -124,10 +128,10 @@ class Manifest:
     event_names: tuple[str, ...]
     encoder_history: Length
     ranker_history: Length
-    value_mean: Finite
-    value_std: Positive
+    value_mean: Mean
+    value_std: Deviation
     objectives: tuple[Objective, ...]
-    candidate_count: Rows
+    candidate_count: Candidates
     index: IndexInfo
     metrics: Mapping[str, float]
     recipe: Mapping[str, Any]
@@ -186,13 +190,13 @@ class Manifest:
         """
         for name, expected in self.files.items():
             path = directory / name
-            if not path.is_file():
-                raise BundleError(path, "is missing", "missing")
             try:
-                size = path.stat().st_size
+                size = path.lstat().st_size
                 if size != expected.size:
                     raise BundleError(path, f"has {size} bytes, the manifest says {expected.size}", "damaged")
                 found = FileDigest.of(path)
+            except FileNotFoundError as error:
+                raise BundleError(path, "is missing", "missing") from error
             except OSError as error:
                 raise BundleError(path, f"cannot be read: {error}", "unreadable") from error
             if found != expected:
@@ -202,9 +206,9 @@ class Manifest:
 
 def _read_raw(path: Path) -> Any:  # noqa: ANN401
     try:
-        if path.stat().st_size > MAX_MANIFEST_BYTES:
-            raise BundleError(path, f"has more than {MAX_MANIFEST_BYTES} bytes, which no manifest has")
-        return json.loads(path.read_text(encoding="utf-8"))
+        return json.loads(read_at_most(path, MAX_MANIFEST_BYTES).decode())
+    except TooLarge as error:
+        raise BundleError(path, f"has more than {MAX_MANIFEST_BYTES} bytes, which no manifest has") from error
     except FileNotFoundError as error:
         raise BundleError(path, "is missing", "missing") from error
     except OSError as error:

@@ -1,15 +1,18 @@
 """An operator's actions on a directory of bundles: list, verify, pin, roll back, collect garbage."""
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.manifest import MANIFEST, Manifest
 from shortlist.bundle.store import BundleStore, is_bundle_id
 from shortlist.errors import BundleError
 
 DEFAULT_KEEP = 3
+Check = Callable[[Path], object]
+"""Raises BundleError when the bundle of a directory cannot be served."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -47,7 +50,7 @@ class Collected:
 
 def list_bundles(store: BundleStore) -> list[Listed]:
     """Every version, newest first. Reads only the manifests; :func:`verify` checks the files."""
-    current, pinned = _current_or_none(store), store.pinned_id()
+    current, pinned = _or_none(store.current_id), _or_none(store.pinned_id)
     return [_listed(store, bundle_id, current, pinned) for bundle_id in store.ids()]
 
 
@@ -78,14 +81,14 @@ def pin(store: BundleStore, bundle_id: str) -> None:
 
 
 def roll_back(store: BundleStore) -> RolledBack:
-    """Pins the newest intact version that is older than the current one.
+    """Pins the last intact version that was current before this one, or the next one by age.
 
     Raises:
         BundleError: there is no such version, or no current one; nothing changes.
     """
     former = store.current_id()
     refused: list[BundleError] = []
-    for bundle_id in _older_than(store, former):
+    for bundle_id in store.older_than(former):
         try:
             pin(store, bundle_id)
         except BundleError as error:
@@ -96,17 +99,24 @@ def roll_back(store: BundleStore) -> RolledBack:
     raise BundleError(store.root, f"has no usable bundle older than {former}{reasons}", "missing")
 
 
-def collect_garbage(store: BundleStore, keep: int = DEFAULT_KEEP, *, dry_run: bool = False) -> Collected:
+def collect_garbage(
+    store: BundleStore, keep: int = DEFAULT_KEEP, *, dry_run: bool = False, check: Check = Bundle.open
+) -> Collected:
     """Removes all but the newest ``keep`` versions, and the leftovers of dead writers; a dry run removes nothing.
 
-    The current version, its predecessor and the pinned version stay, whatever their age.
+    The current version, its predecessor and the pinned version stay, whatever their age. So does the version that a
+    service would start with: the current one if it is usable, else the newest usable one. Usable versions were adopted
+    as proven, or pass the ``check``.
 
     Raises:
         BundleError: the pointer cannot be read, so the served version is unknown.
     """
     current = store.current_id()
-    spared = {current, store.pinned_id(), *_older_than(store, current)[:1]}
+    spared = {current, store.pinned_id(), *store.older_than(current)[:1]}
     removed = [bundle_id for bundle_id in store.ids()[keep:] if bundle_id not in spared]
+    if removed:
+        first = _first_usable(store, current, check)
+        removed = [bundle_id for bundle_id in removed if bundle_id != first]
     abandoned = [path for path in store.abandoned() if path.is_dir()]
     size = sum(_size(path) for path in (*abandoned, *(store.root / bundle_id for bundle_id in removed)))
     if not dry_run:
@@ -133,20 +143,27 @@ def _listed(store: BundleStore, bundle_id: str, current: str | None, pinned: str
     )
 
 
-def _current_or_none(store: BundleStore) -> str | None:
+def _or_none(read: Callable[[], str | None]) -> str | None:
     with contextlib.suppress(BundleError):
-        return store.current_id()
+        return read()
     return None
 
 
-def _older_than(store: BundleStore, bundle_id: str) -> Sequence[str]:
-    return [one for one in store.ids() if one < bundle_id]
+def _first_usable(store: BundleStore, current: str, check: Check) -> str | None:
+    """The version that a service starts with, in the order in which it tries them."""
+    for bundle_id in dict.fromkeys([current, *store.ids()]):
+        if store.is_proven(bundle_id):
+            return bundle_id
+        with contextlib.suppress(BundleError):
+            check(store.root / bundle_id)
+            return bundle_id
+    return None
 
 
 def _size(directory: Path) -> int:
     total = 0
     # Another process may remove the directory at the same time.
     with contextlib.suppress(FileNotFoundError):
-        for path in directory.iterdir():
-            total += path.stat().st_size
+        for path in directory.rglob("*"):
+            total += path.lstat().st_size if path.is_file() else 0
     return total

@@ -7,23 +7,35 @@ import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from shortlist.bundle.locks import is_locked, locked
+from shortlist.bundle.pointer_history import PointerHistory
+from shortlist.bundle.regular_files import read_at_most
 from shortlist.errors import BundleError
 
 CURRENT = "CURRENT"
 PINNED = "PINNED"
 _LOG = logging.getLogger(__name__)
+_TIME = "%Y%m%dT%H%M%S"
+_MAX_POINTER_BYTES = 2**12
 _BUNDLE_ID = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{4}")
 _STAGING = ".staging-"
 _LOCK = ".lock"
 
 
-def new_bundle_id() -> str:
-    """A new id that sorts by time, such as ``20261124T101500-3f9c``."""
-    return f"{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(2)}"
+def new_bundle_id(newest: str = "") -> str:
+    """A new id that sorts by time, such as ``20261124T101500-3f9c``, and after the id ``newest``.
+
+    So a clock that went back makes no bundle look older than the ones before it.
+    """
+    time = datetime.now(UTC)
+    # The digits of an id that somebody wrote by hand need not be a time.
+    with contextlib.suppress(ValueError, OverflowError):
+        former = datetime.strptime(newest.partition("-")[0], _TIME).replace(tzinfo=UTC)
+        time = max(time, former + timedelta(seconds=1))
+    return f"{time.strftime(_TIME)}-{secrets.token_hex(2)}"
 
 
 def is_bundle_id(text: str) -> bool:
@@ -40,6 +52,7 @@ class BundleStore:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._history = PointerHistory(root)
 
     def current(self) -> Path:
         """The directory of the current version.
@@ -59,31 +72,40 @@ class BundleStore:
         Raises:
             BundleError: there is no pointer, or it holds no bundle id.
         """
-        pointer = self.root / CURRENT
         try:
-            bundle_id = pointer.read_text(encoding="utf-8").strip()
-        except (OSError, ValueError) as error:
-            kind = "missing" if isinstance(error, FileNotFoundError) else "unreadable"
+            return _read_pointer(self.root / CURRENT)
+        except FileNotFoundError as error:
             reason = f"cannot be read: {error}; has the trainer written a bundle here?"
-            raise BundleError(pointer, reason, kind) from error
-        if not is_bundle_id(bundle_id):
-            raise BundleError(pointer, f"says {bundle_id[:80]!r}, which is not a bundle id")
-        return bundle_id
+            raise BundleError(self.root / CURRENT, reason, "missing") from error
 
     def ids(self) -> list[str]:
         """The versions in the directory, newest first."""
         return sorted((path.name for path in self.root.glob("*") if self._is_version(path)), reverse=True)
 
     def pinned_id(self) -> str | None:
-        """The pinned version; None when the next published version becomes current."""
+        """The pinned version; None when the next published version becomes current.
+
+        Raises:
+            BundleError: the pin cannot be read, or holds no bundle id.
+        """
         try:
-            return (self.root / PINNED).read_text(encoding="utf-8").strip()
+            return _read_pointer(self.root / PINNED)
         except FileNotFoundError:
             return None
 
+    def older_than(self, bundle_id: str) -> list[str]:
+        """The versions to go back to from one, best first: the ones that were current before it, then by id."""
+        ids, known = self.ids(), self._history.ids()
+        earlier = [one for one in self._history.before(bundle_id) if one in ids]
+        return [*earlier, *(one for one in ids if one < bundle_id and one not in known)]
+
+    def is_proven(self, bundle_id: str) -> bool:
+        """Whether the version was adopted as proven."""
+        return self._history.is_proven(bundle_id)
+
     @contextlib.contextmanager
     def publishing(self, bundle_id: str) -> Iterator[Path]:
-        """A directory for a new bundle's files; after a clean exit it is the current version.
+        """A directory of that name for a new bundle's files; after a clean exit it is the current version.
 
         Files reach the disk before the rename, and the rename before the pointer. So a crash at any moment leaves the
         former version current. A pinned version stays current.
@@ -107,36 +129,50 @@ class BundleStore:
                 alive.enter_context(locked(_lock_of(staging)))
                 staging.mkdir()
             try:
-                yield staging
-                for path in staging.iterdir():
+                # Under its own name, so that it can be opened as a bundle before others see it.
+                arriving = staging / bundle_id
+                arriving.mkdir()
+                yield arriving
+                for path in arriving.iterdir():
                     _sync(path)
-                _sync(staging)
-                if version.exists():
-                    version.rename(replaced)
-                staging.rename(version)
-            except BaseException:
+                _sync(arriving)
+                with self._changing():
+                    if version.exists():
+                        version.rename(replaced)
+                    arriving.rename(version)
+            finally:
                 shutil.rmtree(staging, ignore_errors=True)
-                raise
         _sync(self.root)
         shutil.rmtree(replaced, ignore_errors=True)
 
-    def adopt(self, bundle_id: str) -> bool:
+    @contextlib.contextmanager
+    def only_writer(self, bundle_id: str) -> Iterator[None]:
+        """Waits until no other process copies this version; the block runs alone."""
+        self.root.mkdir(parents=True, exist_ok=True)
+        with locked(self.root / f"{_STAGING}{bundle_id}{_LOCK}"):
+            yield
+
+    def adopt(self, bundle_id: str, *, proven: bool = False) -> bool:
         """Makes a version current unless another is pinned; returns whether it is current now.
+
+        A ``proven`` one was loaded, and has answered a first query.
 
         Raises:
             BundleError: there is no such version.
         """
         with self._changing():
             self._require_version(bundle_id)
+            if proven:
+                self._history.prove(bundle_id)
             if self.pinned_id() not in {None, bundle_id}:
                 return False
-            self._write(CURRENT, bundle_id)
+            self._point_to(bundle_id)
         return True
 
     def point_to(self, bundle_id: str) -> None:
         """Makes a version current, atomically."""
         with self._changing():
-            self._write(CURRENT, bundle_id)
+            self._point_to(bundle_id)
 
     def pin(self, bundle_id: str) -> None:
         """Makes a version current, and keeps it current when others are published.
@@ -147,12 +183,14 @@ class BundleStore:
         with self._changing():
             self._require_version(bundle_id)
             self._write(PINNED, bundle_id)
-            self._write(CURRENT, bundle_id)
+            self._point_to(bundle_id)
 
     def unpin(self) -> str | None:
-        """Ends the pin and returns the pinned version. The pointer stays."""
+        """Ends the pin and returns the pinned version, None without a readable one. The pointer stays."""
+        pinned = None
         with self._changing():
-            pinned = self.pinned_id()
+            with contextlib.suppress(BundleError):
+                pinned = self.pinned_id()
             (self.root / PINNED).unlink(missing_ok=True)
             _sync(self.root)
         return pinned
@@ -200,6 +238,10 @@ class BundleStore:
     def _changing(self) -> contextlib.AbstractContextManager[None]:
         return locked(self.root / _LOCK)
 
+    def _point_to(self, bundle_id: str) -> None:
+        self._history.add(bundle_id)
+        self._write(CURRENT, bundle_id)
+
     def _write(self, name: str, bundle_id: str) -> None:
         temporary = self._aside(name)
         try:
@@ -210,6 +252,24 @@ class BundleStore:
             temporary.unlink(missing_ok=True)
             raise
         _sync(self.root)
+
+
+def _read_pointer(path: Path) -> str:
+    """The bundle id in a pointer.
+
+    Raises:
+        FileNotFoundError: there is no such file.
+        BundleError: it cannot be read, or holds no bundle id.
+    """
+    try:
+        bundle_id = read_at_most(path, _MAX_POINTER_BYTES).decode().strip()
+    except FileNotFoundError:
+        raise
+    except (OSError, ValueError) as error:
+        raise BundleError(path, f"cannot be read: {error}", "unreadable") from error
+    if not is_bundle_id(bundle_id):
+        raise BundleError(path, f"says {bundle_id[:80]!r}, which is not a bundle id")
+    return bundle_id
 
 
 def _lock_of(path: Path) -> Path:

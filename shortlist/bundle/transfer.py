@@ -1,10 +1,10 @@
-"""Copies the current bundle from one place to another: whole and verified, or not at all."""
+"""Copies a bundle from one place to another: whole and verified, or not at all."""
 
 import contextlib
 import hashlib
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -19,7 +19,7 @@ from shortlist.bundle.locations import (
     read_small,
 )
 from shortlist.bundle.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileDigest, Manifest
-from shortlist.bundle.operations import DEFAULT_KEEP, collect_garbage, verify
+from shortlist.bundle.operations import Check, verify
 from shortlist.bundle.signature import SIGNATURE
 from shortlist.bundle.store import CURRENT, BundleStore, is_bundle_id
 from shortlist.errors import BundleError
@@ -39,52 +39,19 @@ class Progress(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Transferred:
-    """The source's current bundle, now at the destination.
+    """A bundle of the source, now at the destination.
 
     ``copied`` is in bytes, 0 when the bundle was there already. ``current`` is False when another bundle is pinned
-    there. ``removed`` are the older versions that were removed.
+    there.
     """
 
     bundle_id: str
     copied: int
     current: bool
-    removed: tuple[str, ...] = ()
 
 
-class Puller:
-    """Makes a directory follow its source: the source's pointer decides the current bundle. Pins are not copied.
-
-    Raises:
-        TransferError: the source is the directory itself, or cannot be one; see :func:`location`.
-    """
-
-    def __init__(self, source: str, store: BundleStore, progress: Progress, keep: int = DEFAULT_KEEP) -> None:
-        self._source = _other(location(source), store)
-        self._store, self._progress, self._keep = store, progress, keep
-        # The bundle that this process has verified, so that a watch does not read it again every time.
-        self._whole = ""
-
-    def pull(self) -> Transferred:
-        """Copies the source's current bundle unless it is here, makes it current, and removes old versions.
-
-        Raises:
-            TransferError: the source cannot be read, is incomplete or damaged, or this disk is full or read-only;
-                the directory stays as it was.
-            BundleError: the source's manifest or this directory's pointer is malformed.
-        """
-        bundle_id = _current_of(self._source)
-        if self._serves(bundle_id):
-            return Transferred(bundle_id=bundle_id, copied=0, current=True)
-        with _writing(self._store):
-            taken = _take(self._source, bundle_id, self._store, self._progress)
-            self._whole = bundle_id
-            return replace(taken, removed=collect_garbage(self._store, self._keep).bundle_ids)
-
-    def _serves(self, bundle_id: str) -> bool:
-        with contextlib.suppress(BundleError):
-            served = self._store.current().name == bundle_id
-            return served and (bundle_id == self._whole or _is_whole(self._store, bundle_id))
-        return False
+class Damaged(TransferError):  # noqa: N818 - the field's own word
+    """A file of the source is not the one of its bundle's manifest."""
 
 
 class NothingPublished(NotThere):
@@ -103,8 +70,8 @@ def push(store: BundleStore, destination: str, progress: Progress) -> Transferre
     place = location(destination)
     if isinstance(place, Folder):
         there = BundleStore(place.path)
-        with _writing(there):
-            return _take(_other(Folder(store.root), there), store.current_id(), there, progress)
+        with writing(there):
+            return take(other(Folder(store.root), there), store.current_id(), there, progress)
     bundle_id = store.current_id()
     verify(store, bundle_id)
     copied = _upload_bundle(store.root / bundle_id, place, progress)
@@ -112,15 +79,36 @@ def push(store: BundleStore, destination: str, progress: Progress) -> Transferre
     return Transferred(bundle_id=bundle_id, copied=copied, current=True)
 
 
-def _other(source: Location, store: BundleStore) -> Location:
+def other(source: Location, store: BundleStore) -> Location:
+    """The source, which may not be the directory itself.
+
+    Raises:
+        TransferError: it is.
+    """
     if isinstance(source, Folder) and source.path.resolve() == store.root.resolve():
         raise TransferError(f"{source} cannot be copied to itself")
     return source
 
 
-def _take(source: Location, bundle_id: str, store: BundleStore, progress: Progress) -> Transferred:
-    copied = 0 if _is_whole(store, bundle_id) else _copy_bundle(source, bundle_id, store, progress)
-    return Transferred(bundle_id=bundle_id, copied=copied, current=store.adopt(bundle_id))
+def take(
+    source: Location, bundle_id: str, store: BundleStore, progress: Progress, check: Check | None = None
+) -> Transferred:
+    """Copies a bundle unless it is here, proves it by the ``check``, and makes it current.
+
+    Raises:
+        TransferError: the source cannot be read, is incomplete or damaged.
+        BundleError: the check refused the bundle; nothing is left of the copy.
+    """
+    with store.only_writer(bundle_id):
+        if not _is_whole(store, bundle_id):
+            copied = _copy_bundle(source, bundle_id, store, progress, check)
+        else:
+            copied = 0
+            if check is not None and not store.is_proven(bundle_id):
+                check(store.root / bundle_id)
+        # A puller that waited finds it proven.
+        current = store.adopt(bundle_id, proven=check is not None)
+    return Transferred(bundle_id=bundle_id, copied=copied, current=current)
 
 
 def _is_whole(store: BundleStore, bundle_id: str) -> bool:
@@ -130,7 +118,13 @@ def _is_whole(store: BundleStore, bundle_id: str) -> bool:
     return False
 
 
-def _current_of(source: Location) -> str:
+def current_of(source: Location) -> str:
+    """The id in the source's pointer.
+
+    Raises:
+        NothingPublished: there is no pointer.
+        TransferError: it cannot be read, or holds no bundle id.
+    """
     try:
         text = read_small(source, CURRENT, _MAX_POINTER_BYTES).decode(errors="replace").strip()
     except NotThere as error:
@@ -141,14 +135,14 @@ def _current_of(source: Location) -> str:
     return text
 
 
-def _copy_bundle(source: Location, bundle_id: str, store: BundleStore, progress: Progress) -> int:
+def _copy_bundle(source: Location, bundle_id: str, store: BundleStore, progress: Progress, check: Check | None) -> int:
     """Copies a bundle into the directory without making it current; returns the number of bytes."""
     manifest_bytes = read_small(source, f"{bundle_id}/{MANIFEST}", MAX_MANIFEST_BYTES)
     with store.adding(bundle_id) as directory:
         (directory / MANIFEST).write_bytes(manifest_bytes)
         manifest = Manifest.read(directory)
         if manifest.bundle_id != bundle_id:
-            raise TransferError(f"{source}/{bundle_id}/{MANIFEST} belongs to bundle {manifest.bundle_id}")
+            raise Damaged(f"{source}/{bundle_id}/{MANIFEST} belongs to bundle {manifest.bundle_id}")
         # The manifest cannot list the signature, which covers the manifest. Most bundles are not signed.
         with contextlib.suppress(NotThere):
             signature = read_small(source, f"{bundle_id}/{SIGNATURE}", MAX_MANIFEST_BYTES)
@@ -158,6 +152,8 @@ def _copy_bundle(source: Location, bundle_id: str, store: BundleStore, progress:
         progress.begin(f"copying {bundle_id}", size)
         for name, expected in manifest.files.items():
             _copy_file(source, f"{bundle_id}/{name}", directory / name, expected, progress)
+        if check is not None:
+            check(directory)
     return size + len(manifest_bytes)
 
 
@@ -172,7 +168,7 @@ def _copy_file(source: Location, name: str, target: Path, expected: FileDigest, 
             file.write(chunk)
             progress.advance(len(chunk))
     if FileDigest(sha256=digest.hexdigest(), size=size) != expected:
-        raise TransferError(f"{source}/{name} does not match the manifest: it is changed, damaged or incomplete")
+        raise Damaged(f"{source}/{name} does not match the manifest: it is changed, damaged or incomplete")
 
 
 def _upload_bundle(directory: Path, place: Remote, progress: Progress) -> int:
@@ -206,7 +202,12 @@ def _require_space(directory: Path, size: int) -> None:
 
 
 @contextlib.contextmanager
-def _writing(store: BundleStore) -> Iterator[None]:
+def writing(store: BundleStore) -> Iterator[None]:
+    """Wraps changes of a directory of bundles.
+
+    Raises:
+        TransferError: its disk is full, read-only or broken.
+    """
     # Reading the source raises no OSError, so this one comes from our own disk.
     try:
         yield

@@ -49,9 +49,12 @@ def _add_transfers(bundles: Commands) -> None:
     pulling.add_argument(
         "--or-none",
         action="store_true",
-        help="exit with 0 when the source has no bundle yet, as before the first fit",
+        help="exit with 0 when the source has no usable bundle, as before the first fit",
     )
     _add_keep(pulling)
+    add_setting(
+        pulling, "--bundle-public-key", default="", help="PEM file; take only bundles signed with its other half"
+    )
     pushing = _add(bundles, "push", push_bundle, "copy the current bundle to another place, and make it current there")
     pushing.add_argument("destination", metavar="DEST", help=place)
 

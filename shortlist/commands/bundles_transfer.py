@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import functools
 import signal
 import time
 from collections.abc import Iterator
@@ -11,10 +12,12 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from shortlist.bundle.puller import Pulled, Puller
 from shortlist.bundle.store import BundleStore
-from shortlist.bundle.transfer import NothingPublished, Puller, Transferred, push
+from shortlist.bundle.transfer import NothingPublished, push
+from shortlist.commands.bundles_check import served_by_services
 from shortlist.commands.command import fail
-from shortlist.errors import ShortlistError
+from shortlist.errors import BundleError, ShortlistError
 
 _EXIT_TERMINATED = 128 + signal.SIGTERM
 # The pause doubles after each error, but a source that recovers is found within a minute.
@@ -25,12 +28,13 @@ _MOST_DOUBLINGS = 16
 def pull_bundle(arguments: argparse.Namespace, store: BundleStore) -> int:
     """Copies the current bundle of the source, once or repeatedly; returns the exit code."""
     with _ending_on_sigterm(_EXIT_TERMINATED if arguments.watch is None else 0), _Bar() as bar:
-        puller = Puller(arguments.source, store, bar, arguments.keep)
+        check = functools.partial(served_by_services, public_key=arguments.bundle_public_key)
+        puller = Puller(arguments.source, store, bar, keep=arguments.keep, check=check)
         if arguments.watch is not None:
             _watch(puller, store, arguments.watch)
         try:
             _report(puller.pull(), store)
-        except NothingPublished as nothing:
+        except (NothingPublished, BundleError) as nothing:
             if not arguments.or_none:
                 raise
             print(f"nothing to copy: {nothing}", flush=True)
@@ -59,13 +63,19 @@ def _watch(puller: Puller, store: BundleStore, seconds: float) -> NoReturn:
             fail(f"{error}; next try in {pause:g} s")
         else:
             failures = 0
-            if reported is None or (done.bundle_id, done.current) != (reported.bundle_id, reported.current):
+            if _news(done) != reported:
                 _report(done, store)
-            reported = done
+            reported = _news(done)
         time.sleep(pause)
 
 
-def _report(done: Transferred, store: BundleStore) -> None:
+def _news(done: Pulled) -> tuple[object, ...]:
+    return done.bundle_id, done.current, str(done.refused)
+
+
+def _report(done: Pulled, store: BundleStore) -> None:
+    if done.refused is not None:
+        fail(f"{done.refused}; refused, so {done.bundle_id} is current")
     outcome = f"{decimal(done.copied)} copied" if done.copied else "it was here"
     state = "is current" if done.current else f"is not current, because {store.pinned_id()} is pinned"
     removed = f"; removed {', '.join(done.removed)}" if done.removed else ""

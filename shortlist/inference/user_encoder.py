@@ -50,15 +50,6 @@ class UserEncoder:
                 found[place] = vector if usable else None
         return found
 
-    def of_item(self, row: int) -> NDArray[np.float32]:
-        """The vector ``[1, D]`` of a user whose history is one item."""
-        history = History(
-            rows=np.array([row], dtype=np.int32),
-            values=np.full(1, np.nan, dtype=np.float32),
-            events=np.zeros(1, dtype=np.int64),
-        )
-        return self.encode([history], np.zeros((1, self._width), dtype=np.float32))
-
     def encode(self, histories: Sequence[History], features: NDArray[np.float32]) -> NDArray[np.float32]:
         """The vectors ``[users, D]`` of histories and ``features`` ``[users, U]``.
 

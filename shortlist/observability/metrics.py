@@ -92,7 +92,7 @@ _BUNDLE_LOAD_FAILURES = _counters(
     "shortlist_bundle_load_failures_total",
     "Bundles that could not be loaded, by reason.",
     "reason",
-    ("missing", "damaged", "unreadable", "format", "signature", "invalid"),
+    ("missing", "damaged", "unreadable", "format", "signature", "timeout", "invalid"),
 )
 _BUNDLE_LOAD_SECONDS = Histogram(
     "shortlist_bundle_load_seconds",

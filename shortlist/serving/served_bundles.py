@@ -15,6 +15,8 @@ from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.store import BundleStore
 from shortlist.errors import BundleError, BundleNotServed, Unavailable
 from shortlist.observability import metrics
+from shortlist.serving.loading import in_thread
+from shortlist.serving.memory import give_back_freed
 
 _LOG = logging.getLogger(__name__)
 _POLL_SECONDS = 0.5
@@ -22,6 +24,7 @@ _POLL_SECONDS = 0.5
 _MAX_ATTEMPTS = 3
 _FIRST_PAUSE_SECONDS, _PAUSE_GROWTH = 2.0, 4.0
 _LOADER_NICENESS = 10
+_JOIN_SECONDS = 0.1
 
 
 class OverBundle(Protocol):
@@ -105,12 +108,12 @@ class ServedBundles(Generic[T]):
             BundleError: there is no pointer, or no bundle can be used; the error is the current one's.
         """
         current = self._store.current_id()
-        try:
-            self._take(current)
-        except BundleError as error:
-            self._note(current, error)
-            if not self._take_another_than(current):
-                raise
+        error = self._try_to_take(current)
+        if error is None:
+            return
+        self._note(current, error)
+        if not self._take_another_than(current):
+            raise error
 
     def follow(self) -> None:
         """Reads the pointer once, and serves the bundle that it names if it can be used; never raises."""
@@ -121,27 +124,27 @@ class ServedBundles(Generic[T]):
             if self._failure is None or self._failure.reason != str(error):
                 self._note("", error)
             return
-        try:
-            if wanted == self._served[0].bundle.bundle_id:
+        if wanted == self._served[0].bundle.bundle_id:
+            self._failure = None
+        elif self._is_due(wanted):
+            error = self._try_to_take(wanted)
+            if error is None:
                 self._failure = None
-            elif self._is_due(wanted):
-                self._take(wanted)
-                self._failure = None
-        except BundleError as error:
-            self._note(wanted, error)
-        except Exception as error:
-            _LOG.exception("loading bundle %s failed", wanted)
-            self._note(wanted, BundleError(self._store.root / wanted, f"{type(error).__name__}; the log says more"))
+            else:
+                self._note(wanted, error)
+            give_back_freed()
 
     @contextlib.contextmanager
     def watching(self) -> Iterator[None]:
         """Follows the pointer while the block runs, in a thread of its own."""
         stop = threading.Event()
-        threading.Thread(target=self._watch, args=(stop,), name="bundles", daemon=True).start()
+        thread, _ = in_thread("bundles", lambda: self._watch(stop))
         try:
             yield
         finally:
             stop.set()
+            # A load that goes on is left behind.
+            thread.join(_JOIN_SECONDS)
 
     def _watch(self, stop: threading.Event) -> None:
         # Loading takes only the CPU time that calls leave. Thread priorities exist only on Linux.
@@ -161,13 +164,22 @@ class ServedBundles(Generic[T]):
         metrics.bundle_served([one.bundle.bundle_id for one in self._served], taken.bundle.create_time)
         _LOG.info("serving bundle %s, loaded in %.2f s", bundle_id, seconds)
 
+    def _try_to_take(self, bundle_id: str) -> BundleError | None:
+        """The error of a bundle that cannot be taken. Whatever its loading raises is its fault: MemoryError too."""
+        try:
+            self._take(bundle_id)
+        except BundleError as error:
+            return error
+        except Exception as error:
+            _LOG.exception("loading bundle %s failed", bundle_id)
+            return BundleError(self._store.root / bundle_id, f"{type(error).__name__}; the log says more")
+        return None
+
     def _take_another_than(self, current: str) -> bool:
         for bundle_id in self._store.ids():
-            if bundle_id != current:
-                with contextlib.suppress(BundleError):
-                    self._take(bundle_id)
-                    _LOG.error("serving bundle %s, because %s cannot be used", bundle_id, current)
-                    return True
+            if bundle_id != current and self._try_to_take(bundle_id) is None:
+                _LOG.error("serving bundle %s, because %s cannot be used", bundle_id, current)
+                return True
         return False
 
     def _is_due(self, bundle_id: str) -> bool:
@@ -180,7 +192,9 @@ class ServedBundles(Generic[T]):
         former = self._failure
         attempts = former.attempts + 1 if former is not None and former.bundle_id == bundle_id else 1
         pause = _FIRST_PAUSE_SECONDS * _PAUSE_GROWTH ** (attempts - 1)
-        retry_at = time.monotonic() + pause if attempts < _MAX_ATTEMPTS else None
+        # A bundle that never ends costs a minute of a core each time, and perhaps a thread for ever.
+        again = attempts < _MAX_ATTEMPTS and error.kind != "timeout"
+        retry_at = time.monotonic() + pause if again else None
         # Set last: a caller who reads of the failure finds it in the log and in the metrics.
         metrics.bundle_failed(error.kind)
         _LOG.error("attempt %d to load bundle %s failed: %s", attempts, bundle_id or "CURRENT", error)

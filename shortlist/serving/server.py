@@ -25,8 +25,10 @@ from shortlist.observability.tracing import configure_tracing
 from shortlist.security.authorisation import authoriser
 from shortlist.security.tls import server_credentials
 from shortlist.serving.admission import AdmissionPool, answered_in
+from shortlist.serving.checking import EXIT_BUNDLE as EXIT_BUNDLE
 from shortlist.serving.health import Health
 from shortlist.serving.interceptor import CallInterceptor
+from shortlist.serving.loading import in_thread, is_loading
 from shortlist.serving.memory import use_few_arenas
 from shortlist.serving.ports import CONNECTION_AGE, CannotListen, health_server, listen_on, metrics_server
 from shortlist.serving.settings import ServerSettings
@@ -34,7 +36,6 @@ from shortlist.serving.workers import EXIT_CANNOT_LISTEN as EXIT_CANNOT_LISTEN
 from shortlist.serving.workers import SERVING, Worker
 
 _LOG = logging.getLogger(__name__)
-EXIT_BUNDLE = 3
 _REFLECTION_THREADS = 4
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 MAX_METADATA_BYTES = 8 * 1024
@@ -70,7 +71,7 @@ def serve(
     loader: Loader,
     worker: Worker | None = None,
 ) -> int:
-    """Serves until SIGTERM or SIGINT; runs in the main thread and logs to stderr.
+    """Serves until SIGTERM, SIGINT or SIGHUP; runs in the main thread and logs to stderr.
 
     The port opens before the bundle is loaded, with health NOT_SERVING, so that probes can tell a loading server from a
     dead one. The services of ``add_services`` must answer UNAVAILABLE until ``loader`` has loaded. Prints ``listening
@@ -88,15 +89,16 @@ def serve(
     configure_tracing(settings.observability.trace_endpoint, service_names[0] if service_names else "shortlist")
     server = _Server(settings, service_names, add_services, worker)
     code = server.run(loader)
-    if server.cut_calls:
-        # At exit Python joins the pool's threads, and the thread of a cut call may run for ever.
+    if server.cut_calls or is_loading():
+        # At exit Python joins the pool's threads, and the thread of a cut call may run for ever. Native code of a load
+        # would end the process by SIGABRT.
         logging.shutdown()
         os._exit(code)
     return code
 
 
-class _Interrupted(BaseException):
-    """A signal came during loading. Not an ``Exception``, since no loader may handle it."""
+class _Interrupted(Exception):  # noqa: N818 - an outcome, not an error
+    """A signal came during loading."""
 
 
 class _Server:
@@ -115,7 +117,7 @@ class _Server:
         self._health = Health(service_names)
         # A signal handler's put may interrupt a get in the same thread; only SimpleQueue allows that.
         self._signals: SimpleQueue[int] = SimpleQueue()
-        self._loading = self._serves = False
+        self._serves = False
         self._closing = contextlib.ExitStack()
         self._grpc = self._build(service_names, add_services)
 
@@ -154,6 +156,9 @@ class _Server:
     def _captured_signals(self) -> Iterator[None]:
         # A worker's parent passes a terminal's Ctrl-C on as SIGTERM.
         numbers = [signal.SIGTERM] if self._worker else [signal.SIGTERM, signal.SIGINT]
+        # `nohup` ignores it, and so does the parent of workers in their place.
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+            numbers.append(signal.SIGHUP)
         former = {number: signal.signal(number, self._on_signal) for number in numbers}
         try:
             yield
@@ -163,9 +168,6 @@ class _Server:
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals.put(number)
-        if self._loading:
-            self._loading = False
-            raise _Interrupted
 
     def _build(self, service_names: Sequence[str], add_services: Callable[[grpc.Server], None]) -> grpc.Server:
         # Workers share a port on purpose; a forgotten server must not take half of the calls of a new one.
@@ -188,14 +190,13 @@ class _Server:
         self._announce(f"listening on {address}")
 
     def _load(self, loader: Loader) -> None:
-        try:
-            self._loading = True
+        # Python acts on a signal only between native calls of this thread, and one of those may never end.
+        thread, loaded = in_thread("load", loader.load)
+        while thread.is_alive():
+            thread.join(_CHECK_SECONDS)
             if not self._signals.empty():
-                # The signal came before the load began.
                 raise _Interrupted
-            loader.load()
-        finally:
-            self._loading = False
+        loaded.result()
         # The loaded objects stay, so the garbage collector need not walk through them while calls are answered.
         gc.collect()
         gc.freeze()

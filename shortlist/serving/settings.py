@@ -69,6 +69,12 @@ def add_server_settings(parser: argparse.ArgumentParser, *, listen: str) -> None
     add_setting(
         parser, "--bundle-public-key", default="", help="PEM file; serve only bundles signed with its private half"
     )
+    parser.add_argument(
+        "--check",
+        default="",
+        metavar="BUNDLE_ID",
+        help="load that bundle and answer a first query, without a port; exit with 0, or with 3 if it cannot be served",
+    )
     add_setting(parser, "--listen", default=listen, help="HOST:PORT to listen on; port 0 takes a free one")
     add_setting(parser, "--threads", default=ServerSettings.threads, type=int, help="threads that handle calls")
     add_setting(parser, "--queue", default=ServerSettings.queue, type=int, help="calls that may wait for a thread")
@@ -102,12 +108,21 @@ def _add_draining(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def read_check(arguments: argparse.Namespace) -> tuple[Path, Path | None]:
+    """The directory of the bundle to ``--check``, and the key that it must be signed with, if any."""
+    return Path(arguments.bundles) / arguments.check, _public_key(arguments)
+
+
+def _public_key(arguments: argparse.Namespace) -> Path | None:
+    return Path(arguments.bundle_public_key) if arguments.bundle_public_key else None
+
+
 def read_server_settings(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> ServerSettings:
     """The validated settings; a value out of range ends the process with exit code 2, like argparse's errors."""
     try:
         return ServerSettings(
             bundles=Path(arguments.bundles),
-            bundle_public_key=Path(arguments.bundle_public_key) if arguments.bundle_public_key else None,
+            bundle_public_key=_public_key(arguments),
             listen=arguments.listen,
             threads=arguments.threads,
             queue=arguments.queue,

@@ -17,6 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 
@@ -81,6 +82,7 @@ class _Supervisor:
         self._package, self._arguments, self._signals = package, arguments, signals
         self._context = multiprocessing.get_context("forkserver")
         self._context.set_forkserver_preload([f"{package}.service"])
+        _start_forkserver()
         self._running: list[_Running] = []
         # Workers to replace: the time of the start, and the number.
         self._starts: list[tuple[float, int]] = []
@@ -184,6 +186,16 @@ def _run(package: str, arguments: Sequence[str], announcements: Connection, repl
     sys.exit(main(arguments, Worker(announce=announcements.send, replaces=replaces, number=number)))
 
 
+def _start_forkserver() -> None:
+    # A terminal that closes sends SIGHUP to the whole process group. The parent alone may act on it, so the others
+    # inherit that they ignore it.
+    former = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.signal(signal.SIGHUP, former)
+
+
 def _end_with_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
@@ -228,7 +240,9 @@ def _signals() -> Iterator[socket.socket]:
     """A socket that receives a byte for each SIGTERM and SIGINT."""
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
-    numbers = (signal.SIGTERM, signal.SIGINT)
+    numbers = [signal.SIGTERM, signal.SIGINT]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        numbers.append(signal.SIGHUP)
     former = {number: signal.signal(number, lambda *_: None) for number in numbers}
     descriptor = signal.set_wakeup_fd(theirs.fileno())
     try:

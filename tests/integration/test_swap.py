@@ -209,7 +209,7 @@ def _swapped_models(directory: Path) -> None:
 
 _BAD = {
     "truncated": (_truncate, "index.faiss: has"),
-    "wrong dimension": (_wrong_dimension, "item_vectors.npy: has shape"),
+    "wrong dimension": (_wrong_dimension, "item_vectors.npy: has <f4"),
     "NaN vectors": (_nan_vectors, "item_vectors.npy: has a number that is not finite"),
     "models under each other's name": (_swapped_models, "does not answer a first query"),
 }

@@ -3,6 +3,7 @@
 import json
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,10 @@ import pytest
 
 from shortlist.bundle.store import BundleStore
 from shortlist.cli import main
+from shortlist.commands import bundles_check
+from shortlist.errors import BundleError
 from tests.shortlist.bundle.fake import NEWER, NEWEST, OLDER, OLDEST, damage, names, publish
+from tests.support.small_bundle import endless_encoder, publish_small_bundle
 
 _WAIT_SECONDS = 20.0
 
@@ -114,10 +118,18 @@ def test_a_dry_run_lists_the_garbage(bundles: Path, capsys: pytest.CaptureFixtur
     assert capsys.readouterr().out == "0 bytes freed\n"
 
 
-def test_a_bundle_is_pulled_and_pushed(bundles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.fixture
+def servable(bundles: Path) -> Path:
+    """The same directory, whose current bundle the services can serve."""
+    shutil.rmtree(bundles / NEWER)
+    publish_small_bundle(bundles, NEWER)
+    return bundles
+
+
+def test_a_bundle_is_pulled_and_pushed(servable: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Both directions work between directories, --to replaces --bundles, and the output names the bundle."""
     to, back = tmp_path / "to", tmp_path / "back"
-    assert run("pull", str(bundles), "--to", str(to)) == 0
+    assert run("pull", str(servable), "--to", str(to)) == 0
     assert f"{NEWER} is current: " in capsys.readouterr().out
     assert run("push", str(back), "--bundles", str(to)) == 0
     assert f"{NEWER} is current at {back}: " in capsys.readouterr().out
@@ -136,6 +148,33 @@ def test_a_source_without_a_bundle_may_be_accepted(tmp_path: Path, capsys: pytes
     (source / "CURRENT").write_text("../elsewhere\n")
     assert run(*pull) == 1
     assert "is not a bundle id" in capsys.readouterr().err
+
+
+def test_a_bundle_that_the_services_cannot_serve_is_not_pulled(
+    servable: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The models of the fake bundles are random bytes: the pull says so, and keeps or finds a usable bundle."""
+    to = tmp_path / "to"
+    publish(servable, NEWEST)
+    assert run("pull", str(servable), "--to", str(to)) == 0
+    told = capsys.readouterr()
+    assert f"{NEWER} is current: " in told.out
+    assert f"{NEWEST}: retrieval_service refuses it: user_encoder.onnx: ONNX Runtime cannot load it" in told.err
+    assert run("pull", str(servable), "--to", str(to)) == 0
+    assert names(to) == [NEWER, "CURRENT"]
+    shutil.rmtree(servable / NEWER)
+    assert run("pull", str(servable), "--to", str(tmp_path / "fresh")) == 1
+    assert names(tmp_path / "fresh") == []
+
+
+def test_a_bundle_that_hangs_a_service_is_refused_after_a_while(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The check runs in a process of its own, which is killed when its time is up."""
+    monkeypatch.setattr(bundles_check, "_SECONDS", 2.0)
+    directory = publish_small_bundle(tmp_path, encoder=endless_encoder())
+    with pytest.raises(BundleError, match="retrieval_service did not load it within 2 s"):
+        bundles_check.served_by_services(directory)
 
 
 @pytest.mark.parametrize(
@@ -208,9 +247,9 @@ class Watching:
 
 
 @pytest.fixture
-def watching(bundles: Path, tmp_path: Path) -> Iterator[Watching]:
+def watching(servable: Path, tmp_path: Path) -> Iterator[Watching]:
     """A watch over the bundles that has copied the first one."""
-    watching = Watching(bundles, tmp_path / "to")
+    watching = Watching(servable, tmp_path / "to")
     watching.tells_of(NEWER)
     yield watching
     watching.process.kill()
@@ -225,7 +264,7 @@ def test_a_watch_survives_the_failures_of_its_source(bundles: Path, watching: Wa
     time.sleep(0.5)
     assert BundleStore(watching.to).current_id() == NEWER
     bundles.with_name("gone").rename(bundles)
-    publish(bundles, NEWEST)
+    publish_small_bundle(bundles, NEWEST)
     watching.tells_of(NEWEST)
     started = time.monotonic()
     exit_code, out, err = watching.ends_on(signal.SIGTERM)
@@ -256,7 +295,7 @@ def test_sigterm_ends_a_copy_at_once_and_leaves_nothing(bundles: Path, tmp_path:
     (bundles / NEWEST / "manifest.json").write_text(json.dumps(manifest))
     watching = Watching(bundles, tmp_path / "to")
     until = time.monotonic() + _WAIT_SECONDS
-    while not list((tmp_path / "to").glob(".staging-*/index.faiss")):
+    while not list((tmp_path / "to").glob(".staging-*/*/index.faiss")):
         assert time.monotonic() < until
         time.sleep(0.01)
     exit_code, out, _ = watching.ends_on(signal.SIGTERM)

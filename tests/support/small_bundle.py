@@ -7,6 +7,7 @@ minus that on a tv; and "value", the position among the candidates plus how many
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import faiss
@@ -40,10 +41,12 @@ def publish_small_bundle(
     ranker: bytes | None = None,
     vectors: Mapping[int, Sequence[float]] | None = None,
     ids: Sequence[str] | None = None,
+    objectives: int = 2,
 ) -> Path:
     """Publishes the bundle in a directory of bundles; with another encoder, ranker, vectors or ids where given.
 
-    ``vectors`` are those of some rows, ``ids`` those of all, in the order of their bytes.
+    ``vectors`` are those of some rows, ``ids`` those of all, in the order of their bytes. The manifest describes as
+    many ``objectives``.
     """
     with BundleStore(root).publishing(bundle_id) as directory:
         items = _items(
@@ -55,7 +58,8 @@ def publish_small_bundle(
         faiss.write_index(index, str(directory / INDEX))
         (directory / USER_ENCODER).write_bytes(_encoder() if encoder is None else encoder)
         (directory / RANKER).write_bytes(_ranker() if ranker is None else ranker)
-        _manifest(directory, bundle_id).write(directory)
+        described = (*_OBJECTIVES, replace(_OBJECTIVES[0], name="other"))[:objectives]
+        replace(_manifest(directory, bundle_id), objectives=described).write(directory)
     return root / bundle_id
 
 
@@ -67,6 +71,54 @@ def encoder_of_histories(then: str = "Identity") -> bytes:
         helper.make_node(then, ["sum"], ["output"]),
     ]
     return _model(nodes, {"history_vectors": ["users", "length", DIMENSION]}, ["users", DIMENSION], weights)
+
+
+def endless_encoder() -> bytes:
+    """An encoder whose runs never end."""
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["go"], ["go_on"]), helper.make_node("Identity", ["x"], ["y"])],
+        "body",
+        [
+            helper.make_tensor_value_info("step", TensorProto.INT64, []),
+            helper.make_tensor_value_info("go", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("x", TensorProto.FLOAT, None),
+        ],
+        [
+            helper.make_tensor_value_info("go_on", TensorProto.BOOL, []),
+            helper.make_tensor_value_info("y", TensorProto.FLOAT, None),
+        ],
+    )
+    weights = [
+        numpy_helper.from_array(np.array([1]), "steps"),
+        numpy_helper.from_array(np.array(2**62), "most"),
+        numpy_helper.from_array(np.array(True), "yes"),
+    ]
+    nodes = [
+        helper.make_node("ReduceSum", ["history_vectors", "steps"], ["sum"], keepdims=0),
+        helper.make_node("Loop", ["most", "yes", "sum"], ["output"], body=body),
+    ]
+    return _model(nodes, {"history_vectors": ["users", "length", DIMENSION]}, ["users", DIMENSION], weights)
+
+
+def encoder_of_one_user() -> bytes:
+    """An encoder that returns one vector, however many users it is asked for."""
+    vector = numpy_helper.from_array(np.ones((1, DIMENSION), dtype=np.float32), "vector")
+    nodes = [helper.make_node("Identity", ["vector"], ["output"])]
+    return _model(nodes, {"history_vectors": ["users", "length", DIMENSION]}, [1, DIMENSION], [vector])
+
+
+def encoder_of_events(count: int) -> bytes:
+    """An encoder that fails for events beyond the first ``count``."""
+    weights = [
+        numpy_helper.from_array(np.ones((count + 1, DIMENSION), dtype=np.float32), "events"),
+        numpy_helper.from_array(np.array([1]), "steps"),
+    ]
+    nodes = [
+        helper.make_node("Gather", ["events", "history_events"], ["known"]),
+        helper.make_node("ReduceSum", ["known", "steps"], ["output"], keepdims=0),
+    ]
+    inputs: Mapping[str, Sequence[str | int]] = {"history_events": ["users", "length"]}
+    return _model(nodes, inputs, ["users", DIMENSION], weights, kind=TensorProto.INT64)
 
 
 def broken_ranker() -> bytes:
@@ -257,11 +309,12 @@ def _model(
     inputs: Mapping[str, Sequence[str | int]],
     output: Sequence[str | int],
     weights: Sequence[TensorProto],
+    kind: int = TensorProto.FLOAT,
 ) -> bytes:
     graph = helper.make_graph(
         nodes,
         "by_hand",
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name, shape in inputs.items()],
+        [helper.make_tensor_value_info(name, kind, shape) for name, shape in inputs.items()],
         [helper.make_tensor_value_info("output", TensorProto.FLOAT, output)],
         weights,
     )

@@ -50,9 +50,9 @@ def export_bundle(
     """
     if not np.isfinite(model.encoded.vectors).all():
         raise TrainerError("the encoder gave item vectors that are not finite; nothing is exported")
-    bundle_id = new_bundle_id()
     users = user_tables(dataset, model.user_features(dataset))
     store = BundleStore(root)
+    bundle_id = new_bundle_id(max(store.ids(), default=""))
     with writing(root), (store.publishing if publish else store.adding)(bundle_id) as directory:
         save_tables(directory, model.items, users)
         dataset.item_table.write_parquet(directory / ITEM_TABLE)

@@ -1,6 +1,7 @@
 """Whether a new bundle may take the place of the one that is served."""
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,7 +66,7 @@ def decide(root: Path, metrics: Mapping[str, float], recipe: Recipe, *, asked: b
 
     The first one does unasked. Without force, none does whose two stages lose to its retrieval alone.
     """
-    first = not (root / CURRENT).exists()
+    first = not os.path.lexists(root / CURRENT)
     if not first and not asked:
         return Decision(publish=False, text=f"what is served stays ({_current(root)}); --publish moves it")
     comparison = Comparison(text="it is the first one here, and is served") if first else compare(root, metrics, recipe)
@@ -150,7 +151,10 @@ def _question(recipe: DataRecipe, metric: str) -> dict[str, object]:
 
 
 def _current(root: Path) -> str:
-    return (root / CURRENT).read_text(encoding="utf-8", errors="replace").strip()[:80]
+    try:
+        return BundleStore(root).current_id()
+    except BundleError as error:
+        return str(error)
 
 
 def _change(found: float, before: float) -> str:

@@ -9,6 +9,7 @@ from shortlist.bundle import FORMAT_VERSION, BundleStore, IndexInfo, ItemItemTab
 from shortlist.bundle.bundle import INDEX, ITEM_TABLE, RANKER, USER_ENCODER, save_tables
 from shortlist.bundle.item_item_table import ItemItemTable
 from shortlist.bundle.manifest import FileDigest
+from shortlist.bundle.pointer_history import HISTORY
 from shortlist.bundle.ranker_columns import ContextColumn, Objective
 
 OLDEST, OLDER, NEWER, NEWEST = (f"2026010{day}T000000-000{day}" for day in range(1, 5))
@@ -67,8 +68,8 @@ def damage(path: Path) -> None:
 
 
 def names(root: Path) -> list[str]:
-    """The names in a directory of bundles, hidden ones included."""
-    return sorted(path.name for path in root.iterdir())
+    """The names in a directory of bundles, hidden ones included; without the history of its pointer."""
+    return sorted(path.name for path in root.iterdir() if path.name != HISTORY)
 
 
 def _items() -> ItemTables:

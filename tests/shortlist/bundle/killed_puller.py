@@ -3,8 +3,9 @@
 import sys
 from pathlib import Path
 
+from shortlist.bundle import Bundle
+from shortlist.bundle.puller import Puller
 from shortlist.bundle.store import BundleStore
-from shortlist.bundle.transfer import Puller
 
 
 class _Silent:
@@ -15,4 +16,4 @@ class _Silent:
 
 print("started", flush=True)
 while True:
-    Puller(sys.argv[1], BundleStore(Path(sys.argv[2])), _Silent(), keep=2).pull()
+    Puller(sys.argv[1], BundleStore(Path(sys.argv[2])), _Silent(), keep=2, check=Bundle.open).pull()

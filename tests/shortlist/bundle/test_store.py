@@ -2,15 +2,18 @@
 
 import logging
 import mmap
+import os
 import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from shortlist.bundle.store import BundleStore, new_bundle_id
+from shortlist.bundle.pointer_history import HISTORY
+from shortlist.bundle.store import BundleStore, is_bundle_id, new_bundle_id
 from shortlist.errors import BundleError
 from tests.shortlist.bundle.fake import names
 
@@ -156,6 +159,59 @@ def test_many_writers_at_once_lose_nothing(tmp_path: Path) -> None:
     assert errors == []
     assert names(tmp_path) == [*ids, "CURRENT"]
     assert all((tmp_path / bundle_id / "file").read_text() == bundle_id for bundle_id in ids)
+
+
+def _pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+def _gigabytes(path: Path) -> None:
+    with path.open("wb") as file:
+        file.write(FIRST.encode())
+        file.truncate(2**33)
+
+
+def _link(path: Path) -> None:
+    path.with_name("elsewhere").write_text(FIRST)
+    path.symlink_to(path.with_name("elsewhere"))
+
+
+@pytest.mark.parametrize("name", ["CURRENT", "PINNED"])
+@pytest.mark.parametrize("make", [_pipe, Path.mkdir, _gigabytes, _link])
+def test_a_pointer_that_is_no_small_file_is_an_error(tmp_path: Path, name: str, make: Callable[[Path], None]) -> None:
+    """Proves that no pointer hangs its reader, fills its memory or leads elsewhere."""
+    _publish(tmp_path, FIRST)
+    (tmp_path / name).unlink(missing_ok=True)
+    make(tmp_path / name)
+    store = BundleStore(tmp_path)
+    with pytest.raises(BundleError, match=f"{name}: cannot be read"):
+        store.current_id() if name == "CURRENT" else store.pinned_id()
+
+
+def test_a_new_version_comes_after_every_other_one_whatever_the_clock_says() -> None:
+    """Proves that a clock that went back makes no new version look older than those before it."""
+    late = "20991231T235959-ffff"
+    assert late < new_bundle_id(late) < "2101"
+    assert "20260101T000000-0001" < new_bundle_id("20260101T000000-0001") < late
+    assert is_bundle_id(new_bundle_id("99999999T999999-0000"))
+
+
+def test_the_version_before_is_the_one_that_was_current_before(tmp_path: Path) -> None:
+    """Proves that the order of publication counts, where a clock that went back gave the later one a lower id."""
+    _publish(tmp_path, SECOND)
+    _publish(tmp_path, FIRST)
+    store = BundleStore(tmp_path)
+    assert store.older_than(FIRST) == [SECOND]
+    store.pin(SECOND)
+    assert store.older_than(SECOND) == []
+
+
+def test_without_the_history_of_the_pointer_versions_are_ordered_by_id(tmp_path: Path) -> None:
+    """Proves that a directory of an earlier release, or a lost file, costs nothing but that knowledge."""
+    _publish(tmp_path, SECOND)
+    _publish(tmp_path, FIRST)
+    (tmp_path / HISTORY).unlink()
+    assert (BundleStore(tmp_path).older_than(SECOND), BundleStore(tmp_path).older_than(FIRST)) == ([FIRST], [])
 
 
 def test_new_versions_have_different_names() -> None:

@@ -19,9 +19,10 @@ from moto.server import ThreadedMotoServer
 from shortlist.bundle import Bundle
 from shortlist.bundle.locations import Remote, TransferError, location
 from shortlist.bundle.operations import pin, verify
+from shortlist.bundle.puller import Pulled, Puller
 from shortlist.bundle.signature import SIGNATURE
 from shortlist.bundle.store import BundleStore
-from shortlist.bundle.transfer import Puller, Transferred, push
+from shortlist.bundle.transfer import push
 from shortlist.errors import ShortlistError
 from tests.shortlist.bundle.fake import NEWER, NEWEST, OLDER, OLDEST, damage, names, publish
 
@@ -41,8 +42,8 @@ class Counting:
         self.advanced += size
 
 
-def pull(source: Path | str, to: Path, keep: int = 3) -> Transferred:
-    return Puller(str(source), BundleStore(to), Counting(), keep).pull()
+def pull(source: Path | str, to: Path, keep: int = 3) -> Pulled:
+    return Puller(str(source), BundleStore(to), Counting(), keep=keep, check=Bundle.open).pull()
 
 
 @pytest.fixture
@@ -61,7 +62,7 @@ def to(tmp_path: Path) -> Path:
 def test_the_current_bundle_arrives_whole(source: Path, to: Path) -> None:
     """The copy opens as a bundle, nothing else arrives, and the progress adds up to the bytes."""
     progress = Counting()
-    done = Puller(str(source), BundleStore(to), progress).pull()
+    done = Puller(str(source), BundleStore(to), progress, check=Bundle.open).pull()
     assert Bundle.open(BundleStore(to).current()).bundle_id == done.bundle_id == OLDER
     assert names(to) == [OLDER, "CURRENT"]
     assert names(to / OLDER) == names(source / OLDER)
@@ -75,7 +76,7 @@ def test_a_bundle_that_is_here_is_not_copied_again(source: Path, to: Path) -> No
     pull(source, to)
     before = (to / OLDER / "items.parquet").stat()
     BundleStore(source).point_to(OLDER)
-    assert pull(source, to) == Transferred(bundle_id=OLDER, copied=0, current=True)
+    assert pull(source, to) == Pulled(bundle_id=OLDER, copied=0, current=True)
     # Verification reads the file, which may change its access time only.
     after = (to / OLDER / "items.parquet").stat()
     assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
@@ -392,10 +393,10 @@ import sys
 sys.modules["s3fs"] = None
 from pathlib import Path
 import shortlist.cli
-from shortlist.bundle.transfer import Puller
+from shortlist.bundle.puller import Puller
 from shortlist.bundle.store import BundleStore
 assert "fsspec" not in sys.modules
-Puller("s3://bucket", BundleStore(Path({str(to)!r})), None)
+Puller("s3://bucket", BundleStore(Path({str(to)!r})), None, check=None)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert "pip install 'shortlist[store]'" in done.stderr.splitlines()[-1]

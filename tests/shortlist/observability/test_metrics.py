@@ -79,7 +79,11 @@ def test_a_counter_starts_at_zero(server: metrics.MetricsServer) -> None:
         ("expired", "where", ["batch"]),
         ("cancelled", "where", ["queue", "batch"]),
         ("bundle_loads", "result", ["loaded", "failed"]),
-        ("bundle_load_failures", "reason", ["missing", "damaged", "unreadable", "format", "signature", "invalid"]),
+        (
+            "bundle_load_failures",
+            "reason",
+            ["missing", "damaged", "unreadable", "format", "signature", "timeout", "invalid"],
+        ),
     ]:
         assert all(key(f"shortlist_{name}_total", **{label: value}) in found for value in values)
     for model in ("user_encoder", "ranker"):
