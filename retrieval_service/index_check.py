@@ -18,23 +18,24 @@ def check_index(index: faiss.Index) -> None:
     """Refuses an index of a kind that the trainer does not build, or with contents that cannot be searched.
 
     Raises:
-        ValueError: says what is wrong.
+        ValueError: names the fault.
     """
-    index = faiss.downcast_index(index)
-    if isinstance(index, faiss.IndexRefine):
-        _check_refined(index)
-    elif isinstance(index, faiss.IndexPreTransform):
-        _check_transformed(index)
-    elif isinstance(index, faiss.IndexIVF):
-        _check_lists(index)
-    elif isinstance(index, faiss.IndexHNSW):
-        _check_same_size(index, index.storage)
-        _check_graph(index.hnsw, index.ntotal)
-        check_index(index.storage)
-    elif isinstance(index, faiss.IndexFlatCodes):
-        _require(index.codes.size() == index.ntotal * index.code_size, "has not one code for each vector")
+    # By another name: it does not keep the index that it is a view of.
+    kind = faiss.downcast_index(index)
+    if isinstance(kind, faiss.IndexRefine):
+        _check_refined(kind)
+    elif isinstance(kind, faiss.IndexPreTransform):
+        _check_transformed(kind)
+    elif isinstance(kind, faiss.IndexIVF):
+        _check_lists(kind)
+    elif isinstance(kind, faiss.IndexHNSW):
+        _check_same_size(kind, kind.storage)
+        _check_graph(kind.hnsw, kind.ntotal)
+        check_index(kind.storage)
+    elif isinstance(kind, faiss.IndexFlatCodes):
+        _require(kind.codes.size() == kind.ntotal * kind.code_size, "has not one code for each vector")
     else:
-        _require(isinstance(index, faiss.IndexPQFastScan), f"is of the kind {type(index).__name__}")
+        _require(isinstance(kind, faiss.IndexPQFastScan), f"is of the kind {type(kind).__name__}")
 
 
 def _check_refined(index: faiss.IndexRefine) -> None:

@@ -1,4 +1,4 @@
-"""Checks what is in a bundle's arrays, since a manifest whose digests agree says nothing about it.
+"""Checks the contents of a bundle's arrays, of which a manifest whose digests agree says nothing.
 
 Every check reads an array once, block by block, so that it needs little memory. Only the order of popularity takes a
 byte for each item.

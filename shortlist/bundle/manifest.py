@@ -31,7 +31,7 @@ T = TypeVar("T")
 # Rows are 32 bits wide. The other bounds only keep a flipped digit from claiming all memory.
 Rows = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Length = Annotated[int, Meta(ge=1, le=2**20)]
-# Of the models' 32 bits: values are standardised in them, which must neither overflow nor divide by zero.
+# Values are standardised in 32 bits, which must neither overflow nor divide by zero.
 Mean = Annotated[float, Meta(ge=-1e30, le=1e30)]
 Deviation = Annotated[float, Meta(ge=1e-30, le=1e30)]
 # The bounds of a recipe.

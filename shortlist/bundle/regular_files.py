@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 
-class TooLarge(OSError):  # noqa: N818 - what it is
+class TooLarge(OSError):  # noqa: N818 - the fact itself
     """A file has more bytes than a file of its kind can have."""
 
 

@@ -165,7 +165,7 @@ class ServedBundles(Generic[T]):
         _LOG.info("serving bundle %s, loaded in %.2f s", bundle_id, seconds)
 
     def _try_to_take(self, bundle_id: str) -> BundleError | None:
-        """The error of a bundle that cannot be taken. Whatever its loading raises is its fault: MemoryError too."""
+        """The error of a bundle that cannot be taken. Every exception counts, MemoryError too."""
         try:
             self._take(bundle_id)
         except BundleError as error:
