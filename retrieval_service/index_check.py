@@ -48,8 +48,10 @@ def _check_refined(index: faiss.IndexRefine) -> None:
 def _check_transformed(index: faiss.IndexPreTransform) -> None:
     _check_same_size(index, index.index, transformed=True)
     width = index.d
-    for place in range(index.chain.size()):
-        step = index.chain.at(place)
+    # FAISS's stubs take it for a list.
+    chain: Any = index.chain
+    for place in range(chain.size()):
+        step = chain.at(place)
         _require(step.d_in == width, "has transformations that do not fit together")
         width = step.d_out
     _require(width == index.index.d, "has transformations that do not fit together")
@@ -58,6 +60,8 @@ def _check_transformed(index: faiss.IndexPreTransform) -> None:
 
 def _check_lists(index: faiss.IndexIVF) -> None:
     lists, quantizer = index.invlists, index.quantizer
+    if lists is None:
+        raise ValueError("has no lists")
     _require(lists.nlist == index.nlist == quantizer.ntotal, "has not one centroid for each list")
     _require(quantizer.d == index.d, "has centroids of another dimension")
     # Fast scans keep the codes of 32 vectors together, and FAISS checks the size of those.

@@ -3,15 +3,15 @@
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 
 class TooLarge(OSError):  # noqa: N818 - the fact itself
     """A file has more bytes than a file of its kind can have."""
 
 
-def open_regular(path: Path) -> BinaryIO:
+def open_regular(path: Path) -> BufferedReader:
     """Opens a regular file for reading. The last part of its path may not be a symbolic link.
 
     Raises:

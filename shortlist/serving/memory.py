@@ -20,7 +20,11 @@ def use_few_arenas() -> None:
 
 
 def give_back_freed() -> None:
-    """Gives freed memory back to the system; does nothing without glibc."""
+    """Gives freed memory back to the system; does nothing without glibc.
+
+    A load leaves freed memory behind. After ten swaps of the demo's bundle, a ranking service's own memory was 64 MB
+    instead of 46 MB, and retrieval's 51 MB. With this after each swap they were 54 MB and 48 MB.
+    """
     malloc_trim = getattr(_LIBC, "malloc_trim", None)
     if malloc_trim is not None:
         malloc_trim(0)

@@ -127,11 +127,11 @@ class ServedBundles(Generic[T]):
         if wanted == self._served[0].bundle.bundle_id:
             self._failure = None
         elif self._is_due(wanted):
-            error = self._try_to_take(wanted)
-            if error is None:
+            failed = self._try_to_take(wanted)
+            if failed is None:
                 self._failure = None
             else:
-                self._note(wanted, error)
+                self._note(wanted, failed)
             give_back_freed()
 
     @contextlib.contextmanager
