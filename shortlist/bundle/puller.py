@@ -4,7 +4,7 @@ import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from shortlist.bundle.locations import NotThere, location
+from shortlist.bundle.locations import NotThere, TransferError, location
 from shortlist.bundle.operations import DEFAULT_KEEP, Check, collect_garbage, verify
 from shortlist.bundle.store import BundleStore, is_bundle_id
 from shortlist.bundle.transfer import Damaged, Progress, Transferred, current_of, other, take, writing
@@ -80,7 +80,11 @@ class Puller:
         return Pulled(bundle_id=bundle_id, copied=taken.copied, current=taken.current, removed=collected.bundle_ids)
 
     def _take_older(self, wanted: str, refused: ShortlistError) -> Pulled:
-        older = sorted((one for one in self._source.names() if is_bundle_id(one) and one < wanted), reverse=True)
+        names: list[str] = []
+        # Some may read the files of a store and not list them.
+        with contextlib.suppress(TransferError):
+            names = self._source.names()
+        older = sorted((one for one in names if is_bundle_id(one) and one < wanted), reverse=True)
         for bundle_id in older[:_MOST_TRIED]:
             # An incomplete one is as useless as a refused one.
             with contextlib.suppress(BundleError, Damaged, NotThere):
