@@ -1,5 +1,6 @@
 """Bundles that hang or harm a service while it loads them, and signals meanwhile."""
 
+import contextlib
 import os
 import random
 import signal
@@ -7,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -40,6 +41,18 @@ def endless(tmp_path: Path) -> Path:
     return tmp_path / "bundles"
 
 
+@contextlib.contextmanager
+def _started(command: Sequence[str]) -> Iterator[subprocess.Popen[str]]:
+    """A process in a group of its own; leaving the block kills what is left of it."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, process_group=0) as process:
+        try:
+            yield process
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+
+
 def test_a_bundle_that_never_answers_is_given_up(endless: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Proves that its run is stopped, so that no thread stays, and that a service starts with the bundle before it."""
     monkeypatch.setattr(loading, "WARM_UP_SECONDS", 0.5)
@@ -56,7 +69,7 @@ def test_a_bundle_that_never_answers_is_given_up(endless: Path, monkeypatch: pyt
 def test_a_signal_is_heard_while_a_bundle_never_loads(endless: Path, tmp_path: Path, module: str) -> None:
     """Proves it for a start in native code without end: the process ends with 0, and soon."""
     command = [sys.executable, "-m", module, "--listen", "127.0.0.1:0", "--bundles", str(endless)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with _started(command) as process:
         assert process.stdout is not None
         assert process.stdout.readline().startswith("listening on")
         # The time until the encoder runs, more or less; any moment will do.
@@ -86,7 +99,7 @@ def test_signals_at_any_moment_of_a_start_end_the_process_with_0(tmp_path: Path)
     chance = random.Random(3)  # noqa: S311 - moments, not secrets
     for module in _SERVICES * 3:
         command = [sys.executable, "-m", module, "--listen", "127.0.0.1:0", "--bundles", str(tmp_path / "bundles")]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        with _started(command) as process:
             assert process.stdout is not None
             # From here on the handlers are there.
             process.stdout.readline()
@@ -132,7 +145,7 @@ def test_a_hangup_drains_a_service(tmp_path: Path, workers: str) -> None:
     publish_small_bundle(tmp_path / "bundles")
     command = [sys.executable, "-m", "ranking_service", "--listen", "127.0.0.1:0", "--workers", workers]
     command += ["--bundles", str(tmp_path / "bundles"), "--drain-seconds", "3"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0) as group:
+    with _started(command) as group:
         assert group.stdout is not None
         while "serving" not in group.stdout.readline():
             assert group.poll() is None
