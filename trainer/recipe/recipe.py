@@ -62,6 +62,10 @@ class IndexConfig:
     def __post_init__(self) -> None:
         if self.parameters is not None and self.spec is None:
             raise RecipeError("parameters: needs spec; leave both out to have an index chosen")
+        # They rename rows, or are searched in ways that a service cannot check.
+        unserved = [kind for kind in ("IDMap", "IMI", "NSG") if kind in (self.spec or "")]
+        if unserved:
+            raise RecipeError(f"spec: services search no {unserved[0]}, but flat, IVF and HNSW indexes")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -121,6 +121,7 @@ def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
         ("[ranker]\ndropout = 1.5", r"\[ranker\] dropout: must be a number from 0 to 0.95, not 1.5"),
         ("[ranker]\ndropout = nan", r"\[ranker\] dropout: must be a number"),
         ("[split]\nrefit = 1", r"\[split\] refit: must be true or false, not 1"),
+        ("[index]\nspec = 'IMI2x8,Flat'", r"\[index\] spec: services search no IMI, but flat, IVF and HNSW indexes"),
         ("[index]\nspec = ''", r"\[index\] spec: must be a text that is not empty"),
         ("[items]\ntext = 'title'", r"\[items\] text: must be a list of different texts"),
         ("[items]\ntext = ['title', 3]", r"\[items\] text: must be a list of different texts"),
