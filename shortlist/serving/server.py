@@ -33,7 +33,7 @@ from shortlist.serving.memory import use_few_arenas
 from shortlist.serving.ports import CONNECTION_AGE, CannotListen, health_server, listen_on, metrics_server
 from shortlist.serving.settings import ServerSettings
 from shortlist.serving.workers import EXIT_CANNOT_LISTEN as EXIT_CANNOT_LISTEN
-from shortlist.serving.workers import SERVING, Worker
+from shortlist.serving.workers import SERVING, Heartbeat, Worker
 
 _LOG = logging.getLogger(__name__)
 _REFLECTION_THREADS = 4
@@ -113,6 +113,7 @@ class _Server:
         self._worker = worker
         self._announce = worker.announce if worker else lambda text: print(text, flush=True)
         self._pool = AdmissionPool(settings.threads, settings.queue)
+        self._heartbeat = Heartbeat(worker, self._pool) if worker else None
         self._calls = CallInterceptor(self._pool, authoriser(settings.security))
         self._health = Health(service_names)
         # A signal handler's put may interrupt a get in the same thread; only SimpleQueue allows that.
@@ -217,6 +218,8 @@ class _Server:
         """The next signal, or None when none comes within ``seconds``."""
         end = time.monotonic() + seconds
         while True:
+            if self._heartbeat is not None:
+                self._heartbeat.beat()
             # Short waits, for a signal just before a wait or to another thread does not end the wait.
             with contextlib.suppress(Empty):
                 return self._signals.get(timeout=_CHECK_SECONDS)
@@ -232,6 +235,8 @@ class _Server:
         stopped = self._grpc.stop(self._settings.drain_seconds)
         idle = 0
         while not stopped.wait(_CHECK_SECONDS):
+            if self._heartbeat is not None:
+                self._heartbeat.beat_draining()
             # Watchers of the health never hang up, so an idle server stops itself. Several idle checks, since a call
             # may be between socket and pool, and an answer between pool and socket.
             idle = 0 if self._pool.admitted else idle + 1

@@ -16,7 +16,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
@@ -27,6 +28,10 @@ from shortlist.serving.settings import ServerSettings
 _LOG = logging.getLogger(__name__)
 EXIT_CANNOT_LISTEN = 1
 SERVING = "serving"
+_ALIVE = "alive"
+_BEAT_SECONDS = 1.0
+# A worker that serves and says nothing for so long is stopped, deadlocked, or has no thread that answers calls.
+_SILENT_SECONDS = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 # After so long without the end of a worker, the pause starts from the beginning.
 _QUIET_SECONDS = 60.0
@@ -68,13 +73,55 @@ def supervise(settings: ServerSettings, package: str, arguments: Sequence[str]) 
         return _Supervisor(package, shared, signals).run(settings.workers)
 
 
+class Heartbeat:
+    """Tells a worker's parent once a second that its main thread runs, and that one of its calls' threads is free."""
+
+    def __init__(self, worker: Worker, calls: ThreadPoolExecutor) -> None:
+        self._worker, self._calls = worker, calls
+        self._due = 0.0
+        self._sent: Future[None] | None = None
+
+    def beat(self) -> None:
+        """Runs in the main thread, again and again, while calls are accepted."""
+        if time.monotonic() >= self._due and (self._sent is None or self._sent.done()):
+            self._due = time.monotonic() + _BEAT_SECONDS
+            # Not by the pool's own method, for this is no call and takes none of their places.
+            self._sent = ThreadPoolExecutor.submit(self._calls, self._worker.announce, _ALIVE)
+
+    def beat_draining(self) -> None:
+        """Runs in the main thread, again and again, while the last calls have as long as they need."""
+        if time.monotonic() >= self._due:
+            self._due = time.monotonic() + _BEAT_SECONDS
+            # The parent may have gone first.
+            with contextlib.suppress(OSError):
+                self._worker.announce(_ALIVE)
+
+
 @dataclass(kw_only=True)
 class _Running:
     process: ForkServerProcess
     number: int
-    # None once the worker serves or has ended.
+    # None once the worker has ended.
     announcements: Connection | None
     serves: bool = False
+    heard_at: float = field(default_factory=time.monotonic)
+
+    def hear(self) -> None:
+        """Reads one announcement."""
+        assert self.announcements is not None
+        try:
+            self.serves |= self.announcements.recv() == SERVING
+            self.heard_at = time.monotonic()
+        except EOFError:
+            self.announcements.close()
+            self.announcements = None
+
+    def kill_if_silent(self) -> None:
+        """Kills the worker when it has been silent for too long."""
+        if time.monotonic() - self.heard_at >= _SILENT_SECONDS and self.process.is_alive():
+            _LOG.error("worker %d was silent for %g s, so it is killed", self.process.pid, _SILENT_SECONDS)
+            self.process.kill()
+            self.heard_at = time.monotonic()
 
 
 class _Supervisor:
@@ -88,33 +135,50 @@ class _Supervisor:
         self._starts: list[tuple[float, int]] = []
         self._pause, self._last_end = _FIRST_PAUSE, float("-inf")
         self._all_served = False
+        self._woke_at = time.monotonic()
 
     def run(self, workers: int) -> int:
         for number in range(workers):
             self._start(number)
         while True:
-            ready = wait(self._events(), self._until_next_start())
+            ready = self._wait()
             if self._signals in ready:
                 self._signals.recv(1)
                 return self._stop()
-            for worker in self._running:
-                if worker.announcements in ready:
-                    self._hear(worker)
-            for worker in [worker for worker in self._running if worker.process.sentinel in ready]:
-                code = self._exit_code(worker)
+            # A first load may take long, and its loader has its own limit.
+            for worker in [worker for worker in self._running if worker.serves]:
+                worker.kill_if_silent()
+            if not self._all_served and not self._starts and all(one.serves for one in self._running):
+                self._all_served = True
+                print(SERVING, flush=True)
+            for worker, ended_with in self._take_ended(ready):
+                # The code of a signal in a shell.
+                code = 128 - ended_with if ended_with < 0 else ended_with
                 if not (worker.serves or self._all_served):
                     self._stop()
                     return code or 1
                 self._replace_later(worker.number, code)
             self._start_due()
 
-    def _events(self) -> list[socket.socket | Connection | int]:
+    def _wait(self) -> list[object]:
+        """Waits for the next event, and hears the announcements."""
         sentinels = [worker.process.sentinel for worker in self._running]
         heard = [worker.announcements for worker in self._running if worker.announcements is not None]
-        return [self._signals, *heard, *sentinels]
+        ready = wait([self._signals, *heard, *sentinels], self._until_next_look())
+        now = time.monotonic()
+        # This process was stopped itself, and its workers perhaps with it.
+        overslept = now - self._woke_at > _BEAT_SECONDS + _SILENT_SECONDS / 2
+        for worker in self._running:
+            if worker.announcements in ready:
+                worker.hear()
+            elif overslept:
+                worker.heard_at = now
+        self._woke_at = now
+        return list(ready)
 
-    def _until_next_start(self) -> float | None:
-        return max(0.0, min(self._starts)[0] - time.monotonic()) if self._starts else None
+    def _until_next_look(self) -> float:
+        starts = [start for start, _ in self._starts]
+        return max(0.0, min([*starts, self._woke_at + _BEAT_SECONDS]) - time.monotonic())
 
     def _start(self, number: int) -> None:
         ours, theirs = self._context.Pipe(duplex=False)
@@ -124,26 +188,15 @@ class _Supervisor:
         theirs.close()
         self._running.append(_Running(process=process, number=number, announcements=ours))
 
-    def _hear(self, worker: _Running) -> None:
-        assert worker.announcements is not None
-        try:
-            worker.serves = worker.announcements.recv() == SERVING
-            ended = False
-        except EOFError:
-            ended = True
-        if ended or worker.serves:
-            worker.announcements.close()
-            worker.announcements = None
-        if not self._all_served and not self._starts and all(one.serves for one in self._running):
-            self._all_served = True
-            print(SERVING, flush=True)
-
-    def _exit_code(self, worker: _Running) -> int:
-        """Takes an ended worker off the list; a signal number becomes 128 + number, as in a shell."""
-        self._running.remove(worker)
-        worker.process.join()
-        code = worker.process.exitcode or 0
-        return 128 - code if code < 0 else code
+    def _take_ended(self, ready: Sequence[object]) -> list[tuple[_Running, int]]:
+        """Takes ended workers off the list, each with its exit code: below 0 for a signal."""
+        ended = [worker for worker in self._running if worker.process.sentinel in ready]
+        for worker in ended:
+            self._running.remove(worker)
+            worker.process.join()
+            if worker.announcements is not None:
+                worker.announcements.close()
+        return [(worker, worker.process.exitcode or 0) for worker in ended]
 
     def _replace_later(self, number: int, code: int) -> None:
         now = time.monotonic()
@@ -165,16 +218,23 @@ class _Supervisor:
 
         Passes every further signal on: the second one cuts the calls in flight.
         """
-        processes = [worker.process for worker in self._running]
-        while True:
-            for process in processes:
-                process.terminate()
-            while alive := [process.sentinel for process in processes if process.is_alive()]:
-                if self._signals in wait([self._signals, *alive]):
-                    break
-            else:
-                return max([0, *(process.exitcode or 0 for process in processes)])
-            self._signals.recv(1)
+        self._terminate()
+        codes = [0]
+        while self._running:
+            ready = self._wait()
+            if self._signals in ready:
+                self._signals.recv(1)
+                self._terminate()
+            for worker in self._running:
+                worker.kill_if_silent()
+            codes += [code for _, code in self._take_ended(ready)]
+        return max(codes)
+
+    def _terminate(self) -> None:
+        for worker in self._running:
+            worker.process.terminate()
+            # A worker that was loading has not been silent yet.
+            worker.heard_at = time.monotonic()
 
 
 def _run(package: str, arguments: Sequence[str], announcements: Connection, replaces: bool, number: int) -> None:

@@ -31,11 +31,14 @@ PACKAGE = """
 import argparse, contextlib, os, sys, time
 from pathlib import Path
 from shortlist.errors import BundleError
+from shortlist.serving import workers
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer, add_RankingServiceServicer_to_server
 from shortlist.serving.server import serve
 from shortlist.serving.settings import add_server_settings, read_server_settings
 from shortlist.serving.workers import supervise
+
+workers._SILENT_SECONDS = float(os.environ.get("SILENT_SECONDS", "10"))
 
 class Slow(RankingServiceServicer):
     def Recommend(self, request, context):
@@ -132,11 +135,24 @@ def run(tmp_path: Path) -> Iterator[Run]:
     (tmp_path / "idle" / "__main__.py").write_text(PACKAGE)
     parents = list[Parent]()
 
-    def run(*, listen: str = "127.0.0.1:0", workers: int = 2) -> Parent:
+    def run(*, listen: str = "127.0.0.1:0", workers: int = 2, threads: int = 16, silent: float = 10.0) -> Parent:
         stderr = tmp_path / f"stderr-{len(parents)}"
-        command = [sys.executable, "-m", "idle", "--listen", listen, "--workers", str(workers)]
+        command = [
+            sys.executable,
+            "-m",
+            "idle",
+            "--listen",
+            listen,
+            "--workers",
+            str(workers),
+            "--threads",
+            str(threads),
+        ]
+        variables = {**os.environ, "SILENT_SECONDS": str(silent)}
         with stderr.open("w") as file:
-            popen = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True, cwd=tmp_path)
+            popen = subprocess.Popen(
+                command, stdout=subprocess.PIPE, stderr=file, text=True, cwd=tmp_path, env=variables
+            )
         parents.append(Parent(popen, stderr))
         return parents[-1]
 
@@ -304,3 +320,65 @@ def test_a_signal_while_no_worker_runs_ends_the_parent_with_0(run: Run) -> None:
         os.kill(worker, signal.SIGKILL)
     parent.wait_for_log("a worker ended with code 137", times=2)
     assert parent.stop() == 0
+
+
+def test_a_stopped_worker_is_killed_and_replaced(run: Run) -> None:
+    """Proves that its connections do not hang for longer than its silence is borne."""
+    parent = run(silent=1.5)
+    parent.expect("serving")
+    stopped, alive = parent.workers()
+    os.kill(stopped, signal.SIGSTOP)
+    parent.wait_for_log(f"worker {stopped} was silent for 1.5 s, so it is killed")
+    parent.wait_for_log("a worker ended with code 137; another starts in 1 s")
+    end = time.monotonic() + _SECONDS
+    while len(workers := parent.workers()) < 2:
+        assert time.monotonic() < end
+    assert alive in workers
+    assert parent.stop() == 0
+
+
+def test_a_worker_whose_calls_hang_is_killed(run: Run) -> None:
+    """Proves it when its main thread runs, but every thread of its calls waits for ever."""
+    parent = run(workers=2, threads=1, silent=1.5)
+    parent.expect("serving")
+    with grpc.insecure_channel(parent.target) as channel:
+        answer = RankingServiceStub(channel).Recommend.future(pb.RecommendRequest(limit=600), timeout=120)
+        parent.expect("called")
+        assert isinstance(answer.exception(_SECONDS), grpc.RpcError)
+    parent.wait_for_log("was silent for 1.5 s, so it is killed")
+    assert parent.log().count("was silent") == 1
+
+
+def test_a_worker_that_loads_is_not_silent(run: Run, tmp_path: Path) -> None:
+    """Proves that a first load may take as long as it needs, and that an idle worker that serves is heard."""
+    (tmp_path / "slow").touch()
+    parent = run(silent=1.5)
+    parent.expect("loading")
+    time.sleep(2.5)
+    assert "was silent" not in parent.log()
+    assert parent.stop() == 0
+
+
+def test_a_parent_that_was_stopped_kills_nobody(run: Run) -> None:
+    """Proves that workers stopped with it are given time to be heard again."""
+    parent = run(silent=2.0)
+    parent.expect("serving")
+    workers = parent.workers()
+    for pid in (parent.popen.pid, *workers):
+        os.kill(pid, signal.SIGSTOP)
+    time.sleep(2.5)
+    for pid in (parent.popen.pid, *workers):
+        os.kill(pid, signal.SIGCONT)
+    time.sleep(1)
+    assert parent.workers() == workers
+    assert "was silent" not in parent.log()
+
+
+def test_a_signal_ends_a_parent_whose_worker_is_stopped(run: Run) -> None:
+    """Proves that the parent waits no longer for it than its silence is borne, and that the exit code is 0."""
+    parent = run(silent=1.5)
+    parent.expect("serving")
+    stopped, _ = parent.workers()
+    os.kill(stopped, signal.SIGSTOP)
+    assert parent.stop() == 0
+    assert parent.rest() == ""
