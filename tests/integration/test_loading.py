@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from retrieval_service import service as retrieval
+from retrieval_service.retriever import Retriever
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.errors import BundleError
 from shortlist.serving import loading
@@ -173,12 +174,12 @@ def test_a_hangup_that_is_ignored_stays_ignored(tmp_path: Path) -> None:
 def test_a_load_that_raises_anything_is_a_fault_of_its_bundle(endless: Path) -> None:
     """Proves that a MemoryError or a RecursionError at a start leaves the service with the bundle before."""
 
-    def load(directory: Path) -> object:
+    def load(directory: Path) -> Retriever:
         if directory.name == LATER:
             raise MemoryError
         return retrieval.load(Bundle.open(directory))
 
-    served = ServedBundles(BundleStore(endless), load)  # type: ignore[arg-type]
+    served = ServedBundles(BundleStore(endless), load)
     served.load()
     assert served.get().bundle.bundle_id == BUNDLE_ID
     with pytest.raises(BundleError, match="RecursionError"):
