@@ -12,8 +12,6 @@ from prometheus_client import (
     Histogram,
     PlatformCollector,
     ProcessCollector,
-    disable_created_metrics,
-    start_http_server,
 )
 
 from shortlist.degraded import Degraded
@@ -72,7 +70,12 @@ SHED = _counters("shortlist_shed_total", "Calls refused because of overload.", "
 EXPIRED = _counters(
     "shortlist_expired_total", "Calls whose deadline passed while they waited for a batch.", "where", ("batch",)
 )
-CANCELLED = _counters("shortlist_cancelled_total", "Calls cancelled while queued.", "where", ("queue", "batch"))
+CANCELLED = _counters(
+    "shortlist_cancelled_total",
+    "Calls cancelled before they were handled, or before their answer was read.",
+    "where",
+    ("message", "queue", "batch", "answer"),
+)
 DEGRADED = _counters(
     "shortlist_degraded_total",
     "Answers made without one of the two stages, by reason.",
@@ -141,32 +144,6 @@ def bundle_served(bundle_ids: Sequence[str], create_time: datetime) -> None:
         if labels not in served:
             _BUNDLE_INFO.remove(*labels)
     _BUNDLE_AGE.set_function(lambda: time.time() - create_time.timestamp())
-
-
-class MetricsServer:
-    """Answers Prometheus in threads of its own, which no call can keep busy."""
-
-    def __init__(self, listen: str) -> None:
-        host, _, port = listen.rpartition(":")
-        self._server, self._thread = start_http_server(int(port), host.strip("[]"), REGISTRY)
-        self.address = f"{host}:{self._server.server_port}"
-
-    def close(self) -> None:
-        """Stops listening."""
-        self._server.shutdown()
-        self._server.server_close()
-        self._thread.join()
-
-
-def start_metrics(listen: str) -> MetricsServer:
-    """Serves ``/metrics`` on HOST:PORT; port 0 takes a free port, found in the result's ``address``.
-
-    Raises:
-        OSError: the port is not available.
-    """
-    # Otherwise each counter adds a series with its creation time, which Prometheus does not read.
-    disable_created_metrics()  # type: ignore[no-untyped-call]
-    return MetricsServer(listen)
 
 
 # Cached, since looking up a child by its labels takes longer than counting.

@@ -3,100 +3,137 @@
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
 
-import functools
+import enum
 import logging
 import threading
 import time
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any, ParamSpec, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import grpc
 
 from shortlist.errors import Overloaded
 from shortlist.observability import metrics
 from shortlist.observability.logs import Throttled
+from shortlist.serving.incoming import Incoming, ReceivingPool
+from shortlist.serving.pools import CallingThread, answered_in
+from shortlist.serving.waiting import MOST_WAITING, Unread, Waiting, expire_in_background
 from shortlist.status import to_status
 
 # Throttled, for any call may cause it.
 _LOG = Throttled(logging.getLogger(__name__))
-P = ParamSpec("P")
-R = TypeVar("R")
 # By then even a full queue has moved on.
 _RETRY_SECONDS = 0.2
+# A caller who needs longer to read an answer keeps its place only while nobody else needs it.
+_READ_SECONDS = 0.05
 _REFUSAL = to_status(
     Overloaded(f"too many calls are waiting; try again in {_RETRY_SECONDS:g} s", _RETRY_SECONDS), "any method"
 )
 _OVERLOADED = grpc.StatusCode.RESOURCE_EXHAUSTED.name
-_thread = threading.local()
 
 
-class AdmissionPool(ThreadPoolExecutor):
+class _Stage(enum.Enum):
+    QUEUED, HANDLED, ANSWERED, ENDED = range(4)
+
+
+class _Place:
+    """A call's place in an :class:`AdmissionPool`."""
+
+    __slots__ = ("call", "since", "stage")
+
+    def __init__(self, call: Incoming) -> None:
+        self.call, self.stage, self.since = call, _Stage.QUEUED, time.monotonic()
+
+
+class AdmissionPool(ReceivingPool):
     """A server's ``threads``, with a queue of at most ``queue`` calls in front of them.
 
     gRPC's own pool has an endless queue, in which one slow phase makes every later call late. The interceptor refuses
-    further calls while the pool ``is_full``.
+    further calls while the pool ``is_full``. A call takes its place when its message arrives. It keeps the place until
+    its answer has been sent, since the answers that nobody reads fill the memory.
     """
 
     def __init__(self, threads: int, queue: int) -> None:
-        super().__init__(threads, thread_name_prefix="call")
         self._places = threads + queue
-        self._admitted = 0
-        self._waiting = 0
+        # One thread exists from the start, for the system may give none later.
+        super().__init__(threads, "call", Waiting("message", MOST_WAITING), started=1)
+        self._unread = Unread(self._places)
+        self._admitted = self._queued = 0
         self._lock = threading.Lock()
-        metrics.QUEUE_LENGTH.set_function(lambda: self._waiting)
+        metrics.QUEUE_LENGTH.set_function(lambda: self._queued)
+        expire_in_background(self._messages, self._unread)
 
     @property
     def admitted(self) -> int:
-        """The number of calls that wait or are being handled."""
-        return self._admitted
+        """The number of calls from their headers to the end of their answer."""
+        return self._admitted + len(self._messages)
 
     @property
     def is_full(self) -> bool:
         """Whether every thread and every place in the queue is taken."""
-        return self._admitted >= self._places
+        return self._admitted >= self._places and not self._unread.has_waited(_READ_SECONDS)
 
-    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        """Runs ``fn`` in one of the threads. ``fn`` must call :func:`begun` first."""
+    def begin(self, call: Incoming) -> None:
+        """Queues a call whose message has arrived, or refuses it."""
+        place = _Place(call)
+        if not self._admit():
+            call.refuse(call.when_full)
+        elif not call.when_ended(lambda: self._ended(place)):
+            self._ended(place)
+        else:
+            ThreadPoolExecutor.submit(self, self._handle, place)
+
+    def _admit(self) -> bool:
+        if self._admitted >= self._places and not self._unread.cancel_one(_READ_SECONDS):
+            return False
         with self._lock:
             self._admitted += 1
-            self._waiting += 1
+            self._queued += 1
+        return True
+
+    def _handle(self, place: _Place) -> None:
+        with self._lock:
+            if place.stage is not _Stage.QUEUED:
+                return
+            place.stage = _Stage.HANDLED
+            self._queued -= 1
+        metrics.QUEUE_SECONDS.observe(time.monotonic() - place.since)
         try:
-            return super().submit(self._run, time.monotonic(), functools.partial(fn, *args, **kwargs))
-        except RuntimeError:
-            with self._lock:
+            place.call.respond()
+        finally:
+            self._handled(place)
+
+    def _handled(self, place: _Place) -> None:
+        with self._lock:
+            if place.stage is _Stage.ENDED:
                 self._admitted -= 1
-                self._waiting -= 1
-            raise
+            else:
+                place.stage = _Stage.ANSWERED
+                self._unread.add(place.call)
+
+    def _ended(self, place: _Place) -> None:
+        with self._lock:
+            stage, place.stage = place.stage, _Stage.ENDED
+            if stage is _Stage.HANDLED:
+                # Its thread works on.
+                return
+            self._admitted -= 1
+            if stage is _Stage.QUEUED:
+                self._queued -= 1
+                metrics.CANCELLED["queue"].inc()
+            else:
+                self._unread.remove(place.call)
 
     def _adjust_thread_count(self) -> None:
-        # When the system gives no more threads, an existing one takes the submitted call, which is queued by now. An
-        # error here would end gRPC's own thread, and with it the server.
+        # When the system gives no more threads, an existing one takes the call, which is queued by now. An error here
+        # would cancel the call.
         try:
             super()._adjust_thread_count()
         except RuntimeError:
             if not self._threads:
                 raise
             _LOG.error("cannot start a thread for a call; it waits for one of %d", len(self._threads), exc_info=True)
-
-    def _run(self, entered: float, fn: Callable[[], R]) -> R:
-        with self._lock:
-            self._waiting -= 1
-        _thread.begun, _thread.entered = False, entered
-        try:
-            return fn()
-        finally:
-            if not _thread.begun:
-                # gRPC skips a call that was cancelled while it waited.
-                metrics.CANCELLED["queue"].inc()
-            with self._lock:
-                self._admitted -= 1
-
-
-def begun() -> None:
-    """Marks a call of an :class:`AdmissionPool` as begun; every call must do so first."""
-    _thread.begun = True
-    metrics.QUEUE_SECONDS.observe(time.monotonic() - getattr(_thread, "entered", time.monotonic()))
 
 
 def refusal(refused: Callable[[], grpc.Status]) -> grpc.RpcMethodHandler[Any, Any]:
@@ -109,7 +146,7 @@ def refusal(refused: Callable[[], grpc.Status]) -> grpc.RpcMethodHandler[Any, An
     def refuse(requests: object, context: grpc.ServicerContext) -> None:
         context.abort_with_status(refused())
 
-    return grpc.stream_unary_rpc_method_handler(answered_in(_CallingThread(), refuse))
+    return grpc.stream_unary_rpc_method_handler(answered_in(CallingThread(), refuse))
 
 
 def overloaded(service: str, method: str) -> Callable[[], grpc.Status]:
@@ -121,24 +158,3 @@ def overloaded(service: str, method: str) -> Callable[[], grpc.Status]:
         return _REFUSAL
 
     return refused
-
-
-class _CallingThread(ThreadPoolExecutor):
-    """Has no threads of its own: runs each function at once, in the calling thread."""
-
-    def submit(self, fn: Callable[P, R], /, *args: P.args, **kwargs: P.kwargs) -> Future[R]:
-        done: Future[R] = Future()
-        done.set_result(fn(*args, **kwargs))
-        return done
-
-
-def answered_in(pool: ThreadPoolExecutor, method: Callable[..., Any], **attributes: object) -> Callable[..., Any]:
-    """A handler whose calls run in their own pool, so that they are answered under any load."""
-
-    @functools.wraps(method)
-    def behaviour(*arguments: object) -> object:
-        return method(*arguments)
-
-    # gRPC reads these attributes to choose how it runs a handler.
-    vars(behaviour).update(attributes, experimental_thread_pool=pool)
-    return behaviour

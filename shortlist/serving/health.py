@@ -1,11 +1,10 @@
-"""Health checks for probes and clients, answered by threads that no call can keep busy."""
+"""Health checks for probes and clients. No call, and no caller of theirs, can keep them waiting."""
 
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from queue import SimpleQueue
 
 import grpc
@@ -13,12 +12,16 @@ from grpc_health.v1 import health, health_pb2
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthServicer, add_HealthServicer_to_server
 
-from shortlist.serving.admission import answered_in
+from shortlist.serving.incoming import Incoming, ReceivingPool, ServingThread
+from shortlist.serving.pools import answered_in
+from shortlist.serving.waiting import MOST_WAITING, Waiting, expire_in_background
 
 # SERVING from the start: it says that the process runs, with or without a bundle.
 LIVENESS = "liveness"
 STARTUP, READINESS = "startup", "readiness"
-_CHECK_THREADS, _WATCH_THREADS = 4, 2
+_WATCH_THREADS = 2
+# A watcher's client reads at once. One that does not keeps the news from others.
+_READ_SECONDS = 0.1
 
 
 class Health:
@@ -36,11 +39,24 @@ class Health:
         self._watched.set(LIVENESS, HealthCheckResponse.SERVING)
         self._news: SimpleQueue[int] = SimpleQueue()
         threading.Thread(target=self._tell, name="health", daemon=True).start()
+        messages, self._unread = (
+            Waiting[Incoming]("message", MOST_WAITING),
+            Waiting[grpc.ServicerContext]("answer", MOST_WAITING, _READ_SECONDS),
+        )
+        self._checks = ServingThread(messages)
+        self._watches = ReceivingPool(_WATCH_THREADS, "watch", messages, started=_WATCH_THREADS)
+        expire_in_background(messages, self._unread)
         self._set(HealthCheckResponse.NOT_SERVING)
 
     def add_to(self, server: grpc.Server) -> None:
-        """Answers health checks on this server, in threads of their own."""
-        add_HealthServicer_to_server(_Servicer(self._states, self._watched), server)
+        """Answers health checks on this server."""
+        servicer = HealthServicer()
+        servicer.Check = answered_in(self._checks, self._check)  # type: ignore[method-assign]
+        servicer.List = answered_in(self._checks, self._list)
+        servicer.Watch = answered_in(  # type: ignore[method-assign]
+            self._watches, self._watch, experimental_non_blocking=True
+        )
+        add_HealthServicer_to_server(servicer, server)
 
     def serves(self) -> None:
         """Reports SERVING: calls are answered from now on."""
@@ -60,21 +76,6 @@ class Health:
             for name in self._names:
                 self._watched.set(name, status)
 
-
-class _Servicer(HealthServicer):
-    """Answers checks from ``states`` and watchers from ``watched``; a watcher occupies no thread."""
-
-    def __init__(self, states: Mapping[str, int], watched: health.HealthServicer) -> None:
-        self._states = states
-        pool = ThreadPoolExecutor(_CHECK_THREADS, thread_name_prefix="probe")
-        self.Check = answered_in(pool, self._check)  # type: ignore[method-assign]
-        self.List = answered_in(pool, self._list)
-        self.Watch = answered_in(  # type: ignore[method-assign]
-            ThreadPoolExecutor(_WATCH_THREADS, thread_name_prefix="watch"),
-            watched.Watch,
-            experimental_non_blocking=True,
-        )
-
     def _check(self, request: HealthCheckRequest, context: grpc.ServicerContext) -> HealthCheckResponse:
         status = self._states.get(request.service)
         if status is None:
@@ -84,3 +85,16 @@ class _Servicer(HealthServicer):
     def _list(self, request: object, context: grpc.ServicerContext) -> object:
         statuses = {name: HealthCheckResponse(status=status) for name, status in self._states.items()}
         return health_pb2.HealthListResponse(statuses=statuses)  # type: ignore[attr-defined]  # its stubs are older
+
+    def _watch(
+        self, request: HealthCheckRequest, context: grpc.ServicerContext, send: Callable[[object], None]
+    ) -> None:
+        # A watcher occupies a thread only while news is sent.
+        def send_in_time(response: object) -> None:
+            self._unread.add(context)
+            try:
+                send(response)
+            finally:
+                self._unread.remove(context)
+
+        self._watched.Watch(request, context, send_in_time)

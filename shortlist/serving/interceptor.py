@@ -14,7 +14,8 @@ from google.protobuf.message import DecodeError
 from shortlist.errors import FieldViolation, InvalidRequest
 from shortlist.observability import logs, metrics, tracing
 from shortlist.security.authorisation import Authoriser, unauthenticated
-from shortlist.serving.admission import AdmissionPool, begun, overloaded, refusal
+from shortlist.serving.admission import AdmissionPool, overloaded, refusal
+from shortlist.serving.incoming import refusing
 from shortlist.status import code_of, to_status
 
 Request = TypeVar("Request")
@@ -58,18 +59,20 @@ class CallInterceptor(grpc.ServerInterceptor):
         if handler is None or handler.unary_unary is None or method.startswith(_NOT_OURS):
             return handler
         # The request arrives as bytes. Left to parse it, gRPC would answer INTERNAL and log a traceback for a bad one.
+        service, name = method.removeprefix("/").split("/")
+        when_full = overloaded(service, name)
         wrapped = grpc.unary_unary_rpc_method_handler(
-            self._wrap(handler, method), response_serializer=handler.response_serializer
+            refusing(self._wrap(handler, service, name), when_full), response_serializer=handler.response_serializer
         )
-        self._refusals[method] = refusal(overloaded(*_names(method)))
+        self._refusals[method] = refusal(when_full)
         self._wrapped[method] = wrapped
         return wrapped
 
-    def _wrap(self, handler: grpc.RpcMethodHandler[Any, Any], method: str) -> Behaviour[bytes, Any]:
+    def _wrap(self, handler: grpc.RpcMethodHandler[Any, Any], service: str, name: str) -> Behaviour[bytes, Any]:
         # The stubs declare every part of a handler as optional.
         behaviour: Any = handler.unary_unary
         parse: Any = handler.request_deserializer
-        service, name = _names(method)
+        method, authoriser = f"/{service}/{name}", self._authoriser
 
         def call(request: bytes, context: grpc.ServicerContext) -> object:
             started = time.perf_counter()
@@ -77,7 +80,8 @@ class CallInterceptor(grpc.ServerInterceptor):
             code, response = grpc.StatusCode.OK, None
             with self._in_flight, tracing.server_span(method, context.invocation_metadata()):
                 try:
-                    self._require(method, context)
+                    if authoriser is not None:
+                        authoriser.check(method, context)
                     response = behaviour(_parsed(request, parse), context)
                     return response
                 except Exception as error:
@@ -90,11 +94,6 @@ class CallInterceptor(grpc.ServerInterceptor):
                     logs.log_call(method, code.name, seconds, response, context)
 
         return call
-
-    def _require(self, method: str, context: grpc.ServicerContext) -> None:
-        begun()
-        if self._authoriser is not None:
-            self._authoriser.check(method, context)
 
 
 class _InFlight:
@@ -111,11 +110,6 @@ class _InFlight:
     def __exit__(self, *raised: object) -> None:
         with self._lock:
             self.count -= 1
-
-
-def _names(method: str) -> tuple[str, str]:
-    service, name = method.removeprefix("/").split("/")
-    return service, name
 
 
 def _parsed(request: bytes, parse: Callable[[bytes], object]) -> object:

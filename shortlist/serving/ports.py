@@ -2,48 +2,75 @@
 
 import contextlib
 import logging
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import grpc
 
-from shortlist.observability.metrics import start_metrics
 from shortlist.serving.health import Health
+from shortlist.serving.metrics_port import start_metrics
+from shortlist.serving.pools import CallingThread
 
 _LOG = logging.getLogger(__name__)
 # A connection stays with the process that accepted it. Clients must reconnect now and then, so that late processes get
 # their share of the calls, and no connection keeps a thread waiting for ever.
 CONNECTION_AGE = [("grpc.max_connection_age_ms", 60_000), ("grpc.max_connection_age_grace_ms", 30_000)]
 
+FLOODS = [
+    # gRPC counts a stream as long as anything of it lives, so that a connection that resets its streams waits for its
+    # own, and others do not. Its clients keep further calls until others have ended.
+    ("grpc.max_concurrent_streams", 1000),
+    # Beyond its own limits gRPC cancels calls, without a reason and unseen by metrics. Admission refuses them instead.
+    ("grpc.server.max_pending_requests", 1_000_000),
+    ("grpc.server.max_pending_requests_hard_limit", 1_000_000),
+]
+
 
 class CannotListen(Exception):  # noqa: N818 - it is what happened
     """A port is not available."""
 
 
-def listen_on(server: grpc.Server, listen: str, credentials: grpc.ServerCredentials | None = None) -> str:
-    """Starts a server on HOST:PORT and returns its address, in which a free port has replaced port 0.
+@dataclass(frozen=True, kw_only=True)
+class Listening:
+    """A started server's ``address``, and the threads of gRPC that serve it until it stops."""
+
+    address: str
+    threads: Sequence[threading.Thread]
+
+    @property
+    def serves(self) -> bool:
+        """Whether all the threads live. An error that gRPC does not catch ends them, and the process stays."""
+        return all(thread.is_alive() for thread in self.threads)
+
+
+def listen_on(server: grpc.Server, listen: str, credentials: grpc.ServerCredentials | None = None) -> Listening:
+    """Starts a server on HOST:PORT. A free port replaces port 0.
 
     Raises:
         CannotListen: the port is not available; says which and why.
     """
+    former = set(threading.enumerate())
     try:
         port = server.add_secure_port(listen, credentials) if credentials else server.add_insecure_port(listen)
         server.start()
     except RuntimeError as error:
         raise CannotListen(f"cannot listen on {listen}: {error}") from error
-    return f"{listen.rpartition(':')[0]}:{port}"
+    started = [thread for thread in threading.enumerate() if thread not in former]
+    return Listening(address=f"{listen.rpartition(':')[0]}:{port}", threads=started)
 
 
 @contextlib.contextmanager
-def health_server(health: Health, listen: str, *, shared: bool) -> Iterator[None]:
+def health_server(health: Health, listen: str, *, shared: bool) -> Iterator[Listening]:
     """Answers only health checks, in plaintext: the kubelet's probes support neither TLS nor tokens."""
-    options = [("grpc.so_reuseport", int(shared)), *CONNECTION_AGE]
-    # Health checks have threads of their own; this thread refuses all other calls.
-    server = grpc.server(ThreadPoolExecutor(1), options=options)
+    options = [("grpc.so_reuseport", int(shared)), *CONNECTION_AGE, *FLOODS]
+    # Health checks have pools of their own, and gRPC refuses all other calls.
+    server = grpc.server(CallingThread(1), options=options)
     health.add_to(server)
-    _LOG.info("health on %s", listen_on(server, listen))
+    listening = listen_on(server, listen)
+    _LOG.info("health on %s", listening.address)
     try:
-        yield
+        yield listening
     finally:
         server.stop(None)
 

@@ -5,18 +5,15 @@ import gc
 import logging
 import os
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from queue import Empty, SimpleQueue
 from types import FrameType
-from typing import Protocol
+from typing import NoReturn, Protocol
 
 import grpc
-from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
-from grpc_reflection.v1alpha import reflection
-from grpc_reflection.v1alpha.reflection_pb2_grpc import add_ServerReflectionServicer_to_server
 
 from shortlist.errors import BundleError
 from shortlist.observability.logs import configure_logs
@@ -24,19 +21,28 @@ from shortlist.observability.settings import worker_listen
 from shortlist.observability.tracing import configure_tracing
 from shortlist.security.authorisation import authoriser
 from shortlist.security.tls import server_credentials
-from shortlist.serving.admission import AdmissionPool, answered_in
+from shortlist.serving.admission import AdmissionPool
 from shortlist.serving.checking import EXIT_BUNDLE as EXIT_BUNDLE
 from shortlist.serving.health import Health
 from shortlist.serving.interceptor import CallInterceptor
 from shortlist.serving.loading import in_thread, is_loading
 from shortlist.serving.memory import use_few_arenas
-from shortlist.serving.ports import CONNECTION_AGE, CannotListen, health_server, listen_on, metrics_server
+from shortlist.serving.ports import (
+    CONNECTION_AGE,
+    FLOODS,
+    CannotListen,
+    Listening,
+    health_server,
+    listen_on,
+    metrics_server,
+)
+from shortlist.serving.reflection import add_reflection
 from shortlist.serving.settings import ServerSettings
 from shortlist.serving.workers import EXIT_CANNOT_LISTEN as EXIT_CANNOT_LISTEN
 from shortlist.serving.workers import SERVING, Heartbeat, Worker
 
 _LOG = logging.getLogger(__name__)
-_REFLECTION_THREADS = 4
+EXIT_STOPPED_SERVING = 4
 MAX_MESSAGE_BYTES = 4 * 1024 * 1024
 MAX_METADATA_BYTES = 8 * 1024
 _CHECK_SECONDS, _IDLE_CHECKS = 0.05, 10
@@ -82,7 +88,8 @@ def serve(
     ``worker`` shares its port with others.
 
     Returns:
-        The exit code: 0 after a signal, 1 when a port is not available, 3 when ``loader`` raised ``BundleError``.
+        The exit code: 0 after a signal, 1 when a port is not available, 3 when ``loader`` raised ``BundleError``, 4
+        when gRPC has stopped serving by itself.
     """
     use_few_arenas()
     configure_logs(json=settings.in_production)
@@ -92,13 +99,21 @@ def serve(
     if server.cut_calls or is_loading():
         # At exit Python joins the pool's threads, and the thread of a cut call may run for ever. Native code of a load
         # would end the process by SIGABRT.
-        logging.shutdown()
-        os._exit(code)
+        _exit_now(code)
     return code
+
+
+def _exit_now(code: int) -> NoReturn:
+    logging.shutdown()
+    os._exit(code)
 
 
 class _Interrupted(Exception):  # noqa: N818 - an outcome, not an error
     """A signal came during loading."""
+
+
+class _StoppedServing(Exception):  # noqa: N818 - it is what happened
+    """A serving thread of gRPC has ended, and nothing can start it again."""
 
 
 class _Server:
@@ -120,6 +135,7 @@ class _Server:
         self._signals: SimpleQueue[int] = SimpleQueue()
         self._serves = False
         self._closing = contextlib.ExitStack()
+        self._listening: list[Listening] = []
         self._grpc = self._build(service_names, add_services)
 
     @property
@@ -130,17 +146,22 @@ class _Server:
     def run(self, loader: Loader) -> int:
         with self._captured_signals(), self._closing:
             try:
-                with contextlib.suppress(_Interrupted):
-                    self._start(loader)
-                self._wait()
+                try:
+                    with contextlib.suppress(_Interrupted):
+                        self._start(loader)
+                    self._wait()
+                finally:
+                    self._drain()
             except CannotListen as error:
                 _LOG.error("%s", error)
                 return EXIT_CANNOT_LISTEN
             except BundleError as error:
                 _LOG.error("%s", error)
                 return EXIT_BUNDLE
-            finally:
-                self._drain()
+            except _StoppedServing:
+                _LOG.critical("gRPC has stopped serving; the process ends, for nothing can start it again")
+                # Without its threads no server can be stopped either.
+                _exit_now(EXIT_STOPPED_SERVING)
         return 0
 
     def _start(self, loader: Loader) -> None:
@@ -172,12 +193,12 @@ class _Server:
 
     def _build(self, service_names: Sequence[str], add_services: Callable[[grpc.Server], None]) -> grpc.Server:
         # Workers share a port on purpose; a forgotten server must not take half of the calls of a new one.
-        options = [("grpc.so_reuseport", 1 if self._worker else 0), *_LIMITS, *CONNECTION_AGE, *_KEEPALIVE]
+        options = [("grpc.so_reuseport", 1 if self._worker else 0), *_LIMITS, *CONNECTION_AGE, *FLOODS, *_KEEPALIVE]
         server = grpc.server(self._pool, interceptors=[self._calls], options=options)
         add_services(server)
         self._health.add_to(server)
         if not self._settings.in_production:
-            _add_reflection(server, service_names)
+            add_reflection(server, service_names)
         return server
 
     def _listen(self) -> None:
@@ -186,9 +207,10 @@ class _Server:
         if settings.observability.metrics_listen:
             self._closing.enter_context(metrics_server(worker_listen(settings.observability.metrics_listen, number)))
         if settings.health_listen:
-            self._closing.enter_context(health_server(self._health, settings.health_listen, shared=shared))
-        address = listen_on(self._grpc, settings.listen, server_credentials(settings.security))
-        self._announce(f"listening on {address}")
+            probes = health_server(self._health, settings.health_listen, shared=shared)
+            self._listening.append(self._closing.enter_context(probes))
+        self._listening.append(listen_on(self._grpc, settings.listen, server_credentials(settings.security)))
+        self._announce(f"listening on {self._listening[-1].address}")
 
     def _load(self, loader: Loader) -> None:
         # Python acts on a signal only between native calls of this thread, and one of those may never end.
@@ -215,7 +237,11 @@ class _Server:
         )
 
     def _signal_within(self, seconds: float) -> int | None:
-        """The next signal, or None when none comes within ``seconds``."""
+        """The next signal, or None when none comes within ``seconds``.
+
+        Raises:
+            _StoppedServing: meanwhile a serving thread of gRPC has ended.
+        """
         end = time.monotonic() + seconds
         while True:
             if self._heartbeat is not None:
@@ -223,31 +249,41 @@ class _Server:
             # Short waits, for a signal just before a wait or to another thread does not end the wait.
             with contextlib.suppress(Empty):
                 return self._signals.get(timeout=_CHECK_SECONDS)
+            if not self._is_serving:
+                raise _StoppedServing
             if time.monotonic() >= end:
                 return None
 
+    @property
+    def _is_serving(self) -> bool:
+        return all(listening.serves for listening in self._listening)
+
     def _drain(self) -> None:
         self._health.drains()
+        if not self._is_serving:
+            # Nothing is left that could stop.
+            return
         second = self._signal_within(self._settings.drain_delay_seconds) if self._serves else None
         if second is not None:
             # It cuts the calls in flight as well, below.
             self._signals.put(second)
-        stopped = self._grpc.stop(self._settings.drain_seconds)
-        idle = 0
-        while not stopped.wait(_CHECK_SECONDS):
+        end, idle = time.monotonic() + self._settings.drain_seconds, 0
+        stopped = self._stop_accepting()
+        while self._is_serving and not stopped.wait(_CHECK_SECONDS):
             if self._heartbeat is not None:
                 self._heartbeat.beat_draining()
             # Watchers of the health never hang up, so an idle server stops itself. Several idle checks, since a call
             # may be between socket and pool, and an answer between pool and socket.
             idle = 0 if self._pool.admitted else idle + 1
-            if idle == _IDLE_CHECKS or not self._signals.empty():
+            if idle == _IDLE_CHECKS or not self._signals.empty() or time.monotonic() >= end:
                 self._grpc.stop(None)
+                break
         _LOG.info("stopped, %d calls cut", self.cut_calls)
 
-
-def _add_reflection(server: grpc.Server, service_names: Sequence[str]) -> None:
-    # In a pool of its own, since a stream occupies its thread until the client hangs up.
-    pool = ThreadPoolExecutor(_REFLECTION_THREADS, thread_name_prefix="reflection")
-    servicer = reflection.ReflectionServicer([*service_names, HEALTH_SERVICE, reflection.SERVICE_NAME])
-    servicer.ServerReflectionInfo = answered_in(pool, servicer.ServerReflectionInfo)  # type: ignore[method-assign]
-    add_ServerReflectionServicer_to_server(servicer, server)  # type: ignore[no-untyped-call]
+    def _stop_accepting(self) -> threading.Event:
+        """Refuses further calls; the result is set when all calls have ended."""
+        try:
+            return self._grpc.stop(self._settings.drain_seconds)
+        except RuntimeError:
+            # At the system's limit on threads gRPC cannot watch the time. By now it takes no calls.
+            return threading.Event()

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from shortlist.observability import metrics
+from shortlist.serving.metrics_port import start_metrics
 
 _MONITORING = Path(__file__).parents[2] / "deploy" / "monitoring"
 _ALERTS, _TESTS, _DASHBOARD = (_MONITORING / name for name in ("alerts.yaml", "alerts_test.yaml", "dashboard.json"))
@@ -155,7 +156,7 @@ def test_a_real_scrape_follows_prometheus_conventions() -> None:
     """promtool accepts names, units and help texts."""
     metrics.call_started("test.v1.Service", "Scraped")
     metrics.call_handled("test.v1.Service", "Scraped", "OK", 0.01)
-    server = metrics.start_metrics("127.0.0.1:0")
+    server = start_metrics("127.0.0.1:0")
     with urllib.request.urlopen(f"http://{server.address}/metrics", timeout=5) as response:
         scraped = response.read().decode()
     server.close()

@@ -1,6 +1,5 @@
 """The metrics, as Prometheus reads them over HTTP."""
 
-import socket
 import time
 import urllib.request
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from shortlist.observability import metrics
 from shortlist.ranking.v1.ranking_service_pb2 import DegradedReason
+from shortlist.serving.metrics_port import MetricsServer, start_metrics
 
 SERVICE = "test.v1.Service"
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -40,20 +40,20 @@ DOCUMENTED = {
 
 
 @pytest.fixture
-def server() -> Iterator[metrics.MetricsServer]:
+def server() -> Iterator[MetricsServer]:
     """A metrics server on a free port."""
-    server = metrics.start_metrics("127.0.0.1:0")
+    server = start_metrics("127.0.0.1:0")
     yield server
     server.close()
 
 
-def read(server: metrics.MetricsServer) -> str:
+def read(server: MetricsServer) -> str:
     with urllib.request.urlopen(f"http://{server.address}/metrics", timeout=5) as response:
         text: str = response.read().decode()
     return text
 
 
-def samples(server: metrics.MetricsServer) -> Samples:
+def samples(server: MetricsServer) -> Samples:
     families = text_string_to_metric_families(read(server))
     return {(one.name, frozenset(one.labels.items())): one.value for family in families for one in family.samples}
 
@@ -62,7 +62,7 @@ def key(name: str, **labels: str) -> tuple[str, frozenset[tuple[str, str]]]:
     return name, frozenset(labels.items())
 
 
-def test_every_documented_name_is_there_from_the_start(server: metrics.MetricsServer) -> None:
+def test_every_documented_name_is_there_from_the_start(server: MetricsServer) -> None:
     """Dashboards and alerts find each metric before the first call, and no metric is added or dropped unnoticed."""
     lines = [line.split() for line in read(server).splitlines() if line.startswith("# TYPE ")]
     found = {name: kind for _, _, name, kind in lines}
@@ -71,7 +71,7 @@ def test_every_documented_name_is_there_from_the_start(server: metrics.MetricsSe
     assert others == []
 
 
-def test_a_counter_starts_at_zero(server: metrics.MetricsServer) -> None:
+def test_a_counter_starts_at_zero(server: MetricsServer) -> None:
     """Prometheus sees no increase in a counter that first appears as 1."""
     found = samples(server)
     for name, label, values in [
@@ -96,7 +96,7 @@ def test_every_reason_to_degrade_is_counted() -> None:
     assert set(metrics.DEGRADED) == reasons - {"unspecified"}
 
 
-def test_a_call_is_counted_and_timed(server: metrics.MetricsServer) -> None:
+def test_a_call_is_counted_and_timed(server: MetricsServer) -> None:
     """Calls count by service, method and code. A call in progress counts as started, not as handled."""
     metrics.call_started(SERVICE, "PointInTimeFeatures")
     metrics.call_started(SERVICE, "PointInTimeFeatures")
@@ -109,7 +109,7 @@ def test_a_call_is_counted_and_timed(server: metrics.MetricsServer) -> None:
     assert found[key("grpc_server_handling_seconds_bucket", le="0.015", **labels)] == 1
 
 
-def test_only_loaded_bundles_are_exposed(server: metrics.MetricsServer) -> None:
+def test_only_loaded_bundles_are_exposed(server: MetricsServer) -> None:
     """After a swap the current bundle and its predecessor remain, and the age is the current one's."""
     made = datetime.now(UTC) - timedelta(seconds=100)
     metrics.bundle_served(["a"], made - timedelta(days=1))
@@ -126,7 +126,7 @@ def test_only_loaded_bundles_are_exposed(server: metrics.MetricsServer) -> None:
     assert samples(server)[key("shortlist_bundle_age_seconds")] > first
 
 
-def test_a_refused_bundle_is_counted_by_its_reason(server: metrics.MetricsServer) -> None:
+def test_a_refused_bundle_is_counted_by_its_reason(server: MetricsServer) -> None:
     """A failure counts as an attempt, but its duration is not recorded among those of loaded bundles."""
     before = samples(server)
     metrics.bundle_failed("damaged")
@@ -138,19 +138,3 @@ def test_a_refused_bundle_is_counted_by_its_reason(server: metrics.MetricsServer
     for result in ("loaded", "failed"):
         attempts = key("shortlist_bundle_loads_total", result=result)
         assert after[attempts] - before[attempts] == 1
-
-
-def test_a_taken_port_is_an_oserror() -> None:
-    """So the server can name the port that it could not open."""
-    with socket.create_server(("127.0.0.1", 0)) as taken, pytest.raises(OSError, match="in use"):
-        metrics.start_metrics(f"127.0.0.1:{taken.getsockname()[1]}")
-
-
-def test_the_port_is_free_once_closed() -> None:
-    """A service can restart at once on the same port."""
-    former = metrics.start_metrics("127.0.0.1:0")
-    read(former)
-    former.close()
-    again = metrics.start_metrics(former.address)
-    assert again.address == former.address
-    again.close()

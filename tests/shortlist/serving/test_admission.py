@@ -1,61 +1,115 @@
 """The pool of a server's threads when the system refuses further threads."""
 
+# grpc's classes are generic for the type checker only.
+from __future__ import annotations
+
 import threading
 from collections.abc import Iterator
 
+import grpc
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
-from shortlist.serving.admission import AdmissionPool, begun
+from shortlist.ranking.v1 import ranking_service_pb2 as pb
+from shortlist.ranking.v1.ranking_service_pb2_grpc import (
+    RankingServiceServicer,
+    RankingServiceStub,
+    add_RankingServiceServicer_to_server,
+)
+from shortlist.serving.admission import AdmissionPool
+from shortlist.serving.health import Health
+from shortlist.serving.interceptor import CallInterceptor
+from tests.support.waiting import until
+
+
+class Gated(RankingServiceServicer):
+    """Answers once the gate is open, with the name of its thread."""
+
+    def __init__(self) -> None:
+        self.begun, self.gate = threading.Semaphore(0), threading.Event()
+
+    def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.RecommendResponse:  # noqa: N802
+        self.begun.release()
+        self.gate.wait(10)
+        return pb.RecommendResponse(bundle_id=threading.current_thread().name)
 
 
 @pytest.fixture
 def pool() -> Iterator[AdmissionPool]:
-    """A pool of four threads, none of them started."""
+    """A pool of four threads, one of them started."""
     with AdmissionPool(threads=4, queue=4) as pool:
         yield pool
 
 
 @pytest.fixture
-def no_more_threads(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fixture to request late: from then on the system starts no thread, as at a limit."""
+def gated() -> Gated:
+    """The servicer of ``channel``."""
+    return Gated()
 
-    def refuse(_: threading.Thread) -> None:
-        raise RuntimeError("can't start new thread")
+
+@pytest.fixture
+def channel(pool: AdmissionPool, gated: Gated) -> Iterator[grpc.Channel]:
+    """A channel to a server of that pool."""
+    server = grpc.server(pool, interceptors=[CallInterceptor(pool)])
+    add_RankingServiceServicer_to_server(gated, server)
+    Health([]).add_to(server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+        grpc.channel_ready_future(channel).result(10)
+        yield channel
+    gated.gate.set()
+    server.stop(None)
+
+
+@pytest.fixture
+def no_more_threads(channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the server's start on, the system starts no thread, as at a limit."""
+    own = threading.Thread.start
+
+    def refuse(thread: threading.Thread) -> None:
+        # The client under test is in this process too.
+        if thread.name.startswith(("call", "watch", "probe")):
+            raise RuntimeError("can't start new thread")
+        own(thread)
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
 
 
-def call() -> str:
-    """Stands for the function that a server runs for each call."""
-    begun()
-    return threading.current_thread().name
-
-
+@pytest.mark.usefixtures("no_more_threads")
 def test_without_further_threads_a_call_waits_for_an_existing_one(
-    pool: AdmissionPool, request: pytest.FixtureRequest
+    channel: grpc.Channel, pool: AdmissionPool, gated: Gated
 ) -> None:
     """A limit on threads makes a call wait at a peak, but does not end the server."""
-    first, gate = threading.Event(), threading.Event()
-
-    def slow() -> None:
-        begun()
-        first.set()
-        gate.wait()
-
-    busy = pool.submit(slow)
-    assert first.wait(5)
-    request.getfixturevalue("no_more_threads")
-    waiting = pool.submit(call)
-    assert not waiting.done()
-    gate.set()
-    assert waiting.result(5) == "call_0"
-    assert busy.result(5) is None
-    assert pool.admitted == 0
+    recommend = RankingServiceStub(channel).Recommend
+    busy = recommend.future(pb.RecommendRequest(), timeout=10)
+    assert gated.begun.acquire(timeout=5)
+    waiting = recommend.future(pb.RecommendRequest(), timeout=10)
+    until(lambda: pool.admitted == 2)
+    gated.gate.set()
+    assert {busy.result().bundle_id, waiting.result().bundle_id} == {"call_0"}
+    until(lambda: pool.admitted == 0)
 
 
-def test_without_any_thread_the_caller_gets_an_error(pool: AdmissionPool, request: pytest.FixtureRequest) -> None:
-    """No call waits for ever, and no place stays taken."""
-    request.getfixturevalue("no_more_threads")
-    with pytest.raises(RuntimeError, match="can't start new thread"):
-        pool.submit(call)
-    assert pool.admitted == 0
+@pytest.mark.usefixtures("no_more_threads")
+def test_without_further_threads_health_is_answered(channel: grpc.Channel) -> None:
+    """A probe needs no new thread, whether it asks once or watches."""
+    health = HealthStub(channel)
+    request = HealthCheckRequest(service="liveness")
+    for _ in range(8):
+        assert health.Check(request, timeout=5).status == 1  # type: ignore[attr-defined]
+        assert next(health.Watch(request, timeout=5)).status == 1  # type: ignore[attr-defined]
+
+
+def test_a_place_is_kept_until_the_call_has_ended(channel: grpc.Channel, pool: AdmissionPool, gated: Gated) -> None:
+    """A call that its caller has cancelled keeps its place only as long as its thread works."""
+    calls = [RankingServiceStub(channel).Recommend.future(pb.RecommendRequest(), timeout=10) for _ in range(6)]
+    for _ in range(4):
+        assert gated.begun.acquire(timeout=5)
+    until(lambda: pool.admitted == 6)
+    for call in calls:
+        call.cancel()
+    until(lambda: pool.admitted == 4)
+    gated.gate.set()
+    until(lambda: pool.admitted == 0)

@@ -3,20 +3,14 @@
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
 
-import json
 import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
 from queue import SimpleQueue
-from typing import IO, Any
+from typing import Any
 
 import grpc
 import pytest
@@ -33,115 +27,8 @@ from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 from shortlist.serving.server import EXIT_BUNDLE, EXIT_CANNOT_LISTEN, serve
 from shortlist.serving.settings import ServerSettings
 from shortlist.status import read_error
-
-SERVICE = "shortlist.ranking.v1.RankingService"
-# The limit of a call whose handler reports its beginning.
-LONG = 100
-# Arguments: the settings as JSON, and the behaviour of the load. A call lasts its limit in hundredths of a second.
-SCRIPT = f"""
-import contextlib, json, os, sys, time
-from pathlib import Path
-from shortlist.errors import BundleError
-from shortlist.observability.settings import Observability
-from shortlist.ranking.v1 import ranking_service_pb2 as pb
-from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer, add_RankingServiceServicer_to_server
-from shortlist.serving.server import serve
-from shortlist.serving.settings import ServerSettings
-
-class Slow(RankingServiceServicer):
-    def Recommend(self, request, context):
-        if request.limit >= {LONG}:
-            os.write(1, b"called\\n")
-        time.sleep(request.limit / 100)
-        return pb.RecommendResponse(bundle_id="b")
-
-class Loading:
-    def load(self):
-        if sys.argv[2] == "broken":
-            raise BundleError(Path("index.faiss"), "is missing")
-        if sys.argv[2] == "slow":
-            print("loading", flush=True)
-            # In steps, as a load is: Python acts on a signal between them.
-            while True:
-                time.sleep(0.05)
-
-    def watching(self):
-        return contextlib.nullcontext()
-
-given = json.loads(sys.argv[1])
-metrics = Observability(metrics_listen=given.pop("metrics_listen", ""))
-sys.exit(serve(
-    settings=ServerSettings(bundles=Path(), observability=metrics, **given),
-    service_names=["{SERVICE}"],
-    add_services=lambda server: add_RankingServiceServicer_to_server(Slow(), server),
-    loader=Loading(),
-))
-"""
-
-
-class Process:
-    """A running server: its port, its output, and a channel to it."""
-
-    def __init__(self, popen: subprocess.Popen[str], stderr: Path) -> None:
-        self.popen, self._stderr = popen, stderr
-        self.stdout: IO[str] = popen.stdout  # type: ignore[assignment]
-        self.target = self.stdout.readline().strip().removeprefix("listening on ")
-        self.channel = grpc.insecure_channel(self.target)
-
-    def expect(self, line: str) -> None:
-        assert self.stdout.readline().strip() == line
-
-    def health(self, service: str) -> int:
-        status: int = (
-            HealthStub(self.channel)
-            .Check(  # type: ignore[attr-defined]  # its stubs leave the methods out
-                HealthCheckRequest(service=service), timeout=5
-            )
-            .status
-        )
-        return status
-
-    def wait_for_health(self, service: str, status: int) -> None:
-        _until(lambda: self.health(service) == status)
-
-    def call(self, limit: int) -> grpc.Future[pb.RecommendResponse]:
-        """Starts a call, and returns once its handler runs."""
-        future = RankingServiceStub(self.channel).Recommend.future(pb.RecommendRequest(limit=limit), timeout=120)
-        self.expect("called")
-        return future
-
-    def stop(self) -> int:
-        self.popen.send_signal(signal.SIGTERM)
-        return self.popen.wait(20)
-
-    def log(self) -> str:
-        return self._stderr.read_text()
-
-
-Run = Callable[..., Process]
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Iterator[Run]:
-    """Starts servers, and kills those that a failed test leaves behind."""
-    script, processes = tmp_path / "server.py", list[Process]()
-    script.write_text(SCRIPT)
-
-    def run(load: str = "quick", **settings: object) -> Process:
-        stderr = tmp_path / f"stderr-{len(processes)}"
-        given = json.dumps({"listen": "127.0.0.1:0", "drain_seconds": 30, **settings})
-        command = [sys.executable, str(script), given, load]
-        with stderr.open("w") as file:
-            popen = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=file, text=True)
-        processes.append(Process(popen, stderr))
-        return processes[-1]
-
-    yield run
-    for process in processes:
-        process.popen.kill()
-        process.popen.wait()
-        process.channel.close()
-        process.stdout.close()
+from tests.support.server_process import LONG, SERVICE, Process, Run, free_port, metric
+from tests.support.waiting import until
 
 
 def test_a_loaded_server_is_healthy_and_says_so(run: Run) -> None:
@@ -275,7 +162,7 @@ def test_a_watcher_of_health_sees_every_change_and_delays_nothing(run: Run) -> N
 
 def test_health_is_answered_on_its_own_port_too(run: Run) -> None:
     """Probes without TLS have a port of their own, which answers nothing else."""
-    port = _free_port()
+    port = free_port()
     server = run(health_listen=f"127.0.0.1:{port}")
     server.expect("serving")
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -295,11 +182,11 @@ def test_production_has_no_reflection(run: Run) -> None:
 
 def test_a_full_queue_refuses_calls_at_once_and_says_when_to_retry(run: Run) -> None:
     """Excess calls never wait: only as many are admitted as there are places."""
-    server = run(threads=2, queue=3, metrics_listen=(metrics := f"127.0.0.1:{_free_port()}"))
+    server = run(threads=2, queue=3, metrics_listen=(metrics := f"127.0.0.1:{free_port()}"))
     server.expect("serving")
     stub = RankingServiceStub(server.channel)
     admitted = [stub.Recommend.future(pb.RecommendRequest(limit=50), timeout=60) for _ in range(5)]
-    _until(lambda: _metric(metrics, "shortlist_queue_length") == 3)
+    until(lambda: metric(metrics, "shortlist_queue_length") == 3)
     with pytest.raises(grpc.RpcError) as caught:
         stub.Recommend(pb.RecommendRequest(limit=50), timeout=60)
     error = read_error(caught.value)
@@ -307,7 +194,7 @@ def test_a_full_queue_refuses_calls_at_once_and_says_when_to_retry(run: Run) -> 
     assert 0 < error.retry_seconds < 10
     assert [call.result().bundle_id for call in admitted] == ["b"] * 5
     assert stub.Recommend(pb.RecommendRequest(), timeout=60).bundle_id == "b"
-    assert _metric(metrics, 'shortlist_shed_total{reason="queue_full"}') == 1
+    assert metric(metrics, 'shortlist_shed_total{reason="queue_full"}') == 1
 
 
 @pytest.mark.alone
@@ -380,19 +267,19 @@ def _timed_check(channel: grpc.Channel) -> float:
 
 def test_abandoned_calls_are_never_begun(run: Run) -> None:
     """The queue drops calls that expired or were cancelled in it, and counts them."""
-    server = run(threads=1, metrics_listen=(metrics := f"127.0.0.1:{_free_port()}"))
+    server = run(threads=1, metrics_listen=(metrics := f"127.0.0.1:{free_port()}"))
     server.expect("serving")
     stub = RankingServiceStub(server.channel)
     first = server.call(limit=LONG)
     late = stub.Recommend.future(pb.RecommendRequest(limit=LONG), timeout=0.2)
     gone = stub.Recommend.future(pb.RecommendRequest(limit=LONG), timeout=60)
-    _until(lambda: _metric(metrics, "shortlist_queue_length") == 2)
+    until(lambda: metric(metrics, "shortlist_queue_length") == 2)
     gone.cancel()
     assert late.code() is grpc.StatusCode.DEADLINE_EXCEEDED
     assert first.result().bundle_id == "b"
     # The next line of a handler is this call's, not one of theirs.
     assert server.call(limit=LONG).result().bundle_id == "b"
-    assert _metric(metrics, 'shortlist_cancelled_total{where="queue"}') == 2
+    assert metric(metrics, 'shortlist_cancelled_total{where="queue"}') == 2
 
 
 @pytest.mark.parametrize(("size", "code"), [(4_000_000, None), (4_300_000, "RESOURCE_EXHAUSTED")])
@@ -418,23 +305,3 @@ def _failure(server: Process, request: pb.RecommendRequest, **arguments: Any) ->
     except grpc.RpcError as error:
         return str(error.code().name)
     return None
-
-
-def _free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
-
-
-def _metric(address: str, name: str) -> float:
-    with urllib.request.urlopen(f"http://{address}/metrics", timeout=5) as answer:
-        lines = answer.read().decode().splitlines()
-    return next(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
-
-
-def _until(condition: Callable[[], bool]) -> None:
-    end = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.01)

@@ -1,0 +1,176 @@
+"""A server beside callers who do what no gRPC library does."""
+
+# grpc's classes are generic for the type checker only.
+from __future__ import annotations
+
+import collections
+import contextlib
+import re
+import signal
+import threading
+from pathlib import Path
+
+import grpc
+import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthStub
+
+from shortlist.client.connections import OWN_CONNECTION
+from shortlist.errors import Overloaded
+from shortlist.ranking.v1 import ranking_service_pb2 as pb
+from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
+from shortlist.serving.server import EXIT_STOPPED_SERVING
+from shortlist.status import read_error
+from tests.support.raw_http2 import HEADERS, RST_STREAM, RawHttp2
+from tests.support.server_process import SERVICE, Process, Run, free_port, metric
+from tests.support.waiting import until
+
+RECOMMEND, CHECK, WATCH = f"/{SERVICE}/Recommend", "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"
+READY = HealthCheckRequest(service="readiness")
+
+
+@pytest.mark.parametrize("streams", [4, 400])
+def test_calls_without_their_message_keep_nobody_out(run: Run, streams: int) -> None:
+    """No thread waits for a message that does not come: probes, watchers and calls are answered beside any number."""
+    probes = f"127.0.0.1:{free_port()}"
+    server = run(threads=2, queue=2, health_listen=probes)
+    server.expect("serving")
+    with RawHttp2(server.target) as raw, RawHttp2(probes) as raw_probes:
+        for _ in range(streams):
+            for method in (CHECK, WATCH, RECOMMEND):
+                raw.open(method)
+                raw_probes.open(method)
+        raw.flush()
+        raw_probes.flush()
+        for address in (server.target, probes):
+            with grpc.insecure_channel(address, options=[OWN_CONNECTION]) as channel:
+                health = HealthStub(channel)
+                assert health.Check(READY, timeout=0.9).status == HealthCheckResponse.SERVING  # type: ignore[attr-defined]
+                assert next(health.Watch(READY, timeout=0.9)).status == HealthCheckResponse.SERVING  # type: ignore[attr-defined]
+        assert _recommend(server, pb.RecommendRequest()) == "b"
+
+
+def test_a_call_without_its_message_ends_after_a_second(run: Run) -> None:
+    """The server cancels it, and says in a metric why."""
+    server = run(metrics_listen=(metrics := f"127.0.0.1:{free_port()}"))
+    server.expect("serving")
+    with RawHttp2(server.target) as raw:
+        stream = raw.open(RECOMMEND)
+        raw.flush()
+        assert any(frame.kind == RST_STREAM and frame.stream == stream for frame in raw.frames(3))
+    assert metric(metrics, 'shortlist_cancelled_total{where="message"}') == 1
+
+
+def test_a_call_that_ends_without_a_message_is_refused(run: Run) -> None:
+    """The caller learns that its request was missing."""
+    server = run()
+    server.expect("serving")
+    with RawHttp2(server.target) as raw:
+        stream = raw.open(RECOMMEND, end=True)
+        raw.flush()
+        status = next(frame for frame in raw.frames(3) if frame.kind == HEADERS and frame.stream == stream)
+    assert b"request is missing" in status.payload
+
+
+def test_answers_that_nobody_reads_fill_no_memory(run: Run) -> None:
+    """A caller who opens no window has at most a few answers kept for it, and keeps no place for long."""
+    server = run(threads=8, queue=120, metrics_listen=(metrics := f"127.0.0.1:{free_port()}"))
+    server.expect("serving")
+    before = _resident(server)
+    request = pb.RecommendRequest(candidate_count=1_000_000).SerializeToString()
+    with RawHttp2(server.target, window=0) as raw:
+        for _ in range(3):
+            for _ in range(100):
+                raw.message(raw.open(RECOMMEND), request)
+            raw.flush()
+            assert _recommend(server, pb.RecommendRequest()) == "b"
+        until(lambda: metric(metrics, 'shortlist_cancelled_total{where="answer"}') >= 200)
+        assert _resident(server) - before < 100
+    assert _recommend(server, pb.RecommendRequest()) == "b"
+
+
+def test_a_burst_is_answered_or_refused_with_a_reason(run: Run) -> None:
+    """gRPC cancels nothing behind the back of admission: each caller learns when to try again, and each is counted."""
+    server = run(threads=2, queue=2, metrics_listen=(metrics := f"127.0.0.1:{free_port()}"))
+    server.expect("serving")
+    with contextlib.ExitStack() as open_channels:
+        channels = [grpc.insecure_channel(server.target, options=[OWN_CONNECTION]) for _ in range(5)]
+        stubs = [RankingServiceStub(open_channels.enter_context(channel)) for channel in channels]
+        calls = [stub.Recommend.future(pb.RecommendRequest(limit=1), timeout=60) for _ in range(800) for stub in stubs]
+        errors = [error for call in calls if (error := call.exception()) is not None]
+    codes = collections.Counter(error.code().name for error in errors)  # type: ignore[attr-defined]
+    assert set(codes) == {"RESOURCE_EXHAUSTED"}
+    assert all(isinstance(read_error(error), Overloaded) for error in errors)  # type: ignore[arg-type]
+    assert metric(metrics, 'shortlist_shed_total{reason="queue_full"}') == len(errors)
+    assert metric(metrics, "grpc_server_started_total") == 4000
+
+
+def test_resets_of_one_connection_cost_others_nothing(run: Run) -> None:
+    """A caller who opens and cancels calls without pause has no other call refused or cancelled."""
+    server = run(threads=4, queue=60)
+    server.expect("serving")
+    stop = threading.Event()
+
+    def reset() -> None:
+        request = pb.RecommendRequest().SerializeToString()
+        with RawHttp2(server.target) as raw:
+            while not stop.is_set():
+                for _ in range(100):
+                    stream = raw.open(RECOMMEND)
+                    raw.message(stream, request)
+                    raw.reset(stream)
+                raw.flush()
+                collections.deque(raw.frames(0.001), maxlen=0)
+
+    resetting = threading.Thread(target=reset)
+    resetting.start()
+    try:
+        with grpc.insecure_channel(server.target, options=[OWN_CONNECTION]) as channel:
+            recommend = RankingServiceStub(channel).Recommend
+            answers = {recommend(pb.RecommendRequest(), timeout=20).bundle_id for _ in range(10)}
+    finally:
+        stop.set()
+        resetting.join()
+    assert answers == {"b"}
+
+
+def test_without_further_threads_the_server_drains(run: Run) -> None:
+    """At the system's limit on threads a call in flight still gets its time, and the process ends with 0."""
+    server = run("threadless", threads=1)
+    server.expect("serving")
+    answer = server.call(limit=100)
+    assert server.stop() == 0
+    assert answer.result().bundle_id == "b"
+    assert "Traceback" not in server.log()
+
+
+@pytest.mark.parametrize("settings", [{}, {"health_listen": "127.0.0.1:0"}])
+def test_a_process_that_has_stopped_serving_ends(run: Run, settings: dict[str, str]) -> None:
+    """An orchestrator replaces a process whose serving thread is gone; the code tells it from other ends."""
+    server = run("broken gRPC", **settings)
+    assert server.popen.wait(20) == EXIT_STOPPED_SERVING
+    assert "gRPC has stopped serving" in server.log()
+
+
+def test_a_half_open_call_does_not_outlast_the_drain(run: Run) -> None:
+    """A stop takes no longer for a message that does not come."""
+    server = run()
+    server.expect("serving")
+    with RawHttp2(server.target) as raw:
+        raw.open(RECOMMEND)
+        raw.flush()
+        server.popen.send_signal(signal.SIGTERM)
+        assert server.popen.wait(10) == 0
+
+
+def _recommend(server: Process, request: pb.RecommendRequest) -> str:
+    with grpc.insecure_channel(server.target, options=[OWN_CONNECTION]) as channel:
+        return RankingServiceStub(channel).Recommend(request, timeout=5).bundle_id
+
+
+def _resident(server: Process) -> int:
+    """The process's own memory, in MB."""
+    status = Path(f"/proc/{server.popen.pid}/status").read_text()
+    found = re.search(r"RssAnon:\s+(\d+) kB", status)
+    assert found is not None
+    return int(found.group(1)) // 1000
