@@ -52,7 +52,7 @@ class Health:
         """Answers health checks on this server."""
         servicer = HealthServicer()
         servicer.Check = answered_in(self._checks, self._check)  # type: ignore[method-assign]
-        servicer.List = answered_in(self._checks, self._list)
+        servicer.List = answered_in(self._checks, self._list)  # type: ignore[attr-defined]  # its stubs are older
         servicer.Watch = answered_in(  # type: ignore[method-assign]
             self._watches, self._watch, experimental_non_blocking=True
         )

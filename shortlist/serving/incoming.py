@@ -2,8 +2,8 @@
 
 gRPC gives each call to a pool as soon as its headers arrive. The pool's thread then waits for the message, and nothing
 bounds that wait: a caller who sends only headers holds the thread. No public API receives a message without a thread.
-So this module, and no other, relies on the arguments of gRPC's ``submit`` and on gRPC's record of a call. No server
-starts when a release changes them, and ``test_incoming.py`` fails.
+So this module, and no other, relies on the arguments of gRPC's ``submit`` and on gRPC's record of a call. When a
+release changes them, no call is answered, and ``test_hostile_callers.py`` fails.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import grpc
-from grpc import _server  # type: ignore[attr-defined]
-from grpc._cython.cygrpc import ReceiveMessageOperation
+from grpc import _server
+from grpc._cython.cygrpc import ReceiveMessageOperation  # type: ignore[import-not-found]
 
 from shortlist.errors import FieldViolation, InvalidRequest
 from shortlist.serving.pools import start_threads

@@ -55,7 +55,7 @@ class _Port(socketserver.TCPServer):
         self._open: dict[socket.socket, float] = {}
         self._asked: set[socket.socket] = set()
         self._pool = StartedPool(_CONNECTIONS, "metrics")
-        super().__init__(address[:2], _Handler)
+        super().__init__((str(address[0]), int(address[1])), _Handler)
 
     def process_request(self, request: socket.socket, client_address: object) -> None:  # type: ignore[override]
         """Handles a new connection in one of the threads."""

@@ -18,8 +18,8 @@ _LOG = logging.getLogger(__name__)
 CONNECTION_AGE = [("grpc.max_connection_age_ms", 60_000), ("grpc.max_connection_age_grace_ms", 30_000)]
 
 FLOODS = [
-    # gRPC counts a stream as long as anything of it lives, so that a connection that resets its streams waits for its
-    # own, and others do not. Its clients keep further calls until others have ended.
+    # gRPC counts a stream as long as anything of it lives. So a connection that resets its streams waits for its own
+    # remains, and delays others by these at most. A lower limit refuses calls of honest bursts.
     ("grpc.max_concurrent_streams", 1000),
     # Beyond its own limits gRPC cancels calls, without a reason and unseen by metrics. Admission refuses them instead.
     ("grpc.server.max_pending_requests", 1_000_000),

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
 
 import grpc
 from grpc_health.v1.health import SERVICE_NAME as HEALTH_SERVICE
@@ -29,8 +30,8 @@ def add_reflection(server: grpc.Server, service_names: Sequence[str]) -> None:
     servicer = reflection.ReflectionServicer([*service_names, HEALTH_SERVICE, reflection.SERVICE_NAME])
     answer = servicer.ServerReflectionInfo
 
-    def answer_in_time(requests: Iterable[object], context: grpc.ServicerContext) -> Iterator[object]:
-        def arriving() -> Iterator[object]:
+    def answer_in_time(requests: Iterable[Any], context: grpc.ServicerContext) -> Iterator[object]:
+        def arriving() -> Iterator[Any]:
             for request in requests:
                 waiting.remove(context)
                 yield request

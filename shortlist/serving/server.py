@@ -88,8 +88,8 @@ def serve(
     ``worker`` shares its port with others.
 
     Returns:
-        The exit code: 0 after a signal, 1 when a port is not available, 3 when ``loader`` raised ``BundleError``, 4
-        when gRPC has stopped serving by itself.
+        The exit code: 0 after a signal, 1 when a port is not available, 3 when ``loader`` raised ``BundleError``. When
+        gRPC stops serving by itself, the process ends with 4.
     """
     use_few_arenas()
     configure_logs(json=settings.in_production)

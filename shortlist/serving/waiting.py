@@ -18,7 +18,7 @@ _SMALL_BYTES = 16 * 1024
 class Cancellable(Protocol):
     """A call."""
 
-    def cancel(self) -> None:
+    def cancel(self) -> object:
         """Ends the call."""
 
 

@@ -34,6 +34,12 @@ class Gated(RankingServiceServicer):
         self.gate.wait(10)
         return pb.RecommendResponse(bundle_id=threading.current_thread().name)
 
+    def Rank(self, request: pb.RankRequest, context: grpc.ServicerContext) -> pb.RankResponse:  # noqa: N802
+        raise NotImplementedError
+
+    def GetBundle(self, request: pb.GetBundleRequest, context: grpc.ServicerContext) -> pb.GetBundleResponse:  # noqa: N802
+        raise NotImplementedError
+
 
 @pytest.fixture
 def pool() -> Iterator[AdmissionPool]:

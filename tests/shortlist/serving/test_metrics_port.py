@@ -56,7 +56,7 @@ def test_silent_connections_take_neither_threads_nor_descriptors(server: Metrics
         for _ in range(100):
             connections.enter_context(connect(server)).sendall(b"GET /met")
         assert "shortlist_shed_total" in read(server)
-        assert threading.active_count() == threads
+        assert threading.active_count() <= threads
         # The test's own ends, and the few of the server.
         assert len(os.listdir("/proc/self/fd")) <= files + 100 + 20
 
