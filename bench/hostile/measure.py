@@ -46,7 +46,7 @@ _OFF_SHARE = 0.5
 _IN_FLIGHT, _PEAK_ROUNDS = 64, 3
 # Swaps after which memory is steady: from the second on, two bundles are loaded.
 _WARM_SWAPS = 4
-_SWAP_PATIENCE_SECONDS = 60.0
+_SWAP_PATIENCE_SECONDS = 90.0
 _STATES = 10
 _LIMIT = 20
 

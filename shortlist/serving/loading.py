@@ -66,22 +66,28 @@ def warmed_up(bundle: Bundle, make: Callable[[], T]) -> T:
         raise BundleError(bundle.directory, reason, "timeout") from error
     except Exception as error:
         raise BundleError(bundle.directory, _described(error)) from error
+    finally:
+        # The future has the error, whose traceback has this frame: a circle that would keep the bundle mapped.
+        del made
 
 
 def in_thread(name: str, run: Callable[[], T]) -> "tuple[threading.Thread, Future[T]]":
     """Starts ``run`` in a thread that :func:`is_loading` knows of; also the future of its result."""
     result: Future[T] = Future()
 
-    def work() -> None:
-        try:
-            result.set_result(run())
-        except BaseException as error:
-            result.set_exception(error)
-
-    thread = threading.Thread(target=work, name=name, daemon=True)
+    thread = threading.Thread(target=_resolve, args=(result, run), name=name, daemon=True)
     _THREADS.add(thread)
     thread.start()
     return thread, result
+
+
+def _resolve(result: "Future[T]", run: Callable[[], T]) -> None:
+    try:
+        result.set_result(run())
+    except BaseException as error:
+        result.set_exception(error)
+        # The same circle, by way of this frame.
+        del result
 
 
 def is_loading() -> bool:

@@ -127,11 +127,7 @@ class ServedBundles(Generic[T]):
         if wanted == self._served[0].bundle.bundle_id:
             self._failure = None
         elif self._is_due(wanted):
-            failed = self._try_to_take(wanted)
-            if failed is None:
-                self._failure = None
-            else:
-                self._note(wanted, failed)
+            self._take_or_note(wanted)
             give_back_freed()
 
     @contextlib.contextmanager
@@ -163,6 +159,15 @@ class ServedBundles(Generic[T]):
         metrics.bundle_loaded(seconds)
         metrics.bundle_served([one.bundle.bundle_id for one in self._served], taken.bundle.create_time)
         _LOG.info("serving bundle %s, loaded in %.2f s", bundle_id, seconds)
+
+    def _take_or_note(self, bundle_id: str) -> None:
+        failed = self._try_to_take(bundle_id)
+        if failed is None:
+            self._failure = None
+        else:
+            self._note(bundle_id, failed)
+        # Its traceback leads back to this frame: a circle that would keep the refused bundle mapped.
+        del failed
 
     def _try_to_take(self, bundle_id: str) -> BundleError | None:
         """The error of a bundle that cannot be taken. Every exception counts, MemoryError too."""
