@@ -57,10 +57,16 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="minutes of attacks (default: 10)")
     parser.add_argument("--only", default="", help=f"comma-separated attacks of {', '.join(NAMES)} (default: all)")
     options = parser.parse_args()
-    names = [name for name in NAMES if name in options.only.split(",") or not options.only]
+    wanted = options.only.split(",") if options.only else NAMES
+    if not options.minutes > 0:
+        parser.error(f"--minutes is {options.minutes}; has to be above 0")
+    if unknown := sorted({*wanted} - {*NAMES}):
+        parser.error(f"--only names {', '.join(unknown)}; the attacks are {', '.join(NAMES)}")
+    names = [name for name in NAMES if name in wanted]
     # PyTorch is loaded for this step only.
     from bench.harness.planted_bundle import planted_bundle
 
+    print("the planted bundle is made first, unless it is there: that takes minutes", flush=True)
     result = measure(planted_bundle(), _FOLDER, names, options.minutes * 60)
     write_json(RESULT, result)
     _print(result)

@@ -4,6 +4,7 @@ OVERLAY is a directory with a ``kustomization.yaml``, by default ``deploy/overla
 release: a tag may be moved to other contents, a digest may not.
 """
 
+import argparse
 import re
 import sys
 from collections.abc import Iterator, Sequence
@@ -27,7 +28,10 @@ def without_digest(manifests: Sequence[Manifest]) -> list[str]:
 
 def main(arguments: Sequence[str]) -> int:
     """Prints the images that lack a digest; returns the exit code."""
-    overlay = Path(arguments[0]) if arguments else DEPLOY / "overlays" / "prod"
+    parser = argparse.ArgumentParser(prog="python -m deploy.check.images", description=__doc__)
+    prod = DEPLOY / "overlays" / "prod"
+    parser.add_argument("overlay", nargs="?", type=Path, default=prod, help="directory with a kustomization.yaml")
+    overlay = parser.parse_args(arguments).overlay
     try:
         lacking = without_digest(build(overlay))
     except KustomizeFailed as error:

@@ -41,11 +41,12 @@ class RetrieveStage:
         """The candidates of each request, in one call."""
         for request in requests:
             request.timeline.enter(Degraded.RETRIEVAL_TIMEOUT)
+        began = time.monotonic()
         try:
             with tracing.span("retrieve", links=[request.span for request in requests]):
                 results = self._client.retrieve(self._bundle, [*map(self._query, requests)], _seconds(requests))
         except RetrievalFailed as failure:
-            if len(requests) > 1 and failure.is_fault_of_one:
+            if len(requests) > 1 and failure.is_fault_of_one and _leaves_time_for_each(requests, began):
                 # Only that request is to be degraded.
                 return [self.retrieve([request])[0] for request in requests]
             _THROTTLED.warning("retrieval failed: %s", failure)
@@ -77,6 +78,12 @@ def _seconds(requests: Sequence[Request]) -> float:
     latest = max(map(retrieval_deadline, requests)) - time.monotonic()
     # Other requests wait for this batch. A caller with a long deadline must not make them wait for a stage that hangs.
     return max(0.0, min(latest, _LONGEST_RETRIEVAL_SECONDS))
+
+
+def _leaves_time_for_each(requests: Sequence[Request], began: float) -> bool:
+    """Whether all requests are answered in time when each call takes as long as theirs together has since ``began``."""
+    now = time.monotonic()
+    return (now - began) * len(requests) < min(map(retrieval_deadline, requests)) - now
 
 
 def _reason(request: Request, failure: RetrievalFailed) -> Degraded:

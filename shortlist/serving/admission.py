@@ -16,6 +16,7 @@ import grpc
 from shortlist.errors import Overloaded
 from shortlist.observability import metrics
 from shortlist.observability.logs import Throttled
+from shortlist.serving.crowds import Crowds
 from shortlist.serving.incoming import Incoming, ReceivingPool
 from shortlist.serving.pools import CallingThread, answered_in
 from shortlist.serving.waiting import MOST_WAITING, Unread, Waiting, expire_in_background
@@ -25,7 +26,7 @@ from shortlist.status import to_status
 _LOG = Throttled(logging.getLogger(__name__))
 # By then even a full queue has moved on.
 _RETRY_SECONDS = 0.2
-# A caller who needs longer to read an answer keeps its place only while nobody else needs it.
+# A caller who takes longer to read an answer keeps its place only while nobody else needs it.
 _READ_SECONDS = 0.05
 _REFUSAL = to_status(
     Overloaded(f"too many calls are waiting; try again in {_RETRY_SECONDS:g} s", _RETRY_SECONDS), "any method"
@@ -40,25 +41,32 @@ class _Stage(enum.Enum):
 class _Place:
     """A call's place in an :class:`AdmissionPool`."""
 
-    __slots__ = ("call", "since", "stage")
+    __slots__ = ("call", "connection", "since", "stage")
 
     def __init__(self, call: Incoming) -> None:
         self.call, self.stage, self.since = call, _Stage.QUEUED, time.monotonic()
+        # None while a thread is idle: only the calls of a crowd need it.
+        self.connection: bytes | None = None
+
+    def drop_call(self) -> None:
+        """Frees the call's message, since the place lies in the queue of the threads until one is idle."""
+        del self.call
 
 
 class AdmissionPool(ReceivingPool):
     """A server's ``threads``, with a queue of at most ``queue`` calls in front of them.
 
-    gRPC's own pool has an endless queue, in which one slow phase makes every later call late. The interceptor refuses
-    further calls while the pool ``is_full``. A call takes its place when its message arrives. It keeps the place until
-    its answer has been sent, since the answers that nobody reads fill the memory.
+    gRPC's own pool has an endless queue, in which one slow phase makes every later call late. A call takes its place
+    when its message arrives. It keeps the place until its answer has been sent, since the answers that nobody reads
+    fill the memory. A call that finds no place may take that of an unread answer, or of a queued call of a busier
+    connection. Else it is refused.
     """
 
     def __init__(self, threads: int, queue: int) -> None:
-        self._places = threads + queue
+        self._busy, self._places = threads, threads + queue
         # One thread exists from the start, for the system may give none later.
         super().__init__(threads, "call", Waiting("message", MOST_WAITING), started=1)
-        self._unread = Unread(self._places)
+        self._unread, self._crowds = Unread(self._places), Crowds[_Place]()
         self._admitted = self._queued = 0
         self._lock = threading.Lock()
         metrics.QUEUE_LENGTH.set_function(lambda: self._queued)
@@ -69,35 +77,62 @@ class AdmissionPool(ReceivingPool):
         """The number of calls from their headers to the end of their answer."""
         return self._admitted + len(self._messages)
 
-    @property
-    def is_full(self) -> bool:
-        """Whether every thread and every place in the queue is taken."""
-        return self._admitted >= self._places and not self._unread.has_waited(_READ_SECONDS)
+    def accepts(self, call: Incoming) -> bool:
+        """Whether there is a place for a call whose headers have arrived, or could be."""
+        if len(self._messages) >= MOST_WAITING and not self._messages.has_waited(_READ_SECONDS):
+            # A burst, whose messages are on their way. Calls without one have waited longer, and give way.
+            return False
+        if self._admitted < self._places or self._unread.has_waited(_READ_SECONDS):
+            return True
+        with self._lock:
+            return self._crowds.surplus(call.connection) is not None
 
     def begin(self, call: Incoming) -> None:
         """Queues a call whose message has arrived, or refuses it."""
         place = _Place(call)
-        if not self._admit():
+        if not self._admit(place):
             call.refuse(call.when_full)
         elif not call.when_ended(lambda: self._ended(place)):
             self._ended(place)
         else:
             ThreadPoolExecutor.submit(self, self._handle, place)
 
-    def _admit(self) -> bool:
-        if self._admitted >= self._places and not self._unread.cancel_one(_READ_SECONDS):
+    def _admit(self, place: _Place) -> bool:
+        if self._admitted >= self._places and not self._makes_room(place.call):
             return False
         with self._lock:
             self._admitted += 1
             self._queued += 1
+            if self._admitted > self._busy:
+                place.connection = place.call.connection
+                self._crowds.add(place.connection, place)
         return True
+
+    def _makes_room(self, call: Incoming) -> bool:
+        return self._unread.cancel_one(_READ_SECONDS) or self._displaces(call)
+
+    def _displaces(self, call: Incoming) -> bool:
+        with self._lock:
+            surplus = self._crowds.surplus(call.connection)
+            if surplus is None:
+                return False
+            self._leave_queue(surplus, _Stage.ENDED)
+            self._admitted -= 1
+        surplus.call.refuse(surplus.call.when_full)
+        surplus.drop_call()
+        return True
+
+    def _leave_queue(self, place: _Place, stage: _Stage) -> None:
+        place.stage = stage
+        self._queued -= 1
+        if place.connection is not None:
+            self._crowds.remove(place.connection, place)
 
     def _handle(self, place: _Place) -> None:
         with self._lock:
             if place.stage is not _Stage.QUEUED:
                 return
-            place.stage = _Stage.HANDLED
-            self._queued -= 1
+            self._leave_queue(place, _Stage.HANDLED)
         metrics.QUEUE_SECONDS.observe(time.monotonic() - place.since)
         try:
             place.call.respond()
@@ -115,15 +150,16 @@ class AdmissionPool(ReceivingPool):
     def _ended(self, place: _Place) -> None:
         with self._lock:
             stage, place.stage = place.stage, _Stage.ENDED
-            if stage is _Stage.HANDLED:
-                # Its thread works on.
+            if stage is _Stage.HANDLED or stage is _Stage.ENDED:
+                # Its thread works on, or it gave its place away.
                 return
             self._admitted -= 1
             if stage is _Stage.QUEUED:
-                self._queued -= 1
+                self._leave_queue(place, _Stage.ENDED)
                 metrics.CANCELLED["queue"].inc()
             else:
                 self._unread.remove(place.call)
+            place.drop_call()
 
     def _adjust_thread_count(self) -> None:
         # When the system gives no more threads, an existing one takes the call, which is queued by now. An error here

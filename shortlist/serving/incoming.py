@@ -2,12 +2,13 @@
 
 gRPC gives each call to a pool as soon as its headers arrive. The pool's thread then waits for the message, and nothing
 bounds that wait: a caller who sends only headers holds the thread. No public API receives a message without a thread.
-So this module, and no other, relies on the arguments of gRPC's ``submit`` and on gRPC's record of a call. When a
-release changes them, no call is answered, and ``test_hostile_callers.py`` fails.
+So this module, and no other, relies on the arguments of gRPC's ``submit`` and on gRPC's record of a call. A server
+does not start with a release of gRPC that has changed them.
 """
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,6 +25,16 @@ from shortlist.status import to_status
 
 _LOG = logging.getLogger(__name__)
 _NO_FLAGS = 0
+# The parameters of gRPC's function that handles a call, and the parts of its module that are used here.
+_PARAMETERS = (
+    "rpc_event",
+    "state",
+    "behavior",
+    "argument_thunk",
+    "request_deserializer",
+    "response_serializer",
+)
+_PARTS = ("_receive_message", "_is_rpc_state_active", "_RECEIVE_MESSAGE_TOKEN", "_unary_response_in_pool")
 # gRPC adds a callback to each future. All of them share this one, since making a future costs as much as a lock.
 _DONE: Future[Any] = Future()
 _DONE.set_result(None)
@@ -127,6 +138,14 @@ class Incoming:
         return answer
 
 
+def require_known_grpc() -> None:
+    """Raises ImportError when this module does not know the installed release of gRPC."""
+    parts_exist = all(hasattr(_server, part) for part in _PARTS)
+    if not parts_exist or tuple(inspect.signature(_server._unary_response_in_pool).parameters) != _PARAMETERS:
+        advice = "install the one that deploy/locks/serving.txt names"
+        raise ImportError(f"this release of Shortlist cannot serve with grpcio {grpc.__version__}; {advice}")
+
+
 def refusing(behaviour: Callable[..., Any], when_full: Callable[[], grpc.Status]) -> Callable[..., Any]:
     """Tells a pool how to refuse a call of the behaviour."""
     vars(behaviour)["when_full"] = when_full
@@ -138,9 +157,14 @@ def _no_message() -> grpc.Status:
 
 
 class ReceivingPool(ThreadPoolExecutor):
-    """Threads for gRPC's calls that take none before their message has arrived."""
+    """Threads for gRPC's calls that take none before their message has arrived.
+
+    Raises:
+        ImportError: see :func:`require_known_grpc`.
+    """
 
     def __init__(self, threads: int, name: str, messages: Waiting[Incoming], *, started: int) -> None:
+        require_known_grpc()
         super().__init__(threads, thread_name_prefix=name)
         self._messages = messages
         start_threads(self, started)
@@ -148,9 +172,16 @@ class ReceivingPool(ThreadPoolExecutor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401 - of gRPC
         """Takes a call from gRPC; the result means nothing."""
         call = Incoming(fn, args)
-        self._messages.add(call)
-        call.receive(lambda: self._receive(call))
+        if self.accepts(call):
+            self._messages.add(call)
+            call.receive(lambda: self._receive(call))
+        else:
+            call.refuse(call.when_full)
         return _DONE
+
+    def accepts(self, call: Incoming) -> bool:
+        """Whether a call whose headers have arrived may go on."""
+        return True
 
     def begin(self, call: Incoming) -> None:
         """Handles a call whose message has arrived, in one of the threads."""

@@ -14,7 +14,7 @@ from google.protobuf.message import DecodeError
 from shortlist.errors import FieldViolation, InvalidRequest
 from shortlist.observability import logs, metrics, tracing
 from shortlist.security.authorisation import Authoriser, unauthenticated
-from shortlist.serving.admission import AdmissionPool, overloaded, refusal
+from shortlist.serving.admission import overloaded, refusal
 from shortlist.serving.incoming import refusing
 from shortlist.status import code_of, to_status
 
@@ -28,12 +28,11 @@ _NOT_OURS = "/grpc."
 class CallInterceptor(grpc.ServerInterceptor):
     """Wraps every unary method of Shortlist's services, and counts the calls in flight."""
 
-    def __init__(self, pool: AdmissionPool | None = None, authoriser: Authoriser | None = None) -> None:
-        self._pool, self._authoriser = pool, authoriser
+    def __init__(self, authoriser: Authoriser | None = None) -> None:
+        self._authoriser = authoriser
         self._in_flight = _InFlight()
         # gRPC asks again for every call, but a method always has the same handler.
         self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
-        self._refusals: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
         self._unauthenticated = refusal(lambda: to_status(unauthenticated(), "any method"))
 
     @property
@@ -53,18 +52,14 @@ class CallInterceptor(grpc.ServerInterceptor):
             # Before the call takes a thread, so that callers without a token keep none busy.
             if self._authoriser is not None and not self._authoriser.knows(handler_call_details.invocation_metadata):
                 return self._unauthenticated
-            full = self._pool is not None and self._pool.is_full
-            return self._refusals[method] if full else wrapped
+            return wrapped
         handler = continuation(handler_call_details)
         if handler is None or handler.unary_unary is None or method.startswith(_NOT_OURS):
             return handler
         # The request arrives as bytes. Left to parse it, gRPC would answer INTERNAL and log a traceback for a bad one.
         service, name = method.removeprefix("/").split("/")
-        when_full = overloaded(service, name)
-        wrapped = grpc.unary_unary_rpc_method_handler(
-            refusing(self._wrap(handler, service, name), when_full), response_serializer=handler.response_serializer
-        )
-        self._refusals[method] = refusal(when_full)
+        call = refusing(self._wrap(handler, service, name), overloaded(service, name))
+        wrapped = grpc.unary_unary_rpc_method_handler(call, response_serializer=handler.response_serializer)
         self._wrapped[method] = wrapped
         return wrapped
 

@@ -22,8 +22,9 @@ FLOODS = [
     # remains, and delays others by these at most. A lower limit refuses calls of honest bursts.
     ("grpc.max_concurrent_streams", 1000),
     # Beyond its own limits gRPC cancels calls, without a reason and unseen by metrics. Admission refuses them instead.
-    ("grpc.server.max_pending_requests", 1_000_000),
-    ("grpc.server.max_pending_requests_hard_limit", 1_000_000),
+    # Not without limits, for each such call takes 13 kB, and health checks wait behind them.
+    ("grpc.server.max_pending_requests", 3_000),
+    ("grpc.server.max_pending_requests_hard_limit", 6_000),
 ]
 
 

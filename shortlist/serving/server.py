@@ -129,7 +129,7 @@ class _Server:
         self._announce = worker.announce if worker else lambda text: print(text, flush=True)
         self._pool = AdmissionPool(settings.threads, settings.queue)
         self._heartbeat = Heartbeat(worker, self._pool) if worker else None
-        self._calls = CallInterceptor(self._pool, authoriser(settings.security))
+        self._calls = CallInterceptor(authoriser(settings.security))
         self._health = Health(service_names)
         # A signal handler's put may interrupt a get in the same thread; only SimpleQueue allows that.
         self._signals: SimpleQueue[int] = SimpleQueue()

@@ -14,6 +14,7 @@ import grpc
 import numpy as np
 import pytest
 
+from ranking_service import patience
 from ranking_service.answer import Answer
 from ranking_service.queries import RecommendQuery
 from ranking_service.recommender import Recommender
@@ -105,6 +106,32 @@ def test_a_request_that_retrieval_refuses_is_degraded_alone(
     assert [one.degraded for one in found] == [None, Degraded.RETRIEVAL_UNAVAILABLE, None]
     assert [len(one.retrieved.candidates) for one in found] == [5, 3, 5]
     assert picky.sizes == [3, 1, 1, 1]
+
+
+def test_a_slow_failure_is_not_tried_again_for_each_request(
+    small_bundle: Bundle, request_of_fan: Request, retrieval: RetrievalServicer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proves that a batch whose calls would take longer than its requests have gets popular items at once."""
+
+    class Slow(RetrievalServicer):
+        def __init__(self) -> None:
+            self.sizes: list[int] = []
+
+        def RetrieveRows(  # noqa: N802
+            self, request: pb.RetrieveRowsRequest, context: grpc.ServicerContext
+        ) -> pb.RetrieveRowsResponse:
+            self.sizes.append(len(request.queries))
+            time.sleep(0.5)
+            raise RuntimeError("cannot answer")
+
+    # One try has all of the time.
+    monkeypatch.setattr(patience, "_LEAST_SECONDS", _SOON)
+    slow, hurried = Slow(), replace(request_of_fan, deadline=time.monotonic() + 2)
+    with retrieval_client(slow) as client:
+        stage = RetrieveStage(small_bundle, client, UserEncoder(small_bundle))
+        found = stage.retrieve([request_of_fan, hurried, request_of_fan])
+    assert [one.degraded for one in found] == [Degraded.RETRIEVAL_UNAVAILABLE] * 3
+    assert slow.sizes == [3]
 
 
 class Gated(RetrievalServicer):

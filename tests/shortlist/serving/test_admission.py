@@ -3,14 +3,18 @@
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator
 
 import grpc
 import pytest
+from grpc import _server
 from grpc_health.v1.health_pb2 import HealthCheckRequest
 from grpc_health.v1.health_pb2_grpc import HealthStub
 
+from shortlist.client.connections import OWN_CONNECTION
+from shortlist.errors import Overloaded
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import (
     RankingServiceServicer,
@@ -20,6 +24,7 @@ from shortlist.ranking.v1.ranking_service_pb2_grpc import (
 from shortlist.serving.admission import AdmissionPool
 from shortlist.serving.health import Health
 from shortlist.serving.interceptor import CallInterceptor
+from shortlist.status import read_error
 from tests.support.waiting import until
 
 
@@ -55,18 +60,30 @@ def gated() -> Gated:
 
 
 @pytest.fixture
-def channel(pool: AdmissionPool, gated: Gated) -> Iterator[grpc.Channel]:
-    """A channel to a server of that pool."""
-    server = grpc.server(pool, interceptors=[CallInterceptor(pool)])
+def target(pool: AdmissionPool, gated: Gated) -> Iterator[str]:
+    """The address of a server of that pool."""
+    server = grpc.server(pool, interceptors=[CallInterceptor()])
     add_RankingServiceServicer_to_server(gated, server)
     Health([]).add_to(server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-        grpc.channel_ready_future(channel).result(10)
-        yield channel
+    yield f"127.0.0.1:{port}"
     gated.gate.set()
     server.stop(None)
+
+
+@pytest.fixture
+def channel(target: str) -> Iterator[grpc.Channel]:
+    """A channel to it."""
+    with _connected(target) as channel:
+        yield channel
+
+
+@contextlib.contextmanager
+def _connected(target: str) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(target, options=[OWN_CONNECTION]) as channel:
+        grpc.channel_ready_future(channel).result(10)
+        yield channel
 
 
 @pytest.fixture
@@ -119,3 +136,28 @@ def test_a_place_is_kept_until_the_call_has_ended(channel: grpc.Channel, pool: A
     until(lambda: pool.admitted == 4)
     gated.gate.set()
     until(lambda: pool.admitted == 0)
+
+
+def test_a_full_queue_refuses_the_calls_of_the_busiest_connection(
+    target: str, channel: grpc.Channel, pool: AdmissionPool, gated: Gated
+) -> None:
+    """A connection that fills the queue leaves others their share, and learns when to try its own calls again."""
+    busy = [RankingServiceStub(channel).Recommend.future(pb.RecommendRequest(), timeout=20) for _ in range(8)]
+    until(lambda: pool.admitted == 8)
+    with _connected(target) as another:
+        late = [RankingServiceStub(another).Recommend.future(pb.RecommendRequest(), timeout=20) for _ in range(5)]
+        until(lambda: sum(call.done() for call in [*busy, *late]) == 5)
+        gated.gate.set()
+        errors = [[call.exception() for call in calls] for calls in (busy, late)]
+    # Four are in threads, and each connection has two of the four places in the queue.
+    assert [len(of_one) - of_one.count(None) for of_one in errors] == [2, 3]
+    refused = [read_error(error) for of_one in errors for error in of_one if error is not None]  # type: ignore[arg-type]
+    assert all(isinstance(error, Overloaded) and error.retry_seconds > 0 for error in refused)
+    until(lambda: pool.admitted == 0)
+
+
+def test_another_release_of_grpc_is_named_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A server whose gRPC handles calls in another way must not start and answer none."""
+    monkeypatch.setattr(_server, "_unary_response_in_pool", lambda call, handler: None)
+    with pytest.raises(ImportError, match=f"cannot serve with grpcio {grpc.__version__}"):
+        AdmissionPool(threads=1, queue=0)
