@@ -12,7 +12,11 @@ from shortlist.errors import BundleError
 
 DEFAULT_KEEP = 3
 Check = Callable[[Path], object]
-"""Raises BundleError when the bundle of a directory cannot be served."""
+"""Raises BundleError when the bundle of a directory cannot be served, :class:`Unproven` when it came to no verdict."""
+
+
+class Unproven(BundleError):  # noqa: N818
+    """A check ended without a verdict, for example for want of memory: the bundle may pass it later."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,9 +110,10 @@ def collect_garbage(
 
     The current version, its predecessor and the pinned version stay, whatever their age. So does the version that a
     service would start with: the current one if it is usable, else the newest usable one. Usable versions were adopted
-    as proven, or pass the ``check``.
+    as proven and have their files in full size, or pass the ``check``.
 
     Raises:
+        Unproven: the check of a version came to no verdict; nothing is removed.
         BundleError: the pointer cannot be read, so the served version is unknown.
     """
     current = store.current_id()
@@ -152,12 +157,29 @@ def _or_none(read: Callable[[], str | None]) -> str | None:
 def _first_usable(store: BundleStore, current: str, check: Check) -> str | None:
     """The version that a service starts with, in the order in which it tries them."""
     for bundle_id in dict.fromkeys([current, *store.ids()]):
-        if store.is_proven(bundle_id):
-            return bundle_id
-        with contextlib.suppress(BundleError):
-            check(store.root / bundle_id)
-            return bundle_id
+        directory = store.root / bundle_id
+        try:
+            if store.is_proven(bundle_id):
+                _require_sizes(directory)
+            else:
+                check(directory)
+        except Unproven:
+            raise
+        except BundleError:
+            continue
+        return bundle_id
     return None
+
+
+def _require_sizes(directory: Path) -> None:
+    for name, expected in Manifest.read(directory).files.items():
+        path = directory / name
+        try:
+            size = path.lstat().st_size
+        except OSError as error:
+            raise BundleError(path, f"cannot be read: {error}", "unreadable") from error
+        if size != expected.size:
+            raise BundleError(path, f"has {size} bytes, the manifest says {expected.size}", "damaged")
 
 
 def _size(directory: Path) -> int:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from shortlist.bundle.locations import TransferError
+from shortlist.bundle.operations import Unproven
 from shortlist.errors import BundleError
 
 _SERVICES = ("retrieval_service", "ranking_service")
@@ -19,8 +19,8 @@ def served_by_services(directory: Path, public_key: str = "") -> None:
     """Lets each service that is installed load a bundle, and answer a first query from it.
 
     Raises:
-        BundleError: a service refuses it, says nothing for ten minutes, or dies of it.
-        TransferError: a service did not come to the check, for example for want of a library.
+        BundleError: a service refuses it.
+        Unproven: a service says nothing for ten minutes, is killed, or does not come to the check.
     """
     for service in _SERVICES:
         if importlib.util.find_spec(service) is not None:
@@ -33,15 +33,14 @@ def _ask(service: str, directory: Path, public_key: str) -> None:
     try:
         done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:
-        raise BundleError(directory, f"{service} did not load it within {_SECONDS:g} s", "timeout") from error
+        raise Unproven(directory, f"{service} did not load it within {_SECONDS:g} s", "timeout") from error
     if done.returncode == _USABLE:
         return
     if done.returncode == _REFUSED:
         raise BundleError(directory, f"{service} refuses it: {_last_line(done.stdout)}")
     if done.returncode < 0:
-        raise BundleError(directory, f"{service} died of it, by signal {-done.returncode}")
-    reason = f"ended with code {done.returncode}: {_last_line(done.stderr)}"
-    raise TransferError(f"{directory.name} could not be checked: {service} {reason}")
+        raise Unproven(directory, f"{service} died of the check, by signal {-done.returncode}")
+    raise Unproven(directory, f"{service} ended the check with code {done.returncode}: {_last_line(done.stderr)}")
 
 
 def _last_line(output: bytes) -> str:
