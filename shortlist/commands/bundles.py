@@ -9,7 +9,7 @@ from rich.filesize import decimal
 from shortlist.bundle.operations import DEFAULT_KEEP, collect_garbage, pin, roll_back, verify
 from shortlist.bundle.store import BundleStore
 from shortlist.commands.bundles_list import show_bundles
-from shortlist.commands.bundles_transfer import pull_bundle, push_bundle
+from shortlist.commands.bundles_transfer import EXIT_OLDER, pull_bundle, push_bundle
 from shortlist.commands.command import Commands, fail
 from shortlist.errors import BundleError, ShortlistError
 from shortlist.flags import add_setting
@@ -47,9 +47,14 @@ def _add_transfers(bundles: Commands) -> None:
         "--watch", type=_seconds, metavar="SECONDS", help="repeat at this interval until SIGTERM, also after errors"
     )
     pulling.add_argument(
+        "--or-older",
+        action="store_true",
+        help=f"exit with 0 instead of {EXIT_OLDER} when the source's current bundle is refused and another serves",
+    )
+    pulling.add_argument(
         "--or-none",
         action="store_true",
-        help="exit with 0 when the source has no usable bundle, as before the first fit",
+        help="like --or-older; exit with 0 also when the source has no usable bundle, as before the first fit",
     )
     _add_keep(pulling)
     add_setting(

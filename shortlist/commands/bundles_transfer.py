@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
+from shortlist.bundle.operations import Unproven
 from shortlist.bundle.puller import Pulled, Puller
 from shortlist.bundle.store import BundleStore
 from shortlist.bundle.transfer import NothingPublished, push
@@ -19,6 +20,8 @@ from shortlist.commands.bundles_check import served_by_services
 from shortlist.commands.command import fail
 from shortlist.errors import BundleError, ShortlistError
 
+EXIT_OLDER = 4
+"""The source's current bundle was not taken, so an older one is current."""
 _EXIT_TERMINATED = 128 + signal.SIGTERM
 # The pause doubles after each error, but a source that recovers is found within a minute.
 _LONGEST_PAUSE_SECONDS = 60.0
@@ -33,12 +36,16 @@ def pull_bundle(arguments: argparse.Namespace, store: BundleStore) -> int:
         if arguments.watch is not None:
             _watch(puller, store, arguments.watch)
         try:
-            _report(puller.pull(), store)
+            done = puller.pull()
         except (NothingPublished, BundleError) as nothing:
-            if not arguments.or_none:
+            # Without a verdict, there may be a usable bundle.
+            if not arguments.or_none or isinstance(nothing, Unproven):
                 raise
             print(f"nothing to copy: {nothing}", flush=True)
-    return 0
+            return 0
+        _report(done, store)
+    accepted = done.refused is None or arguments.or_older or arguments.or_none
+    return 0 if accepted else EXIT_OLDER
 
 
 def push_bundle(arguments: argparse.Namespace, store: BundleStore) -> int:
@@ -75,7 +82,7 @@ def _news(done: Pulled) -> tuple[object, ...]:
 
 def _report(done: Pulled, store: BundleStore) -> None:
     if done.refused is not None:
-        fail(f"{done.refused}; refused, so {done.bundle_id} is current")
+        fail(f"{done.refused}; not taken, so {done.bundle_id} is current")
     outcome = f"{decimal(done.copied)} copied" if done.copied else "it was here"
     state = "is current" if done.current else f"is not current, because {store.pinned_id()} is pinned"
     removed = f"; removed {', '.join(done.removed)}" if done.removed else ""

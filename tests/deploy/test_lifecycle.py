@@ -73,6 +73,7 @@ def test_bundles_arrive_where_the_service_looks(manifests: list[Manifest]) -> No
     for workload in deployments(manifests):
         first, later = workload.pod["initContainers"]
         assert later["command"] == [*first["command"], "--watch", "10"]
+        assert "--or-older" in first["command"]
         assert "restartPolicy" not in first
         assert later["restartPolicy"] == "Always"
         directory = environment(workload.service, manifests)["SHORTLIST_BUNDLES"]
@@ -91,6 +92,7 @@ def test_the_trainer_publishes_to_the_pods_source(manifests: list[Manifest]) -> 
     written = fit["command"][fit["command"].index("--out") + 1]
     assert volume_at(trainer, fit, written) == volume_at(trainer, publish, written)
     assert publish["command"][:6] == ["shortlist", "bundles", "pull", written, "--to", "$(BUNDLE_SOURCE)"]
+    assert not {"--or-older", "--or-none"} & {*publish["command"]}
     claim = _source_claim(trainer, publish, manifests)
     for workload in deployments(manifests):
         for container in workload.pod["initContainers"]:

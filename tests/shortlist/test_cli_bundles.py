@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from shortlist.bundle.operations import Unproven
 from shortlist.bundle.store import BundleStore
 from shortlist.cli import main
 from shortlist.commands import bundles_check
@@ -156,25 +157,60 @@ def test_a_bundle_that_the_services_cannot_serve_is_not_pulled(
     """The models of the fake bundles are random bytes: the pull says so, and keeps or finds a usable bundle."""
     to = tmp_path / "to"
     publish(servable, NEWEST)
-    assert run("pull", str(servable), "--to", str(to)) == 0
+    assert run("pull", str(servable), "--to", str(to)) == 4
     told = capsys.readouterr()
     assert f"{NEWER} is current: " in told.out
-    assert f"{NEWEST}: retrieval_service refuses it: user_encoder.onnx: ONNX Runtime cannot load it" in told.err
-    assert run("pull", str(servable), "--to", str(to)) == 0
+    reason = "retrieval_service refuses it: user_encoder.onnx: ONNX Runtime cannot load it"
+    assert f"shortlist: {servable}/{NEWEST}: {reason}" in told.err
+    assert run("pull", str(servable), "--to", str(to), "--or-older") == 0
+    assert run("pull", str(servable), "--to", str(to), "--or-none") == 0
+    assert capsys.readouterr().err.count(f"not taken, so {NEWER} is current") == 2
     assert names(to) == [NEWER, "CURRENT"]
     shutil.rmtree(servable / NEWER)
     assert run("pull", str(servable), "--to", str(tmp_path / "fresh")) == 1
     assert names(tmp_path / "fresh") == []
 
 
-def test_a_bundle_that_hangs_a_service_is_refused_after_a_while(
+def test_a_bundle_that_hangs_a_service_is_given_up_after_a_while(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The check runs in a process of its own, which is killed when its time is up."""
     monkeypatch.setattr(bundles_check, "_SECONDS", 2.0)
     directory = publish_small_bundle(tmp_path, encoder=endless_encoder())
-    with pytest.raises(BundleError, match="retrieval_service did not load it within 2 s"):
+    with pytest.raises(Unproven, match="retrieval_service did not load it within 2 s"):
         bundles_check.served_by_services(directory)
+
+
+@pytest.mark.parametrize(
+    ("end", "proves", "reason"),
+    [
+        ("print('it is bad'); sys.exit(3)", True, "odd_service refuses it: it is bad"),
+        ("os.kill(os.getpid(), 9)", False, "odd_service died of the check, by signal 9"),
+        ("sys.exit('no library')", False, "odd_service ended the check with code 1: no library"),
+    ],
+)
+def test_only_the_verdict_of_a_service_is_a_refusal(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str, proves: bool, reason: str
+) -> None:
+    """A service that was killed, or did not start, says nothing about the bundle."""
+    (tmp_path / "odd_service.py").write_text(f"import os, sys\n{end}\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(bundles_check, "_SERVICES", ("odd_service",))
+    with pytest.raises(BundleError, match=reason) as error:
+        bundles_check.served_by_services(tmp_path / NEWER)
+    assert isinstance(error.value, Unproven) is not proves
+
+
+def test_a_check_without_a_verdict_is_not_forgiven(
+    servable: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """--or-none would let a training publish without a comparison; nothing is left of the copy."""
+    monkeypatch.setattr(bundles_check, "_SECONDS", 0.01)
+    assert run("pull", str(servable), "--to", str(tmp_path / "to"), "--or-none") == 1
+    reason = "retrieval_service did not load it within 0.01 s; attempt 1 of 3"
+    assert f"shortlist: {servable}/{NEWER}: {reason}" in capsys.readouterr().err
+    assert names(tmp_path / "to") == []
 
 
 @pytest.mark.parametrize(
