@@ -25,7 +25,8 @@ class Patience:
     def seconds(self, left: float, number: int = 0) -> float | None:
         """The time of try ``number``, from 0, of the seconds left: each try has twice that of the one before.
 
-        None when it has all of it, because there will be no further one.
+        None when it has all of it, because there will be no further one. Other calls may take the last further try of
+        the budget meanwhile.
         """
         seconds = max(_LEAST_SECONDS, min(left * _SHARE, self._usual * _TIMES_USUAL)) * 2**number
         return seconds if seconds * 2 <= left and self._budget.is_left else None
@@ -35,6 +36,6 @@ class Patience:
         self._usual += (seconds - self._usual) * _NEW
         self._budget.earn()
 
-    def ran_out(self) -> None:
-        """Reports that a try had no answer in its time, so that a further one follows."""
-        self._budget.spend()
+    def grants_further(self) -> bool:
+        """Takes a further try out of the budget, if there is one, for a call whose try had no answer in its time."""
+        return self._budget.spend()

@@ -88,9 +88,9 @@ class RetrievalClient:
                 try:
                     return self._try(stub, request, left if seconds is None else seconds)
                 except grpc.RpcError as error:
-                    if seconds is None or error.code() is not grpc.StatusCode.DEADLINE_EXCEEDED:
+                    ran_out = seconds is not None and error.code() is grpc.StatusCode.DEADLINE_EXCEEDED
+                    if not (ran_out and self._patience.grants_further()):
                         raise
-                self._patience.ran_out()
                 self._channels.postpone(stub)
         return self._call(request, end, number + 2)
 

@@ -7,6 +7,7 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import grpc
@@ -143,6 +144,23 @@ def test_a_stage_that_is_slow_as_a_whole_gets_few_further_calls(
     assert 15 <= slow.calls <= 20
 
 
+def test_calls_at_the_same_time_make_no_more_further_tries_than_the_budget_has(
+    small_bundle: Bundle, retrieval: RetrievalServicer
+) -> None:
+    """Proves it for a stage that hangs as a whole, when the calls begin before the first of them runs out."""
+    hanging = Hanging(retrieval)
+
+    def ask(client: RetrievalClient) -> None:
+        with pytest.raises(RetrievalFailed):
+            _ask(client, small_bundle, 1.0)
+
+    with retrieval_address(hanging, threads=100) as address, _client(f"ipv4:{address}") as client:
+        with ThreadPoolExecutor(50) as pool:
+            list(pool.map(ask, [client] * 50))
+        hanging.is_well.set()
+    assert hanging.calls <= 50 + 30
+
+
 def test_a_try_has_the_whole_time_when_no_further_one_is_in_the_budget() -> None:
     """Proves it for a spent budget, and for a deadline too short for two tries."""
     patience = Patience()
@@ -154,8 +172,8 @@ def test_a_try_has_the_whole_time_when_no_further_one_is_in_the_budget() -> None
     for _ in range(50):
         patience.answered(0.001)
     assert patience.seconds(1.0) == 0.05
-    for _ in range(100):
-        patience.ran_out()
+    while patience.grants_further():
+        pass
     assert patience.seconds(1.0) is None
 
 

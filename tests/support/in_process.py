@@ -58,9 +58,9 @@ def retrieval_client(servicer: RetrievalServiceServicer) -> Iterator[RetrievalCl
 
 
 @contextlib.contextmanager
-def retrieval_address(servicer: RetrievalServiceServicer) -> Iterator[str]:
+def retrieval_address(servicer: RetrievalServiceServicer, threads: int = 4) -> Iterator[str]:
     """The address of a running server of that servicer."""
-    server = grpc.server(ThreadPoolExecutor(4), interceptors=[CallInterceptor()])
+    server = grpc.server(ThreadPoolExecutor(threads), interceptors=[CallInterceptor()])
     add_RetrievalServiceServicer_to_server(servicer, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
