@@ -87,6 +87,11 @@ class AdmissionPool(ReceivingPool):
         with self._lock:
             return self._crowds.surplus(call.connection) is not None
 
+    @property
+    def has_free_thread(self) -> bool:
+        """Whether a further call would find a thread; an estimate, for other threads change the numbers meanwhile."""
+        return not self._queued and self._admitted - len(self._unread) < self._busy
+
     def begin(self, call: Incoming) -> None:
         """Queues a call whose message has arrived, or refuses it."""
         place = _Place(call)

@@ -24,6 +24,7 @@ from shortlist.security.tls import server_credentials
 from shortlist.serving.admission import AdmissionPool
 from shortlist.serving.checking import EXIT_BUNDLE as EXIT_BUNDLE
 from shortlist.serving.health import Health
+from shortlist.serving.heartbeat import Heartbeat
 from shortlist.serving.interceptor import CallInterceptor
 from shortlist.serving.loading import in_thread, is_loading
 from shortlist.serving.memory import use_few_arenas
@@ -39,7 +40,7 @@ from shortlist.serving.ports import (
 from shortlist.serving.reflection import add_reflection
 from shortlist.serving.settings import ServerSettings
 from shortlist.serving.workers import EXIT_CANNOT_LISTEN as EXIT_CANNOT_LISTEN
-from shortlist.serving.workers import SERVING, Heartbeat, Worker
+from shortlist.serving.workers import SERVING, Worker
 
 _LOG = logging.getLogger(__name__)
 EXIT_STOPPED_SERVING = 4

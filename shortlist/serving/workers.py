@@ -16,7 +16,6 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
@@ -28,9 +27,8 @@ from shortlist.serving.settings import ServerSettings
 _LOG = logging.getLogger(__name__)
 EXIT_CANNOT_LISTEN = 1
 SERVING = "serving"
-_ALIVE = "alive"
-_BEAT_SECONDS = 1.0
-# A worker that serves and says nothing for so long is stopped, deadlocked, or has no thread that answers calls.
+BEAT_SECONDS = 1.0
+# A worker that serves and says nothing for so long is stopped, deadlocked, or all its calls wait for ever.
 _SILENT_SECONDS = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 # After so long without the end of a worker, the pause starts from the beginning.
@@ -71,30 +69,6 @@ def supervise(settings: ServerSettings, package: str, arguments: Sequence[str]) 
         print(f"listening on {address}", flush=True)
         shared = [*arguments, "--listen", address, "--workers", "1"]
         return _Supervisor(package, shared, signals).run(settings.workers)
-
-
-class Heartbeat:
-    """Tells a worker's parent once a second that its main thread runs, and that one of its calls' threads is free."""
-
-    def __init__(self, worker: Worker, calls: ThreadPoolExecutor) -> None:
-        self._worker, self._calls = worker, calls
-        self._due = 0.0
-        self._sent: Future[None] | None = None
-
-    def beat(self) -> None:
-        """Runs in the main thread, again and again, while calls are accepted."""
-        if time.monotonic() >= self._due and (self._sent is None or self._sent.done()):
-            self._due = time.monotonic() + _BEAT_SECONDS
-            # Not by the pool's own method, for this is no call and takes none of their places.
-            self._sent = ThreadPoolExecutor.submit(self._calls, self._worker.announce, _ALIVE)
-
-    def beat_draining(self) -> None:
-        """Runs in the main thread, again and again, while the last calls have as long as they need."""
-        if time.monotonic() >= self._due:
-            self._due = time.monotonic() + _BEAT_SECONDS
-            # The parent may have gone first.
-            with contextlib.suppress(OSError):
-                self._worker.announce(_ALIVE)
 
 
 @dataclass(kw_only=True)
@@ -167,7 +141,7 @@ class _Supervisor:
         ready = wait([self._signals, *heard, *sentinels], self._until_next_look())
         now = time.monotonic()
         # This process was stopped itself, and its workers perhaps with it.
-        overslept = now - self._woke_at > _BEAT_SECONDS + _SILENT_SECONDS / 2
+        overslept = now - self._woke_at > BEAT_SECONDS + _SILENT_SECONDS / 2
         for worker in self._running:
             if worker.announcements in ready:
                 worker.hear()
@@ -178,7 +152,7 @@ class _Supervisor:
 
     def _until_next_look(self) -> float:
         starts = [start for start, _ in self._starts]
-        return max(0.0, min([*starts, self._woke_at + _BEAT_SECONDS]) - time.monotonic())
+        return max(0.0, min([*starts, self._woke_at + BEAT_SECONDS]) - time.monotonic())
 
     def _start(self, number: int) -> None:
         ours, theirs = self._context.Pipe(duplex=False)

@@ -3,6 +3,7 @@
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
@@ -25,8 +26,9 @@ from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 
 _SECONDS = 30.0
-# A call takes as many tenths of a second as its limit, and is answered with the worker's process id. While a file is
-# named "broken", no worker can load; the first that takes the file "slow" away loads for ever.
+# A call takes as many tenths of a second as its limit, and is answered with the worker's process id. It waits so long,
+# or computes when it keeps seen items. While a file is named "broken", no worker can load; the first that takes the
+# file "slow" away loads for ever.
 PACKAGE = """
 import argparse, contextlib, os, sys, time
 from pathlib import Path
@@ -44,7 +46,10 @@ class Slow(RankingServiceServicer):
     def Recommend(self, request, context):
         if request.limit > 1:
             os.write(1, b"called\\n")
-        time.sleep(request.limit / 10)
+        end = time.monotonic() + request.limit / 10
+        while time.monotonic() < end:
+            if not request.keep_seen:
+                time.sleep(request.limit / 10)
         return pb.RecommendResponse(bundle_id=str(os.getpid()))
 
 class Loading:
@@ -337,16 +342,44 @@ def test_a_stopped_worker_is_killed_and_replaced(run: Run) -> None:
     assert parent.stop() == 0
 
 
-def test_a_worker_whose_calls_hang_is_killed(run: Run) -> None:
-    """Proves it when its main thread runs, but every thread of its calls waits for ever."""
-    parent = run(workers=2, threads=1, silent=1.5)
+def test_a_worker_whose_calls_hang_is_killed_and_replaced(run: Run) -> None:
+    """Proves it when its main thread runs, but every thread of its calls waits for ever, while callers come and go."""
+    parent = run(threads=2, silent=1.5)
+    parent.expect("serving")
+    workers = parent.workers()
+    with grpc.insecure_channel(parent.target) as channel:
+        recommend = RankingServiceStub(channel).Recommend
+        hanging = [recommend.future(pb.RecommendRequest(limit=600), timeout=_SECONDS) for _ in range(2)]
+        for _ in hanging:
+            parent.expect("called")
+        while any(not answer.done() for answer in hanging):
+            with contextlib.suppress(grpc.RpcError):
+                recommend(pb.RecommendRequest(), timeout=0.1)
+    parent.wait_for_log("was silent for 1.5 s, so it is killed")
+    end = time.monotonic() + _SECONDS
+    while len(now := parent.workers()) < 2:
+        assert time.monotonic() < end
+    assert len(now & workers) == 1
+    assert parent.log().count("was silent") == 1
+
+
+@pytest.mark.parametrize(
+    ("calls", "request_", "threads"),
+    [
+        pytest.param(6, pb.RecommendRequest(limit=5), 1, id="a queue of slow calls"),
+        pytest.param(2, pb.RecommendRequest(limit=30, keep_seen=True), 2, id="all threads compute"),
+        pytest.param(1, pb.RecommendRequest(limit=30), 2, id="one call waits"),
+    ],
+)
+def test_a_busy_worker_is_not_killed(run: Run, calls: int, request_: pb.RecommendRequest, threads: int) -> None:
+    """Proves that no caller can end a worker by calls that take longer than silence is borne."""
+    parent = run(threads=threads, silent=1.5)
     parent.expect("serving")
     with grpc.insecure_channel(parent.target) as channel:
-        answer = RankingServiceStub(channel).Recommend.future(pb.RecommendRequest(limit=600), timeout=120)
-        parent.expect("called")
-        assert isinstance(answer.exception(_SECONDS), grpc.RpcError)
-    parent.wait_for_log("was silent for 1.5 s, so it is killed")
-    assert parent.log().count("was silent") == 1
+        recommend = RankingServiceStub(channel).Recommend
+        answers = [recommend.future(request_, timeout=_SECONDS) for _ in range(calls)]
+        assert len({answer.result().bundle_id for answer in answers}) == 1
+    assert "was silent" not in parent.log()
 
 
 def test_a_worker_that_loads_is_not_silent(run: Run, tmp_path: Path) -> None:
