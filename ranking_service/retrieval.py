@@ -13,7 +13,7 @@ from shortlist.bundle import Bundle
 from shortlist.bundle.history import History
 from shortlist.client.channels import Channels
 from shortlist.client.connections import CONNECTIONS
-from shortlist.client.service_config import EJECTING, channel_options
+from shortlist.client.service_config import balancing_of, channel_options
 from shortlist.degraded import Degraded
 from shortlist.inference.retrieval import RetrievalQuery, Retrieved
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
@@ -33,7 +33,6 @@ _REASONS = {
     grpc.StatusCode.FAILED_PRECONDITION: Degraded.BUNDLE_MISMATCH,
 }
 _OPTIONS = [
-    *channel_options("shortlist.retrieval.v1.RetrievalService", attempts=3, backoff_seconds=0.01, balancing=EJECTING),
     # Reconnect fast: while the channel backs off, every answer is degraded.
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1000),
@@ -53,7 +52,9 @@ class RetrievalClient:
     """Connections to the retrieval service, which may be several processes behind one address. Thread-safe."""
 
     def __init__(self, target: str, security: ClientSecurity) -> None:
-        self._channels = Channels(target, RetrievalServiceStub, _OPTIONS, security)
+        service = "shortlist.retrieval.v1.RetrievalService"
+        config = channel_options(service, attempts=3, backoff_seconds=0.01, balancing=balancing_of(target))
+        self._channels = Channels(target, RetrievalServiceStub, [*config, *_OPTIONS], security)
         self._circuit, self._patience = Circuit(), Patience()
 
     def retrieve(self, bundle: Bundle, queries: Sequence[RetrievalQuery], timeout: float) -> list[Retrieved]:
