@@ -30,8 +30,8 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
     machine, broken = result["machine"], [one for one in result["verdicts"] if not one["holds"]]
     return [
         f"`python -m bench.hostile` attacked the services for {result['seconds'] / 60:.1f} minutes on "
-        f"{machine['cores']} cores of an {machine['processor']}. Honest callers made {result['calls']:,} calls, at half "
-        f"of the peak of {result['peak_rps']:.0f} a second. {len(broken) or 'None'} of {len(result['verdicts'])} "
+        f"{machine['cores']} cores of an {machine['processor']}. Honest callers made {result['calls']:,} calls, at "
+        f"half of the peak of {result['peak_rps']:.0f} a second. {len(broken) or 'None'} of {len(result['verdicts'])} "
         "promises broke.",
         "",
         f"| attack | honest calls | lost | degraded | p99 ms | worst health check, ms (≤ {MOST_HEALTH_MS:.0f}) |",
