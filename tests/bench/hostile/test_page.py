@@ -36,7 +36,7 @@ def test_verdicts_replace_the_block_of_the_page_alone(written: Path) -> None:
     (written.parent / "hostile.json").write_text(json.dumps(_RESULT))
     assert page.main() == 0
     new = written.read_text(encoding="utf-8")
-    assert "beside 1,234,567 honest calls at half of the peak of 900 a second. 1 of 1 promises broke." in new
+    assert "Honest callers made 1,234,567 calls, at half of the peak of 900 a second. 1 of 1 promises broke." in new
     assert "| burst | 6,000 | 1 | 2 | 46 | none |" in new
     assert "| every process lives | ranking ended with 134 | broken |" in new
     assert [new.partition(page._BEGIN)[0], new.partition(page._END)[2]] == [
