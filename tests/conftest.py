@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import fcntl
+import gc
+import logging
 import os
 import signal
 from collections import Counter
@@ -123,3 +125,14 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: p
     for reason, count in sorted(_skips(config).items()):
         note = "  NOT EXPECTED IN CI" if reason in unexpected else ""
         terminalreporter.write_line(f"skipped {count}: {reason}{note}")
+
+
+@pytest.fixture
+def uncollected(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Turns the garbage collector off, so that only reference counts free an object."""
+    # The test runner keeps each record that is logged, with its traceback.
+    caplog.set_level(logging.CRITICAL)
+    gc.collect()
+    gc.disable()
+    yield
+    gc.enable()

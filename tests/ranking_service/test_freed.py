@@ -4,8 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import gc
-import logging
 import mmap
 import shutil
 import weakref
@@ -40,17 +38,6 @@ from tests.support.waiting import until
 
 _SWAPS, _CALLERS = 4, 8
 _SOON = 10.0
-
-
-@pytest.fixture
-def uncollected(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Turns the garbage collector off, so that only reference counts free an object."""
-    # The test runner keeps each record that is logged, with its traceback.
-    caplog.set_level(logging.CRITICAL)
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def _source(folder: Path) -> Path:

@@ -1,16 +1,15 @@
 """The metrics, as Prometheus reads them over HTTP."""
 
 import time
-import urllib.request
-from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 
-import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from shortlist.observability import metrics
 from shortlist.ranking.v1.ranking_service_pb2 import DegradedReason
-from shortlist.serving.metrics_port import MetricsServer, start_metrics
+from shortlist.serving.metrics_port import MetricsServer
+from tests.support.metrics_server import read
+from tests.support.metrics_server import server as server
 
 SERVICE = "test.v1.Service"
 Samples = dict[tuple[str, frozenset[tuple[str, str]]], float]
@@ -37,20 +36,6 @@ DOCUMENTED = {
     "process_cpu_seconds_total": "counter",
     "python_info": "gauge",
 }
-
-
-@pytest.fixture
-def server() -> Iterator[MetricsServer]:
-    """A metrics server on a free port."""
-    server = start_metrics("127.0.0.1:0")
-    yield server
-    server.close()
-
-
-def read(server: MetricsServer) -> str:
-    with urllib.request.urlopen(f"http://{server.address}/metrics", timeout=5) as response:
-        text: str = response.read().decode()
-    return text
 
 
 def samples(server: MetricsServer) -> Samples:

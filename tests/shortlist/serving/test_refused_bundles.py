@@ -1,10 +1,8 @@
 """A bundle that is refused leaves the memory."""
 
-import gc
-import logging
 import time
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
@@ -22,17 +20,6 @@ _GOOD, _BAD = "20260101T000000-0000", "20260101T000001-0000"
 
 class _Bundle(SimpleNamespace):
     """Stands for a loaded bundle, which a weak reference can watch."""
-
-
-@pytest.fixture
-def uncollected(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """Turns the garbage collector off, so that only reference counts free an object."""
-    # The test runner keeps each record that is logged, with its traceback.
-    caplog.set_level(logging.CRITICAL)
-    gc.collect()
-    gc.disable()
-    yield
-    gc.enable()
 
 
 def _fails(bundle: Any) -> Any:  # noqa: ANN401 - stands for a bundle
