@@ -27,7 +27,17 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RankingServiceStub:
-    """Ranks candidates with the ranking network."""
+    """Ranks candidates with the ranking network.
+
+    A failed call brings a google.rpc.Status with details of google/rpc/error_details.proto:
+    - INVALID_ARGUMENT has a BadRequest, which names the fields, at most 16.
+    - FAILED_PRECONDITION has an ErrorInfo with the reason BUNDLE_NOT_SERVED and the domain "shortlist". Its metadata
+      "served_bundle_ids" lists the ids that are served, separated by commas, the current one first.
+    - RESOURCE_EXHAUSTED of a full queue has a RetryInfo. A message above the size limit ends with this code too, without
+      one.
+    Other codes have no details: UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED and
+    INTERNAL.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -44,7 +54,17 @@ class RankingServiceStub:
 
 @_typing.type_check_only
 class RankingServiceAsyncStub(RankingServiceStub):
-    """Ranks candidates with the ranking network."""
+    """Ranks candidates with the ranking network.
+
+    A failed call brings a google.rpc.Status with details of google/rpc/error_details.proto:
+    - INVALID_ARGUMENT has a BadRequest, which names the fields, at most 16.
+    - FAILED_PRECONDITION has an ErrorInfo with the reason BUNDLE_NOT_SERVED and the domain "shortlist". Its metadata
+      "served_bundle_ids" lists the ids that are served, separated by commas, the current one first.
+    - RESOURCE_EXHAUSTED of a full queue has a RetryInfo. A message above the size limit ends with this code too, without
+      one.
+    Other codes have no details: UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED and
+    INTERNAL.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Recommend: _aio.UnaryUnaryMultiCallable[_ranking_service_pb2.RecommendRequest, _ranking_service_pb2.RecommendResponse]  # type: ignore[assignment]
@@ -57,7 +77,17 @@ class RankingServiceAsyncStub(RankingServiceStub):
     """Describes the bundle that is being served."""
 
 class RankingServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Ranks candidates with the ranking network."""
+    """Ranks candidates with the ranking network.
+
+    A failed call brings a google.rpc.Status with details of google/rpc/error_details.proto:
+    - INVALID_ARGUMENT has a BadRequest, which names the fields, at most 16.
+    - FAILED_PRECONDITION has an ErrorInfo with the reason BUNDLE_NOT_SERVED and the domain "shortlist". Its metadata
+      "served_bundle_ids" lists the ids that are served, separated by commas, the current one first.
+    - RESOURCE_EXHAUSTED of a full queue has a RetryInfo. A message above the size limit ends with this code too, without
+      one.
+    Other codes have no details: UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED and
+    INTERNAL.
+    """
 
     @_abc_1.abstractmethod
     def Recommend(

@@ -27,6 +27,15 @@ if _version_not_supported:
 
 class RetrievalServiceStub:
     """Finds candidates by nearest-neighbour search.
+
+    A failed call brings a google.rpc.Status with details of google/rpc/error_details.proto:
+    - INVALID_ARGUMENT has a BadRequest, which names the fields, at most 16.
+    - FAILED_PRECONDITION has an ErrorInfo with the reason BUNDLE_NOT_SERVED and the domain "shortlist". Its metadata
+    "served_bundle_ids" lists the ids that are served, separated by commas, the current one first.
+    - RESOURCE_EXHAUSTED of a full queue has a RetryInfo. A message above the size limit ends with this code too, without
+    one.
+    Other codes have no details: UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED and
+    INTERNAL.
     """
 
     def __init__(self, channel):
@@ -59,6 +68,15 @@ class RetrievalServiceStub:
 
 class RetrievalServiceServicer:
     """Finds candidates by nearest-neighbour search.
+
+    A failed call brings a google.rpc.Status with details of google/rpc/error_details.proto:
+    - INVALID_ARGUMENT has a BadRequest, which names the fields, at most 16.
+    - FAILED_PRECONDITION has an ErrorInfo with the reason BUNDLE_NOT_SERVED and the domain "shortlist". Its metadata
+    "served_bundle_ids" lists the ids that are served, separated by commas, the current one first.
+    - RESOURCE_EXHAUSTED of a full queue has a RetryInfo. A message above the size limit ends with this code too, without
+    one.
+    Other codes have no details: UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED and
+    INTERNAL.
     """
 
     def Retrieve(self, request, context):
@@ -122,6 +140,15 @@ def add_RetrievalServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class RetrievalService:
     """Finds candidates by nearest-neighbour search.
+
+    A failed call brings a google.rpc.Status with details of google/rpc/error_details.proto:
+    - INVALID_ARGUMENT has a BadRequest, which names the fields, at most 16.
+    - FAILED_PRECONDITION has an ErrorInfo with the reason BUNDLE_NOT_SERVED and the domain "shortlist". Its metadata
+    "served_bundle_ids" lists the ids that are served, separated by commas, the current one first.
+    - RESOURCE_EXHAUSTED of a full queue has a RetryInfo. A message above the size limit ends with this code too, without
+    one.
+    Other codes have no details: UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED and
+    INTERNAL.
     """
 
     @staticmethod

@@ -27,7 +27,17 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class RetrievalServiceStub:
-    """Finds candidates by nearest-neighbour search."""
+    """Finds candidates by nearest-neighbour search.
+
+    A failed call brings a google.rpc.Status with details of google/rpc/error_details.proto:
+    - INVALID_ARGUMENT has a BadRequest, which names the fields, at most 16.
+    - FAILED_PRECONDITION has an ErrorInfo with the reason BUNDLE_NOT_SERVED and the domain "shortlist". Its metadata
+      "served_bundle_ids" lists the ids that are served, separated by commas, the current one first.
+    - RESOURCE_EXHAUSTED of a full queue has a RetryInfo. A message above the size limit ends with this code too, without
+      one.
+    Other codes have no details: UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED and
+    INTERNAL.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -44,7 +54,17 @@ class RetrievalServiceStub:
 
 @_typing.type_check_only
 class RetrievalServiceAsyncStub(RetrievalServiceStub):
-    """Finds candidates by nearest-neighbour search."""
+    """Finds candidates by nearest-neighbour search.
+
+    A failed call brings a google.rpc.Status with details of google/rpc/error_details.proto:
+    - INVALID_ARGUMENT has a BadRequest, which names the fields, at most 16.
+    - FAILED_PRECONDITION has an ErrorInfo with the reason BUNDLE_NOT_SERVED and the domain "shortlist". Its metadata
+      "served_bundle_ids" lists the ids that are served, separated by commas, the current one first.
+    - RESOURCE_EXHAUSTED of a full queue has a RetryInfo. A message above the size limit ends with this code too, without
+      one.
+    Other codes have no details: UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED and
+    INTERNAL.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Retrieve: _aio.UnaryUnaryMultiCallable[_retrieval_service_pb2.RetrieveRequest, _retrieval_service_pb2.RetrieveResponse]  # type: ignore[assignment]
@@ -57,7 +77,17 @@ class RetrievalServiceAsyncStub(RetrievalServiceStub):
     """Describes the bundle that is being served."""
 
 class RetrievalServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Finds candidates by nearest-neighbour search."""
+    """Finds candidates by nearest-neighbour search.
+
+    A failed call brings a google.rpc.Status with details of google/rpc/error_details.proto:
+    - INVALID_ARGUMENT has a BadRequest, which names the fields, at most 16.
+    - FAILED_PRECONDITION has an ErrorInfo with the reason BUNDLE_NOT_SERVED and the domain "shortlist". Its metadata
+      "served_bundle_ids" lists the ids that are served, separated by commas, the current one first.
+    - RESOURCE_EXHAUSTED of a full queue has a RetryInfo. A message above the size limit ends with this code too, without
+      one.
+    Other codes have no details: UNAUTHENTICATED, PERMISSION_DENIED, UNAVAILABLE, DEADLINE_EXCEEDED, CANCELLED and
+    INTERNAL.
+    """
 
     @_abc_1.abstractmethod
     def Retrieve(

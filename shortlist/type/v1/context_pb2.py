@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fshortlist/type/v1/context.proto\x12\x11shortlist.type.v1\"8\n\x0c\x43ontextValue\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x10\n\x06number\x18\x02 \x01(\x01H\x00\x42\x06\n\x04kindb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fshortlist/type/v1/context.proto\x12\x11shortlist.type.v1\"8\n\x0c\x43ontextValue\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x10\n\x06number\x18\x02 \x01(\x01H\x00\x42\x06\n\x04kindB\x8d\x01\n\x15\x63om.shortlist.type.v1B\x0c\x43ontextProtoP\x01ZPbuf.build/gen/go/shortlist/shortlist/protocolbuffers/go/shortlist/type/v1;typev1\xaa\x02\x11Shortlist.Type.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'shortlist.type.v1.context_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\025com.shortlist.type.v1B\014ContextProtoP\001ZPbuf.build/gen/go/shortlist/shortlist/protocolbuffers/go/shortlist/type/v1;typev1\252\002\021Shortlist.Type.V1'
   _globals['_CONTEXTVALUE']._serialized_start=54
   _globals['_CONTEXTVALUE']._serialized_end=110
 # @@protoc_insertion_point(module_scope)

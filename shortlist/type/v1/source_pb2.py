@@ -24,13 +24,14 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eshortlist/type/v1/source.proto\x12\x11shortlist.type.v1*G\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSOURCE_MODEL\x10\x01\x12\x13\n\x0fSOURCE_FALLBACK\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eshortlist/type/v1/source.proto\x12\x11shortlist.type.v1*G\n\x06Source\x12\x16\n\x12SOURCE_UNSPECIFIED\x10\x00\x12\x10\n\x0cSOURCE_MODEL\x10\x01\x12\x13\n\x0fSOURCE_FALLBACK\x10\x02\x42\x8c\x01\n\x15\x63om.shortlist.type.v1B\x0bSourceProtoP\x01ZPbuf.build/gen/go/shortlist/shortlist/protocolbuffers/go/shortlist/type/v1;typev1\xaa\x02\x11Shortlist.Type.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'shortlist.type.v1.source_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
-  DESCRIPTOR._loaded_options = None
+  _globals['DESCRIPTOR']._loaded_options = None
+  _globals['DESCRIPTOR']._serialized_options = b'\n\025com.shortlist.type.v1B\013SourceProtoP\001ZPbuf.build/gen/go/shortlist/shortlist/protocolbuffers/go/shortlist/type/v1;typev1\252\002\021Shortlist.Type.V1'
   _globals['_SOURCE']._serialized_start=53
   _globals['_SOURCE']._serialized_end=124
 # @@protoc_insertion_point(module_scope)
