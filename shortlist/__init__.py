@@ -5,6 +5,9 @@ from typing import TYPE_CHECKING
 
 from shortlist.errors import ShortlistError
 
+# The one place of the version: packages, bundles and the changelog follow it.
+__version__ = "0.1.0"
+
 if TYPE_CHECKING:
     from shortlist.client import AsyncRecommender, Recommender
     from shortlist.client.messages import HistoryItem, Recommendation, Recommendations

@@ -3,6 +3,7 @@
 import argparse
 from collections.abc import Sequence
 
+from shortlist import __version__
 from shortlist.commands.bundles import add_bundles
 from shortlist.commands.recommend import add_recommend
 
@@ -23,6 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="shortlist", description="Asks a Shortlist ranking service, and manages the directory of bundles."
     )
+    parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_recommend(commands)
     add_bundles(commands)

@@ -42,7 +42,8 @@ _SHORTLIST: Sequence[tuple[str, ...]] = [
     ("shortlist.bundle", "shortlist.observability", "shortlist.security"),
     ("shortlist.inference", "shortlist.client"),
     ("shortlist.serving", "shortlist.wire", "shortlist.commands"),
-    ("shortlist", "shortlist.cli"),
+    ("shortlist",),
+    ("shortlist.cli",),
 ]
 _TRAINER: Sequence[tuple[str, ...]] = [
     ("trainer.errors", "trainer.progress", "trainer.discovery"),

@@ -8,6 +8,7 @@ import pytest
 
 from deploy.check.images import images, main, without_digest
 from deploy.check.kustomize import DEPLOY, Manifest, build, kubectl
+from shortlist import __version__
 
 _SERVICES = ("retrieval", "ranking", "trainer")
 _DIGEST = "sha256:" + "0123456789abcdef" * 4
@@ -31,7 +32,7 @@ def _pin(overlay: Path, *services: str) -> None:
     kustomization = overlay / "kustomization.yaml"
     text = kustomization.read_text()
     for name in services:
-        tag = f"  - name: shortlist-{name}\n    newTag: 0.1.0\n"
+        tag = f"  - name: shortlist-{name}\n    newTag: {__version__}\n"
         assert tag in text
         text = text.replace(
             tag, f"  - name: shortlist-{name}\n    newName: registry.test/{name}\n    digest: {_DIGEST}\n"

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from shortlist import __version__
 from shortlist.bundle.bundle import ITEM_TABLE, RANKER, USER_ENCODER, save_tables
 from shortlist.bundle.manifest import FORMAT_VERSION, FileDigest, IndexInfo, Manifest
 from shortlist.bundle.signature import sign
@@ -89,7 +90,7 @@ def _manifest(
         format_version=FORMAT_VERSION,
         bundle_id=bundle_id,
         create_time=datetime.now(UTC).isoformat(timespec="seconds"),
-        libraries={name: importlib.metadata.version(name) for name in _LIBRARIES},
+        libraries={"shortlist": __version__} | {name: importlib.metadata.version(name) for name in _LIBRARIES},
         dimension=model.encoded.vectors.shape[1],
         metric="inner_product",
         item_count=len(dataset.item_ids),

@@ -12,6 +12,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
+from shortlist import __version__
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.bundle.bundle import RANKER, USER_ENCODER
 from shortlist.bundle.manifest import Manifest
@@ -124,6 +125,7 @@ def test_a_bundle_opens_and_is_the_current_one(exported: Path, planted: Dataset,
     assert BundleStore(exported.parent).current() == exported
     assert bundle.bundle_id == exported.name
     assert bundle.manifest.metrics == {"two_stage/ndcg@10": 0.5}
+    assert bundle.manifest.libraries["shortlist"] == __version__
     assert [(objective.name, objective.kind, objective.weight) for objective in bundle.manifest.objectives] == [
         ("like", "event", 1.0),
         ("value", "value", 0.0),
