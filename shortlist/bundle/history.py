@@ -26,6 +26,14 @@ class History:
         start = max(0, len(self) - count)
         return History(rows=self.rows[start:], values=self.values[start:], events=self.events[start:])
 
+    def then(self, later: "History") -> "History":
+        """These interactions, then the later ones."""
+        return History(
+            rows=np.concatenate([self.rows, later.rows]),
+            values=np.concatenate([self.values, later.values]),
+            events=np.concatenate([self.events, later.events]),
+        )
+
 
 EMPTY_HISTORY = History(
     rows=np.zeros(0, dtype=np.int32), values=np.zeros(0, dtype=np.float32), events=np.zeros(0, dtype=np.int64)

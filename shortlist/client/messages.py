@@ -12,6 +12,7 @@ from shortlist.client.arguments import (
     read_mapping,
     read_number,
     read_sequence,
+    read_switch,
     read_text,
     read_time,
 )
@@ -20,8 +21,8 @@ from shortlist.degraded import degraded_name
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.type.v1.context_pb2 import ContextValue
 from shortlist.type.v1.source_pb2 import SOURCE_MODEL
+from shortlist.type.v1.user_pb2 import HISTORY_MODE_APPEND, HISTORY_MODE_UNSPECIFIED, User
 from shortlist.type.v1.user_pb2 import HistoryItem as HistoryMessage
-from shortlist.type.v1.user_pb2 import User
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,12 +76,13 @@ class Recommendations:
     degraded: str | None
 
 
-def user_message(user_id: Id, history: Iterable[HistoryItem | Id]) -> User:
+def user_message(user_id: Id, history: Iterable[HistoryItem | Id], append: bool) -> User:
     """The user. Plain ids in the history have no times and are oldest first."""
     items = enumerate(read_sequence(history, "history"))
     return User(
         user_id=read_id(user_id, "user_id"),
         history=[_history_message(item, f"history[{place}]") for place, item in items],
+        history_mode=HISTORY_MODE_APPEND if read_switch(append, "append") else HISTORY_MODE_UNSPECIFIED,
     )
 
 

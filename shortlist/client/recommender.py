@@ -69,6 +69,7 @@ class Recommender:
         *,
         user_id: Id = "",
         history: Sequence[HistoryItem | Id] = (),
+        append: bool = False,
         limit: int = DEFAULT_LIMIT,
         exclude: Iterable[Id] = (),
         candidates: int = 0,
@@ -84,6 +85,8 @@ class Recommender:
         Args:
             user_id: the user's id in the training data; empty when unknown.
             history: the user's interactions, oldest first; without it, the history that the bundle has of ``user_id``.
+            append: whether the history follows the one that the bundle has of ``user_id``, so that the latest
+                interactions are enough. By default it replaces that one. Interactions that are in both count twice.
             limit: how many items, 1 to 1000.
             exclude: items that may not be in the list.
             candidates: how many candidates to rank, up to 1000; 0 takes the bundle's number.
@@ -101,7 +104,7 @@ class Recommender:
             ShortlistError: any other failure, including the use of a closed client.
         """
         request = _recommend_request(
-            user_id, history, limit, exclude, candidates, keep_seen, objective_weights, context
+            user_id, history, append, limit, exclude, candidates, keep_seen, objective_weights, context
         )
         return self._call(lambda stub: stub.Recommend, request, timeout)
 
@@ -111,6 +114,7 @@ class Recommender:
         item_ids: Sequence[Id],
         user_id: Id = "",
         history: Sequence[HistoryItem | Id] = (),
+        append: bool = False,
         limit: int = DEFAULT_LIMIT,
         objective_weights: Mapping[str, float] | None = None,
         context: Context | None = None,
@@ -122,7 +126,7 @@ class Recommender:
             TypeError: as for :meth:`recommend`.
             ShortlistError: as for :meth:`recommend`.
         """
-        request = _rank_request(item_ids, user_id, history, limit, objective_weights, context)
+        request = _rank_request(item_ids, user_id, history, append, limit, objective_weights, context)
         return self._call(lambda stub: stub.Rank, request, timeout)
 
     def close(self) -> None:
@@ -183,6 +187,7 @@ class AsyncRecommender:
         *,
         user_id: Id = "",
         history: Sequence[HistoryItem | Id] = (),
+        append: bool = False,
         limit: int = DEFAULT_LIMIT,
         exclude: Iterable[Id] = (),
         candidates: int = 0,
@@ -193,7 +198,7 @@ class AsyncRecommender:
     ) -> Recommendations:
         """See :meth:`Recommender.recommend`."""
         request = _recommend_request(
-            user_id, history, limit, exclude, candidates, keep_seen, objective_weights, context
+            user_id, history, append, limit, exclude, candidates, keep_seen, objective_weights, context
         )
         return await self._call(lambda stub: stub.Recommend, request, timeout)
 
@@ -203,13 +208,14 @@ class AsyncRecommender:
         item_ids: Sequence[Id],
         user_id: Id = "",
         history: Sequence[HistoryItem | Id] = (),
+        append: bool = False,
         limit: int = DEFAULT_LIMIT,
         objective_weights: Mapping[str, float] | None = None,
         context: Context | None = None,
         timeout: float | None = None,
     ) -> Recommendations:
         """See :meth:`Recommender.rank`."""
-        request = _rank_request(item_ids, user_id, history, limit, objective_weights, context)
+        request = _rank_request(item_ids, user_id, history, append, limit, objective_weights, context)
         return await self._call(lambda stub: stub.Rank, request, timeout)
 
     async def close(self) -> None:
@@ -255,6 +261,7 @@ class AsyncRecommender:
 def _recommend_request(
     user_id: Id,
     history: Sequence[HistoryItem | Id],
+    append: bool,
     limit: int,
     exclude: Iterable[Id],
     candidates: int,
@@ -263,7 +270,7 @@ def _recommend_request(
     context: Context | None,
 ) -> pb.RecommendRequest:
     return pb.RecommendRequest(
-        user=user_message(user_id, history),
+        user=user_message(user_id, history, append),
         limit=read_count(limit, "limit"),
         exclude_item_ids=read_ids(exclude, "exclude"),
         candidate_count=read_count(candidates, "candidates"),
@@ -277,12 +284,13 @@ def _rank_request(
     item_ids: Sequence[Id],
     user_id: Id,
     history: Sequence[HistoryItem | Id],
+    append: bool,
     limit: int,
     objective_weights: Mapping[str, float] | None,
     context: Context | None,
 ) -> pb.RankRequest:
     return pb.RankRequest(
-        user=user_message(user_id, history),
+        user=user_message(user_id, history, append),
         item_ids=read_ids(item_ids, "item_ids"),
         limit=read_count(limit, "limit"),
         objective_weights=weights_message(objective_weights),

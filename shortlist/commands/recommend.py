@@ -27,6 +27,11 @@ def add_recommend(commands: Commands) -> None:
         "--history", nargs="+", default=[], metavar="ID", help="ids of items the user interacted with, oldest first"
     )
     recommend.add_argument(
+        "--append",
+        action="store_true",
+        help="add --history to the history that the bundle has of --user, in place of replacing it",
+    )
+    recommend.add_argument(
         "--limit", type=int, default=DEFAULT_LIMIT, metavar="N", help="how many items (default %(default)s)"
     )
     recommend.add_argument(
@@ -52,7 +57,9 @@ def _run(arguments: argparse.Namespace) -> int:
 
 def _recommend(arguments: argparse.Namespace) -> Recommendations:
     with Recommender(arguments.target, timeout=arguments.timeout, security=arguments.security) as recommender:
-        return recommender.recommend(user_id=arguments.user, history=arguments.history, limit=arguments.limit)
+        return recommender.recommend(
+            user_id=arguments.user, history=arguments.history, append=arguments.append, limit=arguments.limit
+        )
 
 
 def _show(recommendations: Recommendations) -> None:

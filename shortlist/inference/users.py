@@ -14,12 +14,16 @@ from shortlist.inference.rows import union_of
 
 @dataclass(frozen=True, kw_only=True)
 class UserQuery:
-    """A user in the caller's ids. ``values`` are NaN where not given; the three sequences have the same length."""
+    """A user in the caller's ids. ``values`` are NaN where not given; the three sequences have the same length.
+
+    ``append`` adds the history to the stored one instead of replacing it.
+    """
 
     user_id: str = ""
     item_ids: tuple[str, ...] = ()
     values: tuple[float, ...] = ()
     events: tuple[str, ...] = ()
+    append: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,12 +61,17 @@ class ResolvedUser:
 
 
 def resolve_user(bundle: Bundle, query: UserQuery) -> ResolvedUser:
-    """The user with the history sent in the call, else with the stored history, else with none."""
+    """The user with the history sent in the call, else with the stored history, else with none.
+
+    A history that is appended follows the stored one, of which the bundle has the order and no times. An interaction
+    that both have is there twice: nothing tells a repetition from the same interaction, known already.
+    """
     row = bundle.users.row_of(query.user_id) if query.user_id else None
     stored = EMPTY_HISTORY if row is None else bundle.users.history_of(row)
     sent, unknown = _known_history(bundle, query) if query.item_ids else (EMPTY_HISTORY, Unknown())
+    replacing = sent if len(sent) else stored
     return ResolvedUser(
-        history=sent if len(sent) else stored,
+        history=stored.then(sent) if query.append else replacing,
         seen=union_of(sent.rows, stored.rows),
         features=_features(bundle, row),
         unknown=unknown,

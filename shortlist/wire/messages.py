@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from shortlist.context import Context
 from shortlist.inference.users import UserQuery
 from shortlist.type.v1.context_pb2 import ContextValue
-from shortlist.type.v1.user_pb2 import HistoryItem, User
+from shortlist.type.v1.user_pb2 import HISTORY_MODE_APPEND, HistoryItem, User
 
 
 def read_context(context: Mapping[str, ContextValue]) -> Context:
@@ -24,4 +24,5 @@ def read_user(user: User) -> UserQuery:
         item_ids=tuple(item.item_id for item in history),
         values=tuple(item.value if item.HasField("value") else math.nan for item in history),
         events=tuple(item.event for item in history),
+        append=user.history_mode == HISTORY_MODE_APPEND,
     )

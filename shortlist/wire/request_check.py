@@ -7,10 +7,11 @@ from typing import TypeVar
 from shortlist.errors import FieldViolation, InvalidRequest
 from shortlist.limits import MAX_CONTEXT, MAX_HISTORY, MAX_ID_BYTES, MAX_LIMIT, MAX_OBJECTIVE_WEIGHTS, MAX_VALUE
 from shortlist.type.v1.context_pb2 import ContextValue
-from shortlist.type.v1.user_pb2 import User
+from shortlist.type.v1.user_pb2 import HistoryMode, User
 
 V = TypeVar("V")
 
+_HISTORY_MODES = frozenset(HistoryMode.values())
 # A caller chose the name, and several names have to fit into a status.
 _MOST_NAME_CHARS = 40
 
@@ -41,9 +42,10 @@ class RequestCheck:
             )
 
     def user(self, user: User, field: str = "user") -> None:
-        """Checks the ids, times and values of a user."""
+        """Checks the ids, the mode, and the times and values of a user."""
         size = len(user.user_id.encode())
         self.require(size <= MAX_ID_BYTES, f"{field}.user_id", f"has {size} bytes; at most {MAX_ID_BYTES} are accepted")
+        self.require(user.history_mode in _HISTORY_MODES, f"{field}.history_mode", "is unknown to this release")
         self.ids([item.item_id for item in user.history], f"{field}.history", MAX_HISTORY)
         for place, item in enumerate(user.history[:MAX_HISTORY]):
             fits = not item.HasField("value") or abs(item.value) <= MAX_VALUE

@@ -14,6 +14,7 @@ from shortlist.errors import FieldViolation, InvalidRequest, Unavailable
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer
 from shortlist.type.v1.source_pb2 import SOURCE_FALLBACK, SOURCE_MODEL
+from shortlist.type.v1.user_pb2 import HISTORY_MODE_APPEND
 
 Start = Callable[[RankingServiceServicer], str]
 
@@ -60,7 +61,7 @@ def test_the_list_is_printed_as_a_table(start: Start, capsys: pytest.CaptureFixt
     An item id that looks like markup prints unchanged.
     """
     servicer = Answering()
-    assert recommend(start(servicer), "--user", "196", "--history", "1", "2", "--limit", "3") == 0
+    assert recommend(start(servicer), "--user", "196", "--history", "1", "2", "--append", "--limit", "3") == 0
     printed = capsys.readouterr().out
     rows = [[cell.strip() for cell in line.split("│")[1:-1]] for line in printed.splitlines() if "│" in line]
     assert rows == [["1", "[red]7", "0.7500", "like 0.7500", "model"], ["2", "8", "0.0000", "", "fallback"]]
@@ -68,6 +69,7 @@ def test_the_list_is_printed_as_a_table(start: Start, capsys: pytest.CaptureFixt
     assert "degraded: deadline" in printed
     expected = pb.RecommendRequest(limit=3)
     expected.user.user_id = "196"
+    expected.user.history_mode = HISTORY_MODE_APPEND
     expected.user.history.add(item_id="1")
     expected.user.history.add(item_id="2")
     assert servicer.request == expected

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cshortlist/type/v1/user.proto\x12\x11shortlist.type.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"H\n\x04User\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12/\n\x07history\x18\x02 \x03(\x0b\x32\x1e.shortlist.type.v1.HistoryItem\"u\n\x0bHistoryItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65vent\x18\x03 \x01(\t\x12\x12\n\x05value\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_valueB\x8a\x01\n\x15\x63om.shortlist.type.v1B\tUserProtoP\x01ZPbuf.build/gen/go/shortlist/shortlist/protocolbuffers/go/shortlist/type/v1;typev1\xaa\x02\x11Shortlist.Type.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cshortlist/type/v1/user.proto\x12\x11shortlist.type.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"~\n\x04User\x12\x0f\n\x07user_id\x18\x01 \x01(\t\x12/\n\x07history\x18\x02 \x03(\x0b\x32\x1e.shortlist.type.v1.HistoryItem\x12\x34\n\x0chistory_mode\x18\x03 \x01(\x0e\x32\x1e.shortlist.type.v1.HistoryMode\"u\n\x0bHistoryItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12(\n\x04time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x65vent\x18\x03 \x01(\t\x12\x12\n\x05value\x18\x04 \x01(\x01H\x00\x88\x01\x01\x42\x08\n\x06_value*^\n\x0bHistoryMode\x12\x1c\n\x18HISTORY_MODE_UNSPECIFIED\x10\x00\x12\x18\n\x14HISTORY_MODE_REPLACE\x10\x01\x12\x17\n\x13HISTORY_MODE_APPEND\x10\x02\x42\x8a\x01\n\x15\x63om.shortlist.type.v1B\tUserProtoP\x01ZPbuf.build/gen/go/shortlist/shortlist/protocolbuffers/go/shortlist/type/v1;typev1\xaa\x02\x11Shortlist.Type.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,8 +33,10 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'shortlist.type.v1.user_pb2'
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\025com.shortlist.type.v1B\tUserProtoP\001ZPbuf.build/gen/go/shortlist/shortlist/protocolbuffers/go/shortlist/type/v1;typev1\252\002\021Shortlist.Type.V1'
+  _globals['_HISTORYMODE']._serialized_start=331
+  _globals['_HISTORYMODE']._serialized_end=425
   _globals['_USER']._serialized_start=84
-  _globals['_USER']._serialized_end=156
-  _globals['_HISTORYITEM']._serialized_start=158
-  _globals['_HISTORYITEM']._serialized_end=275
+  _globals['_USER']._serialized_end=210
+  _globals['_HISTORYITEM']._serialized_start=212
+  _globals['_HISTORYITEM']._serialized_end=329
 # @@protoc_insertion_point(module_scope)

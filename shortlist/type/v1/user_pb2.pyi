@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -19,21 +20,54 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _HistoryMode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HistoryModeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HistoryMode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HISTORY_MODE_UNSPECIFIED: _HistoryMode.ValueType  # 0
+    """The same as HISTORY_MODE_REPLACE."""
+    HISTORY_MODE_REPLACE: _HistoryMode.ValueType  # 1
+    """The models see the history of the call alone."""
+    HISTORY_MODE_APPEND: _HistoryMode.ValueType  # 2
+    """The models see the stored history, and then the history of the call. Stored interactions have no times, so those of
+    the call count as later. An interaction that is in both counts twice. The models read the latest interactions of the
+    whole, as many as the bundle's models were trained with.
+    """
+
+class HistoryMode(_HistoryMode, metaclass=_HistoryModeEnumTypeWrapper):
+    """How the history of a call and the stored history of its user go together."""
+
+HISTORY_MODE_UNSPECIFIED: HistoryMode.ValueType  # 0
+"""The same as HISTORY_MODE_REPLACE."""
+HISTORY_MODE_REPLACE: HistoryMode.ValueType  # 1
+"""The models see the history of the call alone."""
+HISTORY_MODE_APPEND: HistoryMode.ValueType  # 2
+"""The models see the stored history, and then the history of the call. Stored interactions have no times, so those of
+the call count as later. An interaction that is in both counts twice. The models read the latest interactions of the
+whole, as many as the bundle's models were trained with.
+"""
+Global___HistoryMode: _TypeAlias = HistoryMode  # noqa: Y015
+
 @_typing.final
 class User(_message.Message):
     """The person to recommend to: an id, a history, or both.
 
-    With a history, the models see that history. The id then adds the user's features, and the answer leaves out the items
-    of the stored history. Without a history, the models see the stored history of the id. With neither, the
-    answer has popular items, marked as fallbacks.
+    With a history, the models see that history, or with HISTORY_MODE_APPEND the stored history of the id and then that
+    history. The id also adds the user's features, and the answer leaves out the items of both histories. Without a
+    history, the models see the stored history of the id. With neither, the answer has popular items, marked as fallbacks.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     USER_ID_FIELD_NUMBER: _builtins.int
     HISTORY_FIELD_NUMBER: _builtins.int
+    HISTORY_MODE_FIELD_NUMBER: _builtins.int
     user_id: _builtins.str
     """The id used in the training data, at most 256 bytes. Empty when unknown."""
+    history_mode: Global___HistoryMode.ValueType
+    """How the history and the stored one of the id go together. Without either of them, the other one is all."""
     @_builtins.property
     def history(self) -> _containers.RepeatedCompositeFieldContainer[Global___HistoryItem]:
         """Interactions, oldest first, at most 5000. When every item has a time, the times decide the order."""
@@ -43,10 +77,11 @@ class User(_message.Message):
         *,
         user_id: _builtins.str = ...,
         history: _abc.Iterable[Global___HistoryItem] | None = ...,
+        history_mode: Global___HistoryMode.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "user_id", b"user_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["history", b"history", "history_mode", b"history_mode", "user_id", b"user_id"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,6 +23,7 @@ from shortlist.errors import (
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer
 from shortlist.type.v1.source_pb2 import SOURCE_FALLBACK, SOURCE_MODEL
+from shortlist.type.v1.user_pb2 import HISTORY_MODE_APPEND
 from tests.support.environment import set_proxy
 
 Start = Callable[[RankingServiceServicer], str]
@@ -100,6 +101,7 @@ def test_every_argument_reaches_the_service(start: Start, ask: Ask) -> None:
         start(servicer),
         user_id="196",
         history=["1", rated],
+        append=True,
         limit=3,
         exclude=["9"],
         candidates=50,
@@ -109,6 +111,7 @@ def test_every_argument_reaches_the_service(start: Start, ask: Ask) -> None:
     )
     expected = pb.RecommendRequest(limit=3, exclude_item_ids=["9"], candidate_count=50, keep_seen=True)
     expected.user.user_id = "196"
+    expected.user.history_mode = HISTORY_MODE_APPEND
     expected.user.history.add(item_id="1")
     expected.user.history.add(item_id="2", event="rate", value=0.0).time.FromJsonString("2026-01-02T00:00:00Z")
     expected.objective_weights["like"] = 2.0
@@ -165,6 +168,8 @@ def test_anything_but_a_list_of_ids_is_refused_by_name(ask: Ask, name: str, valu
         ({"limit": 10.0}, "limit is of type float"),
         ({"item_ids": ["1"], "limit": True}, "limit is of type bool"),
         ({"candidates": None}, "candidates is of type NoneType"),
+        ({"append": "no"}, "append is of type str; give True or False"),
+        ({"item_ids": ["1"], "append": 1}, "append is of type int"),
         ({"keep_seen": "no"}, "keep_seen is of type str; give True or False"),
         ({"objective_weights": ["like"]}, "objective_weights is of type list; give a dict"),
         ({"objective_weights": {"like": "2"}}, r"objective_weights\['like'\] is of type str; give a number"),
@@ -204,9 +209,12 @@ def test_rank_sends_the_candidates_in_the_order_given(start: Start, ask: Ask) ->
     """Rank gets every argument, and its answer is never degraded."""
     servicer = Recording()
     wanted = {"objective_weights": {"like": 2.0}, "context": {"device": "tv"}}
-    answer = ask(start(servicer), "rank", item_ids=["3", "1"], user_id="196", limit=2, **wanted)
+    user = {"user_id": "196", "history": ["7"], "append": True}
+    answer = ask(start(servicer), "rank", item_ids=["3", "1"], limit=2, **user, **wanted)
     expected = pb.RankRequest(item_ids=["3", "1"], limit=2, objective_weights={"like": 2.0})
     expected.user.user_id = "196"
+    expected.user.history.add(item_id="7")
+    expected.user.history_mode = HISTORY_MODE_APPEND
     expected.context["device"].text = "tv"
     assert servicer.requests == [expected]
     assert (answer.found, answer.degraded) == (2, None)

@@ -1,6 +1,7 @@
 """From a user in the caller's ids to a user in rows of the bundle."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -30,6 +31,20 @@ def test_a_history_that_is_sent_replaces_the_stored_one_and_both_are_seen(small_
     assert user.history.events.tolist() == [2, 0, 1]
     assert user.seen.tolist() == [0, 1, 2, 3]
     assert user.unknown == Unknown(items=1, events=1)
+
+
+def test_a_history_that_is_appended_follows_the_stored_one(small_bundle: Bundle) -> None:
+    """Proves it of rows, values and events, of an item that both have, and of the rows that are seen."""
+    values, events = np.arange(5, dtype=np.float32), np.array([1, 2, 1, 2, 1], dtype=np.uint8)
+    bundle = replace(small_bundle, users=replace(small_bundle.users, values=values, events=events))
+    sent = UserQuery(item_ids=("c", "zz", "a"), values=(5.0, 1.0, math.nan), events=("buy", "view", "rent"))
+    user = resolve_user(bundle, replace(sent, user_id="fan", append=True))
+    assert user.history.rows.tolist() == [0, 3, 2, 0]
+    np.testing.assert_array_equal(user.history.values, [0.0, 1.0, 5.0, math.nan])
+    assert user.history.events.tolist() == [1, 2, 2, 0]
+    assert (user.seen.tolist(), user.unknown) == ([0, 2, 3], Unknown(items=1, events=1))
+    alone = resolve_user(bundle, replace(sent, user_id="never seen", append=True))
+    assert (alone.history.rows.tolist(), alone.unknown) == ([2, 0], Unknown(items=1, events=1))
 
 
 def test_every_interaction_with_an_unknown_event_is_counted(small_bundle: Bundle) -> None:
