@@ -8,7 +8,7 @@ PROTOS := $(shell find protos -name '*.proto' | sort)
 # The first images of the contract name no packages of Go, Java and C#, so they promise bytes and JSON only.
 WIRE_RULES := {"version": "v2", "modules": [{"path": "protos"}], "breaking": {"use": ["WIRE_JSON"]}}
 
-.PHONY: help demo test format lint types protos protos-check bench bench-scale bench-train bench-peers quality quality-table fuzz soak hostile locks audit sbom manifests clean
+.PHONY: help demo test format lint types protos protos-check bench bench-scale bench-train bench-peers quality quality-table fuzz soak hostile locks audit sbom manifests package clean
 
 help:  ## What there is to make
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -111,6 +111,9 @@ sbom: $(PACKAGE_TOOLS)/.ready  ## The bill of materials of each image, build/sbo
 
 manifests: $(VENV)/.ready $(MANIFEST_TOOLS)/.ready $(PACKAGE_TOOLS)/.ready  ## Manifests and images against schemas, linters and policies
 	$(BIN)/python -m deploy.check
+
+package: $(VENV)/.ready $(PACKAGE_TOOLS)/.ready  ## The sdist and the wheel, tried in an empty environment, build/dist
+	$(BIN)/python -m deploy.check.distributions
 
 clean:  ## Remove what make made
 	rm -rf $(VENV) build *.egg-info

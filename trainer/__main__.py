@@ -8,10 +8,17 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from shortlist.errors import ShortlistError
-from trainer.commands import evaluate, export, fit, tune
 from trainer.errors import NotPublishedError, OutputError, TrainerError
 from trainer.files import disk_error
 from trainer.progress import ConsoleReporter
+
+try:
+    from trainer.commands import evaluate, export, fit, tune
+except ModuleNotFoundError as missing:
+    if (missing.name or "").startswith(("trainer", "shortlist")):
+        raise
+    print(f"error: {missing}; pip install 'shortlist[train]' installs what training needs", file=sys.stderr)
+    sys.exit(2)
 
 EXIT_NOT_WRITTEN = 1
 EXIT_BAD_INPUT = 2

@@ -9,7 +9,7 @@ from pathlib import Path
 from deploy.check.kustomize import DEPLOY, ROOT
 
 _TOOLS = ROOT / "build" / "manifests-venv" / "bin"
-# uv, pip-audit and cyclonedx-py, whose libraries are other versions than checkov's.
+# uv, pip-audit, cyclonedx-py, build and twine, whose libraries are other versions than checkov's.
 PACKAGE_TOOLS = ROOT / "build" / "packages-venv" / "bin"
 KUBERNETES = ("1.33", "1.35", "1.37")
 # The policies of checkov that the manifests break on purpose, with the reason; below, those of one overlay only.
