@@ -50,6 +50,11 @@ def names_in(certificate: bytes) -> frozenset[str]:
     )
 
 
+def import_parser() -> None:
+    """Imports the parser of certificates, so that no call waits for it."""
+    import cryptography.x509  # noqa: F401
+
+
 def _is_dns(text: str) -> bool:
     return _DNS.fullmatch(text) is not None and not _is_ip(text)
 

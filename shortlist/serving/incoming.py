@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import inspect
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import grpc
 from grpc import _server
-from grpc._cython.cygrpc import ReceiveMessageOperation  # type: ignore[import-not-found]
+from grpc._cython.cygrpc import ReceiveMessageOperation, auth_context  # type: ignore[import-not-found]
 
 from shortlist.errors import FieldViolation, InvalidRequest
 from shortlist.serving.pools import start_threads
@@ -24,7 +24,7 @@ from shortlist.serving.waiting import Waiting
 from shortlist.status import to_status
 
 _LOG = logging.getLogger(__name__)
-_NO_FLAGS = 0
+_NO_FLAGS, _CERTIFICATE = 0, b"x509_pem_cert"
 # The parameters of gRPC's function that handles a call, and the parts of its module that are used here.
 _PARAMETERS = (
     "rpc_event",
@@ -36,8 +36,8 @@ _PARAMETERS = (
 )
 _PARTS = ("_receive_message", "_is_rpc_state_active", "_RECEIVE_MESSAGE_TOKEN", "_unary_response_in_pool")
 # gRPC adds a callback to each future. All of them share this one, since making a future costs as much as a lock.
-_DONE: Future[Any] = Future()
-_DONE.set_result(None)
+DONE: Future[Any] = Future()
+DONE.set_result(None)
 
 
 class Incoming:
@@ -62,6 +62,12 @@ class Incoming:
         """Tells the connection of the call from others."""
         peer: bytes = self._event.call.peer()
         return peer
+
+    @property
+    def certificate(self) -> bytes:
+        """The caller's certificate in PEM; empty when it showed none."""
+        certificates: Sequence[bytes] = (auth_context(self._event.call) or {}).get(_CERTIFICATE, ())
+        return certificates[0] if certificates else b""
 
     def receive(self, received: Callable[[], None]) -> None:
         """Calls ``received`` once, in gRPC's serving thread: when the message has arrived, or when none will."""
@@ -177,7 +183,7 @@ class ReceivingPool(ThreadPoolExecutor):
             call.receive(lambda: self._receive(call))
         else:
             call.refuse(call.when_full)
-        return _DONE
+        return DONE
 
     def accepts(self, call: Incoming) -> bool:
         """Whether a call whose headers have arrived may go on."""

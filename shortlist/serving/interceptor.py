@@ -1,4 +1,4 @@
-"""The path of every call: admission, authorisation, handling, measurement, and the status of a failure."""
+"""The path of every call: authorisation, admission, handling, measurement, and the status of a failure."""
 
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
 import grpc
@@ -13,8 +14,10 @@ from google.protobuf.message import DecodeError
 
 from shortlist.errors import FieldViolation, InvalidRequest
 from shortlist.observability import logs, metrics, tracing
-from shortlist.security.authorisation import Authoriser, unauthenticated
+from shortlist.security.authorisation import AllowList, TokenCheck, unauthenticated
+from shortlist.security.settings import ServerSecurity
 from shortlist.serving.admission import overloaded, refusal
+from shortlist.serving.gate import Gate
 from shortlist.serving.incoming import refusing
 from shortlist.status import code_of, to_status
 
@@ -26,14 +29,18 @@ _NOT_OURS = "/grpc."
 
 
 class CallInterceptor(grpc.ServerInterceptor):
-    """Wraps every unary method of Shortlist's services, and counts the calls in flight."""
+    """Wraps every unary method of Shortlist's services, and counts the calls in flight.
 
-    def __init__(self, authoriser: Authoriser | None = None) -> None:
-        self._authoriser = authoriser
+    Calls without one of the ``tokens`` are refused before they take a thread. So are calls whose certificate the
+    ``gate`` does not let through.
+    """
+
+    def __init__(self, tokens: TokenCheck | None = None, gate: Gate | None = None) -> None:
+        self._tokens, self._gate = tokens, gate
         self._in_flight = _InFlight()
         # gRPC asks again for every call, but a method always has the same handler.
         self._wrapped: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
-        self._unauthenticated = refusal(lambda: to_status(unauthenticated(), "any method"))
+        self._refusals: dict[str, grpc.RpcMethodHandler[Any, Any]] = {}
 
     @property
     def in_flight(self) -> int:
@@ -48,26 +55,32 @@ class CallInterceptor(grpc.ServerInterceptor):
         """The handler of a method, wrapped when it belongs to Shortlist's services."""
         method = handler_call_details.method
         wrapped = self._wrapped.get(method)
-        if wrapped is not None:
-            # Before the call takes a thread, so that callers without a token keep none busy.
-            if self._authoriser is not None and not self._authoriser.knows(handler_call_details.invocation_metadata):
-                return self._unauthenticated
-            return wrapped
-        handler = continuation(handler_call_details)
-        if handler is None or handler.unary_unary is None or method.startswith(_NOT_OURS):
-            return handler
-        # The request arrives as bytes. Left to parse it, gRPC would answer INTERNAL and log a traceback for a bad one.
+        if wrapped is None:
+            handler = continuation(handler_call_details)
+            if handler is None or handler.unary_unary is None or method.startswith(_NOT_OURS):
+                return handler
+            wrapped = self._add(method, handler)
+        if self._tokens is not None and not self._tokens.knows(handler_call_details.invocation_metadata):
+            return self._refusals[method]
+        return wrapped
+
+    def _add(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
         service, name = method.removeprefix("/").split("/")
         call = refusing(self._wrap(handler, service, name), overloaded(service, name))
-        wrapped = grpc.unary_unary_rpc_method_handler(call, response_serializer=handler.response_serializer)
-        self._wrapped[method] = wrapped
+        if self._gate is not None:
+            call = self._gate.before(call, service, name)
+        # The request arrives as bytes. Left to parse it, gRPC would answer INTERNAL and log a traceback for a bad one.
+        wrapped: grpc.RpcMethodHandler[Any, Any] = grpc.unary_unary_rpc_method_handler(
+            call, response_serializer=handler.response_serializer
+        )
+        self._wrapped[method], self._refusals[method] = wrapped, refusal(_unauthenticated(service, name))
         return wrapped
 
     def _wrap(self, handler: grpc.RpcMethodHandler[Any, Any], service: str, name: str) -> Behaviour[bytes, Any]:
         # The stubs declare every part of a handler as optional.
         behaviour: Any = handler.unary_unary
         parse: Any = handler.request_deserializer
-        method, authoriser = f"/{service}/{name}", self._authoriser
+        method = f"/{service}/{name}"
 
         def call(request: bytes, context: grpc.ServicerContext) -> object:
             started = time.perf_counter()
@@ -75,8 +88,6 @@ class CallInterceptor(grpc.ServerInterceptor):
             code, response = grpc.StatusCode.OK, None
             with self._in_flight, tracing.server_span(method, context.invocation_metadata()):
                 try:
-                    if authoriser is not None:
-                        authoriser.check(method, context)
                     response = behaviour(_parsed(request, parse), context)
                     return response
                 except Exception as error:
@@ -89,6 +100,17 @@ class CallInterceptor(grpc.ServerInterceptor):
                     logs.log_call(method, code.name, seconds, response, context)
 
         return call
+
+
+def interceptor(security: ServerSecurity, pool: ThreadPoolExecutor) -> CallInterceptor:
+    """The interceptor of a server with these demands on its callers; ``pool`` runs its calls.
+
+    Raises:
+        ValueError: a file cannot be used.
+    """
+    tokens = None if security.token_file is None else TokenCheck(security.token_file)
+    gate = None if security.allow is None else Gate(AllowList(security.allow), pool)
+    return CallInterceptor(tokens, gate)
 
 
 class _InFlight:
@@ -105,6 +127,16 @@ class _InFlight:
     def __exit__(self, *raised: object) -> None:
         with self._lock:
             self.count -= 1
+
+
+def _unauthenticated(service: str, method: str) -> Callable[[], grpc.Status]:
+    status = to_status(unauthenticated(), method)
+
+    def refused() -> grpc.Status:
+        metrics.call_refused(service, method, grpc.StatusCode.UNAUTHENTICATED.name)
+        return status
+
+    return refused
 
 
 def _parsed(request: bytes, parse: Callable[[bytes], object]) -> object:

@@ -19,13 +19,12 @@ from shortlist.errors import BundleError
 from shortlist.observability.logs import configure_logs
 from shortlist.observability.settings import worker_listen
 from shortlist.observability.tracing import configure_tracing
-from shortlist.security.authorisation import authoriser
 from shortlist.security.tls import server_credentials
 from shortlist.serving.admission import AdmissionPool
 from shortlist.serving.checking import EXIT_BUNDLE as EXIT_BUNDLE
 from shortlist.serving.health import Health
 from shortlist.serving.heartbeat import Heartbeat
-from shortlist.serving.interceptor import CallInterceptor
+from shortlist.serving.interceptor import interceptor
 from shortlist.serving.loading import in_thread, is_loading
 from shortlist.serving.memory import use_few_arenas
 from shortlist.serving.ports import (
@@ -130,7 +129,7 @@ class _Server:
         self._announce = worker.announce if worker else lambda text: print(text, flush=True)
         self._pool = AdmissionPool(settings.threads, settings.queue)
         self._heartbeat = Heartbeat(worker, self._pool) if worker else None
-        self._calls = CallInterceptor(authoriser(settings.security))
+        self._calls = interceptor(settings.security, self._pool)
         self._health = Health(service_names)
         # A signal handler's put may interrupt a get in the same thread; only SimpleQueue allows that.
         self._signals: SimpleQueue[int] = SimpleQueue()

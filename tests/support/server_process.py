@@ -31,6 +31,7 @@ from shortlist.errors import BundleError
 from shortlist.observability.settings import Observability
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer, add_RankingServiceServicer_to_server
+from shortlist.security.settings import ServerSecurity
 from shortlist.serving.server import serve
 from shortlist.serving.settings import ServerSettings
 
@@ -66,8 +67,9 @@ class Loading:
 
 given = json.loads(sys.argv[1])
 metrics = Observability(metrics_listen=given.pop("metrics_listen", ""))
+security = ServerSecurity(**{{name: Path(path) for name, path in given.pop("security", {{}}).items()}})
 sys.exit(serve(
-    settings=ServerSettings(bundles=Path(), observability=metrics, **given),
+    settings=ServerSettings(bundles=Path(), observability=metrics, security=security, **given),
     service_names=["{SERVICE}"],
     add_services=lambda server: add_RankingServiceServicer_to_server(Slow(), server),
     loader=Loading(),

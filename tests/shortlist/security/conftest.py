@@ -4,10 +4,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
 
 import grpc
 import pytest
@@ -15,15 +13,13 @@ import trustme
 from grpc_health.v1 import health
 from grpc_health.v1.health_pb2_grpc import add_HealthServicer_to_server
 
-from shortlist.errors import STATUS_CODES, PermissionDenied, Unauthenticated
 from shortlist.security import files
-from shortlist.security.authorisation import Authoriser, authoriser
 from shortlist.security.metadata import call_metadata
 from shortlist.security.settings import ClientSecurity, ServerSecurity
 from shortlist.security.tls import channel_credentials, server_credentials
+from shortlist.serving.admission import AdmissionPool
+from shortlist.serving.interceptor import interceptor
 
-Request = TypeVar("Request")
-Response = TypeVar("Response")
 _OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 
 
@@ -70,10 +66,11 @@ def serve() -> Iterator[Callable[[ServerSecurity], str]]:
     servers: list[grpc.Server] = []
 
     def serve(security: ServerSecurity) -> str:
-        check = authoriser(security)
-        server = grpc.server(ThreadPoolExecutor(4), interceptors=[] if check is None else [_Checking(check)])
+        pool = AdmissionPool(threads=4, queue=4)
+        server = grpc.server(pool, interceptors=[interceptor(security, pool)])
         handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
-            name: grpc.unary_unary_rpc_method_handler(_names) for name in ("Say", "Shout")
+            name: grpc.unary_unary_rpc_method_handler(_names, request_deserializer=bytes, response_serializer=bytes)
+            for name in ("Say", "Shout")
         }
         server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.v1.Echo", handlers)])
         add_HealthServicer_to_server(health.HealthServicer(), server)
@@ -109,32 +106,6 @@ def call() -> Callable[..., str]:
                 return error.code().name
 
     return call
-
-
-class _Checking(grpc.ServerInterceptor):
-    """Calls the authoriser like the services' interceptor, and does nothing else."""
-
-    def __init__(self, authoriser: Authoriser) -> None:
-        self._authoriser = authoriser
-
-    def intercept_service(
-        self,
-        continuation: Callable[[grpc.HandlerCallDetails], grpc.RpcMethodHandler[Request, Response] | None],
-        handler_call_details: grpc.HandlerCallDetails,
-    ) -> grpc.RpcMethodHandler[Request, Response] | None:
-        handler = continuation(handler_call_details)
-        if handler is None or handler.unary_unary is None:
-            return handler
-        behaviour = handler.unary_unary
-
-        def checked(request: Request, context: grpc.ServicerContext) -> Response:
-            try:
-                self._authoriser.check(handler_call_details.method, context)
-            except (Unauthenticated, PermissionDenied) as error:
-                context.abort(STATUS_CODES[type(error)], str(error))
-            return behaviour(request, context)
-
-        return grpc.unary_unary_rpc_method_handler(checked, handler.request_deserializer, handler.response_serializer)
 
 
 def _names(request: bytes, context: grpc.ServicerContext) -> bytes:

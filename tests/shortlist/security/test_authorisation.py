@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 
-from shortlist.security.authorisation import authoriser
 from shortlist.security.settings import ClientSecurity, ServerSecurity
 
 Issue = Callable[..., tuple[Path, Path]]
@@ -51,11 +50,6 @@ def _eventually(holds: Callable[[], bool]) -> None:
     while not holds():
         assert time.monotonic() < end
         time.sleep(0.02)
-
-
-def test_a_server_without_tokens_and_rules_has_no_authoriser(server: ServerSecurity) -> None:
-    """So it checks nothing on any call."""
-    assert authoriser(server) is None
 
 
 @pytest.mark.parametrize(
