@@ -50,7 +50,7 @@ class WatchedFiles(Generic[Value]):
         try:
             value = self._read()
         except (OSError, ValueError) as error:
-            _LOG.warning("%s changed but cannot be used; the former contents stay in force: %s", names, error)
+            _LOG.error("%s changed but cannot be used; the former contents stay in force: %s", names, error)
         else:
             if _state_of(self._paths) != state:
                 # The files changed during the read, so the parts may not match. The next check reads again.

@@ -1,15 +1,22 @@
 """The allow list: a TOML file that maps names in client certificates to the methods that they may call."""
 
-import re
 import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from shortlist.ranking.v1 import ranking_service_pb2
+from shortlist.retrieval.v1 import retrieval_service_pb2
 from shortlist.security.names import is_name
 
 # A DNS name, IP address or URI of a caller's certificate → "package.Service/Method" and "package.Service/*".
 Rules = Mapping[str, frozenset[str]]
-_METHOD = re.compile(r"\w+(\.\w+)*/(\w+|\*)", re.ASCII)
+_SERVICES = [
+    service
+    for file in (ranking_service_pb2.DESCRIPTOR, retrieval_service_pb2.DESCRIPTOR)
+    for service in file.services_by_name.values()
+]
+# The methods of both services, so that they may share one list.
+_METHODS = [f"{service.full_name}/{name}" for service in _SERVICES for name in ("*", *service.methods_by_name)]
 
 
 def read_rules(path: Path) -> Rules:
@@ -23,7 +30,7 @@ def read_rules(path: Path) -> Rules:
 
     Raises:
         ValueError: the file cannot be read, is not TOML, or is not a table of lists of methods. Or a key is no name
-            that a caller can have.
+            that a caller can have, or a value no method of Shortlist's services.
     """
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -36,8 +43,8 @@ def read_rules(path: Path) -> Rules:
         if not is_name(name):
             raise ValueError(f"{path}: {name!r} is neither a DNS name nor an IP address nor a URI with ://")
         for method in methods:
-            if not (isinstance(method, str) and _METHOD.fullmatch(method)):
-                raise ValueError(f"{path}: {name!r} has {method!r}, which is not package.Service/Method or /*")
+            if method not in _METHODS:
+                raise ValueError(f"{path}: {name!r} has {method!r}, which is none of {', '.join(_METHODS)}")
     return {name: frozenset(methods) for name, methods in raw.items()}
 
 

@@ -20,6 +20,8 @@ from shortlist.security.tls import channel_credentials, server_credentials
 from shortlist.serving.admission import AdmissionPool
 from shortlist.serving.interceptor import interceptor
 
+# The allow list accepts real methods only.
+SERVICE = "shortlist.ranking.v1.RankingService"
 _OWN_CONNECTION = [("grpc.use_local_subchannel_pool", 1)]
 
 
@@ -70,9 +72,9 @@ def serve() -> Iterator[Callable[[ServerSecurity], str]]:
         server = grpc.server(pool, interceptors=[interceptor(security, pool)])
         handlers: dict[str, grpc.RpcMethodHandler[bytes, bytes]] = {
             name: grpc.unary_unary_rpc_method_handler(_names, request_deserializer=bytes, response_serializer=bytes)
-            for name in ("Say", "Shout")
+            for name in ("Recommend", "Rank")
         }
-        server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler("test.v1.Echo", handlers)])
+        server.add_generic_rpc_handlers([grpc.method_handlers_generic_handler(SERVICE, handlers)])
         add_HealthServicer_to_server(health.HealthServicer(), server)
         credentials = server_credentials(security)
         if credentials is None:
@@ -92,7 +94,7 @@ def serve() -> Iterator[Callable[[ServerSecurity], str]]:
 def call() -> Callable[..., str]:
     """Calls a method over a new connection; returns the answer, or the name of the status code."""
 
-    def call(address: str, security: ClientSecurity, method: str = "test.v1.Echo/Say") -> str:
+    def call(address: str, security: ClientSecurity, method: str = f"{SERVICE}/Recommend") -> str:
         credentials = channel_credentials(security)
         if credentials is None:
             channel = grpc.insecure_channel(address, options=_OWN_CONNECTION)

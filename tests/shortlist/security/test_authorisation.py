@@ -13,7 +13,11 @@ from shortlist.security.settings import ClientSecurity, ServerSecurity
 Issue = Callable[..., tuple[Path, Path]]
 Serve = Callable[[ServerSecurity], str]
 Call = Callable[..., str]
-SAY, SHOUT, HEALTH = "test.v1.Echo/Say", "test.v1.Echo/Shout", "grpc.health.v1.Health/Check"
+RECOMMEND, RANK, HEALTH = (
+    "shortlist.ranking.v1.RankingService/Recommend",
+    "shortlist.ranking.v1.RankingService/Rank",
+    "grpc.health.v1.Health/Check",
+)
 _SECONDS = 10.0
 
 
@@ -110,19 +114,19 @@ def test_a_token_file_that_becomes_empty_keeps_the_old_tokens(
 
 
 RULES = """
-"backend.test" = ["test.v1.Echo/Say"]
-"spiffe://test/ops" = ["test.v1.Echo/*"]
+"backend.test" = ["shortlist.ranking.v1.RankingService/Recommend"]
+"spiffe://test/ops" = ["shortlist.ranking.v1.RankingService/*"]
 """
 
 
 @pytest.mark.parametrize(
     ("names", "method", "answer"),
     [
-        (["backend.test"], SAY, "called by backend.test"),
-        (["backend.test"], SHOUT, "PERMISSION_DENIED"),
-        (["other.test"], SAY, "PERMISSION_DENIED"),
-        (["sub.backend.test"], SAY, "PERMISSION_DENIED"),
-        (["other.test", "backend.test"], SAY, "called by other.test backend.test"),
+        (["backend.test"], RECOMMEND, "called by backend.test"),
+        (["backend.test"], RANK, "PERMISSION_DENIED"),
+        (["other.test"], RECOMMEND, "PERMISSION_DENIED"),
+        (["sub.backend.test"], RECOMMEND, "PERMISSION_DENIED"),
+        (["other.test", "backend.test"], RECOMMEND, "called by other.test backend.test"),
     ],
 )
 def test_a_certificate_may_call_the_methods_listed_for_its_name(
@@ -145,12 +149,15 @@ def test_a_certificate_may_call_the_methods_listed_for_its_name(
 def test_a_star_is_every_method_of_one_service(
     serve: Serve, call: Call, write: Write, server: ServerSecurity, client: ClientSecurity, ca: Path
 ) -> None:
-    """A service whose name only begins like it is not included."""
-    star = replace(server, tls_client_ca=ca, allow=write("star.toml", '"10.0.0.1" = ["test.v1.Echo/*"]'))
-    longer = replace(server, tls_client_ca=ca, allow=write("longer.toml", '"10.0.0.1" = ["test.v1.EchoOther/*"]'))
-    for method in (SAY, SHOUT):
+    """The methods of another service are not included."""
+    star = replace(
+        server, tls_client_ca=ca, allow=write("star.toml", '"10.0.0.1" = ["shortlist.ranking.v1.RankingService/*"]')
+    )
+    other = '"10.0.0.1" = ["shortlist.retrieval.v1.RetrievalService/*"]'
+    another = replace(server, tls_client_ca=ca, allow=write("another.toml", other))
+    for method in (RECOMMEND, RANK):
         assert call(serve(star), client, method) == "called by backend.test 10.0.0.1"
-        assert call(serve(longer), client, method) == "PERMISSION_DENIED"
+        assert call(serve(another), client, method) == "PERMISSION_DENIED"
 
 
 def test_a_changed_list_is_read_again_and_a_broken_one_ignored(
@@ -162,17 +169,19 @@ def test_a_changed_list_is_read_again_and_a_broken_one_ignored(
     ca: Path,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """Rules can be granted and revoked; a malformed list grants and revokes nothing, and is logged."""
+    """Rules can be granted and revoked. A malformed list or a misspelt method changes nothing, and is an error."""
     address = serve(replace(server, tls_client_ca=ca, allow=write("allow.toml", '"backend.test" = []')))
     assert call(address, client) == "PERMISSION_DENIED"
     write("allow.toml", RULES)
     _eventually(lambda: call(address, client).startswith("called by"))
-    write("allow.toml", '"backend.test" = ["test.v1.Echo/')
-    for _ in range(5):
-        time.sleep(0.02)
-        assert call(address, client).startswith("called by")
-        assert call(address, client, SHOUT) == "PERMISSION_DENIED"
-    assert "allow.toml" in caplog.text
+    for broken in ("Ran", 'Ran"]'):
+        write("allow.toml", f'"backend.test" = ["shortlist.ranking.v1.RankingService/{broken}')
+        caplog.clear()
+        for _ in range(5):
+            time.sleep(0.02)
+            assert call(address, client).startswith("called by")
+            assert call(address, client, RANK) == "PERMISSION_DENIED"
+        assert [record.levelname for record in caplog.records if "allow.toml" in record.message] == ["ERROR"]
     write("allow.toml", "")
     _eventually(lambda: call(address, client) == "PERMISSION_DENIED")
 
@@ -186,4 +195,4 @@ def test_a_call_needs_both_token_and_certificate_when_both_are_required(
     assert call(address, client) == "UNAUTHENTICATED"
     with_token = replace(client, token_file=write("token", "token"))
     assert call(address, with_token) == "called by backend.test 10.0.0.1"
-    assert call(address, with_token, SHOUT) == "PERMISSION_DENIED"
+    assert call(address, with_token, RANK) == "PERMISSION_DENIED"

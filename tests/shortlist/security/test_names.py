@@ -59,7 +59,7 @@ def answer(
 
     def answer(rule: str, entries: list[tuple[int, bytes]]) -> str:
         cert, key = issue("127.0.0.1", file="server")
-        (tmp_path / "allow.toml").write_text(f'"{rule}" = ["test.v1.Echo/*"]')
+        (tmp_path / "allow.toml").write_text(f'"{rule}" = ["shortlist.ranking.v1.RankingService/*"]')
         server = ServerSecurity(tls_cert=cert, tls_key=key, tls_client_ca=ca, allow=tmp_path / "allow.toml")
         return call(serve(server), caller(entries)).split(" ")[0]
 

@@ -104,7 +104,7 @@ def test_a_certificate_without_its_key_changes_nothing(
                 time.sleep(0.02)
                 assert _shown(address) == first
                 assert call(address, ClientSecurity(ca=ca)) == "called by "
-            assert [record.levelname for record in caplog.records] == ["WARNING"]
+            assert [record.levelname for record in caplog.records] == ["ERROR"]
             assert str(cert) in caplog.text
         cert.write_bytes(new_cert.read_bytes())
         key.write_bytes(new_key.read_bytes())

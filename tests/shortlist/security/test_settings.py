@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from shortlist.security.rules import read_rules
 from shortlist.security.settings import (
     ClientSecurity,
     ServerSecurity,
@@ -44,7 +45,7 @@ def test_flags_and_environment_variables_become_settings(
     cert, key = issue("a.test")
     token, allow = tmp_path / "token", tmp_path / "allow.toml"
     token.write_text("token")
-    allow.write_text('"a.test" = ["test.v1.Echo/*"]')
+    allow.write_text('"a.test" = ["shortlist.ranking.v1.RankingService/*"]')
     monkeypatch.setenv("SHORTLIST_TLS_CLIENT_CA", str(ca))
     monkeypatch.setenv("SHORTLIST_TOKEN_FILE", str(token))
     server = _server("--tls-cert", str(cert), "--tls-key", str(key), "--allow", str(allow))
@@ -117,13 +118,17 @@ def test_an_unusable_file_is_a_usage_error_that_names_it(
     "rules",
     [
         "a.test = []",
-        '"a.test" = "test.v1.Echo/Say"',
-        '"a.test" = ["/test.v1.Echo/Say"]',
+        '"a.test" = "shortlist.ranking.v1.RankingService/Recommend"',
+        '"a.test" = ["/shortlist.ranking.v1.RankingService/Recommend"]',
         '"a.test" = ["*"]',
-        '"a.test" = ["test.v1.Echo"]',
+        '"a.test" = ["shortlist.ranking.v1.RankingService"]',
         '"a.test" = [1]',
-        '"someone@a.test" = ["test.v1.Echo/Say"]',
-        '"a.test\\u0000.b.test" = ["test.v1.Echo/Say"]',
+        '"a.test" = ["shortlist.ranking.v1.RankingService/Recomend"]',
+        '"a.test" = ["shortlist.ranking.v1.RankingServices/*"]',
+        '"a.test" = ["shortlist.ranking.v1.RankingService/recommend"]',
+        '"a.test" = ["grpc.health.v1.Health/Check"]',
+        '"someone@a.test" = ["shortlist.ranking.v1.RankingService/Recommend"]',
+        '"a.test\\u0000.b.test" = ["shortlist.ranking.v1.RankingService/Recommend"]',
     ],
 )
 def test_a_rule_that_would_allow_nothing_is_refused(
@@ -137,4 +142,15 @@ def test_a_rule_that_would_allow_nothing_is_refused(
             *("--tls-cert", str(cert), "--tls-key", str(key), "--tls-client-ca", str(ca)),
             *("--allow", str(tmp_path / "allow.toml")),
         )
-    assert "allow.toml" in capsys.readouterr().err
+    assert "allow.toml: " in capsys.readouterr().err
+
+
+def test_a_misspelt_method_is_named_beside_the_known_ones(tmp_path: Path) -> None:
+    """The reader finds the entry and its right spelling; a list may be shared by both services."""
+    (allow := tmp_path / "allow.toml").write_text('"a.test" = ["shortlist.ranking.v1.RankingService/Recomend"]')
+    with pytest.raises(ValueError, match=r"'a\.test' has 'shortlist\.ranking\.v1\.RankingService/Recomend'") as caught:
+        read_rules(allow)
+    known = ["shortlist.ranking.v1.RankingService/Recommend", "shortlist.retrieval.v1.RetrievalService/*"]
+    assert all(method in str(caught.value) for method in known)
+    allow.write_text(f'"a.test" = {known}')
+    assert read_rules(allow) == {"a.test": frozenset(known)}
