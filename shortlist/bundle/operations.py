@@ -7,6 +7,7 @@ from pathlib import Path
 
 from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.manifest import MANIFEST, Manifest
+from shortlist.bundle.signing_keys import claimed_fingerprint
 from shortlist.bundle.store import BundleStore, is_bundle_id
 from shortlist.errors import BundleError
 
@@ -23,12 +24,14 @@ class Unproven(BundleError):  # noqa: N818
 class Listed:
     """One version in a listing. ``size`` is in bytes on disk.
 
-    ``manifest`` is None when it cannot be read; ``problem`` then says why.
+    ``manifest`` is None when it cannot be read; ``problem`` then says why. ``signed_by`` is the fingerprint of the key
+    that the signature names, unverified; None when it is not signed.
     """
 
     bundle_id: str
     manifest: Manifest | None
     problem: str
+    signed_by: str | None
     size: int
     current: bool
     pinned: bool
@@ -142,6 +145,7 @@ def _listed(store: BundleStore, bundle_id: str, current: str | None, pinned: str
         bundle_id=bundle_id,
         manifest=manifest,
         problem=problem,
+        signed_by=claimed_fingerprint(store.root / bundle_id),
         size=_size(store.root / bundle_id),
         current=bundle_id == current,
         pinned=bundle_id == pinned,

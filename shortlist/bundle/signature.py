@@ -4,9 +4,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+from shortlist.bundle.signing_keys import SIGNATURE as SIGNATURE
 from shortlist.errors import BundleError
 
-SIGNATURE = "model.sig"
 _KIND = "signature"
 
 
@@ -44,7 +44,7 @@ def verify_signature(directory: Path, public_key: Path) -> None:
     except Exception as error:
         raise _no_key(public_key, error, "public key") from error
     if not path.is_file():
-        raise BundleError(path, "is missing, and this service accepts only signed bundles", _KIND)
+        raise BundleError(path, "is missing, and --bundle-public-key accepts only signed bundles", _KIND)
     try:
         config.set_hashing_config(_every_file(library)).verify(directory, path)
     except Exception as error:

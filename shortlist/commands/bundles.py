@@ -7,6 +7,8 @@ from pathlib import Path
 from rich.filesize import decimal
 
 from shortlist.bundle.operations import DEFAULT_KEEP, collect_garbage, pin, roll_back, verify
+from shortlist.bundle.signature import verify_signature
+from shortlist.bundle.signing_keys import add_bundle_public_key, claimed_fingerprint
 from shortlist.bundle.store import BundleStore
 from shortlist.commands.bundles_list import show_bundles
 from shortlist.commands.bundles_transfer import EXIT_OLDER, pull_bundle, push_bundle
@@ -30,6 +32,7 @@ def add_bundles(commands: Commands) -> None:
     _add(bundles, "rollback", _roll_back, "pin the bundle before the current one")
     verifying = _add(bundles, "verify", _verify, "compare every file with its sha256 in the manifest")
     verifying.add_argument("ids", nargs="*", metavar="ID", help="the bundles (default: all)")
+    add_bundle_public_key(verifying, "verify also that bundles are signed with its other half")
     collecting = _add(bundles, "gc", _collect, "remove old bundles, and the leftovers of dead writers")
     _add_keep(collecting)
     collecting.add_argument("--dry-run", action="store_true", help="print the bundles to remove, and remove none")
@@ -57,9 +60,7 @@ def _add_transfers(bundles: Commands) -> None:
         help="like --or-older; exit with 0 also when the source has no usable bundle, as before the first fit",
     )
     _add_keep(pulling)
-    add_setting(
-        pulling, "--bundle-public-key", default="", help="PEM file; take only bundles signed with its other half"
-    )
+    add_bundle_public_key(pulling, "take only bundles signed with its other half")
     pushing = _add(bundles, "push", push_bundle, "copy the current bundle to another place, and make it current there")
     pushing.add_argument("destination", metavar="DEST", help=place)
 
@@ -119,11 +120,27 @@ def _verify(arguments: argparse.Namespace, store: BundleStore) -> int:
     for bundle_id in ids:
         try:
             manifest = verify(store, bundle_id)
+            signature = _signature(store.root / bundle_id, arguments.bundle_public_key)
         except BundleError as error:
             exit_code = fail(str(error))
         else:
-            print(f"{bundle_id} is whole: {len(manifest.files)} files", flush=True)
+            print(f"{bundle_id} is whole: {len(manifest.files)} files, {signature}", flush=True)
     return exit_code
+
+
+def _signature(directory: Path, public_key: Path | None) -> str:
+    """Verifies a bundle's signature when there is a key, and describes it.
+
+    Raises:
+        BundleError: the key did not make the signature, or there is none.
+    """
+    if public_key is not None:
+        verify_signature(directory, public_key)
+        return f"and {public_key} proves the signature"
+    claimed = claimed_fingerprint(directory)
+    if claimed is None:
+        return "not signed"
+    return f"signed by key {claimed or 'unknown'}, which --bundle-public-key would prove"
 
 
 def _collect(arguments: argparse.Namespace, store: BundleStore) -> int:

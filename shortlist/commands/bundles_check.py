@@ -15,7 +15,7 @@ _USABLE, _REFUSED = 0, 3
 _SHOWN = 500
 
 
-def served_by_services(directory: Path, public_key: str = "") -> None:
+def served_by_services(directory: Path, public_key: Path | None = None) -> None:
     """Lets each service that is installed load a bundle, and answer a first query from it.
 
     Raises:
@@ -27,9 +27,9 @@ def served_by_services(directory: Path, public_key: str = "") -> None:
             _ask(service, directory, public_key)
 
 
-def _ask(service: str, directory: Path, public_key: str) -> None:
+def _ask(service: str, directory: Path, public_key: Path | None) -> None:
     command = [sys.executable, "-m", service, "--check", directory.name, "--bundles", str(directory.parent)]
-    command += ["--bundle-public-key", public_key] if public_key else []
+    command += ["--bundle-public-key", str(public_key)] if public_key else []
     try:
         done = subprocess.run(command, capture_output=True, timeout=_SECONDS, check=False)
     except subprocess.TimeoutExpired as error:

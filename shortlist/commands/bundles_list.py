@@ -19,6 +19,7 @@ from shortlist.commands.command import fail
 _METRICS = ("hr@10", "ndcg@10", "recall@200")
 # Wider than the table, so that rich cuts nothing; a narrower terminal wraps the lines.
 _WIDTH = 200
+_SHOWN_DIGITS = 12
 
 
 def show_bundles(arguments: argparse.Namespace, store: BundleStore) -> int:
@@ -44,9 +45,10 @@ def _show_table(listed: list[Listed]) -> None:
     table.add_column("index")
     for name in ("recall", *_METRICS, "size"):
         table.add_column(name, justify="right")
-    table.add_column("")
+    for name in ("signed by", ""):
+        table.add_column(name)
     for one in listed:
-        table.add_row(one.bundle_id, *_cells(one.manifest), decimal(one.size), _marks(one))
+        table.add_row(one.bundle_id, *_cells(one.manifest), decimal(one.size), _signed_by(one), _marks(one))
     console.print(table)
     for one in listed:
         if one.problem:
@@ -63,6 +65,10 @@ def _cells(manifest: Manifest | None) -> list[str]:
     return [*counts, manifest.index.spec, *figures]
 
 
+def _signed_by(one: Listed) -> str:
+    return "nobody" if one.signed_by is None else one.signed_by[:_SHOWN_DIGITS] or "unknown"
+
+
 def _marks(one: Listed) -> str:
     forced = one.manifest is not None and bool(one.manifest.forced)
     marks = (("current", one.current), ("pinned", one.pinned), ("forced", forced), ("unreadable", bool(one.problem)))
@@ -76,6 +82,7 @@ def _as_json(one: Listed) -> dict[str, Any]:
         "pinned": one.pinned,
         "bytes": one.size,
         "problem": one.problem or None,
+        "signed_by": one.signed_by,
     }
     if one.manifest is not None:
         described |= {

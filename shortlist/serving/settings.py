@@ -4,6 +4,7 @@ import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from shortlist.bundle.signing_keys import add_bundle_public_key
 from shortlist.flags import add_setting, is_address, require
 from shortlist.observability.settings import Observability, add_observability, read_observability, worker_listen
 from shortlist.security.settings import ServerSecurity, add_server_security, read_server_security
@@ -66,9 +67,7 @@ class ServerSettings:
 def add_server_settings(parser: argparse.ArgumentParser, *, listen: str) -> None:
     """Adds the flags of :class:`ServerSettings`; ``listen`` is the service's default address."""
     add_setting(parser, "--bundles", default="bundles", help="directory that the trainer writes bundles to")
-    add_setting(
-        parser, "--bundle-public-key", default="", help="PEM file; serve only bundles signed with its private half"
-    )
+    add_bundle_public_key(parser, "serve only bundles signed with its private half")
     parser.add_argument(
         "--check",
         default="",
@@ -110,11 +109,7 @@ def _add_draining(parser: argparse.ArgumentParser) -> None:
 
 def read_check(arguments: argparse.Namespace) -> tuple[Path, Path | None]:
     """The directory of the bundle to ``--check``, and the key that it must be signed with, if any."""
-    return Path(arguments.bundles) / arguments.check, _public_key(arguments)
-
-
-def _public_key(arguments: argparse.Namespace) -> Path | None:
-    return Path(arguments.bundle_public_key) if arguments.bundle_public_key else None
+    return Path(arguments.bundles) / arguments.check, arguments.bundle_public_key
 
 
 def read_server_settings(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> ServerSettings:
@@ -122,7 +117,7 @@ def read_server_settings(parser: argparse.ArgumentParser, arguments: argparse.Na
     try:
         return ServerSettings(
             bundles=Path(arguments.bundles),
-            bundle_public_key=_public_key(arguments),
+            bundle_public_key=arguments.bundle_public_key,
             listen=arguments.listen,
             threads=arguments.threads,
             queue=arguments.queue,

@@ -1,5 +1,6 @@
 """``shortlist bundles``, as operators and pods run it."""
 
+import hashlib
 import json
 import os
 import select
@@ -14,11 +15,13 @@ from pathlib import Path
 import pytest
 
 from shortlist.bundle.operations import Unproven
+from shortlist.bundle.signature import SIGNATURE, sign
 from shortlist.bundle.store import BundleStore
 from shortlist.cli import main
 from shortlist.commands import bundles_check
 from shortlist.errors import BundleError
 from tests.shortlist.bundle.fake import NEWER, NEWEST, OLDER, OLDEST, damage, names, publish
+from tests.support.keys import write_keys
 from tests.support.small_bundle import endless_encoder, publish_small_bundle
 
 _WAIT_SECONDS = 20.0
@@ -42,12 +45,12 @@ def test_the_list_shows_every_bundle_and_the_served_one(bundles: Path, capsys: p
     (bundles / OLDEST / "manifest.json").write_text("[bold]{")
     capsys.readouterr()
     assert run("list") == 0
-    metrics = ["hr@10", "ndcg@10", "recall@200"]
+    columns = "bundle made (UTC) items users index recall hr@10 ndcg@10 recall@200 size signed by"
     header, _, newer, older, oldest, problem = [line for line in capsys.readouterr().out.splitlines() if line.strip()]
-    assert header.split() == ["bundle", "made", "(UTC)", "items", "users", "index", "recall", *metrics, "size"]
+    assert header.split() == columns.split()
     row = [NEWER, "2026-01-03", "00:00", "5", "1", "Flat", "1.000", "0.250", "0.125", "nan"]
     assert newer.split()[: len(row)] == row
-    assert newer.rstrip().endswith("kB")
+    assert newer.split()[-2:] == ["kB", "nobody"]
     assert older.rstrip().endswith("current, pinned")
     assert oldest.rstrip().endswith("unreadable")
     assert problem.startswith(f"{OLDEST}: manifest.json cannot be read")
@@ -103,6 +106,30 @@ def test_verify_names_the_bad_file_and_continues(bundles: Path, capsys: pytest.C
     assert run("verify", NEWER, OLDEST) == 0
     assert run("verify", NEWER, "20250101T000000-0000") == 1
     assert "`shortlist bundles list` shows the existing ones" in capsys.readouterr().err
+
+
+def test_signatures_are_shown_and_a_key_proves_them(
+    bundles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """An operator sees which bundles are signed, and by which key: the sha256 of its public half."""
+    (private, public), (_, another) = write_keys(tmp_path, "ours"), write_keys(tmp_path, "theirs")
+    sign(bundles / NEWER, private)
+    (bundles / OLDEST / SIGNATURE).write_text("{}")
+    fingerprint = hashlib.sha256(public.read_bytes()).hexdigest()
+    run("list", "--json")
+    assert [one["signed_by"] for one in json.loads(capsys.readouterr().out)] == [fingerprint, None, ""]
+    run("list")
+    newer, older, oldest = [line for line in capsys.readouterr().out.splitlines() if line.strip()][2:]
+    assert (fingerprint[:12] in newer, "nobody" in older, "unknown" in oldest) == (True, True, True)
+    assert run("verify", NEWER, OLDER) == 0
+    shown = capsys.readouterr().out
+    assert f"signed by key {fingerprint}, which --bundle-public-key would prove" in shown
+    assert "not signed" in shown
+    assert run("verify", NEWER, "--bundle-public-key", str(public)) == 0
+    assert f"{public} proves the signature" in capsys.readouterr().out
+    for bundle_id, key, reason in ((OLDER, public, "accepts only signed"), (NEWER, another, "does not match")):
+        assert run("verify", bundle_id, "--bundle-public-key", str(key)) == 1
+        assert reason in capsys.readouterr().err
 
 
 def test_a_dry_run_lists_the_garbage(bundles: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -241,7 +268,16 @@ def test_a_failure_ends_with_advice(
 
 @pytest.mark.parametrize(
     "arguments",
-    [[], ["pin"], ["gc", "--keep", "0"], ["gc", "--keep", "x"], ["pull"], ["pull", "x", "--watch", "0"], ["lsit"]],
+    [
+        [],
+        ["pin"],
+        ["gc", "--keep", "0"],
+        ["gc", "--keep", "x"],
+        ["pull"],
+        ["pull", "x", "--watch", "0"],
+        ["lsit"],
+        ["pull", "x", "--bundle-public-key", "missing.pem"],
+    ],
 )
 def test_a_wrong_usage_ends_with_2(arguments: list[str]) -> None:
     """A script can tell a typing error from a failure."""

@@ -5,25 +5,17 @@ import sys
 from pathlib import Path
 
 import pytest
-from cryptography.hazmat.primitives.asymmetric import ec, rsa
-from cryptography.hazmat.primitives.asymmetric.types import PrivateKeyTypes
-from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from shortlist.bundle.signature import SIGNATURE, sign, verify_signature
 from shortlist.errors import BundleError
-
-
-def _write_keys(folder: Path, name: str, key: PrivateKeyTypes) -> tuple[Path, Path]:
-    private, public = folder / f"{name}.key", folder / f"{name}.pub"
-    private.write_bytes(key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-    public.write_bytes(key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
-    return private, public
+from tests.support.keys import write_keys
 
 
 @pytest.fixture
 def keys(tmp_path: Path) -> tuple[Path, Path]:
     """A private key and its public half."""
-    return _write_keys(tmp_path, "ours", ec.generate_private_key(ec.SECP256R1()))
+    return write_keys(tmp_path, "ours")
 
 
 @pytest.fixture
@@ -72,13 +64,13 @@ def test_a_missing_file_is_refused(bundle: Path, keys: tuple[Path, Path]) -> Non
 def test_a_bundle_without_a_signature_is_refused(bundle: Path, keys: tuple[Path, Path]) -> None:
     """Removing the signature does not help."""
     (bundle / SIGNATURE).unlink()
-    with pytest.raises(BundleError, match="accepts only signed bundles"):
+    with pytest.raises(BundleError, match="--bundle-public-key accepts only signed bundles"):
         verify_signature(bundle, keys[1])
 
 
 def test_a_signature_of_another_key_is_refused(bundle: Path, tmp_path: Path) -> None:
     """The bundle is intact and correctly signed, by somebody else."""
-    _, theirs = _write_keys(tmp_path, "theirs", ec.generate_private_key(ec.SECP256R1()))
+    _, theirs = write_keys(tmp_path, "theirs")
     with pytest.raises(BundleError, match="does not match"):
         verify_signature(bundle, theirs)
 
@@ -104,7 +96,7 @@ def test_the_signature_of_another_bundle_is_refused(bundle: Path, tmp_path: Path
 
 def test_an_unusable_key_is_blamed_and_not_the_bundle(bundle: Path, tmp_path: Path) -> None:
     """For a missing file, a file without a key and a key of another kind, the error names the key's file."""
-    private, public = _write_keys(tmp_path, "rsa", rsa.generate_private_key(public_exponent=65537, key_size=2048))
+    private, public = write_keys(tmp_path, "rsa", rsa.generate_private_key(public_exponent=65537, key_size=2048))
     (tmp_path / "text").write_text("no key")
     reasons = {
         public: "is not a public key",

@@ -4,8 +4,10 @@ import argparse
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
 
 from shortlist.serving.settings import ServerSettings, add_server_settings, read_server_settings
+from tests.support.keys import write_keys
 
 
 def parse(*argv: str) -> ServerSettings:
@@ -91,3 +93,34 @@ def test_the_help_shows_default_and_variable(
         parse("--help")
     assert exit_info.value.code == 0
     assert "(default 64; environment SHORTLIST_THREADS)" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize("contents", [None, "no key", "private", "rsa"])
+def test_a_public_key_that_is_none_is_a_usage_error(
+    contents: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No bundle could be served, so flag and file are named at once: a missing file, no key, or another kind of key."""
+    path = tmp_path / "public.pem"
+    if contents == "private":
+        write_keys(tmp_path, "ours")[0].rename(path)
+    elif contents == "rsa":
+        write_keys(tmp_path, "ours", rsa.generate_private_key(public_exponent=65537, key_size=2048))[1].rename(path)
+    elif contents is not None:
+        path.write_text(contents)
+    with pytest.raises(SystemExit) as exit_info:
+        parse("--bundle-public-key", str(path))
+    assert exit_info.value.code == 2
+    complaint = capsys.readouterr().err.splitlines()[-1]
+    assert "argument --bundle-public-key" in complaint
+    assert str(path) in complaint
+    monkeypatch.setenv("SHORTLIST_BUNDLE_PUBLIC_KEY", str(path))
+    with pytest.raises(SystemExit):
+        parse()
+    assert "SHORTLIST_BUNDLE_PUBLIC_KEY" in capsys.readouterr().err
+
+
+def test_a_public_key_becomes_its_path(tmp_path: Path) -> None:
+    """Without one, bundles need no signature."""
+    _, public = write_keys(tmp_path, "ours")
+    assert parse("--bundle-public-key", str(public)).bundle_public_key == public
+    assert parse().bundle_public_key is None
