@@ -14,6 +14,7 @@ from shortlist.bundle.history import History
 from shortlist.client.channels import Channels
 from shortlist.client.connections import CONNECTIONS
 from shortlist.client.service_config import balancing_of, channel_options
+from shortlist.client.tls_cause import tls_cause
 from shortlist.degraded import Degraded
 from shortlist.inference.retrieval import RetrievalQuery, Retrieved
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
@@ -55,7 +56,7 @@ class RetrievalClient:
         service = "shortlist.retrieval.v1.RetrievalService"
         config = channel_options(service, attempts=3, backoff_seconds=0.01, balancing=balancing_of(target))
         self._channels = Channels(target, RetrievalServiceStub, [*config, *_OPTIONS], security)
-        self._circuit, self._patience = Circuit(), Patience()
+        self._circuit, self._patience, self._security = Circuit(), Patience(), security
 
     def retrieve(self, bundle: Bundle, queries: Sequence[RetrievalQuery], timeout: float) -> list[Retrieved]:
         """The candidates of several users, in rows of a bundle, within ``timeout`` seconds.
@@ -69,7 +70,8 @@ class RetrievalClient:
             response = self._call(encode_queries(bundle.manifest, queries), time.monotonic() + timeout)
         except grpc.RpcError as error:
             self._report(error.code(), timeout)
-            raise _failure(error.code(), error.details() or "") from error
+            details = error.details() or ""
+            raise _failure(error.code(), tls_cause(details, self._security) or details) from error
         self._circuit.succeeded()
         try:
             return decode_candidates(response, bundle.manifest, queries)

@@ -71,6 +71,10 @@ class Unavailable(ShortlistError):  # noqa: N818
     """The service cannot be reached, or cannot answer now."""
 
 
+class TlsMismatch(Unavailable):
+    """The client and the service have TLS settings or certificates that do not fit; trying again does not help."""
+
+
 class DeadlineExceeded(ShortlistError):  # noqa: N818
     """The answer did not come within the deadline."""
 

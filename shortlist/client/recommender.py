@@ -23,13 +23,13 @@ from shortlist.client.messages import (
     weights_message,
 )
 from shortlist.client.service_config import channel_options
+from shortlist.client.tls_cause import read_failure
 from shortlist.context import Context
 from shortlist.errors import ShortlistError
 from shortlist.limits import DEFAULT_LIMIT, DEFAULT_TIMEOUT_SECONDS
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 from shortlist.security.settings import ClientSecurity
-from shortlist.status import read_error
 
 _OPTIONS = channel_options("shortlist.ranking.v1.RankingService", attempts=4, backoff_seconds=0.02)
 _PLAINTEXT = ClientSecurity()
@@ -61,7 +61,7 @@ class Recommender:
     ) -> None:
         self._channels = Channels(target, RankingServiceStub, _OPTIONS, security)
         self._hedging = None if hedge_after is None else Hedging(hedge_after)
-        self._timeout = timeout
+        self._timeout, self._security = timeout, security
         self._closed = False
 
     def recommend(
@@ -99,7 +99,8 @@ class Recommender:
         Raises:
             TypeError: an argument has another type; the message names the argument.
             InvalidRequest: the request breaks the contract; its ``violations`` say where.
-            Unavailable: the service cannot be reached, or cannot answer now.
+            Unavailable: the service cannot be reached, or cannot answer now. :class:`TlsMismatch` is the kind for which
+                trying again does not help.
             DeadlineExceeded: no answer came within the timeout.
             ShortlistError: any other failure, including the use of a closed client.
         """
@@ -162,7 +163,7 @@ class Recommender:
                 else:
                     response = self._hedging.call(lambda: ready().future(request, timeout=seconds, metadata=metadata))
             except grpc.RpcError as error:
-                raise read_error(error) from error
+                raise read_failure(error, self._security) from error
         return read_recommendations(response)
 
 
@@ -179,7 +180,7 @@ class AsyncRecommender:
     ) -> None:
         self._channels = AsyncChannels(target, RankingServiceStub, _OPTIONS, security)
         self._hedging = None if hedge_after is None else Hedging(hedge_after)
-        self._timeout = timeout
+        self._timeout, self._security = timeout, security
         self._closed = False
 
     async def recommend(
@@ -248,7 +249,7 @@ class AsyncRecommender:
             try:
                 response = await (start() if self._hedging is None else self._hedging.call_async(start))
             except grpc.RpcError as error:
-                raise read_error(error) from error
+                raise read_failure(error, self._security) from error
             except asyncio.CancelledError:
                 # A closed channel raises it too. The cancellation of a task by somebody else goes on.
                 task = asyncio.current_task()

@@ -8,7 +8,7 @@ from rich.table import Table
 from shortlist.client import Recommender
 from shortlist.client.messages import Recommendations
 from shortlist.commands.command import Commands, fail
-from shortlist.errors import DeadlineExceeded, InvalidRequest, ShortlistError, Unavailable
+from shortlist.errors import DeadlineExceeded, InvalidRequest, ShortlistError, TlsMismatch, Unavailable
 from shortlist.flags import add_setting
 from shortlist.limits import DEFAULT_LIMIT, DEFAULT_TIMEOUT_SECONDS
 from shortlist.security.settings import add_client_security, read_client_security
@@ -81,6 +81,8 @@ def _advice(error: ShortlistError, arguments: argparse.Namespace) -> str:
     match error:
         case Unavailable() if "Connection refused" in str(error):
             return f"nothing answers at {arguments.target}; start it with python -m ranking_service, or see --target"
+        case TlsMismatch():
+            return f"{arguments.target} cannot be called: {error} (flags --ranking-ca, --ranking-cert, --ranking-key)"
         case Unavailable():
             return f"{arguments.target} cannot answer now: {error}; try again"
         case DeadlineExceeded():

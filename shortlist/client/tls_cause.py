@@ -1,0 +1,47 @@
+"""Reads from gRPC's text why two ends with different TLS settings cannot connect."""
+
+import re
+
+import grpc
+
+from shortlist.errors import ShortlistError, TlsMismatch, Unavailable
+from shortlist.security.settings import ClientSecurity
+from shortlist.status import read_error
+
+_LAST_ERROR = "last error: "
+_REFUSED_CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED: (.*?)(?:: OK)?$")
+
+
+def read_failure(error: grpc.RpcError, security: ClientSecurity) -> ShortlistError:
+    """The exception of a failed call of a client with these credentials."""
+    failure = read_error(error)
+    cause = tls_cause(str(failure), security) if isinstance(failure, Unavailable) else None
+    return failure if cause is None else TlsMismatch(cause)
+
+
+def tls_cause(details: str, security: ClientSecurity) -> str | None:
+    """The likely cause of a failed connection with the way to mend it; None when TLS is not the cause.
+
+    ``details`` is gRPC's text. A server that closes new connections at once may also be stopping, but then the next of
+    the client's attempts finds another or is refused.
+    """
+    _, found, reason = details.rpartition(_LAST_ERROR)
+    if not found:
+        return None
+    refused = _REFUSED_CERTIFICATE.search(reason)
+    if refused:
+        return f"this client refuses the server's certificate ({refused[1]}); renew it, or give the CA that signed it"
+    if "WRONG_VERSION_NUMBER" in reason:
+        return "the server speaks plaintext and this client TLS; start the server with --tls-cert, or give no CA"
+    if "Hostname Verification Check failed" in reason:
+        return "the server's certificate is for another name; call the server by a name in its certificate"
+    if reason.endswith("Socket closed"):
+        return _closed(security)
+    return None
+
+
+def _closed(security: ClientSecurity) -> str:
+    if security.ca is None:
+        return "the server closed this plaintext connection; it probably wants TLS, so give the CA of its certificate"
+    refused = "this client's certificate" if security.cert else "clients without a certificate"
+    return f"the server closed the connection; it probably refuses {refused}, so give one that its CA signed"
