@@ -3,7 +3,7 @@
 import polars as pl
 from polars.exceptions import PolarsError
 
-from trainer.data.tables import Table
+from trainer.data.table import Table
 from trainer.errors import DataError
 
 _LONGEST_ID = 256
@@ -18,9 +18,13 @@ def ids(table: Table, column: str) -> pl.Series:
 
 
 def unique_ids(table: Table, column: str) -> pl.Series:
-    """Ids as `ids` reads them. Raises DataError for one that stands twice, too."""
+    """Ids as `ids` reads them. Raises DataError for one that stands twice, too.
+
+    Where bad rows are skipped, the first row of an id stays.
+    """
     text = ids(table, column)
-    table.refuse(column, text.is_duplicated(), "an id that is there more than once")
+    bad = text.is_duplicated() if table.skipping is None else ~text.is_first_distinct()
+    table.refuse(column, bad, "an id that is there more than once")
     return text
 
 
@@ -54,11 +58,8 @@ def vectors(table: Table, column: str) -> pl.Series:
     if not isinstance(series.dtype, pl.List | pl.Array) or not series.dtype.inner.is_numeric():
         raise DataError(f"{table.name}, column {column!r}: {series.dtype} is not a list of numbers")
     lists = series.cast(pl.List(pl.Float32), strict=False)
-    known = lists.list.len().drop_nulls()
-    length = known[0] if len(known) else 0
-    table.refuse(
-        column, (lists.list.len() != length).fill_null(False), f"not {length} numbers, as in the first vector,"
-    )
+    length = lists.list.len().drop_nulls().mode().sort().first() or 0
+    table.refuse(column, (lists.list.len() != length).fill_null(False), f"not {length} numbers, as in most vectors,")
     finite = lists.list.eval(pl.element().is_finite().fill_null(False)).list.all()
     table.refuse(column, ~finite.fill_null(True), "numbers that are missing or not finite")
     return lists

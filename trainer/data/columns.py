@@ -10,7 +10,7 @@ import polars as pl
 from trainer.data.cells import unique_ids
 from trainer.data.dataset import Features
 from trainer.data.learnt_columns import KINDS, Column
-from trainer.data.tables import Table
+from trainer.data.table import Table
 from trainer.errors import DataError
 from trainer.recipe import FeatureColumns
 
@@ -22,11 +22,11 @@ _MANY_SEPARATED = 0.1
 def parsed(table: Table, columns: FeatureColumns) -> pl.DataFrame:
     """`id` and the columns that become features, in the file's order: lists of text or numbers, numbers, text.
 
-    Missing cells are null.
+    Missing cells are null, and skipped rows left out.
 
     Raises DataError for a column that is missing or of another type, and for an id that is there twice.
     """
-    return pl.DataFrame(
+    frame = pl.DataFrame(
         [
             unique_ids(table, columns.id).alias("id"),
             *(
@@ -36,6 +36,7 @@ def parsed(table: Table, columns: FeatureColumns) -> pl.DataFrame:
             ),
         ]
     )
+    return table.kept(frame)
 
 
 def features(frame: pl.DataFrame, columns: FeatureColumns, before: Mapping[str, Column] | None = None) -> Features:

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from shortlist.bundle.ranker_columns import CATEGORICAL, NUMERIC, ContextColumn
 from shortlist.inference.context import encode_contexts
 from trainer.data.cells import measures, words
-from trainer.data.tables import Table
+from trainer.data.table import Table
 from trainer.recipe import ImpressionsConfig
 
 _CATEGORIES = 256

@@ -14,10 +14,11 @@ import polars as pl
 
 from trainer.data import arrays
 from trainer.data.arrays import array
+from trainer.data.bad_rows import BadRows
 from trainer.data.cells import ids, values
 from trainer.data.dataset import EventArrays, Ints
-from trainer.data.tables import Table
-from trainer.data.times import SECOND, Times, read_times, refuse_other_unit
+from trainer.data.table import Table
+from trainer.data.times import SECOND, Times, read_times, refuse_future, refuse_other_unit
 from trainer.errors import DataError, RecipeError
 from trainer.recipe import DataRecipe, InteractionsConfig
 
@@ -43,6 +44,7 @@ class EventLog:
     events: pl.Series
     rows: int
     name: str
+    warnings: tuple[str, ...] = ()
 
     def spans(self) -> Iterator[pl.DataFrame]:
         """Events `user`, `item`, `event` (text), `time` (nanoseconds since 1970), `value` (float32) and `like`.
@@ -92,20 +94,24 @@ def used_columns(columns: InteractionsConfig) -> list[str]:
     return [name for name in named if name is not None]
 
 
-def read_events(tables: Iterable[Table], columns: InteractionsConfig, folder: Path) -> EventLog:
-    """Check the tables and write them as runs into a folder.
+def read_events(
+    tables: Iterable[Table], columns: InteractionsConfig, folder: Path, bad: BadRows | None = None
+) -> EventLog:
+    """Check the tables, whose bad rows are counted as `bad`, and write them as runs into a folder.
 
     Raises DataError for unreadable cells, for fewer than two users and for too many names of events.
     """
-    runs, rows, name, units = _Runs(folder), 0, "", dict[str, set[str]]()
+    runs, places, rows, name, units = _Runs(folder), 0, 0, "", dict[str, set[str]]()
     for table in tables:
         name = table.name.partition("/")[0]
-        found = _places(table, rows) if columns.rows_in_order else read_times(table, columns.time)
+        found = _places(table, places) if columns.rows_in_order else _times(table, columns.time)
         of_file = units.setdefault(name, set())
         of_file |= set() if found.unit is None else {found.unit}
         refuse_other_unit(name, columns.time, of_file)
-        runs.add(_checked(table, columns, found.nanoseconds))
-        rows += table.frame.height
+        events = _checked(table, columns, found.nanoseconds)
+        runs.add(events)
+        places, rows = places + table.frame.height, rows + events.height
+    warnings = () if bad is None else tuple(bad.warnings())
     runs.write()
     users, items, events = (runs.universes[column] for column in ("user", "item", "event"))
     if len(users) < 2:
@@ -124,6 +130,7 @@ def read_events(tables: Iterable[Table], columns: InteractionsConfig, folder: Pa
         events=events,
         rows=rows,
         name=name,
+        warnings=warnings,
     )
 
 
@@ -199,7 +206,7 @@ def _rows(ids: pl.Series, universe: pl.Enum) -> Ints:
 
 
 def _checked(table: Table, columns: InteractionsConfig, time: pl.Series) -> pl.DataFrame:
-    return pl.DataFrame(
+    events = pl.DataFrame(
         {
             "user": ids(table, columns.user),
             "item": ids(table, columns.item),
@@ -209,6 +216,13 @@ def _checked(table: Table, columns: InteractionsConfig, time: pl.Series) -> pl.D
         },
         schema_overrides={"event": pl.String, "value": pl.Float32},
     )
+    return table.kept(events)
+
+
+def _times(table: Table, column: str) -> Times:
+    found = read_times(table, column)
+    refuse_future(table, column, found.nanoseconds)
+    return found
 
 
 def _places(table: Table, before: int) -> Times:

@@ -8,11 +8,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from trainer.data.bad_rows import BadRows
 from trainer.data.cells import ids, measures
 from trainer.data.context import Context
 from trainer.data.matching import Side, compare_ids
-from trainer.data.tables import Table, joined, read_tables
-from trainer.data.times import times
+from trainer.data.table import Table, joined
+from trainer.data.tables import read_tables
+from trainer.data.times import refuse_future, times
 from trainer.errors import RecipeError
 from trainer.recipe import DataRecipe, ObjectiveConfig
 
@@ -70,7 +72,7 @@ def read_impressions(
 ) -> Impressions | None:
     """The impressions of a recipe, None when it has no such section; ``users`` and ``items`` are the known ids, sorted.
 
-    It adds ``warnings`` about ids that are not known.
+    It adds ``warnings`` about ids that are not known, and about rows that were skipped.
 
     Raises:
         DataError: a column is missing or has cells of another kind, or all items or users are unknown.
@@ -89,11 +91,12 @@ def read_impressions(
     ]
     named += [columns.time] if not recipe.interactions.rows_in_order else []
     named += [columns.position] if columns.position else []
-    parts = list(read_tables(data_dir / columns.file, list(dict.fromkeys(named))))
+    bad = BadRows.of(recipe, Path(columns.file).name)
+    parts = list(read_tables(data_dir / columns.file, list(dict.fromkeys(named)), bad))
     table = joined(parts[0].name.partition("/")[0], parts)
     found = {"items": ids(table, columns.item), "users": ids(table, columns.user)}
     for kind, known in (("items", items), ("users", users)):
-        here = Side(name=table.name, ids=found[kind].unique())
+        here = Side(name=table.name, ids=table.kept(found[kind]).unique())
         warnings += compare_ids(Side(name="the interactions and their tables", ids=known), here, kind)
     item_rows = _rows(found["items"], items)
     shown = Impressions(
@@ -106,10 +109,13 @@ def read_impressions(
         context=Context.read(table, columns),
         objectives=tuple(recipe.objectives),
         is_value=np.array([objective.kind == "value" for objective in objectives]),
-        unknown_items=int((item_rows < 0).sum()),
+        unknown_items=0,
     )
-    order = np.argsort(shown.times, kind="stable")
-    return shown.at(order[shown.item_rows[order] >= 0])
+    warnings += [] if bad is None else bad.warnings()
+    usable = table.kept(pl.Series(shown.places)).to_numpy()
+    known = usable[item_rows[usable] >= 0]
+    in_order = known[np.argsort(shown.times[known], kind="stable")]
+    return replace(shown.at(in_order), unknown_items=len(usable) - len(known))
 
 
 def _objectives(recipe: DataRecipe) -> list[ObjectiveConfig]:
@@ -133,7 +139,10 @@ def _rows(found: pl.Series, known: pl.Series) -> NDArray[np.int64]:
 def _times(table: Table, recipe: DataRecipe) -> NDArray[np.int64]:
     if recipe.impressions is None or recipe.interactions.rows_in_order:
         return np.zeros(table.frame.height, dtype=np.int64)
-    return times(table, recipe.impressions.time).to_numpy()
+    column = recipe.impressions.time
+    found = times(table, column)
+    refuse_future(table, column, found)
+    return found.fill_null(0).to_numpy()
 
 
 def _positions(table: Table, column: str | None) -> NDArray[np.int64]:
@@ -147,12 +156,12 @@ def _positions(table: Table, column: str | None) -> NDArray[np.int64]:
 def _targets(table: Table, objective: ObjectiveConfig) -> NDArray[np.float32]:
     column = str(objective.column)
     if table.column(column).dtype == pl.Boolean:
-        table = Table(name=table.name, frame=table.frame.with_columns(pl.col(column).cast(pl.Int8)))
+        table = replace(table, frame=table.frame.with_columns(pl.col(column).cast(pl.Int8)))
     elif table.column(column).dtype == pl.String:
         # Text tables have these words.
         plain = pl.col(column).str.strip_chars()
         flag = plain.str.to_lowercase().replace_strict({"true": "1", "false": "0"}, default=plain)
-        table = Table(name=table.name, frame=table.frame.with_columns(flag.alias(column)))
+        table = replace(table, frame=table.frame.with_columns(flag.alias(column)))
     numbers = measures(table, column)
     if objective.kind == "event":
         table.refuse(column, (~numbers.is_in([0.0, 1.0])).fill_null(False), "neither 0 nor 1")

@@ -15,7 +15,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 
 from trainer.data.cells import measures, texts, vectors, word_lists, words
 from trainer.data.sentences import embeddings
-from trainer.data.tables import Table
+from trainer.data.table import Table
 from trainer.errors import DataError
 from trainer.recipe import FeatureColumns
 

@@ -10,6 +10,7 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from trainer.data import movielens
+from trainer.data.bad_rows import BadRows
 from trainer.data.cells import ids
 from trainer.data.columns import features, other_separators, parsed, silent_columns
 from trainer.data.dataset import DataCounts, Dataset, Features, Histories, Ids, group_by_user
@@ -18,7 +19,8 @@ from trainer.data.impressions import read_impressions
 from trainer.data.learnt_columns import LearntColumns
 from trainer.data.matching import Side, compare_ids
 from trainer.data.sentences import with_model
-from trainer.data.tables import Table, read_in_turn, read_table
+from trainer.data.table import Table, skipping
+from trainer.data.tables import read_in_turn, read_table
 from trainer.errors import DataError
 from trainer.recipe import DataRecipe, FeatureColumns, ItemsConfig, UsersConfig
 
@@ -31,6 +33,8 @@ class _Sources:
     interactions: Iterable[Table]
     items: Table | None
     users: Table | None
+    bad: BadRows | None
+    """The bad rows of the interactions."""
 
 
 def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None) -> Dataset:
@@ -46,11 +50,14 @@ def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None
     recipe = replace(recipe, items=with_model(recipe.items, data_dir), users=with_model(recipe.users, data_dir))
     sources = _sources(data_dir, recipe)
     with tempfile.TemporaryDirectory() as folder:
-        log = read_events(sources.interactions, recipe.interactions, Path(folder))
+        log = read_events(sources.interactions, recipe.interactions, Path(folder), sources.bad)
         refuse_unknown_events(log, recipe)
         item_frame = _feature_frame(sources.items, recipe.items)
         user_frame = _feature_frame(sources.users, recipe.users)
         warnings = [
+            *log.warnings,
+            *_skipped(sources.items),
+            *_skipped(sources.users),
             *_compared(log.name, log.items, sources.items, item_frame["id"], "items"),
             *_compared(log.name, log.users, sources.users, user_frame["id"], "users"),
         ]
@@ -100,6 +107,11 @@ def _compared(name: str, known: pl.Series, table: Table | None, found: pl.Series
         yield from compare_ids(Side(name=name, ids=known), Side(name=table.name, ids=found), kind)
 
 
+def _skipped(table: Table | None) -> Iterator[str]:
+    if table is not None and table.skipping is not None:
+        yield from table.skipping.bad.warnings()
+
+
 def _silent(table: Table | None, columns: FeatureColumns | None, found: Features) -> Iterator[str]:
     if table is not None and columns is not None:
         yield from other_separators(table, columns)
@@ -127,29 +139,34 @@ def _ties(name: str, dataset: Dataset) -> Iterator[str]:
 def interactions_table(data_dir: Path, recipe: DataRecipe) -> Table:
     """The interactions with all of their columns, at once. Raises DataError as `load` does."""
     file, layout = data_dir / recipe.interactions.file, movielens.find(data_dir)
-    return read_table(file) if file.exists() or layout is None else layout.interactions(data_dir)
+    bad = BadRows.of(recipe, file.name)
+    return read_table(file, bad) if file.exists() or layout is None else skipping(layout.interactions(data_dir), bad)
 
 
 def _sources(data_dir: Path, recipe: DataRecipe) -> _Sources:
     interactions, items, users = recipe.interactions, recipe.items, recipe.users
-    if (data_dir / interactions.file).exists():
+    file = data_dir / interactions.file
+    bad, bad_items, bad_users = (
+        None if one is None else BadRows.of(recipe, Path(one.file).name) for one in (interactions, items, users)
+    )
+    if file.exists():
         files = [interactions.file, *([recipe.split.test_file] if recipe.split.test_file else [])]
         return _Sources(
-            interactions=read_in_turn([data_dir / file for file in files], used_columns(interactions)),
-            items=read_table(data_dir / items.file) if items else None,
-            users=read_table(data_dir / users.file) if users else None,
+            interactions=read_in_turn([data_dir / file for file in files], used_columns(interactions), bad),
+            items=read_table(data_dir / items.file, bad_items) if items else None,
+            users=read_table(data_dir / users.file, bad_users) if users else None,
+            bad=bad,
         )
     layout = movielens.find(data_dir)
     if layout is None:
         markers = ", ".join(layout.marker for layout in movielens.LAYOUTS)
-        raise DataError(
-            f"{data_dir / interactions.file}: no such file; nor is {data_dir} a MovieLens folder, with one of {markers}"
-        )
+        raise DataError(f"{file}: no such file; nor is {data_dir} a MovieLens folder, with one of {markers}")
     try:
         return _Sources(
-            interactions=[layout.interactions(data_dir)],
-            items=layout.items(data_dir) if items else None,
-            users=layout.users(data_dir) if users else None,
+            interactions=[skipping(layout.interactions(data_dir), bad)],
+            items=skipping(layout.items(data_dir), bad_items) if items else None,
+            users=skipping(layout.users(data_dir), bad_users) if users else None,
+            bad=bad,
         )
     except PolarsError as error:
         raise DataError(f"{data_dir}: has {layout.marker} but not MovieLens' columns: {error}") from error
@@ -168,7 +185,7 @@ def _aligned(universe: pl.Series, frame: pl.DataFrame, key: str) -> pl.DataFrame
 def _item_table(items: pl.Series, table: Table | None, recipe: DataRecipe) -> pl.DataFrame:
     if table is None or recipe.items is None:
         return items.alias(recipe.interactions.item).to_frame()
-    return _aligned(items, table.frame.with_columns(ids(table, recipe.items.id)), recipe.items.id)
+    return _aligned(items, table.kept(table.frame.with_columns(ids(table, recipe.items.id))), recipe.items.id)
 
 
 def _bytes(ids: pl.Series) -> Ids:

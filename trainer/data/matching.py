@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from trainer.data.tables import SHOWN, SHOWN_WIDTH
+from trainer.data.bad_rows import SHOWN, SHOWN_WIDTH
 from trainer.errors import DataError
 
 _LEAST_SHARED = 0.5

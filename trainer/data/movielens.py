@@ -10,7 +10,8 @@ from pathlib import Path
 
 import polars as pl
 
-from trainer.data.tables import Table, contents, delimited, parquet
+from trainer.data.table import Table
+from trainer.data.tables import contents, delimited, parquet
 
 _RATINGS = ("user_id", "item_id", "rating", "timestamp")
 _NAMES = {"movie_id": "item_id", "movie_title": "title", "release_year": "year", "class": "genres", "genre": "genres"}

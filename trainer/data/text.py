@@ -1,7 +1,7 @@
 """The text of a file: its encoding and its lines, read or refused before a parser sees them."""
 
 import codecs
-from io import BytesIO
+from collections.abc import Mapping
 
 import polars as pl
 
@@ -27,38 +27,82 @@ def utf8(name: str, text: bytes) -> bytes:
     return text.removeprefix(codecs.BOM_UTF8)
 
 
-def one_row_a_line(name: str, text: bytes, quote: str | None) -> bytes:
-    """The text without blank lines at its ends, its lines ended by a line feed.
-
-    Raises DataError for a line whose quotation marks do not pair up: its row would go on on the next lines.
-    """
+def plain_lines(text: bytes) -> bytes:
+    """The text without blank lines at its ends, its lines ended by a line feed."""
     if b"\n" not in text:
         text = text.replace(b"\r", b"\n")
     if text.startswith((b"\n", b"\r\n")) or text.endswith((b"\n\n", b"\n\r\n")):
         text = text.strip(b"\r\n")
-    mark = (quote or "").encode()
-    if mark and mark in text:
-        odd = next((number for number, line in enumerate(BytesIO(text), 1) if line.count(mark) % 2), None)
-        if odd is not None:
-            raise DataError(
-                f"{name}, line {odd}: a quoted cell does not end on its line; write each row on one line, and a "
-                "quotation mark inside a quoted cell twice, or save the table as TSV, which has no quoting"
-            )
     return text
 
 
-def refuse_short_rows(name: str, text: bytes, separator: str, quote: str | None) -> None:
-    """Raises DataError for a line with fewer cells than the first one, which a parser would fill with nulls."""
-    lines = pl.Series(text.decode().removesuffix("\n").split("\n"))
+def refuse_bad_lines(name: str, text: bytes, separator: str, quote: str | None) -> None:
+    """Raises DataError for a line that is no row.
+
+    Its quotation marks may not pair up, so that its row would go on on the next line. Or it has fewer cells than the
+    first line, which a parser would fill with nulls, or more.
+    """
+    lines = _lines(text)
+    _refuse_odd(name, _odd(lines, quote))
+    separators = _separators(lines, separator, quote)
+    for bad, fewer, so in (
+        (separators < separators[0], "fewer", "write every cell, empty or not"),
+        (separators > separators[0], "more", f"no cell may hold {separator!r}{', unless in quotes' if quote else ''}"),
+    ):
+        rows = bad.arg_true()
+        if len(rows):
+            raise DataError(
+                f"{name}, line {rows[0] + 1}: has {separators[rows[0]] + 1} cells where the first line has "
+                f"{separators[0] + 1}, as {len(rows):,} of {len(lines):,} lines have {fewer}; {so}"
+            )
+
+
+def without_bad_lines(
+    name: str, text: bytes, separator: str, quote: str | None
+) -> tuple[bytes, Mapping[str, pl.Series]]:
+    """The text with empty cells in each line that is no row, and by the reason whether each line is one.
+
+    Raises DataError where the first line is not a row.
+    """
+    lines = _lines(text)
+    odd = _odd(lines, quote)
+    _refuse_odd(name, odd.head(1))
+    separators = _separators(lines, separator, quote)
+    of_first = int(separators[0])
+    reasons = {
+        "a quoted cell that does not end on its line": odd,
+        "too few cells": ~odd & (separators < of_first),
+        "too many cells": ~odd & (separators > of_first),
+    }
+    bad = odd | (separators != of_first)
+    if bad.any():
+        plain = pl.select(pl.when(bad).then(pl.lit(separator * of_first)).otherwise(lines)).to_series()
+        text = "\n".join(plain).encode() + b"\n"
+    return text, reasons
+
+
+def _lines(text: bytes) -> pl.Series:
+    return pl.Series("lines", text.decode().removesuffix("\n").split("\n"))
+
+
+def _odd(lines: pl.Series, quote: str | None) -> pl.Series:
+    """Whether the quotation marks of each line do not pair up."""
+    return lines.str.count_matches(quote, literal=True) % 2 == 1 if quote else pl.repeat(False, len(lines), eager=True)
+
+
+def _refuse_odd(name: str, odd: pl.Series) -> None:
+    if odd.any():
+        raise DataError(
+            f"{name}, line {odd.arg_true()[0] + 1}: a quoted cell does not end on its line; write each row on one "
+            "line, and a quotation mark inside a quoted cell twice, or save the table as TSV, which has no quoting"
+        )
+
+
+def _separators(lines: pl.Series, separator: str, quote: str | None) -> pl.Series:
+    """How many separators each line has outside of quoted cells."""
     if quote:
         lines = lines.str.replace_all(f"{quote}[^{quote}]*{quote}", "")
-    separators = lines.str.count_matches(separator, literal=True)
-    short = (separators < separators[0]).arg_true()
-    if len(short):
-        raise DataError(
-            f"{name}, line {short[0] + 1}: has {separators[short[0]] + 1} cells where the first line has "
-            f"{separators[0] + 1}, as {len(short):,} of {len(lines):,} lines have fewer; write every cell, empty or not"
-        )
+    return lines.str.count_matches(separator, literal=True)
 
 
 def _refuse_other_than_utf8(name: str, text: bytes) -> None:

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import polars as pl
 
-from trainer.data.tables import Table
+from trainer.data.table import Table
 from trainer.errors import DataError
 
 SECOND = 10**9
@@ -20,6 +20,7 @@ A number is in the first unit in which it is before 2200. So milliseconds are th
 seconds after 2199, and so on.
 """
 _END = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp()) * SECOND
+_CLOCKS = timedelta(days=1)
 _FORMS = (
     "unix seconds (or milliseconds, microseconds or nanoseconds), ISO 8601 such as 2024-03-01 12:30:00.5, 2024/03/01 "
     "or RFC 2822, from 1970 to 2199"
@@ -74,8 +75,20 @@ def read_times(table: Table, column: str) -> Times:
         found = Times(nanoseconds=_of_dates(series), unit=None)
     else:
         raise DataError(f"{table.name}, column {column!r}: must be {_FORMS}, not {kind}")
-    table.refuse(column, found.nanoseconds.is_null(), f"not {_FORMS}{_hint(series)},")
+    unread = found.nanoseconds.is_null()
+    table.refuse(column, unread, f"not {_FORMS}{_hint(series)},", "an unreadable time")
     return found
+
+
+def refuse_future(table: Table, column: str, nanoseconds: pl.Series) -> None:
+    """Raise DataError for times [n] beyond now by more than a day, which clocks and time zones do not explain.
+
+    Such a time would be in the test of every split, and after it in no history.
+    """
+    now = datetime.now(UTC)
+    limit = int((now + _CLOCKS).timestamp()) * SECOND
+    beyond = (nanoseconds > limit).fill_null(False)
+    table.refuse(column, beyond, f"over a day later than now, {now:%Y-%m-%d},", "a time beyond now")
 
 
 def refuse_other_unit(name: str, column: str, units: set[str]) -> None:
@@ -133,7 +146,8 @@ def _unit(table: Table, whole: pl.Series) -> str | None:
     unit = list(UNITS)[min(place, len(UNITS) - 1)]
     first, end = (0 if place == 0 else _END // list(UNITS.values())[place - 1]), _END // UNITS[unit]
     other = ~whole.is_between(first, end, closed="left").fill_null(True)
-    table.refuse(whole.name, other & (whole >= 0), f"not in {unit} from 1970 to 2199, as most rows are by their size,")
+    why = f"not in {unit} from 1970 to 2199, as most rows are by their size,"
+    table.refuse(whole.name, (other & (whole >= 0)).fill_null(False), why, "a time in another unit")
     return unit
 
 

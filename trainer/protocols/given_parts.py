@@ -7,9 +7,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from trainer.data import Dataset
+from trainer.data.bad_rows import SHOWN, SHOWN_WIDTH, BadRows
 from trainer.data.cells import ids
 from trainer.data.load import interactions_table
-from trainer.data.tables import SHOWN, SHOWN_WIDTH, Table, read_table
+from trainer.data.table import Table
+from trainer.data.tables import read_table
 from trainer.errors import DataError, RecipeError
 from trainer.protocols.task import TEST, TRAIN, VALIDATION
 from trainer.recipe import DataRecipe
@@ -28,21 +30,22 @@ def given_parts(dataset: Dataset, recipe: DataRecipe, data: Path) -> NDArray[np.
     if recipe.split.column:
         table = interactions_table(data, recipe)
         codes = part_codes(table, recipe.split.column)
-        return _of_events(dataset, pairs(table, recipe).with_columns(part=codes), recipe)
+        return _of_events(dataset, table.kept(pairs(table, recipe).with_columns(part=codes)), recipe)
     if recipe.split.test_file:
         files = {columns.file: TRAIN, recipe.split.test_file: TEST}
-        tables = [
-            pairs(read_table(data / file), recipe).with_columns(part=pl.lit(part)) for file, part in files.items()
-        ]
-        return _of_events(dataset, pl.concat(tables), recipe)
+        tables = {read_table(data / file, BadRows.of(recipe, file)): part for file, part in files.items()}
+        of_tables = [table.kept(pairs(table, recipe).with_columns(part=pl.lit(part))) for table, part in tables.items()]
+        return _of_events(dataset, pl.concat(of_tables), recipe)
     raise RecipeError("[split] column, test_file: neither is there, and the protocol needs the split of one of them")
 
 
 def part_codes(table: Table, column: str) -> pl.Series:
-    """The part of each row. Raises DataError for a cell that is not a part's name."""
+    """The part of each row, -1 for one that is skipped. Raises DataError for a cell that is not a part's name."""
     part = table.column(column).cast(pl.String)
-    table.refuse(column, (~part.is_in(list(_PARTS))).fill_null(True), f"none of {', '.join(_PARTS)}")
-    return part.replace_strict(_PARTS, return_dtype=pl.Int64)
+    # Other protocols do not read this column, so that no row was skipped for it when the data was loaded.
+    bad = (~part.is_in(list(_PARTS))).fill_null(True)
+    table.refuse(column, bad, f"none of {', '.join(_PARTS)}", always=True)
+    return part.replace_strict(_PARTS, default=-1, return_dtype=pl.Int64)
 
 
 def pairs(table: Table, recipe: DataRecipe) -> pl.DataFrame:

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.data import Dataset
+from trainer.data.bad_rows import BadRows
 from trainer.data.tables import read_tables
 from trainer.errors import DataError, RecipeError
 from trainer.protocols.given_parts import part_codes
@@ -54,8 +55,7 @@ def impressions(dataset: Dataset, recipe: DataRecipe, data: Path) -> ImpressionS
         end = round(len(rows) * (1 - recipe.split.test))
         none = np.zeros(0, dtype=np.int64)
         return ImpressionSplit(learn=np.arange(end), deciding=none, test=np.arange(end, len(rows)))
-    codes = np.concatenate(
-        [part_codes(table, column).to_numpy() for table in read_tables(data / section.file, [column])]
-    )[rows.places]
+    tables = read_tables(data / section.file, [column], BadRows.of(recipe, section.file))
+    codes = np.concatenate([part_codes(table, column).to_numpy() for table in tables])[rows.places]
     parts = [np.flatnonzero(codes == part) for part in (TRAIN, VALIDATION, TEST)]
     return ImpressionSplit(learn=parts[0], deciding=parts[1], test=parts[2])

@@ -1,5 +1,6 @@
 """A recipe: all settings of a training run, read from one TOML file and checked once."""
 
+from trainer.recipe.bad_rows import DataConfig
 from trainer.recipe.data import (
     LIKE,
     OBJECTIVES_OF_INTERACTIONS,
@@ -21,6 +22,7 @@ __all__ = [
     "LIKE",
     "OBJECTIVES_OF_INTERACTIONS",
     "VALUE",
+    "DataConfig",
     "DataRecipe",
     "EncoderConfig",
     "FeatureColumns",

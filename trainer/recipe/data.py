@@ -7,6 +7,7 @@ from typing import Annotated, Any, Literal
 from msgspec import Meta
 
 from trainer.errors import RecipeError
+from trainer.recipe.bad_rows import DataConfig
 from trainer.recipe.sections import Number, Text, Texts, read_section
 
 LIKE, VALUE = OBJECTIVES_OF_INTERACTIONS = ("like", "value")
@@ -169,6 +170,7 @@ class DataRecipe:
     Without `objectives`, the like is the objective, and the value is another where interactions have values.
     """
 
+    data: DataConfig = field(default_factory=DataConfig)
     interactions: InteractionsConfig = field(default_factory=InteractionsConfig)
     items: ItemsConfig | None = None
     users: UsersConfig | None = None
@@ -178,6 +180,7 @@ class DataRecipe:
 
 
 DATA_SECTIONS: Mapping[str, type[Any]] = {
+    "data": DataConfig,
     "interactions": InteractionsConfig,
     "items": ItemsConfig,
     "users": UsersConfig,

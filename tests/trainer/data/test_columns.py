@@ -10,7 +10,7 @@ import pytest
 from trainer.data.columns import features, parsed
 from trainer.data.dataset import Features
 from trainer.data.learnt_columns import LearntColumns
-from trainer.data.tables import Table
+from trainer.data.table import Table
 from trainer.errors import DataError
 from trainer.export.column_arrays import as_arrays, of_arrays
 from trainer.recipe import ItemsConfig

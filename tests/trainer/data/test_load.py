@@ -291,7 +291,11 @@ def test_a_missing_column_is_refused_with_those_there_are(tmp_path: Path) -> Non
         ("plays.txt", "u café\nv tea\n".encode("latin-1"), "plays.txt, line 1: is not UTF-8 and may be Latin-1"),
         ("plays.csv", "user_id,item_id,timestamp\nu,i,1\n".encode("utf-16-be"), "is UTF-16 or UTF-32 without"),
         ("plays.csv", codecs.BOM_UTF16_LE + b"a", "plays.csv: begins as UTF-16 and cannot be read as such"),
-        ("plays.csv", b"user_id,item_id,timestamp\nu,i,1,extra\nv,i,1\n", "plays.csv: cannot be read as a table"),
+        (
+            "plays.csv",
+            b"user_id,item_id,timestamp\nu,i,1,extra\nv,i,1\n",
+            "line 2: has 4 cells where the first line has 3",
+        ),
         ("plays.csv", b'user_id,item_id,timestamp\nu,"i,1\nv,i,1\n', "plays.csv, line 2: a quoted cell does not end"),
         ("plays.csv", b'user_id,item_id,timestamp\nu,i,1\nv,"i\nj",1\nw,i,1\n', "plays.csv, line 3: a quoted cell"),
         ("plays.csv", b"user_id,item_id,timestamp\n\nu,i,1\nv,i,1\n", "line 2: has 1 cells"),

@@ -14,7 +14,7 @@ from trainer.data import Dataset, load
 from trainer.data.columns import features, parsed
 from trainer.data.dataset import Features
 from trainer.data.learnt_columns import Column, LearntColumns
-from trainer.data.tables import Table
+from trainer.data.table import Table
 from trainer.errors import DataError, RecipeError
 from trainer.export.column_arrays import as_arrays, of_arrays
 from trainer.models.encoders.content_ridge import ContentRidgeConfig

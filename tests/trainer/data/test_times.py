@@ -10,7 +10,7 @@ import pytest
 
 from trainer.data import arrays as arrays_module
 from trainer.data import load
-from trainer.data.tables import Table
+from trainer.data.table import Table
 from trainer.data.times import SECOND, times
 from trainer.errors import DataError
 from trainer.recipe import DataRecipe, ImpressionsConfig, InteractionsConfig, ObjectiveConfig

@@ -90,7 +90,7 @@ def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("[encodr]\nlayers = 2", r"\[encodr\]: no such section; sections are interactions, items, .*statistics"),
+        ("[encodr]\nlayers = 2", r"\[encodr\]: no such section; sections are data, interactions, items, .*statistics"),
         ("encoder = 3", r"\[encoder\]: must be a section"),
         ("[split]\ntrain = 0.8", r"\[split\] train: no such key; keys are ranker, test, refit"),
         ("[encoder]\nname = 'oracle'", r"\[encoder\] name: no encoder 'oracle'; there are autoencoder, .*transformer"),

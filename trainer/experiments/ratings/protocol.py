@@ -45,8 +45,8 @@ def rating_folds(dataset: Dataset, ratings: Ratings, recipe: DataRecipe, data: P
 def _named(dataset: Dataset, ratings: Ratings, recipe: DataRecipe, data: Path) -> NDArray[np.str_]:
     table, column = interactions_table(data, recipe), str(recipe.split.column)
     fold = table.column(column).cast(pl.String)
-    table.refuse(column, fold.is_null(), "no fold")
-    given = pairs(table, recipe).with_columns(part=fold)
+    table.refuse(column, fold.is_null(), "no fold", always=True)
+    given = table.kept(pairs(table, recipe).with_columns(part=fold))
     return np.array(parts_of(dataset, ratings.user_rows, ratings.item_rows, given, recipe).to_list())
 
 

@@ -1,0 +1,223 @@
+"""Bad rows that a recipe allows: skipped, counted by reason, and refused beyond the share."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from trainer.data import arrays as arrays_module
+from trainer.data import events as events_module
+from trainer.data import load
+from trainer.errors import DataError, RecipeError
+from trainer.protocols.given_parts import given_parts
+from trainer.recipe import (
+    DataConfig,
+    DataRecipe,
+    ImpressionsConfig,
+    InteractionsConfig,
+    ItemsConfig,
+    ObjectiveConfig,
+    SplitConfig,
+    UsersConfig,
+)
+
+ALLOWED = DataConfig(bad_rows="skip up to 5 %")
+DAY = 86_400
+RECIPE = DataRecipe(data=ALLOWED, interactions=InteractionsConfig(file="plays.csv", event="kind", value="stars"))
+HEADER = "user_id,item_id,timestamp,kind,stars"
+BAD = {
+    20: ",i1,1020,view,1",
+    21: "u1,,1021,view,1",
+    22: "u1,i1,soon,view,1",
+    23: "u1,i1,1023,view,many",
+    24: "u1,i1,1024,,1",
+    25: "u1,i1,1025",
+    26: "u1,i1,1026,view,1,extra",
+    27: f"u1,i1,{int(time.time()) + 2 * DAY},view,1",
+    28: "u1,i1,,view,1",
+}
+SAID = (
+    "plays.csv: 9 of 200 rows (4.5 %) were skipped: "
+    "too few cells in 1, first row 26; "
+    "too many cells in 1, first row 27; "
+    "column 'timestamp': a missing cell in 1, first row 29: None; "
+    "column 'timestamp': an unreadable time in 1, first row 23: 'soon'; "
+    "column 'timestamp': a time beyond now in 1, first row 28: "
+)
+
+
+def lines(bad: dict[int, str], count: int = 200) -> list[str]:
+    """A header and good rows, some of which are bad instead."""
+    good = [f"u{row % 7},i{row % 11},{1000 + row},view,{row % 5}" for row in range(count)]
+    return [HEADER, *(bad.get(row, one) for row, one in enumerate(good))]
+
+
+def write(folder: Path, bad: dict[int, str]) -> None:
+    """The interactions with these bad rows."""
+    (folder / "plays.csv").write_text("\n".join(lines(bad)) + "\n")
+
+
+def test_each_skipped_row_is_counted_by_its_reason(tmp_path: Path) -> None:
+    """Proves it for nine reasons in a text table, by the rows' places in the file, and that the good rows stay."""
+    write(tmp_path, BAD)
+    data = load(tmp_path, RECIPE)
+    [said] = data.warnings
+    assert said.startswith(SAID)
+    for reason in (
+        "column 'user_id': a missing cell in 1, first row 21: None",
+        "column 'item_id': a missing cell in 1, first row 22: None",
+        "column 'kind': a missing cell in 1, first row 25: None",
+        "column 'stars': no finite number in 1, first row 24: 'many'",
+    ):
+        assert reason in said
+    assert data.counts.interactions == 191
+    assert data.counts.duplicates_dropped == 0
+    kept = [1000 + row for row in range(200) if row not in BAD]
+    assert (data.times // 10**9).tolist() == kept
+
+
+@pytest.mark.parametrize("row", sorted(BAD))
+def test_each_of_these_rows_is_refused_by_default(tmp_path: Path, row: int) -> None:
+    """Proves that without the key no row is left out, a time beyond now among them."""
+    write(tmp_path, {row: BAD[row]})
+    with pytest.raises(DataError, match=r"^plays.csv"):
+        load(tmp_path, replace(RECIPE, data=DataConfig()))
+
+
+def test_times_of_tomorrow_are_a_clock_that_is_ahead(tmp_path: Path) -> None:
+    """Proves the slack of a day, in interactions and impressions, and that the message gives the date of today."""
+    now = int(time.time())
+    rows = {"user_id": ["u", "v"], "item_id": ["a", "b"], "timestamp": [1, now + DAY - 600], "clicked": [1, 0]}
+    pl.DataFrame(rows).write_parquet(tmp_path / "interactions.parquet")
+    pl.DataFrame(rows).write_parquet(tmp_path / "impressions.parquet")
+    recipe = DataRecipe(impressions=ImpressionsConfig(), objectives={"click": ObjectiveConfig(column="clicked")})
+    assert load(tmp_path, recipe).counts.interactions == 2
+    pl.DataFrame(rows | {"timestamp": [1, now + DAY + 600]}).write_parquet(tmp_path / "impressions.parquet")
+    with pytest.raises(DataError, match=r"^impressions.parquet, .*: over a day later than now, 20\d\d-.* in 1 of 2 r"):
+        load(tmp_path, recipe)
+
+
+def test_more_than_the_share_is_refused_with_the_counts(tmp_path: Path) -> None:
+    """Proves that the message has the share, every reason and the first three rows of each."""
+    write(tmp_path, {row: f"u1,,{row},view,1" for row in range(11)})
+    with pytest.raises(
+        DataError,
+        match=r"^plays.csv: 11 of 200 rows \(5.5 %\) are bad, and \[data\] bad_rows skips up to 5 %: column 'item_id': "
+        r"a missing cell in 11, first row 1: None, row 2: None, row 3: None$",
+    ):
+        load(tmp_path, RECIPE)
+
+
+def test_a_table_of_bad_rows_alone_is_refused(tmp_path: Path) -> None:
+    """Proves that even 100 % leaves nothing to learn from only by a message that says so."""
+    write(tmp_path, {row: f"u{row % 3},,{row},view,1" for row in range(200)})
+    with pytest.raises(DataError, match=r"^plays.csv: 200 of 200 rows \(100 %\) are bad, "):
+        load(tmp_path, replace(RECIPE, data=DataConfig(bad_rows="skip up to 100 %")))
+
+
+def test_rows_are_skipped_in_a_log_read_in_parts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves that the share is that of the whole file, and that the rows have their places in it."""
+    frame = pl.DataFrame(
+        {
+            "user_id": [f"u{row % 7}" for row in range(200)],
+            "item_id": [None if row in (70, 71, 150) else f"i{row % 11}" for row in range(200)],
+            "timestamp": range(200),
+        }
+    )
+    frame.write_parquet(tmp_path / "interactions.parquet")
+    monkeypatch.setattr(arrays_module, "CHUNK", 64)
+    monkeypatch.setattr(events_module, "_SAMPLED", 4)
+    recipe = DataRecipe(data=DataConfig(bad_rows="skip up to 1.5%"))
+    data = load(tmp_path, recipe)
+    assert data.counts.interactions == 197
+    assert data.warnings == (
+        "interactions.parquet: 3 of 200 rows (1.5 %) were skipped: column 'item_id': a missing cell in 3, first "
+        "row 71: None, row 72: None, row 151: None",
+    )
+    with pytest.raises(DataError, match=r"3 of 200 rows \(1.5 %\) are bad, and \[data\] bad_rows skips up to 1.4 %"):
+        load(tmp_path, replace(recipe, data=DataConfig(bad_rows="skip up to 1.4 %")))
+
+
+def test_rows_of_every_table_may_be_skipped(tmp_path: Path) -> None:
+    """Proves it for items, users and impressions, and that a skipped item has no features and no row of its table."""
+    write(tmp_path, {})
+    items = [["i0", "5"], ["i1", "x"], ["i2", "7"], ["i2", "8"], *([f"i{row}", "1"] for row in range(3, 60))]
+    users = [["u0", "5"], ["", "6"], *([f"u{row}", "1"] for row in range(1, 60))]
+    for name, rows in (("item", items), ("user", users)):
+        text = "\n".join([f"{name}_id,size", *(",".join(row) for row in rows)])
+        (tmp_path / f"{name}s.csv").write_text(text + "\n")
+    shown = {
+        "user_id": [f"u{row % 7}" for row in range(40)],
+        "item_id": ["i3"] * 40,
+        "timestamp": [*range(40)],
+        "clicked": [2, *[0, 1] * 19, 1],
+    }
+    pl.DataFrame(shown).write_parquet(tmp_path / "impressions.parquet")
+    recipe = replace(
+        RECIPE,
+        items=ItemsConfig(file="items.csv", numeric=("size",)),
+        users=UsersConfig(file="users.csv", numeric=("size",)),
+        impressions=ImpressionsConfig(),
+        objectives={"click": ObjectiveConfig(column="clicked")},
+    )
+    data = load(tmp_path, recipe)
+    assert data.warnings == (
+        "items.csv: 2 of 61 rows (3.28 %) were skipped: column 'item_id': an id that is there more than once in 1, "
+        "first row 4: 'i2'; column 'size': no finite number in 1, first row 2: 'x'",
+        "users.csv: 1 of 61 rows (1.64 %) were skipped: column 'user_id': a missing cell in 1, first row 2: None",
+        "impressions.parquet: 1 of 40 rows (2.5 %) were skipped: column 'clicked': neither 0 nor 1 in 1, first "
+        "row 1: 2",
+    )
+    sizes = dict(data.item_table.select("item_id", "size").iter_rows())
+    assert sizes["i0"] == "5"
+    assert (sizes["i1"], sizes["i2"]) == (None, "7")
+    assert data.impressions is not None
+    assert len(data.impressions) == 39
+    assert data.impressions.unknown_items == 0
+    assert data.impressions.places.tolist() == list(range(1, 40))
+
+
+def test_a_published_split_leaves_the_skipped_rows_out(tmp_path: Path) -> None:
+    """Proves that the parts are those of the good rows, and that a part without a name is refused as ever."""
+    rows = [f"{line},{'test' if row % 4 else 'train'}" for row, line in enumerate(lines({}, 44))]
+    rows[0] = f"{HEADER},part"
+    rows[3] = "u2,i2,1002,view,1"
+    rows[4] = rows[4].replace("view", "")
+    rows[10] = ",,1009,view,1,test"
+    (tmp_path / "plays.csv").write_text("\n".join(rows) + "\n")
+    recipe = replace(RECIPE, data=DataConfig(bad_rows="skip up to 7 %"), split=SplitConfig(column="part"))
+    data = load(tmp_path, recipe)
+    assert len(given_parts(data, recipe, tmp_path)) == data.counts.interactions == 41
+    rows[9] = rows[9].replace("train", "tset").replace("test", "tset")
+    (tmp_path / "plays.csv").write_text("\n".join(rows) + "\n")
+    with pytest.raises(DataError, match=r"'part': none of train, .* in 1 of 44 rows; first row 9: 'tset'"):
+        given_parts(data, recipe, tmp_path)
+
+
+def test_lines_between_quotes_that_do_not_pair_up_are_skipped(tmp_path: Path) -> None:
+    """Proves that a cell over two lines costs these two rows, and no row between two such cells."""
+    write(tmp_path, {20: 'u1,"i1', 21: 'i2",1021,view,1', 90: 'u1,"i1,i2",1090,view,1'})
+    data = load(tmp_path, RECIPE)
+    assert data.counts.interactions == 198
+    assert b"i1,i2" in data.item_ids.tolist()
+    assert data.warnings == (
+        "plays.csv: 2 of 200 rows (1 %) were skipped: a quoted cell that does not end on its line in 2, first row 21, "
+        "row 22",
+    )
+
+
+@pytest.mark.parametrize("text", ["skip", "skip up to", "skip up to 0.1", "skip up to 101 %", "drop 1 %", "Refuse"])
+def test_another_spelling_is_refused_with_an_example(text: str) -> None:
+    """Proves that the message shows how it is written."""
+    with pytest.raises(RecipeError, match=r'bad_rows: must be "refuse" or .* such as "skip up to 0.1 %", not'):
+        DataConfig(bad_rows=text)
+
+
+@pytest.mark.parametrize(
+    ("text", "share"), [("refuse", None), ("skip up to 0.1 %", 0.001), ("skip up to 2%", 0.02), ("skip up to 0 %", 0)]
+)
+def test_a_percentage_is_a_share(text: str, share: float | None) -> None:
+    """Proves the two spellings."""
+    assert DataConfig(bad_rows=text).skipped_share == (None if share is None else pytest.approx(share))
