@@ -1,6 +1,7 @@
 """Starts the services as separate processes, as in production."""
 
 import contextlib
+import json
 import os
 import subprocess
 import sys
@@ -54,10 +55,10 @@ class Service:
             listening, serving = lines.get(timeout=_START_SECONDS), lines.get(timeout=_START_SECONDS)
         except Empty:
             listening = serving = ""
-        if serving != "serving":
+        if announced(serving) != "serving":
             exit_code = _end(process)
             raise ServiceFailed(module, exit_code, log_path.read_text())
-        address = listening.removeprefix("listening on ")
+        address = announced(listening).removeprefix("listening on ")
         return cls(module=module, process=process, address=address, log_path=log_path)
 
     def stop(self) -> int:
@@ -70,6 +71,11 @@ class Service:
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         _end(self.process)
+
+
+def announced(line: str) -> str:
+    """The text of a line of stdout, which the production profile writes as JSON."""
+    return str(json.loads(line)["message"]) if line.startswith("{") else line.strip()
 
 
 def descendants(pid: int) -> list[int]:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
 from collections.abc import Iterable
@@ -15,7 +16,7 @@ from pythonjsonlogger.json import JsonFormatter
 from shortlist.degraded import degraded_name
 from shortlist.observability.tracing import current_trace_id
 
-_CALLS = logging.getLogger("shortlist.calls")
+_CALLS, _ANNOUNCED = logging.getLogger("shortlist.calls"), logging.getLogger("shortlist.announced")
 _TEXT = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 _FIELDS = {"asctime": "time", "levelname": "level", "name": "logger", "message": "message", "exc_info": "exc"}
 _PAUSE_SECONDS = 1.0
@@ -25,13 +26,22 @@ _logs_calls = False
 def configure_logs(*, json: bool) -> None:
     """Logs records from INFO up to stderr. With ``json``, each record is one JSON line, and calls are logged too."""
     global _logs_calls
-    handler = logging.StreamHandler()
+    handler, announcer = logging.StreamHandler(), logging.StreamHandler(sys.stdout)
     handler.setFormatter(_JsonLines() if json else logging.Formatter(_TEXT))
+    announcer.setFormatter(_JsonLines() if json else logging.Formatter())
     logging.basicConfig(level=logging.INFO, handlers=[handler], force=True)
+    _ANNOUNCED.handlers, _ANNOUNCED.propagate = [announcer], False
     _logs_calls = json
 
 
-def log_call(method: str, code: str, seconds: float, response: object, context: grpc.ServicerContext) -> None:
+def announce(text: str) -> None:
+    """Writes a line to stdout, for which a starter of the process may wait: as text, or in JSON logs as JSON."""
+    _ANNOUNCED.info(text)
+
+
+def log_call(
+    method: str, code: str, seconds: float, request: object, response: object, context: grpc.ServicerContext
+) -> None:
     """Logs an answered call in one line, in JSON logs only: its bundle, why it is degraded, its caller and trace."""
     if not _logs_calls:
         return
@@ -39,7 +49,7 @@ def log_call(method: str, code: str, seconds: float, response: object, context: 
         "method": method,
         "code": code,
         "seconds": round(seconds, 6),
-        "bundle_id": getattr(response, "bundle_id", ""),
+        "bundle_id": "" if response is None else _bundle_id(request, response),
         "degraded_reason": degraded_name(getattr(response, "degraded_reason", 0)),
         "peer": _peer_identity(context),
         "trace_id": current_trace_id(),
@@ -86,6 +96,13 @@ class _JsonLines(JsonFormatter):
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802
         return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _bundle_id(request: object, response: object) -> str:
+    """The bundle that answered: where the response lacks its id, the request asked for that bundle and no other."""
+    of_batch, described = getattr(response, "responses", ())[:1], getattr(response, "bundle", None)
+    named = (getattr(message, "bundle_id", "") for message in (response, *of_batch, described, request))
+    return next(filter(None, named), "")
 
 
 def _peer_identity(context: grpc.ServicerContext) -> str:

@@ -85,10 +85,11 @@ class CallInterceptor(grpc.ServerInterceptor):
         def call(request: bytes, context: grpc.ServicerContext) -> object:
             started = time.perf_counter()
             metrics.call_started(service, name)
-            code, response = grpc.StatusCode.OK, None
+            code, message, response = grpc.StatusCode.OK, None, None
             with self._in_flight, tracing.server_span(method, context.invocation_metadata()):
                 try:
-                    response = behaviour(_parsed(request, parse), context)
+                    message = _parsed(request, parse)
+                    response = behaviour(message, context)
                     return response
                 except Exception as error:
                     code = code_of(error)
@@ -97,7 +98,7 @@ class CallInterceptor(grpc.ServerInterceptor):
                     tracing.call_ended(code.name)
                     seconds = time.perf_counter() - started
                     metrics.call_handled(service, name, code.name, seconds)
-                    logs.log_call(method, code.name, seconds, response, context)
+                    logs.log_call(method, code.name, seconds, message, response, context)
 
         return call
 

@@ -202,7 +202,11 @@ class ServedBundles(Generic[T]):
         retry_at = time.monotonic() + pause if again else None
         # Set last: a caller who reads of the failure finds it in the log and in the metrics.
         metrics.bundle_failed(error.kind)
-        _LOG.error("attempt %d to load bundle %s failed: %s", attempts, bundle_id or "CURRENT", error)
+        outlook = f"the next is in {pause:g} s" if again else "it was the last"
+        if bundle_id:
+            _LOG.error("attempt %d to load bundle %s failed, and %s: %s", attempts, bundle_id, outlook, error)
+        else:
+            _LOG.error("CURRENT cannot be read, so the former bundle stays: %s", error)
         self._failure = LoadFailure(
             bundle_id=bundle_id, reason=str(error), attempts=attempts, time=datetime.now(UTC), retry_at=retry_at
         )

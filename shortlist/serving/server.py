@@ -16,7 +16,7 @@ from typing import NoReturn, Protocol
 import grpc
 
 from shortlist.errors import BundleError
-from shortlist.observability.logs import configure_logs
+from shortlist.observability.logs import announce, configure_logs
 from shortlist.observability.settings import worker_listen
 from shortlist.observability.tracing import configure_tracing
 from shortlist.security.tls import server_credentials
@@ -80,8 +80,8 @@ def serve(
     """Serves until SIGTERM, SIGINT or SIGHUP; runs in the main thread and logs to stderr.
 
     The port opens before the bundle is loaded, with health NOT_SERVING, so that probes can tell a loading server from a
-    dead one. The services of ``add_services`` must answer UNAVAILABLE until ``loader`` has loaded. Prints ``listening
-    on HOST:PORT`` and, once loaded, ``serving`` to stdout.
+    dead one. The services of ``add_services`` must answer UNAVAILABLE until ``loader`` has loaded. Announces
+    ``listening on HOST:PORT`` and, once loaded, ``serving`` on stdout.
 
     After the signal, health says NOT_SERVING. New calls are accepted for ``drain_delay_seconds`` more, while clients
     and load balancers notice. Calls in flight then get ``drain_seconds``; a second signal cuts them at once. A
@@ -126,7 +126,7 @@ class _Server:
     ) -> None:
         self._settings = settings
         self._worker = worker
-        self._announce = worker.announce if worker else lambda text: print(text, flush=True)
+        self._announce = worker.announce if worker else announce
         self._pool = AdmissionPool(settings.threads, settings.queue)
         self._heartbeat = Heartbeat(worker, self._pool) if worker else None
         self._calls = interceptor(settings.security, self._pool)

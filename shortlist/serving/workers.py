@@ -21,7 +21,7 @@ from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkServerProcess
 
-from shortlist.observability.logs import configure_logs
+from shortlist.observability.logs import announce, configure_logs
 from shortlist.serving.settings import ServerSettings
 
 _LOG = logging.getLogger(__name__)
@@ -51,8 +51,8 @@ class Worker:
 def supervise(settings: ServerSettings, package: str, arguments: Sequence[str]) -> int:
     """Runs ``settings.workers`` of ``python -m package arguments`` until a signal comes; runs in the main thread.
 
-    ``main`` of ``package.__main__`` gets the arguments and a :class:`Worker`. Prints ``listening on HOST:PORT`` and,
-    once all workers serve, ``serving``. From then on a worker that ends is replaced, after a growing pause.
+    ``main`` of ``package.__main__`` gets the arguments and a :class:`Worker`. Announces ``listening on HOST:PORT`` and,
+    once all workers serve, ``serving`` on stdout. From then on a worker that ends is replaced, after a growing pause.
 
     Returns:
         The exit code: 0 after a signal, 1 when the port is not available, or that of a worker that ended too early.
@@ -66,7 +66,7 @@ def supervise(settings: ServerSettings, package: str, arguments: Sequence[str]) 
         return EXIT_CANNOT_LISTEN
     with kept, _signals() as signals:
         address = f"{host}:{kept.getsockname()[1]}"
-        print(f"listening on {address}", flush=True)
+        announce(f"listening on {address}")
         shared = [*arguments, "--listen", address, "--workers", "1"]
         return _Supervisor(package, shared, signals).run(settings.workers)
 
@@ -117,14 +117,14 @@ class _Supervisor:
         while True:
             ready = self._wait()
             if self._signals in ready:
-                self._signals.recv(1)
+                _LOG.info("%s: the workers get SIGTERM", _name_of(self._signals.recv(1)))
                 return self._stop()
             # A first load may take long, and its loader has its own limit.
             for worker in [worker for worker in self._running if worker.serves]:
                 worker.kill_if_silent()
             if not self._all_served and not self._starts and all(one.serves for one in self._running):
                 self._all_served = True
-                print(SERVING, flush=True)
+                announce(SERVING)
             for worker, ended_with in self._take_ended(ready):
                 # The code of a signal in a shell.
                 code = 128 - ended_with if ended_with < 0 else ended_with
@@ -197,7 +197,7 @@ class _Supervisor:
         while self._running:
             ready = self._wait()
             if self._signals in ready:
-                self._signals.recv(1)
+                _LOG.info("%s: the workers get SIGTERM again", _name_of(self._signals.recv(1)))
                 self._terminate()
             for worker in self._running:
                 worker.kill_if_silent()
@@ -269,9 +269,13 @@ def _bound(family: int, address: tuple[object, ...], *options: int) -> socket.so
     return unbound
 
 
+def _name_of(number: bytes) -> str:
+    return signal.Signals(number[0]).name
+
+
 @contextlib.contextmanager
 def _signals() -> Iterator[socket.socket]:
-    """A socket that receives a byte for each SIGTERM and SIGINT."""
+    """A socket that receives the number of each SIGTERM, SIGINT and SIGHUP as a byte."""
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
     numbers = [signal.SIGTERM, signal.SIGINT]

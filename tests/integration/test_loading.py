@@ -153,6 +153,7 @@ def test_a_hangup_drains_a_service(tmp_path: Path, workers: str) -> None:
         os.killpg(group.pid, signal.SIGHUP)
         _, log = group.communicate(timeout=20)
     assert group.returncode == 0, log
+    assert "SIGHUP: " in log
     assert log.count("0 calls cut") == int(workers)
 
 

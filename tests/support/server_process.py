@@ -17,6 +17,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
+from testbed.services import announced
 from tests.support.waiting import until
 
 SERVICE = "shortlist.ranking.v1.RankingService"
@@ -83,12 +84,12 @@ class Process:
     def __init__(self, popen: subprocess.Popen[str], stderr: Path) -> None:
         self.popen, self._stderr = popen, stderr
         self.stdout: IO[str] = popen.stdout  # type: ignore[assignment]
-        self.target = self.stdout.readline().strip().removeprefix("listening on ")
+        self.target = announced(self.stdout.readline()).removeprefix("listening on ")
         self.channel = grpc.insecure_channel(self.target)
 
     def expect(self, line: str) -> None:
         """Waits for the next line of stdout."""
-        assert self.stdout.readline().strip() == line
+        assert announced(self.stdout.readline()) == line
 
     def health(self, service: str) -> int:
         """The health that the server reports."""

@@ -21,11 +21,17 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 from shortlist.observability.logs import configure_logs, log_call
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
+from shortlist.retrieval.v1 import retrieval_service_pb2 as retrieval_pb
 
 def handle(request, context):
     response = pb.RecommendResponse(bundle_id="b-1", degraded_reason=pb.DEGRADED_REASON_QUEUE_TIMEOUT)
-    log_call("/test.v1.Echo/Say", "OK", 0.0123456789, response, context)
-    log_call("/test.v1.Echo/Say", "INTERNAL", 0.5, None, context)
+    log_call("/test.v1.Echo/Say", "OK", 0.0123456789, request, response, context)
+    log_call("/test.v1.Echo/Say", "INTERNAL", 0.5, pb.RecommendRequest(bundle_id="b-1"), None, context)
+    rows, batch = retrieval_pb.RetrieveRowsRequest(bundle_id="b-2"), retrieval_pb.BatchRetrieveResponse()
+    batch.responses.add(bundle_id="b-3")
+    log_call("rows", "OK", 0.1, rows, retrieval_pb.RetrieveRowsResponse(), context)
+    log_call("batch", "OK", 0.1, retrieval_pb.BatchRetrieveRequest(), batch, context)
+    log_call("bundle", "OK", 0.1, pb.GetBundleRequest(), pb.GetBundleResponse(bundle={"bundle_id": "b-4"}), context)
     return b""
 
 configure_logs(json=sys.argv[1] == "json")
@@ -56,6 +62,9 @@ try:
 except KeyError:
     log.exception("failed")
 """
+
+
+_IMPORT = "import sys; from shortlist.observability.logs import announce, configure_logs; "
 
 
 def lines(script: str, *arguments: str | Path) -> list[str]:
@@ -91,7 +100,7 @@ def test_a_text_record_is_readable() -> None:
 
 def test_a_call_is_one_line_with_its_outcome() -> None:
     """The line has method, code, seconds, bundle and degraded reason, and nothing of the request."""
-    answered, failed = (json.loads(line) for line in lines(CALL, "json"))
+    answered, failed, *_ = (json.loads(line) for line in lines(CALL, "json"))
     del answered["time"], failed["time"]
     expected = {
         "level": "INFO",
@@ -107,6 +116,26 @@ def test_a_call_is_one_line_with_its_outcome() -> None:
     }
     assert answered == expected
     assert failed == expected | {"code": "INTERNAL", "seconds": 0.5, "bundle_id": "", "degraded_reason": ""}
+
+
+def test_the_line_of_every_method_names_its_bundle() -> None:
+    """Some answers hold the id deeper. An answer in rows lacks it, but its request names the one possible bundle."""
+    logged = [json.loads(line) for line in lines(CALL, "json")][2:]
+    named = [(line["method"], line["bundle_id"]) for line in logged]
+    assert named == [("rows", "b-2"), ("batch", "b-3"), ("bundle", "b-4")]
+
+
+def test_an_announcement_has_the_form_of_the_log() -> None:
+    """A collector reads both streams of a container, and can parse each line; a terminal shows plain text."""
+    script = f"{_IMPORT}configure_logs(json=sys.argv[1] == 'json'); announce('serving')"
+    written = {
+        form: subprocess.run([sys.executable, "-c", script, form], check=True, capture_output=True, text=True)
+        for form in ("json", "text")
+    }
+    assert written["text"].stdout == "serving\n"
+    line = json.loads(written["json"].stdout)
+    assert (line["level"], line["message"]) == ("INFO", "serving")
+    assert {done.stderr for done in written.values()} == {""}
 
 
 def test_the_line_of_a_call_names_the_callers_certificate(tmp_path: Path) -> None:

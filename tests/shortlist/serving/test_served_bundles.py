@@ -100,8 +100,12 @@ def test_a_bad_bundle_is_tried_three_times_after_growing_pauses(
     store: BundleStore,
     opener: Opener,
     monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
-    """The old bundle is kept, the reason is reported, and a bundle that stays bad costs no further time."""
+    """The old bundle is kept, the reason is reported, and a bundle that stays bad costs no further time.
+
+    The log says when the next attempt comes, and which was the last.
+    """
     opener.bad[B] = error
     store.point_to(B)
     tries = _follow_for(3600, served, opener, monkeypatch)
@@ -110,6 +114,9 @@ def test_a_bad_bundle_is_tried_three_times_after_growing_pauses(
     assert served.failure is not None
     assert (served.failure.bundle_id, served.failure.attempts) == (B, 3)
     assert ("is missing" if isinstance(error, BundleError) else "MemoryError") in served.failure.reason
+    logged = [record.message.partition(":")[0] for record in caplog.records if "attempt" in record.message]
+    outlooks = ("the next is in 2 s", "the next is in 8 s", "it was the last")
+    assert logged == [f"attempt {n} to load bundle {B} failed, and {outlook}" for n, outlook in enumerate(outlooks, 1)]
 
 
 def _follow_for(
