@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from deploy.check.kustomize import Manifest
+from shortlist.commands.bundles_transfer import EXIT_OLDER
 from tests.support.manifests import Workload, deployments, environment, of_kind, selects, volume_at, workloads
 from trainer.__main__ import EXIT_BAD_INPUT, EXIT_NOT_PUBLISHED
 
 # A margin after the last call, to join threads and end the sidecar.
 _MARGIN_SECONDS = 10
 _SLOWEST_START_SECONDS = 120
+_EXIT_USAGE = 2
 
 
 def test_a_pod_has_enough_time_to_shut_down(
@@ -110,8 +112,12 @@ def test_the_trainer_compares_with_the_served_bundle(manifests: list[Manifest]) 
         assert volume_at(trainer, served, directory) == volume_at(trainer, fit, directory)
         assert "--publish" in fit["command"]
         rules = trainer.manifest["spec"]["jobTemplate"]["spec"]["podFailurePolicy"]["rules"]
-        (bad,) = (rule for rule in rules if rule["action"] == "FailJob")
-        assert bad["onExitCodes"]["values"] == [EXIT_BAD_INPUT, EXIT_NOT_PUBLISHED]
+        final = [rule["onExitCodes"] for rule in rules if rule["action"] == "FailJob"]
+        assert {one["containerName"]: one["values"] for one in final} == {
+            "trainer": [EXIT_BAD_INPUT, EXIT_NOT_PUBLISHED],
+            "publish": [_EXIT_USAGE, EXIT_OLDER],
+        }
+        assert {one["operator"] for one in final} == {"In"}
 
 
 def _source_claim(workload: Workload, container: Mapping[str, Any], manifests: list[Manifest]) -> str:
