@@ -22,7 +22,7 @@ from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 from shortlist.serving.server import EXIT_STOPPED_SERVING
 from shortlist.status import read_error
-from tests.support.raw_http2 import HEADERS, RST_STREAM, RawHttp2
+from testbed.http2 import END_STREAM, Frame, FrameKind, Http2Connection
 from tests.support.server_process import LONG, SERVICE, Process, Run, free_port, metric
 from tests.support.waiting import until
 
@@ -36,7 +36,7 @@ def test_calls_without_their_message_keep_nobody_out(run: Run, streams: int) -> 
     probes = f"127.0.0.1:{free_port()}"
     server = run(threads=2, queue=2, health_listen=probes)
     server.expect("serving")
-    with RawHttp2(server.target) as raw, RawHttp2(probes) as raw_probes:
+    with Http2Connection(server.target) as raw, Http2Connection(probes) as raw_probes:
         for _ in range(streams):
             for method in (CHECK, WATCH, RECOMMEND):
                 raw.open(method)
@@ -55,10 +55,10 @@ def test_a_call_without_its_message_ends_after_a_second(run: Run) -> None:
     """The server cancels it, and says in a metric why."""
     server = run(metrics_listen=(metrics := f"127.0.0.1:{free_port()}"))
     server.expect("serving")
-    with RawHttp2(server.target) as raw:
+    with Http2Connection(server.target) as raw:
         stream = raw.open(RECOMMEND)
         raw.flush()
-        assert any(frame.kind == RST_STREAM and frame.stream == stream for frame in raw.frames(3))
+        assert any(frame.kind == FrameKind.RST_STREAM and frame.stream == stream for frame in raw.frames(3))
     assert metric(metrics, 'shortlist_cancelled_total{where="message"}') == 1
 
 
@@ -66,10 +66,11 @@ def test_a_call_that_ends_without_a_message_is_refused(run: Run) -> None:
     """The caller learns that its request was missing."""
     server = run()
     server.expect("serving")
-    with RawHttp2(server.target) as raw:
-        stream = raw.open(RECOMMEND, end=True)
+    with Http2Connection(server.target) as raw:
+        stream = raw.open(RECOMMEND)
+        raw.add(Frame(kind=FrameKind.DATA, flags=END_STREAM, stream=stream))
         raw.flush()
-        status = next(frame for frame in raw.frames(3) if frame.kind == HEADERS and frame.stream == stream)
+        status = next(frame for frame in raw.frames(3) if frame.kind == FrameKind.HEADERS and frame.stream == stream)
     assert b"request is missing" in status.payload
 
 
@@ -79,10 +80,10 @@ def test_answers_that_nobody_reads_fill_no_memory(run: Run) -> None:
     server.expect("serving")
     before = _resident(server)
     request = pb.RecommendRequest(candidate_count=1_000_000).SerializeToString()
-    with RawHttp2(server.target, window=0) as raw:
+    with Http2Connection(server.target, window=0) as raw:
         for _ in range(3):
             for _ in range(100):
-                raw.message(raw.open(RECOMMEND), request)
+                raw.call(RECOMMEND, request)
             raw.flush()
             assert _recommend(server, pb.RecommendRequest()) == "b"
         until(lambda: metric(metrics, 'shortlist_cancelled_total{where="answer"}') >= 200)
@@ -130,12 +131,10 @@ def test_resets_of_one_connection_cost_others_nothing(run: Run) -> None:
 
     def reset() -> None:
         request = pb.RecommendRequest().SerializeToString()
-        with RawHttp2(server.target) as raw:
+        with Http2Connection(server.target) as raw:
             while not stop.is_set():
                 for _ in range(100):
-                    stream = raw.open(RECOMMEND)
-                    raw.message(stream, request)
-                    raw.reset(stream)
+                    raw.reset(raw.call(RECOMMEND, request))
                 raw.flush()
                 collections.deque(raw.frames(0.001), maxlen=0)
 
@@ -173,7 +172,7 @@ def test_a_half_open_call_does_not_outlast_the_drain(run: Run) -> None:
     """A stop takes no longer for a message that does not come."""
     server = run()
     server.expect("serving")
-    with RawHttp2(server.target) as raw:
+    with Http2Connection(server.target) as raw:
         raw.open(RECOMMEND)
         raw.flush()
         server.popen.send_signal(signal.SIGTERM)
