@@ -38,6 +38,7 @@ def main() -> int:
 
 def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "hadolint deploy/Dockerfile", _silent(tools.hadolint)
+    yield "compose.yaml by the Compose specification", _silent(tools.compose)
     yield "deploy/components/monitoring is generated from deploy/monitoring", _up_to_date
     for overlay in OVERLAYS:
         yield from _checks_of(overlay)

@@ -68,6 +68,15 @@ def hadolint() -> None:
     _run("hadolint", [str(DEPLOY / "Dockerfile")])
 
 
+def compose() -> None:
+    """Validates ``compose.yaml`` by the schema of the Compose specification, which the tool brings.
+
+    Raises:
+        ToolFailed: the file is invalid; quotes the complaints.
+    """
+    _run("check-jsonschema", ["--builtin-schema", "vendor.compose-spec", str(ROOT / "compose.yaml")])
+
+
 def _run(name: str, arguments: Sequence[str]) -> str:
     program = _TOOLS / name
     if not program.is_file():
