@@ -11,10 +11,11 @@ from bench.harness.planted import HISTORY, Planted, genre_of
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.bundle.array_files import COOCCURRENCE_FILES, SLIM_FILES
 from shortlist.bundle.bundle import INDEX, RANKER, USER_ENCODER, save_array
+from shortlist.bundle.bundle_id import new_bundle_id
 from shortlist.bundle.history import History
+from shortlist.bundle.index_info import IndexInfo
 from shortlist.bundle.item_item import PAIR_WEIGHTS
-from shortlist.bundle.manifest import FileDigest, IndexInfo
-from shortlist.bundle.store import new_bundle_id
+from shortlist.bundle.manifest import FileDigest
 from shortlist.inference.model_inputs import encoder_inputs
 from shortlist.inference.onnx_session import OnnxSession
 

@@ -22,7 +22,7 @@ from bench.harness.planted_bundle import planted_bundle
 from bench.harness.processes import write_json
 from bench.scale.bundle import user_vectors, write_bundle
 from shortlist.bundle import BundleStore
-from shortlist.bundle.manifest import IndexInfo
+from shortlist.bundle.index_info import IndexInfo
 from shortlist.ranking.v1.ranking_service_pb2 import RecommendRequest
 from shortlist.type.v1.user_pb2 import User
 from testbed.services import Running, start_both

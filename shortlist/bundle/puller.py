@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
+from shortlist.bundle.bundle_id import is_bundle_id
 from shortlist.bundle.locations import NotThere, TransferError, location
 from shortlist.bundle.operations import DEFAULT_KEEP, Check, Unproven, collect_garbage, verify
-from shortlist.bundle.store import BundleStore, is_bundle_id
+from shortlist.bundle.store import BundleStore
 from shortlist.bundle.transfer import Damaged, Progress, Transferred, current_of, other, take, writing
 from shortlist.errors import BundleError, ShortlistError
 

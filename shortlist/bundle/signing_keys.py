@@ -5,7 +5,7 @@ import hashlib
 import json
 from pathlib import Path
 
-from shortlist.bundle.manifest import MAX_MANIFEST_BYTES
+from shortlist.bundle.manifest_json import MAX_MANIFEST_BYTES
 from shortlist.bundle.regular_files import read_at_most
 from shortlist.flags import add_setting
 

@@ -3,44 +3,22 @@
 import contextlib
 import logging
 import os
-import re
 import secrets
 import shutil
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from shortlist.bundle.bundle_id import is_bundle_id
 from shortlist.bundle.locks import is_locked, locked
 from shortlist.bundle.pointer_history import PointerHistory
-from shortlist.bundle.regular_files import read_at_most
+from shortlist.bundle.pointers import read_pointer
 from shortlist.errors import BundleError
 
 CURRENT = "CURRENT"
 PINNED = "PINNED"
 _LOG = logging.getLogger(__name__)
-_TIME = "%Y%m%dT%H%M%S"
-_MAX_POINTER_BYTES = 2**12
-_BUNDLE_ID = re.compile(r"[0-9]{8}T[0-9]{6}-[0-9a-f]{4}")
 _STAGING = ".staging-"
 _LOCK = ".lock"
-
-
-def new_bundle_id(newest: str = "") -> str:
-    """A new id that sorts by time, such as ``20261124T101500-3f9c``, and after the id ``newest``.
-
-    So a clock that went back makes no bundle look older than the ones before it.
-    """
-    time = datetime.now(UTC)
-    # The digits of an id that somebody wrote by hand need not be a time.
-    with contextlib.suppress(ValueError, OverflowError):
-        former = datetime.strptime(newest.partition("-")[0], _TIME).replace(tzinfo=UTC)
-        time = max(time, former + timedelta(seconds=1))
-    return f"{time.strftime(_TIME)}-{secrets.token_hex(2)}"
-
-
-def is_bundle_id(text: str) -> bool:
-    """Whether the text has the form of a bundle id."""
-    return _BUNDLE_ID.fullmatch(text) is not None
 
 
 class BundleStore:
@@ -73,7 +51,7 @@ class BundleStore:
             BundleError: there is no pointer, or it holds no bundle id.
         """
         try:
-            return _read_pointer(self.root / CURRENT)
+            return read_pointer(self.root / CURRENT)
         except FileNotFoundError as error:
             reason = f"cannot be read: {error}; has the trainer written a bundle here?"
             raise BundleError(self.root / CURRENT, reason, "missing") from error
@@ -89,7 +67,7 @@ class BundleStore:
             BundleError: the pin cannot be read, or holds no bundle id.
         """
         try:
-            return _read_pointer(self.root / PINNED)
+            return read_pointer(self.root / PINNED)
         except FileNotFoundError:
             return None
 
@@ -252,24 +230,6 @@ class BundleStore:
             temporary.unlink(missing_ok=True)
             raise
         _sync(self.root)
-
-
-def _read_pointer(path: Path) -> str:
-    """The bundle id in a pointer.
-
-    Raises:
-        FileNotFoundError: there is no such file.
-        BundleError: it cannot be read, or holds no bundle id.
-    """
-    try:
-        bundle_id = read_at_most(path, _MAX_POINTER_BYTES).decode().strip()
-    except FileNotFoundError:
-        raise
-    except (OSError, ValueError) as error:
-        raise BundleError(path, f"cannot be read: {error}", "unreadable") from error
-    if not is_bundle_id(bundle_id):
-        raise BundleError(path, f"says {bundle_id[:80]!r}, which is not a bundle id")
-    return bundle_id
 
 
 def _lock_of(path: Path) -> Path:

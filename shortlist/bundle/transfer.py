@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from shortlist.bundle.bundle_id import is_bundle_id
 from shortlist.bundle.locations import (
     Folder,
     Location,
@@ -18,10 +19,11 @@ from shortlist.bundle.locations import (
     location,
     read_small,
 )
-from shortlist.bundle.manifest import MANIFEST, MAX_MANIFEST_BYTES, FileDigest, Manifest
+from shortlist.bundle.manifest import MANIFEST, FileDigest, Manifest
+from shortlist.bundle.manifest_json import MAX_MANIFEST_BYTES
 from shortlist.bundle.operations import Check, verify
 from shortlist.bundle.signature import SIGNATURE
-from shortlist.bundle.store import CURRENT, BundleStore, is_bundle_id
+from shortlist.bundle.store import CURRENT, BundleStore
 from shortlist.errors import BundleError
 
 _MAX_POINTER_BYTES = 2**12

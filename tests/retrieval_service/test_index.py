@@ -11,7 +11,7 @@ import pytest
 
 from retrieval_service.index import FaissIndex
 from shortlist.bundle import Bundle
-from shortlist.bundle.manifest import IndexInfo
+from shortlist.bundle.index_info import IndexInfo
 from shortlist.errors import BundleError
 from shortlist.inference.candidates import Candidates
 

@@ -5,7 +5,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 
-from shortlist.bundle.manifest import IndexInfo, Manifest
+from shortlist.bundle.index_info import IndexInfo
+from shortlist.bundle.manifest import Manifest
 from trainer.commands.inputs import report_counts
 from trainer.commands.publishing import add_publishing, check_publishing, report_decision
 from trainer.export.bundle import by_model, export_bundle

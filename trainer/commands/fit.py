@@ -8,7 +8,8 @@ from dataclasses import asdict, replace
 from numpy import float32
 from numpy.typing import NDArray
 
-from shortlist.bundle.manifest import IndexInfo, Manifest
+from shortlist.bundle.index_info import IndexInfo
+from shortlist.bundle.manifest import Manifest
 from trainer.analysis.measurement import baseline_lists, gain_of_ranking, measure_two_stage
 from trainer.analysis.tables import figures_table, index_table
 from trainer.commands.inputs import add_inputs, read_inputs

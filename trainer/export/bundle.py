@@ -11,9 +11,11 @@ from numpy.typing import NDArray
 
 from shortlist import __version__
 from shortlist.bundle.bundle import ITEM_TABLE, RANKER, USER_ENCODER, save_tables
-from shortlist.bundle.manifest import FORMAT_VERSION, FileDigest, IndexInfo, Manifest
+from shortlist.bundle.bundle_id import new_bundle_id
+from shortlist.bundle.index_info import IndexInfo
+from shortlist.bundle.manifest import FORMAT_VERSION, FileDigest, Manifest
 from shortlist.bundle.signature import sign
-from shortlist.bundle.store import BundleStore, new_bundle_id
+from shortlist.bundle.store import BundleStore
 from shortlist.bundle.tables import UserTables
 from trainer.data import Dataset
 from trainer.errors import TrainerError

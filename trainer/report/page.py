@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 
 from markupsafe import Markup
 
-from shortlist.bundle.manifest import IndexInfo
+from shortlist.bundle.index_info import IndexInfo
 from trainer.analysis.evaluation_result import EvaluationResult
 from trainer.models.registry import DEFAULT_RECIPE
 from trainer.recipe import Recipe

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from markupsafe import Markup
 
-from shortlist.bundle.manifest import IndexInfo
+from shortlist.bundle.index_info import IndexInfo
 from trainer.analysis.tables import Spread
 from trainer.baselines.linear import BASELINES
 from trainer.report import charts

@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
+from shortlist.bundle.bundle_id import is_bundle_id, new_bundle_id
 from shortlist.bundle.pointer_history import HISTORY
-from shortlist.bundle.store import BundleStore, is_bundle_id, new_bundle_id
+from shortlist.bundle.store import BundleStore
 from shortlist.errors import BundleError
 from tests.shortlist.bundle.fake import names
 

@@ -15,7 +15,8 @@ import numpy as np
 import pytest
 
 from shortlist.bundle import Bundle, BundleStore
-from shortlist.bundle.manifest import FileDigest, IndexInfo, Manifest
+from shortlist.bundle.index_info import IndexInfo
+from shortlist.bundle.manifest import FileDigest, Manifest
 from trainer.__main__ import main
 from trainer.data import Dataset
 from trainer.evaluation.metrics import Figures

@@ -8,7 +8,7 @@ import faiss
 import numpy as np
 import pytest
 
-from shortlist.bundle.manifest import IndexInfo, IndexTrial
+from shortlist.bundle.index_info import IndexInfo, IndexTrial
 from trainer.analysis.tables import index_table
 from trainer.export.index.builder import Builder, set_parameters
 from trainer.export.index.choice import choose, finalists

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from shortlist.bundle.bundle import INDEX
-from shortlist.bundle.manifest import IndexInfo
+from shortlist.bundle.index_info import IndexInfo
 from trainer.data import Dataset
 from trainer.data.history_slices import HistorySlices
 from trainer.errors import OutputError, TrainerError

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from shortlist.bundle.manifest import IndexInfo, IndexTrial
+from shortlist.bundle.index_info import IndexInfo, IndexTrial
 from trainer.export.index.builder import Builder, Vectors, say
 from trainer.export.index.families import MOST_IN_GRAPH, Family, inverted
 from trainer.export.index.queries import Queries

@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from shortlist.bundle.manifest import IndexInfo
+from shortlist.bundle.index_info import IndexInfo
 from trainer.export.index.choice import choose, finalists
 from trainer.export.index.families import Family, families, not_tried
 from trainer.files import disk_error

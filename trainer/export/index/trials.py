@@ -11,7 +11,7 @@ import faiss
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.bundle.manifest import IndexTrial
+from shortlist.bundle.index_info import IndexTrial
 from trainer.export.index.builder import Builder, set_parameters
 from trainer.export.index.families import Family
 from trainer.export.index.queries import Queries
