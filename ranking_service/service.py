@@ -18,7 +18,7 @@ from shortlist.serving.loading import opened, require_finite, require_shape, war
 from shortlist.serving.served_bundles import ServedBundles
 from shortlist.serving.server import serve
 from shortlist.serving.settings import ServerSettings
-from shortlist.serving.workers import Worker
+from shortlist.serving.worker import Worker
 
 SERVICE = DESCRIPTOR.services_by_name["RankingService"].full_name
 

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Sequence
 
 from shortlist.serving.settings import add_server_settings, read_check, read_server_settings
-from shortlist.serving.workers import Worker, supervise
+from shortlist.serving.worker import Worker
+from shortlist.serving.workers import supervise
 
 
 def main(arguments: Sequence[str] | None = None, worker: Worker | None = None) -> int:

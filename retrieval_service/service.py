@@ -18,7 +18,7 @@ from shortlist.serving.loading import WARM_UP_SECONDS, opened, require_finite, w
 from shortlist.serving.served_bundles import ServedBundles
 from shortlist.serving.server import serve
 from shortlist.serving.settings import ServerSettings
-from shortlist.serving.workers import Worker
+from shortlist.serving.worker import Worker
 
 SERVICE = DESCRIPTOR.services_by_name["RetrievalService"].full_name
 

@@ -5,7 +5,7 @@ import time
 
 from shortlist.serving.admission import AdmissionPool
 from shortlist.serving.pools import processor_nanoseconds
-from shortlist.serving.workers import BEAT_SECONDS, Worker
+from shortlist.serving.worker import BEAT_SECONDS, Worker
 
 _ALIVE = "alive"
 

@@ -15,9 +15,8 @@ from shortlist.serving.pools import CallingThread
 _LOG = logging.getLogger(__name__)
 # A connection stays with the process that accepted it. Clients must reconnect now and then, so that late processes get
 # their share of the calls, and no connection keeps a thread waiting for ever.
-CONNECTION_AGE = [("grpc.max_connection_age_ms", 60_000), ("grpc.max_connection_age_grace_ms", 30_000)]
-
-FLOODS = [
+_CONNECTION_AGE = [("grpc.max_connection_age_ms", 60_000), ("grpc.max_connection_age_grace_ms", 30_000)]
+_FLOODS = [
     # gRPC counts a stream as long as anything of it lives. So a connection that resets its streams waits for its own
     # remains, and delays others by these at most. A lower limit refuses calls of honest bursts.
     ("grpc.max_concurrent_streams", 1000),
@@ -26,6 +25,15 @@ FLOODS = [
     ("grpc.server.max_pending_requests", 3_000),
     ("grpc.server.max_pending_requests_hard_limit", 6_000),
 ]
+MAX_MESSAGE_BYTES = 4 * 1024 * 1024
+MAX_METADATA_BYTES = 8 * 1024
+_LIMITS = [
+    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
+    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
+    ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
+]
+_KEEPALIVE = [("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000), ("grpc.keepalive_permit_without_calls", 1)]
 
 
 class CannotListen(Exception):  # noqa: N818 - it is what happened
@@ -43,6 +51,18 @@ class Listening:
     def serves(self) -> bool:
         """Whether all the threads live. An error that gRPC does not catch ends them, and the process stays."""
         return all(thread.is_alive() for thread in self.threads)
+
+
+def server_options(*, shared: bool) -> list[tuple[str, int]]:
+    """The options of a server for calls. Workers have a ``shared`` port.
+
+    Without sharing, a forgotten server cannot take half of the calls of a new one.
+    """
+    return [*_options(shared=shared), *_LIMITS, *_KEEPALIVE]
+
+
+def _options(*, shared: bool) -> list[tuple[str, int]]:
+    return [("grpc.so_reuseport", int(shared)), *_CONNECTION_AGE, *_FLOODS]
 
 
 def listen_on(server: grpc.Server, listen: str, credentials: grpc.ServerCredentials | None = None) -> Listening:
@@ -64,7 +84,7 @@ def listen_on(server: grpc.Server, listen: str, credentials: grpc.ServerCredenti
 @contextlib.contextmanager
 def health_server(health: Health, listen: str, *, shared: bool) -> Iterator[Listening]:
     """Answers only health checks, in plaintext: the kubelet's probes support neither TLS nor tokens."""
-    options = [("grpc.so_reuseport", int(shared)), *CONNECTION_AGE, *FLOODS]
+    options = _options(shared=shared)
     # Health checks have pools of their own, and gRPC refuses all other calls.
     server = grpc.server(CallingThread(1), options=options)
     health.add_to(server)

@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from queue import Empty, SimpleQueue
 from types import FrameType
@@ -28,31 +28,22 @@ from shortlist.serving.interceptor import interceptor
 from shortlist.serving.loading import in_thread, is_loading
 from shortlist.serving.memory import use_few_arenas
 from shortlist.serving.ports import (
-    CONNECTION_AGE,
-    FLOODS,
     CannotListen,
     Listening,
     health_server,
     listen_on,
     metrics_server,
+    server_options,
 )
 from shortlist.serving.reflection import add_reflection
 from shortlist.serving.settings import ServerSettings
+from shortlist.serving.signals import stop_signals
+from shortlist.serving.worker import SERVING, Worker
 from shortlist.serving.workers import EXIT_CANNOT_LISTEN as EXIT_CANNOT_LISTEN
-from shortlist.serving.workers import SERVING, Worker
 
 _LOG = logging.getLogger(__name__)
 EXIT_STOPPED_SERVING = 4
-MAX_MESSAGE_BYTES = 4 * 1024 * 1024
-MAX_METADATA_BYTES = 8 * 1024
 _CHECK_SECONDS, _IDLE_CHECKS = 0.05, 10
-_LIMITS = [
-    ("grpc.max_receive_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_send_message_length", MAX_MESSAGE_BYTES),
-    ("grpc.max_metadata_size", MAX_METADATA_BYTES),
-    ("grpc.absolute_max_metadata_size", MAX_METADATA_BYTES),
-]
-_KEEPALIVE = [("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000), ("grpc.keepalive_permit_without_calls", 1)]
 
 
 class Loader(Protocol):
@@ -144,7 +135,7 @@ class _Server:
         return self._calls.in_flight
 
     def run(self, loader: Loader) -> int:
-        with self._captured_signals(), self._closing:
+        with stop_signals(self._on_signal, in_worker=self._worker is not None), self._closing:
             try:
                 try:
                     with contextlib.suppress(_Interrupted):
@@ -174,26 +165,11 @@ class _Server:
         self._closing.enter_context(loader.watching())
         self._announce(SERVING)
 
-    @contextlib.contextmanager
-    def _captured_signals(self) -> Iterator[None]:
-        # A worker's parent passes a terminal's Ctrl-C on as SIGTERM.
-        numbers = [signal.SIGTERM] if self._worker else [signal.SIGTERM, signal.SIGINT]
-        # `nohup` ignores it, and so does the parent of workers in their place.
-        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-            numbers.append(signal.SIGHUP)
-        former = {number: signal.signal(number, self._on_signal) for number in numbers}
-        try:
-            yield
-        finally:
-            for number, handler in former.items():
-                signal.signal(number, handler)
-
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals.put(number)
 
     def _build(self, service_names: Sequence[str], add_services: Callable[[grpc.Server], None]) -> grpc.Server:
-        # Workers share a port on purpose; a forgotten server must not take half of the calls of a new one.
-        options = [("grpc.so_reuseport", 1 if self._worker else 0), *_LIMITS, *CONNECTION_AGE, *FLOODS, *_KEEPALIVE]
+        options = server_options(shared=self._worker is not None)
         server = grpc.server(self._pool, interceptors=[self._calls], options=options)
         add_services(server)
         self._health.add_to(server)

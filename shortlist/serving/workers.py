@@ -15,7 +15,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from multiprocessing import forkserver
 from multiprocessing.connection import Connection, wait
@@ -23,29 +23,17 @@ from multiprocessing.context import ForkServerProcess
 
 from shortlist.observability.logs import announce, configure_logs
 from shortlist.serving.settings import ServerSettings
+from shortlist.serving.shared_port import keep_port
+from shortlist.serving.signals import stop_signals
+from shortlist.serving.worker import BEAT_SECONDS, SERVING, Worker
 
 _LOG = logging.getLogger(__name__)
 EXIT_CANNOT_LISTEN = 1
-SERVING = "serving"
-BEAT_SECONDS = 1.0
 # A worker that serves and says nothing for so long is stopped, deadlocked, or all its calls wait for ever.
 _SILENT_SECONDS = 10.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 1.0, 30.0
 # After so long without the end of a worker, the pause starts from the beginning.
 _QUIET_SECONDS = 60.0
-
-
-@dataclass(frozen=True, kw_only=True)
-class Worker:
-    """A server's role as one of several.
-
-    Each worker has a ``number``, from 0. It sends the lines that a single server would print to ``announce``. A worker
-    that ``replaces`` another loads before it listens: the others serve, so no connection should wait for it.
-    """
-
-    announce: Callable[[str], None]
-    replaces: bool
-    number: int
 
 
 def supervise(settings: ServerSettings, package: str, arguments: Sequence[str]) -> int:
@@ -60,7 +48,7 @@ def supervise(settings: ServerSettings, package: str, arguments: Sequence[str]) 
     configure_logs(json=settings.in_production)
     host, _, port = settings.listen.rpartition(":")
     try:
-        kept = _keep_port(host, int(port))
+        kept = keep_port(host, int(port))
     except OSError as error:
         _LOG.error("cannot listen on %s: %s", settings.listen, error)
         return EXIT_CANNOT_LISTEN
@@ -238,37 +226,6 @@ def _end_with_parent() -> None:
     os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _keep_port(host: str, port: int) -> socket.socket:
-    """A bound socket that does not listen: it keeps the port while workers come and go.
-
-    Raises:
-        OSError: another process has the port, with or without SO_REUSEPORT.
-    """
-    family, _, _, _, address = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
-    # With SO_REUSEPORT the workers would share the port with a forgotten server; a socket without it fails instead.
-    # SO_REUSEADDR ignores lingering closed connections.
-    with _bound(family, address, socket.SO_REUSEADDR) as alone:
-        address = alone.getsockname()
-    try:
-        # Without SO_REUSEADDR, so that another supervisor cannot bind the port above while nobody listens yet.
-        return _bound(family, address, socket.SO_REUSEPORT)
-    except OSError:
-        # Closed connections linger of a server that did not share its port.
-        return _bound(family, address, socket.SO_REUSEPORT, socket.SO_REUSEADDR)
-
-
-def _bound(family: int, address: tuple[object, ...], *options: int) -> socket.socket:
-    unbound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        for option in options:
-            unbound.setsockopt(socket.SOL_SOCKET, option, 1)
-        unbound.bind(address)
-    except OSError:
-        unbound.close()
-        raise
-    return unbound
-
-
 def _name_of(number: bytes) -> str:
     return signal.Signals(number[0]).name
 
@@ -278,15 +235,9 @@ def _signals() -> Iterator[socket.socket]:
     """A socket that receives the number of each SIGTERM, SIGINT and SIGHUP as a byte."""
     ours, theirs = socket.socketpair()
     theirs.setblocking(False)
-    numbers = [signal.SIGTERM, signal.SIGINT]
-    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
-        numbers.append(signal.SIGHUP)
-    former = {number: signal.signal(number, lambda *_: None) for number in numbers}
-    descriptor = signal.set_wakeup_fd(theirs.fileno())
-    try:
-        with ours, theirs:
+    with stop_signals(lambda *_: None), ours, theirs:
+        former = signal.set_wakeup_fd(theirs.fileno())
+        try:
             yield ours
-    finally:
-        signal.set_wakeup_fd(descriptor)
-        for number, handler in former.items():
-            signal.signal(number, handler)
+        finally:
+            signal.set_wakeup_fd(former)
