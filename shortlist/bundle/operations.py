@@ -8,7 +8,7 @@ from pathlib import Path
 from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.bundle_id import is_bundle_id
 from shortlist.bundle.manifest import MANIFEST, Manifest
-from shortlist.bundle.signing_keys import claimed_fingerprint
+from shortlist.bundle.signature import claimed_fingerprint
 from shortlist.bundle.store import BundleStore
 from shortlist.errors import BundleError
 

@@ -1,12 +1,17 @@
 """Signed bundles: the model-signing library proves that a bundle comes from the holder of a key."""
 
+import json
+import re
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from shortlist.bundle.signing_keys import SIGNATURE as SIGNATURE
+from shortlist.bundle.manifest_json import MAX_MANIFEST_BYTES
+from shortlist.bundle.regular_files import read_at_most
 from shortlist.errors import BundleError
 
+SIGNATURE = "model.sig"
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 _KIND = "signature"
 
 
@@ -50,6 +55,21 @@ def verify_signature(directory: Path, public_key: Path) -> None:
     except Exception as error:
         # Anybody may have written the file, and the library raises all kinds of exceptions for malformed ones.
         raise BundleError(path, f"does not match the bundle and the key: {_described(error)}", _KIND) from error
+
+
+def claimed_fingerprint(directory: Path) -> str | None:
+    """The sha256 of the public key (PEM) that a bundle's signature names, in hexadecimal; None without a signature.
+
+    It is a claim, since the signature is not verified. It is empty when the signature names no key or is malformed.
+    """
+    try:
+        contents = json.loads(read_at_most(directory / SIGNATURE, MAX_MANIFEST_BYTES))
+        claimed = contents["verificationMaterial"]["publicKey"]["hint"]
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return ""
+    return claimed if isinstance(claimed, str) and _DIGEST.fullmatch(claimed) else ""
 
 
 def _signer(library: ModuleType, private_key: Path) -> Any:  # noqa: ANN401 - the library's signing configuration

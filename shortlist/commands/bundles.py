@@ -7,14 +7,14 @@ from pathlib import Path
 from rich.filesize import decimal
 
 from shortlist.bundle.operations import DEFAULT_KEEP, collect_garbage, pin, roll_back, verify
-from shortlist.bundle.signature import verify_signature
-from shortlist.bundle.signing_keys import add_bundle_public_key, claimed_fingerprint
+from shortlist.bundle.signature import claimed_fingerprint, verify_signature
 from shortlist.bundle.store import BundleStore
 from shortlist.commands.bundles_list import show_bundles
 from shortlist.commands.bundles_transfer import EXIT_OLDER, pull_bundle, push_bundle
 from shortlist.commands.command import Commands, fail
 from shortlist.errors import BundleError, ShortlistError
 from shortlist.flags import add_setting
+from shortlist.security.public_keys import add_bundle_public_key
 
 Run = Callable[[argparse.Namespace, BundleStore], int]
 

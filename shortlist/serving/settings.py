@@ -4,9 +4,9 @@ import argparse
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from shortlist.bundle.signing_keys import add_bundle_public_key
 from shortlist.flags import add_setting, is_address, require
 from shortlist.observability.settings import Observability, add_observability, read_observability, worker_listen
+from shortlist.security.public_keys import add_bundle_public_key
 from shortlist.security.settings import ServerSecurity, add_server_security, read_server_security
 
 MAX_THREADS = 1024
