@@ -59,7 +59,7 @@ class AdmissionPool(ReceivingPool):
     gRPC's own pool has an endless queue, in which one slow phase makes every later call late. A call takes its place
     when its message arrives. It keeps the place until its answer has been sent, since the answers that nobody reads
     fill the memory. A call that finds no place may take that of an unread answer, or of a queued call of a busier
-    connection. Else it is refused.
+    connection. Else it is refused. Connections take turns at the threads.
     """
 
     def __init__(self, threads: int, queue: int) -> None:
@@ -97,10 +97,11 @@ class AdmissionPool(ReceivingPool):
         place = _Place(call)
         if not self._admit(place):
             call.refuse(call.when_full)
-        elif not call.when_ended(lambda: self._ended(place)):
+            return
+        if not call.when_ended(lambda: self._ended(place)):
             self._ended(place)
-        else:
-            ThreadPoolExecutor.submit(self, self._handle, place)
+        # Even for a call that has ended: another one's thread may have handled it, and so this thread has that one.
+        ThreadPoolExecutor.submit(self, self._handle, place if place.connection is None else None)
 
     def _admit(self, place: _Place) -> bool:
         if self._admitted >= self._places and not self._makes_room(place.call):
@@ -133,9 +134,11 @@ class AdmissionPool(ReceivingPool):
         if place.connection is not None:
             self._crowds.remove(place.connection, place)
 
-    def _handle(self, place: _Place) -> None:
+    def _handle(self, found: _Place | None) -> None:
+        """Handles the call that ``found`` a thread, or without one, the call whose turn it is."""
         with self._lock:
-            if place.stage is not _Stage.QUEUED:
+            place = found or self._crowds.next()
+            if place is None or place.stage is not _Stage.QUEUED:
                 return
             self._leave_queue(place, _Stage.HANDLED)
         metrics.QUEUE_SECONDS.observe(time.monotonic() - place.since)

@@ -33,8 +33,8 @@ class ServerSettings:
     bundles: Path
     listen: str
     bundle_public_key: Path | None = None
-    threads: int = 64
-    queue: int = 64
+    threads: int = 32
+    queue: int = 96
     workers: int = 1
     drain_delay_seconds: float = 0.0
     drain_seconds: float = 5.0

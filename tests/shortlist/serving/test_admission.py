@@ -22,9 +22,11 @@ from shortlist.ranking.v1.ranking_service_pb2_grpc import (
     add_RankingServiceServicer_to_server,
 )
 from shortlist.serving.admission import AdmissionPool
+from shortlist.serving.crowds import Crowds
 from shortlist.serving.health import Health
 from shortlist.serving.interceptor import CallInterceptor
 from shortlist.status import read_error
+from shortlist.type.v1.user_pb2 import User
 from tests.support.waiting import until
 
 
@@ -33,8 +35,10 @@ class Gated(RankingServiceServicer):
 
     def __init__(self) -> None:
         self.begun, self.gate = threading.Semaphore(0), threading.Event()
+        self.users = list[str]()
 
     def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.RecommendResponse:  # noqa: N802
+        self.users.append(request.user.user_id)
         self.begun.release()
         self.gate.wait(10)
         return pb.RecommendResponse(bundle_id=threading.current_thread().name)
@@ -156,8 +160,45 @@ def test_a_full_queue_refuses_the_calls_of_the_busiest_connection(
     until(lambda: pool.admitted == 0)
 
 
+def test_connections_take_turns_at_the_threads() -> None:
+    """A connection with one call waits for one call of each other, and a connection alone has every turn."""
+    crowds = Crowds[str]()
+    for connection, call in ((b"a", "a1"), (b"a", "a2"), (b"a", "a3"), (b"a", "a4"), (b"b", "b1"), (b"c", "c1")):
+        crowds.add(connection, call)
+    crowds.remove(b"a", "a3")
+    turns = list[str | None]()
+    while (call := crowds.next()) is not None:
+        crowds.remove(call[0].encode(), call)
+        turns.append(call)
+    assert turns == ["a1", "b1", "c1", "a2", "a4"]
+
+
+def test_calls_that_are_cancelled_in_the_queue_cost_others_no_turn(
+    target: str, channel: grpc.Channel, pool: AdmissionPool, gated: Gated
+) -> None:
+    """Every call that stays in the queue is handled, whichever calls before and behind it leave."""
+    calls = [RankingServiceStub(channel).Recommend.future(_of(f"a{n}"), timeout=20) for n in range(8)]
+    until(lambda: pool.admitted == 8)
+    for call in calls[4:6]:
+        call.cancel()
+    until(lambda: pool.admitted == 6)
+    with _connected(target) as another:
+        late = [RankingServiceStub(another).Recommend.future(_of(f"b{n}"), timeout=20) for n in range(2)]
+        until(lambda: pool.admitted == 8)
+        late[0].cancel()
+        until(lambda: pool.admitted == 7)
+        gated.gate.set()
+        for call in (*calls[:4], *calls[6:], late[1]):
+            call.result()
+    assert sorted(gated.users) == ["a0", "a1", "a2", "a3", "a6", "a7", "b1"]
+
+
 def test_another_release_of_grpc_is_named_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server whose gRPC handles calls in another way must not start and answer none."""
     monkeypatch.setattr(_server, "_unary_response_in_pool", lambda call, handler: None)
     with pytest.raises(ImportError, match=f"cannot serve with grpcio {grpc.__version__}"):
         AdmissionPool(threads=1, queue=0)
+
+
+def _of(user_id: str) -> pb.RecommendRequest:
+    return pb.RecommendRequest(user=User(user_id=user_id))

@@ -123,6 +123,20 @@ def test_a_burst_is_answered_or_refused_with_a_reason(run: Run) -> None:
     assert metric(metrics, "grpc_server_started_total") == 4000
 
 
+def test_a_burst_of_one_connection_delays_others_by_few_of_its_calls(run: Run) -> None:
+    """Connections take turns at the threads, so that a caller does not wait for another one's whole queue."""
+    server = run(threads=2, queue=60)
+    server.expect("serving")
+    with contextlib.ExitStack() as opened:
+        channels = [opened.enter_context(_connected(server.target)) for _ in range(2)]
+        bursting, honest = (RankingServiceStub(channel).Recommend for channel in channels)
+        burst = [bursting.future(pb.RecommendRequest(limit=5), timeout=60) for _ in range(400)]
+        until(lambda: any(call.done() for call in burst))
+        assert [honest(pb.RecommendRequest(), timeout=20).bundle_id for _ in range(3)] == ["b"] * 3
+        ended = [call for call in burst if call.done()]
+    assert sum(call.exception() is None for call in ended) < 30
+
+
 def test_resets_of_one_connection_cost_others_nothing(run: Run) -> None:
     """A caller who opens and cancels calls without pause has no other call refused or cancelled."""
     server = run(threads=4, queue=60)
@@ -179,8 +193,12 @@ def test_a_half_open_call_does_not_outlast_the_drain(run: Run) -> None:
         assert server.popen.wait(10) == 0
 
 
+def _connected(target: str) -> grpc.Channel:
+    return grpc.insecure_channel(target, options=[OWN_CONNECTION])
+
+
 def _recommend(server: Process, request: pb.RecommendRequest) -> str:
-    with grpc.insecure_channel(server.target, options=[OWN_CONNECTION]) as channel:
+    with _connected(server.target) as channel:
         return RankingServiceStub(channel).Recommend(request, timeout=5).bundle_id
 
 
