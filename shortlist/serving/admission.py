@@ -100,7 +100,7 @@ class AdmissionPool(ReceivingPool):
             return
         if not call.when_ended(lambda: self._ended(place)):
             self._ended(place)
-        # Even for a call that has ended: another one's thread may have handled it, and so this thread has that one.
+        # Also for a call that has ended: the thread of another queued call may have handled it, and that one needs one.
         ThreadPoolExecutor.submit(self, self._handle, place if place.connection is None else None)
 
     def _admit(self, place: _Place) -> bool:
