@@ -92,7 +92,7 @@ def test_the_help_shows_default_and_variable(
     with pytest.raises(SystemExit) as exit_info:
         parse("--help")
     assert exit_info.value.code == 0
-    assert "(default 64; environment SHORTLIST_THREADS)" in " ".join(capsys.readouterr().out.split())
+    assert "(default 32; environment SHORTLIST_THREADS)" in " ".join(capsys.readouterr().out.split())
 
 
 @pytest.mark.parametrize("contents", [None, "no key", "private", "rsa"])
