@@ -29,9 +29,9 @@ class FaissIndex:
     def __init__(self, bundle: Bundle) -> None:
         path, self._info = bundle.directory / INDEX, bundle.manifest.index
         self._index = _read(path)
-        found, expected = (self._index.ntotal, self._index.d), (bundle.manifest.item_count, bundle.manifest.dimension)
+        found, expected = (self._index.ntotal, self._index.d), (bundle.items.listed_count, bundle.manifest.dimension)
         if found != expected:
-            raise BundleError(path, f"has {found} vectors and components, the manifest says {expected}")
+            raise BundleError(path, f"has {found} vectors and components, the bundle says {expected}")
         if self._index.metric_type != faiss.METRIC_INNER_PRODUCT:
             raise BundleError(path, "does not search by inner product")
         self._set_parameters(path, self._info.parameters)
@@ -39,6 +39,8 @@ class FaissIndex:
             check_index(self._index)
         except ValueError as error:
             raise BundleError(path, str(error)) from error
+        # The index numbers the items that lists may hold.
+        self._rows = None if bundle.items.listed is None else bundle.items.listed.astype(np.int64)
         self._exact = bundle.items.vectors if self._info.rescored else None
         # Making search parameters costs a tenth of a search, and few different ones occur.
         self._effort = functools.lru_cache(functools.partial(with_effort, self._index))
@@ -92,6 +94,8 @@ class FaissIndex:
     ) -> Candidates:
         if rows.min() < 0:
             rows, scores = rows[rows >= 0], scores[rows >= 0]
+        if self._rows is not None:
+            rows = self._rows[rows]
         if self._exact is not None:
             rows, scores = rescored(rows, vector, self._exact)
         return Candidates.from_model(rows, scores)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from shortlist.bundle.array_files import (
     COOCCURRENCE_FILES,
     ITEM_INPUTS,
+    LISTED,
     SLIM_FILES,
     expected_arrays,
     map_array,
@@ -89,6 +90,8 @@ def save_tables(directory: Path, items: ItemTables, users: UserTables) -> None:
         save_array(directory, ITEM_INPUTS, items.inputs)
     save_array(directory, "item_features", items.features)
     save_array(directory, "popular_rows", items.popular)
+    if items.listed is not None:
+        save_array(directory, LISTED, items.listed)
     _save_pairs(directory, COOCCURRENCE_FILES, items.item_item.cooccurrence)
     _save_pairs(directory, SLIM_FILES, items.item_item.slim)
     save_array(directory, "user_ids", users.ids)
@@ -128,6 +131,7 @@ def _items(arrays: Mapping[str, NDArray[Any]], manifest: Manifest) -> ItemTables
         item_item=ItemItemTables(cooccurrence=_pairs(arrays, COOCCURRENCE_FILES), slim=_pairs(arrays, SLIM_FILES)),
         value_mean=manifest.value_mean,
         value_std=manifest.value_std,
+        listed=arrays.get(LISTED),
     )
 
 

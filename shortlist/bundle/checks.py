@@ -30,6 +30,7 @@ def check_items(directory: Path, items: ItemTables) -> None:
         _check_finite(directory / "item_inputs.npy", items.inputs)
     _check_finite(directory / "item_features.npy", items.features)
     _check_permutation(directory / "popular_rows.npy", items.popular)
+    _check_listed(directory / "listed_rows.npy", items)
     _check_pairs(directory, "cooccurrence", items.item_item.cooccurrence)
     _check_pairs(directory, "slim", items.item_item.slim)
 
@@ -77,6 +78,21 @@ def _check_permutation(path: Path, rows: NDArray[np.int32]) -> None:
     seen[rows] = True
     if not seen.all():
         raise BundleError(path, "has a row twice")
+
+
+def _check_listed(path: Path, items: ItemTables) -> None:
+    if items.listed is None:
+        return
+    if not len(items.listed):
+        raise BundleError(path, "has no row")
+    _check_below(path, items.listed, len(items.ids))
+    former = -1
+    for block in _blocks(items.listed):
+        if block[0] <= former or (block[:-1] >= block[1:]).any():
+            raise BundleError(path, "has rows that are not ascending")
+        former = block[-1]
+    if not np.array_equal(np.sort(items.popular[: len(items.listed)]), items.listed):
+        raise BundleError(path, "has other rows than the first of popular_rows.npy")
 
 
 def _check_offsets(path: Path, offsets: NDArray[np.int64], end: int) -> None:

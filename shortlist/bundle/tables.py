@@ -22,7 +22,8 @@ class ItemTables:
     Shapes: ``ids`` ``[items]`` sorted bytes; ``vectors`` ``[items, dimension]``; ``features`` ``[items, features]``;
     ``popular`` ``[items]``, the rows by falling popularity. ``inputs`` ``[items, width]`` are the item embeddings that
     the user encoder reads, mostly the vectors themselves. ``value_mean`` and ``value_std`` standardise the values of
-    interactions.
+    interactions. ``listed`` ``[n]`` are the rows that lists may hold, ascending; None where all may. The index has
+    these alone, and they come first in ``popular``. Histories may hold any row.
     """
 
     ids: NDArray[np.bytes_]
@@ -33,6 +34,12 @@ class ItemTables:
     item_item: ItemItemTables
     value_mean: float
     value_std: float
+    listed: NDArray[np.int32] | None = None
+
+    @property
+    def listed_count(self) -> int:
+        """How many items lists may hold."""
+        return len(self.ids) if self.listed is None else len(self.listed)
 
     def clamped(self, values: NDArray[np.float32]) -> NDArray[np.float32]:
         """Values within ``MOST_DEVIATIONS`` of the mean; NaN where unknown."""

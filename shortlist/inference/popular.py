@@ -8,12 +8,12 @@ from shortlist.inference.rows import is_among, union_of
 
 
 def popular_rows(items: ItemTables, count: int, *excluded: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The ``count`` most popular rows that are not excluded; fewer when the catalogue has no more."""
+    """The ``count`` most popular rows that lists may hold and are not excluded; fewer when there are no more."""
     if count <= 0:
         return np.zeros(0, dtype=np.int64)
     away = union_of(*excluded)
     # Each excluded row takes the place of at most one popular row, so the rest of the catalogue need not be read.
-    popular = np.asarray(items.popular[: count + len(away)]).astype(np.int64)
+    popular = np.asarray(items.popular[: min(count + len(away), items.listed_count)]).astype(np.int64)
     return popular[~is_among(popular, away)][:count]
 
 

@@ -65,8 +65,9 @@ def served(vectors: np.ndarray, tmp_path: Path) -> MakeIndex:
             rescored=rescored,
         )
         # What the index reads of a bundle.
-        manifest = SimpleNamespace(index=info, item_count=_ITEMS, dimension=_DIMENSION)
-        bundle = SimpleNamespace(directory=tmp_path, manifest=manifest, items=SimpleNamespace(vectors=vectors))
+        manifest = SimpleNamespace(index=info, dimension=_DIMENSION)
+        items = SimpleNamespace(vectors=vectors, listed=None, listed_count=_ITEMS)
+        bundle = SimpleNamespace(directory=tmp_path, manifest=manifest, items=items)
         return FaissIndex(cast(Bundle, bundle))
 
     return make

@@ -42,19 +42,21 @@ def publish_small_bundle(
     vectors: Mapping[int, Sequence[float]] | None = None,
     ids: Sequence[str] | None = None,
     objectives: int = 2,
+    listed: Sequence[int] | None = None,
 ) -> Path:
     """Publishes the bundle in a directory of bundles; with another encoder, ranker, vectors or ids where given.
 
     ``vectors`` are those of some rows, ``ids`` those of all, in the order of their bytes. The manifest describes as
-    many ``objectives``.
+    many ``objectives``. Lists hold the rows ``listed``, by default all.
     """
     with BundleStore(root).publishing(bundle_id) as directory:
         items = _items(
             _vectors() if vectors is None else _replaced(_vectors(), vectors), ids or [*map(id_of, range(ITEMS))]
         )
+        items = items if listed is None else _listing(items, listed)
         save_tables(directory, items, _users())
         index = faiss.IndexFlatIP(DIMENSION)
-        index.add(items.vectors)
+        index.add(items.vectors if items.listed is None else items.vectors[items.listed])
         faiss.write_index(index, str(directory / INDEX))
         (directory / USER_ENCODER).write_bytes(_encoder() if encoder is None else encoder)
         (directory / RANKER).write_bytes(_ranker() if ranker is None else ranker)
@@ -220,6 +222,12 @@ def _items(vectors: np.ndarray, ids: Sequence[str]) -> ItemTables:
         value_mean=0.0,
         value_std=1.0,
     )
+
+
+def _listing(items: ItemTables, listed: Sequence[int]) -> ItemTables:
+    rows = np.array(listed, dtype=np.int32)
+    first = np.isin(items.popular, rows)
+    return replace(items, listed=rows, popular=np.concatenate([items.popular[first], items.popular[~first]]))
 
 
 def _users() -> UserTables:

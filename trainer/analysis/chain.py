@@ -77,7 +77,7 @@ class Chain:
 
 def chain(model: TrainedPipeline, task: Task, retrieved: Rankings, ranked: Rankings, reporter: Reporter) -> Chain:
     """The chain of the test's answers: by stage one alone, at most ``DEPTH`` deep, and by both stages."""
-    items = len(task.dataset.item_ids)
+    items = int(task.test.listed.sum())
     candidates = min(model.recipe.ranker.candidates, items)
     cuts = sorted({*(k for k in _CUTS if k < items), min(candidates, DEPTH)})
     return Chain(

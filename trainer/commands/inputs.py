@@ -58,6 +58,9 @@ def report_counts(dataset: Dataset, reporter: Reporter) -> None:
             f"{counts.items_without_row:,} items and {counts.users_without_row:,} users of the interactions are not in "
             "their tables"
         )
+    listed = int(dataset.listed.sum())
+    if listed < counts.items:
+        reporter.say(f"lists hold {listed:,} of {counts.items:,} items; {counts.items_unavailable:,} are unavailable")
     if impressions is not None:
         reporter.say(f"read {len(impressions):,} impressions; left out {impressions.unknown_items:,} of unknown items")
     for text in dataset.warnings:

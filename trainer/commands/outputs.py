@@ -105,12 +105,17 @@ def page_facts(options: argparse.Namespace, dataset: Dataset, started: float, **
         "data": options.data.resolve().name,
         "interactions": f"{counts.interactions:,}",
         "users": f"{counts.users:,}",
-        "items": f"{counts.items:,}",
+        "items": _items(dataset),
         **{name.replace("_", " "): value for name, value in measured.items()},
         "seconds": f"{spent['seconds']:,.0f}",
         "peak memory": f"{spent['peak_rss_mb']:,.0f} MB",
         "made": f"{datetime.now(UTC):%Y-%m-%d}",
     }
+
+
+def _items(dataset: Dataset) -> str:
+    listed = int(dataset.listed.sum())
+    return f"{dataset.counts.items:,}" + (f", {listed:,} in lists" if listed < dataset.counts.items else "")
 
 
 def cost(started: float) -> dict[str, float]:

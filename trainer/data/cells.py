@@ -7,6 +7,7 @@ from trainer.data.table import Table
 from trainer.errors import DataError
 
 _LONGEST_ID = 256
+_FLAGS = {"true": True, "1": True, "1.0": True, "false": False, "0": False, "0.0": False}
 
 
 def ids(table: Table, column: str) -> pl.Series:
@@ -52,13 +53,22 @@ def _numbers(table: Table, column: str) -> pl.Series:
     return series.cast(pl.Float64, strict=False).cast(pl.Float32, strict=False)
 
 
+def flags(table: Table, column: str) -> pl.Series:
+    """Truths [n], from true and false or 1 and 0, as text, too. Raises DataError for any other cell."""
+    text = words(table, column).str.strip_chars().str.to_lowercase()
+    found = text.replace_strict(_FLAGS, default=None, return_dtype=pl.Boolean)
+    table.refuse(column, found.is_null(), "neither true nor false, 1 nor 0,")
+    return found.fill_null(False)
+
+
 def vectors(table: Table, column: str) -> pl.Series:
     """Lists of numbers [n], float32, all as long, null where missing. Raises DataError."""
     series = table.column(column)
     if not isinstance(series.dtype, pl.List | pl.Array) or not series.dtype.inner.is_numeric():
         raise DataError(f"{table.name}, column {column!r}: {series.dtype} is not a list of numbers")
     lists = series.cast(pl.List(pl.Float32), strict=False)
-    length = lists.list.len().drop_nulls().mode().sort().first() or 0
+    known = lists.list.len().drop_nulls().mode().sort()
+    length = known[0] if len(known) else 0
     table.refuse(column, (lists.list.len() != length).fill_null(False), f"not {length} numbers, as in most vectors,")
     finite = lists.list.eval(pl.element().is_finite().fill_null(False)).list.all()
     table.refuse(column, ~finite.fill_null(True), "numbers that are missing or not finite")

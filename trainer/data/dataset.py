@@ -68,6 +68,8 @@ class DataCounts:
     items_without_row: int = 0
     """Items and users that are in the interactions and not in their table, where there is one."""
     users_without_row: int = 0
+    items_unavailable: int = 0
+    """Items of the item table that lists may not hold."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -141,6 +143,8 @@ class Dataset(EventArrays):
     item_table: pl.DataFrame
     """[I] rows, the item table's own columns, the id as text; nulls for items it does not have."""
     counts: DataCounts
+    listed: Flags
+    """[I]: the items that lists may hold. Histories may hold the others, too."""
     impressions: Impressions | None = None
     warnings: tuple[str, ...] = ()
     """Sentences about rows, ids and columns that were dropped, merged or unmatched, or that gave nothing."""

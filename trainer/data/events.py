@@ -108,9 +108,9 @@ def read_events(
         of_file = units.setdefault(name, set())
         of_file |= set() if found.unit is None else {found.unit}
         refuse_other_unit(name, columns.time, of_file)
-        events = _checked(table, columns, found.nanoseconds)
-        runs.add(events)
-        places, rows = places + table.frame.height, rows + events.height
+        checked = _checked(table, columns, found.nanoseconds)
+        runs.add(checked)
+        places, rows = places + table.frame.height, rows + checked.height
     warnings = () if bad is None else tuple(bad.warnings())
     runs.write()
     users, items, events = (runs.universes[column] for column in ("user", "item", "event"))

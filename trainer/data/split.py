@@ -68,9 +68,13 @@ def _border(dataset: Dataset, share: float) -> int:
 
 
 def targets(dataset: Dataset, start: int, end: int) -> NDArray[np.int64]:
-    """Events of a slice that a recommender should predict: liked, new to the user, with a history before."""
+    """Events of a slice that a recommender should predict: liked, new to the user, with a history before.
+
+    Their items may be in lists.
+    """
     events = np.arange(start, end)
-    return events[(dataset.position[start:end] >= 1) & _is_first_like(dataset)[start:end]]
+    listed = dataset.listed[dataset.item_rows[start:end]]
+    return events[(dataset.position[start:end] >= 1) & listed & _is_first_like(dataset)[start:end]]
 
 
 def held_out_events(dataset: Dataset, split: Split) -> NDArray[np.int64]:

@@ -1,7 +1,7 @@
 """Tables as files: read, or refused in our own words."""
 
 import gzip
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -151,7 +151,8 @@ def delimited(
     left out. Raises DataError as `read_table` does, and for a line that is no row; see `refuse_bad_lines`. Such lines
     are skipped and counted as `bad` if that is given.
     """
-    text, no_rows = plain_lines(utf8(name, text)), dict[str, pl.Series]()
+    text = plain_lines(utf8(name, text))
+    no_rows: Mapping[str, pl.Series] = {}
     if bad is None:
         refuse_bad_lines(name, text, separator, quote)
     else:

@@ -73,6 +73,11 @@ class Queries:
         for start in range(0, len(self), size):
             yield self.at(slice(start, start + size))
 
+    @property
+    def listed(self) -> NDArray[np.bool_]:
+        """The items that the lists may hold, ``[items]``: the candidates that the data set lists."""
+        return self.dataset.listed if self.candidates is None else self.dataset.listed & self.candidates
+
     def profiles(self) -> Profiles:
         """The known data of the queries' users."""
         starts, ends = self.histories.T
@@ -84,14 +89,24 @@ class Queries:
     def relevant_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The relevant items as lines and item rows ``[P]``: each query's targets, each once, without its history.
 
-        Lists leave out the items of the history, so these cannot be found.
+        Lists leave out the items of the history, so these cannot be found. Nor can items that no list may hold.
         """
         items, pairs = len(self.dataset.item_ids), [np.zeros(0, dtype=np.int64)]
         for start, batch in enumerate(self.batches(_BATCH)):
             new = np.setdiff1d(batch._pairs(batch.targets), batch._pairs(batch.histories))
             pairs.append(new + start * _BATCH * items)
         lines, rows = np.divmod(np.concatenate(pairs), items)
-        return lines, rows
+        found = self.dataset.listed[rows]
+        return lines[found], rows[found]
+
+    @property
+    def unlisted_targets(self) -> int:
+        """How many events to be found are of items that no list may hold."""
+        if self.dataset.listed.all():
+            return 0
+        events = np.append(0, np.cumsum(~self.dataset.listed[self.dataset.histories.item_rows]))
+        starts, ends = self.targets.T
+        return int((events[ends] - events[starts]).sum())
 
     def relevant(self) -> NDArray[np.bool_]:
         """Whether each item is relevant to each query, ``[Q, items]``; see :meth:`relevant_pairs`."""

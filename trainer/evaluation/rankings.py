@@ -32,6 +32,14 @@ def hide_seen(scores: NDArray[np.floating], histories: Sequence[History]) -> Non
         scores[line, history.rows] = -np.inf
 
 
+def hide_unlisted(scores: NDArray[np.floating], listed: NDArray[np.integer] | None) -> None:
+    """Puts the items that no list may hold last, in place; ``listed`` are the rows of all others, None for all."""
+    if listed is not None:
+        hidden = np.ones(scores.shape[1], dtype=np.bool_)
+        hidden[listed] = False
+        scores[:, hidden] = -np.inf
+
+
 def rankings(scorer: Scorer, queries: Queries, depth: int, end: int) -> Rankings:
     """The first ``depth`` items that may be recommended to each user, without the user's items before ``end``.
 
@@ -42,12 +50,13 @@ def rankings(scorer: Scorer, queries: Queries, depth: int, end: int) -> Rankings
     hits, relevant = np.zeros((len(queries), depth), dtype=np.bool_), np.zeros(len(queries), dtype=np.int64)
     rows = np.full((len(queries), depth), -1, dtype=np.int64)
     start, places = 0, slice(0, min(depth, items))
+    may_be_listed = queries.listed
+    listed = None if may_be_listed.all() else np.flatnonzero(may_be_listed)
     for batch in queries.batches(size):
         profiles = batch.profiles()
         scores = scorer(profiles)
         hide_seen(scores, profiles.histories)
-        if queries.candidates is not None:
-            scores[:, ~queries.candidates] = -np.inf
+        hide_unlisted(scores, listed)
         best = best_first(scores, depth)
         allowed = np.isfinite(np.take_along_axis(scores, best, axis=1))
         lines, of_batch = slice(start, start + len(batch)), batch.relevant()
@@ -59,7 +68,7 @@ def rankings(scorer: Scorer, queries: Queries, depth: int, end: int) -> Rankings
         hits=hits,
         relevant=relevant,
         rows=rows,
-        allowed=np.ones(items, dtype=np.bool_) if queries.candidates is None else queries.candidates,
+        allowed=may_be_listed,
         owners=_owners(queries.dataset, end),
     )
 

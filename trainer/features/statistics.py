@@ -39,6 +39,7 @@ def item_tables(
         inputs=vectors if inputs is None else inputs,
         features=item_columns(item_statistics(dataset, end), click_rates.items, dataset.item_features.matrix),
         popular=popularity_order(dataset, end),
+        listed=None if dataset.listed.all() else np.flatnonzero(dataset.listed).astype(np.int32),
         item_item=item_item_tables(dataset, end, recipe),
         value_mean=float(known.mean()) if len(known) else 0.0,
         value_std=max(float(known.std()), 1e-3) if len(known) else 1.0,
@@ -62,11 +63,11 @@ def item_statistics(dataset: Dataset, end: int) -> NDArray[np.float32]:
 
 
 def popularity_order(dataset: Dataset, end: int) -> NDArray[np.int32]:
-    """Item rows by number of likes, then of events, ``[items]``."""
+    """Item rows by number of likes, then of events, ``[items]``; those that lists may hold come first."""
     rows, items = dataset.item_rows[:end], len(dataset.item_ids)
     count = np.bincount(rows, minlength=items)
     likes = _sums(rows, dataset.likes[:end], items)
-    return np.lexsort((np.arange(items), -count, -likes)).astype(np.int32)
+    return np.lexsort((np.arange(items), -count, -likes, ~dataset.listed)).astype(np.int32)
 
 
 # Each seed and the trees need the same two: as of the start of the ranker's slice, and as of its end.

@@ -22,7 +22,7 @@ from shortlist.inference.model_inputs import (
 from shortlist.inference.selection import best_first
 from trainer.data import Dataset
 from trainer.evaluation.queries import STRANGER, Profiles
-from trainer.evaluation.rankings import hide_seen
+from trainer.evaluation.rankings import hide_seen, hide_unlisted
 from trainer.features.click_rates import ClickRates
 from trainer.features.layout import FeatureLayout, user_columns, with_id_embeddings
 from trainer.models.encoders.encoded import Encoded
@@ -39,7 +39,8 @@ TOGETHER = 12_800
 class Retrieval:
     """Candidates of several users, and the scores of all items.
 
-    ``user_vectors`` ``[users, dimension]``, ``scores`` ``[users, items]`` with ``-inf`` for items of the history.
+    ``user_vectors`` ``[users, dimension]``, ``scores`` ``[users, items]`` with ``-inf`` for items of the history, and
+    for items that no list may hold.
     """
 
     user_vectors: NDArray[np.float32]
@@ -150,7 +151,8 @@ def retrieve(
     vectors = encoded.user_vectors(histories, features)
     scores = vectors @ encoded.vectors.T
     hide_seen(scores, histories)
-    rows = best_first(scores, count)
+    hide_unlisted(scores, items.listed)
+    rows = best_first(scores, min(count, items.listed_count))
     candidates = CandidateLists(
         rows=rows,
         scores=np.take_along_axis(scores, rows, axis=1),

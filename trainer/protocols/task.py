@@ -48,7 +48,9 @@ class Task:
 
     def _remarks(self, name: str, given: Queries, kept: Queries) -> Iterator[str]:
         targets = int((given.targets[:, 1] - given.targets[:, 0]).sum())
-        if repeats := targets - len(given.relevant_pairs()[0]):
+        if unlisted := given.unlisted_targets:
+            yield f"{name}: {unlisted:,} of {targets:,} events to be found are of items that no list may hold"
+        if repeats := targets - unlisted - len(given.relevant_pairs()[0]):
             yield (
                 f"{name}: {repeats:,} of {targets:,} events to be found are repeats and cannot be found, because lists "
                 f"leave out what a user has; {len(given) - len(kept):,} of {len(given):,} queries were left out, since "
@@ -57,7 +59,7 @@ class Task:
         without = int((kept.histories[:, 0] == kept.histories[:, 1]).sum())
         if 0 < without < len(kept):
             yield f"{name}: {without:,} of {len(kept):,} queries have no history"
-        items = len(self.dataset.item_ids) if given.candidates is None else int(given.candidates.sum())
+        items = int(given.listed.sum())
         if trivial := [metric for metric in self.metrics if _is_one_for_all(metric, items)]:
             yield f"{name}: {', '.join(trivial)} cannot tell models apart, because their lists hold all {items} items"
 

@@ -130,10 +130,16 @@ class FeatureColumns:
 
 @dataclass(frozen=True, kw_only=True)
 class ItemsConfig(FeatureColumns):
-    """The item table."""
+    """The item table.
+
+    Lists hold its items alone, unless `only_listed` is false. The column `available` says which of them lists may hold,
+    by true and false or 1 and 0. Interactions with other items stay in histories and in training.
+    """
 
     file: Text = "items.parquet"
     id: Text = "item_id"
+    only_listed: bool = True
+    available: Text | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

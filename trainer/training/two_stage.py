@@ -90,7 +90,8 @@ def ranker_training(
         return impressions.training(rows[:0], seed)
     items = _item_tables(encoded, dataset, split.encoder_end, recipe, reporter)
     events = np.arange(split.encoder_end, split.ranker_end)
-    events = subsample(events[dataset.position[events] >= 1], recipe.ranker.examples)
+    answerable = (dataset.position[events] >= 1) & dataset.listed[dataset.item_rows[events]]
+    events = subsample(events[answerable], recipe.ranker.examples)
     reporter.say(f"retrieving {recipe.ranker.candidates} candidates for {len(events):,} events of the ranker's slice")
     objectives = Objectives.of(recipe, dataset)
     objectives = objectives.scaled_to_events(objectives.targets(dataset, events))

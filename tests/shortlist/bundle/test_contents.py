@@ -94,6 +94,29 @@ def test_contents_that_cannot_be_served_are_refused(bundle: Path, name: str, cha
     assert reason in caught.value.reason
 
 
+@pytest.mark.parametrize(
+    ("rows", "reason"),
+    [
+        ([], "has no row"),
+        ([0, 5], "outside 0 to 4"),
+        ([1, 0], "not ascending"),
+        ([1, 1], "not ascending"),
+        ([0, 2], "other rows than the first of popular_rows.npy"),
+    ],
+)
+def test_other_rows_of_lists_are_refused(bundle: Path, rows: list[int], reason: str) -> None:
+    """Proves that rows of the index exist, come once, and are those of the popular items."""
+    np.save(bundle / "popular_rows.npy", np.array([3, 0, 1, 2, 4], dtype=np.int32))
+    np.save(bundle / "listed_rows.npy", np.array([0, 3], dtype=np.int32))
+    assert _open(bundle).items.listed_count == 2
+    (bundle / "manifest.json").unlink()
+    np.save(bundle / "listed_rows.npy", np.array(rows, dtype=np.int32))
+    with pytest.raises(BundleError) as caught:
+        _open(bundle)
+    assert caught.value.path.name == "listed_rows.npy"
+    assert reason in caught.value.reason
+
+
 def _npy(header: str, data: bytes = bytes(80), version: int = 1) -> bytes:
     text = header.encode()
     return b"\x93NUMPY" + bytes([version, 0]) + len(text).to_bytes(2 if version == 1 else 4, "little") + text + data

@@ -157,7 +157,7 @@ def test_rows_of_every_table_may_be_skipped(tmp_path: Path) -> None:
     pl.DataFrame(shown).write_parquet(tmp_path / "impressions.parquet")
     recipe = replace(
         RECIPE,
-        items=ItemsConfig(file="items.csv", numeric=("size",)),
+        items=ItemsConfig(file="items.csv", numeric=("size",), only_listed=False),
         users=UsersConfig(file="users.csv", numeric=("size",)),
         impressions=ImpressionsConfig(),
         objectives={"click": ObjectiveConfig(column="clicked")},

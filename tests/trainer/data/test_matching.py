@@ -19,7 +19,7 @@ def read(folder: Path, ids: Sequence[object], table: Sequence[object], *, of_use
     users, items = (ids, others) if of_users else (others, ids)
     frame = pl.DataFrame({"user_id": users, "item_id": items, "timestamp": range(len(ids))})
     frame.write_parquet(folder / "interactions.parquet")
-    recipe = DataRecipe(users=UsersConfig()) if of_users else DataRecipe(items=ItemsConfig())
+    recipe = DataRecipe(users=UsersConfig()) if of_users else DataRecipe(items=ItemsConfig(only_listed=False))
     file, column = ("users", "user_id") if of_users else ("items", "item_id")
     pl.DataFrame({column: table}).write_parquet(folder / f"{file}.parquet")
     return load(folder, recipe)

@@ -25,6 +25,8 @@ _USERS = 1000
 def build_index(model: TrainedPipeline, dataset: Dataset, directory: Path) -> IndexInfo:
     """Chooses the index of a bundle directory that holds the item vectors, writes it, and returns its measurements.
 
+    It has the vectors of the items that lists may hold.
+
     Raises:
         TrainerError: FAISS refuses the recipe's specification.
         OutputError: the disk refuses the file.
@@ -32,11 +34,15 @@ def build_index(model: TrainedPipeline, dataset: Dataset, directory: Path) -> In
     recipe = model.recipe.index
     with tempfile.TemporaryDirectory() as scratch:
         queries, task = Path(scratch) / "queries.npy", Path(scratch) / "task.json"
+        vectors = directory / "item_vectors.npy"
+        if model.items.listed is not None:
+            vectors = Path(scratch) / "vectors.npy"
+            np.save(vectors, model.encoded.vectors[model.items.listed])
         np.save(queries, user_vectors(model, dataset))
         task.write_text(
             json.dumps(
                 {
-                    "vectors": str(directory / "item_vectors.npy"),
+                    "vectors": str(vectors),
                     "queries": str(queries),
                     "index": str(directory / INDEX),
                     "count": model.recipe.ranker.candidates,
@@ -57,7 +63,7 @@ def build_index(model: TrainedPipeline, dataset: Dataset, directory: Path) -> In
     if "refused" in answer:
         raise TrainerError(
             f"[index] spec {recipe.spec!r}, parameters {recipe.parameters!r}: cannot be built for "
-            f"{len(model.encoded.vectors)} items of {model.encoded.vectors.shape[1]} dimensions. "
+            f"{model.items.listed_count} items of {model.encoded.vectors.shape[1]} dimensions. "
             f"Leave both out to have an index chosen. FAISS says: {answer['refused']}"
         )
     return IndexInfo.from_json(answer)

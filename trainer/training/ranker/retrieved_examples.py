@@ -157,7 +157,7 @@ def _retrieved(
     count: int,
 ) -> tuple[CandidateLists, NDArray[np.float32]]:
     """The candidates of the histories, and the user vectors ``[n, D]`` that retrieved them."""
-    shape = (len(histories), min(count, len(items.ids)))
+    shape = (len(histories), min(count, items.listed_count))
     rows, scores = np.empty(shape, dtype=np.int64), np.empty(shape, dtype=np.float32)
     item_item = np.empty((*shape, FEATURE_COUNT), dtype=np.float32)
     vectors = np.empty((len(histories), encoded.vectors.shape[1]), dtype=np.float32)

@@ -1,0 +1,115 @@
+"""The items that lists may hold, by the item table and its column of availability."""
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from trainer.data import Dataset, load
+from trainer.data.split import targets
+from trainer.errors import DataError
+from trainer.evaluation.queries import Queries
+from trainer.evaluation.rankings import rankings
+from trainer.protocols.leave_one_out import leave_one_out
+from trainer.recipe import DataRecipe, InteractionsConfig, ItemsConfig
+
+PLAYS = InteractionsConfig(file="plays.parquet")
+EVENTS = {
+    "user_id": ["u"] * 5 + ["v"] * 5,
+    "item_id": ["a", "b", "c", "gone", "d", "b", "a", "gone", "d", "c"],
+    "timestamp": range(10),
+}
+
+
+def loaded(folder: Path, items: ItemsConfig | None, **table: list[object]) -> Dataset:
+    """The dataset of these interactions and an item table of these columns."""
+    pl.DataFrame(EVENTS).write_parquet(folder / "plays.parquet")
+    pl.DataFrame({"item_id": ["a", "b", "c", "d", "new"], **table}).write_parquet(folder / "items.parquet")
+    return load(folder, DataRecipe(interactions=PLAYS, items=items))
+
+
+def listed(dataset: Dataset) -> list[str]:
+    """The ids that lists may hold."""
+    return [one.decode() for one in dataset.item_ids[dataset.listed]]
+
+
+def test_items_that_the_item_table_lacks_are_in_no_list(tmp_path: Path) -> None:
+    """Proves the default, that the items are counted, and that their events stay."""
+    data = loaded(tmp_path, ItemsConfig())
+    assert listed(data) == ["a", "b", "c", "d", "new"]
+    assert data.counts.interactions == 10
+    assert data.warnings == (
+        "plays.parquet: 1 of 6 items, with 2 of 10 interactions, are not in items.parquet; they stay in histories and "
+        "are in no list; [items] only_listed = false lists them",
+    )
+
+
+def test_all_items_are_listed_when_the_recipe_says_so_or_has_no_item_table(tmp_path: Path) -> None:
+    """Proves both, without a warning."""
+    for items in (ItemsConfig(only_listed=False), None):
+        data = loaded(tmp_path, items)
+        assert data.listed.all()
+        assert data.warnings == ()
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [True, False, True, True, True],
+        [1, 0, 1, 1, 1],
+        [1.0, 0.0, 1.0, 1.0, 1.0],
+        ["true", "False", " 1 ", "TRUE", "1"],
+    ],
+)
+def test_a_column_says_which_items_lists_may_hold(tmp_path: Path, cells: list[object]) -> None:
+    """Proves it for every spelling of a truth."""
+    data = loaded(tmp_path, ItemsConfig(available="stock"), stock=cells)
+    assert listed(data) == ["a", "c", "d", "new"]
+    assert data.counts.items_unavailable == 1
+
+
+def test_many_interactions_with_unavailable_items_are_a_warning(tmp_path: Path) -> None:
+    """Proves that two of ten are many, and that an item which nobody had is none."""
+    data = loaded(tmp_path, ItemsConfig(available="stock", only_listed=False), stock=[1, 0, 1, 1, 1])
+    assert data.warnings == (
+        "plays.parquet: 2 of 10 interactions are with items that 'stock' keeps out of lists; they stay in histories, "
+        "and no figure tells how well such items are found",
+    )
+    assert not loaded(tmp_path, ItemsConfig(available="stock", only_listed=False), stock=[1, 1, 1, 1, 0]).warnings
+
+
+@pytest.mark.parametrize("cell", [None, "yes", "2", ""])
+def test_a_cell_that_is_no_truth_is_refused(tmp_path: Path, cell: str | None) -> None:
+    """Proves that a missing cell is no default."""
+    with pytest.raises(DataError, match=r"'stock': neither true nor false, 1 nor 0, in 1 of 5 rows; first row 3"):
+        loaded(tmp_path, ItemsConfig(available="stock"), stock=["1", "0", cell, "1", "1"])
+
+
+def test_a_catalogue_without_an_available_item_is_refused(tmp_path: Path) -> None:
+    """Proves that nobody gets a service of empty lists."""
+    with pytest.raises(DataError, match=r"items.parquet, column 'stock': no item is available"):
+        loaded(tmp_path, ItemsConfig(available="stock"), stock=[0, 0, 0, 0, 0])
+
+
+def test_lists_of_an_evaluation_hold_no_other_item(tmp_path: Path) -> None:
+    """Proves it for a model that ranks such an item first, and that such an item is nothing to be found."""
+    data = loaded(tmp_path, ItemsConfig(available="stock"), stock=[1, 1, 1, 0, 1])
+    ids = [one.decode() for one in data.item_ids]
+    events = targets(data, 0, 10)
+    assert {ids[row] for row in data.item_rows[events]} == {"a", "b", "c"}
+    queries = Queries.of_events(data, events)
+    found = rankings(lambda profiles: -data.listed[None].repeat(len(profiles), 0).astype(float), queries, 6, 5)
+    assert {ids[row] for row in found.rows.ravel() if row >= 0} == {"a", "b", "c", "new"}
+    assert found.allowed.tolist() == data.listed.tolist()
+
+
+def test_a_protocol_counts_the_events_that_lists_cannot_answer(tmp_path: Path) -> None:
+    """Proves that a test whose item is unavailable is left out, and said to be."""
+    items = ["a", "gone", "b", "c", "d", "d", "a", "gone", "b", "c"]
+    loaded(tmp_path, ItemsConfig(available="stock"), stock=[1, 1, 1, 0, 1])
+    pl.DataFrame({**EVENTS, "item_id": items}).write_parquet(tmp_path / "plays.parquet")
+    data = load(tmp_path, DataRecipe(interactions=PLAYS, items=ItemsConfig(available="stock")))
+    task = leave_one_out(data, DataRecipe(), tmp_path)
+    assert (len(task.validation), len(task.test)) == (2, 1)
+    assert "test: 1 of 2 events to be found are of items that no list may hold" in task.warnings
+    assert not any("repeats" in text for text in task.warnings)
