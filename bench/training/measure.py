@@ -1,8 +1,8 @@
 """``python -m bench.training``: speed and memory of training, and the catalogue size that favours a sampled softmax.
 
-The data are planted: a log of MovieLens-1M's size, and slices of 10^8 events streamed from Parquet. The formulas in the
-output extrapolate from the slices to the whole. Every measurement is a process of its own. Writes
-``build/bench/train.json`` and prints tables.
+The data are planted: a log of MovieLens-1M's size, slices of 10^8 events streamed from Parquet, and histories of a
+shop's length and longer ones. The formulas in the output extrapolate from the slices to the whole. Every measurement is
+a process of its own. Writes ``build/bench/train.json`` and prints tables.
 """
 
 import argparse
@@ -30,6 +30,9 @@ LARGE = Log(users=1_000_000, events=100, items=100_000)
 SLICES = (40, 20, 10)
 # The ranker's speed depends on the catalogue, not on the number of events.
 _RANKER_SLICE = 200
+# Mean lengths of histories in a shop's log, and in longer ones.
+_LENGTHS = (6, 20, 165)
+_BY_LENGTH = Log(users=200_000, events=1, items=50_000)
 _CATALOGUES = (1_000, 3_700, 10_000, 30_000, 100_000)
 _SOFTMAX_USERS = 500
 _WIDTH = 120
@@ -57,6 +60,7 @@ def main() -> None:
             "ranker_slice": measured["ranker"],
             "extrapolated": extrapolated(slices, LARGE.users * LARGE.events),
         },
+        "by_length": {length: {**measured[f"length {length}"], "items": _BY_LENGTH.items} for length in _LENGTHS},
         "softmax": {"by_items": softmax, "limit": ENCODER.softmax_limit, **crossing(softmax)},
     }
     write_json(BUILD / "train.json", result)
@@ -70,6 +74,9 @@ def _runs(seconds: float) -> dict[str, tuple[Log, Run]]:
     runs = {"ml-1m": (ML_1M, run)}
     runs |= {f"1/{part}": (replace(LARGE, users=LARGE.users // part), alone) for part in SLICES}
     runs["ranker"] = (replace(LARGE, users=LARGE.users // _RANKER_SLICE), run)
+    for length in _LENGTHS:
+        log = replace(_BY_LENGTH, users=_BY_LENGTH.users // length, events=length)
+        runs[f"length {length}"] = (log, alone)
     for size in _CATALOGUES:
         log = Log(users=_SOFTMAX_USERS, events=ML_1M.events, items=size)
         short = replace(alone, seconds=seconds / 4)

@@ -74,6 +74,8 @@ def _speeds(result: Mapping[str, Any]) -> Table:
     runs = {f"{_millions(result['ml_1m'])} x {result['ml_1m']['items']:,}": result["ml_1m"]}
     for part in (*large["slices"], large["ranker_slice"]):
         runs[f"{_millions(part)} x {large['items']:,}"] = part
+    for length, stages in result["by_length"].items():
+        runs[f"{_millions(stages)} x {stages['items']:,}, {length} a user"] = stages
     for data, stages in runs.items():
         for stage in ("load", "encoder", "tables", "candidates", "ranker"):
             if stage in stages:

@@ -45,7 +45,7 @@ def test_live_items_are_retrieved(ads: Dataset, name: str) -> None:
     encoder = {
         "name": name,
         "dimension": 16,
-        **({"epochs": 8, "layers": 1, "learning_rate": 0.01, "batch_size": 16} if name == "transformer" else {}),
+        **({"epochs": 8, "layers": 1, "learning_rate": 0.01, "batch_events": 150} if name == "transformer" else {}),
     }
     raw = {"split": {"ranker": 0.15}, "encoder": encoder, "ranker": RANKER}
     recipe, reporter = Recipe.of(raw, MODELS), Reporter()

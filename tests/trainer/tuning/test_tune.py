@@ -170,17 +170,18 @@ def test_an_encoder_states_what_is_tried(name: str) -> None:
 
 def test_a_search_varies_the_keys_that_matter_to_an_encoder() -> None:
     """Proves that encoders share the search of the keys that they share, and that an encoder may leave keys out."""
-    steps = {"dimension", "learning_rate", "batch_size"}
-    of_sequences = {*steps, "weight_decay", "layers", "dropout"}
+    steps = {"dimension", "learning_rate"}
+    of_histories = {*steps, "batch_size"}
+    of_sequences = {*steps, "batch_events", "weight_decay", "layers", "dropout"}
     of_attention = {*of_sequences, "attention_dropout", "spectral_scale"}
     assert {name: set(tuned_keys(kind)) for name, kind in MODELS.encoders.items()} == {
-        "autoencoder": {*steps, "weight_decay", "dropout", "kl_weight"},
+        "autoencoder": {*of_histories, "weight_decay", "dropout", "kl_weight"},
         "bsarec": {*of_attention, "low_pass"},
         "content_ridge": {"dimension", "regularisation"},
         "gfcf": {"dimension"},
         "gru": of_sequences,
         "ials": {"dimension", "unobserved_weight", "regularisation"},
-        "lightgcn": {*steps, "layers", "temperature", "noise", "contrast"},
+        "lightgcn": {*of_histories, "layers", "temperature", "noise", "contrast"},
         "none": set(),
         "transformer": of_attention,
         "two_tower": of_sequences,

@@ -10,13 +10,13 @@ from torch import Tensor, nn
 
 from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.history import HistoryEncoder, Representation, product
-from trainer.recipe.models import GradientConfig, Range, TunedDropout
+from trainer.recipe.models import Range, TunedDropout, WholeHistoryConfig
 
 _HIDDEN_FACTOR = 3
 
 
 @dataclass(frozen=True, kw_only=True)
-class AutoencoderConfig(GradientConfig):
+class AutoencoderConfig(WholeHistoryConfig):
     """[encoder] name = "autoencoder". Without `kl_weight`, that of the divergence, it only denoises."""
 
     name: str = "autoencoder"

@@ -9,7 +9,7 @@ from scipy import sparse
 from torch import Tensor
 
 from trainer.models.encoders.base import Encoder, EncoderDataSpec
-from trainer.recipe.models import GradientConfig
+from trainer.recipe.models import WholeHistoryConfig
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -32,7 +32,7 @@ class HistoryEncoder(Encoder):
 
     trained_by = "whole_histories"
 
-    def __init__(self, config: GradientConfig, spec: EncoderDataSpec) -> None:
+    def __init__(self, config: WholeHistoryConfig, spec: EncoderDataSpec) -> None:
         super().__init__(config, spec, reads_features=config.history_dropout > 0)
 
     def begin(self, histories_UN: sparse.csr_array) -> None:

@@ -17,14 +17,14 @@ from torch.nn import functional as F
 from trainer.models.encoders import losses
 from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.history import HistoryEncoder, Representation, normalised, product
-from trainer.recipe.models import GradientConfig, Range, TunedLayers, WeightDecay
+from trainer.recipe.models import Range, TunedLayers, WeightDecay, WholeHistoryConfig
 
 _CONTRASTED = 2048
 _CONTRAST_TEMPERATURE = 0.2
 
 
 @dataclass(frozen=True, kw_only=True)
-class LightGCNConfig(GradientConfig):
+class LightGCNConfig(WholeHistoryConfig):
     """[encoder] name = "lightgcn". `noise` perturbs the layers; `contrast` weighs the contrastive loss."""
 
     name: str = "lightgcn"

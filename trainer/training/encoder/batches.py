@@ -11,7 +11,7 @@ from torch import Tensor
 from trainer.data import Dataset
 from trainer.progress import Reporter
 from trainer.recipe.models import SequenceConfig
-from trainer.training.encoder.windows import WindowBatch, batch_by_length, collate, seen_before, windows_of
+from trainer.training.encoder.windows import WindowBatch, batch_by_length, batch_count, collate, seen_before, windows_of
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -57,11 +57,11 @@ class EncoderBatches:
         self._cumulative = np.cumsum(self._share)
 
     def __len__(self) -> int:
-        return -(-len(self._windows) // self._config.batch_size)
+        return batch_count(self._windows, self._config.batch_events)
 
     def epoch(self, reporter: Reporter, name: str) -> Iterator[EncoderBatch]:
         """Each prediction once, in random order."""
-        for places in reporter.track(batch_by_length(self._windows, self._config.batch_size, self._random), name):
+        for places in reporter.track(batch_by_length(self._windows, self._config.batch_events, self._random), name):
             yield self._batch(collate(self._dataset, self._windows.at(places)))
 
     def _batch(self, batch: WindowBatch) -> EncoderBatch:

@@ -12,7 +12,7 @@ from trainer.data.history_slices import history_counts
 from trainer.models.encoders import losses
 from trainer.models.encoders.history import HistoryEncoder, product
 from trainer.progress import Reporter
-from trainer.recipe.models import GradientConfig
+from trainer.recipe.models import WholeHistoryConfig
 from trainer.training.encoder.optimiser import EncoderOptimiser
 from trainer.training.encoder.training import GradientTraining
 
@@ -27,7 +27,7 @@ class HistoryTraining(GradientTraining):
     name = "whole_histories"
     encoder: HistoryEncoder
 
-    def __init__(self, dataset: Dataset, end: int, config: GradientConfig, seed: int) -> None:
+    def __init__(self, dataset: Dataset, end: int, config: WholeHistoryConfig, seed: int) -> None:
         super().__init__(dataset, end, config, seed)
         self._random = np.random.default_rng(seed)
         self._histories_UN = history_counts(dataset, end, config.history)

@@ -1,6 +1,7 @@
 """Training sequences for the encoder: windows of each user's events, batched by length."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -97,12 +98,28 @@ def _ends_of_groups(
     return low
 
 
-def batch_by_length(windows: TrainingWindows, size: int, generator: np.random.Generator) -> list[NDArray[np.int64]]:
-    """Places of windows in batches of similar length, to compute little padding; the batches are in random order."""
+def batch_by_length(windows: TrainingWindows, events: int, generator: np.random.Generator) -> list[NDArray[np.int64]]:
+    """Places of windows in batches of about as many ``events`` each, in random order.
+
+    Windows of similar length share a batch, to compute little padding. A batch has one window at least.
+    """
     tie = generator.random(len(windows))
     order = np.lexsort((tie, windows.lengths))
-    batches = [order[start : start + size] for start in range(0, len(order), size)]
+    batches = [order[start:end] for start, end in pairwise((*_starts(windows, events), len(order)))]
     return [batches[place] for place in generator.permutation(len(batches))]
+
+
+def batch_count(windows: TrainingWindows, events: int) -> int:
+    """The number of batches of :func:`batch_by_length`."""
+    return len(_starts(windows, events))
+
+
+def _starts(windows: TrainingWindows, events: int) -> NDArray[np.int64]:
+    """Where each batch starts among the windows in the order of their lengths."""
+    ends = np.sort(windows.lengths).cumsum()
+    total = int(windows.lengths.sum())
+    batches = (ends - 1) * max(1, round(total / events)) // max(1, total)
+    return np.flatnonzero(np.diff(batches, prepend=-1))
 
 
 def collate(dataset: Dataset, windows: TrainingWindows) -> WindowBatch:

@@ -50,7 +50,7 @@ def encoder(request: pytest.FixtureRequest, planted: Dataset, recipe: Recipe) ->
 def few(recipe: Recipe) -> SequenceConfig:
     """A recipe whose softmax is sampled, and whose windows are more than a batch."""
     assert isinstance(recipe.encoder, SequenceConfig)
-    return replace(recipe.encoder, softmax_limit=0, negatives=8, batch_size=4, dropout=0.0)
+    return replace(recipe.encoder, softmax_limit=0, negatives=8, batch_events=40, dropout=0.0)
 
 
 def batches_of(planted: Dataset, recipe: SequenceConfig, reporter: Reporter) -> list[EncoderBatch]:
@@ -114,7 +114,7 @@ def test_negatives_are_drawn_by_popularity_and_know_how_often(planted: Dataset, 
 
 def test_a_sampled_step_moves_only_the_rows_it_read(planted: Dataset, split: Split, few: SequenceConfig) -> None:
     """Proves it with two negatives: rows neither in the batch nor drawn stay to the bit, and the others move."""
-    training = NextItemTraining(planted, split.encoder_end, replace(few, negatives=2, batch_size=1), seed=0)
+    training = NextItemTraining(planted, split.encoder_end, replace(few, negatives=2, batch_events=1), seed=0)
     batch = next(training.batches.epoch(Watcher(), ""))
     assert isinstance(batch.against, Negatives)
     before = [table.detach().clone() for table in training.encoder.item_tables()]

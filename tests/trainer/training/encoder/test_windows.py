@@ -10,6 +10,7 @@ from trainer.training.encoder.windows import (
     TrainingWindows,
     WindowBatch,
     batch_by_length,
+    batch_count,
     collate,
     seen_before,
     windows_of,
@@ -21,9 +22,9 @@ ROWS = [*(("a", f"i{item}", 2 * place, 5.0) for place, item in enumerate([0, 1, 
 ROWS.append(("b", "i2", 10, 5.0))
 
 
-def batched(data: Dataset, windows: TrainingWindows, size: int) -> list[WindowBatch]:
+def batched(data: Dataset, windows: TrainingWindows, events: int) -> list[WindowBatch]:
     """The windows as the training reads them."""
-    return [collate(data, windows.at(places)) for places in batch_by_length(windows, size, np.random.default_rng(0))]
+    return [collate(data, windows.at(places)) for places in batch_by_length(windows, events, np.random.default_rng(0))]
 
 
 @pytest.fixture
@@ -46,14 +47,14 @@ def test_each_event_but_a_users_first_is_predicted_once(planted: Dataset, length
     """Proves it for windows that divide a history and that do not, and for an end in the middle of histories."""
     end = 1000
     windows = windows_of(planted, end, length)
-    predicted = np.concatenate([planted.user_events[batch.targets] for batch in batched(planted, windows, 16)])
+    predicted = np.concatenate([planted.user_events[batch.targets] for batch in batched(planted, windows, 100)])
     assert np.sort(predicted).tolist() == np.flatnonzero(planted.position[:end] >= 1).tolist()
     assert windows.lengths.max() <= length
 
 
 def test_each_prediction_looks_at_the_same_users_events_just_before(planted: Dataset) -> None:
     """Proves that a place holds the event before its target, and that a window is one user's, without gaps."""
-    batches = batched(planted, windows_of(planted, 1000, 5), 16)
+    batches = batched(planted, windows_of(planted, 1000, 5), 100)
     for batch in batches:
         users = planted.user_rows[planted.user_events[batch.inputs]]
         assert (users[batch.mask > 0] == np.broadcast_to(users[:, -1:], users.shape)[batch.mask > 0]).all()
@@ -68,7 +69,7 @@ def test_no_event_is_predicted_from_its_own_basket(baskets: Dataset, length: int
     end = min(end, len(baskets.times))
     windows = windows_of(baskets, end, length)
     predicted = []
-    for batch in batched(baskets, windows, 16):
+    for batch in batched(baskets, windows, 100):
         targets = baskets.user_events[batch.targets]
         sources = batch.inputs[batch.lines, batch.sources]
         assert (batch.mask[batch.lines, batch.sources] > 0).all()
@@ -96,11 +97,27 @@ def test_windows_of_like_length_share_a_batch() -> None:
         end_targets=nothing,
         befores=nothing,
     )
-    batches = batch_by_length(windows, 16, np.random.default_rng(0))
+    batches = batch_by_length(windows, 1000, np.random.default_rng(0))
     assert np.sort(np.concatenate(batches)).tolist() == list(range(500))
     places = sum(int(lengths[batch].max()) * len(batch) for batch in batches)
     assert 1 - lengths.sum() / places < 0.1
     assert [lengths[batch].max() for batch in batches] != sorted(lengths[batch].max() for batch in batches)
+    assert all(abs(int(lengths[batch].sum()) - 1000) <= lengths.max() for batch in batches)
+    assert batch_count(windows, 1000) == len(batches)
+
+
+@pytest.mark.parametrize("events", [1, 7, 10**6])
+def test_a_batch_of_any_size_has_a_window_and_none_is_lost(events: int) -> None:
+    """Proves it for batches that are smaller than a window and larger than all of them, and for no window at all."""
+    lengths = np.array([5, 1, 9, 5])
+    windows = TrainingWindows(
+        starts=lengths, lengths=lengths, known=lengths, first_targets=lengths, end_targets=lengths, befores=lengths
+    )
+    batches = batch_by_length(windows, events, np.random.default_rng(0))
+    assert sorted(place for batch in batches for place in batch) == [0, 1, 2, 3]
+    assert batch_count(windows, events) == len(batches) == {1: 4, 7: 3, 10**6: 1}[events]
+    assert batch_by_length(windows.at(lengths[:0]), events, np.random.default_rng(0)) == []
+    assert batch_count(windows.at(lengths[:0]), events) == 0
 
 
 def test_the_last_window_reaches_back(dataset_of: Make) -> None:
