@@ -26,6 +26,7 @@ class HistoryTraining(GradientTraining):
 
     name = "whole_histories"
     encoder: HistoryEncoder
+    config: WholeHistoryConfig
 
     def __init__(self, dataset: Dataset, end: int, config: WholeHistoryConfig, seed: int) -> None:
         super().__init__(dataset, end, config, seed)
