@@ -25,12 +25,15 @@ class Ranked:
     is_scored: NDArray[np.bool_]
 
     @classmethod
-    def unscored(cls, items: Candidates, objectives: int) -> Self:
-        """Items that the ranker did not score; ``objectives`` is how many it predicts."""
+    def unscored(cls, items: Candidates, objectives: int, scores: NDArray[np.float32] | None = None) -> Self:
+        """Items that the ranker did not score; ``objectives`` is how many it predicts.
+
+        ``scores`` ``[n]`` default to the retrieval scores.
+        """
         count = len(items)
         return cls(
             items=items,
-            scores=items.scores,
+            scores=items.scores if scores is None else scores,
             predictions=np.zeros((count, objectives), dtype=np.float32),
             is_scored=np.zeros(count, dtype=np.bool_),
         )

@@ -38,3 +38,18 @@ class RankQuery:
     limit: int
     objective_weights: Mapping[str, float] = field(default_factory=dict)
     context: Context = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SimilarQuery:
+    """The items to find others for, and how many; the rest as in :class:`RecommendQuery`.
+
+    ``event`` is one of the bundle's liked events, or empty for interactions of any kind.
+    """
+
+    item_ids: tuple[str, ...]
+    limit: int
+    exclude: tuple[str, ...] = ()
+    event: str = ""
+    deadline: float
+    timeline: Timeline = field(default_factory=Timeline)

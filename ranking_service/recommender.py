@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranking_service.answer import Answer
-from ranking_service.queries import RankQuery, RecommendQuery
+from ranking_service.queries import RankQuery, RecommendQuery, SimilarQuery
 from ranking_service.request import Request
 from ranking_service.retrieval import RetrievalClient
 from ranking_service.stages.resolve import Resolver
 from ranking_service.stages.retrieve import Found, RetrieveStage, retrieval_deadline
 from ranking_service.stages.score import Scored, ScoreStage, is_scorable
 from ranking_service.stages.select import select
+from ranking_service.stages.similar import SimilarStage
 from shortlist.bundle.bundle import Bundle
 from shortlist.errors import DeadlineExceeded
 from shortlist.inference.candidates import Candidates
@@ -33,6 +34,7 @@ class Recommender:
         self._resolver = Resolver(bundle)
         self._retriever = RetrieveStage(bundle, retrieval, self.encoder)
         self._scorer = ScoreStage(bundle)
+        self._similar = SimilarStage(bundle, self._retriever)
         self._coalescer = Coalescer(self._retrieve_to_answer)
 
     def recommend(self, query: RecommendQuery, is_wanted: Callable[[], bool] = lambda: True) -> Answer:
@@ -60,6 +62,14 @@ class Recommender:
         found = self._look_up(request, rows)
         scorable = is_scorable(request, found.retrieved.candidates)
         return _answer(request, self._scorer.run([request], [found])[0] if scorable else _unscored(found))
+
+    def similar(self, query: SimilarQuery) -> Answer:
+        """The items that go best with others; see :class:`SimilarStage`.
+
+        Raises:
+            InvalidRequest: the event is none of the bundle's liked events.
+        """
+        return self._similar.answer(query)
 
     def logits(self, queries: Sequence[RankQuery]) -> list[NDArray[np.float32]]:
         """The ranker's output ``[n, objectives]`` for each query, in one run; all have equally many candidates."""

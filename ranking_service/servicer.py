@@ -3,11 +3,11 @@
 import grpc
 
 from ranking_service.answer import Ranked
-from ranking_service.queries import RankQuery, RecommendQuery
+from ranking_service.queries import RankQuery, RecommendQuery, SimilarQuery
 from ranking_service.recommender import Recommender
-from ranking_service.swap import recommend
+from ranking_service.swap import recommend, similar
 from shortlist.degraded import degraded_number
-from shortlist.limits import MAX_EXCLUDED, MAX_LIMIT
+from shortlist.limits import MAX_EXCLUDED, MAX_HISTORY, MAX_ID_BYTES, MAX_LIMIT
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer
 from shortlist.serving.deadlines import deadline_of
@@ -75,6 +75,28 @@ class RankingServicer(RankingServiceServicer):
         _add_items(response, recommender, answer.ranked)
         return response
 
+    def Similar(self, request: pb.SimilarRequest, context: grpc.ServicerContext) -> pb.SimilarResponse:  # noqa: N802
+        """Answers with the items that go best with others."""
+        _check_similar(request)
+        query = SimilarQuery(
+            item_ids=tuple(request.item_ids),
+            limit=request.limit,
+            exclude=tuple(request.exclude_item_ids),
+            event=request.event,
+            deadline=deadline_of(context),
+        )
+        recommender, answer = similar(self._served, request.bundle_id, query)
+        response = pb.SimilarResponse(
+            bundle_id=recommender.bundle.bundle_id,
+            asked_count=request.limit,
+            found_count=len(answer.ranked),
+            unknown_item_count=answer.unknown.items,
+            degraded=answer.degraded is not None,
+            degraded_reason=degraded_number(answer.degraded),
+        )
+        _add_items(response, recommender, answer.ranked)
+        return response
+
     def GetBundle(self, request: pb.GetBundleRequest, context: grpc.ServicerContext) -> pb.GetBundleResponse:  # noqa: N802
         """Describes the bundle that is being served."""
         return pb.GetBundleResponse(
@@ -107,7 +129,20 @@ def _check_rank(request: pb.RankRequest) -> None:
     check.done()
 
 
-def _add_items(response: pb.RecommendResponse | pb.RankResponse, recommender: Recommender, ranked: Ranked) -> None:
+def _check_similar(request: pb.SimilarRequest) -> None:
+    check = RequestCheck()
+    check.limit(request.limit)
+    check.require(bool(request.item_ids), "item_ids", "is empty; name at least one item")
+    check.ids(request.item_ids, "item_ids", MAX_HISTORY)
+    check.ids(request.exclude_item_ids, "exclude_item_ids", MAX_EXCLUDED)
+    size = len(request.event.encode())
+    check.require(size <= MAX_ID_BYTES, "event", f"has {size} bytes; at most {MAX_ID_BYTES} are accepted")
+    check.done()
+
+
+def _add_items(
+    response: pb.RecommendResponse | pb.RankResponse | pb.SimilarResponse, recommender: Recommender, ranked: Ranked
+) -> None:
     # In place: a list of messages given to the constructor is copied message by message.
     add, items = response.items.add, ranked.items
     columns = zip(

@@ -1,11 +1,12 @@
-"""Recommends while the two services take a new bundle, each at its own moment."""
+"""Answers while the two services take a new bundle, each at its own moment."""
 
 import contextlib
 from collections.abc import Callable
 
 from ranking_service.answer import Answer
-from ranking_service.queries import RecommendQuery
+from ranking_service.queries import RecommendQuery, SimilarQuery
 from ranking_service.recommender import Recommender
+from ranking_service.timeline import Timeline
 from shortlist.degraded import Degraded
 from shortlist.errors import InvalidRequest
 from shortlist.observability import metrics
@@ -26,14 +27,31 @@ def recommend(
         InvalidRequest: the bundle has no such objective, other bounds, or another kind of context value.
         CallerGone: the answer is not wanted any more.
     """
+    return _answered(served, bundle_id, query.timeline, lambda recommender: recommender.recommend(query, is_wanted))
+
+
+def similar(served: ServedBundles[Recommender], bundle_id: str, query: SimilarQuery) -> tuple[Recommender, Answer]:
+    """The same as :func:`recommend`, for similar items.
+
+    Raises:
+        Unavailable: no bundle is loaded yet.
+        BundleNotServed: the bundle asked for is not served.
+        InvalidRequest: the event is none of the bundle's liked events.
+    """
+    return _answered(served, bundle_id, query.timeline, lambda recommender: recommender.similar(query))
+
+
+def _answered(
+    served: ServedBundles[Recommender], bundle_id: str, timeline: Timeline, ask: Callable[[Recommender], Answer]
+) -> tuple[Recommender, Answer]:
     recommender = served.get(bundle_id)
-    answer = recommender.recommend(query, is_wanted)
+    answer = ask(recommender)
     previous = served.previous()
     if answer.degraded is Degraded.BUNDLE_MISMATCH and not bundle_id and previous is not None:
-        query.timeline.enter(Degraded.QUEUE_TIMEOUT)
-        # The previous bundle may lack an objective that has a weight; then the answer stays degraded.
+        timeline.enter(Degraded.QUEUE_TIMEOUT)
+        # The previous bundle may lack an objective that has a weight, or an event; then the answer stays degraded.
         with contextlib.suppress(InvalidRequest):
-            recommender, answer = previous, previous.recommend(query, is_wanted)
+            recommender, answer = previous, ask(previous)
     if answer.degraded is not None:
         metrics.DEGRADED[answer.degraded].inc()
     return recommender, answer

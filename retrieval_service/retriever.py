@@ -13,13 +13,11 @@ from shortlist.inference.candidates import NO_CANDIDATES, Candidates
 from shortlist.inference.popular import popular_rows
 from shortlist.inference.retrieval import RetrievalQuery, Retrieved
 from shortlist.inference.rows import is_among, union_of
-from shortlist.inference.user_encoder import UserEncoder, are_usable
+from shortlist.inference.similar import mean_direction
+from shortlist.inference.user_encoder import UserEncoder
 from shortlist.inference.users import Unknown, excluded_rows, known_rows, resolve_user
 from shortlist.observability import metrics
 from shortlist.serving.coalescing import Coalescer
-
-# Directions that cancel out leave the rounding of 32 bits.
-_SHORTEST_MEAN = 1e-6
 
 
 class Retriever:
@@ -75,19 +73,9 @@ class Retriever:
             history=EMPTY_HISTORY,
             excluded=union_of(items, excluded),
             limit=query.limit,
-            vector=self._mean_direction(items) if len(items) else None,
+            vector=mean_direction(self.bundle.items, items) if len(items) else None,
         )
         return in_rows, Unknown(items=unknown + unknown_excluded)
-
-    def _mean_direction(self, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
-        """The mean ``[D]`` of the items' directions; None where nothing is known of them, or they cancel out."""
-        vectors = self.bundle.items.vectors[rows]
-        vectors = vectors[are_usable(vectors)]
-        if not len(vectors):
-            return None
-        # Directions, because one popular item of a basket would outweigh the others by the length of its vector.
-        mean: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).mean(axis=0)
-        return mean if np.linalg.norm(mean) > _SHORTEST_MEAN else None
 
     def _encode(self, queries: Sequence[RetrievalQuery]) -> list[NDArray[np.float32] | None]:
         """The vector ``[D]`` of each query; None where nothing is known of the user."""

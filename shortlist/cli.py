@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 from shortlist import __version__
 from shortlist.commands.bundles import add_bundles
-from shortlist.commands.recommend import add_recommend
+from shortlist.commands.recommend import add_recommend, add_similar
 
 _EXIT_INTERRUPTED = 130
 
@@ -27,5 +27,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_recommend(commands)
+    add_similar(commands)
     add_bundles(commands)
     return parser

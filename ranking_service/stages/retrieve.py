@@ -5,11 +5,12 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from ranking_service.queries import SimilarQuery
 from ranking_service.request import Request
 from ranking_service.retrieval import RetrievalClient, RetrievalFailed
 from shortlist.bundle.bundle import Bundle
 from shortlist.degraded import Degraded
-from shortlist.inference.candidates import Candidates
+from shortlist.inference.candidates import NO_CANDIDATES, Candidates
 from shortlist.inference.popular import popular_rows
 from shortlist.inference.retrieval import RetrievalQuery, Retrieved
 from shortlist.inference.user_encoder import UserEncoder
@@ -53,6 +54,18 @@ class RetrieveStage:
             return [self.popular(request, _reason(request, failure)) for request in requests]
         return [Found(retrieved=result) for result in results]
 
+    def nearest(self, query: SimilarQuery, in_rows: RetrievalQuery) -> Found:
+        """The items nearest to the vector of ``in_rows``; none, and the reason, when retrieval gives none."""
+        query.timeline.enter(Degraded.RETRIEVAL_TIMEOUT)
+        try:
+            with tracing.span("retrieve"):
+                [result] = self._client.retrieve(self._bundle, [in_rows], _seconds([query]))
+        except RetrievalFailed as failure:
+            _THROTTLED.warning("retrieval failed: %s", failure)
+            none = Retrieved(candidates=NO_CANDIDATES, vector=in_rows.vector)
+            return Found(retrieved=none, degraded=_reason(query, failure))
+        return Found(retrieved=result)
+
     def popular(self, request: Request, degraded: Degraded | None = None) -> Found:
         """Popular items in place of candidates."""
         rows = popular_rows(self._bundle.items, request.limit, request.excluded)
@@ -67,13 +80,13 @@ class RetrieveStage:
         )
 
 
-def retrieval_deadline(request: Request) -> float:
+def retrieval_deadline(request: Request | SimilarQuery) -> float:
     """The moment, in the seconds of ``time.monotonic``, until which a request may wait for its candidates."""
     now = time.monotonic()
     return now + (request.deadline - now) * (1 - _RESERVED_SHARE)
 
 
-def _seconds(requests: Sequence[Request]) -> float:
+def _seconds(requests: Sequence[Request | SimilarQuery]) -> float:
     """The timeout of a call for these requests: the longest of theirs. A request with less stops waiting by itself."""
     latest = max(map(retrieval_deadline, requests)) - time.monotonic()
     # Other requests wait for this batch. A caller with a long deadline must not make them wait for a stage that hangs.
@@ -86,6 +99,6 @@ def _leaves_time_for_each(requests: Sequence[Request], began: float) -> bool:
     return (now - began) * len(requests) < min(map(retrieval_deadline, requests)) - now
 
 
-def _reason(request: Request, failure: RetrievalFailed) -> Degraded:
+def _reason(request: Request | SimilarQuery, failure: RetrievalFailed) -> Degraded:
     # Retrieval had little time when the request had spent most of it in the queue.
     return request.timeline.blame() if failure.reason is Degraded.RETRIEVAL_TIMEOUT else failure.reason

@@ -27,7 +27,17 @@ class ItemItemTable:
         hit, cell = cells.find(steps.users.take(step), self.rows.take(pairs))
         return Found(step=step.take(hit), cell=cell, weights=self.weights.take(pairs.take(hit), axis=0))
 
-    def _of(self, items: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def neighbours(self, items: NDArray[np.int64], column: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The other items of the pairs of ``items``, ascending and distinct, and the sums of their weights in a column.
+
+        Both are ``[n]``.
+        """
+        pairs, _ = self._of(items)
+        rows, place = np.unique(self.rows.take(pairs), return_inverse=True)
+        sums = np.bincount(place, weights=self.weights.take(pairs, axis=0)[:, column])
+        return rows.astype(np.int64), sums.astype(np.float64)
+
+    def _of(self, items: NDArray[np.int32] | NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The indices of the pairs of ``items``, item by item, and each pair's place in ``items``; both ``[pairs]``."""
         starts = self.offsets.take(items)
         counts = self.offsets.take(items + 1) - starts

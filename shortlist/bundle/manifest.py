@@ -59,6 +59,7 @@ class Manifest:
     ``value_mean`` and ``value_std`` are in the unit of the interactions' values. ``objectives`` are the columns of the
     ranker's output, and ``context`` the columns that a call may give. ``forced`` says by how much the bundle was worse
     than the one it replaced, where somebody published it nevertheless. ``warnings`` are those of the training.
+    ``liked_events`` are the kinds of interaction that count as a like, empty where the recipe names none.
     """
 
     format_version: int
@@ -85,6 +86,7 @@ class Manifest:
     context: tuple[ContextColumn, ...] = ()
     forced: str = ""
     warnings: tuple[str, ...] = ()
+    liked_events: tuple[str, ...] = ()
 
     @property
     def objective_names(self) -> tuple[str, ...]:

@@ -98,8 +98,10 @@ def weights_message(weights: Mapping[str, float] | None) -> dict[str, float]:
     return {name: read_number(weight, f"objective_weights[{name!r}]") for name, weight in values}
 
 
-def read_recommendations(response: pb.RecommendResponse | pb.RankResponse) -> Recommendations:
+def read_recommendations(response: pb.RecommendResponse | pb.RankResponse | pb.SimilarResponse) -> Recommendations:
     """The answer in the caller's dataclasses."""
+    if isinstance(response, pb.SimilarResponse):
+        return _similar(response)
     return Recommendations(
         bundle_id=response.bundle_id,
         items=tuple(_recommendation(item, response.objectives) for item in response.items),
@@ -135,8 +137,21 @@ def _context_value(value: object, name: str) -> ContextValue:
     return ContextValue(number=read_number(value, name, "give a text or a number"))
 
 
-def _degraded_name(response: pb.RecommendResponse | pb.RankResponse) -> str | None:
-    if isinstance(response, pb.RecommendResponse) and response.degraded:
+def _similar(response: pb.SimilarResponse) -> Recommendations:
+    return Recommendations(
+        bundle_id=response.bundle_id,
+        items=tuple(_recommendation(item, ()) for item in response.items),
+        asked=response.asked_count,
+        found=response.found_count,
+        unknown_items=response.unknown_item_count,
+        unknown_events=0,
+        unknown_context=0,
+        degraded=_degraded_name(response),
+    )
+
+
+def _degraded_name(response: pb.RecommendResponse | pb.RankResponse | pb.SimilarResponse) -> str | None:
+    if not isinstance(response, pb.RankResponse) and response.degraded:
         return degraded_name(response.degraded_reason) or "unknown"
     return None
 

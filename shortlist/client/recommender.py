@@ -11,17 +11,11 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 import grpc
 
-from shortlist.client.arguments import Id, read_count, read_ids, read_switch
+from shortlist.client.arguments import Id
 from shortlist.client.channels import AsyncChannels, Channels
 from shortlist.client.hedging import Hedging
-from shortlist.client.messages import (
-    HistoryItem,
-    Recommendations,
-    context_message,
-    read_recommendations,
-    user_message,
-    weights_message,
-)
+from shortlist.client.messages import HistoryItem, Recommendations, read_recommendations
+from shortlist.client.requests import rank_request, recommend_request, similar_request
 from shortlist.client.service_config import channel_options
 from shortlist.client.tls_cause import read_failure
 from shortlist.context import Context
@@ -36,8 +30,8 @@ _PLAINTEXT = ClientSecurity()
 
 if TYPE_CHECKING:
     from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceAsyncStub
-Request = TypeVar("Request", pb.RecommendRequest, pb.RankRequest)
-Response = TypeVar("Response", pb.RecommendResponse, pb.RankResponse)
+Request = TypeVar("Request", pb.RecommendRequest, pb.RankRequest, pb.SimilarRequest)
+Response = TypeVar("Response", pb.RecommendResponse, pb.RankResponse, pb.SimilarResponse)
 
 
 class Recommender:
@@ -104,7 +98,7 @@ class Recommender:
             DeadlineExceeded: no answer came within the timeout.
             ShortlistError: any other failure, including the use of a closed client.
         """
-        request = _recommend_request(
+        request = recommend_request(
             user_id, history, append, limit, exclude, candidates, keep_seen, objective_weights, context
         )
         return self._call(lambda stub: stub.Recommend, request, timeout)
@@ -127,8 +121,34 @@ class Recommender:
             TypeError: as for :meth:`recommend`.
             ShortlistError: as for :meth:`recommend`.
         """
-        request = _rank_request(item_ids, user_id, history, append, limit, objective_weights, context)
+        request = rank_request(item_ids, user_id, history, append, limit, objective_weights, context)
         return self._call(lambda stub: stub.Rank, request, timeout)
+
+    def similar(
+        self,
+        *,
+        item_ids: Sequence[Id],
+        limit: int = DEFAULT_LIMIT,
+        exclude: Iterable[Id] = (),
+        event: str = "",
+        timeout: float | None = None,
+    ) -> Recommendations:
+        """The best ``limit`` items to go with an item, or with a basket of several.
+
+        Args:
+            item_ids: the items, 1 to 5000; they are never in the list.
+            limit: how many items, 1 to 1000.
+            exclude: items that may not be in the list, such as those the user has.
+            event: a kind of interaction that the bundle counts as a like. "buy" ranks by the items that people then
+                buy. Empty for interactions of any kind.
+            timeout: seconds for this call, in place of the client's.
+
+        Raises:
+            TypeError: as for :meth:`recommend`.
+            ShortlistError: as for :meth:`recommend`.
+        """
+        request = similar_request(item_ids, limit, exclude, event)
+        return self._call(lambda stub: stub.Similar, request, timeout)
 
     def close(self) -> None:
         """Ends the calls in flight and closes the connections."""
@@ -198,7 +218,7 @@ class AsyncRecommender:
         timeout: float | None = None,
     ) -> Recommendations:
         """See :meth:`Recommender.recommend`."""
-        request = _recommend_request(
+        request = recommend_request(
             user_id, history, append, limit, exclude, candidates, keep_seen, objective_weights, context
         )
         return await self._call(lambda stub: stub.Recommend, request, timeout)
@@ -216,8 +236,21 @@ class AsyncRecommender:
         timeout: float | None = None,
     ) -> Recommendations:
         """See :meth:`Recommender.rank`."""
-        request = _rank_request(item_ids, user_id, history, append, limit, objective_weights, context)
+        request = rank_request(item_ids, user_id, history, append, limit, objective_weights, context)
         return await self._call(lambda stub: stub.Rank, request, timeout)
+
+    async def similar(
+        self,
+        *,
+        item_ids: Sequence[Id],
+        limit: int = DEFAULT_LIMIT,
+        exclude: Iterable[Id] = (),
+        event: str = "",
+        timeout: float | None = None,
+    ) -> Recommendations:
+        """See :meth:`Recommender.similar`."""
+        request = similar_request(item_ids, limit, exclude, event)
+        return await self._call(lambda stub: stub.Similar, request, timeout)
 
     async def close(self) -> None:
         """Ends the calls in flight and closes the connections."""
@@ -257,46 +290,6 @@ class AsyncRecommender:
                     raise ShortlistError("this client was closed while it called") from None
                 raise
         return read_recommendations(response)
-
-
-def _recommend_request(
-    user_id: Id,
-    history: Sequence[HistoryItem | Id],
-    append: bool,
-    limit: int,
-    exclude: Iterable[Id],
-    candidates: int,
-    keep_seen: bool,
-    objective_weights: Mapping[str, float] | None,
-    context: Context | None,
-) -> pb.RecommendRequest:
-    return pb.RecommendRequest(
-        user=user_message(user_id, history, append),
-        limit=read_count(limit, "limit"),
-        exclude_item_ids=read_ids(exclude, "exclude"),
-        candidate_count=read_count(candidates, "candidates"),
-        keep_seen=read_switch(keep_seen, "keep_seen"),
-        objective_weights=weights_message(objective_weights),
-        context=context_message(context),
-    )
-
-
-def _rank_request(
-    item_ids: Sequence[Id],
-    user_id: Id,
-    history: Sequence[HistoryItem | Id],
-    append: bool,
-    limit: int,
-    objective_weights: Mapping[str, float] | None,
-    context: Context | None,
-) -> pb.RankRequest:
-    return pb.RankRequest(
-        user=user_message(user_id, history, append),
-        item_ids=read_ids(item_ids, "item_ids"),
-        limit=read_count(limit, "limit"),
-        objective_weights=weights_message(objective_weights),
-        context=context_message(context),
-    )
 
 
 def _require_open(closed: bool) -> None:

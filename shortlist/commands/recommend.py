@@ -1,6 +1,7 @@
-"""``shortlist recommend``: calls a ranking service and prints its answer."""
+"""``shortlist recommend`` and ``similar``: call a ranking service and print its answer."""
 
 import argparse
+from collections.abc import Callable
 
 from rich.console import Console
 from rich.table import Table
@@ -21,7 +22,6 @@ def add_recommend(commands: Commands) -> None:
         help="print the best items for a user",
         description="Prints the best items for a user. Without --user and --history, prints popular items.",
     )
-    add_setting(recommend, "--target", default="dns:///127.0.0.1:50052", help="gRPC target of the ranking service")
     recommend.add_argument("--user", default="", metavar="ID", help="the user's id in the training data")
     recommend.add_argument(
         "--history", nargs="+", default=[], metavar="ID", help="ids of items the user interacted with, oldest first"
@@ -31,35 +31,61 @@ def add_recommend(commands: Commands) -> None:
         action="store_true",
         help="add --history to the history that the bundle has of --user, in place of replacing it",
     )
-    recommend.add_argument(
+    _add_call(recommend, _recommend)
+
+
+def add_similar(commands: Commands) -> None:
+    """Adds the command."""
+    similar = commands.add_parser(
+        "similar",
+        help="print the items that go best with others",
+        description="Prints the items that go best with an item, or with a basket of several.",
+    )
+    similar.add_argument("--items", nargs="+", required=True, metavar="ID", help="ids of the items")
+    similar.add_argument(
+        "--event", default="", help="a kind of interaction that counts as a like; by default, any interaction counts"
+    )
+    _add_call(similar, _similar)
+
+
+def _add_call(
+    command: argparse.ArgumentParser, call: Callable[[Recommender, argparse.Namespace], Recommendations]
+) -> None:
+    """Adds the arguments of every call, and runs it."""
+    add_setting(command, "--target", default="dns:///127.0.0.1:50052", help="gRPC target of the ranking service")
+    command.add_argument(
         "--limit", type=int, default=DEFAULT_LIMIT, metavar="N", help="how many items (default %(default)s)"
     )
-    recommend.add_argument(
+    command.add_argument(
         "--timeout",
         type=float,
         default=DEFAULT_TIMEOUT_SECONDS,
         metavar="SECONDS",
         help="how long to wait for the answer (default %(default)s)",
     )
-    add_client_security(recommend, "ranking")
-    recommend.set_defaults(run=_run, parser=recommend)
+    add_client_security(command, "ranking")
+    command.set_defaults(run=_run, call=call, parser=command)
 
 
 def _run(arguments: argparse.Namespace) -> int:
     arguments.security = read_client_security(arguments.parser, arguments, "ranking")
     try:
-        recommendations = _recommend(arguments)
+        with Recommender(arguments.target, timeout=arguments.timeout, security=arguments.security) as recommender:
+            recommendations = arguments.call(recommender, arguments)
     except ShortlistError as error:
         return fail(_advice(error, arguments))
     _show(recommendations)
     return 0
 
 
-def _recommend(arguments: argparse.Namespace) -> Recommendations:
-    with Recommender(arguments.target, timeout=arguments.timeout, security=arguments.security) as recommender:
-        return recommender.recommend(
-            user_id=arguments.user, history=arguments.history, append=arguments.append, limit=arguments.limit
-        )
+def _recommend(recommender: Recommender, arguments: argparse.Namespace) -> Recommendations:
+    return recommender.recommend(
+        user_id=arguments.user, history=arguments.history, append=arguments.append, limit=arguments.limit
+    )
+
+
+def _similar(recommender: Recommender, arguments: argparse.Namespace) -> Recommendations:
+    return recommender.similar(item_ids=arguments.items, event=arguments.event, limit=arguments.limit)
 
 
 def _show(recommendations: Recommendations) -> None:

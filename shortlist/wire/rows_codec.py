@@ -11,6 +11,7 @@ from shortlist.bundle.history import History
 from shortlist.inference.candidates import Candidates, Source
 from shortlist.inference.retrieval import RetrievalQuery, Retrieved
 from shortlist.inference.rows import is_among
+from shortlist.inference.user_encoder import are_usable
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.wire.request_check import RequestCheck
 
@@ -24,7 +25,7 @@ MAX_ROWS_ANSWER_BYTES = 1024 * 1024
 
 
 def encode_queries(manifest: Manifest, queries: Sequence[RetrievalQuery]) -> pb.RetrieveRowsRequest:
-    """The request for several users, none of whose queries has a vector."""
+    """The request for several queries."""
     request = pb.RetrieveRowsRequest(bundle_id=manifest.bundle_id)
     for query in queries:
         # The encoder reads no more than these.
@@ -36,6 +37,7 @@ def encode_queries(manifest: Manifest, queries: Sequence[RetrievalQuery]) -> pb.
             excluded_rows=_pack(query.excluded, ROWS),
             limit=query.limit,
             user_features=_pack(query.user_features, FLOATS),
+            query_vector=_pack(query.vector, FLOATS),
         )
     return request
 
@@ -87,7 +89,8 @@ def _decode_query(message: pb.RowsQuery, check: RequestCheck, manifest: Manifest
     excluded = _unpack(message.excluded_rows, ROWS, "excluded_rows", check).astype(np.int64)
     features = _unpack(message.user_features, FLOATS, "user_features", check)
     check.limit(message.limit)
-    somebody = len(history) > 0 or len(features) > 0
+    vector = _decode_vector(message, check, manifest) if message.query_vector else None
+    somebody = len(history) > 0 or len(features) > 0 or vector is not None
     check.require(
         somebody, "history_rows", "is empty, and so is user_features; there is no user to find candidates for"
     )
@@ -102,7 +105,19 @@ def _decode_query(message: pb.RowsQuery, check: RequestCheck, manifest: Manifest
         excluded=excluded,
         limit=message.limit,
         user_features=features.astype(np.float32, copy=False) if len(features) else None,
+        vector=vector,
     )
+
+
+def _decode_vector(message: pb.RowsQuery, check: RequestCheck, manifest: Manifest) -> NDArray[np.float32]:
+    vector = _unpack(message.query_vector, FLOATS, "query_vector", check)
+    width = manifest.dimension
+    check.require(len(vector) == width, "query_vector", f"has {len(vector)} numbers; the bundle has {width}")
+    with np.errstate(all="ignore"):
+        usable = are_usable(vector[None, :])[0]
+    # A length whose square 32 bits cannot hold gives scores that are not finite.
+    check.require(usable, "query_vector", "is zero, too long, or not finite")
+    return vector.astype(np.float32, copy=False)
 
 
 def _decode_history(message: pb.RowsQuery, check: RequestCheck, manifest: Manifest) -> History:

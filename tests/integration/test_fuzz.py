@@ -27,6 +27,7 @@ _RETRIEVAL = "/shortlist.retrieval.v1.RetrievalService/"
 _METHODS: dict[str, type[Message]] = {
     f"{_RANKING}Recommend": ranking_pb.RecommendRequest,
     f"{_RANKING}Rank": ranking_pb.RankRequest,
+    f"{_RANKING}Similar": ranking_pb.SimilarRequest,
     f"{_RETRIEVAL}Retrieve": retrieval_pb.RetrieveRequest,
     f"{_RETRIEVAL}BatchRetrieve": retrieval_pb.BatchRetrieveRequest,
     f"{_RETRIEVAL}RetrieveRows": retrieval_pb.RetrieveRowsRequest,

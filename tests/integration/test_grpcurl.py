@@ -50,6 +50,17 @@ def test_both_services_answer_a_call_in_json(running: Running) -> None:
     assert recommended["bundle_id"] == retrieved["bundle_id"]
 
 
+def test_ranking_answers_similar_items_in_json(running: Running) -> None:
+    """Proves it through both services, for a basket of an item that was just recommended and an unknown one."""
+    call = f"{running.ranking.address}", "shortlist.ranking.v1.RankingService/Recommend"
+    [item] = json.loads(_grpcurl("-d", json.dumps({"user": {"user_id": "u5"}, "limit": 1}), *call))["items"]
+    basket = json.dumps({"item_ids": [item["item_id"], "gone"], "limit": 3})
+    similar = json.loads(_grpcurl("-d", basket, call[0], "shortlist.ranking.v1.RankingService/Similar"))
+    assert [one["source"] for one in similar["items"]] == ["SOURCE_MODEL"] * 3
+    assert item["item_id"] not in {one["item_id"] for one in similar["items"]}
+    assert (similar["unknown_item_count"], "degraded" in similar) == (1, False)
+
+
 def test_both_services_say_that_they_are_healthy_and_what_they_serve(running: Running) -> None:
     """Health is SERVING for each service by name, and GetBundle describes the same bundle."""
     bundles = []

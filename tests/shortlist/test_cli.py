@@ -24,7 +24,7 @@ class Answering(RankingServiceServicer):
 
     def __init__(self, error: Exception | None = None) -> None:
         self._error = error
-        self.request = pb.RecommendRequest()
+        self.request: pb.RecommendRequest | pb.SimilarRequest = pb.RecommendRequest()
 
     def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.RecommendResponse:  # noqa: N802
         self.request = request
@@ -46,6 +46,13 @@ class Answering(RankingServiceServicer):
 
     def Rank(self, request: pb.RankRequest, context: grpc.ServicerContext) -> pb.RankResponse:  # noqa: N802
         raise NotImplementedError
+
+    def Similar(self, request: pb.SimilarRequest, context: grpc.ServicerContext) -> pb.SimilarResponse:  # noqa: N802
+        self.request = request
+        if self._error:
+            raise self._error
+        items = [pb.ScoredItem(item_id="7", score=0.25, source=SOURCE_MODEL)]
+        return pb.SimilarResponse(bundle_id="20261124T101500-3f9c", items=items, asked_count=3, found_count=1)
 
     def GetBundle(self, request: pb.GetBundleRequest, context: grpc.ServicerContext) -> pb.GetBundleResponse:  # noqa: N802
         raise NotImplementedError
@@ -73,6 +80,20 @@ def test_the_list_is_printed_as_a_table(start: Start, capsys: pytest.CaptureFixt
     expected.user.history.add(item_id="1")
     expected.user.history.add(item_id="2")
     assert servicer.request == expected
+
+
+def test_similar_items_are_printed_as_the_list_is(start: Start, capsys: pytest.CaptureFixture[str]) -> None:
+    """Proves that the request has the arguments, and that a refusal ends with the same advice."""
+    servicer = Answering()
+    asked = ["similar", "--target", start(servicer), "--timeout", "5", "--items", "1", "2", "--event", "buy"]
+    assert main([*asked, "--limit", "3"]) == 0
+    printed = capsys.readouterr().out
+    assert "0.2500" in printed
+    assert "1 of 3 items from bundle 20261124T101500-3f9c" in printed
+    assert servicer.request == pb.SimilarRequest(item_ids=["1", "2"], limit=3, event="buy")
+    servicer._error = InvalidRequest((FieldViolation("event", "is no liked event"),))
+    assert main(asked) == 1
+    assert "refuses the request: event is no liked event" in capsys.readouterr().err
 
 
 def test_the_target_may_come_from_the_environment(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -104,6 +104,7 @@ def _manifest(
         ranker_history=model.recipe.ranker.history,
         value_mean=model.items.value_mean,
         value_std=model.items.value_std,
+        liked_events=model.recipe.interactions.positive_events,
         objectives=model.objectives.served,
         context=model.layout.context,
         candidate_count=model.recipe.ranker.candidates,

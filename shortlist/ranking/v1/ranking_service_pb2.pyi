@@ -444,6 +444,103 @@ class RankResponse(_message.Message):
 Global___RankResponse: _TypeAlias = RankResponse  # noqa: Y015
 
 @_typing.final
+class SimilarRequest(_message.Message):
+    """Asks for the items that go best with others."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEM_IDS_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    EXCLUDE_ITEM_IDS_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    BUNDLE_ID_FIELD_NUMBER: _builtins.int
+    limit: _builtins.int
+    """How many items to answer with, 1 to 1000. The given items are never among them."""
+    event: _builtins.str
+    """One of the bundle's liked events, such as "buy": ranks by the items that people then like so. Empty: by the items that
+    people then interact with in any way. Another event is refused.
+    """
+    bundle_id: _builtins.str
+    """The bundle that has to answer: the current one or the one before it, else FAILED_PRECONDITION. Empty: the current one."""
+    @_builtins.property
+    def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The items, 1 to 5000: one for "similar items", several for a basket. Repeated ids count once, unknown ones are ignored
+        and counted. When the bundle knows none of them, the answer has popular items.
+        """
+
+    @_builtins.property
+    def exclude_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Items that may not be in the answer, at most 5000. Unknown ids are ignored and counted."""
+
+    def __init__(
+        self,
+        *,
+        item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        limit: _builtins.int = ...,
+        exclude_item_ids: _abc.Iterable[_builtins.str] | None = ...,
+        event: _builtins.str = ...,
+        bundle_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "event", b"event", "exclude_item_ids", b"exclude_item_ids", "item_ids", b"item_ids", "limit", b"limit"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimilarRequest: _TypeAlias = SimilarRequest  # noqa: Y015
+
+@_typing.final
+class SimilarResponse(_message.Message):
+    """The items that go best with others."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BUNDLE_ID_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    ASKED_COUNT_FIELD_NUMBER: _builtins.int
+    FOUND_COUNT_FIELD_NUMBER: _builtins.int
+    UNKNOWN_ITEM_COUNT_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
+    DEGRADED_REASON_FIELD_NUMBER: _builtins.int
+    bundle_id: _builtins.str
+    """The bundle that answered, in both stages."""
+    asked_count: _builtins.int
+    """How many items were asked for."""
+    found_count: _builtins.int
+    """How many items were found. Fewer than asked for when the catalogue has no more that may be in the answer."""
+    unknown_item_count: _builtins.int
+    """How many ids of the given items and the exclusions the bundle does not know."""
+    degraded: _builtins.bool
+    """Whether the answer lacks the nearest items of the index. It has those of the item-item tables, then popular items."""
+    degraded_reason: Global___DegradedReason.ValueType
+    """Why the answer is degraded."""
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoredItem]:
+        """The items, best first. The score is a reciprocal rank fusion of two item-item tables and of the nearness of the
+        vectors, 0 for a fallback. The retrieval score is the inner product of the mean direction of the given items and the
+        item vector. There are no predictions.
+        """
+
+    def __init__(
+        self,
+        *,
+        bundle_id: _builtins.str = ...,
+        items: _abc.Iterable[Global___ScoredItem] | None = ...,
+        asked_count: _builtins.int = ...,
+        found_count: _builtins.int = ...,
+        unknown_item_count: _builtins.int = ...,
+        degraded: _builtins.bool = ...,
+        degraded_reason: Global___DegradedReason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "found_count", b"found_count", "items", b"items", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SimilarResponse: _TypeAlias = SimilarResponse  # noqa: Y015
+
+@_typing.final
 class GetBundleRequest(_message.Message):
     """Has no fields."""
 

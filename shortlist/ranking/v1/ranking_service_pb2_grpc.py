@@ -54,6 +54,11 @@ class RankingServiceStub:
                 request_serializer=shortlist_dot_ranking_dot_v1_dot_ranking__service__pb2.RankRequest.SerializeToString,
                 response_deserializer=shortlist_dot_ranking_dot_v1_dot_ranking__service__pb2.RankResponse.FromString,
                 _registered_method=True)
+        self.Similar = channel.unary_unary(
+                '/shortlist.ranking.v1.RankingService/Similar',
+                request_serializer=shortlist_dot_ranking_dot_v1_dot_ranking__service__pb2.SimilarRequest.SerializeToString,
+                response_deserializer=shortlist_dot_ranking_dot_v1_dot_ranking__service__pb2.SimilarResponse.FromString,
+                _registered_method=True)
         self.GetBundle = channel.unary_unary(
                 '/shortlist.ranking.v1.RankingService/GetBundle',
                 request_serializer=shortlist_dot_ranking_dot_v1_dot_ranking__service__pb2.GetBundleRequest.SerializeToString,
@@ -89,6 +94,13 @@ class RankingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Similar(self, request, context):
+        """Answers with the items that go best with a given item, or with a basket of several. Nobody's history is needed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetBundle(self, request, context):
         """Describes the bundle that is being served.
         """
@@ -108,6 +120,11 @@ def add_RankingServiceServicer_to_server(servicer, server):
                     servicer.Rank,
                     request_deserializer=shortlist_dot_ranking_dot_v1_dot_ranking__service__pb2.RankRequest.FromString,
                     response_serializer=shortlist_dot_ranking_dot_v1_dot_ranking__service__pb2.RankResponse.SerializeToString,
+            ),
+            'Similar': grpc.unary_unary_rpc_method_handler(
+                    servicer.Similar,
+                    request_deserializer=shortlist_dot_ranking_dot_v1_dot_ranking__service__pb2.SimilarRequest.FromString,
+                    response_serializer=shortlist_dot_ranking_dot_v1_dot_ranking__service__pb2.SimilarResponse.SerializeToString,
             ),
             'GetBundle': grpc.unary_unary_rpc_method_handler(
                     servicer.GetBundle,
@@ -179,6 +196,33 @@ class RankingService:
             '/shortlist.ranking.v1.RankingService/Rank',
             shortlist_dot_ranking_dot_v1_dot_ranking__service__pb2.RankRequest.SerializeToString,
             shortlist_dot_ranking_dot_v1_dot_ranking__service__pb2.RankResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Similar(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shortlist.ranking.v1.RankingService/Similar',
+            shortlist_dot_ranking_dot_v1_dot_ranking__service__pb2.SimilarRequest.SerializeToString,
+            shortlist_dot_ranking_dot_v1_dot_ranking__service__pb2.SimilarResponse.FromString,
             options,
             channel_credentials,
             insecure,

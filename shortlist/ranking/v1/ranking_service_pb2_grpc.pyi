@@ -49,6 +49,8 @@ class RankingServiceStub:
     """Ranks the caller's own candidates. Without the ranking network there is no such order: when it fails, the call ends
     with INTERNAL.
     """
+    Similar: _grpc.UnaryUnaryMultiCallable[_ranking_service_pb2.SimilarRequest, _ranking_service_pb2.SimilarResponse]
+    """Answers with the items that go best with a given item, or with a basket of several. Nobody's history is needed."""
     GetBundle: _grpc.UnaryUnaryMultiCallable[_ranking_service_pb2.GetBundleRequest, _ranking_service_pb2.GetBundleResponse]
     """Describes the bundle that is being served."""
 
@@ -73,6 +75,8 @@ class RankingServiceAsyncStub(RankingServiceStub):
     """Ranks the caller's own candidates. Without the ranking network there is no such order: when it fails, the call ends
     with INTERNAL.
     """
+    Similar: _aio.UnaryUnaryMultiCallable[_ranking_service_pb2.SimilarRequest, _ranking_service_pb2.SimilarResponse]  # type: ignore[assignment]
+    """Answers with the items that go best with a given item, or with a basket of several. Nobody's history is needed."""
     GetBundle: _aio.UnaryUnaryMultiCallable[_ranking_service_pb2.GetBundleRequest, _ranking_service_pb2.GetBundleResponse]  # type: ignore[assignment]
     """Describes the bundle that is being served."""
 
@@ -106,6 +110,14 @@ class RankingServiceServicer(metaclass=_abc_1.ABCMeta):
         """Ranks the caller's own candidates. Without the ranking network there is no such order: when it fails, the call ends
         with INTERNAL.
         """
+
+    @_abc_1.abstractmethod
+    def Similar(
+        self,
+        request: _ranking_service_pb2.SimilarRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_ranking_service_pb2.SimilarResponse, _abc.Awaitable[_ranking_service_pb2.SimilarResponse]]:
+        """Answers with the items that go best with a given item, or with a basket of several. Nobody's history is needed."""
 
     @_abc_1.abstractmethod
     def GetBundle(

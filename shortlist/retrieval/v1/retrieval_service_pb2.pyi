@@ -290,7 +290,7 @@ Global___BatchRetrieveResponse: _TypeAlias = BatchRetrieveResponse  # noqa: Y015
 
 @_typing.final
 class RowsQuery(_message.Message):
-    """One user, in rows of the bundle. Arrays are packed and little-endian; the three of the history have equal length."""
+    """One user, or one vector, in rows of the bundle. Arrays are packed and little-endian; the three of the history have equal length."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -300,8 +300,9 @@ class RowsQuery(_message.Message):
     EXCLUDED_ROWS_FIELD_NUMBER: _builtins.int
     LIMIT_FIELD_NUMBER: _builtins.int
     USER_FEATURES_FIELD_NUMBER: _builtins.int
+    QUERY_VECTOR_FIELD_NUMBER: _builtins.int
     history_rows: _builtins.bytes
-    """uint32: items of the history, oldest first. At least one, unless there are user features."""
+    """uint32: items of the history, oldest first. At least one, unless there are user features or there is a query vector."""
     history_values: _builtins.bytes
     """float32: values of the interactions, in the unit of the training data; NaN where unknown."""
     history_events: _builtins.bytes
@@ -316,6 +317,10 @@ class RowsQuery(_message.Message):
     """float32: the user's features, as many as the bundle has. Empty for a user that the bundle does not describe, and
     where the bundle's encoder does not read them.
     """
+    query_vector: _builtins.bytes
+    """float32: the vector to search with, in place of the encoding of a user. It has as many components as the bundle's
+    vectors, and one that is not 0.
+    """
     def __init__(
         self,
         *,
@@ -325,10 +330,11 @@ class RowsQuery(_message.Message):
         excluded_rows: _builtins.bytes = ...,
         limit: _builtins.int = ...,
         user_features: _builtins.bytes = ...,
+        query_vector: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded_rows", b"excluded_rows", "history_events", b"history_events", "history_rows", b"history_rows", "history_values", b"history_values", "limit", b"limit", "user_features", b"user_features"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded_rows", b"excluded_rows", "history_events", b"history_events", "history_rows", b"history_rows", "history_values", b"history_values", "limit", b"limit", "query_vector", b"query_vector", "user_features", b"user_features"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -36,7 +36,7 @@ class Recording(RankingServiceServicer):
 
     def __init__(self, *errors: Exception) -> None:
         self._errors = list(errors)
-        self.requests: list[pb.RecommendRequest | pb.RankRequest] = []
+        self.requests: list[pb.RecommendRequest | pb.RankRequest | pb.SimilarRequest] = []
         self.seconds_left: list[float | None] = []
 
     def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.RecommendResponse:  # noqa: N802
@@ -62,10 +62,28 @@ class Recording(RankingServiceServicer):
         self._note(request, context)
         return pb.RankResponse(bundle_id="b", asked_count=request.limit, found_count=len(request.item_ids))
 
+    def Similar(self, request: pb.SimilarRequest, context: grpc.ServicerContext) -> pb.SimilarResponse:  # noqa: N802
+        self._note(request, context)
+        items = [
+            pb.ScoredItem(item_id="7", score=0.75, retrieval_score=0.5, source=SOURCE_MODEL),
+            pb.ScoredItem(item_id="8", source=SOURCE_FALLBACK),
+        ]
+        return pb.SimilarResponse(
+            bundle_id="b",
+            items=items,
+            asked_count=request.limit,
+            found_count=2,
+            unknown_item_count=1,
+            degraded=True,
+            degraded_reason=pb.DEGRADED_REASON_RETRIEVAL_TIMEOUT,
+        )
+
     def GetBundle(self, request: pb.GetBundleRequest, context: grpc.ServicerContext) -> pb.GetBundleResponse:  # noqa: N802
         raise NotImplementedError
 
-    def _note(self, request: pb.RecommendRequest | pb.RankRequest, context: grpc.ServicerContext) -> None:
+    def _note(
+        self, request: pb.RecommendRequest | pb.RankRequest | pb.SimilarRequest, context: grpc.ServicerContext
+    ) -> None:
         self.requests.append(request)
         self.seconds_left.append(context.time_remaining())
         if self._errors:
@@ -200,6 +218,28 @@ def test_the_whole_answer_reaches_the_caller(start: Start, ask: Ask) -> None:
         unknown_items=1,
         unknown_events=3,
         unknown_context=2,
+        degraded="retrieval_timeout",
+    )
+
+
+@both
+def test_similar_sends_every_argument_and_reads_the_whole_answer(start: Start, ask: Ask) -> None:
+    """Proves it of ids as numbers, of the event, and of the reason of a degraded answer."""
+    servicer = Recording()
+    answer = ask(start(servicer), "similar", item_ids=["3", 1], limit=2, exclude=[9], event="buy")
+    expected = pb.SimilarRequest(item_ids=["3", "1"], limit=2, exclude_item_ids=["9"], event="buy")
+    assert servicer.requests == [expected]
+    assert answer == Recommendations(
+        bundle_id="b",
+        items=(
+            Recommendation(item_id="7", score=0.75, objectives={}, retrieval_score=0.5, source="model"),
+            Recommendation(item_id="8", score=0.0, objectives={}, retrieval_score=0.0, source="fallback"),
+        ),
+        asked=2,
+        found=2,
+        unknown_items=1,
+        unknown_events=0,
+        unknown_context=0,
         degraded="retrieval_timeout",
     )
 

@@ -39,11 +39,14 @@ def manifest(small_bundle: Bundle) -> Manifest:
 
 
 def test_queries_come_back_as_they_were(manifest: Manifest) -> None:
-    """Proves it for a user with a history, and for one with features alone."""
+    """Proves it for a user with a history, for one with features alone, and for a vector."""
     described = replace(_QUERY, history=EMPTY_HISTORY, user_features=_FEATURES)
-    request = encode_queries(manifest, [_QUERY, described])
+    vector = np.array([1, 0, -2, 0.5], dtype=np.float32)
+    request = encode_queries(manifest, [_QUERY, described, replace(_QUERY, history=EMPTY_HISTORY, vector=vector)])
     assert request.bundle_id == manifest.bundle_id
-    first, second = decode_queries(request.queries, manifest)
+    first, second, third = decode_queries(request.queries, manifest)
+    assert third.vector is not None
+    assert (third.vector.tolist(), third.excluded.tolist()) == (vector.tolist(), [1, 3, 7])
     for one, other in ((first, _QUERY), (second, described)):
         for name in ("rows", "values", "events"):
             np.testing.assert_array_equal(getattr(one.history, name), getattr(other.history, name))
@@ -92,6 +95,11 @@ def _floats(*numbers: float) -> bytes:
         ({"excluded_rows": _rows(7, 3)}, "excluded_rows", "ascending"),
         ({"excluded_rows": _rows(3, 12)}, "excluded_rows", "a row that the bundle does not have"),
         ({"user_features": _floats(1.0)}, "user_features", "has 1 numbers; the bundle has 2"),
+        ({"query_vector": _floats(1, 2, 3)}, "query_vector", "has 3 numbers; the bundle has 4"),
+        ({"query_vector": _floats(0, 0, 0, 0)}, "query_vector", "is zero"),
+        ({"query_vector": _floats(1, 2, 3, _INFINITE)}, "query_vector", "not finite"),
+        ({"query_vector": _floats(1e30, 0, 0, 0)}, "query_vector", "too long"),
+        ({"query_vector": b"abc"}, "query_vector", "no whole number"),
         ({"user_features": _floats(_NAN, 0.0)}, "user_features", "not finite"),
         ({"limit": 0}, "limit", "is 0; has to be 1 to 1000"),
         ({"limit": 1001}, "limit", "is 1001; has to be 1 to 1000"),
