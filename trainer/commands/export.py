@@ -12,10 +12,11 @@ from trainer.commands.publishing import add_publishing, check_publishing, report
 from trainer.export.bundle import by_model, export_bundle
 from trainer.export.checkpoint import load_dataset, load_two_stage
 from trainer.export.publish import decide
+from trainer.models.new_items import report_new_items
 from trainer.progress import Reporter
 from trainer.report import REPORT, noted
 
-HELP = "write a bundle's models into a new bundle, with newer histories and counts"
+HELP = "write a bundle's models into a new bundle, with newer items, histories and counts"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -26,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace, reporter: Reporter) -> None:
-    """Writes the models of a bundle into a new one, with the histories and counts of the current data.
+    """Writes the models of a bundle into a new one, with the items, histories and counts of the current data.
 
     The new bundle keeps the figures and the page of the training, and is published by the same rule as a fit.
 
@@ -38,6 +39,7 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
     dataset = load_dataset(options.bundle, options.data)
     report_counts(dataset, reporter)
     model = load_two_stage(options.bundle, dataset, end=dataset.counts.interactions)
+    report_new_items(model, dataset, manifest.bundle_id, reporter)
     decision = decide(options.out, manifest.metrics, model.recipe, asked=options.publish, force=options.force)
     directory = export_bundle(
         model,

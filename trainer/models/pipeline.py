@@ -49,6 +49,17 @@ class Retrieval:
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
+class TrainedItems:
+    """The items that the models have learnt from, when the data has others now.
+
+    Their ``ids`` ``[T]``, ascending bytewise, and their ``id_embeddings`` ``[T, E]``. The encoder's weights are theirs.
+    """
+
+    ids: NDArray[np.bytes_]
+    id_embeddings: NDArray[np.float32]
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
 class TrainedPipeline:
     """An encoder, the item tables and a ranker, ready to recommend.
 
@@ -63,6 +74,8 @@ class TrainedPipeline:
     click_rates: ClickRates
     late_items: int = 0
     """How many items have their vectors from their users; see :mod:`trainer.models.late_items`."""
+    trained_items: TrainedItems | None = None
+    """None where they are the items of the data set."""
 
     @property
     def layout(self) -> FeatureLayout:

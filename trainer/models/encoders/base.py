@@ -31,6 +31,14 @@ class EncoderDataSpec:
     events: int
 
 
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ItemContent:
+    """The ``vectors`` ``[M, D]`` of M items by their features, and their ``inputs`` ``[M, I]`` in a history."""
+
+    vectors: Tensor
+    inputs: Tensor
+
+
 class Encoder(nn.Module, ABC):
     """History → user vector, item → vector, such that their inner product is high for the next item.
 
@@ -58,6 +66,10 @@ class Encoder(nn.Module, ABC):
 
     def item_inputs(self) -> Tensor | None:
         """The input vectors of items in a history, ``[N, I]``; None where these are the item vectors."""
+        return None
+
+    def of_content(self, features_MF: Tensor) -> ItemContent | None:
+        """Vectors of items that training has not seen, by their features; None where it reads no item features."""
         return None
 
     @abstractmethod

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
+from torch import Tensor
 
 from trainer.features.svd import right_singular_vectors
-from trainer.models.encoders.base import EncoderDataSpec
+from trainer.models.encoders.base import EncoderDataSpec, ItemContent
 from trainer.models.encoders.gfcf import GfcfConfig, GfcfEncoder
 from trainer.models.encoders.history import normalised
 from trainer.recipe.models import TunedRegularisation
@@ -35,8 +36,16 @@ class ContentRidgeEncoder(GfcfEncoder):
     def __init__(self, config: ContentRidgeConfig, spec: EncoderDataSpec) -> None:
         super().__init__(config, spec)
         self._regularisation = config.regularisation
-        lengths = np.linalg.norm(spec.item_features, axis=1, keepdims=True)
-        self._content_NF = spec.item_features / np.where(lengths > 0, lengths, 1.0)
+        self._content_NF = _directions(spec.item_features)
+        self.weights_FD: Tensor
+        self.root_of_new: Tensor
+        self.register_buffer("weights_FD", torch.zeros(self._content_NF.shape[1], config.dimension))
+        self.register_buffer("root_of_new", torch.ones(1))
+
+    def of_content(self, features_MF: Tensor) -> ItemContent:
+        """See :class:`trainer.models.encoders.Encoder`. The prediction of the regression, at the mean degree."""
+        vectors_MD = torch.from_numpy(_directions(features_MF.numpy())) @ self.weights_FD
+        return ItemContent(vectors=vectors_MD, inputs=vectors_MD / self.root_of_new**2)
 
     def solve(self, histories_UN: sparse.csr_array, random: np.random.Generator) -> float:
         """Finds the directions, then the vectors of items without an interaction from their content.
@@ -53,11 +62,19 @@ class ContentRidgeEncoder(GfcfEncoder):
         learnt = degree_N > 0
         wanted_MD = directions_ND[learnt] * roots_N1[learnt]
         weights_FD = ridge(self._content_NF[learnt], wanted_MD, self._regularisation)
-        roots_N1[~learnt] = np.sqrt(degree_N[learnt].mean())
+        self.root_of_new.fill_(float(np.sqrt(degree_N[learnt].mean())))
+        self.weights_FD = torch.from_numpy(weights_FD)
+        roots_N1[~learnt] = self.root_of_new.numpy()
         directions_ND[~learnt] = self._content_NF[~learnt] @ weights_FD / roots_N1[~learnt]
         self.directions_ND, self.root_degree_N1 = torch.from_numpy(directions_ND), torch.from_numpy(roots_N1)
         rest_MD = wanted_MD - self._content_NF[learnt] @ weights_FD
         return float(np.square(rest_MD).sum() / np.square(wanted_MD).sum())
+
+
+def _directions(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Rows of length one; zeros stay."""
+    lengths = np.linalg.norm(features, axis=1, keepdims=True)
+    return np.asarray(features / np.where(lengths > 0, lengths, 1.0), dtype=np.float32)
 
 
 def ridge(

@@ -5,7 +5,7 @@ from abc import abstractmethod
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.models.encoders.base import Encoder, EncoderDataSpec
+from trainer.models.encoders.base import Encoder, EncoderDataSpec, ItemContent
 from trainer.models.encoders.item_vectors import EventInputs, ItemVectors, embedding
 from trainer.recipe.models import SequenceConfig
 
@@ -27,7 +27,14 @@ class SequenceEncoder(Encoder):
 
     def item_vectors(self, rows: Tensor | None = None) -> Tensor:
         """See :class:`Encoder`. The id embedding plus the features' part; of length one for cosines."""
-        vectors: Tensor = self.items(rows)
+        return self._scaled(self.items(rows))
+
+    def of_content(self, features_MF: Tensor) -> ItemContent:
+        """See :class:`Encoder`. The features' part alone."""
+        vectors_MD = self._scaled(self.items.content(features_MF))
+        return ItemContent(vectors=vectors_MD, inputs=vectors_MD)
+
+    def _scaled(self, vectors: Tensor) -> Tensor:
         return F.normalize(vectors, dim=-1) if self._of_length_one else vectors
 
     def item_tables(self) -> list[nn.Parameter]:
