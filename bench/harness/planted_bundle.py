@@ -84,6 +84,7 @@ def _model(planted: Planted, dataset: Dataset) -> TrainedPipeline:
     nothing = IdEmbeddingLayer(len(items.ids), len(dataset.user_ids), 0).tables()
     return TrainedPipeline(
         click_rates=ClickRates.none(len(dataset.item_ids), len(dataset.user_ids)),
+        seen_events=dataset.seen_events,
         recipe=RECIPE,
         encoded=encoded,
         items=items,

@@ -108,7 +108,7 @@ def _microseconds(model: TrainedPipeline, dataset: Dataset, split: Split) -> flo
     events = np.linspace(split.ranker_end, split.end - 1, _USERS).astype(np.int64)
     histories, users = HistorySlices.before(dataset, events).listed(), dataset.user_rows[events]
     features, known = model.user_features(dataset)[users], dataset.known_user_features[users]
-    found = retrieve(model.encoded, model.items, histories, known, _CANDIDATES)
+    found = retrieve(model.encoded, model.items, histories, known, _CANDIDATES, model.seen_events)
     nothing = np.zeros((len(events), 0), dtype=np.float32)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "ranker.onnx"

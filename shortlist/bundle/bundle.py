@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,6 +19,7 @@ from shortlist.bundle.array_files import (
     map_array,
 )
 from shortlist.bundle.checks import check_items, check_users
+from shortlist.bundle.history import SeenEvents
 from shortlist.bundle.item_item import ItemItemTables
 from shortlist.bundle.item_item_table import ItemItemTable
 from shortlist.bundle.manifest import Manifest
@@ -65,6 +67,11 @@ class Bundle:
     def bundle_id(self) -> str:
         """The version's id, which every answer carries."""
         return self.manifest.bundle_id
+
+    @cached_property
+    def seen_events(self) -> SeenEvents:
+        """The events whose items lists leave out."""
+        return SeenEvents.of(self.manifest.event_names, self.manifest.seen_events)
 
     @property
     def most_popular(self) -> str:

@@ -19,7 +19,10 @@ from shortlist.bundle.ranker_columns import ContextColumn, Objective, check_cont
 from shortlist.bundle.regular_files import open_regular
 from shortlist.errors import BundleError
 
-FORMAT_VERSION = 4
+FORMAT_VERSION = 5
+# Readers of this version take every event for seen, which is right for a bundle without `seen_events`.
+_EVERY_EVENT_IS_SEEN = 4
+_READABLE = (_EVERY_EVENT_IS_SEEN, FORMAT_VERSION)
 MANIFEST = "manifest.json"
 # Bundles are flat: a name with a separator can only be an attempt to reach something else.
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
@@ -60,6 +63,7 @@ class Manifest:
     ranker's output, and ``context`` the columns that a call may give. ``forced`` says by how much the bundle was worse
     than the one it replaced, where somebody published it nevertheless. ``warnings`` are those of the training.
     ``liked_events`` are the kinds of interaction that count as a like, empty where the recipe names none.
+    ``seen_events`` are the events whose items lists leave out; empty where every event is one.
     """
 
     format_version: int
@@ -87,6 +91,7 @@ class Manifest:
     forced: str = ""
     warnings: tuple[str, ...] = ()
     liked_events: tuple[str, ...] = ()
+    seen_events: tuple[str, ...] = ()
 
     @property
     def objective_names(self) -> tuple[str, ...]:
@@ -104,9 +109,9 @@ class Manifest:
         path = directory / MANIFEST
         raw = read_json(path)
         version = raw.get("format_version") if isinstance(raw, dict) else None
-        if version != FORMAT_VERSION:
+        if version not in _READABLE:
             found = str(version)[:20] if isinstance(version, int | str) else None
-            raise BundleError(path, f"format version {found}; this release reads version {FORMAT_VERSION}", "format")
+            raise BundleError(path, f"format version {found}; this release reads {_versions()}", "format")
         try:
             manifest = converted({**raw, **{name: nan_for_null(raw[name]) for name in _FIGURES if name in raw}}, cls)
             manifest._check()
@@ -122,6 +127,8 @@ class Manifest:
         _require(_is_time(self.create_time), "create_time")
         check_objectives(self.objectives)
         check_context(self.context)
+        if unknown := set(self.seen_events) - set(self.event_names):
+            raise ValueError(f"seen_events has {min(unknown)[:80]!r}, which is not among event_names")
         for name in self.files:
             if not _FILE_NAME.fullmatch(name) or name == MANIFEST:
                 raise ValueError(f"it names {name[:80]!r}, which is not a file inside the bundle")
@@ -150,6 +157,15 @@ class Manifest:
             if found != expected:
                 reason = "sha256 differs from the manifest: the file was changed or damaged"
                 raise BundleError(path, reason, "damaged")
+
+
+def format_version(seen_events: tuple[str, ...]) -> int:
+    """The oldest version whose readers serve a bundle as it was trained."""
+    return FORMAT_VERSION if seen_events else _EVERY_EVENT_IS_SEEN
+
+
+def _versions() -> str:
+    return f"versions {' and '.join(map(str, _READABLE))}"
 
 
 def _is_time(text: str) -> bool:

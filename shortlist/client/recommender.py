@@ -84,7 +84,8 @@ class Recommender:
             limit: how many items, 1 to 1000.
             exclude: items that may not be in the list.
             candidates: how many candidates to rank, up to 1000; 0 takes the bundle's number.
-            keep_seen: whether items of the history may be in the list.
+            keep_seen: whether items that the user has seen may be in the list. The bundle says which events of a
+                history make an item seen.
             objective_weights: weights by objective name, in place of the bundle's own. The list is sorted by the
                 product of the predictions, each raised to its weight.
             context: texts and numbers that describe the call, such as ``{"device": "tv", "hour": 20}``.

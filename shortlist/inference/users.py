@@ -44,9 +44,10 @@ class Unknown:
 class ResolvedUser:
     """A user in rows of the bundle.
 
-    ``history`` is the history that the models see; it is empty when none is known. ``seen`` are the rows, ascending, of
-    all known interactions. ``features`` ``[1, user features]`` are zeros when the bundle does not describe the user.
-    ``unknown`` counts the items and the events of the history that the bundle does not have.
+    ``history`` is the history that the models see; it is empty when none is known. ``seen`` are the rows, ascending,
+    that the ``seen_events`` make seen, in all known interactions. ``features`` ``[1, user features]`` are zeros
+    when the bundle does not describe the user. ``unknown`` counts the items and the events of the history that the
+    bundle does not have.
     """
 
     history: History
@@ -72,7 +73,7 @@ def resolve_user(bundle: Bundle, query: UserQuery) -> ResolvedUser:
     replacing = sent if len(sent) else stored
     return ResolvedUser(
         history=stored.then(sent) if query.append else replacing,
-        seen=union_of(sent.rows, stored.rows),
+        seen=union_of(bundle.seen_events.rows_of(sent), bundle.seen_events.rows_of(stored)),
         features=_features(bundle, row),
         unknown=unknown,
     )

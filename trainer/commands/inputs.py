@@ -53,6 +53,9 @@ def report_counts(dataset: Dataset, reporter: Reporter) -> None:
         f"dropped {counts.duplicates_dropped:,} duplicates; "
         f"{counts.items_without_interactions:,} items have no interactions"
     )
+    if dataset.seen_events.names:
+        others = ", ".join(name for name in dataset.event_names if name not in dataset.seen_events.names)
+        reporter.say(f"lists leave out the items of {', '.join(dataset.seen_events.names)}, and keep those of {others}")
     if counts.items_without_row or counts.users_without_row:
         reporter.say(
             f"{counts.items_without_row:,} items and {counts.users_without_row:,} users of the interactions are not in "

@@ -106,6 +106,7 @@ def page_facts(options: argparse.Namespace, dataset: Dataset, started: float, **
         "interactions": f"{counts.interactions:,}",
         "users": f"{counts.users:,}",
         "items": _items(dataset),
+        **({"lists leave out": ", ".join(dataset.seen_events.names)} if dataset.seen_events.names else {}),
         **{name.replace("_", " "): value for name, value in measured.items()},
         "seconds": f"{spent['seconds']:,.0f}",
         "peak memory": f"{spent['peak_rss_mb']:,.0f} MB",

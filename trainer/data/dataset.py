@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from shortlist.bundle.history import SeenEvents
 from trainer.data.arrays import array, chunks, taken
 from trainer.data.impressions import Impressions
 from trainer.data.learnt_columns import KINDS, Column, LearntColumns
@@ -128,6 +129,7 @@ class Dataset(EventArrays):
     item_ids: Ids
     """[I], ascending bytewise, so that serving finds a row by binary search; items without events included."""
     event_names: tuple[str, ...]
+    seen_events: SeenEvents
 
     user_offsets: Ints
     """[U + 1]: user u's events are `user_events[user_offsets[u] : user_offsets[u + 1]]`."""

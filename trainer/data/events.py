@@ -137,7 +137,10 @@ def read_events(
 def refuse_unknown_events(log: EventLog, recipe: DataRecipe) -> None:
     """Raise RecipeError for a key of the recipe that names an event which the data lacks."""
     known = log.events.sort()
-    wanted = {"[interactions] positive_events": recipe.interactions.positive_events}
+    wanted = {
+        "[interactions] positive_events": recipe.interactions.positive_events,
+        "[interactions] seen_events": recipe.interactions.seen_events,
+    }
     wanted |= {f"[objectives.{name}] events": one.events for name, one in recipe.objectives.items()}
     for key, names in wanted.items():
         unknown = sorted(set(names) - set(known))

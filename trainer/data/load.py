@@ -9,6 +9,7 @@ import numpy as np
 import polars as pl
 from polars.exceptions import PolarsError
 
+from shortlist.bundle.history import SeenEvents
 from trainer.data import movielens
 from trainer.data.bad_rows import BadRows
 from trainer.data.cells import ids
@@ -86,6 +87,7 @@ def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None
         user_ids=_bytes(users),
         item_ids=_bytes(items),
         event_names=tuple(event_names),
+        seen_events=SeenEvents.of(tuple(event_names), recipe.interactions.excluding_events),
         user_offsets=offsets,
         user_events=user_events,
         position=position,

@@ -87,13 +87,13 @@ class Queries:
         )
 
     def relevant_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The relevant items as lines and item rows ``[P]``: each query's targets, each once, without its history.
+        """The relevant items as lines and item rows ``[P]``: each query's targets, each once, without the seen ones.
 
-        Lists leave out the items of the history, so these cannot be found. Nor can items that no list may hold.
+        Lists leave out the items that the history has seen, so these cannot be found. Nor can items that no list may hold.
         """
         items, pairs = len(self.dataset.item_ids), [np.zeros(0, dtype=np.int64)]
         for start, batch in enumerate(self.batches(_BATCH)):
-            new = np.setdiff1d(batch._pairs(batch.targets), batch._pairs(batch.histories))
+            new = np.setdiff1d(batch._pairs(batch.targets)[0], batch._seen_pairs())
             pairs.append(new + start * _BATCH * items)
         lines, rows = np.divmod(np.concatenate(pairs), items)
         found = self.dataset.listed[rows]
@@ -114,9 +114,14 @@ class Queries:
         relevant[self.relevant_pairs()] = True
         return relevant
 
-    def _pairs(self, spans: NDArray[np.int64]) -> NDArray[np.int64]:
-        """A number for each line and item of the events in the spans ``[Q, 2]``."""
+    def _seen_pairs(self) -> NDArray[np.int64]:
+        """A number for each line and item of the seen events in the histories."""
+        pairs, places = self._pairs(self.histories)
+        return pairs[self.dataset.seen_events.among(self.dataset.histories.events[places])]
+
+    def _pairs(self, spans: NDArray[np.int64]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """A number for each line and item of the events in the spans ``[Q, 2]``, and their places in the histories."""
         lengths = spans[:, 1] - spans[:, 0]
         lines = np.repeat(np.arange(len(self)), lengths)
         places = np.arange(len(lines)) + np.repeat(spans[:, 0] - np.cumsum(lengths) + lengths, lengths)
-        return np.asarray(lines * len(self.dataset.item_ids) + self.dataset.histories.item_rows[places])
+        return np.asarray(lines * len(self.dataset.item_ids) + self.dataset.histories.item_rows[places]), places

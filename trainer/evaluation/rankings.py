@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from shortlist.bundle.history import History
+from shortlist.bundle.history import History, SeenEvents
 from shortlist.inference.selection import best_first
 from trainer.data import Dataset
 from trainer.evaluation.metrics import Rankings
@@ -26,10 +26,10 @@ def batches(events: NDArray[np.int64], size: int = BATCH) -> Iterator[NDArray[np
         yield events[start : start + size]
 
 
-def hide_seen(scores: NDArray[np.floating], histories: Sequence[History]) -> None:
-    """Puts the items that each user already has last, in place."""
+def hide_seen(scores: NDArray[np.floating], histories: Sequence[History], seen: SeenEvents) -> None:
+    """Puts the items that each user has seen last, in place."""
     for line, history in enumerate(histories):
-        scores[line, history.rows] = -np.inf
+        scores[line, seen.rows_of(history)] = -np.inf
 
 
 def hide_unlisted(scores: NDArray[np.floating], listed: NDArray[np.integer] | None) -> None:
@@ -41,7 +41,8 @@ def hide_unlisted(scores: NDArray[np.floating], listed: NDArray[np.integer] | No
 
 
 def rankings(scorer: Scorer, queries: Queries, depth: int, end: int) -> Rankings:
-    """The first ``depth`` items that may be recommended to each user, without the user's items before ``end``.
+    """The first ``depth`` items that may be recommended to each user, without the items that the user
+    has seen in the history. The shares of users who have each item count the events before ``end``.
 
     The lower row comes first among equal scores.
     """
@@ -55,7 +56,7 @@ def rankings(scorer: Scorer, queries: Queries, depth: int, end: int) -> Rankings
     for batch in queries.batches(size):
         profiles = batch.profiles()
         scores = scorer(profiles)
-        hide_seen(scores, profiles.histories)
+        hide_seen(scores, profiles.histories, queries.dataset.seen_events)
         hide_unlisted(scores, listed)
         best = best_first(scores, depth)
         allowed = np.isfinite(np.take_along_axis(scores, best, axis=1))

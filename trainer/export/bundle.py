@@ -13,7 +13,7 @@ from shortlist import __version__
 from shortlist.bundle.bundle import ITEM_TABLE, RANKER, USER_ENCODER, save_tables
 from shortlist.bundle.bundle_id import new_bundle_id
 from shortlist.bundle.index_info import IndexInfo
-from shortlist.bundle.manifest import FORMAT_VERSION, FileDigest, Manifest
+from shortlist.bundle.manifest import FileDigest, Manifest, format_version
 from shortlist.bundle.signature import sign
 from shortlist.bundle.store import BundleStore
 from shortlist.bundle.tables import UserTables
@@ -89,7 +89,7 @@ def _manifest(
     model: TrainedPipeline, dataset: Dataset, figures: Figures, bundle_id: str, index: IndexInfo, directory: Path
 ) -> Manifest:
     return Manifest(
-        format_version=FORMAT_VERSION,
+        format_version=format_version(model.seen_events.names),
         bundle_id=bundle_id,
         create_time=datetime.now(UTC).isoformat(timespec="seconds"),
         libraries={"shortlist": __version__} | {name: importlib.metadata.version(name) for name in _LIBRARIES},
@@ -100,6 +100,7 @@ def _manifest(
         item_features=model.layout.item_names,
         user_features=model.layout.user_names,
         event_names=dataset.event_names,
+        seen_events=model.seen_events.names,
         encoder_history=model.recipe.encoder.history,
         ranker_history=model.recipe.ranker.history,
         value_mean=model.items.value_mean,

@@ -9,6 +9,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from shortlist.bundle.history import SeenEvents
 from shortlist.bundle.ids import rows_of
 from shortlist.bundle.manifest import Manifest
 from trainer.data import Dataset, load
@@ -96,6 +97,8 @@ def load_two_stage(directory: Path, dataset: Dataset, end: int) -> TrainedPipeli
         ranker=ranker.eval(),
         id_embeddings=id_embeddings,
         click_rates=click_rates,
+        # The models were trained to leave out these; the recipe's default may have been another then.
+        seen_events=SeenEvents.of(manifest.event_names, manifest.seen_events),
         late_items=late,
         trained_items=None if np.array_equal(trained.ids, dataset.item_ids) else trained,
     )

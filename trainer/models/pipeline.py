@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shortlist.bundle.history import History
+from shortlist.bundle.history import History, SeenEvents
 from shortlist.bundle.tables import ItemTables
 from shortlist.inference.context import ContextEncoder
 from shortlist.inference.model_inputs import (
@@ -39,8 +39,8 @@ TOGETHER = 12_800
 class Retrieval:
     """Candidates of several users, and the scores of all items.
 
-    ``user_vectors`` ``[users, dimension]``, ``scores`` ``[users, items]`` with ``-inf`` for items of the history, and
-    for items that no list may hold.
+    ``user_vectors`` ``[users, dimension]``, ``scores`` ``[users, items]`` with ``-inf`` for seen items, and for items that
+    no list may hold.
     """
 
     user_vectors: NDArray[np.float32]
@@ -72,6 +72,7 @@ class TrainedPipeline:
     ranker: Ranker
     id_embeddings: IdEmbeddings
     click_rates: ClickRates
+    seen_events: SeenEvents
     late_items: int = 0
     """How many items have their vectors from their users; see :mod:`trainer.models.late_items`."""
     trained_items: TrainedItems | None = None
@@ -101,7 +102,7 @@ class TrainedPipeline:
         ``user_features`` are the user columns of the layout, ``[users, U]``.
         """
         known = user_features[:, self.layout.encoder_users]
-        found = retrieve(self.encoded, self.items, histories, known, self.recipe.ranker.candidates)
+        found = retrieve(self.encoded, self.items, histories, known, self.recipe.ranker.candidates, self.seen_events)
         users = UserInputs(
             vectors=found.user_vectors,
             features=user_features,
@@ -158,12 +159,17 @@ class TrainedPipeline:
 
 
 def retrieve(
-    encoded: Encoded, items: ItemTables, histories: Sequence[History], features: NDArray[np.float32], count: int
+    encoded: Encoded,
+    items: ItemTables,
+    histories: Sequence[History],
+    features: NDArray[np.float32],
+    count: int,
+    seen: SeenEvents,
 ) -> Retrieval:
-    """The ``count`` nearest items outside each user's history; ``features`` are the encoder's, ``[users, UF]``."""
+    """The ``count`` nearest items that each user has not seen; ``features`` are the encoder's, ``[users, UF]``."""
     vectors = encoded.user_vectors(histories, features)
     scores = vectors @ encoded.vectors.T
-    hide_seen(scores, histories)
+    hide_seen(scores, histories, seen)
     hide_unlisted(scores, items.listed)
     rows = best_first(scores, min(count, items.listed_count))
     candidates = CandidateLists(

@@ -25,6 +25,10 @@ class InteractionsConfig:
     Without either key, every interaction is a like. With `rows_in_order` there is no column of times: an
     earlier row is an earlier interaction.
 
+    Lists leave out the items that a user has seen, and no question asks for them. The `seen_events` make an item seen.
+    By default these are the positive events, so that a viewed item may still be bought. Without positive events, or
+    with a `positive_value`, every event makes its item seen.
+
     The last in the file counts among rows with the same user, item, time and event.
 
     The `file` of any section may be a folder of Parquet or CSV files, as Spark and Hive write them. They are read in
@@ -40,12 +44,20 @@ class InteractionsConfig:
     value: Text | None = None
     positive_value: Number | None = None
     positive_events: Texts = ()
+    seen_events: Texts = ()
 
     def __post_init__(self) -> None:
         if self.positive_value is not None and self.value is None:
             raise RecipeError("positive_value: needs value, the name of the column it is compared with")
         if self.positive_events and self.event is None:
             raise RecipeError("positive_events: needs event, the name of the column they are found in")
+        if self.seen_events and self.event is None:
+            raise RecipeError("seen_events: needs event, the name of the column they are found in")
+
+    @property
+    def excluding_events(self) -> Texts:
+        """The events that make an item seen; empty for all."""
+        return self.seen_events or (self.positive_events if self.positive_value is None else ())
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -135,6 +135,7 @@ def pipeline_of(
         ranker=trained.ranker,
         id_embeddings=id_embeddings,
         click_rates=click_rates,
+        seen_events=dataset.seen_events,
         late_items=late,
     )
 

@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from shortlist.bundle import Bundle, Manifest
+from shortlist.bundle.manifest import format_version
 from shortlist.errors import BundleError
 from shortlist.inference.context import ContextEncoder
 from tests.shortlist.bundle.fake import NEWEST, manifest_of, publish, write_files
@@ -53,6 +54,16 @@ def test_a_manifest_that_does_not_say_what_an_absent_context_is_can_be_read(
     """Bundles of releases that did not store it are served as before, with zeros."""
     del valid["context"][0]["absent"]
     assert ContextEncoder(read(tmp_path, valid).context).encode({}).tolist() == [0.0, 0.0]
+
+
+def test_only_a_bundle_whose_lists_keep_some_events_needs_the_newest_readers(
+    tmp_path: Path, valid: dict[str, Any]
+) -> None:
+    """Proves that bundles without seen events keep the version before, and that both versions are read."""
+    assert (format_version(()), format_version(("buy",))) == (4, 5)
+    assert read(tmp_path, valid | {"format_version": 4}).seen_events == ()
+    chosen = valid | {"event_names": ["buy", "view"], "seen_events": ["buy"], "format_version": 5}
+    assert read(tmp_path, chosen).seen_events == ("buy",)
 
 
 @_many
@@ -150,9 +161,10 @@ def test_any_bytes_are_refused(tmp_path: Path, content: bytes) -> None:
         (lambda raw: raw.update(create_time="yesterday"), "create_time"),
         (lambda raw: raw.update(create_time="0001-01-01T00:00:00+23:00"), "create_time"),
         (lambda raw: raw.update(bundle_id="../other"), "bundle_id"),
-        (lambda raw: raw.update(format_version=2), "format version 2; this release reads version 4"),
-        (lambda raw: raw.update(format_version=4.0), r"got `float` - at `\$.format_version`"),
-        (lambda raw: raw.update(format_version=5), "format version 5; this release reads version 4"),
+        (lambda raw: raw.update(format_version=2), "format version 2; this release reads versions 4 and 5"),
+        (lambda raw: raw.update(format_version=5.0), r"got `float` - at `\$.format_version`"),
+        (lambda raw: raw.update(format_version=6), "format version 6; this release reads versions 4 and 5"),
+        (lambda raw: raw.update(seen_events=["buy"]), "seen_events has 'buy', which is not among event_names"),
         (lambda raw: raw.pop("index"), "missing required field `index`"),
         (lambda raw: raw["index"].update(trials=[{}]), r"missing required field `spec` - at `\$.index.trials\[0\]`"),
         (lambda raw: raw["metrics"].update({"hr@10": "high"}), r"got `str` - at `\$.metrics\['hr@10'\]`"),

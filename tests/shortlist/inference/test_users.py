@@ -75,3 +75,15 @@ def test_what_may_not_be_in_the_answer_is_seen_or_excluded(small_bundle: Bundle)
     assert (rows.tolist(), unknown) == ([0, 3, 11], 1)
     assert excluded_rows(small_bundle, user, ("l",), keep_seen=True)[0].tolist() == [11]
     assert excluded_rows(small_bundle, user, (), keep_seen=True)[0].tolist() == []
+
+
+def test_only_the_events_that_make_an_item_seen_keep_it_from_the_answer(small_bundle: Bundle) -> None:
+    """Proves it for a history in the call, with an unknown event and with none, which count, and for a stored one."""
+    bundle = replace(small_bundle, manifest=replace(small_bundle.manifest, seen_events=("buy",)))
+    query = UserQuery(item_ids=tuple("abcd"), values=(math.nan,) * 4, events=("view", "buy", "rent", ""))
+    user = resolve_user(bundle, query)
+    assert user.seen.tolist() == [1, 2, 3]
+    assert user.history.rows.tolist() == [0, 1, 2, 3]
+    stored = replace(bundle, users=replace(bundle.users, events=np.array([1, 2, 1, 2, 1], dtype=np.uint8)))
+    assert resolve_user(stored, UserQuery(user_id="fan")).seen.tolist() == [3]
+    assert resolve_user(small_bundle, query).seen.tolist() == [0, 1, 2, 3]

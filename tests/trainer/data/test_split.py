@@ -84,7 +84,7 @@ def test_targets_do_not_depend_on_how_many_users_are_looked_at_together(
     repeated = replace(planted, item_rows=item_rows)
     repeated = replace(repeated, histories=Histories.of(repeated, planted.user_events))
     together = targets(repeated, 0, 1680)
-    monkeypatch.setattr("trainer.data.split.CHUNK", 40)
+    monkeypatch.setattr("trainer.data.questions.CHUNK", 40)
     assert targets(repeated, 0, 1680).tolist() == together.tolist()
     likes = planted.likes & (planted.position >= 1)
     assert 0 < len(together) < likes.sum()
@@ -99,7 +99,7 @@ def test_a_cut_of_the_events_is_spread_evenly() -> None:
 def test_data_without_anything_to_test_on_is_refused(dataset_of: Make) -> None:
     """Proves that the message says which slice is empty and how much data there is."""
     data = dataset_of([("a", "x", 1, 5.0), ("a", "y", 2, 1.0), ("b", "x", 3, 5.0), ("c", "y", 4, 5.0)])
-    with pytest.raises(DataError, match=r"the ranker slice has no liked item .* 4 interactions"):
+    with pytest.raises(DataError, match=r"the ranker slice has 0 questions, and at least 20 are needed"):
         evaluation_split(data, SplitConfig(ranker=0.25, test=0.25))
 
 

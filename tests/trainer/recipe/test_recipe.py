@@ -135,6 +135,7 @@ def test_a_whole_number_is_a_number(tmp_path: Path) -> None:
         ("[index]\nrecall = 1.2", r"\[index\] recall: must be a number from 0.5 to 1, not 1.2"),
         ("[interactions]\npositive_value = 4", r"\[interactions\] positive_value: needs value"),
         ("[interactions]\npositive_events = ['buy']", r"\[interactions\] positive_events: needs event"),
+        ("[interactions]\nseen_events = ['buy']", r"\[interactions\] seen_events: needs event"),
         ("[interactions", r"mine.toml: not TOML"),
     ],
 )

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainer.data import Dataset
+from trainer.data.questions import may_be_listed
 from trainer.progress import Reporter
 from trainer.recipe.models import SequenceConfig
 from trainer.training.encoder.windows import WindowBatch, batch_by_length, batch_count, collate, seen_before, windows_of
@@ -51,6 +52,7 @@ class EncoderBatches:
         self._dataset, self._config = dataset, config
         self._random = np.random.default_rng(seed)
         self._windows = windows_of(dataset, end, config.history)
+        self._asked = _asked(dataset)
         self.sampled = len(dataset.item_ids) > config.softmax_limit or config.loss != "softmax"
         """Whether targets compete against a sample of the catalogue."""
         self._share = _uniform(dataset) if config.negatives_by == "uniform" else _shares(dataset, end)
@@ -62,24 +64,28 @@ class EncoderBatches:
     def epoch(self, reporter: Reporter, name: str) -> Iterator[EncoderBatch]:
         """Each prediction once, in random order."""
         for places in reporter.track(batch_by_length(self._windows, self._config.batch_events, self._random), name):
-            yield self._batch(collate(self._dataset, self._windows.at(places)))
+            batch = self._batch(collate(self._dataset, self._windows.at(places)))
+            if len(batch.targets):
+                yield batch
 
     def _batch(self, batch: WindowBatch) -> EncoderBatch:
         data, real = self._dataset.histories, batch.mask > 0
+        asked = slice(None) if self._asked is None else self._asked[batch.targets]
+        targets = batch.targets[asked]
         users = np.searchsorted(self._dataset.user_offsets, batch.windows.starts, side="right") - 1
         return EncoderBatch(
             rows=_rows(data.item_rows[batch.inputs]),
             values=torch.from_numpy(np.where(real, data.values[batch.inputs], np.float32("nan"))),
             events=_rows(np.where(real, data.events[batch.inputs], 0)),
             mask=torch.from_numpy(batch.mask),
-            lines=torch.from_numpy(batch.lines),
-            sources=torch.from_numpy(batch.sources),
-            targets=_rows(data.item_rows[batch.targets]),
-            liked=torch.from_numpy(data.likes[batch.targets]),
+            lines=torch.from_numpy(batch.lines[asked]),
+            sources=torch.from_numpy(batch.sources[asked]),
+            targets=_rows(data.item_rows[targets]),
+            liked=torch.from_numpy(data.likes[targets]),
             user_features=torch.from_numpy(self._dataset.known_user_features[users]),
-            against=self._negatives(data.item_rows[batch.targets])
+            against=self._negatives(data.item_rows[targets])
             if self.sampled
-            else torch.from_numpy(seen_before(self._dataset, batch)),
+            else torch.from_numpy(seen_before(self._dataset, batch)[asked]),
         )
 
     def _negatives(self, targets: NDArray[np.integer]) -> Negatives:
@@ -96,6 +102,16 @@ class EncoderBatches:
     def _of_batch(self, targets: NDArray[np.integer]) -> NDArray[np.int64]:
         """Targets elsewhere in the batch, which are a sample by popularity (Yi et al., 2019)."""
         return self._random.permutation(targets)[: self._config.negatives].astype(np.int64)
+
+
+def _asked(dataset: Dataset) -> NDArray[np.bool_] | None:
+    """Whether the event at each place of the histories is a target ``[N]``: lists may hold its item.
+
+    None for all. Where every event makes an item seen, repeats stay targets: they tell in which order items follow.
+    """
+    if dataset.seen_events.counts is None:
+        return None
+    return may_be_listed(dataset)[dataset.user_events]
 
 
 def _uniform(dataset: Dataset) -> NDArray[np.float64]:

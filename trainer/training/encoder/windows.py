@@ -1,5 +1,6 @@
 """Training sequences for the encoder: windows of each user's events, batched by length."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -142,8 +143,8 @@ def collate(dataset: Dataset, windows: TrainingWindows) -> WindowBatch:
 
 
 def seen_before(dataset: Dataset, batch: WindowBatch) -> NDArray[np.bool_]:
-    """The items that each prediction's user already has, ``[P, items]``."""
-    rows, windows = dataset.histories.item_rows, batch.windows
+    """The items that each prediction's user has seen, ``[P, items]``."""
+    rows, counts_as_seen, windows = dataset.histories.item_rows, _counting(dataset), batch.windows
     seen = np.empty((len(batch.targets), len(dataset.item_ids)), dtype=np.bool_)
     # The places behind the padding that predict, counted from the first that does in its window.
     padding, counts = batch.inputs.shape[1] - windows.lengths, windows.end_targets - windows.first_targets
@@ -153,8 +154,17 @@ def seen_before(dataset: Dataset, batch: WindowBatch) -> NDArray[np.bool_]:
         start, predictions = windows.starts[window] + windows.known[window], slice(end, end + int(counts[window]))
         # The first of these places at which an item is seen; for one seen twice, the last write wins.
         first = np.full(seen.shape[1], count, dtype=np.int32)
-        first[rows[start : start + count][::-1]] = np.arange(count)[::-1]
-        first[rows[windows.befores[window] : start]] = 0
+        places = counts_as_seen(start, start + count)[::-1]
+        first[rows[places]] = places - start
+        first[rows[counts_as_seen(windows.befores[window], start)]] = 0
         np.less_equal(first, sources[predictions, None], out=seen[predictions])
         end = predictions.stop
     return seen
+
+
+def _counting(dataset: Dataset) -> Callable[[np.int64, np.int64], NDArray[np.int64]]:
+    """A function from the ends of a slice of the histories to the places in it whose event makes an item seen."""
+    seen, events = dataset.seen_events, dataset.histories.events
+    if seen.counts is None:
+        return np.arange
+    return lambda start, end: start + np.flatnonzero(seen.among(events[start:end]))

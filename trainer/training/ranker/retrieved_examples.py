@@ -163,7 +163,8 @@ def _retrieved(
     vectors = np.empty((len(histories), encoded.vectors.shape[1]), dtype=np.float32)
     features = dataset.known_user_features
     for batch in batches(np.arange(len(histories))):
-        found = retrieve(encoded, items, histories.at(batch).listed(), features[users[batch]], count)
+        before = histories.at(batch).listed()
+        found = retrieve(encoded, items, before, features[users[batch]], count, dataset.seen_events)
         part = slice(batch[0], batch[-1] + 1)
         rows[part], scores[part] = found.candidates.rows, _finite(found.candidates.scores)
         item_item[part], vectors[part] = found.candidates.item_item, found.user_vectors

@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from shortlist.bundle.history import History
+from shortlist.bundle.history import EVERY_EVENT, History
 from shortlist.inference.model_inputs import encoder_inputs
 from shortlist.inference.onnx_runtime import onnxruntime
 from tests.trainer.configs import encoder_config
@@ -147,7 +147,7 @@ def test_a_stranger_is_understood_by_what_they_did(encoded: Encoded) -> None:
     chains = [(genre * CHAIN, start) for genre in range(4) for start in range(CHAIN)]
     walks = [history_of([first + (start + step) % CHAIN for step in range(4)]) for first, start in chains]
     scores = encoded.scores(profiles_of(walks))
-    hide_seen(scores, walks)
+    hide_seen(scores, walks, EVERY_EVENT)
     following = np.array([[first + (start + 4) % CHAIN] for first, start in chains])
     offered = np.argsort(-scores, axis=1)[:, :5]
     assert (offered == following).any(axis=1).mean() > 0.4
@@ -215,7 +215,7 @@ def test_a_new_user_is_understood_by_their_features(
     assert np.mean([np.isin(line, liked).mean() for line, liked in zip(genres, of_country, strict=True)]) > 0.9
     walks = [history_of([genre * CHAIN + place for place in range(4)]) for genre in range(4)]
     scores = encoded.scores(Profiles(users=np.full(4, STRANGER), histories=walks, features=countries[[1, 0, 1, 0]]))
-    hide_seen(scores, walks)
+    hide_seen(scores, walks, EVERY_EVENT)
     assert (np.argsort(-scores, axis=1)[:, :5] // CHAIN == np.arange(4)[:, None]).mean() > 0.7
 
 

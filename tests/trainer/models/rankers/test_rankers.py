@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shortlist.bundle.bundle import RANKER
+from shortlist.bundle.history import EVERY_EVENT
 from shortlist.bundle.item_item import FEATURE_COUNT
 from shortlist.bundle.ranker_columns import CATEGORICAL, ContextColumn
 from shortlist.inference.model_inputs import UserInputs, latest_first, ranker_inputs
@@ -97,7 +98,9 @@ def events(planted: Dataset, split: Split) -> Rows:
 def found(fitted: TrainedPipeline, planted: Dataset, events: Rows) -> Retrieval:
     """The candidates of the first stage for them."""
     features = planted.known_user_features[planted.user_rows[events]]
-    return retrieve(fitted.encoded, fitted.items, HistorySlices.before(planted, events).listed(), features, 40)
+    return retrieve(
+        fitted.encoded, fitted.items, HistorySlices.before(planted, events).listed(), features, 40, EVERY_EVENT
+    )
 
 
 @pytest.fixture
