@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 
 import scipy.stats
 
@@ -17,6 +18,8 @@ from trainer.training.log import TrainingLog
 
 # The length of the lists in a report.
 _DEPTH = 200
+EVENT_METRICS = ("hr@10", "ndcg@10")
+"""The figures of the questions about a kind of event."""
 GAIN, GAIN_INTERVAL = "ndcg@10_gain", "ndcg@10_gain_interval"
 
 
@@ -39,7 +42,8 @@ def measure_two_stage(
     """The same answers, and each stage's part in them, for a freshly trained model."""
     retrieved = rankings(model.encoded.scores, task.test, RETRIEVED, task.known_end)
     ranked = lists_of_test(model.scores, task)
-    lists = {"retrieval": retrieved.first(ranked.hits.shape[1]), "two_stage": ranked}
+    shown = _with_events(retrieved.first(ranked.hits.shape[1]), model.encoded.scores, task)
+    lists = {"retrieval": shown, "two_stage": ranked}
     return lists, attribute(model, log.calibrations, task, retrieved, ranked, reporter)
 
 
@@ -61,10 +65,23 @@ def baseline_lists(task: Task) -> Lists:
 
 
 def lists_of_test(scorer: Scorer, task: Task) -> Rankings:
-    """The answers to the test of a function that scores items."""
-    return rankings(scorer, task.test, max(_DEPTH, depth_of(task.metrics)), task.known_end)
+    """The answers to the test of a function that scores items, and to its questions about each kind of event."""
+    lists = rankings(scorer, task.test, max(_DEPTH, depth_of(task.metrics)), task.known_end)
+    return _with_events(lists, scorer, task)
+
+
+def _with_events(lists: Rankings, scorer: Scorer, task: Task) -> Rankings:
+    depth = depth_of(EVENT_METRICS)
+    by_event = {name: rankings(scorer, asked, depth, task.known_end) for name, asked in task.by_event.items()}
+    return replace(lists, by_event=by_event)
 
 
 def figures_of(lists: Lists, metrics: Sequence[str]) -> Figures:
     """The metrics of each model's lists."""
     return {name: figures(one, metrics) for name, one in lists.items()}
+
+
+def figures_by_event(lists: Lists) -> dict[str, Figures]:
+    """By the kind of event, the :data:`EVENT_METRICS` of each model's lists."""
+    kinds = next(iter(lists.values())).by_event
+    return {kind: {name: figures(one.by_event[kind], EVENT_METRICS) for name, one in lists.items()} for kind in kinds}

@@ -21,6 +21,7 @@ from trainer.commands.outputs import (
     cost,
     page_facts,
     page_title,
+    say_by_event,
     warn_of_baselines,
     write_page,
     write_report,
@@ -62,9 +63,13 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
     runs, attributions, page = evaluated(options, recipe, dataset, started, reporter)
     reporter.say(figures_table(mean_and_spread(runs)))
     attributed = {"attribution": described_attributions(attributions)} if attributions else {}
+    by_event = {}
+    if isinstance(page, Report) and page.found.by_event:
+        say_by_event(page.found, reporter)
+        by_event = {"by_event": page.found.events_plain()}
     warn_of_baselines(page.found, reporter)
     warnings = {"warnings": reporter.warnings}
-    write_report(options.report, _described(options, runs, started) | attributed | warnings)
+    write_report(options.report, _described(options, runs, started) | by_event | attributed | warnings)
     if options.report is not None:
         write_page(options.report, replace(page, warnings=reporter.warnings).html())
 

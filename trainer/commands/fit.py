@@ -19,6 +19,7 @@ from trainer.commands.outputs import (
     cost,
     page_facts,
     page_title,
+    say_by_event,
     warn_of_baselines,
     write_report,
 )
@@ -80,6 +81,7 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
     index = Manifest.read(directory).index
     for text in (f"wrote {directory}, with {REPORT}", index_table(index), figures_table(findings.figures)):
         reporter.say(text)
+    say_by_event(findings, reporter)
     [attribution] = findings.attributions
     trials = [asdict(trial) for trial in index.trials]
     measured = {
@@ -87,6 +89,7 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
         "attribution": attribution.plain(),
         "index_trials": trials,
         "late_items": model.late_items,
+        **({"by_event": findings.events_plain()} if findings.by_event else {}),
         "warnings": reporter.warnings,
     }
     write_report(options.report, {**measured, **cost(started)})

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from trainer.data import Dataset, load
+from trainer.models.rankers.event_objectives import with_event_objectives
 from trainer.models.rankers.objectives import Objectives
 from trainer.models.registry import MODELS
 from trainer.progress import Reporter
@@ -40,9 +41,24 @@ def read_inputs(recipe_path: Path, data: Path, reporter: Reporter) -> tuple[Reci
     recipe = Recipe.read(recipe_path, MODELS)
     dataset = load(data, recipe)
     report_counts(dataset, reporter)
+    recipe = with_event_objectives(recipe, dataset)
+    _say_objectives(recipe, dataset, reporter)
     # Refuse bad objectives now, not after hours of training.
     Objectives.of(recipe, dataset)
     return recipe, dataset
+
+
+def _say_objectives(recipe: Recipe, dataset: Dataset, reporter: Reporter) -> None:
+    by_event = {name: one.weight for name, one in recipe.objectives.items() if one.events and one.weight is not None}
+    if by_event:
+        reporter.say(f"objectives and their weights: {', '.join(f'{name} {one:g}' for name, one in by_event.items())}")
+    columns = recipe.interactions
+    if len(dataset.event_names) > 1 and not (columns.positive_events or columns.seen_events or columns.positive_value):
+        reporter.warn(
+            f"{columns.file}: has {len(dataset.event_names)} kinds of events, and [interactions] positive_events is "
+            "missing. So each of them is a like and keeps its item from later lists: a purchase after a view counts "
+            "for nothing. Name the events that lists shall lead to"
+        )
 
 
 def report_counts(dataset: Dataset, reporter: Reporter) -> None:

@@ -13,11 +13,12 @@ from typing import Any
 from shortlist.bundle.json_text import json_text
 from shortlist.bundle.signature import check_private_key
 from shortlist.errors import BundleError
+from trainer.analysis.tables import figures_table
 from trainer.data import Dataset
 from trainer.errors import TrainerError
 from trainer.files import write_text
 from trainer.progress import Reporter
-from trainer.report.findings import Measured
+from trainer.report.findings import Findings, Measured
 from trainer.report.verdict import verdict
 
 PAGE = ".html"
@@ -91,6 +92,12 @@ def warn_of_baselines(found: Measured, reporter: Reporter) -> None:
     told = verdict(found)
     if told.mood == "bad":
         reporter.warn(f"{told.headline}: {told.detail}")
+
+
+def say_by_event(found: Findings, reporter: Reporter) -> None:
+    """Says the figures on the questions about each kind of event, where there are several kinds."""
+    for kind, spread in found.by_event.items():
+        reporter.say(f"finds the {kind}: {found.groups.by_event[kind]:,} questions\n{figures_table(spread)}")
 
 
 def page_title(options: argparse.Namespace) -> str:

@@ -14,7 +14,8 @@ from trainer.errors import DataError
 
 LEAST_QUESTIONS = 20
 """Half of the 95 % interval of a hit rate of 0.2 is 0.18 then: fewer tell no model from another."""
-_KINDS_SHOWN = 8
+MOST_KINDS = 8
+"""So many kinds of events, the most frequent, are counted by themselves."""
 
 
 def refuse_too_few(dataset: Dataset, name: str, start: int, end: int, first: Flags) -> None:
@@ -49,7 +50,7 @@ def _reasons(dataset: Dataset, start: int, end: int, first: Flags) -> Ints:
 def _by_kind(dataset: Dataset, start: int, end: int, reasons: Ints) -> Iterator[str]:
     names, kinds = ("event", *dataset.event_names), dataset.events[start:end]
     counts = np.bincount(kinds, minlength=len(names))
-    for kind in np.argsort(-counts, kind="stable")[:_KINDS_SHOWN].tolist():
+    for kind in np.argsort(-counts, kind="stable")[:MOST_KINDS].tolist():
         if counts[kind]:
             of_kind = np.bincount(reasons[kinds == kind], minlength=len(_WORDS))
             parts = [f"{count:,} {word}" for count, word in zip(of_kind, _WORDS, strict=True) if count]
@@ -83,7 +84,25 @@ def may_be_listed(dataset: Dataset) -> Flags:
 
 def is_first(dataset: Dataset, wanted: Flags) -> Flags:
     """Whether each event ``[N]`` is its user's first of the ``wanted`` ones ``[N]`` with an item that may be listed."""
-    wanted = wanted & may_be_listed(dataset)
+    return _first(dataset, wanted & may_be_listed(dataset))
+
+
+def questions_by_event(dataset: Dataset) -> Iterator[tuple[str, Flags]]:
+    """Whether each event ``[N]`` is a question about its kind, for each of the most frequent kinds; none of one kind.
+
+    Such a question is a user's first event of the kind with an item that may be listed, after another event.
+    """
+    if len(dataset.event_names) < 2:
+        return
+    counts = np.bincount(dataset.events, minlength=len(dataset.event_names) + 1)[1:]
+    may_be_asked = may_be_listed(dataset)
+    for kind in np.argsort(-counts, kind="stable")[:MOST_KINDS].tolist():
+        asked = _first(dataset, (dataset.events == kind + 1) & may_be_asked) & (dataset.position >= 1)
+        yield dataset.event_names[kind], asked
+
+
+def _first(dataset: Dataset, wanted: Flags) -> Flags:
+    """Whether each event ``[N]`` is the first of the ``wanted`` ones ``[N]`` of its user and its item."""
     first = array(len(dataset.times), np.bool_)
     for events, pairs in _pairs_of_users(dataset):
         found = np.flatnonzero(wanted[events])

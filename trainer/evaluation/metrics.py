@@ -18,8 +18,8 @@ novelty    mean over the first k of -log2 of the share of users who have the ite
 The first five are means over the queries.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -36,7 +36,8 @@ class Rankings:
 
     ``hits`` ``[Q, K]``; ``relevant`` ``[Q]`` how many items are relevant to each query, at least one. ``rows``
     ``[Q, K]`` are the items, -1 behind the end of a shorter list. ``allowed`` ``[N]`` are the items that may be
-    recommended, ``owners`` ``[N]`` the shares of users who have each item.
+    recommended, ``owners`` ``[N]`` the shares of users who have each item. ``by_event`` are the lists for the test's
+    questions about each kind of event.
     """
 
     hits: NDArray[np.bool_]
@@ -44,6 +45,7 @@ class Rankings:
     rows: NDArray[np.int64]
     allowed: NDArray[np.bool_]
     owners: NDArray[np.float64]
+    by_event: "Mapping[str, Rankings]" = field(default_factory=dict)
 
     @classmethod
     def of_places(cls, places: NDArray[np.int64], depth: int) -> Self:

@@ -1,7 +1,7 @@
 """A data set, and how a published protocol measures on it."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 import numpy as np
@@ -21,7 +21,8 @@ class Task:
     The first ``learn_end`` events are for training, and those up to ``known_end`` are known at the test. The settings
     and the epoch are those with the best ``chosen_by`` of the ``metrics`` on the validation. With ``refit``, the model
     is then trained again on all known events, for as many epochs. With ``both_stages``, a ranker learns from the events
-    between the two ends. ``warnings`` are sentences about users and queries that were left out or say little.
+    between the two ends. ``by_event`` are the test's questions about each kind of event, where there are several kinds.
+    ``warnings`` are sentences about users and queries that were left out or say little.
     """
 
     dataset: Dataset
@@ -33,6 +34,7 @@ class Task:
     chosen_by: str
     refit: bool = False
     both_stages: bool = False
+    by_event: Mapping[str, Queries] = field(default_factory=dict)
     warnings: tuple[str, ...] = ()
 
     def answerable(self) -> Self:

@@ -185,7 +185,9 @@ class SplitConfig:
 class DataRecipe:
     """The data of a training run. Without `items` or `users` there is no such table and there are no such features.
 
-    Without `objectives`, the like is the objective, and the value is another where interactions have values.
+    Without `objectives`, each kind of event that is frequent enough is one, with the weight of
+    `trainer/models/rankers/event_objectives.py`. With one kind of event, or a `positive_value`, the like is the
+    objective. The value is another where interactions have values.
     """
 
     data: DataConfig = field(default_factory=DataConfig)

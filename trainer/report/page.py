@@ -7,13 +7,15 @@ from markupsafe import Markup
 
 from shortlist.bundle.index_info import IndexInfo
 from trainer.analysis.evaluation_result import EvaluationResult
+from trainer.models.rankers.objectives import Objectives
 from trainer.models.registry import DEFAULT_RECIPE
-from trainer.recipe import Recipe
+from trainer.recipe import LIKE, Recipe
 from trainer.report.findings import Findings
 from trainer.report.item_map import ItemMap
 from trainer.report.ranking import impressions_section, ranking_section
 from trainer.report.rendering import render
 from trainer.report.sections import (
+    events_section,
     figures_section,
     folds_section,
     groups_section,
@@ -42,6 +44,7 @@ class Report:
         """The page."""
         sections = [
             figures_section(self.found),
+            *([events_section(self.found, _weights(self.recipe))] if self.found.by_event else []),
             recall_section(self.found),
             *([ranking_section(self.found.attributions)] if self.found.attributions else []),
             groups_section(self.found),
@@ -77,6 +80,13 @@ class PredictionReport:
 def noted(page: str, note: str) -> str:
     """A page with a line above everything else."""
     return page.replace("<main>", f"<main>\n{render('note', note=note)}", 1)
+
+
+def _weights(recipe: Recipe) -> dict[str, float]:
+    """The weight of each objective in the order of lists; without any declared, likes alone order them."""
+    if not recipe.objectives:
+        return {LIKE: 1.0}
+    return {objective.name: objective.weight for objective in Objectives.declared(recipe.objectives)}
 
 
 def _page(report: Report | PredictionReport, sections: Sequence[Markup]) -> str:

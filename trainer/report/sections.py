@@ -46,6 +46,26 @@ def figures_section(found: Measured) -> Markup:
     return render("figures", names=names, metric=metric, models=models, choice=choice)
 
 
+def events_section(found: Findings, weights: Mapping[str, float]) -> Markup:
+    """The figures on the questions about each kind of event, and the ``weights`` of the objectives in the order."""
+    kinds = {
+        kind: {
+            "questions": found.groups.by_event[kind],
+            "names": list(next(iter(spread.values()))),
+            "models": [
+                ModelRow(
+                    name=model,
+                    figures=[Figure.of(*row[name], best=row[name][0] == _best(spread, name)) for name in row],
+                )
+                for model, row in spread.items()
+            ],
+        }
+        for kind, spread in found.by_event.items()
+    }
+    shown = [f"{name} {weight:g}" for name, weight in weights.items()]
+    return render("events", kinds=kinds, weights=", ".join(shown))
+
+
 def folds_section(found: Measured) -> Markup:
     """The metric that decides, on each fold."""
     figures, metric = found.figures, found.chosen_by

@@ -4,7 +4,7 @@ Legend of shapes: Q queries, P relevant items of all queries (a query may have s
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Self
 
 import numpy as np
@@ -51,13 +51,15 @@ class Grouping:
 class Groups:
     """The relevant items of a task's test, ``lines`` ``[P]`` of whose queries ``items`` ``[P]`` are relevant, by kind.
 
-    ``cut`` is the length of the lists that are looked at: that of the metric which decides.
+    ``cut`` is the length of the lists that are looked at: that of the metric which decides. ``by_event`` is the number
+    of questions about each kind of event.
     """
 
     cut: int
     lines: NDArray[np.int64]
     items: NDArray[np.int64]
     kinds: Mapping[str, Grouping]
+    by_event: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def queries(self) -> int:
@@ -79,7 +81,9 @@ class Groups:
             USERS: Grouping.by_count(of_users[queries.users[lines]], _KNOWN_EDGES),
             ITEMS: Grouping.by_count(of_items[items], _KNOWN_EDGES),
         }
-        return cls(cut=int(task.chosen_by.partition("@")[2]), lines=lines, items=items, kinds=kinds)
+        by_event = {name: len(asked) for name, asked in task.by_event.items()}
+        cut = int(task.chosen_by.partition("@")[2])
+        return cls(cut=cut, lines=lines, items=items, kinds=kinds, by_event=by_event)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

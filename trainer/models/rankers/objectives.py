@@ -18,7 +18,8 @@ from trainer.data.impressions import Impressions
 from trainer.errors import RecipeError
 from trainer.recipe import LIKE, VALUE, ObjectiveConfig, Recipe
 
-_VALUE_LOSS_WEIGHT = 0.1
+VALUE_OBJECTIVE = ObjectiveConfig(kind="value", loss_weight=0.1)
+"""The objective of values that no recipe declares."""
 _LEAST_SPREAD = 1e-3
 _LEAST_RATE = 1e-6
 
@@ -89,7 +90,7 @@ class Objectives:
         like = {LIKE: ObjectiveConfig()}
         if not np.isfinite(dataset.values).any():
             return cls.declared(like)
-        return cls.declared({**like, VALUE: ObjectiveConfig(kind="value", loss_weight=_VALUE_LOSS_WEIGHT)})
+        return cls.declared({**like, VALUE: VALUE_OBJECTIVE})
 
     @classmethod
     def declared(cls, configs: Mapping[str, ObjectiveConfig]) -> Self:
