@@ -121,4 +121,5 @@ def _pairs_of_users(dataset: Dataset) -> Iterator[tuple[Ints, Ints]]:
         if offsets[0] < offsets[-1]:
             user = np.repeat(np.arange(start, end), np.diff(offsets))
             rows = dataset.histories.item_rows[offsets[0] : offsets[-1]]
-            yield dataset.user_events[offsets[0] : offsets[-1]], user * len(dataset.item_ids) + rows
+            pairs: Ints = (user * len(dataset.item_ids) + rows).astype(np.int64)
+            yield dataset.user_events[offsets[0] : offsets[-1]], pairs

@@ -2,9 +2,11 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from torch import Tensor
 
 from tests.trainer.configs import encoder_config
 from trainer.data import Dataset, load
@@ -36,10 +38,11 @@ Shop = Callable[..., Dataset]
 def shop(tmp_path: Path) -> Shop:
     """From keys of [interactions] to the data set of ``ROWS``, one a second, in which a purchase is a like."""
 
-    def make(rows: Sequence[str] = ROWS, **keys: object) -> Dataset:
+    def make(rows: Sequence[str] = ROWS, **keys: Any) -> Dataset:  # noqa: ANN401 - keys of a section
         lines = [",".join([*row.split(), str(time)]) for time, row in enumerate(rows)]
         (tmp_path / "events.csv").write_text("\n".join(["user_id,item_id,event,timestamp", *lines]) + "\n")
-        columns = InteractionsConfig(**{"file": "events.csv", "event": "event", "positive_events": ("buy",), **keys})
+        keys = {"positive_events": ("buy",), **keys}
+        columns = InteractionsConfig(file="events.csv", event="event", **keys)
         return load(tmp_path, DataRecipe(interactions=columns))
 
     return make
@@ -96,6 +99,7 @@ def test_an_encoder_weighs_a_purchase_against_the_items_that_are_not_bought(shop
     assert seen == [[], [], [0], [0], [0], [0, 1], [], [2]]
     [of_training] = EncoderBatches(data, 10, encoder_config(recipe.encoder), seed=0).epoch(Reporter(), "epoch")
     assert sorted(of_training.targets.tolist()) == [0, 0, 1, 1, 2, 2]
+    assert isinstance(of_training.against, Tensor)
     assert of_training.against.sum().item() == 1 + 2 + 1
 
 

@@ -1,8 +1,9 @@
 """The objectives of a log with several kinds of events."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -18,13 +19,14 @@ b y view; b y cart; b y buy""".replace("\n", "; ").split("; ")
 
 @pytest.fixture
 def weights(tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> Weights:
-    """From rows and keys of [interactions] to the weights of the objectives, in their order; none are too rare."""
+    """From keys of [interactions] to the weights of the objectives, in their order; none are too rare."""
     monkeypatch.setattr("trainer.models.rankers.event_objectives.LEAST_QUESTIONS", 0.3)
 
-    def make(rows: Sequence[str] = LOG, objectives: dict[str, ObjectiveConfig] | None = None, **keys: object) -> object:
-        lines = [",".join([*row.split(), str(time)]) for time, row in enumerate(rows)]
+    def make(objectives: dict[str, ObjectiveConfig] | None = None, **keys: Any) -> dict[str, float | None]:  # noqa: ANN401
+        lines = [",".join([*row.split(), str(time)]) for time, row in enumerate(LOG)]
         (tmp_path / "events.csv").write_text("\n".join(["user_id,item_id,event,timestamp", *lines]) + "\n")
-        columns = InteractionsConfig(**{"file": "events.csv", "event": "event", "positive_events": ("buy",), **keys})
+        keys = {"positive_events": ("buy",), **keys}
+        columns = InteractionsConfig(file="events.csv", event="event", **keys)
         given = replace(recipe, interactions=columns, items=None, users=None, objectives=objectives or {})
         found = with_event_objectives(given, load(tmp_path, given)).objectives
         assert all(one.events == (name,) for name, one in found.items() if objectives is None)
@@ -33,19 +35,19 @@ def weights(tmp_path: Path, recipe: Recipe, monkeypatch: pytest.MonkeyPatch) -> 
     return make
 
 
-def test_a_kind_weighs_as_much_as_the_share_of_its_pairs_that_reach_the_goal(weights: Weights) -> None:
+def test_a_kind_weighs_as_much_as_the_share_of_its_pairs_that_reach_a_positive_event(weights: Weights) -> None:
     """Proves it by hand, and that an event after the purchase is no objective, as it has no question."""
     assert weights() == {"buy": 1.0, "cart": 0.667, "view": 0.5}
     assert list(weights()) == ["buy", "cart", "view"]
 
 
-def test_every_positive_kind_is_the_goal(weights: Weights) -> None:
+def test_every_positive_kind_weighs_one(weights: Weights) -> None:
     """Proves that a pair reaches it by any of them."""
     assert weights(positive_events=("buy", "cart")) == {"cart": 1.0, "buy": 1.0, "view": 0.667}
 
 
 def test_kinds_that_are_too_rare_are_no_objectives(weights: Weights, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Proves that the likes stay the objective when one kind is left, or none of the goal."""
+    """Proves that the likes stay the objective when one kind is left, or no positive one."""
     monkeypatch.setattr("trainer.models.rankers.event_objectives.LEAST_QUESTIONS", 1.2)
     assert weights() == {}
     assert weights(positive_events=("return",), seen_events=("return",)) == {}
