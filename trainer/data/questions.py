@@ -35,16 +35,23 @@ def refuse_too_few(dataset: Dataset, name: str, start: int, end: int, first: Fla
         )
 
 
-_QUESTION, _NOT_POSITIVE, _NO_HISTORY, _SEEN, _REPEAT = range(5)
-_WORDS = ("questions", "not positive", "without a history", "of an item seen before", "repeats of a question")
+_QUESTION, _NOT_POSITIVE, _NO_HISTORY, _SEEN, _UNLISTED, _REPEAT = range(6)
+_WORDS = (
+    "questions",
+    "not positive",
+    "without a history",
+    "of an item seen before",
+    "of an item that no list may hold",
+    "repeats of a question",
+)
 
 
 def _reasons(dataset: Dataset, start: int, end: int, first: Flags) -> Ints:
     """Why each event of the slice is a question or none, ``[n]``."""
     part = slice(start, end)
-    unseen = may_be_listed(dataset)[part]
-    conditions = [~dataset.likes[part], dataset.position[part] < 1, ~unseen, ~first[part]]
-    return np.select(conditions, [_NOT_POSITIVE, _NO_HISTORY, _SEEN, _REPEAT], _QUESTION)
+    unseen, listed = is_unseen(dataset)[part], dataset.listed[dataset.item_rows[part]]
+    conditions = [~dataset.likes[part], dataset.position[part] < 1, ~unseen, ~listed, ~first[part]]
+    return np.select(conditions, [_NOT_POSITIVE, _NO_HISTORY, _SEEN, _UNLISTED, _REPEAT], _QUESTION)
 
 
 def _by_kind(dataset: Dataset, start: int, end: int, reasons: Ints) -> Iterator[str]:
@@ -62,6 +69,8 @@ def _advice(dataset: Dataset, name: str, reasons: Ints) -> Iterator[str]:
     seen = ", ".join(dataset.seen_events.names) or "every event"
     if counts[_SEEN]:
         yield f"An item is seen after {seen}: [interactions] seen_events may name fewer."
+    if counts[_UNLISTED]:
+        yield "[items] only_listed may be false."
     if counts[_NOT_POSITIVE]:
         yield "[interactions] positive_events may name more, or positive_value be lower."
     if tied := dataset.tied:
@@ -69,8 +78,8 @@ def _advice(dataset: Dataset, name: str, reasons: Ints) -> Iterator[str]:
     yield f"Else give more data, or a larger [split] {name}."
 
 
-def may_be_listed(dataset: Dataset) -> Flags:
-    """Whether lists may hold the item of each event ``[N]``: its user has not seen it strictly before."""
+def is_unseen(dataset: Dataset) -> Flags:
+    """Whether the user of each event ``[N]`` has not seen its item strictly before."""
     found = array(len(dataset.times), np.bool_)
     for events, pairs in _pairs_of_users(dataset):
         _, of_pair = np.unique(pairs, return_inverse=True)
@@ -84,7 +93,7 @@ def may_be_listed(dataset: Dataset) -> Flags:
 
 def is_first(dataset: Dataset, wanted: Flags) -> Flags:
     """Whether each event ``[N]`` is its user's first of the ``wanted`` ones ``[N]`` with an item that may be listed."""
-    return _first(dataset, wanted & may_be_listed(dataset))
+    return _first(dataset, wanted & _may_be_listed(dataset))
 
 
 def questions_by_event(dataset: Dataset) -> Iterator[tuple[str, Flags]]:
@@ -95,10 +104,14 @@ def questions_by_event(dataset: Dataset) -> Iterator[tuple[str, Flags]]:
     if len(dataset.event_names) < 2:
         return
     counts = np.bincount(dataset.events, minlength=len(dataset.event_names) + 1)[1:]
-    may_be_asked = may_be_listed(dataset)
+    may_be_asked = _may_be_listed(dataset)
     for kind in np.argsort(-counts, kind="stable")[:MOST_KINDS].tolist():
         asked = _first(dataset, (dataset.events == kind + 1) & may_be_asked) & (dataset.position >= 1)
         yield dataset.event_names[kind], asked
+
+
+def _may_be_listed(dataset: Dataset) -> Flags:
+    return is_unseen(dataset) & dataset.listed[dataset.item_rows]
 
 
 def _first(dataset: Dataset, wanted: Flags) -> Flags:

@@ -89,7 +89,8 @@ class Queries:
     def relevant_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """The relevant items as lines and item rows ``[P]``: each query's targets, each once, without the seen ones.
 
-        Lists leave out the items that the history has seen, so these cannot be found. Nor can items that no list may hold.
+        Lists leave out the items that the history has seen, so these cannot be found. Nor can items that no list may
+        hold.
         """
         items, pairs = len(self.dataset.item_ids), [np.zeros(0, dtype=np.int64)]
         for start, batch in enumerate(self.batches(_BATCH)):

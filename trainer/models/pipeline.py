@@ -39,8 +39,8 @@ TOGETHER = 12_800
 class Retrieval:
     """Candidates of several users, and the scores of all items.
 
-    ``user_vectors`` ``[users, dimension]``, ``scores`` ``[users, items]`` with ``-inf`` for seen items, and for items that
-    no list may hold.
+    ``user_vectors`` ``[users, dimension]``, ``scores`` ``[users, items]`` with ``-inf`` for seen items, and for items
+    that no list may hold.
     """
 
     user_vectors: NDArray[np.float32]

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from tests.trainer.configs import encoder_config
 from trainer.data import Dataset, load
-from trainer.data.questions import is_first, may_be_listed, refuse_too_few
+from trainer.data.questions import is_first, is_unseen, refuse_too_few
 from trainer.data.split import targets
 from trainer.errors import DataError, RecipeError
 from trainer.evaluation.queries import Queries
@@ -53,7 +53,7 @@ def test_a_purchase_of_a_viewed_item_is_a_question_and_a_second_one_is_not(shop:
     data = shop()
     assert data.seen_events.names == ("buy",)
     assert targets(data, 0, 10).tolist() == [2, 6, 7, 8]
-    assert np.flatnonzero(~may_be_listed(data)).tolist() == [4, 5]
+    assert np.flatnonzero(~is_unseen(data)).tolist() == [4, 5]
 
 
 def test_every_event_makes_an_item_seen_where_the_recipe_says_so(shop: Shop) -> None:

@@ -52,7 +52,8 @@ def test_the_candidates_are_no_more_than_lists_may_hold(some: Dataset, split: Sp
     """Proves that the ranker learns from no item that stands in for a candidate; 40 items are listed."""
     events = held_out_events(some, split)[:9]
     features = some.known_user_features[some.user_rows[events]]
-    found = retrieve(model.encoded, model.items, HistorySlices.before(some, events).listed(), features, 50).candidates
+    histories = HistorySlices.before(some, events).listed()
+    found = retrieve(model.encoded, model.items, histories, features, 50, model.seen_events).candidates
     assert found.rows.shape == (9, 40)
     assert some.listed[found.rows[np.isfinite(found.scores)]].all()
 
@@ -67,7 +68,7 @@ def test_a_bundle_retrieves_what_was_measured(
     assert bundle.manifest.index.recall_at == 40
     queries = Queries.of_events(some, held_out_events(some, split)[:9])
     profiles = queries.profiles()
-    found = retrieve(model.encoded, model.items, profiles.histories, profiles.features, 10)
+    found = retrieve(model.encoded, model.items, profiles.histories, profiles.features, 10, model.seen_events)
     index = FaissIndex(bundle)
     for vector, rows, history in zip(found.user_vectors, found.candidates.rows, profiles.histories, strict=True):
         nearest = index.search(vector, 40).rows

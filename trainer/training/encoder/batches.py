@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from trainer.data import Dataset
-from trainer.data.questions import may_be_listed
+from trainer.data.questions import is_unseen
 from trainer.progress import Reporter
 from trainer.recipe.models import SequenceConfig
 from trainer.training.encoder.windows import WindowBatch, batch_by_length, batch_count, collate, seen_before, windows_of
@@ -111,7 +111,7 @@ def _asked(dataset: Dataset) -> NDArray[np.bool_] | None:
     """
     if dataset.seen_events.counts is None:
         return None
-    return may_be_listed(dataset)[dataset.user_events]
+    return is_unseen(dataset)[dataset.user_events]
 
 
 def _uniform(dataset: Dataset) -> NDArray[np.float64]:
