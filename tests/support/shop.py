@@ -15,6 +15,7 @@ test = 0.2
 dimension = 16
 history = 20
 epochs = 6
+batch_events = 128
 learning_rate = 0.01
 [ranker]
 candidates = 40
