@@ -59,7 +59,8 @@ class AdmissionPool(ReceivingPool):
     gRPC's own pool has an endless queue, in which one slow phase makes every later call late. A call takes its place
     when its message arrives. It keeps the place until its answer has been sent, since the answers that nobody reads
     fill the memory. A call that finds no place may take that of an unread answer, or of a queued call of a busier
-    connection. Else it is refused. Connections take turns at the threads.
+    connection. Else it is refused. Queued calls are handled in the order of their arrival. From a full queue until an
+    empty one, connections take turns, so that a burst delays others by few of its calls.
     """
 
     def __init__(self, threads: int, queue: int) -> None:
@@ -68,6 +69,7 @@ class AdmissionPool(ReceivingPool):
         super().__init__(threads, "call", Waiting("message", MOST_WAITING), started=1)
         self._unread, self._crowds = Unread(self._places), Crowds[_Place]()
         self._admitted = self._queued = 0
+        self._takes_turns = False
         self._lock = threading.Lock()
         metrics.QUEUE_LENGTH.set_function(lambda: self._queued)
         expire_in_background(self._messages, self._unread)
@@ -82,7 +84,7 @@ class AdmissionPool(ReceivingPool):
         if len(self._messages) >= MOST_WAITING and not self._messages.has_waited(_READ_SECONDS):
             # A burst, whose messages are on their way. Calls without one have waited longer, and give way.
             return False
-        if self._admitted < self._places or self._unread.has_waited(_READ_SECONDS):
+        if not self._finds_full() or self._unread.has_waited(_READ_SECONDS):
             return True
         with self._lock:
             return self._crowds.surplus(call.connection) is not None
@@ -101,10 +103,10 @@ class AdmissionPool(ReceivingPool):
         if not call.when_ended(lambda: self._ended(place)):
             self._ended(place)
         # Also for a call that has ended: the thread of another queued call may have handled it, and that one needs one.
-        ThreadPoolExecutor.submit(self, self._handle, place if place.connection is None else None)
+        ThreadPoolExecutor.submit(self, self._handle, place)
 
     def _admit(self, place: _Place) -> bool:
-        if self._admitted >= self._places and not self._makes_room(place.call):
+        if self._finds_full() and not self._makes_room(place.call):
             return False
         with self._lock:
             self._admitted += 1
@@ -113,6 +115,12 @@ class AdmissionPool(ReceivingPool):
                 place.connection = place.call.connection
                 self._crowds.add(place.connection, place)
         return True
+
+    def _finds_full(self) -> bool:
+        """Whether all places are taken; from then on connections take turns."""
+        full = self._admitted >= self._places
+        self._takes_turns |= full
+        return full
 
     def _makes_room(self, call: Incoming) -> bool:
         return self._unread.cancel_one(_READ_SECONDS) or self._displaces(call)
@@ -131,14 +139,16 @@ class AdmissionPool(ReceivingPool):
     def _leave_queue(self, place: _Place, stage: _Stage) -> None:
         place.stage = stage
         self._queued -= 1
+        if not self._queued:
+            self._takes_turns = False
         if place.connection is not None:
             self._crowds.remove(place.connection, place)
 
-    def _handle(self, found: _Place | None) -> None:
-        """Handles the call that ``found`` a thread, or without one, the call whose turn it is."""
+    def _handle(self, submitted: _Place) -> None:
+        """Handles the call that was ``submitted``, or the one whose turn it is."""
         with self._lock:
-            place = found or self._crowds.next()
-            if place is None or place.stage is not _Stage.QUEUED:
+            place = self._crowds.next() if self._passes_on(submitted) else submitted
+            if place is None:
                 return
             self._leave_queue(place, _Stage.HANDLED)
         metrics.QUEUE_SECONDS.observe(time.monotonic() - place.since)
@@ -146,6 +156,10 @@ class AdmissionPool(ReceivingPool):
             place.call.respond()
         finally:
             self._handled(place)
+
+    def _passes_on(self, submitted: _Place) -> bool:
+        """Whether the thread of a call is for another one: of another connection, or since the call has left."""
+        return submitted.stage is not _Stage.QUEUED or (self._takes_turns and submitted.connection is not None)
 
     def _handled(self, place: _Place) -> None:
         with self._lock:

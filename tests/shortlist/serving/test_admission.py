@@ -54,9 +54,9 @@ class Gated(RankingServiceServicer):
 
 
 @pytest.fixture
-def pool() -> Iterator[AdmissionPool]:
-    """A pool of four threads, one of them started."""
-    with AdmissionPool(threads=4, queue=4) as pool:
+def pool(request: pytest.FixtureRequest) -> Iterator[AdmissionPool]:
+    """A pool of four threads, one of them started; a test may ask for another number."""
+    with AdmissionPool(threads=getattr(request, "param", 4), queue=4) as pool:
         yield pool
 
 
@@ -174,6 +174,26 @@ def test_connections_take_turns_at_the_threads() -> None:
         crowds.remove(first[0].encode(), first)
         turns.append(first)
     assert turns == ["a1", "b1", "c1", "a2", "a4"]
+
+
+@pytest.mark.parametrize("pool", [1], indirect=True)
+@pytest.mark.parametrize(("more", "order"), [(0, "a0 a1 a2 a3 b0"), (1, "a0 a1 b0 a2 a3")])
+def test_connections_take_turns_only_from_a_full_queue_on(
+    target: str, channel: grpc.Channel, pool: AdmissionPool, gated: Gated, more: int, order: str
+) -> None:
+    """Many callers of one connection, such as a proxy, lose no turn to others while the queue has room."""
+    calls = list[grpc.Future]()
+    with _connected(target) as another:
+        for user in ("a0", "a1", "a2", "a3", "b0"):
+            stub = RankingServiceStub(another if user == "b0" else channel)
+            calls.append(stub.Recommend.future(_of(user), timeout=20))
+            until(lambda: pool.admitted == len(calls))
+        refused = [RankingServiceStub(channel).Recommend.future(_of("a4"), timeout=20) for _ in range(more)]
+        assert all(isinstance(read_error(call.exception()), Overloaded) for call in refused)
+        gated.gate.set()
+        for call in calls:
+            call.result()
+    assert gated.users == order.split()
 
 
 def test_calls_that_are_cancelled_in_the_queue_cost_others_no_turn(
