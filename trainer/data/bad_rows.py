@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from fractions import Fraction
 from typing import Self
 
 import numpy as np
@@ -23,7 +24,7 @@ class _Reason:
 class BadRows:
     """The bad rows of one table, by reason. Each row counts once, for the first reason that is found."""
 
-    def __init__(self, name: str, share: float) -> None:
+    def __init__(self, name: str, share: Fraction) -> None:
         """Takes the name that messages give the table, and the share of its rows that may be skipped, 0 to 1."""
         self._name, self._share, self._rows = name, share, 0
         self._reasons: dict[str, _Reason] = {}
@@ -54,7 +55,7 @@ class BadRows:
         if skipped > self._share * self._rows or skipped == self._rows > 0:
             raise DataError(
                 f"{self._name}: {skipped:,} of {self._rows:,} rows ({self._percent}) are bad, and [data] bad_rows "
-                f"skips up to {100 * self._share:g} %: {self._counts}"
+                f"skips up to {float(100 * self._share):g} %: {self._counts}"
             )
         if skipped:
             yield f"{self._name}: {skipped:,} of {self._rows:,} rows ({self._percent}) were skipped: {self._counts}"

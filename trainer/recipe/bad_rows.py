@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from fractions import Fraction
 
 from trainer.errors import RecipeError
 from trainer.recipe.sections import Text
@@ -27,8 +28,8 @@ class DataConfig:
             )
 
     @property
-    def skipped_share(self) -> float | None:
-        """The share of a table's rows that may be skipped, 0 to 1; None where bad rows are refused."""
+    def skipped_share(self) -> Fraction | None:
+        """The exact share of a table's rows that may be skipped, 0 to 1; None where bad rows are refused."""
         found = _SKIPPED.fullmatch(self.bad_rows)
-        percent = None if found is None else float(found[1])
+        percent = None if found is None else Fraction(found[1])
         return None if percent is None or percent > 100 else percent / 100

@@ -2,14 +2,17 @@
 
 import time
 from dataclasses import replace
+from fractions import Fraction
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
 from trainer.data import arrays as arrays_module
 from trainer.data import events as events_module
 from trainer.data import load
+from trainer.data.bad_rows import BadRows
 from trainer.errors import DataError, RecipeError
 from trainer.protocols.given_parts import given_parts
 from trainer.recipe import (
@@ -216,8 +219,27 @@ def test_another_spelling_is_refused_with_an_example(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "share"), [("refuse", None), ("skip up to 0.1 %", 0.001), ("skip up to 2%", 0.02), ("skip up to 0 %", 0)]
+    ("text", "share"),
+    [
+        ("refuse", None),
+        ("skip up to 0.1 %", Fraction(1, 1000)),
+        ("skip up to 2%", Fraction(1, 50)),
+        ("skip up to 0 %", Fraction(0)),
+    ],
 )
-def test_a_percentage_is_a_share(text: str, share: float | None) -> None:
+def test_a_percentage_is_a_share(text: str, share: Fraction | None) -> None:
     """Proves the two spellings."""
-    assert DataConfig(bad_rows=text).skipped_share == (None if share is None else pytest.approx(share))
+    assert DataConfig(bad_rows=text).skipped_share == share
+
+
+@pytest.mark.parametrize(("percent", "bad", "rows"), [("0.7", 7, 1_000), ("0.29", 29, 10_000), ("1.1", 11, 1_000)])
+def test_just_the_share_may_be_skipped_and_no_row_more(percent: str, bad: int, rows: int) -> None:
+    """Proves exact arithmetic with percentages that no float holds."""
+    found = BadRows.of(DataRecipe(data=DataConfig(bad_rows=f"skip up to {percent} %")), "plays.csv")
+    assert found is not None
+    part = found.of_part(rows)
+    part.skip(np.arange(rows) < bad, "no number", str)
+    assert len(list(found.warnings())) == 1
+    part.skip(np.arange(rows) <= bad, "no number", str)
+    with pytest.raises(DataError, match=rf"skips up to {percent} %: no number in {bad + 1}, first"):
+        list(found.warnings())
