@@ -19,6 +19,7 @@ from trainer.errors import RecipeError
 from trainer.recipe import DataRecipe, ObjectiveConfig
 
 UNKNOWN = -1
+_END_OF_INT64 = 2.0**63
 # The first places each by itself, those further down in groups that grow.
 _PLACES = np.array([*range(17), 20, 25, 32, 40, 50, 64, 100, 200])
 PLACE_GROUPS = len(_PLACES) + 1
@@ -149,8 +150,10 @@ def _positions(table: Table, column: str | None) -> NDArray[np.int64]:
     if column is None:
         return np.full(table.frame.height, UNKNOWN)
     numbers = measures(table, column)
-    table.refuse(column, ((numbers < 0) | (numbers != numbers.floor())).fill_null(False), "no whole number from 0 on")
-    return numbers.cast(pl.Int64).fill_null(UNKNOWN).to_numpy()
+    bad = ~numbers.is_between(0, _END_OF_INT64, closed="left") | (numbers != numbers.floor())
+    table.refuse(column, bad.fill_null(False), "no whole number from 0 to 2^63 - 1")
+    # Rows that are skipped may have any number.
+    return numbers.cast(pl.Int64, strict=False).fill_null(UNKNOWN).to_numpy()
 
 
 def _targets(table: Table, objective: ObjectiveConfig) -> NDArray[np.float32]:

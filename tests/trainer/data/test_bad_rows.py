@@ -243,3 +243,21 @@ def test_just_the_share_may_be_skipped_and_no_row_more(percent: str, bad: int, r
     part.skip(np.arange(rows) <= bad, "no number", str)
     with pytest.raises(DataError, match=rf"skips up to {percent} %: no number in {bad + 1}, first"):
         list(found.warnings())
+
+
+@pytest.mark.parametrize("place", ["inf", "1e30", "9223372036854775808", "-1", "0.5", "x"])
+def test_an_impression_without_a_readable_position_is_bad(tmp_path: Path, place: str) -> None:
+    """Proves that infinities and numbers beyond int64 are refused with their row, and skipped where that is allowed."""
+    write(tmp_path, {})
+    shown = [f"u{row % 7},i{row % 11},{1000 + row},{place if row == 3 else row},1" for row in range(40)]
+    (tmp_path / "shown.csv").write_text("\n".join(["user_id,item_id,timestamp,position,clicked", *shown]) + "\n")
+    recipe = replace(
+        RECIPE,
+        impressions=ImpressionsConfig(file="shown.csv", position="position"),
+        objectives={"click": ObjectiveConfig(column="clicked")},
+    )
+    data = load(tmp_path, recipe)
+    assert data.impressions is not None
+    assert data.impressions.positions.tolist() == [*range(3), *range(4, 40)]
+    with pytest.raises(DataError, match=rf"'position': no .* number.* in 1 of 40 rows; first row 4: '{place}'"):
+        load(tmp_path, replace(recipe, data=DataConfig()))

@@ -93,7 +93,7 @@ def test_outcomes_may_be_words(tmp_path: Path) -> None:
     [
         ("clicked", [1, 0, 2, 1], "column 'clicked': neither 0 nor 1 in 1 of 4 rows; first row 3: 2"),
         ("clicked", ["yes", "no", "no", "no"], "column 'clicked': no finite number in 4 of 4 rows"),
-        ("place", [0, -1, 2, 1], "column 'place': no whole number from 0 on in 1 of 4 rows; first row 2: -1"),
+        ("place", [0, -1, 2, 1], "column 'place': no whole number from 0 to 2^63 - 1 in 1 of 4 rows; first row 2: -1"),
         ("timestamp", [30, None, 20, 5], "column 'timestamp': not unix seconds"),
         ("hour", ["noon", None, None, None], "column 'hour': no finite number in 1 of 4 rows"),
         ("user_id", ["v", None, "u", "u"], "column 'user_id': no id of 1 to 256 bytes"),
