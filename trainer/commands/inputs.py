@@ -74,8 +74,8 @@ def report_counts(dataset: Dataset, reporter: Reporter) -> None:
         reporter.say(f"lists leave out the items of {', '.join(dataset.seen_events.names)}, and keep those of {others}")
     if counts.items_without_row or counts.users_without_row:
         reporter.say(
-            f"{counts.items_without_row:,} items and {counts.users_without_row:,} users of the interactions are not in "
-            "their tables"
+            f"{counts.items_without_row:,} items and {counts.users_without_row:,} users of the interactions have no "
+            "usable row in their tables"
         )
     listed = int(dataset.listed.sum())
     if listed < counts.items:

@@ -67,7 +67,7 @@ class DataCounts:
     duplicates_dropped: int
     items_without_interactions: int
     items_without_row: int = 0
-    """Items and users that are in the interactions and not in their table, where there is one."""
+    """Items and users that are in the interactions and have no usable row in their table, where there is one."""
     users_without_row: int = 0
     items_unavailable: int = 0
     """Items of the item table that lists may not hold."""

@@ -18,7 +18,7 @@ from trainer.data.dataset import DataCounts, Dataset, Features, Histories, Ids, 
 from trainer.data.events import event_arrays, read_events, refuse_unknown_events, used_columns
 from trainer.data.impressions import read_impressions
 from trainer.data.learnt_columns import LearntColumns
-from trainer.data.listed import availability, listed_items, unlisted
+from trainer.data.listed import Catalogue, availability
 from trainer.data.matching import Side, compare_ids
 from trainer.data.sentences import with_model
 from trainer.data.table import Table, skipping
@@ -56,7 +56,7 @@ def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None
         refuse_unknown_events(log, recipe)
         available = availability(sources.items, recipe.items)
         item_frame = _feature_frame(sources.items, recipe.items)
-        available = None if sources.items is None or available is None else sources.items.kept(available)
+        catalogue = Catalogue.of(sources.items, recipe.items, item_frame["id"], available)
         user_frame = _feature_frame(sources.users, recipe.users)
         warnings = [
             *log.warnings,
@@ -66,7 +66,7 @@ def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None
             *_compared(log.name, log.users, sources.users, user_frame["id"], "users"),
         ]
         items = pl.concat([log.items, item_frame["id"]]).unique().sort()
-        listed = listed_items(items, item_frame["id"], available, recipe.items)
+        listed = catalogue.listed(items)
         users = pl.concat([log.users, user_frame["id"]]).unique().sort()
         event_names = log.events.sort()
         events = event_arrays(log, users, items, event_names)
@@ -80,7 +80,7 @@ def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None
         items_without_interactions=len(items) - len(log.items),
         items_without_row=0 if sources.items is None else len(items) - len(item_frame),
         users_without_row=0 if sources.users is None else len(users) - len(user_frame),
-        items_unavailable=0 if available is None else int((~available).sum()),
+        items_unavailable=catalogue.unavailable,
     )
     dataset = Dataset(
         **vars(events),
@@ -104,7 +104,7 @@ def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None
         impressions=impressions,
     )
     further = (
-        *unlisted(log.name, dataset, item_frame["id"], recipe.items),
+        *catalogue.unlisted(log.name, dataset),
         *_duplicates(log.name, counts),
         *_ties(log.name, dataset),
         *_silent(sources.items, recipe.items, dataset.item_features),

@@ -1,5 +1,6 @@
 """The items that lists may hold, by the item table and its column of availability."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -11,7 +12,7 @@ from trainer.errors import DataError
 from trainer.evaluation.queries import Queries
 from trainer.evaluation.rankings import rankings
 from trainer.protocols.leave_one_out import leave_one_out
-from trainer.recipe import DataRecipe, InteractionsConfig, ItemsConfig
+from trainer.recipe import DataConfig, DataRecipe, InteractionsConfig, ItemsConfig
 
 PLAYS = InteractionsConfig(file="plays.parquet")
 EVENTS = {
@@ -113,3 +114,49 @@ def test_a_protocol_counts_the_events_that_lists_cannot_answer(tmp_path: Path) -
     assert (len(task.validation), len(task.test)) == (2, 1)
     assert "test: 1 of 2 events to be found are of items that no list may hold" in task.warnings
     assert not any("repeats" in text for text in task.warnings)
+
+
+SKIPPED = (
+    "items.csv: 2 of 6 rows (33.3 %) were skipped: column 'year': no finite number in 2, first row 1: 'x', row 3: 'x'"
+)
+TABLE = "item_id,stock,year\na,0,x\nb,0,1991\nc,1,x\nd,1,1993\nnew,1,1994\nd2,1,1995\n"
+
+
+def loaded_with_skipped(folder: Path, items: ItemsConfig, table: str = TABLE) -> Dataset:
+    """The dataset of the interactions above and of an item table with bad rows, which are skipped."""
+    pl.DataFrame(EVENTS).write_parquet(folder / "plays.parquet")
+    (folder / "items.csv").write_text(table)
+    skipping = DataConfig(bad_rows="skip up to 50 %")
+    return load(folder, DataRecipe(data=skipping, interactions=PLAYS, items=replace(items, file="items.csv")))
+
+
+def test_items_of_skipped_rows_stay_unlisted_where_availability_counts(tmp_path: Path) -> None:
+    """Proves that a bad year brings no unavailable item into lists, and that items outside of the table stay."""
+    columns = ItemsConfig(available="stock", numeric=("year",), only_listed=False)
+    data = loaded_with_skipped(tmp_path, columns)
+    assert listed(data) == ["d", "d2", "gone", "new"]
+    assert data.warnings == (
+        SKIPPED,
+        "plays.parquet: 2 of 7 items, with 4 of 10 interactions, have only skipped rows in items.csv; they stay in "
+        "histories and are in no list",
+        "plays.parquet: 2 of 10 interactions are with items that 'stock' keeps out of lists; they stay in histories, "
+        "and no figure tells how well such items are found",
+    )
+
+
+def test_a_warning_tells_skipped_items_from_lacking_ones(tmp_path: Path) -> None:
+    """Proves that an item with a bad year is not said to be missing in the table."""
+    data = loaded_with_skipped(tmp_path, ItemsConfig(numeric=("year",)))
+    assert listed(data) == ["b", "d", "d2", "new"]
+    assert data.warnings == (
+        SKIPPED,
+        "plays.parquet: 1 of 7 items, with 2 of 10 interactions, are not in items.csv; they stay in histories and are "
+        "in no list; [items] only_listed = false lists them",
+        "plays.parquet: 2 of 7 items, with 4 of 10 interactions, have only skipped rows in items.csv; they stay in "
+        "histories and are in no list",
+    )
+
+
+def test_without_availability_every_item_may_be_listed_with_its_row_skipped(tmp_path: Path) -> None:
+    """Proves that a table that says nothing of lists takes no item out of them."""
+    assert loaded_with_skipped(tmp_path, ItemsConfig(numeric=("year",), only_listed=False)).listed.all()

@@ -83,7 +83,7 @@ def test_ids_that_tables_lack_are_counted(tmp_path: Path) -> None:
             said.append(text)
 
     report_counts(data, Heard())
-    assert "2 items and 0 users of the interactions are not in their tables" in said
+    assert "2 items and 0 users of the interactions have no usable row in their tables" in said
 
 
 def test_impressions_of_few_known_items_are_warned_about(tmp_path: Path) -> None:
