@@ -18,15 +18,18 @@ def ids(table: Table, column: str) -> pl.Series:
     return text
 
 
-def unique_ids(table: Table, column: str) -> pl.Series:
-    """Ids as `ids` reads them. Raises DataError for one that stands twice, too.
+def refuse_repeated(table: Table, column: str) -> None:
+    """Raises DataError for an id that stands twice.
 
-    Where bad rows are skipped, the first row of an id stays.
+    Where bad rows are skipped, the first row of an id stays that has not been skipped yet. So this check is the last.
     """
     text = ids(table, column)
-    bad = text.is_duplicated() if table.skipping is None else ~text.is_first_distinct()
-    table.refuse(column, bad, "an id that is there more than once")
-    return text
+    if table.skipping is None:
+        bad = text.is_duplicated().to_numpy()
+    else:
+        bad = table.skipping.usable.copy()
+        bad[bad] = ~table.kept(text).is_first_distinct().to_numpy()
+    table.refuse(column, pl.Series(bad), "an id that is there more than once")
 
 
 def values(table: Table, column: str) -> pl.Series:

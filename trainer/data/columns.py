@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 import polars as pl
 
-from trainer.data.cells import unique_ids
+from trainer.data.cells import ids, refuse_repeated
 from trainer.data.dataset import Features
 from trainer.data.learnt_columns import KINDS, Column
 from trainer.data.table import Table
@@ -28,7 +28,7 @@ def parsed(table: Table, columns: FeatureColumns) -> pl.DataFrame:
     """
     frame = pl.DataFrame(
         [
-            unique_ids(table, columns.id).alias("id"),
+            ids(table, columns.id).alias("id"),
             *(
                 kind.read(table, name, columns).alias(f"{key}:{name}")
                 for key, kind in KINDS.items()
@@ -36,6 +36,7 @@ def parsed(table: Table, columns: FeatureColumns) -> pl.DataFrame:
             ),
         ]
     )
+    refuse_repeated(table, columns.id)
     return table.kept(frame)
 
 

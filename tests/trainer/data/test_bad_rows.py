@@ -167,8 +167,8 @@ def test_rows_of_every_table_may_be_skipped(tmp_path: Path) -> None:
     )
     data = load(tmp_path, recipe)
     assert data.warnings == (
-        "items.csv: 2 of 61 rows (3.28 %) were skipped: column 'item_id': an id that is there more than once in 1, "
-        "first row 4: 'i2'; column 'size': no finite number in 1, first row 2: 'x'",
+        "items.csv: 2 of 61 rows (3.28 %) were skipped: column 'size': no finite number in 1, first row 2: 'x'; "
+        "column 'item_id': an id that is there more than once in 1, first row 4: 'i2'",
         "users.csv: 1 of 61 rows (1.64 %) were skipped: column 'user_id': a missing cell in 1, first row 2: None",
         "impressions.parquet: 1 of 40 rows (2.5 %) were skipped: column 'clicked': neither 0 nor 1 in 1, first "
         "row 1: 2",
@@ -261,3 +261,18 @@ def test_an_impression_without_a_readable_position_is_bad(tmp_path: Path, place:
     assert data.impressions.positions.tolist() == [*range(3), *range(4, 40)]
     with pytest.raises(DataError, match=rf"'position': no .* number.* in 1 of 40 rows; first row 4: '{place}'"):
         load(tmp_path, replace(recipe, data=DataConfig()))
+
+
+def test_the_first_usable_row_of_an_id_stays(tmp_path: Path) -> None:
+    """Proves that a bad row of an id does not make its good row a duplicate, and that a third row is one."""
+    write(tmp_path, {})
+    rows = [*(f"i{row},{1990 + row}" for row in range(10)), "i10,x", "i10,2000", "i10,2001", "i10,y"]
+    (tmp_path / "items.csv").write_text("\n".join(["item_id,year", *rows]) + "\n")
+    items = ItemsConfig(file="items.csv", numeric=("year",))
+    data = load(tmp_path, replace(RECIPE, data=DataConfig(bad_rows="skip up to 50 %"), items=items))
+    assert dict(data.item_table.select("item_id", "year").iter_rows())["i10"] == "2000"
+    assert data.listed.all()
+    assert data.warnings == (
+        "items.csv: 3 of 14 rows (21.4 %) were skipped: column 'year': no finite number in 2, first row 11: 'x', "
+        "row 14: 'y'; column 'item_id': an id that is there more than once in 1, first row 13: 'i10'",
+    )
