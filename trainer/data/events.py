@@ -104,11 +104,11 @@ def read_events(
     runs, places, rows, name, units = _Runs(folder), 0, 0, "", dict[str, set[str]]()
     for table in tables:
         name = table.name.partition("/")[0]
-        found = _places(table, places) if columns.rows_in_order else _times(table, columns.time)
+        found = _times(table, columns, places)
         of_file = units.setdefault(name, set())
         of_file |= set() if found.unit is None else {found.unit}
         refuse_other_unit(name, columns.time, of_file)
-        checked = _checked(table, columns, found.nanoseconds)
+        checked = table.kept(_events(table, columns, found.nanoseconds))
         runs.add(checked)
         places, rows = places + table.frame.height, rows + checked.height
     warnings = () if bad is None else tuple(bad.warnings())
@@ -208,8 +208,16 @@ def _rows(ids: pl.Series, universe: pl.Enum) -> Ints:
     return ids.cast(universe).to_physical().cast(pl.Int64).fill_null(-1).to_numpy()
 
 
-def _checked(table: Table, columns: InteractionsConfig, time: pl.Series) -> pl.DataFrame:
-    events = pl.DataFrame(
+def checked_pairs(table: Table, columns: InteractionsConfig) -> pl.DataFrame:
+    """The `user` and `item` of each row ``[n]`` as text, once the table skips the rows that `read_events` skips.
+
+    Raises DataError for unreadable cells.
+    """
+    return _events(table, columns, _times(table, columns, 0).nanoseconds).select("user", "item")
+
+
+def _events(table: Table, columns: InteractionsConfig, time: pl.Series) -> pl.DataFrame:
+    return pl.DataFrame(
         {
             "user": ids(table, columns.user),
             "item": ids(table, columns.item),
@@ -219,17 +227,19 @@ def _checked(table: Table, columns: InteractionsConfig, time: pl.Series) -> pl.D
         },
         schema_overrides={"event": pl.String, "value": pl.Float32},
     )
-    return table.kept(events)
 
 
-def _times(table: Table, column: str) -> Times:
-    found = read_times(table, column)
-    refuse_future(table, column, found.nanoseconds)
+def _times(table: Table, columns: InteractionsConfig, before: int) -> Times:
+    """Those of the column, or those of rows in order after as many rows before."""
+    if columns.rows_in_order:
+        return _places(table, before)
+    found = read_times(table, columns.time)
+    refuse_future(table, columns.time, found.nanoseconds)
     return found
 
 
 def _places(table: Table, before: int) -> Times:
-    """A row a second, after as many rows before, so that the order of the files is that of time."""
+    """A row a second, so that the order of the files is that of time."""
     places = np.arange(before, before + table.frame.height, dtype=np.int64)
     return Times(nanoseconds=pl.Series(places * SECOND), unit=None)
 

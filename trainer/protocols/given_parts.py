@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from trainer.data import Dataset
 from trainer.data.bad_rows import SHOWN, SHOWN_WIDTH, BadRows
-from trainer.data.cells import ids
+from trainer.data.events import checked_pairs
 from trainer.data.load import interactions_table
 from trainer.data.table import Table
 from trainer.data.tables import read_table
@@ -29,12 +29,15 @@ def given_parts(dataset: Dataset, recipe: DataRecipe, data: Path) -> NDArray[np.
     columns = recipe.interactions
     if recipe.split.column:
         table = interactions_table(data, recipe)
-        codes = part_codes(table, recipe.split.column)
-        return _of_events(dataset, table.kept(pairs(table, recipe).with_columns(part=codes)), recipe)
+        pairs = checked_pairs(table, columns)
+        parts = pairs.with_columns(part=part_codes(table, recipe.split.column))
+        return _of_events(dataset, table.kept(parts), recipe)
     if recipe.split.test_file:
         files = {columns.file: TRAIN, recipe.split.test_file: TEST}
         tables = {read_table(data / file, BadRows.of(recipe, file)): part for file, part in files.items()}
-        of_tables = [table.kept(pairs(table, recipe).with_columns(part=pl.lit(part))) for table, part in tables.items()]
+        of_tables = [
+            table.kept(checked_pairs(table, columns)).with_columns(part=pl.lit(part)) for table, part in tables.items()
+        ]
         return _of_events(dataset, pl.concat(of_tables), recipe)
     raise RecipeError("[split] column, test_file: neither is there, and the protocol needs the split of one of them")
 
@@ -46,12 +49,6 @@ def part_codes(table: Table, column: str) -> pl.Series:
     bad = (~part.is_in(list(_PARTS))).fill_null(True)
     table.refuse(column, bad, f"none of {', '.join(_PARTS)}", always=True)
     return part.replace_strict(_PARTS, default=-1, return_dtype=pl.Int64)
-
-
-def pairs(table: Table, recipe: DataRecipe) -> pl.DataFrame:
-    """The `user` and `item` of each interaction, as text."""
-    columns = recipe.interactions
-    return pl.DataFrame({"user": ids(table, columns.user), "item": ids(table, columns.item)})
 
 
 def parts_of(

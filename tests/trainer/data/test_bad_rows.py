@@ -15,6 +15,7 @@ from trainer.data import load
 from trainer.data.bad_rows import BadRows
 from trainer.errors import DataError, RecipeError
 from trainer.protocols.given_parts import given_parts
+from trainer.protocols.task import TEST, TRAIN
 from trainer.recipe import (
     DataConfig,
     DataRecipe,
@@ -276,3 +277,25 @@ def test_the_first_usable_row_of_an_id_stays(tmp_path: Path) -> None:
         "items.csv: 3 of 14 rows (21.4 %) were skipped: column 'year': no finite number in 2, first row 11: 'x', "
         "row 14: 'y'; column 'item_id': an id that is there more than once in 1, first row 13: 'i10'",
     )
+
+
+@pytest.mark.parametrize(
+    "bad", ["u0,i0,soon,view,1,test", "u0,i0,,view,1,test", "u0,i0,1000,,1,test", "u0,i0,1000,view,many,tset"]
+)
+def test_a_skipped_row_is_in_no_part_of_a_published_split(tmp_path: Path, bad: str) -> None:
+    """Proves that a row skipped for any of its cells puts no interaction in two parts, nor is its part looked at."""
+    rows = [f"{line},{'train' if row < 30 else 'test'}" for row, line in enumerate(lines({}, 40)[1:])]
+    (tmp_path / "plays.csv").write_text("\n".join([f"{HEADER},part", *rows, bad]) + "\n")
+    recipe = replace(RECIPE, split=SplitConfig(column="part"))
+    data = load(tmp_path, recipe)
+    assert given_parts(data, recipe, tmp_path).tolist() == [TRAIN] * 30 + [TEST] * 10
+
+
+def test_a_skipped_row_of_a_test_file_is_in_no_part(tmp_path: Path) -> None:
+    """Proves the same where a file of its own is the test."""
+    rows = lines({}, 40)
+    (tmp_path / "plays.csv").write_text("\n".join(rows[:31]) + "\n")
+    (tmp_path / "test.csv").write_text("\n".join([HEADER, *rows[31:], "u0,i0,soon,view,1"]) + "\n")
+    recipe = replace(RECIPE, split=SplitConfig(test_file="test.csv"), data=DataConfig(bad_rows="skip up to 20 %"))
+    data = load(tmp_path, recipe)
+    assert given_parts(data, recipe, tmp_path).tolist() == [TRAIN] * 30 + [TEST] * 10

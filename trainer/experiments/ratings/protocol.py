@@ -8,10 +8,11 @@ import polars as pl
 from numpy.typing import NDArray
 
 from trainer.data import Dataset
+from trainer.data.events import checked_pairs
 from trainer.data.load import interactions_table
 from trainer.errors import DataError
 from trainer.experiments.ratings.ratings import Ratings
-from trainer.protocols.given_parts import pairs, parts_of
+from trainer.protocols.given_parts import parts_of
 from trainer.recipe import DataRecipe
 
 RATING = "rating"
@@ -44,9 +45,9 @@ def rating_folds(dataset: Dataset, ratings: Ratings, recipe: DataRecipe, data: P
 
 def _named(dataset: Dataset, ratings: Ratings, recipe: DataRecipe, data: Path) -> NDArray[np.str_]:
     table, column = interactions_table(data, recipe), str(recipe.split.column)
-    fold = table.column(column).cast(pl.String)
+    pairs, fold = checked_pairs(table, recipe.interactions), table.column(column).cast(pl.String)
     table.refuse(column, fold.is_null(), "no fold", always=True)
-    given = table.kept(pairs(table, recipe).with_columns(part=fold))
+    given = table.kept(pairs.with_columns(part=fold))
     return np.array(parts_of(dataset, ratings.user_rows, ratings.item_rows, given, recipe).to_list())
 
 
