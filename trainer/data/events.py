@@ -230,7 +230,7 @@ def _events(table: Table, columns: InteractionsConfig, time: pl.Series) -> pl.Da
 
 
 def _times(table: Table, columns: InteractionsConfig, before: int) -> Times:
-    """Those of the column, or those of rows in order after as many rows before."""
+    """Times of the column, or of rows in order, with as many rows `before` them."""
     if columns.rows_in_order:
         return _places(table, before)
     found = read_times(table, columns.time)

@@ -38,6 +38,7 @@ _WHOLE_FLOAT32 = 2**24
 # By the number of digits of a date: the divisor that leaves year, month and day.
 _DIGITS = {8: 1, 12: 10**4, 14: 10**6}
 _SHORTEST = min(_DIGITS)
+_MANY_DATES = 0.5
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -157,10 +158,12 @@ def _refuse_digits_of_dates(table: Table, numbers: pl.Series) -> None:
         year, month, day = pl.col("day") // 10_000, pl.col("day") // 100 % 100, pl.col("day") % 100
         minutes = pl.col("time") // 100 % 100 if digits > _SHORTEST else pl.lit(0)
         is_date = year.is_between(1970, 2199) & month.is_between(1, 12) & day.is_between(1, 31) & (minutes < 60)
-        if frame.select(is_date.all()).item():
+        dates = frame.filter(is_date)["number"]
+        # Not all, as placeholders such as 0 and 99999999 stand among dates.
+        if len(dates) >= _MANY_DATES * len(numbers):
             raise DataError(
-                f"{table.name}, column {numbers.name!r}: numbers such as {numbers[0]} look like dates and not like "
-                f"times since 1970; write them as {_dashed(str(numbers[0]))}"
+                f"{table.name}, column {numbers.name!r}: numbers such as {dates[0]} look like dates and not like times "
+                f"since 1970; write them as {_dashed(str(dates[0]))}"
             )
 
 

@@ -73,6 +73,9 @@ def test_times_are_read_to_the_nanosecond(cells: pl.Series | list[object], nanos
         ([7_258_118_400_000_000_000], "in 1 of 1 rows; first row 1: 72581184"),
         ([20240301, 20231231], "numbers such as 20240301 look like dates .* write them as 2024-03-01$"),
         (["202403011230"], "numbers such as 202403011230 look like dates .* write them as 2024-03-01 12:30$"),
+        ([0, *range(20240301, 20240321)], "numbers such as 20240301 look like dates .* write them as 2024-03-01$"),
+        ([*range(20240301, 20240311), 99999999, -1], "numbers such as 20240301 look like dates"),
+        (["0", "202403011230"], "numbers such as 202403011230 look like dates"),
         ([20240301123000], "look like dates .* write them as 2024-03-01 12:30$"),
         (pl.Series([NOON], dtype=pl.Float32), "Float32 cannot hold times of today to the second"),
         (["01.03.2024", "2024-03-01"], "day and month are ambiguous in 01.03.2024 and 03/01/2024, in 1 of 2 rows"),
@@ -88,6 +91,11 @@ def test_a_time_that_may_be_another_is_refused(cells: pl.Series | list[object], 
     """Proves it for mixed units, dates as digits, ambiguous days, and forms that have lost their last digits."""
     with pytest.raises(DataError, match=f"^plays.csv, column 'at': .*{said}"):
         read(cells)
+
+
+def test_a_few_seconds_that_could_be_dates_are_seconds() -> None:
+    """Proves that only most of a column makes it one of dates."""
+    assert read([20240301, 20240299, 20249999])[0] == 20240301 * SECOND
 
 
 def test_parts_of_a_table_have_one_unit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
