@@ -119,7 +119,8 @@ class AdmissionPool(ReceivingPool):
     def _finds_full(self) -> bool:
         """Whether all places are taken; from then on connections take turns."""
         full = self._admitted >= self._places
-        self._takes_turns |= full
+        if full:
+            self._takes_turns = True
         return full
 
     def _makes_room(self, call: Incoming) -> bool:
