@@ -8,6 +8,9 @@ from shortlist.serving.settings import add_server_settings, read_check, read_ser
 from shortlist.serving.worker import Worker
 from shortlist.serving.workers import supervise
 
+# Its calls compute, and hardly wait for each other. More threads only delay health checks and each other.
+_THREADS = 8
+
 
 def main(arguments: Sequence[str] | None = None, worker: Worker | None = None) -> int:
     """Serves until a signal comes, or checks one bundle; returns the exit code. ``worker`` marks one of several."""
@@ -15,7 +18,7 @@ def main(arguments: Sequence[str] | None = None, worker: Worker | None = None) -
     parser = argparse.ArgumentParser(
         prog="python -m retrieval_service", description="Finds candidates for a user by nearest neighbour, over gRPC."
     )
-    add_server_settings(parser, listen="127.0.0.1:50051")
+    add_server_settings(parser, listen="127.0.0.1:50051", threads=_THREADS)
     options = parser.parse_args(arguments)
     if options.check:
         from retrieval_service.service import check_retrieval

@@ -64,8 +64,8 @@ class ServerSettings:
         return self.profile == PRODUCTION
 
 
-def add_server_settings(parser: argparse.ArgumentParser, *, listen: str) -> None:
-    """Adds the flags of :class:`ServerSettings`; ``listen`` is the service's default address."""
+def add_server_settings(parser: argparse.ArgumentParser, *, listen: str, threads: int = ServerSettings.threads) -> None:
+    """Adds the flags of :class:`ServerSettings`; ``listen`` and ``threads`` are the service's defaults."""
     add_setting(parser, "--bundles", default="bundles", help="directory that the trainer writes bundles to")
     add_bundle_public_key(parser, "serve only bundles signed with its private half")
     parser.add_argument(
@@ -75,7 +75,7 @@ def add_server_settings(parser: argparse.ArgumentParser, *, listen: str) -> None
         help="load that bundle and answer a first query, without a port; exit with 0, or with 3 if it cannot be served",
     )
     add_setting(parser, "--listen", default=listen, help="HOST:PORT to listen on; port 0 takes a free one")
-    add_setting(parser, "--threads", default=ServerSettings.threads, type=int, help="threads that handle calls")
+    add_setting(parser, "--threads", default=threads, type=int, help="threads that handle calls")
     add_setting(parser, "--queue", default=ServerSettings.queue, type=int, help="calls that may wait for a thread")
     add_setting(parser, "--workers", default=ServerSettings.workers, type=int, help="processes that share the port")
     _add_draining(parser)
