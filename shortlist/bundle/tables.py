@@ -17,13 +17,13 @@ MOST_DEVIATIONS = 1000.0
 
 @dataclass(frozen=True, kw_only=True)
 class ItemTables:
-    """The items. An item's row is its index in ``ids`` and in the retrieval index.
+    """The items. An item's row is its index in ``ids``.
 
     Shapes: ``ids`` ``[items]`` sorted bytes; ``vectors`` ``[items, dimension]``; ``features`` ``[items, features]``;
     ``popular`` ``[items]``, the rows by falling popularity. ``inputs`` ``[items, width]`` are the item embeddings that
     the user encoder reads, mostly the vectors themselves. ``value_mean`` and ``value_std`` standardise the values of
     interactions. ``listed`` ``[n]`` are the rows that lists may hold, ascending; None where all may. The index has
-    these alone, and they come first in ``popular``. Histories may hold any row.
+    these alone, in this order, and they come first in ``popular``. Histories may hold any row.
     """
 
     ids: NDArray[np.bytes_]

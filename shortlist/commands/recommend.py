@@ -79,6 +79,8 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 def _recommend(recommender: Recommender, arguments: argparse.Namespace) -> Recommendations:
+    if arguments.append and not arguments.history:
+        arguments.parser.error("--append needs --history, with the ids to add")
     return recommender.recommend(
         user_id=arguments.user, history=arguments.history, append=arguments.append, limit=arguments.limit
     )

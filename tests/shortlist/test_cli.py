@@ -143,6 +143,14 @@ def test_a_wrong_usage_ends_with_2(argv: list[str]) -> None:
     assert exit_info.value.code == 2
 
 
+def test_appending_nothing_is_a_wrong_usage(capsys: pytest.CaptureFixture[str]) -> None:
+    """Proves that --append without --history is refused with a hint, and before anything is called."""
+    with pytest.raises(SystemExit) as exit_info:
+        main(["recommend", "--user", "196", "--append"])
+    assert exit_info.value.code == 2
+    assert "--append needs --history, with the ids to add" in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("interruptible")
 def test_ctrl_c_ends_quietly_with_130() -> None:
     """An interrupted wait leaves no traceback, in a process of its own."""

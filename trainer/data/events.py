@@ -209,10 +209,7 @@ def _rows(ids: pl.Series, universe: pl.Enum) -> Ints:
 
 
 def checked_pairs(table: Table, columns: InteractionsConfig) -> pl.DataFrame:
-    """The `user` and `item` of each row ``[n]`` as text, once the table skips the rows that `read_events` skips.
-
-    Raises DataError for unreadable cells.
-    """
+    """The `user` and `item` of each row ``[n]``; skips rows and raises DataError as `read_events` does."""
     return _events(table, columns, _times(table, columns, 0).nanoseconds).select("user", "item")
 
 
@@ -230,18 +227,12 @@ def _events(table: Table, columns: InteractionsConfig, time: pl.Series) -> pl.Da
 
 
 def _times(table: Table, columns: InteractionsConfig, before: int) -> Times:
-    """Times of the column, or of rows in order, with as many rows `before` them."""
+    """Times of the column, or a second for each row, behind as many rows `before`."""
     if columns.rows_in_order:
-        return _places(table, before)
+        return Times(nanoseconds=pl.Series(np.arange(before, before + table.frame.height) * SECOND), unit=None)
     found = read_times(table, columns.time)
     refuse_future(table, columns.time, found.nanoseconds)
     return found
-
-
-def _places(table: Table, before: int) -> Times:
-    """A row a second, so that the order of the files is that of time."""
-    places = np.arange(before, before + table.frame.height, dtype=np.int64)
-    return Times(nanoseconds=pl.Series(places * SECOND), unit=None)
 
 
 def _edges(sample: Ints) -> list[int]:

@@ -21,13 +21,15 @@ _Rows = TypeVar("_Rows", pl.DataFrame, pl.Series)
 class Table:
     """A table, or the part of it from row `first` on, and the name of the file that messages give it.
 
-    Without `skipping`, the first bad row is refused.
+    Without `skipping`, the first bad row is refused. A joined folder has the names of its `files`, in order, with
+    their numbers of rows.
     """
 
     name: str
     frame: pl.DataFrame
     first: int = 0
     skipping: Skipping | None = None
+    files: tuple[tuple[str, int], ...] = ()
 
     def column(self, column: str) -> pl.Series:
         """A column by name. Raises DataError, listing the columns there are."""
@@ -50,7 +52,7 @@ class Table:
         rows = self.kept(pl.DataFrame({"row": range(len(bad)), "bad": bad})).filter("bad")["row"]
         if rows.is_empty():
             return
-        shown = ", ".join(self._shown(column, row) for row in rows.head(SHOWN))
+        shown = ", ".join(f"{self._number(row)}: {self._cell(column, row)}" for row in rows.head(SHOWN))
         counted = f"{len(rows)} of {len(bad)} rows" + (f" from row {self.first + 1} on" if self.first else "")
         raise DataError(f"{self.name}, column {column!r}: {why} in {counted}; first {shown}")
 
@@ -58,14 +60,30 @@ class Table:
         """The `rows` [n] that are not skipped."""
         return rows if self.skipping is None else rows.filter(pl.Series(self.skipping.usable))
 
+    def place(self, row: int) -> str:
+        """The number of a row in its file, behind the name of that file if the table is a folder or of one."""
+        return f"{self.name} {self._number(row)}" if "/" in self.name else self._number(row)
+
     def _skip(self, column: str, bad: pl.Series, reason: str) -> None:
         assert self.skipping is not None
         found, missing = bad.to_numpy(), self.column(column).is_null().to_numpy()
         for one, rows in (("a missing cell", found & missing), (reason, found & ~missing)):
-            self.skipping.skip(rows, f"column {column!r}: {one}", lambda row: self._shown(column, row))
+            self.skipping.skip(
+                rows, f"column {column!r}: {one}", lambda row: f"{self.place(row)}: {self._cell(column, row)}"
+            )
 
-    def _shown(self, column: str, row: int) -> str:
-        return f"row {self.first + row + 1}: {self.frame[column][row]!r:.{SHOWN_WIDTH}}"
+    def _number(self, row: int) -> str:
+        before = 0
+        for name, rows in self.files:
+            if row < before + rows:
+                return f"{name} row {row - before + 1}"
+            before += rows
+        return f"row {self.first + row + 1}"
+
+    def _cell(self, column: str, row: int) -> str:
+        cell = self.frame[column][row]
+        # A vector of polars has several lines.
+        return f"{(cell.to_list() if isinstance(cell, pl.Series) else cell)!r:.{SHOWN_WIDTH}}"
 
 
 def joined(name: str, tables: Sequence[Table]) -> Table:
@@ -74,11 +92,15 @@ def joined(name: str, tables: Sequence[Table]) -> Table:
     frames = [table.frame for table in tables]
     frames = [frame.select(columns) if set(frame.columns) == set(columns) else frame for frame in frames]
     skipping = [table.skipping for table in tables if table.skipping is not None]
+    rows: dict[str, int] = {}
+    for table in tables:
+        rows[table.name] = rows.get(table.name, 0) + table.frame.height
     with unreadable_refused(name, "one table"):
         return Table(
             name=name,
             frame=pl.concat(frames, how="vertical_relaxed"),
             skipping=Skipping.joined(skipping) if skipping else None,
+            files=() if list(rows) == [name] else tuple(rows.items()),
         )
 
 

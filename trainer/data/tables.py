@@ -64,7 +64,7 @@ def _read_file(part: Part, bad: BadRows | None) -> Table:
     if suffix in _PARQUET:
         return skipping(parquet(path), bad)
     if suffix in _SEPARATORS:
-        return delimited(path.name, contents(path), separator=_SEPARATORS[suffix], quote=_QUOTES[suffix], bad=bad)
+        return delimited(part.name, contents(path), separator=_SEPARATORS[suffix], quote=_QUOTES[suffix], bad=bad)
     raise DataError(f"{path}: not a table; read are {', '.join((*_PARQUET, *_SEPARATORS, *_LINES))}")
 
 
@@ -173,7 +173,7 @@ def delimited(
     if table.skipping is not None:
         for reason, lines in no_rows.items():
             # The header is no row.
-            table.skipping.skip(lines.tail(frame.height).to_numpy(), reason, lambda row: f"row {row + 1}")
+            table.skipping.skip(lines.tail(frame.height).to_numpy(), reason, table.place)
     return table
 
 

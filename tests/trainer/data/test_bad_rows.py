@@ -299,3 +299,40 @@ def test_a_skipped_row_of_a_test_file_is_in_no_part(tmp_path: Path) -> None:
     recipe = replace(RECIPE, split=SplitConfig(test_file="test.csv"), data=DataConfig(bad_rows="skip up to 20 %"))
     data = load(tmp_path, recipe)
     assert given_parts(data, recipe, tmp_path).tolist() == [TRAIN] * 30 + [TEST] * 10
+
+
+def test_rows_of_a_folder_are_shown_with_their_file(tmp_path: Path) -> None:
+    """Proves it for tables that are read file by file and at once, for cells and for lines."""
+    for name in ("plays", "items"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "plays/a.csv").write_text("user_id,item_id,timestamp\nu0,i0,1\nu1,i1,2\n")
+    (tmp_path / "plays/b.csv").write_text("user_id,item_id,timestamp\nu0,i1,3\nu1,,4\nu1,i0\n")
+    (tmp_path / "items/a.csv").write_text("item_id,year\ni0,1990\ni1,1991\n")
+    (tmp_path / "items/b.csv").write_text("item_id,year\ni2,1992\ni3,x\ni1,1993\n")
+    recipe = DataRecipe(
+        data=DataConfig(bad_rows="skip up to 50 %"),
+        interactions=InteractionsConfig(file="plays"),
+        items=ItemsConfig(file="items", numeric=("year",)),
+    )
+    assert load(tmp_path, recipe).warnings == (
+        "plays: 2 of 5 rows (40 %) were skipped: too few cells in 1, first plays/b.csv row 3; "
+        "column 'item_id': a missing cell in 1, first plays/b.csv row 2: None",
+        "items: 2 of 5 rows (40 %) were skipped: column 'year': no finite number in 1, first items/b.csv row 2: 'x'; "
+        "column 'item_id': an id that is there more than once in 1, first items/b.csv row 3: 'i1'",
+    )
+    (tmp_path / "plays/b.csv").unlink()
+    with pytest.raises(DataError, match=r"^items, column 'year': .* in 1 of 5 rows; first items/b.csv row 2: 'x'$"):
+        load(tmp_path, replace(recipe, data=DataConfig()))
+
+
+def test_vectors_are_shown_on_one_line(tmp_path: Path) -> None:
+    """Proves that a warning about a vector has the start of its numbers and no end of a line."""
+    write(tmp_path, {})
+    vectors = [[1.0, 2.0], [1.0], *[[3.0, 4.0]] * 38]
+    ids = [f"i{row}" for row in range(40)]
+    pl.DataFrame({"item_id": ids, "v": vectors}).write_parquet(tmp_path / "items.parquet")
+    items = ItemsConfig(file="items.parquet", vectors=("v",), only_listed=False)
+    assert load(tmp_path, replace(RECIPE, items=items)).warnings[0] == (
+        "items.parquet: 1 of 40 rows (2.5 %) were skipped: column 'v': not 2 numbers, as in most vectors, in 1, "
+        "first row 2: [1.0]"
+    )
