@@ -28,6 +28,8 @@ _LOG = Throttled(logging.getLogger(__name__))
 _RETRY_SECONDS = 0.2
 # A caller who takes longer to read an answer keeps its place only while nobody else needs it.
 _READ_SECONDS = 0.05
+# By then the queue is too long for callers who wait for a second.
+_LATE_SECONDS = 0.25
 _REFUSAL = to_status(
     Overloaded(f"too many calls are waiting; try again in {_RETRY_SECONDS:g} s", _RETRY_SECONDS), "any method"
 )
@@ -59,8 +61,8 @@ class AdmissionPool(ReceivingPool):
     gRPC's own pool has an endless queue, in which one slow phase makes every later call late. A call takes its place
     when its message arrives. It keeps the place until its answer has been sent, since the answers that nobody reads
     fill the memory. A call that finds no place may take that of an unread answer, or of a queued call of a busier
-    connection. Else it is refused. Queued calls are handled in the order of their arrival. From a full queue until an
-    empty one, connections take turns, so that a burst delays others by few of its calls.
+    connection. Else it is refused. Queued calls are handled in the order of their arrival. From a full queue, or a
+    long wait, until an empty queue, connections take turns. So a burst delays others by few of its calls.
     """
 
     def __init__(self, threads: int, queue: int) -> None:
@@ -146,10 +148,10 @@ class AdmissionPool(ReceivingPool):
             self._crowds.remove(place.connection, place)
 
     def _handle(self, submitted: _Place) -> None:
-        """Handles the call that was ``submitted``, or the one whose turn it is."""
+        """Handles the call that was ``submitted`` when a thread was idle, else the next one of the queue."""
         with self._lock:
-            place = self._crowds.next() if self._passes_on(submitted) else submitted
-            if place is None:
+            place = submitted if submitted.connection is None else self._next_call()
+            if place is None or place.stage is not _Stage.QUEUED:
                 return
             self._leave_queue(place, _Stage.HANDLED)
         metrics.QUEUE_SECONDS.observe(time.monotonic() - place.since)
@@ -158,9 +160,11 @@ class AdmissionPool(ReceivingPool):
         finally:
             self._handled(place)
 
-    def _passes_on(self, submitted: _Place) -> bool:
-        """Whether the thread of a call is for another one: of another connection, or since the call has left."""
-        return submitted.stage is not _Stage.QUEUED or (self._takes_turns and submitted.connection is not None)
+    def _next_call(self) -> _Place | None:
+        oldest = self._crowds.oldest()
+        if oldest is not None and time.monotonic() - oldest.since >= _LATE_SECONDS:
+            self._takes_turns = True
+        return self._crowds.next() if self._takes_turns else oldest
 
     def _handled(self, place: _Place) -> None:
         with self._lock:

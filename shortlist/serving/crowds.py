@@ -16,17 +16,23 @@ class Crowds(Generic[C]):
 
     def __init__(self) -> None:
         self._calls: OrderedDict[bytes, OrderedDict[C, None]] = OrderedDict()
+        self._all: OrderedDict[C, None] = OrderedDict()
 
     def add(self, connection: bytes, call: C) -> None:
         """The call waits in the queue."""
         self._calls.setdefault(connection, OrderedDict())[call] = None
+        self._all[call] = None
 
     def remove(self, connection: bytes, call: C) -> None:
         """The call waits no longer."""
         crowd = self._calls[connection]
-        del crowd[call]
+        del crowd[call], self._all[call]
         if not crowd:
             del self._calls[connection]
+
+    def oldest(self) -> C | None:
+        """The call that has waited longest; None without any."""
+        return next(iter(self._all), None)
 
     def next(self) -> C | None:
         """The first call of the connection whose turn it is, which has its next turn after all others; None without."""
