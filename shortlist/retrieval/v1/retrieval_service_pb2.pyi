@@ -86,7 +86,7 @@ class RetrieveRequest(_message.Message):
     limit: _builtins.int
     """How many candidates to answer with, 1 to 1000."""
     keep_seen: _builtins.bool
-    """Whether items of the user's history may be in the answer."""
+    """Whether items that the user has seen may be in the answer. The bundle says which events make an item seen."""
     bundle_id: _builtins.str
     """The bundle that has to answer: the current one or the one before it, else FAILED_PRECONDITION. Empty: the current one."""
     view: Global___CandidateView.ValueType

@@ -55,8 +55,11 @@ class User(_message.Message):
     """The person to recommend to: an id, a history, or both.
 
     With a history, the models see that history, or with HISTORY_MODE_APPEND the stored history of the id and then that
-    history. The id also adds the user's features, and the answer leaves out the items of both histories. Without a
+    history. The id also adds the user's features, and the answer leaves out the seen items of both histories. Without a
     history, the models see the stored history of the id. With neither, the answer has popular items, marked as fallbacks.
+
+    The bundle says which events make an item seen, such as "buy"; without such a choice, every event does. So does an
+    interaction without an event, or with one that the bundle does not know.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
