@@ -35,7 +35,8 @@ _PAGE = _ROOT / "docs" / "upgrades.md"
 # Field 1000, a text, which no message has.
 _LATER_FIELD = bytes([0xC2, 0x3E, 5]) + b"later"
 _SECONDS = 10.0
-_OTHER_FORMATS = (FORMAT_VERSION - 1, FORMAT_VERSION + 1)
+# This release reads its own format and the one before.
+_OTHER_FORMATS = (FORMAT_VERSION - 2, FORMAT_VERSION + 1)
 
 
 def _add_later_fields(message: Message) -> None:
@@ -76,7 +77,10 @@ def test_a_bundle_of_another_format_leaves_the_served_one(
     served.follow()
     assert served.get().bundle.bundle_id == BUNDLE_ID
     assert served.failure is not None
-    assert f"format version {version}; this release reads version {FORMAT_VERSION}" in served.failure.reason
+    assert (
+        f"format version {version}; this release reads versions {FORMAT_VERSION - 1} and {FORMAT_VERSION}"
+        in served.failure.reason
+    )
 
 
 @pytest.mark.parametrize("version", _OTHER_FORMATS)

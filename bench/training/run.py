@@ -25,7 +25,7 @@ from trainer.models.rankers.objectives import Objectives
 from trainer.progress import Reporter
 from trainer.recipe.models import SequenceConfig
 from trainer.training.encoder.next_item import NextItemTraining
-from trainer.training.encoder.windows import batch_by_length, windows_of
+from trainer.training.encoder.windows import batch_by_length, events_of_a_step, windows_of
 from trainer.training.ranker.retrieved_examples import RetrievedExamples
 from trainer.training.ranker.training import RankerTraining
 
@@ -145,7 +145,7 @@ def _speed(batches: Iterator[T], step: Callable[[T], float], count: Callable[[T]
 def _padding(dataset: Dataset, split: Split, config: SequenceConfig) -> float:
     """The share of padding in all batches of an epoch."""
     windows = windows_of(dataset, split.encoder_end, config.history)
-    batches = batch_by_length(windows, config.batch_events, np.random.default_rng(0))
+    batches = batch_by_length(windows, events_of_a_step(windows, config.batch_events), np.random.default_rng(0))
     places = sum(int(windows.lengths[batch].max()) * len(batch) for batch in batches)
     return 1 - int(windows.lengths.sum()) / places
 

@@ -108,8 +108,8 @@ class SequenceConfig(GradientConfig):
     """An encoder of sequences, which learns the next item from every place of a history.
 
     A step reads about `batch_events` events, of however many users, so that it predicts about as often whether
-    histories are short or long. With four times the events, try twice the `learning_rate` (Malladi et al., 2022,
-    arXiv:2205.10287).
+    histories are short or long. 0 stands for 1,500, and for fewer on small data, so that an epoch has enough steps.
+    With four times the events, try twice the `learning_rate` (Malladi et al., 2022, arXiv:2205.10287).
 
     `id_dropout` is the share of the items that a step knows by their features alone.
 
@@ -122,7 +122,7 @@ class SequenceConfig(GradientConfig):
     """
 
     layers: TunedLayers = 1
-    batch_events: Annotated[BatchSize, Choices(500, 1000, 1500, 3000, 6000)] = 1500
+    batch_events: Annotated[int, Meta(ge=0, le=1_000_000), Choices(0, 500, 1000, 3000, 6000)] = 0
     dropout: TunedDropout = 0.2
     id_dropout: Share = 0
     loss: Literal["softmax", "bpr", "ccl", "bce"] = "softmax"

@@ -12,7 +12,15 @@ from trainer.data import Dataset
 from trainer.data.questions import is_unseen
 from trainer.progress import Reporter
 from trainer.recipe.models import SequenceConfig
-from trainer.training.encoder.windows import WindowBatch, batch_by_length, batch_count, collate, seen_before, windows_of
+from trainer.training.encoder.windows import (
+    WindowBatch,
+    batch_by_length,
+    batch_count,
+    collate,
+    events_of_a_step,
+    seen_before,
+    windows_of,
+)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -52,6 +60,7 @@ class EncoderBatches:
         self._dataset, self._config = dataset, config
         self._random = np.random.default_rng(seed)
         self._windows = windows_of(dataset, end, config.history)
+        self._events = events_of_a_step(self._windows, config.batch_events)
         self._asked = _asked(dataset)
         self.sampled = len(dataset.item_ids) > config.softmax_limit or config.loss != "softmax"
         """Whether targets compete against a sample of the catalogue."""
@@ -59,11 +68,11 @@ class EncoderBatches:
         self._cumulative = np.cumsum(self._share)
 
     def __len__(self) -> int:
-        return batch_count(self._windows, self._config.batch_events)
+        return batch_count(self._windows, self._events)
 
     def epoch(self, reporter: Reporter, name: str) -> Iterator[EncoderBatch]:
         """Each prediction once, in random order."""
-        for places in reporter.track(batch_by_length(self._windows, self._config.batch_events, self._random), name):
+        for places in reporter.track(batch_by_length(self._windows, self._events, self._random), name):
             batch = self._batch(collate(self._dataset, self._windows.at(places)))
             if len(batch.targets):
                 yield batch

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 
 from trainer.data import Dataset
 
+# MovieLens-100K has 64 steps of 1,500 events. Smaller steps are slow, and larger ones too few for the default epochs.
+_ENOUGH_STEPS, _LEAST_EVENTS, _MOST_EVENTS = 50, 100, 1500
+
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class TrainingWindows:
@@ -108,6 +111,11 @@ def batch_by_length(windows: TrainingWindows, events: int, generator: np.random.
     order = np.lexsort((tie, windows.lengths))
     batches = [order[start:end] for start, end in pairwise((*_starts(windows, events), len(order)))]
     return [batches[place] for place in generator.permutation(len(batches))]
+
+
+def events_of_a_step(windows: TrainingWindows, batch_events: int) -> int:
+    """The ``batch_events`` of a recipe; for 0, 1,500, or fewer so that an epoch has 50 steps, but at least 100."""
+    return batch_events or int(np.clip(windows.lengths.sum() // _ENOUGH_STEPS, _LEAST_EVENTS, _MOST_EVENTS))
 
 
 def batch_count(windows: TrainingWindows, events: int) -> int:

@@ -12,6 +12,7 @@ from trainer.training.encoder.windows import (
     batch_by_length,
     batch_count,
     collate,
+    events_of_a_step,
     seen_before,
     windows_of,
 )
@@ -118,6 +119,17 @@ def test_a_batch_of_any_size_has_a_window_and_none_is_lost(events: int) -> None:
     assert batch_count(windows, events) == len(batches) == {1: 4, 7: 3, 10**6: 1}[events]
     assert batch_by_length(windows.at(lengths[:0]), events, np.random.default_rng(0)) == []
     assert batch_count(windows.at(lengths[:0]), events) == 0
+
+
+@pytest.mark.parametrize(("events", "expected"), [(10**6, 1500), (50_000, 1000), (1000, 100)])
+def test_small_data_has_smaller_steps(events: int, expected: int) -> None:
+    """Proves that an epoch of little data has enough steps to learn from, and that a recipe may say otherwise."""
+    length = np.array([events])
+    windows = TrainingWindows(
+        starts=length, lengths=length, known=length, first_targets=length, end_targets=length, befores=length
+    )
+    assert events_of_a_step(windows, 0) == expected
+    assert events_of_a_step(windows, 7) == 7
 
 
 def test_the_last_window_reaches_back(dataset_of: Make) -> None:
