@@ -72,7 +72,7 @@ class Unavailable(ShortlistError):  # noqa: N818
 
 
 class TlsMismatch(Unavailable):
-    """The client and the service have TLS settings or certificates that do not fit; trying again does not help."""
+    """The client and the service have TLS settings or certificates that do not fit, as far as gRPC's text tells."""
 
 
 class DeadlineExceeded(ShortlistError):  # noqa: N818

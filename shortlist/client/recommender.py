@@ -95,7 +95,7 @@ class Recommender:
             TypeError: an argument has another type; the message names the argument.
             InvalidRequest: the request breaks the contract; its ``violations`` say where.
             Unavailable: the service cannot be reached, or cannot answer now. :class:`TlsMismatch` is the kind for which
-                trying again does not help.
+                TLS is the likely cause.
             DeadlineExceeded: no answer came within the timeout.
             ShortlistError: any other failure, including the use of a closed client.
         """

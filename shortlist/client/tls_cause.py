@@ -22,8 +22,7 @@ def read_failure(error: grpc.RpcError, security: ClientSecurity) -> ShortlistErr
 def tls_cause(details: str, security: ClientSecurity) -> str | None:
     """The likely cause of a failed connection with the way to mend it; None when TLS is not the cause.
 
-    ``details`` is gRPC's text. A server that closes new connections at once may also be stopping, but then the next of
-    the client's attempts finds another or is refused.
+    ``details`` is gRPC's text. A server that closes new connections at once may also be stopping, which the text says.
     """
     _, found, reason = details.rpartition(_LAST_ERROR)
     if not found:
@@ -42,6 +41,8 @@ def tls_cause(details: str, security: ClientSecurity) -> str | None:
 
 def _closed(security: ClientSecurity) -> str:
     if security.ca is None:
-        return "the server closed this plaintext connection; it probably wants TLS, so give the CA of its certificate"
-    refused = "this client's certificate" if security.cert else "clients without a certificate"
-    return f"the server closed the connection; it probably refuses {refused}, so give one that its CA signed"
+        closed, wanted = "this plaintext connection", "wants TLS, so give the CA of its certificate"
+    else:
+        refused = "this client's certificate" if security.cert else "clients without a certificate"
+        closed, wanted = "the connection", f"refuses {refused}, so give one that its CA signed"
+    return f"the server closed {closed}; it probably {wanted}; or it was stopping"

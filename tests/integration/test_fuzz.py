@@ -140,7 +140,7 @@ def test_any_values_of_any_fields_are_answered(
 def test_valid_messages_with_bytes_changed_are_answered(
     method: str, running: Running, call: Callable[[str, bytes], grpc.StatusCode], bundle_id: str
 ) -> None:
-    """What no longer is a message is refused as such; the rest is a request like others."""
+    """Bytes that are no message any more are refused as such; the rest is a request like others."""
 
     @_fuzz
     @given(_messages(_METHODS[method].DESCRIPTOR, bundle_id), st.randoms(use_true_random=False))

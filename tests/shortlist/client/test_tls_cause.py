@@ -100,7 +100,7 @@ def test_a_tls_mistake_is_named_with_its_remedy(
     given: dict[str, str],
     cause: str,
 ) -> None:
-    """No text advises to try again, for that would never help."""
+    """No text advises to try again: with these mistakes that would never help."""
     paths = {setting: getattr(files, name) for setting, name in given.items()}
     security, target = ClientSecurity(**paths), servers[server]
     with Recommender(target, security=security, timeout=5) as recommender, pytest.raises(TlsMismatch) as caught:

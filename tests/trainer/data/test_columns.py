@@ -22,20 +22,20 @@ def table(**columns: object) -> Table:
 
 
 def multi_hot(lists: list[list[str | None] | None]) -> Features:
-    """Of a column of lists."""
+    """The features of a column of lists."""
     columns = ItemsConfig(multi_valued=("tags",))
     return features(parsed(table(item_id=list(range(len(lists))), tags=lists), columns), columns)
 
 
 def numeric(numbers: Sequence[float | None]) -> Features:
-    """Of a column of numbers."""
+    """The features of a column of numbers."""
     columns = ItemsConfig(numeric=("x",))
     given = pl.Series(numbers, dtype=pl.Float32)
     return features(parsed(table(item_id=list(range(len(numbers))), x=given), columns), columns)
 
 
 def text(texts: Sequence[str | None]) -> Features:
-    """Of a column of texts."""
+    """The features of a column of texts."""
     columns = ItemsConfig(text=("title",))
     given = pl.Series(texts, dtype=pl.String)
     return features(parsed(table(item_id=list(range(len(texts))), title=given), columns), columns)
