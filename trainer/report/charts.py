@@ -19,7 +19,7 @@ from trainer.evaluation.classification import CalibrationCurve
 from trainer.report.item_map import OTHER, ItemMap
 from trainer.report.names import metric_label
 
-SERIES = 8
+SERIES = 9
 """How many colours the page's style has: ``--series-0`` and on."""
 _FIRST_RUN = 4
 # Above it a percent more or less is not seen.

@@ -2,12 +2,13 @@
 
 _MODELS = {
     "popularity": "popularity",
-    "itemknn": "item-to-item, cosine",
+    "itemknn": "item-to-item, shrunk cosine",
     "ease": "EASE",
     "cooccurrence": "sequential co-occurrence",
     "contentknn": "nearest by content",
     "retrieval": "retrieval",
     "two_stage": "both stages",
+    "transitions": "transitions from the last items",
     "lightgbm": "LightGBM in the ranker's place",
 }
 # Models of protocols that have none of the above except the trees.
