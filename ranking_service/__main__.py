@@ -6,7 +6,12 @@ from collections.abc import Sequence
 
 from shortlist.flags import add_setting
 from shortlist.security.settings import add_client_security, read_client_security
-from shortlist.serving.settings import add_server_settings, read_check, read_server_settings
+from shortlist.serving.settings import (
+    add_bundle_settings,
+    add_server_settings,
+    read_bundle_settings,
+    read_server_settings,
+)
 from shortlist.serving.worker import Worker
 from shortlist.serving.workers import supervise
 
@@ -19,20 +24,28 @@ def main(arguments: Sequence[str] | None = None, worker: Worker | None = None) -
     )
     add_setting(parser, "--retrieval", default="dns:///127.0.0.1:50051", help="gRPC target of the retrieval service")
     add_client_security(parser, "retrieval")
+    add_setting(parser, "--live", default="", help="gRPC target of the live service; none when empty")
+    add_client_security(parser, "live")
+    add_bundle_settings(parser)
     add_server_settings(parser, listen="127.0.0.1:50052")
     options = parser.parse_args(arguments)
+    bundles = read_bundle_settings(options)
     if options.check:
         from ranking_service.service import check_ranking
 
-        return check_ranking(*read_check(options))
+        return check_ranking(bundles, options.check)
     settings = read_server_settings(parser, options)
     if settings.workers > 1:
         return supervise(settings, "ranking_service", arguments)
     # Not at the top: the parent of several workers has no use for ONNX Runtime.
+    from ranking_service.live import LiveClient
+    from ranking_service.retrieval import RetrievalClient
     from ranking_service.service import serve_ranking
 
-    security = read_client_security(parser, options, "retrieval")
-    return serve_ranking(settings, options.retrieval, security, worker)
+    retrieval = RetrievalClient(options.retrieval, read_client_security(parser, options, "retrieval"))
+    live_security = read_client_security(parser, options, "live")
+    live = LiveClient(options.live, live_security) if options.live else None
+    return serve_ranking(settings, bundles, retrieval, live, worker)
 
 
 if __name__ == "__main__":

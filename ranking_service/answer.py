@@ -53,8 +53,12 @@ class Ranked:
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """A ranked list, the counts of unknown names, and why the list is degraded; None when it is not."""
+    """A ranked list, the counts of unknown names, and why the list is degraded; None when it is not.
+
+    ``live_position`` is that of the live history that the list knows, 0 for none.
+    """
 
     ranked: Ranked
     unknown: Unknown
     degraded: Degraded | None = None
+    live_position: int = 0

@@ -4,7 +4,7 @@ import logging
 import threading
 import time
 
-from shortlist.observability import metrics
+from prometheus_client import Gauge
 
 _LOG = logging.getLogger(__name__)
 _FAILURES = 5
@@ -14,11 +14,13 @@ _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
 class Circuit:
     """Closed while calls succeed; open after five failures in a row.
 
-    It stays open for a pause that doubles from 0.5 to 5 seconds. After each pause one call is let through, and its
-    outcome closes or reopens the circuit. Thread-safe.
+    ``stage`` names the stage in the log, and ``is_open`` is 1 while the circuit is open. It stays open for a pause that
+    doubles from 0.5 to 5 seconds. After each pause one call is let through, and its outcome closes or reopens the
+    circuit. Thread-safe.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, stage: str, is_open: Gauge) -> None:
+        self._stage, self._is_open = stage, is_open
         self._lock = threading.Lock()
         self._failures = 0
         self._pause = _FIRST_PAUSE
@@ -41,8 +43,8 @@ class Circuit:
         if self._failures:
             with self._lock:
                 if self._failures >= _FAILURES:
-                    _LOG.warning("retrieval answers again")
-                    metrics.CIRCUIT_OPEN.set(0)
+                    _LOG.warning("%s answers again", self._stage)
+                    self._is_open.set(0)
                 self._failures, self._pause = 0, _FIRST_PAUSE
 
     def failed(self) -> None:
@@ -52,7 +54,7 @@ class Circuit:
             if self._failures < _FAILURES:
                 return
             if self._failures == _FAILURES:
-                _LOG.error("retrieval failed %d times in a row; trying it again after pauses", _FAILURES)
-                metrics.CIRCUIT_OPEN.set(1)
+                _LOG.error("%s failed %d times in a row; trying it again after pauses", self._stage, _FAILURES)
+                self._is_open.set(1)
             self._opens_at = time.monotonic() + self._pause
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)

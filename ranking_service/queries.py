@@ -15,7 +15,7 @@ class RecommendQuery:
     ``exclude`` are ids that may not be in the answer; ``keep_seen`` lets items of the history be in it.
     ``candidate_count`` is how many candidates to retrieve, 0 for the bundle's own number. ``objective_weights`` are
     weights by objective name, empty for the bundle's own; ``context`` has the values that describe the call.
-    ``timeline`` began with the call.
+    ``min_position`` is the position that the live history must have; 0 is any. ``timeline`` began with the call.
     """
 
     user: UserQuery
@@ -26,6 +26,7 @@ class RecommendQuery:
     deadline: float
     objective_weights: Mapping[str, float] = field(default_factory=dict)
     context: Context = field(default_factory=dict)
+    min_position: int = 0
     timeline: Timeline = field(default_factory=Timeline)
 
 
@@ -36,8 +37,10 @@ class RankQuery:
     user: UserQuery
     item_ids: tuple[str, ...]
     limit: int
+    deadline: float = float("inf")
     objective_weights: Mapping[str, float] = field(default_factory=dict)
     context: Context = field(default_factory=dict)
+    min_position: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,15 +6,18 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranking_service.answer import Answer
+from ranking_service.live import LiveClient
 from ranking_service.queries import RankQuery, RecommendQuery, SimilarQuery
 from ranking_service.request import Request
 from ranking_service.retrieval import RetrievalClient
+from ranking_service.stages.live import NOTHING_LIVE, LiveStage
 from ranking_service.stages.resolve import Resolver
 from ranking_service.stages.retrieve import Found, RetrieveStage, retrieval_deadline
 from ranking_service.stages.score import Scored, ScoreStage, is_scorable
 from ranking_service.stages.select import select
 from ranking_service.stages.similar import SimilarStage
 from shortlist.bundle.bundle import Bundle
+from shortlist.degraded import Degraded
 from shortlist.errors import DeadlineExceeded
 from shortlist.inference.candidates import Candidates
 from shortlist.inference.popular import PopularityRanks
@@ -22,30 +25,40 @@ from shortlist.inference.retrieval import Retrieved
 from shortlist.inference.selection import best_first
 from shortlist.inference.user_encoder import UserEncoder, are_usable
 from shortlist.serving.coalescing import Coalescer
+from shortlist.wire.request_check import RequestCheck
 
 
 class Recommender:
-    """Both stages over one bundle."""
+    """Both stages over one bundle, with the interactions since the bundle where there is a ``live`` service."""
 
-    def __init__(self, bundle: Bundle, retrieval: RetrievalClient) -> None:
+    def __init__(self, bundle: Bundle, retrieval: RetrievalClient, live: LiveClient | None = None) -> None:
         self.bundle = bundle
+        self._live = LiveStage(bundle, live) if live else None
         self.encoder = UserEncoder(bundle)
         self._popularity = PopularityRanks(bundle.items)
         self._resolver = Resolver(bundle)
         self._retriever = RetrieveStage(bundle, retrieval, self.encoder)
         self._scorer = ScoreStage(bundle)
         self._similar = SimilarStage(bundle, self._retriever)
-        self._coalescer = Coalescer(self._retrieve_to_answer)
+        self._coalescer = Coalescer(self._retrieve_to_answer if live is None else self._live_to_answer)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether answers know the interactions since the bundle."""
+        return self._live is not None
 
     def recommend(self, query: RecommendQuery, is_wanted: Callable[[], bool] = lambda: True) -> Answer:
-        """Resolve → retrieve → score → select → answer; popular items when no user is known or retrieval fails.
+        """Resolve → (live →) retrieve → score → select; popular items when no user is known or retrieval fails.
 
         Raises:
-            InvalidRequest: the bundle has no such objective, other bounds, or another kind of context value.
+            InvalidRequest: the bundle has no such objective, other bounds, or another kind of context value. There is
+                no live service, and the query has a position.
             CallerGone: the answer is not wanted any more when its turn comes.
         """
+        self._check_position(query)
         request = self._resolver.recommend(query)
-        if not self._is_known(request):
+        may_be_live = self.is_live and query.user.user_id
+        if not (may_be_live or self._is_known(request)):
             return _answer(request, _unscored(self._retriever.popular(request)))
         try:
             return self._coalescer(request, retrieval_deadline(request), is_wanted)
@@ -58,7 +71,9 @@ class Recommender:
         Raises:
             InvalidRequest: as for :meth:`recommend`.
         """
-        request, rows = self._resolver.rank(query)
+        self._check_position(query)
+        live = self._live.find([query])[0] if self._live else NOTHING_LIVE
+        request, rows = self._resolver.rank(query, live)
         found = self._look_up(request, rows)
         scorable = is_scorable(request, found.retrieved.candidates)
         return _answer(request, self._scorer.run([request], [found])[0] if scorable else _unscored(found))
@@ -82,6 +97,26 @@ class Recommender:
         found = self._retriever.retrieve(requests)
         scored = self._scorer.score(requests, found)
         return [_answer(request, one) for request, one in zip(requests, scored, strict=True)]
+
+    def _live_to_answer(self, requests: Sequence[Request]) -> list[Answer]:
+        """The same after the live histories, which may tell of users that the bundle does not know."""
+        assert self._live is not None
+        for request in requests:
+            request.timeline.enter(Degraded.HISTORY_UNAVAILABLE)
+        live = self._live.find([request.query for request in requests])
+        renewed = [self._resolver.renewed(request, one) for request, one in zip(requests, live, strict=True)]
+        known = [request for request in renewed if self._is_known(request)]
+        answers = iter(self._retrieve_to_answer(known) if known else ())
+        return [
+            next(answers) if self._is_known(request) else _answer(request, _unscored(self._retriever.popular(request)))
+            for request in renewed
+        ]
+
+    def _check_position(self, query: RecommendQuery | RankQuery) -> None:
+        if query.min_position and not self.is_live:
+            check = RequestCheck()
+            check.require(False, "min_position", "is set, and this service was started without --live")
+            check.done()
 
     def _is_known(self, request: Request) -> bool:
         return len(request.user.history) > 0 or self.encoder.features_of(request.user) is not None
@@ -112,4 +147,9 @@ def _unscored(found: Found) -> Scored:
 
 
 def _answer(request: Request, scored: Scored) -> Answer:
-    return Answer(ranked=select(request, scored), unknown=request.unknown, degraded=scored.degraded)
+    return Answer(
+        ranked=select(request, scored),
+        unknown=request.unknown,
+        degraded=scored.degraded or request.degraded,
+        live_position=request.live_position,
+    )

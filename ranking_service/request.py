@@ -7,20 +7,24 @@ from numpy.typing import NDArray
 from opentelemetry.trace import SpanContext
 
 from ranking_service.options import RankingOptions
+from ranking_service.queries import RankQuery, RecommendQuery
 from ranking_service.timeline import Timeline
+from shortlist.degraded import Degraded
 from shortlist.inference.users import ResolvedUser, Unknown
 from shortlist.observability import tracing
 
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """A query in rows of the bundle.
+    """A ``query`` in rows of the bundle.
 
     ``excluded`` are rows, ascending, that may not be in the answer; ``candidate_count`` is how many to retrieve.
-    ``deadline`` is in the seconds of ``time.monotonic``. ``span`` is the trace that the request came in, which another
-    request's thread links to.
+    ``deadline`` is in the seconds of ``time.monotonic``. ``live_position`` is that of the live history that ``user``
+    has, 0 for none, and ``degraded`` says why it is missing; None when it is not. ``span`` is the trace that the
+    request came in, which another request's thread links to.
     """
 
+    query: RecommendQuery | RankQuery
     user: ResolvedUser
     excluded: NDArray[np.int64]
     limit: int
@@ -28,5 +32,7 @@ class Request:
     options: RankingOptions
     unknown: Unknown
     deadline: float
+    live_position: int = 0
+    degraded: Degraded | None = None
     timeline: Timeline = field(default_factory=Timeline)
     span: SpanContext | None = field(default_factory=tracing.capture)

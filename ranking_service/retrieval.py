@@ -17,6 +17,7 @@ from shortlist.client.service_config import balancing_of, channel_options
 from shortlist.client.tls_cause import tls_cause
 from shortlist.degraded import Degraded
 from shortlist.inference.retrieval import RetrievalQuery, Retrieved
+from shortlist.observability import metrics
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 from shortlist.security.settings import ClientSecurity
@@ -56,7 +57,7 @@ class RetrievalClient:
         service = "shortlist.retrieval.v1.RetrievalService"
         config = channel_options(service, attempts=3, backoff_seconds=0.01, balancing=balancing_of(target))
         self._channels = Channels(target, RetrievalServiceStub, [*config, *_OPTIONS], security)
-        self._circuit, self._patience, self._security = Circuit(), Patience(), security
+        self._circuit, self._patience, self._security = Circuit("retrieval", metrics.CIRCUIT_OPEN), Patience(), security
 
     def retrieve(self, bundle: Bundle, queries: Sequence[RetrievalQuery], timeout: float) -> list[Retrieved]:
         """The candidates of several users, in rows of a bundle, within ``timeout`` seconds.

@@ -1,9 +1,8 @@
 """The ranking service: its server, and the loading of its bundles."""
 
-from pathlib import Path
-
 import grpc
 
+from ranking_service.live import LiveClient
 from ranking_service.queries import RankQuery
 from ranking_service.recommender import Recommender
 from ranking_service.retrieval import RetrievalClient
@@ -17,20 +16,22 @@ from shortlist.serving.checking import check, check_encoder, first_user
 from shortlist.serving.loading import opened, require_finite, require_shape, warmed_up
 from shortlist.serving.served_bundles import ServedBundles
 from shortlist.serving.server import serve
-from shortlist.serving.settings import ServerSettings
+from shortlist.serving.settings import BundleSettings, ServerSettings
 from shortlist.serving.worker import Worker
 
 SERVICE = DESCRIPTOR.services_by_name["RankingService"].full_name
 
 
-def serve_ranking(settings: ServerSettings, retrieval: str, security: ClientSecurity, worker: Worker | None) -> int:
-    """Serves the current bundle until a signal comes; returns the exit code.
-
-    ``retrieval`` is the gRPC target of the retrieval service, called with ``security``.
-    """
-    client = RetrievalClient(retrieval, security)
-    key = settings.bundle_public_key
-    served = ServedBundles(BundleStore(settings.bundles), lambda directory: load(opened(directory, key), client))
+def serve_ranking(
+    settings: ServerSettings,
+    bundles: BundleSettings,
+    client: RetrievalClient,
+    live: LiveClient | None,
+    worker: Worker | None,
+) -> int:
+    """Serves the current bundle until a signal comes, with or without a live service; returns the exit code."""
+    store = BundleStore(bundles.directory)
+    served = ServedBundles(store, lambda directory: load(opened(directory, bundles.public_key), client, live))
 
     def add_services(server: grpc.Server) -> None:
         add_RankingServiceServicer_to_server(RankingServicer(served), server)
@@ -38,30 +39,30 @@ def serve_ranking(settings: ServerSettings, retrieval: str, security: ClientSecu
     return serve(settings=settings, service_names=[SERVICE], add_services=add_services, loader=served, worker=worker)
 
 
-def check_ranking(directory: Path, public_key: Path | None) -> int:
+def check_ranking(bundles: BundleSettings, bundle_id: str) -> int:
     """Loads a bundle as the service does; returns the exit code, 0 when it can be served and 3 when not."""
     # It connects to nothing, for no call is made.
     client = RetrievalClient("dns:///localhost", ClientSecurity())
-    return check(directory, public_key, lambda bundle: _warmed_up(bundle, client))
+    return check(bundles.directory / bundle_id, bundles.public_key, lambda bundle: _warmed_up(bundle, client))
 
 
-def load(bundle: Bundle, retrieval: RetrievalClient) -> Recommender:
+def load(bundle: Bundle, retrieval: RetrievalClient, live: LiveClient | None = None) -> Recommender:
     """The recommender of a bundle, warmed up by lists of the usual size, and connected to retrieval.
 
     Raises:
         BundleError: the bundle cannot be used.
     """
-    recommender = _warmed_up(bundle, retrieval)
+    recommender = _warmed_up(bundle, retrieval, live)
     retrieval.connect(bundle)
     return recommender
 
 
-def _warmed_up(bundle: Bundle, retrieval: RetrievalClient) -> Recommender:
-    return warmed_up(bundle, lambda: _load(bundle, retrieval))
+def _warmed_up(bundle: Bundle, retrieval: RetrievalClient, live: LiveClient | None = None) -> Recommender:
+    return warmed_up(bundle, lambda: _load(bundle, retrieval, live))
 
 
-def _load(bundle: Bundle, retrieval: RetrievalClient) -> Recommender:
-    recommender = Recommender(bundle, retrieval)
+def _load(bundle: Bundle, retrieval: RetrievalClient, live: LiveClient | None) -> Recommender:
+    recommender = Recommender(bundle, retrieval, live)
     check_encoder(bundle, recommender.encoder)
     popular = [bundle.items.id_of(int(row)) for row in bundle.items.popular[: bundle.manifest.candidate_count]]
     query = RankQuery(user=first_user(bundle), item_ids=tuple(popular), limit=len(popular))

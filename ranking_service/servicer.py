@@ -1,11 +1,13 @@
 """RankingService: checks messages, translates them to queries, and answers to messages."""
 
+import secrets
+
 import grpc
 
 from ranking_service.answer import Ranked
 from ranking_service.queries import RankQuery, RecommendQuery, SimilarQuery
 from ranking_service.recommender import Recommender
-from ranking_service.swap import recommend, similar
+from ranking_service.swap import rank, recommend, similar
 from shortlist.degraded import degraded_number
 from shortlist.limits import MAX_EXCLUDED, MAX_HISTORY, MAX_ID_BYTES, MAX_LIMIT
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
@@ -35,6 +37,7 @@ class RankingServicer(RankingServiceServicer):
             deadline=deadline_of(context),
             objective_weights=dict(request.objective_weights),
             context=read_context(request.context),
+            min_position=request.min_position,
         )
         recommender, answer = recommend(self._served, request.bundle_id, query, context.is_active)
         response = pb.RecommendResponse(
@@ -47,6 +50,8 @@ class RankingServicer(RankingServiceServicer):
             degraded=answer.degraded is not None,
             degraded_reason=degraded_number(answer.degraded),
             objectives=recommender.bundle.manifest.objective_names,
+            live_position=answer.live_position,
+            recommendation_id=_new_id(recommender),
         )
         _add_items(response, recommender, answer.ranked)
         return response
@@ -54,15 +59,16 @@ class RankingServicer(RankingServiceServicer):
     def Rank(self, request: pb.RankRequest, context: grpc.ServicerContext) -> pb.RankResponse:  # noqa: N802
         """Ranks the caller's own candidates."""
         _check_rank(request)
-        recommender = self._served.get(request.bundle_id)
         query = RankQuery(
             user=read_user(request.user),
             item_ids=tuple(request.item_ids),
             limit=request.limit,
+            deadline=deadline_of(context),
             objective_weights=dict(request.objective_weights),
             context=read_context(request.context),
+            min_position=request.min_position,
         )
-        answer = recommender.rank(query)
+        recommender, answer = rank(self._served, request.bundle_id, query)
         response = pb.RankResponse(
             bundle_id=recommender.bundle.bundle_id,
             asked_count=request.limit,
@@ -70,7 +76,11 @@ class RankingServicer(RankingServiceServicer):
             unknown_item_count=answer.unknown.items,
             unknown_context_count=answer.unknown.context,
             unknown_event_count=answer.unknown.events,
+            degraded=answer.degraded is not None,
+            degraded_reason=degraded_number(answer.degraded),
             objectives=recommender.bundle.manifest.objective_names,
+            live_position=answer.live_position,
+            recommendation_id=_new_id(recommender),
         )
         _add_items(response, recommender, answer.ranked)
         return response
@@ -115,6 +125,7 @@ def _check_recommend(request: pb.RecommendRequest) -> None:
     check.ids(request.exclude_item_ids, "exclude_item_ids", MAX_EXCLUDED)
     check.objective_weights(request.objective_weights)
     check.context(request.context)
+    check.require(request.min_position >= 0, "min_position", "is negative")
     check.done()
 
 
@@ -126,6 +137,7 @@ def _check_rank(request: pb.RankRequest) -> None:
     check.ids(request.item_ids, "item_ids", MAX_LIMIT)
     check.objective_weights(request.objective_weights)
     check.context(request.context)
+    check.require(request.min_position >= 0, "min_position", "is negative")
     check.done()
 
 
@@ -138,6 +150,11 @@ def _check_similar(request: pb.SimilarRequest) -> None:
     size = len(request.event.encode())
     check.require(size <= MAX_ID_BYTES, "event", f"has {size} bytes; at most {MAX_ID_BYTES} are accepted")
     check.done()
+
+
+def _new_id(recommender: Recommender) -> str:
+    """Names an answer, where events can refer to it."""
+    return secrets.token_hex(16) if recommender.is_live else ""
 
 
 def _add_items(

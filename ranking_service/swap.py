@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Callable
 
 from ranking_service.answer import Answer
-from ranking_service.queries import RecommendQuery, SimilarQuery
+from ranking_service.queries import RankQuery, RecommendQuery, SimilarQuery
 from ranking_service.recommender import Recommender
 from ranking_service.timeline import Timeline
 from shortlist.degraded import Degraded
@@ -30,6 +30,18 @@ def recommend(
     return _answered(served, bundle_id, query.timeline, lambda recommender: recommender.recommend(query, is_wanted))
 
 
+def rank(served: ServedBundles[Recommender], bundle_id: str, query: RankQuery) -> tuple[Recommender, Answer]:
+    """The caller's candidates ranked by the bundle asked for, else by the current one; and its recommender.
+
+    Raises:
+        Unavailable: no bundle is loaded yet.
+        BundleNotServed: the bundle asked for is not served.
+        InvalidRequest: as for :func:`recommend`.
+    """
+    recommender = served.get(bundle_id)
+    return recommender, _counted(recommender.rank(query))
+
+
 def similar(served: ServedBundles[Recommender], bundle_id: str, query: SimilarQuery) -> tuple[Recommender, Answer]:
     """The same as :func:`recommend`, for similar items.
 
@@ -52,6 +64,10 @@ def _answered(
         # The previous bundle may lack an objective that has a weight, or an event; then the answer stays degraded.
         with contextlib.suppress(InvalidRequest):
             recommender, answer = previous, ask(previous)
+    return recommender, _counted(answer)
+
+
+def _counted(answer: Answer) -> Answer:
     if answer.degraded is not None:
         metrics.DEGRADED[answer.degraded].inc()
-    return recommender, answer
+    return answer

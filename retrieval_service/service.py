@@ -2,7 +2,6 @@
 
 import functools
 import time
-from pathlib import Path
 
 import grpc
 
@@ -17,16 +16,16 @@ from shortlist.serving.checking import check, check_encoder, first_user
 from shortlist.serving.loading import WARM_UP_SECONDS, opened, require_finite, warmed_up
 from shortlist.serving.served_bundles import ServedBundles
 from shortlist.serving.server import serve
-from shortlist.serving.settings import ServerSettings
+from shortlist.serving.settings import BundleSettings, ServerSettings
 from shortlist.serving.worker import Worker
 
 SERVICE = DESCRIPTOR.services_by_name["RetrievalService"].full_name
 
 
-def serve_retrieval(settings: ServerSettings, worker: Worker | None) -> int:
+def serve_retrieval(settings: ServerSettings, bundles: BundleSettings, worker: Worker | None) -> int:
     """Serves the current bundle until a signal comes; returns the exit code."""
-    key = settings.bundle_public_key
-    served = ServedBundles(BundleStore(settings.bundles), lambda directory: load(opened(directory, key)))
+    store = BundleStore(bundles.directory)
+    served = ServedBundles(store, lambda directory: load(opened(directory, bundles.public_key)))
 
     def add_services(server: grpc.Server) -> None:
         add_RetrievalServiceServicer_to_server(RetrievalServicer(served), server)
@@ -34,9 +33,9 @@ def serve_retrieval(settings: ServerSettings, worker: Worker | None) -> int:
     return serve(settings=settings, service_names=[SERVICE], add_services=add_services, loader=served, worker=worker)
 
 
-def check_retrieval(directory: Path, public_key: Path | None) -> int:
+def check_retrieval(bundles: BundleSettings, bundle_id: str) -> int:
     """Loads a bundle as the service does; returns the exit code, 0 when it can be served and 3 when not."""
-    return check(directory, public_key, load)
+    return check(bundles.directory / bundle_id, bundles.public_key, load)
 
 
 def load(bundle: Bundle) -> Retriever:

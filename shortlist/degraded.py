@@ -16,6 +16,7 @@ class Degraded(StrEnum):
     QUEUE_TIMEOUT = auto()
     RETRIEVAL_CIRCUIT_OPEN = auto()
     RETRIEVAL_INVALID = auto()
+    HISTORY_UNAVAILABLE = auto()
 
 
 _NUMBERS = {reason: DegradedReason.Value(f"DEGRADED_REASON_{reason.name}") for reason in Degraded}

@@ -27,7 +27,11 @@ class InvalidRequest(ShortlistError):  # noqa: N818 - the field's own word
         self.violations = violations
 
 
-class BundleError(ShortlistError):
+class LoadError(ShortlistError):
+    """A service cannot load the data that it answers from."""
+
+
+class BundleError(LoadError):
     """A bundle cannot be used; ``reason`` says why and ``path`` names the file.
 
     ``kind`` labels the metric: "missing", "damaged" (other bytes than written), "unreadable", "format" (another
@@ -37,6 +41,10 @@ class BundleError(ShortlistError):
     def __init__(self, path: Path, reason: str, kind: str = "invalid") -> None:
         super().__init__(f"{path}: {reason}")
         self.path, self.reason, self.kind = path, reason, kind
+
+
+class StoreError(LoadError):
+    """A store of events cannot be used; says why, and what to do."""
 
 
 class BundleNotServed(ShortlistError):  # noqa: N818
@@ -68,7 +76,11 @@ class CallerGone(ShortlistError):  # noqa: N818
 
 
 class Unavailable(ShortlistError):  # noqa: N818
-    """The service cannot be reached, or cannot answer now."""
+    """The service cannot be reached, or cannot answer now; try again after ``retry_seconds`` where it names some."""
+
+    def __init__(self, message: str, retry_seconds: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_seconds = retry_seconds
 
 
 class TlsMismatch(Unavailable):

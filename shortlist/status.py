@@ -22,6 +22,7 @@ from shortlist.errors import (
     InvalidRequest,
     Overloaded,
     ShortlistError,
+    Unavailable,
 )
 
 _LOG = logging.getLogger(__name__)
@@ -73,18 +74,24 @@ def _details(error: Exception) -> list[Message]:
             served = {_SERVED: ",".join(error.served)}
             return [ErrorInfo(reason="BUNDLE_NOT_SERVED", domain=_DOMAIN, metadata=served)]
         case Overloaded():
-            delay = Duration()
-            delay.FromNanoseconds(int(error.retry_seconds * 1e9))
-            return [RetryInfo(retry_delay=delay)]
+            return [_retry_info(error.retry_seconds)]
+        case Unavailable() if error.retry_seconds:
+            return [_retry_info(error.retry_seconds)]
     return []
+
+
+def _retry_info(seconds: float) -> RetryInfo:
+    delay = Duration()
+    delay.FromNanoseconds(int(seconds * 1e9))
+    return RetryInfo(retry_delay=delay)
 
 
 def _with_details(error: ShortlistError, details: Sequence[Message]) -> ShortlistError:
     for detail in details:
         if isinstance(detail, ErrorInfo) and isinstance(error, BundleNotServed):
             return BundleNotServed(str(error), tuple(detail.metadata[_SERVED].split(",")))
-        if isinstance(detail, RetryInfo) and isinstance(error, Overloaded):
-            return Overloaded(str(error), detail.retry_delay.ToNanoseconds() / 1e9)
+        if isinstance(detail, RetryInfo) and isinstance(error, Overloaded | Unavailable):
+            return type(error)(str(error), detail.retry_delay.ToNanoseconds() / 1e9)
     return error
 
 

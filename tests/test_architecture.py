@@ -11,13 +11,14 @@ import pytest
 
 _ROOT = Path(__file__).parents[1]
 _TRAINING = ("torch", "polars", "scipy", "sklearn", "onnx", "onnxscript", "lightgbm", "optuna", "matplotlib")
-_PRODUCT = ("shortlist", "retrieval_service", "ranking_service", "trainer")
+_PRODUCT = ("shortlist", "retrieval_service", "ranking_service", "live_service", "trainer")
 
 # Each package may import itself and these packages of the repository.
 _PACKAGES: Mapping[str, tuple[str, ...]] = {
     "shortlist": (),
     "retrieval_service": ("shortlist",),
     "ranking_service": ("shortlist",),
+    "live_service": ("shortlist",),
     "trainer": ("shortlist",),
     "deploy": (),
     "prose": (),
@@ -31,13 +32,14 @@ _LIBRARIES: Mapping[str, tuple[str, ...]] = {
     "shortlist": ("faiss", *_TRAINING),
     "retrieval_service": _TRAINING,
     "ranking_service": ("faiss", *_TRAINING),
+    "live_service": ("faiss", "onnxruntime", *_TRAINING),
 }
 # Folders, from the ground up. A folder may import itself and the layers listed before its own, but no neighbour in its
 # own layer; so no circle can form. A module that lies directly in the package counts as a folder of its own, and a
 # folder does not include its subfolders.
 _SHORTLIST: Sequence[tuple[str, ...]] = [
     ("shortlist.errors", "shortlist.context", "shortlist.flags", "shortlist.limits", "shortlist.type.v1"),
-    ("shortlist.ranking.v1", "shortlist.retrieval.v1", "shortlist.status"),
+    ("shortlist.live.v1", "shortlist.ranking.v1", "shortlist.retrieval.v1", "shortlist.status"),
     ("shortlist.degraded",),
     ("shortlist.bundle", "shortlist.observability", "shortlist.security"),
     ("shortlist.inference", "shortlist.client"),
@@ -97,7 +99,9 @@ def test_every_folder_in_the_list_exists() -> None:
     assert [path for path in paths if not path.is_dir() and not path.with_suffix(".py").is_file()] == []
 
 
-@pytest.mark.parametrize("module", ["retrieval_service.service", "ranking_service.service", "shortlist.cli"])
+@pytest.mark.parametrize(
+    "module", ["retrieval_service.service", "ranking_service.service", "live_service.service", "shortlist.cli"]
+)
 def test_serving_loads_no_training_library(module: str) -> None:
     """No third-party package brings one in either: ``pip install shortlist`` installs none of them."""
     code = f"import sys, {module}; print([name for name in {_TRAINING!r} if name in sys.modules])"

@@ -126,6 +126,8 @@ def _tries(wheel: Path, directory: Path) -> Iterator[str]:
         _run([python, "-m", service, "--help"], directory)
         _run([python, "-m", service, "--bundles", str(bundles), "--check", bundle_id], directory)
         yield f"python -m {service} loads a bundle and answers a first query"
+    _run([python, "-m", "live_service", "--help"], directory)
+    yield "python -m live_service --help"
     refused = _done([python, "-m", "trainer", "--help"], directory)
     if "Traceback" in refused.stderr or "shortlist[train]" not in refused.stderr:
         raise Unusable(f"python -m trainer does not ask for its extra: {refused.stderr}")

@@ -14,7 +14,7 @@ from deploy.check.locks import LOCKS
 
 FOLDER = ROOT / "build" / "sbom"
 # Each image's lock.
-IMAGES: Mapping[str, str] = {"retrieval": "serving", "ranking": "serving", "trainer": "trainer"}
+IMAGES: Mapping[str, str] = {"retrieval": "serving", "ranking": "serving", "live": "serving", "trainer": "trainer"}
 
 
 def write() -> list[Path]:

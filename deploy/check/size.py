@@ -10,7 +10,16 @@ from deploy.check.kustomize import ROOT
 from deploy.check.locks import LOCKS
 
 # The files of our own package, as deploy/Dockerfile copies them into the build.
-SOURCES = ("pyproject.toml", "README.md", "LICENSE", "shortlist", "retrieval_service", "ranking_service", "trainer")
+SOURCES = (
+    "pyproject.toml",
+    "README.md",
+    "LICENSE",
+    "shortlist",
+    "retrieval_service",
+    "ranking_service",
+    "live_service",
+    "trainer",
+)
 LIMIT_MB = 450
 
 

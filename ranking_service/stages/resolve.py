@@ -1,13 +1,16 @@
 """Resolve: from the caller's ids to rows of the bundle."""
 
+from dataclasses import replace
+
 import numpy as np
 from numpy.typing import NDArray
 
 from ranking_service.options import OptionsReader
 from ranking_service.queries import RankQuery, RecommendQuery
 from ranking_service.request import Request
+from ranking_service.stages.live import NOTHING_LIVE, Live
 from shortlist.bundle.bundle import Bundle
-from shortlist.inference.users import Unknown, excluded_rows, known_rows, resolve_user
+from shortlist.inference.users import Unknown, UserQuery, excluded_rows, known_rows, resolve_user
 from shortlist.limits import MAX_LIMIT
 
 
@@ -18,17 +21,18 @@ class Resolver:
         self._bundle = bundle
         self._options = OptionsReader(bundle.manifest)
 
-    def recommend(self, query: RecommendQuery) -> Request:
-        """The query in rows.
+    def recommend(self, query: RecommendQuery, live: Live = NOTHING_LIVE) -> Request:
+        """The query in rows, with the user's live history.
 
         Raises:
             InvalidRequest: the bundle has no such objective, other bounds, or another kind of context value.
         """
         options = self._options.read(query.objective_weights, query.context)
-        user = resolve_user(self._bundle, query.user)
+        user = resolve_user(self._bundle, _with(query.user, live))
         excluded, unknown = excluded_rows(self._bundle, user, query.exclude, keep_seen=query.keep_seen)
         count = query.candidate_count or self._bundle.manifest.candidate_count
         return Request(
+            query=query,
             user=user,
             excluded=excluded,
             limit=query.limit,
@@ -36,26 +40,42 @@ class Resolver:
             options=options,
             unknown=user.unknown + Unknown(items=unknown, context=options.unknown_context),
             deadline=query.deadline,
+            live_position=live.position,
+            degraded=live.degraded,
             timeline=query.timeline,
         )
 
-    def rank(self, query: RankQuery) -> tuple[Request, NDArray[np.int64]]:
-        """The query in rows, and the distinct rows ``[n]`` of the caller's candidates, in their order.
+    def renewed(self, request: Request, live: Live) -> Request:
+        """The same request, with the user's live history."""
+        assert isinstance(request.query, RecommendQuery), "candidates of the caller are ranked at once"
+        if live.recorded:
+            return replace(self.recommend(request.query, live), span=request.span)
+        return replace(request, live_position=live.position, degraded=live.degraded)
+
+    def rank(self, query: RankQuery, live: Live = NOTHING_LIVE) -> tuple[Request, NDArray[np.int64]]:
+        """The query in rows, with the user's live history; and the distinct rows ``[n]`` of the candidates, in order.
 
         Raises:
             InvalidRequest: as for :meth:`recommend`.
         """
         options = self._options.read(query.objective_weights, query.context)
-        user = resolve_user(self._bundle, query.user)
+        user = resolve_user(self._bundle, _with(query.user, live))
         known, unknown = known_rows(self._bundle, query.item_ids)
         rows = np.array(list(dict.fromkeys(known.tolist())), dtype=np.int64)
         request = Request(
+            query=query,
             user=user,
             excluded=np.zeros(0, dtype=np.int64),
             limit=query.limit,
             candidate_count=len(rows),
             options=options,
             unknown=user.unknown + Unknown(items=unknown, context=options.unknown_context),
-            deadline=float("inf"),
+            deadline=query.deadline,
+            live_position=live.position,
+            degraded=live.degraded,
         )
         return request, rows
+
+
+def _with(user: UserQuery, live: Live) -> UserQuery:
+    return replace(user, recorded=live.recorded) if live.recorded else user

@@ -63,7 +63,8 @@ class Manifest:
     ranker's output, and ``context`` the columns that a call may give. ``forced`` says by how much the bundle was worse
     than the one it replaced, where somebody published it nevertheless. ``warnings`` are those of the training.
     ``liked_events`` are the kinds of interaction that count as a like, empty where the recipe names none.
-    ``seen_events`` are the events whose items lists leave out; empty where every event is one.
+    ``seen_events`` are the events whose items lists leave out; empty where every event is one. ``known_until`` is the
+    time of the latest interaction in the stored histories, in nanoseconds since 1970; None where they have no times.
     """
 
     format_version: int
@@ -92,6 +93,7 @@ class Manifest:
     warnings: tuple[str, ...] = ()
     liked_events: tuple[str, ...] = ()
     seen_events: tuple[str, ...] = ()
+    known_until: Annotated[int, Meta(ge=-(2**62), le=2**62)] | None = None
 
     @property
     def objective_names(self) -> tuple[str, ...]:

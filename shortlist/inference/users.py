@@ -13,17 +13,32 @@ from shortlist.inference.rows import union_of
 
 
 @dataclass(frozen=True, kw_only=True)
-class UserQuery:
-    """A user in the caller's ids. ``values`` are NaN where not given; the three sequences have the same length.
+class IdHistory:
+    """Interactions in ids, oldest first. ``values`` are NaN where not given; the sequences have the same length."""
 
-    ``append`` adds the history to the stored one instead of replacing it.
-    """
-
-    user_id: str = ""
     item_ids: tuple[str, ...] = ()
     values: tuple[float, ...] = ()
     events: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.item_ids)
+
+
+NO_INTERACTIONS = IdHistory()
+
+
+@dataclass(frozen=True, kw_only=True)
+class UserQuery:
+    """A user in the caller's ids, with the ``history`` of the call.
+
+    ``append`` adds that history to the stored one instead of replacing it. ``recorded`` are interactions since the
+    bundle was trained; they add to the stored history.
+    """
+
+    user_id: str = ""
+    history: IdHistory = NO_INTERACTIONS
     append: bool = False
+    recorded: IdHistory = NO_INTERACTIONS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +84,10 @@ def resolve_user(bundle: Bundle, query: UserQuery) -> ResolvedUser:
     """
     row = bundle.users.row_of(query.user_id) if query.user_id else None
     stored = EMPTY_HISTORY if row is None else bundle.users.history_of(row)
-    sent, unknown = _known_history(bundle, query) if query.item_ids else (EMPTY_HISTORY, Unknown())
+    sent, unknown = _known(bundle, query.history)
+    if query.recorded:
+        recorded, unknown_since = _known(bundle, query.recorded)
+        stored, unknown = stored.then(recorded), unknown + unknown_since
     replacing = sent if len(sent) else stored
     return ResolvedUser(
         history=stored.then(sent) if query.append else replacing,
@@ -97,16 +115,18 @@ def known_rows(bundle: Bundle, item_ids: Sequence[str]) -> tuple[NDArray[np.int6
     return known, len(rows) - len(known)
 
 
-def _known_history(bundle: Bundle, query: UserQuery) -> tuple[History, Unknown]:
-    rows = rows_of(bundle.items.ids, query.item_ids)
+def _known(bundle: Bundle, given: IdHistory) -> tuple[History, Unknown]:
+    if not given:
+        return EMPTY_HISTORY, Unknown()
+    rows = rows_of(bundle.items.ids, given.item_ids)
     known = rows >= 0
     places = {name: place + 1 for place, name in enumerate(bundle.manifest.event_names)}
     history = History(
         rows=rows[known].astype(np.int32),
-        values=np.array(query.values, dtype=np.float32)[known],
-        events=np.array([places.get(event, 0) for event in query.events], dtype=np.int64)[known],
+        values=np.array(given.values, dtype=np.float32)[known],
+        events=np.array([places.get(event, 0) for event in given.events], dtype=np.int64)[known],
     )
-    events = sum(event not in places for event in query.events if event)
+    events = sum(event not in places for event in given.events if event)
     return history, Unknown(items=int(np.count_nonzero(~known)), events=events)
 
 

@@ -1,4 +1,4 @@
-"""The Prometheus metrics of both services. All durations are in seconds."""
+"""The Prometheus metrics of the services. All durations are in seconds."""
 
 import functools
 import time
@@ -59,6 +59,18 @@ CIRCUIT_OPEN = Gauge(
     registry=REGISTRY,
 )
 
+LIVE_CIRCUIT_OPEN = Gauge(
+    "shortlist_live_circuit_open",
+    "1 while ranking does not call the live service, because it failed.",
+    registry=REGISTRY,
+)
+LIVE_SECONDS = Histogram(
+    "shortlist_live_seconds",
+    "Time to get the live histories of a batch.",
+    buckets=_STAGE_BUCKETS,
+    registry=REGISTRY,
+)
+
 
 def _counters(name: str, documentation: str, label: str, values: Sequence[str]) -> Mapping[str, Counter]:
     """A counter with one label. Its children start at 0: Prometheus sees no increase in a series that begins at 1."""
@@ -86,6 +98,22 @@ _INFERENCE_SECONDS = Histogram(
     "shortlist_inference_seconds", "Time of one run of a model.", ("model",), buckets=_STAGE_BUCKETS, registry=REGISTRY
 )
 INFERENCE_SECONDS = {model: _INFERENCE_SECONDS.labels(model) for model in ("user_encoder", "ranker")}
+
+EVENTS = _counters(
+    "shortlist_events_total",
+    "Events received, by outcome.",
+    "outcome",
+    ("recorded", "duplicate", "conflict", "refused"),
+)
+COMMIT_SECONDS = Histogram(
+    "shortlist_event_commit_seconds",
+    "Time to write the events of one commit to the disk.",
+    buckets=_CALL_BUCKETS,
+    registry=REGISTRY,
+)
+TRIMMED_EVENTS = Counter(
+    "shortlist_events_trimmed_total", "Events deleted because they were too old or too many.", registry=REGISTRY
+)
 
 _BUNDLE_INFO = Gauge("shortlist_bundle_info", "1 for each loaded bundle.", ("bundle_id", "role"), registry=REGISTRY)
 _ROLES = ("current", "previous")

@@ -11,7 +11,7 @@ from shortlist.bundle.bundle import USER_ENCODER, Bundle
 from shortlist.bundle.history import History
 from shortlist.errors import BundleError
 from shortlist.inference.user_encoder import UserEncoder
-from shortlist.inference.users import UserQuery
+from shortlist.inference.users import IdHistory, UserQuery
 from shortlist.observability.logs import configure_logs
 from shortlist.serving.loading import is_loading, opened, require_finite, require_shape
 
@@ -44,7 +44,7 @@ def first_user(bundle: Bundle) -> UserQuery:
     """A user of the most popular item, with and without the last kind of event."""
     item = bundle.most_popular
     last = bundle.manifest.event_names[-1] if bundle.manifest.event_names else ""
-    return UserQuery(item_ids=(item, item), values=(float("nan"),) * 2, events=(last, ""))
+    return UserQuery(history=IdHistory(item_ids=(item, item), values=(float("nan"),) * 2, events=(last, "")))
 
 
 def check_encoder(bundle: Bundle, encoder: UserEncoder) -> None:

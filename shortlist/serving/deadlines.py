@@ -19,6 +19,11 @@ def deadline_of(context: grpc.ServicerContext) -> float:
     return time.monotonic() + left
 
 
+def seconds_until(deadline: float) -> float:
+    """The seconds left until a moment of ``time.monotonic``, at least 0."""
+    return max(0.0, deadline - time.monotonic())
+
+
 def require_wanted(context: grpc.ServicerContext, deadline: float) -> None:
     """Ends a long call, between two of its steps, when nobody waits for its answer.
 

@@ -1,4 +1,4 @@
-"""The server of both services: start → load → serve → drain."""
+"""The server of every service: start → load → serve → drain."""
 
 import contextlib
 import gc
@@ -15,7 +15,7 @@ from typing import NoReturn, Protocol
 
 import grpc
 
-from shortlist.errors import BundleError
+from shortlist.errors import LoadError
 from shortlist.observability.logs import announce, configure_logs
 from shortlist.observability.settings import worker_listen
 from shortlist.observability.tracing import configure_tracing
@@ -47,13 +47,13 @@ _CHECK_SECONDS, _IDLE_CHECKS = 0.05, 10
 
 
 class Loader(Protocol):
-    """Loads the bundle that calls are answered from, and follows its changes."""
+    """Loads the data that calls are answered from, such as a bundle, and follows its changes."""
 
     def load(self) -> None:
-        """Loads the first bundle.
+        """Loads the data before the first call.
 
         Raises:
-            BundleError: no bundle can be used.
+            LoadError: it cannot be used.
         """
 
     def watching(self) -> AbstractContextManager[None]:
@@ -70,7 +70,7 @@ def serve(
 ) -> int:
     """Serves until SIGTERM, SIGINT or SIGHUP; runs in the main thread and logs to stderr.
 
-    The port opens before the bundle is loaded, with health NOT_SERVING, so that probes can tell a loading server from a
+    The port opens before the data is loaded, with health NOT_SERVING, so that probes can tell a loading server from a
     dead one. The services of ``add_services`` must answer UNAVAILABLE until ``loader`` has loaded. Announces
     ``listening on HOST:PORT`` and, once loaded, ``serving`` on stdout.
 
@@ -79,7 +79,7 @@ def serve(
     ``worker`` shares its port with others.
 
     Returns:
-        The exit code: 0 after a signal, 1 when a port is not available, 3 when ``loader`` raised ``BundleError``. When
+        The exit code: 0 after a signal, 1 when a port is not available, 3 when ``loader`` raised ``LoadError``. When
         gRPC stops serving by itself, the process ends with 4.
     """
     use_few_arenas()
@@ -146,7 +146,7 @@ class _Server:
             except CannotListen as error:
                 _LOG.error("%s", error)
                 return EXIT_CANNOT_LISTEN
-            except BundleError as error:
+            except LoadError as error:
                 _LOG.error("%s", error)
                 return EXIT_BUNDLE
             except _StoppedServing:

@@ -1,4 +1,4 @@
-"""The settings that both services share."""
+"""The settings that the services share."""
 
 import argparse
 from dataclasses import dataclass, field
@@ -19,8 +19,7 @@ DEVELOPMENT, PRODUCTION = PROFILES = ("development", "production")
 class ServerSettings:
     """How a server runs.
 
-    ``bundles`` is the directory of bundles. With ``bundle_public_key``, only bundles signed with its private half are
-    served. ``listen`` is HOST:PORT; port 0 takes a free port. Each of the ``workers``, which are processes, handles
+    ``listen`` is HOST:PORT; port 0 takes a free port. Each of the ``workers``, which are processes, handles
     calls in ``threads``; ``queue`` more calls may wait, and the server refuses the rest. After SIGTERM the server
     accepts new calls for ``drain_delay_seconds`` more, then gives calls in flight ``drain_seconds`` to finish.
     ``health_listen`` is a second HOST:PORT for probes, none when empty. The ``production`` profile logs each call as
@@ -30,9 +29,7 @@ class ServerSettings:
         ValueError: a value is out of range.
     """
 
-    bundles: Path
     listen: str
-    bundle_public_key: Path | None = None
     threads: int = 32
     queue: int = 96
     workers: int = 1
@@ -64,8 +61,16 @@ class ServerSettings:
         return self.profile == PRODUCTION
 
 
-def add_server_settings(parser: argparse.ArgumentParser, *, listen: str, threads: int = ServerSettings.threads) -> None:
-    """Adds the flags of :class:`ServerSettings`; ``listen`` and ``threads`` are the service's defaults."""
+@dataclass(frozen=True, kw_only=True)
+class BundleSettings:
+    """The directory of bundles. With a ``public_key``, only bundles signed with its private half are served."""
+
+    directory: Path
+    public_key: Path | None = None
+
+
+def add_bundle_settings(parser: argparse.ArgumentParser) -> None:
+    """Adds the flags of :class:`BundleSettings`, and the one that checks a bundle."""
     add_setting(parser, "--bundles", default="bundles", help="directory that the trainer writes bundles to")
     add_bundle_public_key(parser, "serve only bundles signed with its private half")
     parser.add_argument(
@@ -74,6 +79,15 @@ def add_server_settings(parser: argparse.ArgumentParser, *, listen: str, threads
         metavar="BUNDLE_ID",
         help="load that bundle and answer a first query, without a port; exit with 0, or with 3 if it cannot be served",
     )
+
+
+def read_bundle_settings(arguments: argparse.Namespace) -> BundleSettings:
+    """The directory of bundles, and the key that they must be signed with, if any."""
+    return BundleSettings(directory=Path(arguments.bundles), public_key=arguments.bundle_public_key)
+
+
+def add_server_settings(parser: argparse.ArgumentParser, *, listen: str, threads: int = ServerSettings.threads) -> None:
+    """Adds the flags of :class:`ServerSettings`; ``listen`` and ``threads`` are the service's defaults."""
     add_setting(parser, "--listen", default=listen, help="HOST:PORT to listen on; port 0 takes a free one")
     add_setting(parser, "--threads", default=threads, type=int, help="threads that handle calls")
     add_setting(parser, "--queue", default=ServerSettings.queue, type=int, help="calls that may wait for a thread")
@@ -107,17 +121,10 @@ def _add_draining(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def read_check(arguments: argparse.Namespace) -> tuple[Path, Path | None]:
-    """The directory of the bundle to ``--check``, and the key that it must be signed with, if any."""
-    return Path(arguments.bundles) / arguments.check, arguments.bundle_public_key
-
-
 def read_server_settings(parser: argparse.ArgumentParser, arguments: argparse.Namespace) -> ServerSettings:
     """The validated settings; a value out of range ends the process with exit code 2, like argparse's errors."""
     try:
         return ServerSettings(
-            bundles=Path(arguments.bundles),
-            bundle_public_key=arguments.bundle_public_key,
             listen=arguments.listen,
             threads=arguments.threads,
             queue=arguments.queue,

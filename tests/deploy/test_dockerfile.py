@@ -36,7 +36,7 @@ def stages() -> dict[str, _Stage]:
     return found
 
 
-@pytest.mark.parametrize("target", ["retrieval", "ranking"])
+@pytest.mark.parametrize("target", ["retrieval", "ranking", "live"])
 def test_a_serving_image_has_no_torch(target: str, stages: dict[str, _Stage]) -> None:
     """No stage that it is built or copied from installs torch or the extra that needs it."""
     for name in _sources(target, stages):
@@ -46,7 +46,7 @@ def test_a_serving_image_has_no_torch(target: str, stages: dict[str, _Stage]) ->
     assert [pin.name for pin in pins("serving") if pin.name in ("torch", "polars", "onnx")] == []
 
 
-@pytest.mark.parametrize("target", ["retrieval", "ranking", "trainer"])
+@pytest.mark.parametrize("target", ["retrieval", "ranking", "live", "trainer"])
 def test_an_image_runs_as_a_numbered_user(target: str, stages: dict[str, _Stage]) -> None:
     """By a number, unlike a name, Kubernetes can see that the user is not root."""
     users = [rest for name in _lineage(target, stages) for kind, rest in stages[name].instructions if kind == "USER"]
@@ -67,7 +67,7 @@ def test_an_image_exposes_the_ports_of_its_pod(production: list[Manifest], stage
 
 def test_an_image_keeps_onnx_runtime_from_calling_out(stages: dict[str, _Stage]) -> None:
     """Proves that its telemetry is off in every image before any code of ours runs."""
-    assert all("python" in _lineage(target, stages) for target in ("retrieval", "ranking", "trainer"))
+    assert all("python" in _lineage(target, stages) for target in ("retrieval", "ranking", "live", "trainer"))
     (variables,) = (rest for kind, rest in stages["python"].instructions if kind == "ENV")
     assert "ORT_DISABLE_TELEMETRY=1" in variables.split()
 

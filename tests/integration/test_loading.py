@@ -19,6 +19,7 @@ from shortlist.bundle import Bundle, BundleStore
 from shortlist.errors import BundleError
 from shortlist.serving import loading
 from shortlist.serving.served_bundles import ServedBundles
+from shortlist.serving.settings import BundleSettings
 from testbed.services import Service
 from tests.support.small_bundle import (
     BUNDLE_ID,
@@ -137,7 +138,7 @@ def test_a_service_checks_a_bundle_without_a_port(
 
 def test_a_check_of_a_missing_bundle_is_a_refusal(tmp_path: Path) -> None:
     """Proves that an id that does not exist ends with 3 too."""
-    assert retrieval.check_retrieval(tmp_path / LATER, None) == 3
+    assert retrieval.check_retrieval(BundleSettings(directory=tmp_path), LATER) == 3
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from ranking_service.circuit import Circuit
+from shortlist.observability import metrics
 
 
 class Clock:
@@ -25,7 +26,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def _broken(failures: int = 5) -> Circuit:
-    circuit = Circuit()
+    circuit = Circuit("retrieval", metrics.CIRCUIT_OPEN)
     for _ in range(failures):
         assert circuit.allows()
         circuit.failed()

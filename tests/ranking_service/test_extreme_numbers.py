@@ -19,7 +19,7 @@ from shortlist.bundle import Bundle
 from shortlist.bundle.tables import MOST_DEVIATIONS
 from shortlist.context import Context
 from shortlist.degraded import Degraded
-from shortlist.inference.users import UserQuery
+from shortlist.inference.users import IdHistory, UserQuery
 from shortlist.limits import MAX_VALUE
 from tests.support.in_process import retrieval_client
 from tests.support.small_bundle import (
@@ -42,7 +42,7 @@ def make(tmp_path: Path, retrieval: RetrievalServicer) -> Iterator[Make]:
 
 def _user(values: Sequence[float]) -> UserQuery:
     ids = tuple("abcde"[place % 5] for place in range(len(values)))
-    return UserQuery(item_ids=ids, values=tuple(values), events=("view",) * len(values))
+    return UserQuery(history=IdHistory(item_ids=ids, values=tuple(values), events=("view",) * len(values)))
 
 
 def _recommend(recommender: Recommender, user: UserQuery, context: Context | None = None) -> Answer:

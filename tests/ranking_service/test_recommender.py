@@ -15,7 +15,7 @@ from ranking_service.recommender import Recommender
 from shortlist.bundle import Bundle
 from shortlist.errors import InvalidRequest
 from shortlist.inference.candidates import Source
-from shortlist.inference.users import UserQuery
+from shortlist.inference.users import IdHistory, UserQuery
 from tests.support.in_process import retrieval_client, retrieval_servicer
 from tests.support.small_bundle import BUNDLE_ID, DIMENSION, encoder_of_histories, publish_small_bundle
 
@@ -41,9 +41,8 @@ def ids(small_bundle: Bundle) -> Callable[[Answer], str]:
 
 
 def history(items: str, values: Sequence[float] | None = None) -> UserQuery:
-    return UserQuery(
-        item_ids=tuple(items), values=tuple(values or [math.nan] * len(items)), events=("view",) * len(items)
-    )
+    values = values or [math.nan] * len(items)
+    return UserQuery(history=IdHistory(item_ids=tuple(items), values=tuple(values), events=("view",) * len(items)))
 
 
 Ids = Callable[[Answer], str]
@@ -63,7 +62,9 @@ def test_a_known_user_gets_the_items_the_ranker_scores_highest(recommend: Recomm
 
 def test_a_history_in_the_call_comes_before_the_stored_one(recommend: Recommend, ids: Ids) -> None:
     """Proves that the models see the history that is sent, while items of both are left out."""
-    query = UserQuery(user_id="fan", item_ids=("b", "e"), values=(math.nan,) * 2, events=("view",) * 2)
+    query = UserQuery(
+        user_id="fan", history=IdHistory(item_ids=("b", "e"), values=(math.nan,) * 2, events=("view",) * 2)
+    )
     assert ids(recommend(query)) == "khl"
     everything = set(ids(recommend(query, limit=12)))
     assert everything == set("abcdefghijkl") - set("ad") - set("be")

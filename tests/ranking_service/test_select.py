@@ -3,6 +3,7 @@
 import numpy as np
 
 from ranking_service.options import OptionsReader
+from ranking_service.queries import RankQuery
 from ranking_service.request import Request
 from ranking_service.stages.score import Scored
 from ranking_service.stages.select import select
@@ -13,6 +14,7 @@ from shortlist.inference.users import Unknown, UserQuery, resolve_user
 
 def _request(bundle: Bundle, limit: int) -> Request:
     return Request(
+        query=RankQuery(user=UserQuery(), item_ids=(), limit=limit),
         user=resolve_user(bundle, UserQuery()),
         excluded=np.zeros(0, dtype=np.int64),
         limit=limit,

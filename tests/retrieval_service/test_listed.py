@@ -10,7 +10,7 @@ from retrieval_service.queries import IdQuery
 from retrieval_service.retriever import Retriever
 from shortlist.bundle import Bundle
 from shortlist.inference.candidates import Source
-from shortlist.inference.users import UserQuery
+from shortlist.inference.users import IdHistory, UserQuery
 from tests.support.small_bundle import ITEMS, publish_small_bundle
 
 LISTED = "abcdefgik"
@@ -57,4 +57,9 @@ def test_a_list_ends_where_the_items_do(bundle: Bundle) -> None:
 
 def test_an_item_that_no_list_may_hold_says_what_its_user_likes(bundle: Bundle) -> None:
     """Proves that histories hold all items: "l" points as "c" does."""
-    assert found(bundle, user=UserQuery(item_ids=("l",), values=(float("nan"),), events=("",)), limit=3)[0] == "ifc"
+    assert (
+        found(
+            bundle, user=UserQuery(history=IdHistory(item_ids=("l",), values=(float("nan"),), events=("",))), limit=3
+        )[0]
+        == "ifc"
+    )

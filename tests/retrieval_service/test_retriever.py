@@ -14,7 +14,7 @@ from shortlist.bundle import Bundle
 from shortlist.bundle.history import EMPTY_HISTORY
 from shortlist.inference.candidates import Source
 from shortlist.inference.retrieval import RetrievalQuery, Retrieved
-from shortlist.inference.users import UserQuery
+from shortlist.inference.users import IdHistory, UserQuery
 from tests.support.small_bundle import encoder_of_histories, publish_small_bundle
 
 Retrieve = Callable[..., tuple[str, Retrieved, int]]
@@ -128,6 +128,6 @@ def test_features_that_the_encoder_does_not_read_make_no_user_known(tmp_path: Pa
 
 def test_the_ids_of_a_history_that_are_unknown_are_counted(retrieve: Retrieve) -> None:
     """Proves that they change nothing else."""
-    user = UserQuery(item_ids=("a", "zz", "d"), values=(math.nan,) * 3, events=("view", "", "buy"))
+    user = UserQuery(history=IdHistory(item_ids=("a", "zz", "d"), values=(math.nan,) * 3, events=("view", "", "buy")))
     ids, _, unknown = retrieve(user=user)
     assert (ids, unknown) == (retrieve(user=_FAN)[0], 1)

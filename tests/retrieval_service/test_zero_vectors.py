@@ -14,7 +14,7 @@ from shortlist.bundle import Bundle
 from shortlist.errors import BundleError
 from shortlist.inference.candidates import Source
 from shortlist.inference.retrieval import Retrieved
-from shortlist.inference.users import Unknown, UserQuery
+from shortlist.inference.users import IdHistory, Unknown, UserQuery
 from tests.support.small_bundle import DIMENSION, encoder_of_histories, publish_small_bundle
 
 _ZEROS = [0.0] * DIMENSION
@@ -42,7 +42,9 @@ def _retrieve(retriever: Retriever, **fields: object) -> tuple[str, Retrieved]:
 
 
 def _history(items: str) -> UserQuery:
-    return UserQuery(item_ids=tuple(items), values=(float("nan"),) * len(items), events=("view",) * len(items))
+    return UserQuery(
+        history=IdHistory(item_ids=tuple(items), values=(float("nan"),) * len(items), events=("view",) * len(items))
+    )
 
 
 def _is_fallback(found: Retrieved) -> bool:
@@ -78,7 +80,7 @@ def test_a_history_that_nothing_is_known_of_is_no_history(open_with: Open, then:
 
 def test_the_features_of_a_user_count_without_such_a_history(open_with: Open) -> None:
     """Proves that a described user stays known."""
-    user = UserQuery(user_id="described", item_ids=("c",), values=(1.0,), events=("view",))
+    user = UserQuery(user_id="described", history=IdHistory(item_ids=("c",), values=(1.0,), events=("view",)))
     assert not _is_fallback(_retrieve(open_with(), user=user)[1])
 
 

@@ -4,16 +4,26 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
 
+from live_service.live_events import LiveEvents
+from live_service.servicer import EventServicer
+from live_service.settings import Retention
+from live_service.store.sqlite_store import SqliteStore
+from ranking_service.live import LiveClient
+from ranking_service.recommender import Recommender
 from ranking_service.retrieval import RetrievalClient
+from ranking_service.servicer import RankingServicer
 from retrieval_service.retriever import Retriever
 from retrieval_service.servicer import RetrievalServicer
 from shortlist.bundle import Bundle, BundleStore
+from shortlist.live.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
+from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub, add_RankingServiceServicer_to_server
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import (
     RetrievalServiceServicer,
@@ -55,6 +65,39 @@ def retrieval_client(servicer: RetrievalServiceServicer) -> Iterator[RetrievalCl
             yield client
         finally:
             client.close()
+
+
+@contextlib.contextmanager
+def ranking_stub(
+    bundles: Path, retrieval: RetrievalServiceServicer, live: LiveClient | None = None
+) -> Iterator[RankingServiceStub]:
+    """A stub of a running ranking service over a directory of bundles."""
+    server = grpc.server(ThreadPoolExecutor(8), interceptors=[CallInterceptor()])
+    port = server.add_insecure_port("127.0.0.1:0")
+    with retrieval_client(retrieval) as client:
+        store = BundleStore(bundles)
+        served = ServedBundles(store, lambda directory: Recommender(Bundle.open(directory), client, live))
+        served.load()
+        add_RankingServiceServicer_to_server(RankingServicer(served), server)
+        server.start()
+        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
+            yield RankingServiceStub(channel)
+        server.stop(None).wait()
+
+
+@contextlib.contextmanager
+def live_address(store: Path, retention: Retention | None = None) -> Iterator[str]:
+    """The address of a running live service over a file of events."""
+    retention = retention or Retention()
+    events = LiveEvents(functools.partial(SqliteStore.open, store), retention)
+    server = grpc.server(ThreadPoolExecutor(8), interceptors=[CallInterceptor()])
+    add_EventServiceServicer_to_server(EventServicer(events, retention), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    events.load()
+    server.start()
+    with events.watching():
+        yield f"127.0.0.1:{port}"
+        server.stop(None).wait()
 
 
 @contextlib.contextmanager

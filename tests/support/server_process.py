@@ -70,7 +70,7 @@ given = json.loads(sys.argv[1])
 metrics = Observability(metrics_listen=given.pop("metrics_listen", ""))
 security = ServerSecurity(**{{name: Path(path) for name, path in given.pop("security", {{}}).items()}})
 sys.exit(serve(
-    settings=ServerSettings(bundles=Path(), observability=metrics, security=security, **given),
+    settings=ServerSettings(observability=metrics, security=security, **given),
     service_names=["{SERVICE}"],
     add_services=lambda server: add_RankingServiceServicer_to_server(Slow(), server),
     loader=Loading(),

@@ -28,7 +28,7 @@ from shortlist.type.v1 import source_pb2 as shortlist_dot_type_dot_v1_dot_source
 from shortlist.type.v1 import user_pb2 as shortlist_dot_type_dot_v1_dot_user__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*shortlist/ranking/v1/ranking_service.proto\x12\x14shortlist.ranking.v1\x1a\x1eshortlist/type/v1/bundle.proto\x1a\x1fshortlist/type/v1/context.proto\x1a\x1eshortlist/type/v1/source.proto\x1a\x1cshortlist/type/v1/user.proto\"\xca\x03\n\x10RecommendRequest\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x17.shortlist.type.v1.User\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x18\n\x10\x65xclude_item_ids\x18\x03 \x03(\t\x12\x17\n\x0f\x63\x61ndidate_count\x18\x04 \x01(\x05\x12\x11\n\tkeep_seen\x18\x05 \x01(\x08\x12\x11\n\tbundle_id\x18\x06 \x01(\t\x12W\n\x11objective_weights\x18\x07 \x03(\x0b\x32<.shortlist.ranking.v1.RecommendRequest.ObjectiveWeightsEntry\x12\x44\n\x07\x63ontext\x18\x08 \x03(\x0b\x32\x33.shortlist.ranking.v1.RecommendRequest.ContextEntry\x1a\x37\n\x15ObjectiveWeightsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1aO\n\x0c\x43ontextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12.\n\x05value\x18\x02 \x01(\x0b\x32\x1f.shortlist.type.v1.ContextValue:\x02\x38\x01\"\x8a\x01\n\nScoredItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x18\n\x10objective_scores\x18\x03 \x03(\x02\x12\x17\n\x0fretrieval_score\x18\x04 \x01(\x02\x12)\n\x06source\x18\x05 \x01(\x0e\x32\x19.shortlist.type.v1.Source\"\xbe\x02\n\x11RecommendResponse\x12\x11\n\tbundle_id\x18\x01 \x01(\t\x12/\n\x05items\x18\x02 \x03(\x0b\x32 .shortlist.ranking.v1.ScoredItem\x12\x13\n\x0b\x61sked_count\x18\x03 \x01(\x05\x12\x13\n\x0b\x66ound_count\x18\x04 \x01(\x05\x12\x1a\n\x12unknown_item_count\x18\x05 \x01(\x05\x12\x10\n\x08\x64\x65graded\x18\x06 \x01(\x08\x12=\n\x0f\x64\x65graded_reason\x18\x07 \x01(\x0e\x32$.shortlist.ranking.v1.DegradedReason\x12\x12\n\nobjectives\x18\x08 \x03(\t\x12\x1d\n\x15unknown_context_count\x18\t \x01(\x05\x12\x1b\n\x13unknown_event_count\x18\n \x01(\x05\"\x87\x03\n\x0bRankRequest\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x17.shortlist.type.v1.User\x12\x10\n\x08item_ids\x18\x02 \x03(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x11\n\tbundle_id\x18\x04 \x01(\t\x12R\n\x11objective_weights\x18\x05 \x03(\x0b\x32\x37.shortlist.ranking.v1.RankRequest.ObjectiveWeightsEntry\x12?\n\x07\x63ontext\x18\x06 \x03(\x0b\x32..shortlist.ranking.v1.RankRequest.ContextEntry\x1a\x37\n\x15ObjectiveWeightsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1aO\n\x0c\x43ontextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12.\n\x05value\x18\x02 \x01(\x0b\x32\x1f.shortlist.type.v1.ContextValue:\x02\x38\x01\"\xe8\x01\n\x0cRankResponse\x12\x11\n\tbundle_id\x18\x01 \x01(\t\x12/\n\x05items\x18\x02 \x03(\x0b\x32 .shortlist.ranking.v1.ScoredItem\x12\x13\n\x0b\x61sked_count\x18\x03 \x01(\x05\x12\x13\n\x0b\x66ound_count\x18\x04 \x01(\x05\x12\x1a\n\x12unknown_item_count\x18\x05 \x01(\x05\x12\x12\n\nobjectives\x18\x06 \x03(\t\x12\x1d\n\x15unknown_context_count\x18\x07 \x01(\x05\x12\x1b\n\x13unknown_event_count\x18\x08 \x01(\x05\"m\n\x0eSimilarRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x18\n\x10\x65xclude_item_ids\x18\x03 \x03(\t\x12\r\n\x05\x65vent\x18\x04 \x01(\t\x12\x11\n\tbundle_id\x18\x05 \x01(\t\"\xec\x01\n\x0fSimilarResponse\x12\x11\n\tbundle_id\x18\x01 \x01(\t\x12/\n\x05items\x18\x02 \x03(\x0b\x32 .shortlist.ranking.v1.ScoredItem\x12\x13\n\x0b\x61sked_count\x18\x03 \x01(\x05\x12\x13\n\x0b\x66ound_count\x18\x04 \x01(\x05\x12\x1a\n\x12unknown_item_count\x18\x05 \x01(\x05\x12\x10\n\x08\x64\x65graded\x18\x06 \x01(\x08\x12=\n\x0f\x64\x65graded_reason\x18\x07 \x01(\x0e\x32$.shortlist.ranking.v1.DegradedReason\"\x12\n\x10GetBundleRequest\"\x90\x01\n\x11GetBundleResponse\x12)\n\x06\x62undle\x18\x01 \x01(\x0b\x32\x19.shortlist.type.v1.Bundle\x12\x1a\n\x12previous_bundle_id\x18\x02 \x01(\t\x12\x34\n\x0cload_failure\x18\x03 \x01(\x0b\x32\x1e.shortlist.type.v1.LoadFailure*\xdf\x02\n\x0e\x44\x65gradedReason\x12\x1f\n\x1b\x44\x45GRADED_REASON_UNSPECIFIED\x10\x00\x12)\n%DEGRADED_REASON_RETRIEVAL_UNAVAILABLE\x10\x01\x12%\n!DEGRADED_REASON_RETRIEVAL_TIMEOUT\x10\x02\x12#\n\x1f\x44\x45GRADED_REASON_BUNDLE_MISMATCH\x10\x03\x12!\n\x1d\x44\x45GRADED_REASON_RANKER_FAILED\x10\x04\x12\x1c\n\x18\x44\x45GRADED_REASON_DEADLINE\x10\x05\x12!\n\x1d\x44\x45GRADED_REASON_QUEUE_TIMEOUT\x10\x06\x12*\n&DEGRADED_REASON_RETRIEVAL_CIRCUIT_OPEN\x10\x07\x12%\n!DEGRADED_REASON_RETRIEVAL_INVALID\x10\x08\x32\xf3\x02\n\x0eRankingService\x12\\\n\tRecommend\x12&.shortlist.ranking.v1.RecommendRequest\x1a\'.shortlist.ranking.v1.RecommendResponse\x12M\n\x04Rank\x12!.shortlist.ranking.v1.RankRequest\x1a\".shortlist.ranking.v1.RankResponse\x12V\n\x07Similar\x12$.shortlist.ranking.v1.SimilarRequest\x1a%.shortlist.ranking.v1.SimilarResponse\x12\\\n\tGetBundle\x12&.shortlist.ranking.v1.GetBundleRequest\x1a\'.shortlist.ranking.v1.GetBundleResponseB\xa0\x01\n\x18\x63om.shortlist.ranking.v1B\x13RankingServiceProtoP\x01ZVbuf.build/gen/go/shortlist/shortlist/protocolbuffers/go/shortlist/ranking/v1;rankingv1\xaa\x02\x14Shortlist.Ranking.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n*shortlist/ranking/v1/ranking_service.proto\x12\x14shortlist.ranking.v1\x1a\x1eshortlist/type/v1/bundle.proto\x1a\x1fshortlist/type/v1/context.proto\x1a\x1eshortlist/type/v1/source.proto\x1a\x1cshortlist/type/v1/user.proto\"\xe0\x03\n\x10RecommendRequest\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x17.shortlist.type.v1.User\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x18\n\x10\x65xclude_item_ids\x18\x03 \x03(\t\x12\x17\n\x0f\x63\x61ndidate_count\x18\x04 \x01(\x05\x12\x11\n\tkeep_seen\x18\x05 \x01(\x08\x12\x11\n\tbundle_id\x18\x06 \x01(\t\x12W\n\x11objective_weights\x18\x07 \x03(\x0b\x32<.shortlist.ranking.v1.RecommendRequest.ObjectiveWeightsEntry\x12\x44\n\x07\x63ontext\x18\x08 \x03(\x0b\x32\x33.shortlist.ranking.v1.RecommendRequest.ContextEntry\x12\x14\n\x0cmin_position\x18\t \x01(\x03\x1a\x37\n\x15ObjectiveWeightsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1aO\n\x0c\x43ontextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12.\n\x05value\x18\x02 \x01(\x0b\x32\x1f.shortlist.type.v1.ContextValue:\x02\x38\x01\"\x8a\x01\n\nScoredItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12\x18\n\x10objective_scores\x18\x03 \x03(\x02\x12\x17\n\x0fretrieval_score\x18\x04 \x01(\x02\x12)\n\x06source\x18\x05 \x01(\x0e\x32\x19.shortlist.type.v1.Source\"\xf0\x02\n\x11RecommendResponse\x12\x11\n\tbundle_id\x18\x01 \x01(\t\x12/\n\x05items\x18\x02 \x03(\x0b\x32 .shortlist.ranking.v1.ScoredItem\x12\x13\n\x0b\x61sked_count\x18\x03 \x01(\x05\x12\x13\n\x0b\x66ound_count\x18\x04 \x01(\x05\x12\x1a\n\x12unknown_item_count\x18\x05 \x01(\x05\x12\x10\n\x08\x64\x65graded\x18\x06 \x01(\x08\x12=\n\x0f\x64\x65graded_reason\x18\x07 \x01(\x0e\x32$.shortlist.ranking.v1.DegradedReason\x12\x12\n\nobjectives\x18\x08 \x03(\t\x12\x1d\n\x15unknown_context_count\x18\t \x01(\x05\x12\x1b\n\x13unknown_event_count\x18\n \x01(\x05\x12\x15\n\rlive_position\x18\x0b \x01(\x03\x12\x19\n\x11recommendation_id\x18\x0c \x01(\t\"\x9d\x03\n\x0bRankRequest\x12%\n\x04user\x18\x01 \x01(\x0b\x32\x17.shortlist.type.v1.User\x12\x10\n\x08item_ids\x18\x02 \x03(\t\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x11\n\tbundle_id\x18\x04 \x01(\t\x12R\n\x11objective_weights\x18\x05 \x03(\x0b\x32\x37.shortlist.ranking.v1.RankRequest.ObjectiveWeightsEntry\x12?\n\x07\x63ontext\x18\x06 \x03(\x0b\x32..shortlist.ranking.v1.RankRequest.ContextEntry\x12\x14\n\x0cmin_position\x18\x07 \x01(\x03\x1a\x37\n\x15ObjectiveWeightsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1aO\n\x0c\x43ontextEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12.\n\x05value\x18\x02 \x01(\x0b\x32\x1f.shortlist.type.v1.ContextValue:\x02\x38\x01\"\xeb\x02\n\x0cRankResponse\x12\x11\n\tbundle_id\x18\x01 \x01(\t\x12/\n\x05items\x18\x02 \x03(\x0b\x32 .shortlist.ranking.v1.ScoredItem\x12\x13\n\x0b\x61sked_count\x18\x03 \x01(\x05\x12\x13\n\x0b\x66ound_count\x18\x04 \x01(\x05\x12\x1a\n\x12unknown_item_count\x18\x05 \x01(\x05\x12\x12\n\nobjectives\x18\x06 \x03(\t\x12\x1d\n\x15unknown_context_count\x18\x07 \x01(\x05\x12\x1b\n\x13unknown_event_count\x18\x08 \x01(\x05\x12\x10\n\x08\x64\x65graded\x18\t \x01(\x08\x12=\n\x0f\x64\x65graded_reason\x18\n \x01(\x0e\x32$.shortlist.ranking.v1.DegradedReason\x12\x15\n\rlive_position\x18\x0b \x01(\x03\x12\x19\n\x11recommendation_id\x18\x0c \x01(\t\"m\n\x0eSimilarRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\x12\x18\n\x10\x65xclude_item_ids\x18\x03 \x03(\t\x12\r\n\x05\x65vent\x18\x04 \x01(\t\x12\x11\n\tbundle_id\x18\x05 \x01(\t\"\xec\x01\n\x0fSimilarResponse\x12\x11\n\tbundle_id\x18\x01 \x01(\t\x12/\n\x05items\x18\x02 \x03(\x0b\x32 .shortlist.ranking.v1.ScoredItem\x12\x13\n\x0b\x61sked_count\x18\x03 \x01(\x05\x12\x13\n\x0b\x66ound_count\x18\x04 \x01(\x05\x12\x1a\n\x12unknown_item_count\x18\x05 \x01(\x05\x12\x10\n\x08\x64\x65graded\x18\x06 \x01(\x08\x12=\n\x0f\x64\x65graded_reason\x18\x07 \x01(\x0e\x32$.shortlist.ranking.v1.DegradedReason\"\x12\n\x10GetBundleRequest\"\x90\x01\n\x11GetBundleResponse\x12)\n\x06\x62undle\x18\x01 \x01(\x0b\x32\x19.shortlist.type.v1.Bundle\x12\x1a\n\x12previous_bundle_id\x18\x02 \x01(\t\x12\x34\n\x0cload_failure\x18\x03 \x01(\x0b\x32\x1e.shortlist.type.v1.LoadFailure*\x88\x03\n\x0e\x44\x65gradedReason\x12\x1f\n\x1b\x44\x45GRADED_REASON_UNSPECIFIED\x10\x00\x12)\n%DEGRADED_REASON_RETRIEVAL_UNAVAILABLE\x10\x01\x12%\n!DEGRADED_REASON_RETRIEVAL_TIMEOUT\x10\x02\x12#\n\x1f\x44\x45GRADED_REASON_BUNDLE_MISMATCH\x10\x03\x12!\n\x1d\x44\x45GRADED_REASON_RANKER_FAILED\x10\x04\x12\x1c\n\x18\x44\x45GRADED_REASON_DEADLINE\x10\x05\x12!\n\x1d\x44\x45GRADED_REASON_QUEUE_TIMEOUT\x10\x06\x12*\n&DEGRADED_REASON_RETRIEVAL_CIRCUIT_OPEN\x10\x07\x12%\n!DEGRADED_REASON_RETRIEVAL_INVALID\x10\x08\x12\'\n#DEGRADED_REASON_HISTORY_UNAVAILABLE\x10\t2\xf3\x02\n\x0eRankingService\x12\\\n\tRecommend\x12&.shortlist.ranking.v1.RecommendRequest\x1a\'.shortlist.ranking.v1.RecommendResponse\x12M\n\x04Rank\x12!.shortlist.ranking.v1.RankRequest\x1a\".shortlist.ranking.v1.RankResponse\x12V\n\x07Similar\x12$.shortlist.ranking.v1.SimilarRequest\x1a%.shortlist.ranking.v1.SimilarResponse\x12\\\n\tGetBundle\x12&.shortlist.ranking.v1.GetBundleRequest\x1a\'.shortlist.ranking.v1.GetBundleResponseB\xa0\x01\n\x18\x63om.shortlist.ranking.v1B\x13RankingServiceProtoP\x01ZVbuf.build/gen/go/shortlist/shortlist/protocolbuffers/go/shortlist/ranking/v1;rankingv1\xaa\x02\x14Shortlist.Ranking.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -44,34 +44,34 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RANKREQUEST_OBJECTIVEWEIGHTSENTRY']._serialized_options = b'8\001'
   _globals['_RANKREQUEST_CONTEXTENTRY']._loaded_options = None
   _globals['_RANKREQUEST_CONTEXTENTRY']._serialized_options = b'8\001'
-  _globals['_DEGRADEDREASON']._serialized_start=2265
-  _globals['_DEGRADEDREASON']._serialized_end=2616
+  _globals['_DEGRADEDREASON']._serialized_start=2490
+  _globals['_DEGRADEDREASON']._serialized_end=2882
   _globals['_RECOMMENDREQUEST']._serialized_start=196
-  _globals['_RECOMMENDREQUEST']._serialized_end=654
-  _globals['_RECOMMENDREQUEST_OBJECTIVEWEIGHTSENTRY']._serialized_start=518
-  _globals['_RECOMMENDREQUEST_OBJECTIVEWEIGHTSENTRY']._serialized_end=573
-  _globals['_RECOMMENDREQUEST_CONTEXTENTRY']._serialized_start=575
-  _globals['_RECOMMENDREQUEST_CONTEXTENTRY']._serialized_end=654
-  _globals['_SCOREDITEM']._serialized_start=657
-  _globals['_SCOREDITEM']._serialized_end=795
-  _globals['_RECOMMENDRESPONSE']._serialized_start=798
-  _globals['_RECOMMENDRESPONSE']._serialized_end=1116
-  _globals['_RANKREQUEST']._serialized_start=1119
-  _globals['_RANKREQUEST']._serialized_end=1510
-  _globals['_RANKREQUEST_OBJECTIVEWEIGHTSENTRY']._serialized_start=518
-  _globals['_RANKREQUEST_OBJECTIVEWEIGHTSENTRY']._serialized_end=573
-  _globals['_RANKREQUEST_CONTEXTENTRY']._serialized_start=575
-  _globals['_RANKREQUEST_CONTEXTENTRY']._serialized_end=654
-  _globals['_RANKRESPONSE']._serialized_start=1513
-  _globals['_RANKRESPONSE']._serialized_end=1745
-  _globals['_SIMILARREQUEST']._serialized_start=1747
-  _globals['_SIMILARREQUEST']._serialized_end=1856
-  _globals['_SIMILARRESPONSE']._serialized_start=1859
-  _globals['_SIMILARRESPONSE']._serialized_end=2095
-  _globals['_GETBUNDLEREQUEST']._serialized_start=2097
-  _globals['_GETBUNDLEREQUEST']._serialized_end=2115
-  _globals['_GETBUNDLERESPONSE']._serialized_start=2118
-  _globals['_GETBUNDLERESPONSE']._serialized_end=2262
-  _globals['_RANKINGSERVICE']._serialized_start=2619
-  _globals['_RANKINGSERVICE']._serialized_end=2990
+  _globals['_RECOMMENDREQUEST']._serialized_end=676
+  _globals['_RECOMMENDREQUEST_OBJECTIVEWEIGHTSENTRY']._serialized_start=540
+  _globals['_RECOMMENDREQUEST_OBJECTIVEWEIGHTSENTRY']._serialized_end=595
+  _globals['_RECOMMENDREQUEST_CONTEXTENTRY']._serialized_start=597
+  _globals['_RECOMMENDREQUEST_CONTEXTENTRY']._serialized_end=676
+  _globals['_SCOREDITEM']._serialized_start=679
+  _globals['_SCOREDITEM']._serialized_end=817
+  _globals['_RECOMMENDRESPONSE']._serialized_start=820
+  _globals['_RECOMMENDRESPONSE']._serialized_end=1188
+  _globals['_RANKREQUEST']._serialized_start=1191
+  _globals['_RANKREQUEST']._serialized_end=1604
+  _globals['_RANKREQUEST_OBJECTIVEWEIGHTSENTRY']._serialized_start=540
+  _globals['_RANKREQUEST_OBJECTIVEWEIGHTSENTRY']._serialized_end=595
+  _globals['_RANKREQUEST_CONTEXTENTRY']._serialized_start=597
+  _globals['_RANKREQUEST_CONTEXTENTRY']._serialized_end=676
+  _globals['_RANKRESPONSE']._serialized_start=1607
+  _globals['_RANKRESPONSE']._serialized_end=1970
+  _globals['_SIMILARREQUEST']._serialized_start=1972
+  _globals['_SIMILARREQUEST']._serialized_end=2081
+  _globals['_SIMILARRESPONSE']._serialized_start=2084
+  _globals['_SIMILARRESPONSE']._serialized_end=2320
+  _globals['_GETBUNDLEREQUEST']._serialized_start=2322
+  _globals['_GETBUNDLEREQUEST']._serialized_end=2340
+  _globals['_GETBUNDLERESPONSE']._serialized_start=2343
+  _globals['_GETBUNDLERESPONSE']._serialized_end=2487
+  _globals['_RANKINGSERVICE']._serialized_start=2885
+  _globals['_RANKINGSERVICE']._serialized_end=3256
 # @@protoc_insertion_point(module_scope)

@@ -51,6 +51,10 @@ class _DegradedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Degrad
     """Retrieval's answer broke the contract: too many candidates, repeated or excluded ones, or a number that is not finite.
     The answer has popular items.
     """
+    DEGRADED_REASON_HISTORY_UNAVAILABLE: _DegradedReason.ValueType  # 9
+    """The live service could not be reached, took too long, or has not reached the request's min_position. The answer knows
+    the history of the bundle, and no later interactions.
+    """
 
 class DegradedReason(_DegradedReason, metaclass=_DegradedReasonEnumTypeWrapper):
     """Why an answer is less than both stages together give. Names the stage and the cause."""
@@ -76,6 +80,10 @@ DEGRADED_REASON_RETRIEVAL_CIRCUIT_OPEN: DegradedReason.ValueType  # 7
 DEGRADED_REASON_RETRIEVAL_INVALID: DegradedReason.ValueType  # 8
 """Retrieval's answer broke the contract: too many candidates, repeated or excluded ones, or a number that is not finite.
 The answer has popular items.
+"""
+DEGRADED_REASON_HISTORY_UNAVAILABLE: DegradedReason.ValueType  # 9
+"""The live service could not be reached, took too long, or has not reached the request's min_position. The answer knows
+the history of the bundle, and no later interactions.
 """
 Global___DegradedReason: _TypeAlias = DegradedReason  # noqa: Y015
 
@@ -134,6 +142,7 @@ class RecommendRequest(_message.Message):
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     OBJECTIVE_WEIGHTS_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
+    MIN_POSITION_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
     """How many items to answer with, 1 to 1000."""
     candidate_count: _builtins.int
@@ -144,6 +153,10 @@ class RecommendRequest(_message.Message):
     """Whether items that the user has seen may be in the answer. The bundle says which events make an item seen."""
     bundle_id: _builtins.str
     """The bundle that has to answer: the current one or the one before it, else FAILED_PRECONDITION. Empty: the current one."""
+    min_position: _builtins.int
+    """The position of the live service that the answer has to know, as RecordEvents gave it; else the answer is degraded.
+    0: any. Refused by a service without a live service.
+    """
     @_builtins.property
     def user(self) -> _user_pb2.User:
         """The user. When it is unset, the answer has popular items."""
@@ -176,10 +189,11 @@ class RecommendRequest(_message.Message):
         bundle_id: _builtins.str = ...,
         objective_weights: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         context: _abc.Mapping[_builtins.str, _context_pb2.ContextValue] | None = ...,
+        min_position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "candidate_count", b"candidate_count", "context", b"context", "exclude_item_ids", b"exclude_item_ids", "keep_seen", b"keep_seen", "limit", b"limit", "objective_weights", b"objective_weights", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "candidate_count", b"candidate_count", "context", b"context", "exclude_item_ids", b"exclude_item_ids", "keep_seen", b"keep_seen", "limit", b"limit", "min_position", b"min_position", "objective_weights", b"objective_weights", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -245,6 +259,8 @@ class RecommendResponse(_message.Message):
     OBJECTIVES_FIELD_NUMBER: _builtins.int
     UNKNOWN_CONTEXT_COUNT_FIELD_NUMBER: _builtins.int
     UNKNOWN_EVENT_COUNT_FIELD_NUMBER: _builtins.int
+    LIVE_POSITION_FIELD_NUMBER: _builtins.int
+    RECOMMENDATION_ID_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """The bundle that answered, in both stages."""
     asked_count: _builtins.int
@@ -261,6 +277,12 @@ class RecommendResponse(_message.Message):
     """How many names of the context the bundle does not know, and how many texts under names that it knows."""
     unknown_event_count: _builtins.int
     """How many interactions of the history name an event that the bundle does not know."""
+    live_position: _builtins.int
+    """The position of the live service that the answer knows. 0 without a user id or a live service, and when the live
+    service gave nothing.
+    """
+    recommendation_id: _builtins.str
+    """Names the answer, for events to refer to. Empty without a live service."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoredItem]:
         """The items, best first."""
@@ -282,10 +304,12 @@ class RecommendResponse(_message.Message):
         objectives: _abc.Iterable[_builtins.str] | None = ...,
         unknown_context_count: _builtins.int = ...,
         unknown_event_count: _builtins.int = ...,
+        live_position: _builtins.int = ...,
+        recommendation_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "found_count", b"found_count", "items", b"items", "objectives", b"objectives", "unknown_context_count", b"unknown_context_count", "unknown_event_count", b"unknown_event_count", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "found_count", b"found_count", "items", b"items", "live_position", b"live_position", "objectives", b"objectives", "recommendation_id", b"recommendation_id", "unknown_context_count", b"unknown_context_count", "unknown_event_count", b"unknown_event_count", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -344,10 +368,13 @@ class RankRequest(_message.Message):
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     OBJECTIVE_WEIGHTS_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
+    MIN_POSITION_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
     """How many items to answer with, 1 to 1000."""
     bundle_id: _builtins.str
     """The bundle that has to answer: the current one or the one before it, else FAILED_PRECONDITION. Empty: the current one."""
+    min_position: _builtins.int
+    """The position of the live service that the answer has to know, as in RecommendRequest."""
     @_builtins.property
     def user(self) -> _user_pb2.User:
         """The user. When it is unset, the candidates come back by popularity, as fallbacks."""
@@ -380,10 +407,11 @@ class RankRequest(_message.Message):
         bundle_id: _builtins.str = ...,
         objective_weights: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         context: _abc.Mapping[_builtins.str, _context_pb2.ContextValue] | None = ...,
+        min_position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "context", b"context", "item_ids", b"item_ids", "limit", b"limit", "objective_weights", b"objective_weights", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "context", b"context", "item_ids", b"item_ids", "limit", b"limit", "min_position", b"min_position", "objective_weights", b"objective_weights", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -403,6 +431,10 @@ class RankResponse(_message.Message):
     OBJECTIVES_FIELD_NUMBER: _builtins.int
     UNKNOWN_CONTEXT_COUNT_FIELD_NUMBER: _builtins.int
     UNKNOWN_EVENT_COUNT_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
+    DEGRADED_REASON_FIELD_NUMBER: _builtins.int
+    LIVE_POSITION_FIELD_NUMBER: _builtins.int
+    RECOMMENDATION_ID_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """The bundle that answered."""
     asked_count: _builtins.int
@@ -415,6 +447,14 @@ class RankResponse(_message.Message):
     """How many names of the context the bundle does not know, and how many texts under names that it knows."""
     unknown_event_count: _builtins.int
     """How many interactions of the history name an event that the bundle does not know."""
+    degraded: _builtins.bool
+    """Whether the answer lacks the interactions since the bundle, because the live service did not give them."""
+    degraded_reason: Global___DegradedReason.ValueType
+    """Why the answer is degraded."""
+    live_position: _builtins.int
+    """The position of the live service that the answer knows, as in RecommendResponse."""
+    recommendation_id: _builtins.str
+    """Names the answer, as in RecommendResponse."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoredItem]:
         """The items, best first."""
@@ -434,10 +474,14 @@ class RankResponse(_message.Message):
         objectives: _abc.Iterable[_builtins.str] | None = ...,
         unknown_context_count: _builtins.int = ...,
         unknown_event_count: _builtins.int = ...,
+        degraded: _builtins.bool = ...,
+        degraded_reason: Global___DegradedReason.ValueType = ...,
+        live_position: _builtins.int = ...,
+        recommendation_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "found_count", b"found_count", "items", b"items", "objectives", b"objectives", "unknown_context_count", b"unknown_context_count", "unknown_event_count", b"unknown_event_count", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "found_count", b"found_count", "items", b"items", "live_position", b"live_position", "objectives", b"objectives", "recommendation_id", b"recommendation_id", "unknown_context_count", b"unknown_context_count", "unknown_event_count", b"unknown_event_count", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 
 from shortlist.bundle import Bundle
-from shortlist.inference.users import Unknown, UserQuery, excluded_rows, resolve_user
+from shortlist.inference.users import IdHistory, Unknown, UserQuery, excluded_rows, resolve_user
 
 
 def test_the_stored_history_is_used_where_none_is_sent(small_bundle: Bundle) -> None:
@@ -21,9 +21,11 @@ def test_a_history_that_is_sent_replaces_the_stored_one_and_both_are_seen(small_
     """Proves values and events too; an event that the bundle does not know is 0."""
     query = UserQuery(
         user_id="fan",
-        item_ids=("c", "zz", "b", "a"),
-        values=(5.0, 1.0, math.nan, 2.0),
-        events=("buy", "view", "rent", "view"),
+        history=IdHistory(
+            item_ids=("c", "zz", "b", "a"),
+            values=(5.0, 1.0, math.nan, 2.0),
+            events=("buy", "view", "rent", "view"),
+        ),
     )
     user = resolve_user(small_bundle, query)
     assert user.history.rows.tolist() == [2, 1, 0]
@@ -37,7 +39,9 @@ def test_a_history_that_is_appended_follows_the_stored_one(small_bundle: Bundle)
     """Proves it of rows, values and events, of an item that both have, and of the rows that are seen."""
     values, events = np.arange(5, dtype=np.float32), np.array([1, 2, 1, 2, 1], dtype=np.uint8)
     bundle = replace(small_bundle, users=replace(small_bundle.users, values=values, events=events))
-    sent = UserQuery(item_ids=("c", "zz", "a"), values=(5.0, 1.0, math.nan), events=("buy", "view", "rent"))
+    sent = UserQuery(
+        history=IdHistory(item_ids=("c", "zz", "a"), values=(5.0, 1.0, math.nan), events=("buy", "view", "rent"))
+    )
     user = resolve_user(bundle, replace(sent, user_id="fan", append=True))
     assert user.history.rows.tolist() == [0, 3, 2, 0]
     np.testing.assert_array_equal(user.history.values, [0.0, 1.0, 5.0, math.nan])
@@ -49,13 +53,17 @@ def test_a_history_that_is_appended_follows_the_stored_one(small_bundle: Bundle)
 
 def test_every_interaction_with_an_unknown_event_is_counted(small_bundle: Bundle) -> None:
     """Proves that an unknown item does not hide its event, and that no event is no unknown one."""
-    query = UserQuery(item_ids=("c", "zz", "b", "a"), values=(1.0,) * 4, events=("rent", "rent", "", "view"))
+    query = UserQuery(
+        history=IdHistory(item_ids=("c", "zz", "b", "a"), values=(1.0,) * 4, events=("rent", "rent", "", "view"))
+    )
     assert resolve_user(small_bundle, query).unknown == Unknown(items=1, events=2)
 
 
 def test_a_sent_history_of_unknown_items_counts_as_none(small_bundle: Bundle) -> None:
     """Proves that the stored history is better than nothing."""
-    user = resolve_user(small_bundle, UserQuery(user_id="fan", item_ids=("zz",), values=(1.0,), events=("view",)))
+    user = resolve_user(
+        small_bundle, UserQuery(user_id="fan", history=IdHistory(item_ids=("zz",), values=(1.0,), events=("view",)))
+    )
     assert (user.history.rows.tolist(), user.unknown.items) == ([0, 3], 1)
 
 
@@ -80,7 +88,9 @@ def test_what_may_not_be_in_the_answer_is_seen_or_excluded(small_bundle: Bundle)
 def test_only_the_events_that_make_an_item_seen_keep_it_from_the_answer(small_bundle: Bundle) -> None:
     """Proves it for a history in the call, with an unknown event and with none, which count, and for a stored one."""
     bundle = replace(small_bundle, manifest=replace(small_bundle.manifest, seen_events=("buy",)))
-    query = UserQuery(item_ids=tuple("abcd"), values=(math.nan,) * 4, events=("view", "buy", "rent", ""))
+    query = UserQuery(
+        history=IdHistory(item_ids=tuple("abcd"), values=(math.nan,) * 4, events=("view", "buy", "rent", ""))
+    )
     user = resolve_user(bundle, query)
     assert user.seen.tolist() == [1, 2, 3]
     assert user.history.rows.tolist() == [0, 1, 2, 3]

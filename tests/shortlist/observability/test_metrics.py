@@ -33,6 +33,11 @@ DOCUMENTED = {
     "shortlist_bundle_load_failures_total": "counter",
     "shortlist_bundle_load_seconds": "histogram",
     "shortlist_retrieval_circuit_open": "gauge",
+    "shortlist_live_circuit_open": "gauge",
+    "shortlist_live_seconds": "histogram",
+    "shortlist_events_total": "counter",
+    "shortlist_event_commit_seconds": "histogram",
+    "shortlist_events_trimmed_total": "counter",
     "process_cpu_seconds_total": "counter",
     "python_info": "gauge",
 }

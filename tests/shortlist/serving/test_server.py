@@ -119,7 +119,7 @@ def test_the_signal_handlers_are_restored() -> None:
         def watching(self) -> AbstractContextManager[None]:
             raise NotImplementedError
 
-    settings = ServerSettings(bundles=Path(), listen="127.0.0.1:0")
+    settings = ServerSettings(listen="127.0.0.1:0")
     assert serve(settings=settings, service_names=[], add_services=lambda _: None, loader=Broken()) == EXIT_BUNDLE
     assert (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)) == former
 

@@ -6,7 +6,14 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import rsa
 
-from shortlist.serving.settings import ServerSettings, add_server_settings, read_server_settings
+from shortlist.serving.settings import (
+    BundleSettings,
+    ServerSettings,
+    add_bundle_settings,
+    add_server_settings,
+    read_bundle_settings,
+    read_server_settings,
+)
 from tests.support.keys import write_keys
 
 
@@ -16,13 +23,17 @@ def parse(*argv: str) -> ServerSettings:
     return read_server_settings(parser, parser.parse_args(argv))
 
 
+def parse_bundles(*argv: str) -> BundleSettings:
+    parser = argparse.ArgumentParser()
+    add_bundle_settings(parser)
+    return read_bundle_settings(parser.parse_args(argv))
+
+
 def test_a_flag_wins_over_its_variable_and_the_variable_over_the_default(monkeypatch: pytest.MonkeyPatch) -> None:
     """The variable of --drain-seconds is SHORTLIST_DRAIN_SECONDS."""
     monkeypatch.setenv("SHORTLIST_THREADS", "3")
     monkeypatch.setenv("SHORTLIST_DRAIN_SECONDS", "1.5")
-    assert parse("--threads", "4") == ServerSettings(
-        bundles=Path("bundles"), listen="127.0.0.1:50051", threads=4, drain_seconds=1.5
-    )
+    assert parse("--threads", "4") == ServerSettings(listen="127.0.0.1:50051", threads=4, drain_seconds=1.5)
 
 
 def test_one_worker_is_the_default_and_the_variable_sets_more(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,19 +119,19 @@ def test_a_public_key_that_is_none_is_a_usage_error(
     elif contents is not None:
         path.write_text(contents)
     with pytest.raises(SystemExit) as exit_info:
-        parse("--bundle-public-key", str(path))
+        parse_bundles("--bundle-public-key", str(path))
     assert exit_info.value.code == 2
     complaint = capsys.readouterr().err.splitlines()[-1]
     assert "argument --bundle-public-key" in complaint
     assert str(path) in complaint
     monkeypatch.setenv("SHORTLIST_BUNDLE_PUBLIC_KEY", str(path))
     with pytest.raises(SystemExit):
-        parse()
+        parse_bundles()
     assert "SHORTLIST_BUNDLE_PUBLIC_KEY" in capsys.readouterr().err
 
 
 def test_a_public_key_becomes_its_path(tmp_path: Path) -> None:
     """Without one, bundles need no signature."""
     _, public = write_keys(tmp_path, "ours")
-    assert parse("--bundle-public-key", str(public)).bundle_public_key == public
-    assert parse().bundle_public_key is None
+    assert parse_bundles("--bundle-public-key", str(public)).public_key == public
+    assert parse_bundles() == BundleSettings(directory=Path("bundles"))

@@ -1,0 +1,254 @@
+"""``python -m bench.live``: acknowledgements, intake, the next answer, kills, and the cost of live histories.
+
+Starts the services over the planted bundle, and a live service over a new file. Writes ``build/bench/live.json``, and
+prints a table with the asked figures beside the measured ones. The cost of live histories compares two ranking services
+over one retrieval service, in alternating rounds; half of the users have three recorded events.
+"""
+
+import argparse
+import contextlib
+import random
+import shutil
+import statistics
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import numpy as np
+from google.protobuf.timestamp_pb2 import Timestamp
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table
+
+from bench.harness.load import Target, generators
+from bench.harness.machine import machine
+from bench.harness.planted import BUILD
+from bench.harness.planted_bundle import planted_bundle
+from bench.harness.processes import write_json
+from bench.harness.requests import recommend_requests, user_ids
+from shortlist.bundle import Bundle
+from shortlist.live.v1 import event_service_pb2 as pb
+from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
+from shortlist.ranking.v1.ranking_service_pb2 import RecommendRequest
+from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
+from shortlist.type.v1.user_pb2 import User
+from testbed.services import Service, start_both
+
+_FOLDER = BUILD / "live"
+_METHOD = "/shortlist.ranking.v1.RankingService/Recommend"
+_BATCH, _WRITERS, _CALL_SECONDS = 500, 4, 10.0
+_IN_FLIGHT = (1, 16)
+Figures = dict[str, float]
+
+
+def main() -> None:
+    """See the module."""
+    parser = argparse.ArgumentParser(prog="python -m bench.live", description=__doc__)
+    parser.add_argument(
+        "--answers", type=int, default=10_000, help="events whose next answer is read (default: 10,000)"
+    )
+    parser.add_argument("--kills", type=int, default=50, help="kills of the live service (default: 50)")
+    parser.add_argument("--rounds", type=int, default=8, help="rounds of the comparison (default: 8)")
+    parser.add_argument("--seconds", type=float, default=3.0, help="seconds of each load (default: 3)")
+    options = parser.parse_args()
+    shutil.rmtree(_FOLDER, ignore_errors=True)
+    _FOLDER.mkdir(parents=True)
+    bundle = planted_bundle()
+    with _services(bundle) as (live, ranking, targets):
+        figures = _acknowledgements(live) | _intake(live, options.seconds)
+        figures |= _next_answers(live, ranking, Bundle.open(bundle), options.answers)
+        figures |= _cost(live, targets, options.rounds, options.seconds)
+    figures |= _killed(options.kills)
+    write_json(BUILD / "live.json", {"machine": machine(), **figures})
+    _print(figures)
+
+
+@contextlib.contextmanager
+def _services(bundle: Path) -> Iterator[tuple[EventServiceStub, RankingServiceStub, dict[str, Target]]]:
+    requests = recommend_requests(Bundle.open(bundle))
+    arguments = ["--store", str(_FOLDER / "events.sqlite")]
+    with (
+        Service.start("live_service", arguments, _FOLDER / "live.log") as live,
+        start_both(bundle.parent, _FOLDER) as frozen,
+        Service.start(
+            "ranking_service",
+            ["--bundles", str(bundle.parent), "--retrieval", frozen.retrieval.address, "--live", live.address],
+            _FOLDER / "ranking_live.log",
+        ) as ranking,
+        grpc.insecure_channel(live.address) as to_live,
+        grpc.insecure_channel(ranking.address) as to_ranking,
+    ):
+        retrieval = frozen.retrieval.process.pid
+        pids = {
+            "live": (retrieval, ranking.process.pid, live.process.pid),
+            "frozen": (retrieval, frozen.ranking.process.pid),
+        }
+        addresses = {"live": ranking.address, "frozen": frozen.ranking.address}
+        targets = {
+            name: Target(address=addresses[name], method=_METHOD, pids=pids[name], requests=requests) for name in pids
+        }
+        yield EventServiceStub(to_live), RankingServiceStub(to_ranking), targets
+
+
+def _event(event_id: str, user_id: str, item_id: str) -> pb.Event:
+    moment = Timestamp()
+    moment.GetCurrentTime()
+    return pb.Event(event_id=event_id, user_id=user_id, item_id=item_id, time=moment)
+
+
+def _record(live: EventServiceStub, events: list[pb.Event]) -> int:
+    response = live.RecordEvents(pb.RecordEventsRequest(events=events), timeout=_CALL_SECONDS)
+    if any(status.outcome != pb.EVENT_OUTCOME_RECORDED for status in response.statuses):
+        raise SystemExit("an event was not recorded")
+    return int(response.position)
+
+
+def _acknowledgements(live: EventServiceStub) -> Figures:
+    latencies = []
+    for number in track(range(2_000), "acknowledgements", console=Console(stderr=True)):
+        event = _event(f"ack-{number}", f"writer-{number % 97}", "i1")
+        began = time.perf_counter()
+        _record(live, [event])
+        latencies.append((time.perf_counter() - began) * 1e3)
+    return {"ack_p50_ms": float(np.median(latencies)), "ack_p99_ms": float(np.percentile(latencies, 99))}
+
+
+def _intake(live: EventServiceStub, seconds: float) -> Figures:
+    chance = random.Random(1)  # noqa: S311 - a seed, so that runs are alike
+    ids = [f"{chance.getrandbits(128):032x}" for _ in range(400_000)]
+    batches = [
+        [_event(one, f"user-{chance.randrange(100_000)}", "i1") for one in ids[start : start + _BATCH]]
+        for start in range(0, len(ids), _BATCH)
+    ]
+    end = time.perf_counter() + max(seconds, 5.0)
+
+    def write(place: int) -> int:
+        count = 0
+        for batch in batches[place::_WRITERS]:
+            if time.perf_counter() >= end:
+                break
+            _record(live, batch)
+            count += len(batch)
+        return count
+
+    began = time.perf_counter()
+    with ThreadPoolExecutor(_WRITERS) as pool:
+        events = sum(pool.map(write, range(_WRITERS)))
+    return {"intake_events_per_second": events / (time.perf_counter() - began)}
+
+
+def _next_answers(live: EventServiceStub, ranking: RankingServiceStub, bundle: Bundle, count: int) -> Figures:
+    """How many of the events are known to the very next answer: it leaves out the item of the event."""
+    items, known = bundle.items.ids_of(bundle.items.popular[:10].astype(np.int64)), 0
+    for number in track(range(count), "next answers", console=Console(stderr=True)):
+        user = f"next-{number}"
+        position = _record(live, [_event(user, user, items[number % len(items)])])
+        asked = RecommendRequest(user=User(user_id=user), limit=10, min_position=position)
+        answer = ranking.Recommend(asked, timeout=_CALL_SECONDS)
+        listed = {item.item_id for item in answer.items}
+        known += not answer.degraded and answer.live_position >= position and items[number % len(items)] not in listed
+    return {"next_answers": count, "next_answers_that_know": known}
+
+
+def _cost(live: EventServiceStub, targets: dict[str, Target], rounds: int, seconds: float) -> Figures:
+    bundle = Bundle.open(planted_bundle())
+    users = user_ids(bundle)
+    items = bundle.items.ids_of(bundle.items.popular[:3].astype(np.int64))
+    for user in users[::2]:
+        _record(live, [_event(f"{user}-{item}", user, item) for item in items])
+    measured: dict[str, list[float]] = {}
+    with generators(targets, _FOLDER) as loaded:
+        for in_flight in _IN_FLIGHT:
+            for name in targets:
+                loaded.load(name, in_flight, 1.0)
+        for number in track(range(rounds), "rounds", console=Console(stderr=True)):
+            for in_flight in _IN_FLIGHT:
+                for name in [*targets] if number % 2 == 0 else [*targets][::-1]:
+                    load = loaded.load(name, in_flight, seconds)
+                    if load.failed:
+                        raise SystemExit(f"{load.failed} of {load.calls} calls failed; see the logs in {_FOLDER}")
+                    measured.setdefault(f"{name}_p50_ms_at_{in_flight}", []).append(load.p50_ms)
+                    measured.setdefault(f"{name}_cpu_us_at_{in_flight}", []).append(load.cpu_us)
+    return {name: statistics.median(values) for name, values in measured.items()}
+
+
+def _killed(kills: int) -> Figures:
+    """Acknowledged events that are missing or double after kills at random moments."""
+    chance = random.Random(5)  # noqa: S311 - moments, not secrets
+    arguments = ["--store", str(_FOLDER / "killed.sqlite")]
+    acknowledged = [0] * _WRITERS
+    for _ in track(range(kills), "kills", console=Console(stderr=True)):
+        with (
+            Service.start("live_service", arguments, _FOLDER / "killed.log") as service,
+            ThreadPoolExecutor(_WRITERS) as pool,
+        ):
+            for place in range(_WRITERS):
+                pool.submit(_write_until_killed, service.address, place, acknowledged)
+            time.sleep(chance.uniform(0.1, 0.5))
+            service.process.kill()
+    with (
+        Service.start("live_service", arguments, _FOLDER / "killed.log") as service,
+        grpc.insecure_channel(service.address) as channel,
+    ):
+        request = pb.GetHistoriesRequest(user_ids=[f"w{place}" for place in range(_WRITERS)], limit=5000)
+        histories = EventServiceStub(channel).GetHistories(request, timeout=_CALL_SECONDS).histories
+    missing = double = 0
+    for place, history in enumerate(histories):
+        numbers = [int(item.item_id) for item in history.items]
+        missing += len(set(range(max(0, acknowledged[place] - 5000), acknowledged[place])) - set(numbers))
+        double += len(numbers) - len(set(numbers))
+    return {"kills": kills, "acknowledged": sum(acknowledged), "missing": missing, "double": double}
+
+
+def _write_until_killed(address: str, place: int, acknowledged: list[int]) -> None:
+    with grpc.insecure_channel(address) as channel, contextlib.suppress(grpc.RpcError):
+        live = EventServiceStub(channel)
+        while True:
+            number = acknowledged[place]
+            event = _event(f"w{place}-{number}", f"w{place}", str(number))
+            # The same event again, where an earlier call had no answer.
+            event.time.seconds, event.time.nanos = 1_790_000_000 + number, 0
+            live.RecordEvents(pb.RecordEventsRequest(events=[event]), timeout=_CALL_SECONDS)
+            acknowledged[place] += 1
+
+
+def _print(figures: Figures) -> None:
+    table = Table(title="live")
+    for column in ("", "asked", "measured"):
+        table.add_column(column, justify="left" if not column else "right")
+    for name, asked, value in _rows(figures):
+        table.add_row(name, asked, value)
+    Console().print(table)
+
+
+def _rows(figures: Figures) -> list[tuple[str, str, str]]:
+    return [
+        (
+            "next answers that know the event",
+            "all",
+            f"{figures['next_answers_that_know']:,.0f} of {figures['next_answers']:,.0f}",
+        ),
+        ("acknowledgement p50, p99, ms", "2, 20", f"{figures['ack_p50_ms']:.2f}, {figures['ack_p99_ms']:.2f}"),
+        ("events a second, in batches of 500", "10,000", f"{figures['intake_events_per_second']:,.0f}"),
+        (
+            "more p50 of Recommend alone, ms",
+            "0.6",
+            f"{figures['live_p50_ms_at_1'] - figures['frozen_p50_ms_at_1']:.2f}",
+        ),
+        (
+            "more CPU of Recommend at 16 in flight, µs",
+            "80",
+            f"{figures['live_cpu_us_at_16'] - figures['frozen_cpu_us_at_16']:.0f}",
+        ),
+        (
+            f"missing, double of {figures['acknowledged']:,.0f} after {figures['kills']:.0f} kills",
+            "0, 0",
+            f"{figures['missing']:.0f}, {figures['double']:.0f}",
+        ),
+    ]
+
+
+if __name__ == "__main__":
+    main()

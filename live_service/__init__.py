@@ -1,0 +1,1 @@
+"""Events as they happen: recorded durably, and given to ranking as histories."""

@@ -1,0 +1,66 @@
+"""Events in the service's own types."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Event:
+    """Something that a user did, or takes back; the fields are those of ``shortlist.live.v1.Event``.
+
+    ``time`` is in nanoseconds since 1970. ``value`` is None where there is none. ``shown`` has the items with their
+    places on the page. ``retracts`` is the id of the event that this one takes back, empty in any other event.
+    """
+
+    event_id: str
+    user_id: str
+    item_id: str
+    event: str
+    value: float | None
+    time: int
+    recommendation_id: str = ""
+    shown: tuple[tuple[str, int], ...] = ()
+    retracts: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Interaction:
+    """An event of a history: an item, and its event, value and time, as in :class:`Event`."""
+
+    item_id: str
+    event: str
+    value: float | None
+    time: int
+
+
+class Outcome(Enum):
+    """What became of a checked event, as in ``shortlist.live.v1.EventOutcome``."""
+
+    RECORDED = auto()
+    DUPLICATE = auto()
+    CONFLICT = auto()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recorded:
+    """The outcome of each event, and the position of the store that holds them."""
+
+    position: int
+    outcomes: Sequence[Outcome]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Histories:
+    """The histories of several users, each oldest first, as of one ``position``."""
+
+    position: int
+    histories: Sequence[Sequence[Interaction]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Forgotten:
+    """How many events of a user were deleted, and the position of the store without them."""
+
+    deleted: int
+    position: int

@@ -1,0 +1,87 @@
+"""The open store of a running service: recording, histories, forgetting, and the trimming of old events."""
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+
+from live_service.events import Event, Forgotten, Histories, Recorded
+from live_service.group_commit import GroupCommit
+from live_service.settings import Retention
+from live_service.store.event_store import EventStore
+from shortlist.errors import Unavailable
+from shortlist.observability import metrics
+
+_LOG = logging.getLogger(__name__)
+_TRIM_EVERY_SECONDS = 3600.0
+_RETRY_SECONDS = 1.0
+
+
+class LiveEvents:
+    """Opens its store when the server loads, and closes it after the last call. Thread-safe."""
+
+    def __init__(self, open_store: Callable[[], EventStore], retention: Retention) -> None:
+        self._open_store, self._retention = open_store, retention
+        self._opened: tuple[EventStore, GroupCommit] | None = None
+
+    def load(self) -> None:
+        """Opens the store.
+
+        Raises:
+            StoreError: it cannot be used.
+        """
+        store = self._open_store()
+        self._opened = store, GroupCommit(store)
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        """Deletes old events now and then while the block runs, and closes the store after it."""
+        ended = threading.Event()
+        trimming = threading.Thread(target=self._keep_trimming, args=(ended,), name="trimming", daemon=True)
+        trimming.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            trimming.join()
+            store, commits = self._loaded()
+            commits.close()
+            store.close()
+
+    def record(self, events: Sequence[Event], timeout: float) -> Recorded:
+        """See :meth:`GroupCommit.record`."""
+        return self._loaded()[1].record(events, timeout)
+
+    def histories(self, user_ids: Sequence[str], limit: int, after: int | None, min_position: int) -> Histories:
+        """See :meth:`EventStore.histories`.
+
+        Raises:
+            Unavailable: the store cannot read, or has not reached ``min_position``.
+        """
+        found = self._loaded()[0].histories(user_ids, limit, after)
+        if found.position < min_position:
+            reason = f"the store has position {found.position}; {min_position} was asked for"
+            raise Unavailable(reason, _RETRY_SECONDS)
+        return found
+
+    def forget(self, user_id: str) -> Forgotten:
+        """See :meth:`EventStore.forget`."""
+        return self._loaded()[0].forget(user_id)
+
+    def _loaded(self) -> tuple[EventStore, GroupCommit]:
+        if self._opened is None:
+            raise Unavailable("the store of events is still being opened", _RETRY_SECONDS)
+        return self._opened
+
+    def _keep_trimming(self, ended: threading.Event) -> None:
+        while True:
+            try:
+                oldest = int(self._retention.oldest_seconds() * 1e9)
+                deleted = self._loaded()[0].trim(oldest, self._retention.events_per_user)
+                metrics.TRIMMED_EVENTS.inc(deleted)
+                if deleted:
+                    _LOG.info("deleted %d events beyond what is kept", deleted)
+            except Unavailable as error:
+                _LOG.warning("old events stay for now: %s", error)
+            if ended.wait(_TRIM_EVERY_SECONDS):
+                return

@@ -1,0 +1,100 @@
+"""EventService: checks messages, translates them to events, and results to messages."""
+
+import grpc
+
+from live_service.event_check import EventCheck, check_id
+from live_service.events import Event, Interaction, Outcome
+from live_service.live_events import LiveEvents
+from live_service.settings import Retention
+from shortlist.errors import DeadlineExceeded, FieldViolation
+from shortlist.limits import MAX_BATCH, MAX_EVENTS, MAX_HISTORY
+from shortlist.live.v1 import event_service_pb2 as pb
+from shortlist.live.v1.event_service_pb2_grpc import EventServiceServicer
+from shortlist.observability import metrics
+from shortlist.serving.deadlines import deadline_of, seconds_until
+from shortlist.type.v1.user_pb2 import HistoryItem
+from shortlist.wire.request_check import RequestCheck
+
+_NUMBERS = {outcome: pb.EventOutcome.Value(f"EVENT_OUTCOME_{outcome.name}") for outcome in Outcome}
+
+
+class EventServicer(EventServiceServicer):
+    """Translates between the wire and the store."""
+
+    def __init__(self, live: LiveEvents, retention: Retention) -> None:
+        self._live, self._check = live, EventCheck(retention)
+
+    def RecordEvents(  # noqa: N802
+        self, request: pb.RecordEventsRequest, context: grpc.ServicerContext
+    ) -> pb.RecordEventsResponse:
+        """Records events; the answer comes once they are on disk."""
+        _check_record(request)
+        read = [self._check.read(message) for message in request.events]
+        events = [one for one in read if isinstance(one, Event)]
+        try:
+            recorded = self._live.record(events, seconds_until(deadline_of(context)))
+        except TimeoutError as error:
+            raise DeadlineExceeded("the events are not known to be on disk yet; send them again") from error
+        response = pb.RecordEventsResponse(position=recorded.position)
+        outcomes = iter(recorded.outcomes)
+        for one in read:
+            _add_status(response, one if isinstance(one, FieldViolation) else next(outcomes))
+        return response
+
+    def GetHistories(  # noqa: N802
+        self, request: pb.GetHistoriesRequest, context: grpc.ServicerContext
+    ) -> pb.GetHistoriesResponse:
+        """Gives the histories of several users, all as of one position."""
+        _check_histories(request)
+        after = request.after.ToNanoseconds() if request.HasField("after") else None
+        found = self._live.histories(request.user_ids, request.limit, after, request.min_position)
+        response = pb.GetHistoriesResponse(position=found.position)
+        for history in found.histories:
+            add = response.histories.add().items.add
+            for interaction in history:
+                _fill(add(), interaction)
+        return response
+
+    def ForgetUser(self, request: pb.ForgetUserRequest, context: grpc.ServicerContext) -> pb.ForgetUserResponse:  # noqa: N802
+        """Deletes everything that is recorded of a user."""
+        check = RequestCheck()
+        check_id(check, request.user_id, "user_id")
+        check.done()
+        forgotten = self._live.forget(request.user_id)
+        return pb.ForgetUserResponse(deleted_event_count=forgotten.deleted, position=forgotten.position)
+
+
+def _check_record(request: pb.RecordEventsRequest) -> None:
+    check, count = RequestCheck(), len(request.events)
+    check.require(1 <= count <= MAX_EVENTS, "events", f"has {count} events; has to have 1 to {MAX_EVENTS}")
+    check.done()
+
+
+def _check_histories(request: pb.GetHistoriesRequest) -> None:
+    check, count = RequestCheck(), len(request.user_ids)
+    check.require(1 <= count <= MAX_BATCH, "user_ids", f"has {count} ids; has to have 1 to {MAX_BATCH}")
+    for place, user_id in enumerate(request.user_ids[:MAX_BATCH]):
+        check_id(check, user_id, f"user_ids[{place}]")
+    fits = 1 <= request.limit <= MAX_HISTORY
+    check.require(fits, "limit", f"is {request.limit}; has to be 1 to {MAX_HISTORY}")
+    check.require(request.min_position >= 0, "min_position", "is negative")
+    seconds, nanos = request.after.seconds, request.after.nanos
+    check.require(0 <= nanos < 1_000_000_000, "after.nanos", "has to be 0 to 999,999,999")
+    check.require(abs(seconds) < 2**33, "after", "is out of range")
+    check.done()
+
+
+def _add_status(response: pb.RecordEventsResponse, outcome: Outcome | FieldViolation) -> None:
+    if isinstance(outcome, FieldViolation):
+        metrics.EVENTS["refused"].inc()
+        response.statuses.add(outcome=pb.EVENT_OUTCOME_REFUSED, field=outcome.field, description=outcome.description)
+        return
+    metrics.EVENTS[outcome.name.lower()].inc()
+    response.statuses.add(outcome=_NUMBERS[outcome])
+
+
+def _fill(message: HistoryItem, interaction: Interaction) -> None:
+    message.item_id, message.event = interaction.item_id, interaction.event
+    message.time.seconds, message.time.nanos = divmod(interaction.time, 1_000_000_000)
+    if interaction.value is not None:
+        message.value = interaction.value

@@ -1,0 +1,53 @@
+"""The interface of every store of events."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from live_service.events import Event, Forgotten, Histories, Recorded
+
+
+class EventStore(Protocol):
+    """Keeps events durably. All methods are thread-safe.
+
+    A position counts the changes of a store. It never falls. Whatever a method has returned survives the end of the
+    process and of the machine.
+    """
+
+    def record(self, events: Sequence[Event]) -> Recorded:
+        """Records all events, or none.
+
+        An event whose id is known is a duplicate when it is the same, and a conflict when it differs. An event that
+        takes another one back removes it from histories, in any order of arrival.
+
+        Raises:
+            Unavailable: the store cannot write; nothing is recorded.
+        """
+
+    def histories(self, user_ids: Sequence[str], limit: int, after: int | None) -> Histories:
+        """The latest ``limit`` interactions of each user, later than ``after`` where it is given.
+
+        ``after`` is in nanoseconds since 1970. Interactions are in the order of their times, and of their ids where
+        times are the same. So any order of arrival gives the same history.
+
+        Raises:
+            Unavailable: the store cannot read.
+        """
+
+    def forget(self, user_id: str) -> Forgotten:
+        """Deletes all events of a user, until no byte of the id is left in the store's files.
+
+        Raises:
+            Unavailable: the store cannot write, or readers keep an old state; some events may be gone.
+        """
+
+    def trim(self, oldest: int, most_per_user: int) -> int:
+        """Deletes events before ``oldest``, and the oldest of users with more than ``most_per_user``; their number.
+
+        ``oldest`` is in nanoseconds since 1970.
+
+        Raises:
+            Unavailable: the store cannot write.
+        """
+
+    def close(self) -> None:
+        """Ends the use of the store."""

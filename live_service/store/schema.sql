@@ -1,0 +1,33 @@
+-- The only place of a user's id. Rows are appended and never move, for a page that is split keeps copies of old rows in
+-- its gaps. A forgotten user's row is overwritten in its place. The index holds keyed hashes.
+CREATE TABLE users (
+  user INTEGER PRIMARY KEY,
+  hash BLOB NOT NULL,
+  user_id TEXT NOT NULL
+);
+CREATE UNIQUE INDEX users_by_hash ON users (hash);
+-- A history is one range of the primary key. Times are nanoseconds since 1970.
+CREATE TABLE events (
+  user INTEGER NOT NULL,
+  time INTEGER NOT NULL,
+  event_id TEXT NOT NULL,
+  item_id TEXT NOT NULL,
+  event TEXT NOT NULL,
+  value REAL,
+  recommendation_id TEXT NOT NULL,
+  shown TEXT NOT NULL,
+  retracts TEXT NOT NULL,
+  position INTEGER NOT NULL,
+  PRIMARY KEY (user, time, event_id)
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX events_by_id ON events (event_id);
+CREATE INDEX events_by_time ON events (time);
+-- The events that are taken back, which may not have arrived.
+CREATE TABLE retracted (
+  user INTEGER NOT NULL,
+  event_id TEXT NOT NULL,
+  PRIMARY KEY (user, event_id)
+) WITHOUT ROWID;
+-- One row. The largest position of an event would fall when that event is forgotten.
+CREATE TABLE state (position INTEGER NOT NULL, hash_key BLOB NOT NULL);
+INSERT INTO state VALUES (0, randomblob(32));

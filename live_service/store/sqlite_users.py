@@ -1,0 +1,44 @@
+"""The users of a SQLite store: a number for each id, and nothing of the id once it is forgotten."""
+
+import hashlib
+import os
+import sqlite3
+from collections.abc import Sequence
+
+_HASH_BYTES = 16
+
+
+class SqliteUsers:
+    """Numbers users. Ids are found by keyed hashes, so that no index holds them."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._key: bytes = connection.execute("SELECT hash_key FROM state").fetchone()[0]
+
+    def number_of(self, connection: sqlite3.Connection, user_id: str) -> int | None:
+        """The number of a user; None when nothing is recorded of them."""
+        found = connection.execute("SELECT user FROM users WHERE hash = ?", (self._hash(user_id),)).fetchone()
+        return None if found is None else int(found[0])
+
+    def numbers(self, connection: sqlite3.Connection, user_ids: Sequence[str]) -> list[int]:
+        """The number of each user; new users get the next ones."""
+        numbers: dict[str, int] = {}
+        for user_id in user_ids:
+            if user_id not in numbers:
+                number = self.number_of(connection, user_id)
+                numbers[user_id] = self._add(connection, user_id) if number is None else number
+        return [numbers[user_id] for user_id in user_ids]
+
+    def overwrite(self, connection: sqlite3.Connection, user_id: str) -> None:
+        """Replaces the id and its hash by as many other bytes, which SQLite writes in their place."""
+        connection.execute(
+            "UPDATE users SET user_id = ?, hash = ? WHERE hash = ?",
+            ("-" * len(user_id.encode()), os.urandom(_HASH_BYTES), self._hash(user_id)),
+        )
+
+    def _add(self, connection: sqlite3.Connection, user_id: str) -> int:
+        new = connection.execute("INSERT INTO users (hash, user_id) VALUES (?, ?)", (self._hash(user_id), user_id))
+        assert new.lastrowid is not None
+        return new.lastrowid
+
+    def _hash(self, user_id: str) -> bytes:
+        return hashlib.blake2b(user_id.encode(), key=self._key, digest_size=_HASH_BYTES).digest()

@@ -1,0 +1,88 @@
+"""The client of the live service, which has the interactions since the bundle was trained."""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import grpc
+
+from ranking_service.circuit import Circuit
+from shortlist.client.channels import Channels
+from shortlist.client.service_config import balancing_of, channel_options
+from shortlist.client.tls_cause import tls_cause
+from shortlist.inference.users import IdHistory
+from shortlist.live.v1 import event_service_pb2 as pb
+from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
+from shortlist.observability import metrics
+from shortlist.security.settings import ClientSecurity
+from shortlist.wire.messages import read_history
+
+# The latest of each user. Sixteen of them, with ids of an ordinary length, fit into a message.
+_MOST_INTERACTIONS = 500
+# A timeout shorter than this says nothing about the health of the live service.
+_TELLING_SECONDS = 0.05
+_MOST_LOGGED_CHARS = 200
+_OPTIONS = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000)]
+
+
+class LiveFailed(Exception):  # noqa: N818 - an outcome that is handled, not an error of ours
+    """The live service gave no histories."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class LiveHistories:
+    """The history of each user since the bundle, as of one ``position``."""
+
+    position: int
+    histories: Sequence[IdHistory]
+
+
+class LiveClient:
+    """Connections to the live service. Thread-safe."""
+
+    def __init__(self, target: str, security: ClientSecurity) -> None:
+        config = channel_options(
+            "shortlist.live.v1.EventService", attempts=2, backoff_seconds=0.01, balancing=balancing_of(target)
+        )
+        self._channels = Channels(target, EventServiceStub, [*config, *_OPTIONS], security)
+        self._circuit, self._security = Circuit("the live service", metrics.LIVE_CIRCUIT_OPEN), security
+
+    def histories(self, user_ids: Sequence[str], after: int | None, timeout: float) -> LiveHistories:
+        """The interactions of users later than ``after``, in nanoseconds since 1970, within ``timeout`` seconds.
+
+        Raises:
+            LiveFailed: the call failed, or the circuit is open because the last ones did.
+        """
+        if not self._circuit.allows():
+            raise LiveFailed("the circuit is open, because the last calls failed")
+        request = pb.GetHistoriesRequest(user_ids=user_ids, limit=_MOST_INTERACTIONS)
+        if after is not None:
+            request.after.FromNanoseconds(after)
+        began = time.perf_counter()
+        try:
+            with self._channels.stub() as stub:
+                response = stub.GetHistories(request, timeout=timeout, metadata=self._channels.metadata())
+        except grpc.RpcError as error:
+            self._report(error.code(), timeout)
+            details = error.details() or ""
+            text = tls_cause(details, self._security) or details
+            raise LiveFailed(f"{error.code().name}: {text[:_MOST_LOGGED_CHARS]!a}") from error
+        self._circuit.succeeded()
+        metrics.LIVE_SECONDS.observe(time.perf_counter() - began)
+        if len(response.histories) != len(user_ids):
+            raise LiveFailed(f"gave {len(response.histories)} histories of {len(user_ids)} users")
+        histories = [read_history(history.items) for history in response.histories]
+        return LiveHistories(position=response.position, histories=histories)
+
+    def close(self) -> None:
+        """Closes the connections."""
+        self._channels.close()
+
+    def _report(self, code: grpc.StatusCode, timeout: float) -> None:
+        if code is grpc.StatusCode.DEADLINE_EXCEEDED and timeout < _TELLING_SECONDS:
+            return
+        if code in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED):
+            self._circuit.failed()
+        else:
+            # It refuses the call, but it is there.
+            self._circuit.succeeded()

@@ -1,0 +1,152 @@
+"""EventService on a real socket: outcomes, refusals one by one, and the limits of calls."""
+
+# grpc's classes are generic for the type checker only.
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from live_service.settings import Retention
+from shortlist.errors import InvalidRequest, Unavailable
+from shortlist.live.v1 import event_service_pb2 as pb
+from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
+from shortlist.status import read_error
+from tests.support.in_process import live_address
+
+_NOW = int(time.time())
+_OUTCOMES = pb.EventOutcome
+
+
+@pytest.fixture(scope="module")
+def live(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EventServiceStub]:
+    """A live service that keeps events for 30 days."""
+    store = tmp_path_factory.mktemp("live") / "events.sqlite"
+    with live_address(store, Retention(days=30)) as address, grpc.insecure_channel(address) as channel:
+        yield EventServiceStub(channel)
+
+
+def event(event_id: str, user_id: str = "ann", item_id: str = "lamp", seconds: int = _NOW) -> pb.Event:
+    return pb.Event(event_id=event_id, user_id=user_id, item_id=item_id, event="view", time=Timestamp(seconds=seconds))
+
+
+def changed(change: Callable[[pb.Event], object]) -> pb.Event:
+    message = event("changed")
+    change(message)
+    return message
+
+
+def test_a_call_records_the_good_events_and_says_what_is_wrong_with_the_others(live: EventServiceStub) -> None:
+    """Proves that statuses are in the order of the events."""
+    request = pb.RecordEventsRequest(
+        events=[event("m1", "mix"), event("", "mix"), event("m2", "mix", "rug"), event("m1", "mix"), event("m1", "bob")]
+    )
+    response = live.RecordEvents(request)
+    assert [_OUTCOMES.Name(status.outcome).removeprefix("EVENT_OUTCOME_") for status in response.statuses] == [
+        "RECORDED",
+        "REFUSED",
+        "RECORDED",
+        "DUPLICATE",
+        "CONFLICT",
+    ]
+    assert response.statuses[1].field == "event_id"
+    found = live.GetHistories(pb.GetHistoriesRequest(user_ids=["mix"], limit=5, min_position=response.position))
+    assert {item.item_id for item in found.histories[0].items} == {"lamp", "rug"}
+    assert found.position >= response.position
+
+
+@pytest.mark.parametrize(
+    ("message", "field"),
+    [
+        (event("x" * 257), "event_id"),
+        (event("a\0b"), "event_id"),
+        (event("1", user_id=""), "user_id"),
+        (event("1", item_id=""), "item_id"),
+        (event("1", seconds=_NOW + 3600), "time"),
+        (event("1", seconds=_NOW - 31 * 86_400), "time"),
+        (event("1", seconds=-1), "time"),
+        (changed(lambda one: one.ClearField("time")), "time"),
+        (changed(lambda one: setattr(one.time, "nanos", -1)), "time.nanos"),
+        (changed(lambda one: setattr(one, "value", math.nan)), "value"),
+        (changed(lambda one: setattr(one, "value", 1e39)), "value"),
+        (changed(lambda one: setattr(one, "retracts", "other")), "retracts"),
+        (changed(lambda one: one.shown.add(item_id="")), "shown[0].item_id"),
+        (changed(lambda one: one.shown.add(item_id="a", position=-1)), "shown[0].position"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_a_bad_event_is_refused_by_itself(live: EventServiceStub, message: pb.Event, field: str) -> None:
+    """Proves that the status names the field, and that nothing is recorded of the event."""
+    before = live.GetHistories(pb.GetHistoriesRequest(user_ids=["ann"], limit=1)).position
+    response = live.RecordEvents(pb.RecordEventsRequest(events=[message]))
+    assert [(status.outcome, status.field) for status in response.statuses] == [(pb.EVENT_OUTCOME_REFUSED, field)]
+    assert response.statuses[0].description
+    assert response.position == before
+
+
+def test_an_event_of_a_minute_ahead_is_taken(live: EventServiceStub) -> None:
+    """Proves that clocks may differ a little."""
+    response = live.RecordEvents(pb.RecordEventsRequest(events=[event("ahead", seconds=int(time.time()) + 55)]))
+    assert response.statuses[0].outcome == pb.EVENT_OUTCOME_RECORDED
+
+
+@pytest.mark.parametrize(
+    ("ask", "field"),
+    [
+        (lambda live: live.RecordEvents(pb.RecordEventsRequest()), "events"),
+        (lambda live: live.RecordEvents(pb.RecordEventsRequest(events=[event("1")] * 1001)), "events"),
+        (lambda live: live.GetHistories(pb.GetHistoriesRequest(limit=1)), "user_ids"),
+        (lambda live: live.GetHistories(pb.GetHistoriesRequest(user_ids=["a"] * 101, limit=1)), "user_ids"),
+        (lambda live: live.GetHistories(pb.GetHistoriesRequest(user_ids=[""], limit=1)), "user_ids[0]"),
+        (lambda live: live.GetHistories(pb.GetHistoriesRequest(user_ids=["a"], limit=0)), "limit"),
+        (lambda live: live.GetHistories(pb.GetHistoriesRequest(user_ids=["a"], limit=5001)), "limit"),
+        (lambda live: live.GetHistories(pb.GetHistoriesRequest(user_ids=["a"], limit=1, min_position=-1)), "min_posi"),
+        (lambda live: live.ForgetUser(pb.ForgetUserRequest()), "user_id"),
+    ],
+    ids=str,
+)
+def test_a_call_out_of_bounds_is_refused(
+    live: EventServiceStub, ask: Callable[[EventServiceStub], object], field: str
+) -> None:
+    """Proves that the error names the field."""
+    with pytest.raises(grpc.RpcError) as raised:
+        ask(live)
+    error = read_error(raised.value)
+    assert isinstance(error, InvalidRequest)
+    assert error.violations[0].field.startswith(field)
+
+
+def test_a_position_that_is_not_reached_is_unavailable(live: EventServiceStub) -> None:
+    """Proves that the answer says when to try again."""
+    with pytest.raises(grpc.RpcError) as raised:
+        live.GetHistories(pb.GetHistoriesRequest(user_ids=["ann"], limit=1, min_position=10**12))
+    error = read_error(raised.value)
+    assert isinstance(error, Unavailable)
+    assert error.retry_seconds > 0
+
+
+def test_a_forgotten_user_is_gone(live: EventServiceStub) -> None:
+    """Proves that the answer says how many events there were."""
+    live.RecordEvents(pb.RecordEventsRequest(events=[event("f1", "gone"), event("f2", "gone")]))
+    assert live.ForgetUser(pb.ForgetUserRequest(user_id="gone")).deleted_event_count == 2
+    assert not live.GetHistories(pb.GetHistoriesRequest(user_ids=["gone"], limit=5)).histories[0].items
+
+
+def test_old_events_are_trimmed_when_the_service_starts(tmp_path: Path) -> None:
+    """Proves it for events that were young enough when they came."""
+    store = tmp_path / "events.sqlite"
+    for days, expected in ((30, 2), (1, 1)):
+        with live_address(store, Retention(days=days)) as address, grpc.insecure_channel(address) as channel:
+            stub = EventServiceStub(channel)
+            events = [event("old", seconds=_NOW - 10 * 86_400), event("new")]
+            stub.RecordEvents(pb.RecordEventsRequest(events=events))
+            ask = pb.GetHistoriesRequest(user_ids=["ann"], limit=5)
+            end = time.monotonic() + 10
+            while len(stub.GetHistories(ask).histories[0].items) != expected and time.monotonic() < end:
+                time.sleep(0.01)
+            assert len(stub.GetHistories(ask).histories[0].items) == expected

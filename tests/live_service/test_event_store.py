@@ -1,0 +1,156 @@
+"""The promises of every store of events."""
+
+import itertools
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import pytest
+
+from live_service.events import Event, Histories, Outcome
+from live_service.group_commit import GroupCommit
+from live_service.store.event_store import EventStore
+
+_SECOND = 1_000_000_000
+_VIEW = Event(event_id="1", user_id="ann", item_id="lamp", event="view", value=None, time=10 * _SECOND)
+_BUY = Event(event_id="2", user_id="ann", item_id="lamp", event="buy", value=3.5, time=20 * _SECOND)
+_RATE = Event(event_id="3", user_id="ann", item_id="rug", event="rate", value=0.0, time=20 * _SECOND)
+
+
+def items_of(found: Histories) -> list[list[str]]:
+    return [[interaction.item_id for interaction in history] for history in found.histories]
+
+
+def test_a_recorded_event_comes_back_as_it_was(store: EventStore) -> None:
+    """Proves that a value of 0 is a value, and that none is none."""
+    store.record([_VIEW, _BUY, _RATE])
+    [history] = store.histories(["ann"], 10, None).histories
+    assert [(one.item_id, one.event, one.value, one.time) for one in history] == [
+        ("lamp", "view", None, 10 * _SECOND),
+        ("lamp", "buy", 3.5, 20 * _SECOND),
+        ("rug", "rate", 0.0, 20 * _SECOND),
+    ]
+
+
+@pytest.mark.parametrize("again", ["within a call", "in a later call"])
+def test_the_same_event_twice_is_one_event(store: EventStore, again: str) -> None:
+    """Proves that a caller may send an event again when it does not know the outcome."""
+    calls = [[_VIEW, _VIEW]] if again == "within a call" else [[_VIEW], [_VIEW]]
+    outcomes = [outcome for events in calls for outcome in store.record(events).outcomes]
+    assert outcomes == [Outcome.RECORDED, Outcome.DUPLICATE]
+    assert items_of(store.histories(["ann"], 10, None)) == [["lamp"]]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(_VIEW, item_id="rug"),
+        replace(_VIEW, user_id="bob"),
+        replace(_VIEW, time=11 * _SECOND),
+        replace(_VIEW, value=0.0),
+        replace(_VIEW, event="buy"),
+        replace(_VIEW, shown=(("rug", 1),)),
+        replace(_VIEW, recommendation_id="r"),
+    ],
+    ids=lambda event: "",
+)
+def test_another_event_of_the_same_id_is_a_conflict(store: EventStore, other: Event) -> None:
+    """Proves that the first one stays, whatever differs, and that a position tells of no change."""
+    before = store.record([_VIEW]).position
+    recorded = store.record([other])
+    assert (recorded.outcomes, recorded.position) == ([Outcome.CONFLICT], before)
+    assert items_of(store.histories(["ann", "bob"], 10, None)) == [["lamp"], []]
+
+
+def test_any_order_of_arrival_gives_one_history(store: EventStore) -> None:
+    """Proves it for every order of four events, of which one takes another one back."""
+    back = Event(event_id="4", user_id="ann", item_id="", event="", value=None, time=30 * _SECOND, retracts="1")
+    for number, order in enumerate(itertools.permutations([_VIEW, _BUY, _RATE, back])):
+        user = f"user-{number}"
+        for event in order:
+            retracts = f"{number}-{event.retracts}" if event.retracts else ""
+            store.record([replace(event, event_id=f"{number}-{event.event_id}", user_id=user, retracts=retracts)])
+        [history] = store.histories([user], 10, None).histories
+        assert [(one.item_id, one.event) for one in history] == [("lamp", "buy"), ("rug", "rate")]
+
+
+def test_nobody_takes_back_the_events_of_another_user(store: EventStore) -> None:
+    """Proves that a retraction works for its own user alone."""
+    back = Event(event_id="4", user_id="bob", item_id="", event="", value=None, time=30 * _SECOND, retracts="1")
+    store.record([_VIEW, back])
+    assert items_of(store.histories(["ann"], 10, None)) == [["lamp"]]
+
+
+def test_a_history_has_the_latest_interactions_after_a_time(store: EventStore) -> None:
+    """Proves that the limit counts from the latest, that the time itself is left out, and that impressions are, too."""
+    shown = Event(
+        event_id="5", user_id="ann", item_id="", event="shown", value=None, time=40 * _SECOND, shown=(("rug", 0),)
+    )
+    store.record([_VIEW, _BUY, _RATE, shown])
+    assert items_of(store.histories(["ann", "nobody"], 2, None)) == [["lamp", "rug"], []]
+    assert items_of(store.histories(["ann"], 10, 10 * _SECOND)) == [["lamp", "rug"]]
+    assert items_of(store.histories(["ann"], 10, 20 * _SECOND)) == [[]]
+
+
+def test_a_forgotten_user_has_no_history_and_may_come_back(store: EventStore) -> None:
+    """Proves that others keep theirs, that the position grows, and that the id of a deleted event is free."""
+    store.record([_VIEW, _BUY, replace(_RATE, user_id="bob")])
+    before = store.histories(["ann"], 10, None).position
+    forgotten = store.forget("ann")
+    assert (forgotten.deleted, forgotten.position > before) == (2, True)
+    assert items_of(store.histories(["ann", "bob"], 10, None)) == [[], ["rug"]]
+    assert store.record([_VIEW]).outcomes == [Outcome.RECORDED]
+    assert items_of(store.histories(["ann"], 10, None)) == [["lamp"]]
+
+
+def test_the_position_never_falls(store: EventStore) -> None:
+    """Proves it when the latest events are forgotten and trimmed."""
+    positions = [store.record([_VIEW]).position, store.forget("ann").position, store.record([_BUY]).position]
+    store.trim(100 * _SECOND, 10)
+    positions += [store.histories(["ann"], 10, None).position, store.record([_RATE]).position]
+    assert positions == sorted(positions)
+    assert positions[0] >= 1
+
+
+def test_trimming_deletes_the_oldest(store: EventStore) -> None:
+    """Proves both bounds: the age, and the number of each user."""
+    many = [replace(_VIEW, event_id=f"a{place}", time=(50 + place) * _SECOND) for place in range(5)]
+    store.record([*many, _VIEW, replace(_RATE, user_id="bob", time=60 * _SECOND)])
+    assert store.trim(20 * _SECOND, 3) == 3
+    [ann, bob] = store.histories(["ann", "bob"], 10, None).histories
+    assert [one.time // _SECOND for one in ann] == [52, 53, 54]
+    assert len(bob) == 1
+
+
+def test_an_event_is_in_the_history_as_soon_as_it_is_recorded(store: EventStore) -> None:
+    """Proves it for eight callers at once, whose calls share commits."""
+    commits = GroupCommit(store)
+    barrier = threading.Barrier(8)
+
+    def record_and_read(caller: int) -> Sequence[int]:
+        barrier.wait()
+        lengths = []
+        for place in range(20):
+            event = replace(_VIEW, event_id=f"{caller}-{place}", user_id=f"user-{caller}", time=place * _SECOND)
+            recorded = commits.record([event], 10)
+            found = store.histories([event.user_id], 100, None)
+            assert found.position >= recorded.position
+            lengths.append(len(found.histories[0]))
+        return lengths
+
+    with ThreadPoolExecutor(8) as pool:
+        results = [*pool.map(record_and_read, range(8))]
+    commits.close()
+    assert results == [[*range(1, 21)]] * 8
+
+
+def test_each_call_of_a_shared_commit_gets_its_own_outcomes(store: EventStore) -> None:
+    """Proves it with callers who all send the same events: each event is recorded for one of them."""
+    commits = GroupCommit(store)
+    events = [replace(_VIEW, event_id=str(place)) for place in range(50)]
+    with ThreadPoolExecutor(6) as pool:
+        results = [*pool.map(lambda _: commits.record(events, 10).outcomes, range(6))]
+    commits.close()
+    for outcomes in zip(*results, strict=True):
+        assert sorted(outcome.name for outcome in outcomes) == ["DUPLICATE"] * 5 + ["RECORDED"]

@@ -1,0 +1,206 @@
+"""The next answer knows what a live service has just recorded, and comes without it when that service is gone."""
+
+# grpc's classes are generic for the type checker only.
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from typing import NamedTuple
+
+import grpc
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from live_service.settings import Retention
+from ranking_service.live import LiveClient
+from ranking_service.queries import RecommendQuery
+from ranking_service.stages.live import LiveStage
+from retrieval_service.servicer import RetrievalServicer
+from shortlist.bundle import Bundle
+from shortlist.errors import InvalidRequest
+from shortlist.inference.users import UserQuery
+from shortlist.live.v1 import event_service_pb2 as live_pb
+from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
+from shortlist.ranking.v1 import ranking_service_pb2 as pb
+from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
+from shortlist.security.settings import ClientSecurity
+from shortlist.status import read_error
+from shortlist.type.v1.user_pb2 import HISTORY_MODE_APPEND, HistoryItem, User
+from tests.support.in_process import live_address, ranking_stub
+
+_SOON = 10.0
+
+
+class Services(NamedTuple):
+    """The live service, a ranking service that asks it, and one that does not."""
+
+    live: EventServiceStub
+    ranking: RankingServiceStub
+    frozen: RankingServiceStub
+
+
+@pytest.fixture(scope="module")
+def services(
+    small_bundles: Path, retrieval: RetrievalServicer, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Services]:
+    """All of them on real sockets."""
+    with live_address(tmp_path_factory.mktemp("live") / "events.sqlite") as address:
+        client = LiveClient(address, ClientSecurity())
+        with (
+            grpc.insecure_channel(address) as channel,
+            ranking_stub(small_bundles, retrieval, client) as ranking,
+            ranking_stub(small_bundles, retrieval) as frozen,
+        ):
+            yield Services(EventServiceStub(channel), ranking, frozen)
+        client.close()
+
+
+def record(live: EventServiceStub, user_id: str, items: str, now: float | None = None) -> int:
+    now = time.time() - len(items) if now is None else now
+    events = [
+        live_pb.Event(
+            event_id=f"{user_id}-{item}-{place}-{now}",
+            user_id=user_id,
+            item_id=item,
+            event="view",
+            time=Timestamp(seconds=int(now) + place),
+        )
+        for place, item in enumerate(items)
+    ]
+    return int(live.RecordEvents(live_pb.RecordEventsRequest(events=events)).position)
+
+
+def forget(live: EventServiceStub, *user_ids: str) -> None:
+    for user_id in user_ids:
+        live.ForgetUser(live_pb.ForgetUserRequest(user_id=user_id))
+
+
+def history(items: str) -> list[HistoryItem]:
+    return [HistoryItem(item_id=item, event="view") for item in items]
+
+
+def asked(user: User, position: int = 0) -> pb.RecommendRequest:
+    return pb.RecommendRequest(user=user, limit=5, min_position=position)
+
+
+def listed(response: pb.RecommendResponse | pb.RankResponse) -> Sequence[object]:
+    return [(item.item_id, item.score, item.source) for item in response.items]
+
+
+@pytest.mark.parametrize("user_id", ["fan", "described", "unknown", "never seen"])
+@pytest.mark.parametrize("sent", ["", "be"])
+def test_a_recorded_event_counts_as_if_the_caller_had_appended_it(services: Services, user_id: str, sent: str) -> None:
+    """Proves it for known and new users, alone and with a history of the call that is appended."""
+    forget(services.live, user_id)
+    position = record(services.live, user_id, "kg")
+    sending = User(user_id=user_id, history=history(sent), history_mode=HISTORY_MODE_APPEND)
+    live = services.ranking.Recommend(asked(sending, position), timeout=_SOON)
+    whole = User(user_id=user_id, history=history("kg" + sent), history_mode=HISTORY_MODE_APPEND)
+    frozen = services.frozen.Recommend(asked(whole), timeout=_SOON)
+    assert listed(live) == listed(frozen)
+    assert (live.degraded, live.live_position >= position) == (False, True)
+    ranked = services.ranking.Rank(pb.RankRequest(user=sending, item_ids="hijab", limit=5), timeout=_SOON)
+    in_bundle = services.frozen.Rank(pb.RankRequest(user=whole, item_ids="hijab", limit=5), timeout=_SOON)
+    assert listed(ranked) == listed(in_bundle)
+    assert ranked.live_position >= position
+
+
+def test_a_history_that_replaces_the_stored_one_replaces_the_recorded_one(services: Services) -> None:
+    """Proves that the recorded items are left out of the list nevertheless."""
+    forget(services.live, "fan")
+    record(services.live, "fan", "k")
+    user = User(user_id="fan", history=history("be"))
+    live = services.ranking.Recommend(asked(user), timeout=_SOON)
+    excluding = pb.RecommendRequest(user=user, limit=5, exclude_item_ids=["k"])
+    assert listed(live) == listed(services.frozen.Recommend(excluding, timeout=_SOON))
+
+
+def test_many_users_at_once_each_get_their_own_history(services: Services) -> None:
+    """Proves it for callers whose requests share calls of the live service, and that events of unknown items count."""
+    users = {f"user-{number}": "abcdefghijkl"[number % 12] for number in range(40)}
+    for user_id, item in users.items():
+        record(services.live, user_id, item)
+    record(services.live, "user-0", "z")
+
+    def ask(user_id: str) -> pb.RecommendResponse:
+        return services.ranking.Recommend(asked(User(user_id=user_id)), timeout=_SOON)
+
+    with ThreadPoolExecutor(8) as pool:
+        answers = dict(zip(users, pool.map(ask, users), strict=True))
+    for user_id, item in users.items():
+        expected = services.frozen.Recommend(asked(User(history=history(item))), timeout=_SOON)
+        assert listed(answers[user_id]) == listed(expected)
+    assert answers["user-0"].unknown_item_count == 1
+    assert len({answer.recommendation_id for answer in answers.values()}) == len(users)
+
+
+def test_the_next_answer_knows_every_event(services: Services) -> None:
+    """Proves it 200 times: the item that was recorded a moment ago is not in the list any more."""
+    for number in range(200):
+        user = User(user_id=f"next-{number}")
+        position = record(services.live, user.user_id, "abcdefghijkl"[number % 12])
+        answer = services.ranking.Recommend(pb.RecommendRequest(user=user, limit=12, min_position=position))
+        assert answer.live_position >= position
+        assert "abcdefghijkl"[number % 12] not in {item.item_id for item in answer.items}
+
+
+def test_a_position_that_is_not_reached_degrades_that_answer_alone(services: Services) -> None:
+    """Proves that the list comes nevertheless, with the histories that there are."""
+    record(services.live, "ahead", "k")
+    answer = services.ranking.Recommend(asked(User(user_id="ahead"), 10**12), timeout=_SOON)
+    assert answer.degraded_reason == pb.DEGRADED_REASON_HISTORY_UNAVAILABLE
+    assert len(answer.items) == 5
+    assert not services.ranking.Recommend(asked(User(user_id="ahead")), timeout=_SOON).degraded
+
+
+def test_a_position_without_a_live_service_is_refused(services: Services) -> None:
+    """Proves that a caller learns that its events can never count; and that answers have no id without one."""
+    with pytest.raises(grpc.RpcError) as raised:
+        services.frozen.Recommend(asked(User(user_id="fan"), 1), timeout=_SOON)
+    error = read_error(raised.value)
+    assert isinstance(error, InvalidRequest)
+    assert error.violations[0].field == "min_position"
+    frozen = services.frozen.Recommend(asked(User(user_id="fan")), timeout=_SOON)
+    assert (frozen.recommendation_id, frozen.live_position) == ("", 0)
+
+
+@pytest.mark.parametrize("gone", ["no port", "answers nothing"])
+def test_without_the_live_service_the_bundle_answers(
+    small_bundles: Path, retrieval: RetrievalServicer, services: Services, gone: str
+) -> None:
+    """Proves that the answer is that of the bundle, says so, and keeps its deadline."""
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        target = "127.0.0.1:1" if gone == "no port" else f"127.0.0.1:{silent.getsockname()[1]}"
+        client = LiveClient(target, ClientSecurity())
+        with ranking_stub(small_bundles, retrieval, client) as ranking:
+            expected = services.frozen.Recommend(asked(User(user_id="fan")), timeout=_SOON)
+            for _ in range(7):
+                answer = ranking.Recommend(asked(User(user_id="fan")), timeout=2.0)
+                assert listed(answer) == listed(expected)
+                assert answer.degraded_reason == pb.DEGRADED_REASON_HISTORY_UNAVAILABLE
+                assert answer.live_position == 0
+            # A call without an id needs no history, and the circuit spares the others the wait.
+            began = time.monotonic()
+            assert not ranking.Recommend(asked(User(history=history("a"))), timeout=2.0).degraded
+            ranked = ranking.Rank(pb.RankRequest(user=User(user_id="fan"), item_ids=["a", "b"], limit=2), timeout=2.0)
+            assert ranked.degraded_reason == pb.DEGRADED_REASON_HISTORY_UNAVAILABLE
+            assert time.monotonic() - began < 1.0
+        client.close()
+
+
+def test_events_that_the_bundle_knows_do_not_count_twice(small_bundle: Bundle, tmp_path: Path) -> None:
+    """Proves that only interactions later than the bundle's latest one are asked for."""
+    known_until = 1_700_000_000
+    bundle = replace(small_bundle, manifest=replace(small_bundle.manifest, known_until=known_until * 10**9))
+    with live_address(tmp_path / "events.sqlite", Retention(days=36_500)) as address:
+        client = LiveClient(address, ClientSecurity())
+        with grpc.insecure_channel(address) as channel:
+            record(EventServiceStub(channel), "fan", "abc", known_until - 1)
+        query = RecommendQuery(user=UserQuery(user_id="fan"), limit=1, deadline=time.monotonic() + _SOON)
+        [live] = LiveStage(bundle, client).find([query])
+        client.close()
+    assert live.recorded.item_ids == ("c",)
