@@ -14,8 +14,9 @@ _SKIPPED = re.compile(r"skip up to (\d+(?:\.\d+)?) ?%")
 class DataConfig:
     """The treatment of `bad_rows` in each table: "refuse", or "skip up to 0.1 %", with any percentage.
 
-    A row is bad when the recipe names a column whose cell is missing there or unreadable. So are a line with too few
-    or too many cells, and a time more than a day beyond now. A warning counts skipped rows by reason.
+    A row is bad when the recipe names a column whose cell is missing there or unreadable. So is a time more than a day
+    beyond now. A line is bad with too few or too many cells, or with text beside a quoted cell. A warning counts
+    skipped rows by reason.
     """
 
     bad_rows: Text = "refuse"

@@ -212,6 +212,29 @@ def test_lines_between_quotes_that_do_not_pair_up_are_skipped(tmp_path: Path) ->
     )
 
 
+@pytest.mark.parametrize("line", ['u1,"i1"x,1020,view,1', 'u1,"i1" ,1020,view,1', 'u1,"a"b"c",1020,view,1'])
+def test_text_beside_a_quoted_cell_costs_its_row_alone(tmp_path: Path, line: str) -> None:
+    """Proves that a line that no parser reads is refused with its number, and skipped where that is allowed."""
+    write(tmp_path, {20: line, 90: 'u1,"i""1,""",1090,view,1', 91: "u1,i,1091,view,1\r"})
+    data = load(tmp_path, RECIPE)
+    assert data.counts.interactions == 199
+    assert b'i"1,"' in data.item_ids.tolist()
+    assert data.warnings == (
+        "plays.csv: 1 of 200 rows (0.5 %) were skipped: text beside a quoted cell in 1, first row 21",
+    )
+    with pytest.raises(DataError, match=r"^plays.csv, line 22: has text beside a quoted cell; quote whole cells, and"):
+        load(tmp_path, replace(RECIPE, data=DataConfig()))
+
+
+def test_a_separator_between_marks_inside_of_plain_text_parts_cells(tmp_path: Path) -> None:
+    """Proves that a quotation mark in the middle of a cell quotes nothing: such a line has a cell too many."""
+    write(tmp_path, {20: 'u1,x"i,1"y,1020,view,1', 90: 'u1,x"i"y,1090,view,1'})
+    data = load(tmp_path, RECIPE)
+    assert data.counts.interactions == 199
+    assert b'x"i"y' in data.item_ids.tolist()
+    assert "too many cells in 1, first row 21" in data.warnings[0]
+
+
 @pytest.mark.parametrize("text", ["skip", "skip up to", "skip up to 0.1", "skip up to 101 %", "drop 1 %", "Refuse"])
 def test_another_spelling_is_refused_with_an_example(text: str) -> None:
     """Proves that the message shows how it is written."""

@@ -160,3 +160,11 @@ def test_a_warning_tells_skipped_items_from_lacking_ones(tmp_path: Path) -> None
 def test_without_availability_every_item_may_be_listed_with_its_row_skipped(tmp_path: Path) -> None:
     """Proves that a table that says nothing of lists takes no item out of them."""
     assert loaded_with_skipped(tmp_path, ItemsConfig(numeric=("year",), only_listed=False)).listed.all()
+
+
+@pytest.mark.parametrize("line", ["a", "a,0", "a,0,1990,more", '"a",0,"1990', 'a,0,"19"90', '"a","0"'])
+def test_an_item_of_a_line_that_is_no_row_stays_unlisted(tmp_path: Path, line: str) -> None:
+    """Proves that an unavailable item is in no list though its line cannot be read to the end."""
+    table = TABLE.replace("a,0,x", line).replace("c,1,x", "c,1,1992")
+    columns = ItemsConfig(available="stock", numeric=("year",), only_listed=False)
+    assert listed(loaded_with_skipped(tmp_path, columns, table)) == ["c", "d", "d2", "gone", "new"]
