@@ -3,6 +3,7 @@
 import io
 from dataclasses import replace
 
+import numpy as np
 from rich.console import Console
 
 from trainer.commands.inputs import report_counts
@@ -27,6 +28,23 @@ def test_warnings_are_one_block_at_the_end(planted: Dataset) -> None:
     reporter.show_warnings()
     lines = printed.getvalue().splitlines()
     assert lines[-3:] == ["epoch 1", "warnings: 1", "- [items] brand: " + "no features " * 5]
+
+
+def test_longer_work_tells_its_speed_and_the_time_left_off_a_terminal() -> None:
+    """Proves that the first line comes within ten seconds, then one every thirty, with units of work and not steps.
+
+    Work that ends before the first line, and its end, print nothing.
+    """
+    clock, printed = iter([0.0, *range(3, 1000, 3)]), io.StringIO()
+    reporter = ConsoleReporter(Console(file=printed), clock=lambda: float(next(clock)))
+    batches = [np.arange(50)] * 24
+    assert len(list(reporter.track(batches, "epoch 1/7", "events", len))) == 24
+    assert list(reporter.track([0, 1], "short")) == [0, 1]
+    assert printed.getvalue().splitlines() == [
+        "epoch 1/7: 100 of 1,200 events, 17 a second, 66 s left",
+        "epoch 1/7: 600 of 1,200 events, 17 a second, 36 s left",
+        "epoch 1/7: 1,100 of 1,200 events, 17 a second, 6 s left",
+    ]
 
 
 def test_without_warnings_there_is_no_block() -> None:

@@ -3,7 +3,7 @@
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 from numpy import float32
 from numpy.typing import NDArray
@@ -35,7 +35,7 @@ from trainer.protocols.next_like import next_like_task
 from trainer.recipe import Recipe
 from trainer.report import REPORT, Findings, Groups, ItemMap, Report, Run
 from trainer.training.log import TrainingLog
-from trainer.training.two_stage import fit_two_stage
+from trainer.training.two_stage import fit_two_stage, refit_two_stage
 
 HELP = "train both stages, measure them, and write a bundle; --publish serves it"
 
@@ -62,9 +62,8 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
     model, log, findings, gain = _measured(dataset, recipe, options.seed, reporter)
     warn_of_baselines(findings, reporter)
     if recipe.split.refit:
-        reporter.say("training again on all data, for serving")
-        model, log = fit_two_stage(dataset, final_split(dataset, recipe.split), recipe, options.seed, reporter)
-        findings = replace(findings, logs={**findings.logs, "served": log})
+        reporter.say("training again on all data, for serving, for as many epochs as were best")
+        model, _ = refit_two_stage(dataset, final_split(dataset, recipe.split), recipe, options.seed, reporter, log)
     figures = findings.runs[0].figures | log.validation | {STAGES: gain}
     decision = decide(options.out, flat(figures), recipe, asked=options.publish, force=options.force)
     directory = export_bundle(

@@ -39,6 +39,7 @@ def read_inputs(recipe_path: Path, data: Path, reporter: Reporter) -> tuple[Reci
     """Reads the recipe and the data; from here on, PyTorch is deterministic under a seed."""
     torch.use_deterministic_algorithms(True)
     recipe = Recipe.read(recipe_path, MODELS)
+    reporter.say(f"reading {data}")
     dataset = load(data, recipe)
     report_counts(dataset, reporter)
     recipe = with_event_objectives(recipe, dataset)

@@ -4,8 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+import numpy as np
+
 from trainer.models.rankers.calibration import Calibration
-from trainer.training.ranker.training import RankerTraining
+from trainer.training.ranker.training import FoundRanker, RankerTraining
 
 Line = Mapping[str, float]
 
@@ -44,6 +46,22 @@ class TrainingLog:
             "validation/two_stage": (self.ranker, self.ranker_chosen_by),
         }
         return {name: _best(lines, chosen_by) for name, (lines, chosen_by) in stages.items() if lines}
+
+    @property
+    def encoder_epochs(self) -> int:
+        """The best epoch of the encoder, 0 without any."""
+        return _best_epoch(self.encoder, self.encoder_chosen_by)
+
+    @property
+    def found_ranker(self) -> FoundRanker:
+        """The outcome of the ranker's training, for another one on later data."""
+        return FoundRanker(epochs=_best_epoch(self.ranker, self.ranker_chosen_by), calibrations=self.calibrations)
+
+
+def _best_epoch(lines: tuple[Line, ...], chosen_by: str) -> int:
+    """The first of the best; the last one where nothing compares them."""
+    figures = np.array([line[chosen_by] for line in lines])
+    return int(np.nanargmax(figures)) + 1 if np.isfinite(figures).any() else len(lines)
 
 
 def _best(lines: tuple[Line, ...], chosen_by: str) -> dict[str, float]:

@@ -9,7 +9,7 @@ import optuna
 
 from trainer.errors import TrainerError
 from trainer.models.encoders.encoded import Encoded
-from trainer.progress import Reporter
+from trainer.progress import Reporter, each_is_one
 from trainer.protocols import Task
 from trainer.recipe import Recipe
 from trainer.training.encoder.fit import fit_encoder
@@ -47,9 +47,11 @@ class _Bars(Reporter):
         super().__init__()
         self._reporter = reporter
 
-    def track(self, items: Sequence[T], name: str) -> Iterator[T]:
+    def track(
+        self, items: Sequence[T], name: str, unit: str = "steps", size: Callable[[T], int] = each_is_one
+    ) -> Iterator[T]:
         """See Reporter."""
-        return self._reporter.track(items, name)
+        return self._reporter.track(items, name, unit, size)
 
     def warn(self, text: str) -> None:
         """See Reporter."""

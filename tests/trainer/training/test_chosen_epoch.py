@@ -15,15 +15,19 @@ from trainer.data import Dataset
 from trainer.data.split import Split
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.pipeline import TrainedPipeline
+from trainer.models.rankers.calibration import Calibration
 from trainer.progress import Reporter
 from trainer.protocols import Task
 from trainer.protocols.next_like import next_like_task
 from trainer.recipe import Recipe
 from trainer.training.encoder.fit import fit_encoder
 from trainer.training.encoder.training import Validation
+from trainer.training.log import TrainingLog
+from trainer.training.ranker import retrieved_examples
 from trainer.training.ranker.fit import RankerFit, TrainedRanker
+from trainer.training.ranker.retrieved_examples import RetrievedExamples
 from trainer.training.ranker.training import RankerTraining
-from trainer.training.two_stage import fit_retrieval, ranker_training
+from trainer.training.two_stage import fit_retrieval, ranker_training, refit_two_stage
 
 Weights = dict[str, Tensor]
 FIGURES = (0.1, 0.4, 0.3, 0.2, 0.3, 0.9)
@@ -181,3 +185,36 @@ def test_the_ranker_learns_anew_for_as_many_epochs_from_all(training: RankerTrai
     assert is_of(everything, BEST)
     assert not is_of(training.early, BEST)
     assert not is_of(everything, BEST + 1)
+
+
+def test_the_training_for_serving_takes_the_epochs_that_were_found(
+    planted: Dataset, split: Split, recipe: Recipe, reporter: Reporter, encoders: Measured, rankers: Measured
+) -> None:
+    """Proves that it chooses no epoch again: it measures nothing, and has the epochs and the calibration of the log."""
+    ranker = replace(recipe.ranker, epochs=6, examples=100, candidates=5, history=1, embedding=3)
+    encoder = encoder_config(recipe.encoder, "two_tower", epochs=6)
+    calibration = Calibration(slope=2.0, shift=-1.0, error_before=0.2, error_after=0.1)
+    lines = tuple({"loss": 1.0, "ndcg@10": figure} for figure in FIGURES[:4])
+    log = TrainingLog(encoder=lines[:1], ranker=lines, calibrations={"like": calibration})
+    named = replace(recipe, ranker=ranker, encoder=encoder)
+    _, found = refit_two_stage(planted, split, named, 0, reporter, log)
+    assert encoders.weights == rankers.weights == []
+    assert (log.encoder_epochs, log.found_ranker.epochs) == (1, BEST)
+    assert len(found.encoder) == 1
+    assert found.calibrations == {"like": calibration}
+
+
+def test_an_epoch_of_many_lists_takes_a_part_with_the_likes(
+    training: RankerTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proves the cap: so many lists, each once, likes up to half of them, and others in the next epoch."""
+    everything, liked = np.arange(len(training.examples.inputs)), np.arange(0, 100, 5)
+    assert isinstance(training.examples, RetrievedExamples)
+    examples = replace(training.examples, likes=np.isin(everything, liked))
+    most = 2 * len(liked)
+    monkeypatch.setattr(retrieved_examples, "_LISTS_AN_EPOCH", most)
+    capped = RankerTraining(examples, training.recipe, 0).fit(everything)
+    first, second = (np.concatenate(capped.batches()) for _ in range(2))
+    assert len(first) == len(np.unique(first)) == most < len(everything)
+    assert np.isin(liked, first).all()
+    assert set(first.tolist()) != set(second.tolist())

@@ -3,7 +3,7 @@
 import argparse
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,7 +15,7 @@ from trainer.commands import tune
 from trainer.data import load
 from trainer.models.encoders.transformer import TransformerConfig
 from trainer.models.registry import MODELS
-from trainer.progress import Reporter
+from trainer.progress import Reporter, each_is_one
 from trainer.protocols import PROTOCOLS
 from trainer.recipe import EncoderConfig, Recipe
 from trainer.recipe.models import Choices, tuned_keys
@@ -49,7 +49,9 @@ class Stopping(Reporter):
         self.said.append(text)
         self._left -= text.startswith("trial ")
 
-    def track(self, items: Sequence[T], name: str) -> Iterator[T]:
+    def track(
+        self, items: Sequence[T], name: str, unit: str = "steps", size: Callable[[T], int] = each_is_one
+    ) -> Iterator[T]:
         """Stops."""
         if self._left == 0:
             raise KeyboardInterrupt

@@ -72,10 +72,14 @@ class EncoderBatches:
 
     def epoch(self, reporter: Reporter, name: str) -> Iterator[EncoderBatch]:
         """Each prediction once, in random order."""
-        for places in reporter.track(batch_by_length(self._windows, self._events, self._random), name):
+        batches = batch_by_length(self._windows, self._events, self._random)
+        for places in reporter.track(batches, name, "events", self._size):
             batch = self._batch(collate(self._dataset, self._windows.at(places)))
             if len(batch.targets):
                 yield batch
+
+    def _size(self, places: NDArray[np.int64]) -> int:
+        return int(self._windows.lengths[places].sum())
 
     def _batch(self, batch: WindowBatch) -> EncoderBatch:
         data, real = self._dataset.histories, batch.mask > 0

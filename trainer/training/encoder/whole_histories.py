@@ -41,7 +41,7 @@ class HistoryTraining(GradientTraining):
     def epoch(self, reporter: Reporter, name: str) -> float:
         """Each history once, in random order; returns the mean loss of an interaction."""
         self.encoder.train()
-        losses_of_steps = [self._step(users) for users in reporter.track(list(self._batches()), name)]
+        losses_of_steps = [self._step(users) for users in reporter.track(list(self._batches()), name, "users", len)]
         self.encoder.eval().settle()
         return float(np.mean(losses_of_steps))
 

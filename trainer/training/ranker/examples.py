@@ -125,6 +125,15 @@ class RankerExamples(ABC):
     def usable(self) -> NDArray[np.int64]:
         """The places of the examples that a ranker can learn from."""
 
+    @property
+    def most_an_epoch(self) -> int:
+        """The most examples that an epoch learns from."""
+        return len(self.targets)
+
+    def preferred(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of the examples an epoch takes first when it cannot take all."""
+        return np.zeros(len(places), dtype=np.bool_)
+
     def sample(self, places: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64] | None:
         """The at most ``count`` candidates of each example that a step learns from, as places in the lists ``[b, S]``.
 

@@ -63,19 +63,35 @@ class RankerFit:
         self._optimiser = torch.optim.AdamW(
             self._parameter_groups(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
         )
-        steps = recipe.epochs * math.ceil(len(places) / recipe.batch_size)
+        self._an_epoch = min(len(places), examples.most_an_epoch)
+        steps = recipe.epochs * math.ceil(self._an_epoch / recipe.batch_size)
         self._schedule = schedule(self._optimiser, warm_up=_WARMUP_STEPS, steps=steps)
 
     def epoch(self, reporter: Reporter, name: str) -> float:
-        """Learns from each example once, in random order; returns the mean loss."""
+        """Learns from the examples of :meth:`batches`; returns the mean loss."""
         self.ranker.train()
-        total = sum(self.step(places) * len(places) for places in reporter.track(self.batches(), name))
-        return total / len(self._places)
+        batches = reporter.track(self.batches(), name, "lists", len)
+        total = sum(self.step(places) * len(places) for places in batches)
+        return total / self._an_epoch
 
     def batches(self) -> list[NDArray[np.int64]]:
-        """Each example once, in random order."""
-        order, size = self._random.permutation(self._places), self._recipe.batch_size
+        """Each example once, in random order; of more than ``most_an_epoch`` as many, which differ from time to time.
+
+        The preferred ones come first among these, up to half.
+        """
+        order, size = self._drawn(), self._recipe.batch_size
         return [order[start : start + size] for start in range(0, len(order), size)]
+
+    def _drawn(self) -> NDArray[np.int64]:
+        order: NDArray[np.int64] = self._random.permutation(self._places)
+        if len(order) <= self._an_epoch:
+            return order
+        preferred = self._examples.preferred(order)
+        first = order[preferred][: self._an_epoch // 2]
+        others = np.setdiff1d(order, first, assume_unique=True)
+        rest = self._random.permutation(others)[: self._an_epoch - len(first)]
+        drawn: NDArray[np.int64] = self._random.permutation(np.concatenate([first, rest]))
+        return drawn
 
     def step(self, places: NDArray[np.int64]) -> float:
         """Learns from the examples at the places; returns their mean loss."""

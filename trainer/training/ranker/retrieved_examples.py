@@ -22,10 +22,13 @@ from trainer.models.encoders.encoded import Encoded
 from trainer.models.pipeline import retrieve
 from trainer.models.rankers import losses
 from trainer.models.rankers.objectives import Objectives
+from trainer.progress import Reporter
 from trainer.recipe import RankerConfig
 from trainer.training.ranker.examples import PredictLogits, RankerExamples, RankerInputs
 
 _FILLER = np.float32(-100.0)
+# Six epochs of a hundred thousand lists would take longer than the encoder.
+_LISTS_AN_EPOCH = 20_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,10 +51,13 @@ class RetrievedExamples(RankerExamples):
         events: NDArray[np.int64],
         objectives: Objectives,
         recipe: RankerConfig,
+        reporter: Reporter | None = None,
     ) -> Self:
         """Examples of the events; ``items`` must hold nothing from the first of them on."""
         histories, users = HistorySlices.before(dataset, events), dataset.user_rows[events]
-        candidates, vectors = _retrieved(dataset, encoded, items, histories, users, recipe.candidates)
+        candidates, vectors = _retrieved(
+            dataset, encoded, items, histories, users, recipe.candidates, reporter or Reporter()
+        )
         hit = candidates.rows == dataset.item_rows[events][:, None]
         inputs = RankerInputs(
             layout=FeatureLayout.of(dataset, id_embeddings=recipe.embedding),
@@ -86,6 +92,15 @@ class RetrievedExamples(RankerExamples):
     def usable(self) -> NDArray[np.int64]:
         """The examples whose item retrieval did not miss."""
         return np.flatnonzero(self.chosen >= 0)
+
+    @property
+    def most_an_epoch(self) -> int:
+        """See :class:`RankerExamples`."""
+        return _LISTS_AN_EPOCH
+
+    def preferred(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """The likes. Each objective's loss is a mean over its own events, so that this shifts no event's share."""
+        return self.likes[places]
 
     def sample(self, places: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64]:
         """The chosen candidate first, then others at random, which differ from step to step."""
@@ -155,6 +170,7 @@ def _retrieved(
     histories: HistorySlices,
     users: NDArray[np.int64],
     count: int,
+    reporter: Reporter,
 ) -> tuple[CandidateLists, NDArray[np.float32]]:
     """The candidates of the histories, and the user vectors ``[n, D]`` that retrieved them."""
     shape = (len(histories), min(count, items.listed_count))
@@ -162,7 +178,8 @@ def _retrieved(
     item_item = np.empty((*shape, FEATURE_COUNT), dtype=np.float32)
     vectors = np.empty((len(histories), encoded.vectors.shape[1]), dtype=np.float32)
     features = dataset.known_user_features
-    for batch in batches(np.arange(len(histories))):
+    every = list(batches(np.arange(len(histories))))
+    for batch in reporter.track(every, "retrieving candidates", "lists", len):
         before = histories.at(batch).listed()
         found = retrieve(encoded, items, before, features[users[batch]], count, dataset.seen_events)
         part = slice(batch[0], batch[-1] + 1)

@@ -3,6 +3,8 @@
 import copy
 import math
 import time
+from collections.abc import Mapping
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +23,14 @@ _PATIENCE = 2
 _VALIDATION_SHARE = 0.2
 # Candidates that a calibration is fitted on.
 _CALIBRATED_ON = 2_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundRanker:
+    """The outcome of an earlier run: the best number of ``epochs``, and the calibration of each event objective."""
+
+    epochs: int
+    calibrations: Mapping[str, Calibration]
 
 
 class RankerTraining:
@@ -48,25 +58,32 @@ class RankerTraining:
         self._refuse_too_few()
         self.curve: list[dict[str, float]] = []
         """The loss and the validation figures of each epoch."""
-        self.calibrations: dict[str, Calibration] = {}
+        self.calibrations: Mapping[str, Calibration] = {}
         """The calibration of each event objective."""
 
-    def run(self, reporter: Reporter) -> TrainedRanker:
+    def run(self, reporter: Reporter, found: FoundRanker | None = None) -> TrainedRanker:
         """The calibrated ranker; see the class.
+
+        With the outcome ``found`` by a run over earlier data, it learns from all examples at once.
 
         The best epoch's ranker is calibrated on the examples that chose the epoch. Its calibration is also used where
         the ranker is then trained again on all examples.
         """
         self._check_labels(reporter)
-        epochs, best = self._best_epoch(reporter)
-        self.calibrations = self._calibrations(best)
-        for name, found in self.calibrations.items():
-            reporter.say(
-                f"ranker: objective {name} calibrated, error {found.error_before:.5f} -> {found.error_after:.5f}"
-            )
-        trained = best if self.given else self._trained_on_all(epochs, reporter)
+        if found is None:
+            epochs, best = self._best_epoch(reporter)
+            self.calibrations = self._calibrations(best)
+            self._say_calibrations(reporter)
+            trained = best if self.given else self._trained_on_all(epochs, reporter)
+        else:
+            self.calibrations = found.calibrations
+            trained = self._trained_on_all(found.epochs, reporter)
         calibrate(trained.ranker, self.calibrations)
         return trained
+
+    def _say_calibrations(self, reporter: Reporter) -> None:
+        for name, one in self.calibrations.items():
+            reporter.say(f"ranker: objective {name} calibrated, error {one.error_before:.5f} -> {one.error_after:.5f}")
 
     def fit(self, places: NDArray[np.int64]) -> RankerFit:
         """A ranker before its first step on the examples at the places."""
@@ -98,7 +115,7 @@ class RankerTraining:
         reporter.say(f"ranker: best after {epochs} epochs; training on the whole slice")
         fit = self.fit(self._usable)
         for epoch in range(1, epochs + 1):
-            fit.epoch(reporter, f"ranker epoch {epoch}/{epochs}")
+            fit.epoch(reporter, f"ranker epoch {epoch}/{epochs} on all")
         return fit.trained()
 
     def _calibrations(self, trained: TrainedRanker) -> dict[str, Calibration]:

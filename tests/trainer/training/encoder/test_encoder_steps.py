@@ -1,6 +1,6 @@
 """A step of the encoder's training: its batch, and the weights that it moves."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import TypeVar
 
@@ -14,7 +14,7 @@ from trainer.data import Dataset
 from trainer.data.split import Split
 from trainer.models.encoders import SequenceEncoder
 from trainer.models.registry import ENCODERS, build_encoder
-from trainer.progress import Reporter
+from trainer.progress import Reporter, each_is_one
 from trainer.recipe import Recipe
 from trainer.recipe.models import SequenceConfig
 from trainer.training.encoder.batches import EncoderBatch, EncoderBatches, Negatives
@@ -32,7 +32,9 @@ class Watcher(Reporter):
         super().__init__()
         self.batches = 0
 
-    def track(self, items: Sequence[T], name: str) -> Iterator[T]:
+    def track(
+        self, items: Sequence[T], name: str, unit: str = "steps", size: Callable[[T], int] = each_is_one
+    ) -> Iterator[T]:
         """See Reporter."""
         self.batches += len(items)
         yield from items
