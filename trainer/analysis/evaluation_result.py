@@ -22,6 +22,11 @@ class EvaluationResult:
     logs: Mapping[str, TrainingLog] = field(default_factory=dict)
     attributions: Sequence[RankerAttribution] = ()
 
+    not_run: Mapping[str, str] = field(default_factory=dict)
+
+    def interval(self, ours: str, theirs: str) -> None:
+        """Predictions have no questions that would pair two models."""
+
     @property
     def figures(self) -> Spread:
         """Mean and standard deviation over the runs."""

@@ -1,15 +1,13 @@
 """The answers of models to a task's test, and their figures."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
-
-import scipy.stats
 
 from trainer.analysis.attribution import Attribution, attribute
 from trainer.analysis.chain import DEPTH as RETRIEVED
 from trainer.baselines.linear import baselines_for
-from trainer.evaluation.metrics import Figures, Lists, Rankings, depth_of, figures, ndcg_of_queries
+from trainer.evaluation.metrics import Figures, Lists, Rankings, depth_of, figures, of_queries
+from trainer.evaluation.paired import paired_difference
 from trainer.evaluation.rankings import Scorer, rankings
 from trainer.models.pipeline import TrainedPipeline
 from trainer.progress import Reporter
@@ -48,14 +46,10 @@ def measure_two_stage(
 
 
 def gain_of_ranking(lists: Lists) -> dict[str, float]:
-    """The gain of both stages over retrieval alone in nDCG@10, and half of its 95% interval over the queries.
-
-    The interval is Student's of the paired differences; NaN for one query.
-    """
-    one, both = (ndcg_of_queries(lists[name], 10) for name in ("retrieval", "two_stage"))
-    gains = both - one
-    error = float(scipy.stats.sem(gains)) if len(gains) > 1 else math.nan
-    return {GAIN: float(gains.mean()), GAIN_INTERVAL: error * float(scipy.stats.t.ppf(0.975, max(len(gains) - 1, 1)))}
+    """The gain of both stages over retrieval alone in nDCG@10, and half of its 95 % interval over the queries."""
+    one, both = (of_queries(lists[name], "ndcg@10") for name in ("retrieval", "two_stage"))
+    gain, interval = paired_difference(both, one)
+    return {GAIN: gain, GAIN_INTERVAL: interval}
 
 
 def baseline_lists(task: Task) -> Lists:

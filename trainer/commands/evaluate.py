@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from trainer.analysis import Attribution, RankerAttribution, described_attributions
 from trainer.analysis.measurement import baseline_lists, lists_of_test, measure_two_stage
 from trainer.analysis.tables import figures_table, mean_and_spread
+from trainer.baselines.linear import not_run
 from trainer.baselines.trees import has_lightgbm
 from trainer.commands.evaluators import EVALUATORS
 from trainer.commands.inputs import add_inputs, add_protocol, positive, read_inputs
@@ -22,7 +23,7 @@ from trainer.commands.outputs import (
     page_facts,
     page_title,
     say_by_event,
-    warn_of_baselines,
+    say_verdict,
     write_page,
     write_report,
 )
@@ -67,9 +68,9 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
     if isinstance(page, Report) and page.found.by_event:
         say_by_event(page.found, reporter)
         by_event = {"by_event": page.found.events_plain()}
-    warn_of_baselines(page.found, reporter)
-    warnings = {"warnings": reporter.warnings}
-    write_report(options.report, _described(options, runs, started) | by_event | attributed | warnings)
+    against = say_verdict(page.found, reporter)
+    said = {"verdict": against.plain(), "warnings": reporter.warnings}
+    write_report(options.report, _described(options, runs, started) | by_event | attributed | said)
     if options.report is not None:
         write_page(options.report, replace(page, warnings=reporter.warnings).html())
 
@@ -94,7 +95,14 @@ def _lists(
     page = Report(
         title=page_title(options),
         facts=_facts(options, task.dataset, started, test_queries=f"{groups.queries:,}"),
-        found=Findings(runs=runs, groups=groups, chosen_by=task.chosen_by, logs=logs, attributions=attributions),
+        found=Findings(
+            runs=runs,
+            groups=groups,
+            chosen_by=task.chosen_by,
+            logs=logs,
+            attributions=attributions,
+            not_run=not_run(task.dataset),
+        ),
         items=ItemMap.of(vectors, task.dataset.item_features),
         recipe=recipe,
     )

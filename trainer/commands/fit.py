@@ -12,6 +12,7 @@ from shortlist.bundle.index_info import IndexInfo
 from shortlist.bundle.manifest import Manifest
 from trainer.analysis.measurement import baseline_lists, gain_of_ranking, measure_two_stage
 from trainer.analysis.tables import figures_table, index_table
+from trainer.baselines.linear import not_run
 from trainer.commands.inputs import add_inputs, read_inputs
 from trainer.commands.outputs import (
     add_report,
@@ -20,14 +21,14 @@ from trainer.commands.outputs import (
     page_facts,
     page_title,
     say_by_event,
-    warn_of_baselines,
+    say_verdict,
     write_report,
 )
 from trainer.commands.publishing import add_publishing, check_publishing, report_decision
 from trainer.data import Dataset
 from trainer.data.split import evaluation_split, final_split
 from trainer.export.bundle import export_bundle, flat
-from trainer.export.publish import STAGES, check_metric, decide
+from trainer.export.publish import BASELINE, STAGES, check_metric, decide
 from trainer.models.pipeline import TrainedPipeline
 from trainer.progress import Reporter
 from trainer.protocols import DEFAULT
@@ -60,11 +61,11 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
     recipe, dataset = read_inputs(options.recipe, options.data, reporter)
     check_metric(recipe)
     model, log, findings, gain = _measured(dataset, recipe, options.seed, reporter)
-    warn_of_baselines(findings, reporter)
+    against = say_verdict(findings, reporter)
     if recipe.split.refit:
         reporter.say("training again on all data, for serving, for as many epochs as were best")
         model, _ = refit_two_stage(dataset, final_split(dataset, recipe.split), recipe, options.seed, reporter, log)
-    figures = findings.runs[0].figures | log.validation | {STAGES: gain}
+    figures = findings.runs[0].figures | log.validation | {STAGES: gain, BASELINE: against.gain}
     decision = decide(options.out, flat(figures), recipe, asked=options.publish, force=options.force)
     directory = export_bundle(
         model,
@@ -88,6 +89,7 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
         "attribution": attribution.plain(),
         "index_trials": trials,
         "late_items": model.late_items,
+        "verdict": against.plain(),
         **({"by_event": findings.events_plain()} if findings.by_event else {}),
         "warnings": reporter.warnings,
     }
@@ -110,6 +112,7 @@ def _measured(
         chosen_by=task.chosen_by,
         logs={"measured": log},
         attributions=[attribution],
+        not_run=not_run(dataset),
     )
     return model, log, findings, gain_of_ranking(lists)
 

@@ -19,7 +19,7 @@ from trainer.errors import TrainerError
 from trainer.files import write_text
 from trainer.progress import Reporter
 from trainer.report.findings import Findings, Measured
-from trainer.report.verdict import verdict
+from trainer.report.verdict import Verdict, verdict
 
 PAGE = ".html"
 
@@ -87,11 +87,12 @@ def _check_writable(folder: Path) -> None:
         raise OSError(error.errno, error.strerror, str(nearest)) from error
 
 
-def warn_of_baselines(found: Measured, reporter: Reporter) -> None:
-    """Warns when a baseline is better than the models."""
+def say_verdict(found: Measured, reporter: Reporter) -> Verdict:
+    """Says the comparison with the strongest baseline; a warning when that is better than the models."""
     told = verdict(found)
-    if told.mood == "bad":
-        reporter.warn(f"{told.headline}: {told.detail}")
+    tell = reporter.warn if told.mood == "bad" else reporter.say
+    tell(f"{told.headline}: {told.detail}")
+    return told
 
 
 def say_by_event(found: Findings, reporter: Reporter) -> None:

@@ -9,7 +9,7 @@ from trainer.export.publish import Decision
 from trainer.progress import Reporter
 
 _NEXT_STEPS = (
-    "{id} is written but not served. If you expect this drop, `shortlist bundles pin {id} --bundles {root}` "
+    "{id} is written but not served. If you accept that, `shortlist bundles pin {id} --bundles {root}` "
     "serves it, and `{command} --publish --force` publishes regardless"
 )
 
@@ -23,7 +23,8 @@ def add_publishing(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="serve the new bundle, unless its validation metric is below the served bundle's by more than the "
         "recipe's [publish] margin. Then the served bundle stays and the exit code is 3. The same holds when "
-        "its ranker makes retrieval's lists worse. Without --publish, only the first bundle of a directory is served",
+        "its ranker makes retrieval's lists worse. Without --publish, only the first bundle of a directory is served, "
+        "if the strongest baseline of its test does not rank better",
     )
     parser.add_argument(
         "--force",
@@ -42,7 +43,7 @@ def report_decision(decision: Decision, directory: Path, command: str, reporter:
     """Reports whether the bundle is served.
 
     Raises:
-        NotPublishedError: the bundle was to be published and is worse than the served one.
+        NotPublishedError: the bundle was to be published, and is worse than the served one or than a baseline.
     """
     if decision.refused:
         next_steps = _NEXT_STEPS.format(id=directory.name, root=directory.parent, command=command)

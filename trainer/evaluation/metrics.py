@@ -110,42 +110,55 @@ def places_of(scores: NDArray[np.floating], targets: NDArray[np.int64]) -> NDArr
     return np.asarray(before.sum(axis=1))
 
 
+def of_queries(rankings: Rankings, name: str) -> NDArray[np.float64]:
+    """One of the metrics that are means over the queries, of each query, ``[Q]``.
+
+    Raises:
+        TrainerError: there is no such metric, or the lists are not long enough for it.
+    """
+    kind, k = _parsed(rankings, name)
+    if kind not in _OF_QUERIES:
+        raise TrainerError(f"{name} is not a mean over the queries")
+    return _OF_QUERIES[kind](rankings, k)
+
+
 def _figure(rankings: Rankings, name: str) -> float:
+    kind, k = _parsed(rankings, name)
+    return float(_OF_QUERIES[kind](rankings, k).mean()) if kind in _OF_QUERIES else _OF_LISTS[kind](rankings, k)
+
+
+def _parsed(rankings: Rankings, name: str) -> tuple[str, int]:
     kind, _, cut = name.partition("@")
-    if kind not in _METRICS or not cut.isdecimal():
-        raise TrainerError(f"no metric {name!r}; there are {', '.join(f'{one}@k' for one in _METRICS)}")
+    if kind not in (*_OF_QUERIES, *_OF_LISTS) or not cut.isdecimal():
+        there = ", ".join(f"{one}@k" for one in (*_OF_QUERIES, *_OF_LISTS))
+        raise TrainerError(f"no metric {name!r}; there are {there}")
     k = int(cut)
     if not 1 <= k <= rankings.hits.shape[1]:
         raise TrainerError(f"{name}: the lists have {rankings.hits.shape[1]} places")
-    return _METRICS[kind](rankings, k)
+    return kind, k
 
 
-def _recall(rankings: Rankings, k: int) -> float:
-    return float((rankings.hits[:, :k].sum(axis=1) / rankings.relevant).mean())
+def _recall(rankings: Rankings, k: int) -> NDArray[np.float64]:
+    return np.asarray(rankings.hits[:, :k].sum(axis=1) / rankings.relevant)
 
 
-def _recall_min(rankings: Rankings, k: int) -> float:
-    return float((rankings.hits[:, :k].sum(axis=1) / np.minimum(rankings.relevant, k)).mean())
+def _recall_min(rankings: Rankings, k: int) -> NDArray[np.float64]:
+    return np.asarray(rankings.hits[:, :k].sum(axis=1) / np.minimum(rankings.relevant, k))
 
 
-def _hit_rate(rankings: Rankings, k: int) -> float:
-    return float(rankings.hits[:, :k].any(axis=1).mean())
+def _hit_rate(rankings: Rankings, k: int) -> NDArray[np.float64]:
+    return np.asarray(rankings.hits[:, :k].any(axis=1), dtype=np.float64)
 
 
-def ndcg_of_queries(rankings: Rankings, k: int) -> NDArray[np.float64]:
-    """The nDCG of each query's first ``k``, ``[Q]``."""
+def _ndcg(rankings: Rankings, k: int) -> NDArray[np.float64]:
     gains = 1.0 / np.log2(np.arange(k) + 2.0)
     ideal = np.cumsum(gains)[np.minimum(rankings.relevant, k) - 1]
     return np.asarray(rankings.hits[:, :k] @ gains / ideal)
 
 
-def _ndcg(rankings: Rankings, k: int) -> float:
-    return float(ndcg_of_queries(rankings, k).mean())
-
-
-def _mrr(rankings: Rankings, k: int) -> float:
+def _mrr(rankings: Rankings, k: int) -> NDArray[np.float64]:
     hits = rankings.hits[:, :k]
-    return float(np.where(hits.any(axis=1), 1.0 / (hits.argmax(axis=1) + 1.0), 0.0).mean())
+    return np.asarray(np.where(hits.any(axis=1), 1.0 / (hits.argmax(axis=1) + 1.0), 0.0))
 
 
 def _coverage(rankings: Rankings, k: int) -> float:
@@ -163,12 +176,14 @@ def _novelty(rankings: Rankings, k: int) -> float:
     return float(-np.log2(rankings.owners[rows[rows >= 0]]).mean())
 
 
-_METRICS: dict[str, Callable[[Rankings, int], float]] = {
+_OF_QUERIES: dict[str, Callable[[Rankings, int], NDArray[np.float64]]] = {
     "recall": _recall,
     "recall_min": _recall_min,
     "hr": _hit_rate,
     "ndcg": _ndcg,
     "mrr": _mrr,
+}
+_OF_LISTS: dict[str, Callable[[Rankings, int], float]] = {
     "coverage": _coverage,
     "gini": _gini,
     "novelty": _novelty,

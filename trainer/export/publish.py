@@ -10,14 +10,17 @@ from shortlist.bundle.manifest import Manifest
 from shortlist.bundle.store import CURRENT, BundleStore
 from shortlist.errors import BundleError
 from trainer.analysis.measurement import GAIN, GAIN_INTERVAL
+from trainer.baselines.linear import BASELINES
 from trainer.errors import RecipeError, TrainerError
 from trainer.models.rankers.objectives import Objectives
-from trainer.recipe import DataRecipe, ObjectiveConfig, Recipe, read_data
+from trainer.recipe import DataRecipe, Recipe, read_data
 from trainer.training.ranker.impression_examples import AUC, RMSE
 
 _BOTH = "two_stage/"
 STAGES = "stages"
 """The name of the figures that compare the stages, beside the models' names."""
+BASELINE = "strongest_baseline"
+"""The name of the figures that compare both stages with the strongest baseline, beside the models' names."""
 _OF_RETRIEVAL = ("retrieval/hr@10", "retrieval/ndcg@10", "retrieval/recall@200")
 
 
@@ -64,13 +67,16 @@ def check_metric(recipe: Recipe) -> None:
 def decide(root: Path, metrics: Mapping[str, float], recipe: Recipe, *, asked: bool, force: bool) -> Decision:
     """Whether a bundle with these ``metrics`` becomes the current one of a directory.
 
-    The first one does unasked. Without force, none does whose two stages lose to its retrieval alone.
+    The first one does unasked, unless the strongest baseline ranks better. Without force, none does whose two stages
+    lose to its retrieval alone.
     """
     first = not os.path.lexists(root / CURRENT)
     if not first and not asked:
         return Decision(publish=False, text=f"what is served stays ({_current(root)}); --publish moves it")
     comparison = Comparison(text="it is the first one here, and is served") if first else compare(root, metrics, recipe)
-    reasons = [text for text in (_loss_to_retrieval(metrics, recipe), _loss(comparison, recipe, force)) if text]
+    of_first = _loss_to_baseline(metrics, recipe) if first else ""
+    losses = (of_first, _loss_to_retrieval(metrics, recipe), _loss(comparison, recipe, force))
+    reasons = [text for text in losses if text]
     if reasons and not force:
         return Decision(publish=False, refused=True, text="; ".join(reasons))
     forced = "; ".join(reasons)
@@ -89,7 +95,7 @@ def _loss_to_retrieval(metrics: Mapping[str, float], recipe: Recipe) -> str:
 
     A list that is ordered by values alone has another aim than nDCG, and is not judged by it.
     """
-    if recipe.objectives and all(one.kind == "value" for one in _ordering(recipe)):
+    if _by_values(recipe):
         return ""
     names = ("two_stage/ndcg@10", "retrieval/ndcg@10", f"{STAGES}/{GAIN}", f"{STAGES}/{GAIN_INTERVAL}")
     both, one, gain, interval = (metrics.get(name, math.nan) for name in names)
@@ -101,9 +107,29 @@ def _loss_to_retrieval(metrics: Mapping[str, float], recipe: Recipe) -> str:
     )
 
 
-def _ordering(recipe: Recipe) -> list[ObjectiveConfig]:
-    declared = Objectives.declared(recipe.objectives)
-    return [objective.config for objective in declared if objective.weight]
+def _loss_to_baseline(metrics: Mapping[str, float], recipe: Recipe) -> str:
+    """By how much both stages rank worse than the strongest baseline; empty when it may be chance, or is not known.
+
+    Rankers of impressions and lists ordered by values alone have another aim than nDCG, and are not judged by it.
+    """
+    gain, interval = (metrics.get(f"{BASELINE}/{name}", math.nan) for name in (GAIN, GAIN_INTERVAL))
+    if recipe.impressions is not None or _by_values(recipe) or not gain < -interval:
+        return ""
+    figures = {name: metrics.get(f"{name}/ndcg@10", -math.inf) for name in BASELINES}
+    best = max(figures, key=lambda name: figures[name])
+    return (
+        f"both stages together have a test nDCG@10 of {metrics.get(f'{_BOTH}ndcg@10', math.nan):.4f}, and the "
+        f"strongest baseline, {best}, has {figures[best]:.4f}: the models are worse by {-gain:.4f}, where chance "
+        f"explains {interval:.4f}; docs/quality.md says which encoders suit which data"
+    )
+
+
+def _by_values(recipe: Recipe) -> bool:
+    """Whether values alone order the lists."""
+    if not recipe.objectives:
+        return False
+    ordering = [objective.config for objective in Objectives.declared(recipe.objectives) if objective.weight]
+    return all(one.kind == "value" for one in ordering)
 
 
 def compare(root: Path, metrics: Mapping[str, float], recipe: Recipe) -> Comparison:
@@ -161,4 +187,6 @@ def _change(found: float, before: float) -> str:
     if not abs(before) > 0:
         return "beside"
     change = (found - before) / abs(before)
-    return f"{abs(change):.1%} {'below' if change < 0 else 'above'}"
+    # A percentage of almost 0 says nothing.
+    size = f"{abs(change):.1%}" if abs(change) <= 1 else f"{abs(found - before):.4f}"
+    return f"{size} {'below' if change < 0 else 'above'}"

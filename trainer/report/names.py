@@ -53,6 +53,13 @@ def metric_label(name: str) -> str:
     return f"{_METRICS.get(kind, kind)}{at}{cut}"
 
 
+def change_text(before: float, after: float) -> str:
+    """``+12.3%``, or the plain difference where the figure more than doubles: a percentage of almost 0 says nothing."""
+    if before > 0 and abs(after - before) <= before:
+        return f"{round((after - before) / before, 3) + 0.0:+.1%}"
+    return f"{after - before:+.4f}"
+
+
 def is_error(metric: str) -> bool:
     """Whether less of it is better."""
     return metric.rpartition("/")[2] in _ERRORS

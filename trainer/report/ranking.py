@@ -9,7 +9,7 @@ from markupsafe import Markup
 from trainer.analysis import Attribution, Chain, ObjectiveFigures, RankerAttribution
 from trainer.analysis.chain import LARGEST_CATALOGUE
 from trainer.report import charts
-from trainer.report.names import metric_label
+from trainer.report.names import change_text, metric_label
 from trainer.report.rendering import Figure, render
 
 _MOST_GROUPS = 25
@@ -78,12 +78,11 @@ def _steps(chains: Sequence[Chain]) -> list[Step]:
         [(one.retrieval, one.two_stage, one.recall[one.looked_at]) for one in chains], axis=0
     )
     candidates = f"the first {first.looked_at:,} hold {found:.1%} of the relevant items{_loss(chains)}"
-    gain = _percent(_mean([one.gain for one in chains]))
     return [
         Step(name="Catalogue", large=f"{first.items:,} items", about=_of_catalogue(chains)),
         Step(name="Candidates", large=f"{first.candidates:,}", about=candidates),
         Step(name="Retrieval's order", large=f"{retrieval:.4f}", about="nDCG@10 of the nearest first"),
-        Step(name="The ranker's order", large=f"{both:.4f}", about=f"nDCG@10, {gain}"),
+        Step(name="The ranker's order", large=f"{both:.4f}", about=f"nDCG@10, {change_text(retrieval, both)}"),
     ]
 
 
@@ -102,7 +101,11 @@ def _loss(chains: Sequence[Chain]) -> str:
 
 def _seed_cells(seed: int, chain: Chain) -> list[str]:
     loss = None if chain.whole is None or chain.whole.loss is None else -chain.whole.loss
-    return [str(seed), f"{chain.retrieval:.4f}", f"{chain.two_stage:.4f}", _percent(chain.gain), _percent(loss)]
+    return [str(seed), f"{chain.retrieval:.4f}", f"{chain.two_stage:.4f}", _gain(chain), _percent(loss)]
+
+
+def _gain(chain: Chain) -> str:
+    return change_text(chain.retrieval, chain.two_stage)
 
 
 def _importance(runs: Sequence[RankerAttribution]) -> dict[str, object]:

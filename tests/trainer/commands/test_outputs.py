@@ -8,7 +8,6 @@ import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,7 +17,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 from shortlist.bundle import BundleStore
 from shortlist.bundle.manifest import Manifest
 from trainer.__main__ import main
-from trainer.commands.outputs import warn_of_baselines, write_report
+from trainer.analysis.evaluation_result import EvaluationResult
+from trainer.commands.outputs import say_verdict, write_report
 from trainer.data import Dataset
 from trainer.errors import OutputError
 from trainer.export.bundle import export_bundle
@@ -192,7 +192,9 @@ def test_json_has_null_and_no_nan(tmp_path: Path, exported: Path) -> None:
 @pytest.mark.parametrize(("popularity", "warned"), [(0.3, True), (0.1, False)])
 def test_models_that_a_baseline_beats_are_a_warning(popularity: float, warned: bool) -> None:
     """Proves that a person at a terminal hears it as the reader of the page does."""
-    figures = {name: {"ndcg@10": (one, 0.0)} for name, one in (("popularity", popularity), ("two_stage", 0.2))}
+    figures = {name: {"ndcg@10": one} for name, one in (("popularity", popularity), ("two_stage", 0.2))}
     reporter = Reporter()
-    warn_of_baselines(SimpleNamespace(figures=figures, runs=[0], chosen_by="ndcg@10"), reporter)
-    assert [text.partition(":")[0] for text in reporter.warnings] == ["Worse than a baseline"] * warned
+    found = EvaluationResult(runs=[figures], chosen_by="ndcg@10", tested=1)
+    assert say_verdict(found, reporter).strongest == "popularity"
+    said = "Worse than the strongest baseline"
+    assert [text.partition(":")[0] for text in reporter.warnings] == [said] * warned

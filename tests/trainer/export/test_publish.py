@@ -278,3 +278,42 @@ def test_the_gain_of_the_second_stage_has_an_interval() -> None:
     assert found["ndcg@10_gain_interval"] == pytest.approx(3.1824 * np.std([0, 0, 1, 1], ddof=1) / 2, rel=1e-4)
     alone = gain_of_ranking({name: one.at(np.array([3])) for name, one in lists.items()})
     assert math.isnan(alone["ndcg@10_gain_interval"])
+
+
+LOSS = {
+    "two_stage/ndcg@10": 0.04,
+    "cooccurrence/ndcg@10": 0.09,
+    "itemknn/ndcg@10": 0.08,
+    "strongest_baseline/ndcg@10_gain": -0.05,
+    "strongest_baseline/ndcg@10_gain_interval": 0.03,
+}
+
+
+@pytest.mark.parametrize("asked", [False, True])
+def test_a_first_bundle_that_loses_to_a_baseline_is_not_served(tmp_path: Path, asked: bool) -> None:
+    """Proves that it takes force, that the strongest baseline is named, and that force leaves a record."""
+    decision = decide(tmp_path, LOSS, DEFAULT_RECIPE, asked=asked, force=False)
+    assert (decision.publish, decision.refused) == (False, True)
+    assert "the strongest baseline, cooccurrence, has 0.0900" in decision.text
+    assert "worse by 0.0500, where chance explains 0.0300" in decision.text
+    forced = decide(tmp_path, LOSS, DEFAULT_RECIPE, asked=True, force=True)
+    assert forced.publish
+    assert "the strongest baseline, cooccurrence, has 0.0900" in forced.forced
+
+
+@pytest.mark.parametrize("interval", [0.06, math.nan])
+def test_a_loss_to_a_baseline_that_may_be_chance_is_served(tmp_path: Path, interval: float) -> None:
+    """Proves that a small test does not keep the first bundle out."""
+    metrics = {**LOSS, "strongest_baseline/ndcg@10_gain_interval": interval}
+    assert decide(tmp_path, metrics, DEFAULT_RECIPE, asked=False, force=False).publish
+
+
+def test_a_better_bundle_follows_one_that_also_loses_to_a_baseline(served: Callable[..., Path]) -> None:
+    """Proves that baselines hold back the first bundle alone: later ones have to beat the served one."""
+    assert decide(served(0.1), {NAME: 0.2, **LOSS}, DEFAULT_RECIPE, asked=True, force=False).publish
+
+
+@pytest.mark.parametrize("recipe", [CLICKS, STARS])
+def test_a_ranker_with_another_aim_is_not_held_to_a_baseline(tmp_path: Path, recipe: Recipe) -> None:
+    """Proves that a ranker of impressions, whose aim is no nDCG, is served."""
+    assert decide(tmp_path, LOSS, recipe, asked=False, force=False).publish

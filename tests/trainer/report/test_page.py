@@ -7,9 +7,12 @@ from html.parser import HTMLParser
 from typing import Any
 
 import pytest
+import scipy.stats
 
 from tests.trainer.report.conftest import Render
-from trainer.report import Findings, Report
+from trainer.baselines.linear import BASELINES
+from trainer.report import Findings, Report, Run
+from trainer.report.names import change_text
 from trainer.report.sections import figures_section, groups_section, recall_section
 from trainer.report.slices import USERS
 from trainer.report.verdict import verdict
@@ -106,21 +109,64 @@ def test_the_figures_are_those_that_were_measured(report: Report, found: Finding
 
 def with_figures(found: Findings, name: str, *values: float) -> Findings:
     """The findings of as many seeds as there are values, which are one model's nDCG@10."""
-    figures = found.runs[0].figures
-    changed = [{**figures, name: {**figures[name], "ndcg@10": value}} for value in values]
-    return dataclasses.replace(found, runs=[dataclasses.replace(found.runs[0], figures=one) for one in changed])
+    first = found.runs[0]
+    return dataclasses.replace(found, runs=[with_figure(first, name, value) for value in values])
+
+
+def with_figure(run: Run, name: str, value: float) -> Run:
+    """The run with another nDCG@10 of a model, by as much on each question."""
+    before = run.figures[name]["ndcg@10"]
+    figures = {**run.figures, name: {**run.figures[name], "ndcg@10": value}}
+    of_queries = {**run.of_queries, name: run.of_queries[name] + value - before}
+    return dataclasses.replace(run, figures=figures, of_queries=of_queries)
 
 
 def test_the_verdict_is_good_even_or_bad(found: Findings) -> None:
-    """Proves that within two standard deviations of the best baseline nothing is claimed, and that worse is said."""
+    """Proves that nothing is claimed within two standard deviations of the best baseline or within the interval over
+    the questions, and that worse is said."""
     best = max(row["ndcg@10"][0] for name, row in found.figures.items() if name not in {"retrieval", "two_stage"})
 
     def said(*values: float) -> str:
         return verdict(with_figures(found, "two_stage", *values)).mood
 
-    assert said(best + 0.02, best + 0.021) == "good"
-    assert said(best - 0.02, best + 0.03) == "even"
-    assert said(best - 0.02) == "bad"
+    assert said(best + 0.2, best + 0.201) == "good"
+    assert said(best - 0.2, best + 0.3) == "even"
+    assert said(best + 0.001) == "even"
+    assert said(best - 0.2) == "bad"
+
+
+def test_the_verdict_has_the_paired_interval_by_hand(found: Findings) -> None:
+    """Proves the mean and Student's interval of the differences to the strongest baseline, question by question."""
+    said = verdict(found)
+    assert said.strongest is not None
+    of_queries = found.runs[0].of_queries
+    differences = of_queries["two_stage"] - of_queries[said.strongest]
+    interval = scipy.stats.t.interval(0.95, len(differences) - 1, differences.mean(), scipy.stats.sem(differences))
+    assert said.difference is not None
+    assert said.interval is not None
+    assert (said.difference - said.interval, said.difference + said.interval) == pytest.approx(interval)
+    assert f"{said.difference:+.4f} ± {said.interval:.4f}" in said.detail
+    assert (
+        max(row["ndcg@10"][0] for name, row in found.figures.items() if name in BASELINES)
+        <= (found.figures[said.strongest]["ndcg@10"][0])
+    )
+
+
+def test_a_baseline_that_did_not_run_is_named(found: Findings) -> None:
+    """Proves that the headline does not hide a comparison that is missing."""
+    reasons = {"ease": "it inverts a dense matrix of 50,000 items; the limit is 20,000"}
+    said = verdict(dataclasses.replace(found, not_run=reasons))
+    assert said.detail.endswith(" Did not run: EASE (it inverts a dense matrix of 50,000 items; the limit is 20,000).")
+    assert said.plain()["not_run"] == reasons
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "text"),
+    [(0.1, 0.12, "+20.0%"), (0.1, 0.05, "-50.0%"), (0.0045, 0.1144, "+0.1099"), (0.0, 0.1, "+0.1000")],
+)
+def test_a_share_of_almost_nothing_is_a_difference(before: float, after: float, text: str) -> None:
+    """Proves that no page says "+2442.7%"."""
+    assert change_text(before, after) == text
 
 
 def test_boosted_trees_are_a_baseline(found: Findings) -> None:
@@ -129,7 +175,7 @@ def test_boosted_trees_are_a_baseline(found: Findings) -> None:
     said = verdict(with_figures(found, "lightgbm", 0.99))
     assert said.mood == "bad"
     assert said.detail.startswith("nDCG@10 of both stages is ")
-    assert "the best baseline, LightGBM in the ranker's place, has 0.9900" in said.detail
+    assert "the strongest baseline, LightGBM in the ranker's place, has 0.9900" in said.detail
     ours = re.findall(r'<tr class="ours"><td[^>]*>([^<]*)', figures_section(found))
     assert ours == ["retrieval", "both stages"]
 
