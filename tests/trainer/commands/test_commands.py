@@ -45,7 +45,7 @@ def fit(quick: Path, planted_folder: Path, tmp_path: Path) -> Command:
 def test_a_missing_column_is_named_and_nothing_is_written(
     fit: Command, quick: Path, planted_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Proves that bad data ends with 2 and one line of error, which names the file and the column, not with a traceback."""
+    """Proves that bad data ends with 2 and one line of error with the file and the column, and no traceback."""
     data = tmp_path / "data"
     shutil.copytree(planted_folder, data)
     table = data / "interactions.csv"
