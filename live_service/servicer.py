@@ -7,7 +7,7 @@ from live_service.events import Event, Interaction, Outcome
 from live_service.live_events import LiveEvents
 from live_service.settings import Retention
 from shortlist.errors import DeadlineExceeded, FieldViolation
-from shortlist.limits import MAX_BATCH, MAX_EVENTS, MAX_HISTORY
+from shortlist.limits import MAX_BATCH, MAX_BATCH_INTERACTIONS, MAX_EVENTS, MAX_HISTORY
 from shortlist.live.v1 import event_service_pb2 as pb
 from shortlist.live.v1.event_service_pb2_grpc import EventServiceServicer
 from shortlist.observability import metrics
@@ -77,6 +77,12 @@ def _check_histories(request: pb.GetHistoriesRequest) -> None:
         check_id(check, user_id, f"user_ids[{place}]")
     fits = 1 <= request.limit <= MAX_HISTORY
     check.require(fits, "limit", f"is {request.limit}; has to be 1 to {MAX_HISTORY}")
+    together = count * request.limit
+    check.require(
+        together <= MAX_BATCH_INTERACTIONS,
+        "limit",
+        f"wants {together} interactions together; at most {MAX_BATCH_INTERACTIONS} are accepted",
+    )
     check.require(request.min_position >= 0, "min_position", "is negative")
     seconds, nanos = request.after.seconds, request.after.nanos
     check.require(0 <= nanos < 1_000_000_000, "after.nanos", "has to be 0 to 999,999,999")

@@ -9,6 +9,7 @@ from shortlist.flags import add_setting, require
 
 _DAY_SECONDS = 86_400
 _MOST_DAYS = 36_500
+_MOST_EVENTS = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +25,8 @@ class Retention:
 
     def __post_init__(self) -> None:
         require(1 <= self.days <= _MOST_DAYS, "--keep-days", f"1 to {_MOST_DAYS}", self.days)
-        require(self.events_per_user >= 1, "--keep-events-per-user", "1 or more", self.events_per_user)
+        fits = 1 <= self.events_per_user <= _MOST_EVENTS
+        require(fits, "--keep-events-per-user", f"1 to {_MOST_EVENTS}", self.events_per_user)
 
     def oldest_seconds(self) -> float:
         """The time, in seconds since 1970, before which events are deleted."""

@@ -17,10 +17,10 @@ from shortlist.observability import metrics
 from shortlist.security.settings import ClientSecurity
 from shortlist.wire.messages import read_history
 
-# The latest of each user. Sixteen of them, with ids of an ordinary length, fit into a message.
-_MOST_INTERACTIONS = 500
+# The latest of each user. The histories of a batch fit into a message, however long their ids are.
+_MOST_INTERACTIONS = 400
 # A timeout shorter than this says nothing about the health of the live service.
-_TELLING_SECONDS = 0.05
+_TELLING_SECONDS = 0.02
 _MOST_LOGGED_CHARS = 200
 _OPTIONS = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 1000)]
 

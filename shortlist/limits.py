@@ -16,6 +16,8 @@ MAX_CONTEXT = 64
 # Queries of a batch, and all their candidates together: as many as fit into a message.
 MAX_BATCH = 100
 MAX_BATCH_CANDIDATES = 20_000
+# Interactions of all histories of a call together.
+MAX_BATCH_INTERACTIONS = 20_000
 # Events of a call that records them.
 MAX_EVENTS = 1000
 # Bytes of an id, a name, or a text of the context, in UTF-8.

@@ -26,6 +26,8 @@ CREATE INDEX events_by_time ON events (time);
 CREATE TABLE retracted (
   user INTEGER NOT NULL,
   event_id TEXT NOT NULL,
+  -- That of the event that takes back.
+  time INTEGER NOT NULL,
   PRIMARY KEY (user, event_id)
 ) WITHOUT ROWID;
 -- One row. The largest position of an event would fall when that event is forgotten.

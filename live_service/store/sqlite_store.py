@@ -21,6 +21,7 @@ _APPLICATION_ID = 0x53484C56
 _RETRY_SECONDS = 1.0
 # A reader that began before a deletion keeps the old state in the log until it ends.
 _CLEAN_SECONDS = 5.0
+_CLEANING_MILLISECONDS = 20
 _TRIMMED_AT_ONCE = 1000
 # What is deleted is overwritten, and an answer waits until the system has written to the disk.
 _PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "temp_store = MEMORY")
@@ -33,13 +34,18 @@ AND NOT EXISTS (SELECT 1 FROM retracted AS r WHERE r.user = e.user AND r.event_i
 ORDER BY time DESC, event_id DESC LIMIT ?
 """
 _CROWDED = "SELECT user FROM events GROUP BY user HAVING count(*) > ?"
-_SURPLUS = "SELECT time, event_id FROM events WHERE user = ? ORDER BY time DESC, event_id DESC LIMIT -1 OFFSET ?"
+_OLD = "SELECT user, event_id, time FROM events WHERE time < ?"
+_OLD_RETRACTIONS = "SELECT user, event_id, time FROM retracted WHERE time < ?"
+_SURPLUS = """
+SELECT user, event_id, time FROM
+(SELECT * FROM events WHERE user = ? ORDER BY time DESC, event_id DESC LIMIT -1 OFFSET ?)
+"""
 
 
 class SqliteStore:
     """An :class:`~live_service.store.event_store.EventStore` in a file of this machine.
 
-    One connection writes, and each reading thread has its own. A lock beside the file keeps other processes away.
+    One connection writes, and each reading thread has its own. A lock on the file keeps other processes away.
     """
 
     def __init__(self, path: Path, lock: int) -> None:
@@ -47,7 +53,8 @@ class SqliteStore:
         self._writing = threading.Lock()
         self._opened: list[sqlite3.Connection] = []
         self._own = threading.local()
-        self._writer = self._connect()
+        self._writer: sqlite3.Connection
+        self._cleaner: sqlite3.Connection
         self._users: SqliteUsers
 
     @classmethod
@@ -62,15 +69,14 @@ class SqliteStore:
             lock = _locked(path)
         except OSError as error:
             raise StoreError(f"{path}: cannot be used: {error}") from error
+        store = cls(path, lock)
         try:
-            store = cls(path, lock)
             store._prepare()
-            store._users = SqliteUsers(store._writer)
         except sqlite3.Error as error:
-            os.close(lock)
+            store.close()
             raise StoreError(f"{path}: {_described(error)}") from error
         except BaseException:
-            os.close(lock)
+            store.close()
             raise
         return store
 
@@ -92,11 +98,11 @@ class SqliteStore:
                 writer.execute("ROLLBACK")
                 return Recorded(position=before, outcomes=outcomes)
             taken_back = [
-                (user, event.retracts)
+                (user, event.retracts, event.time)
                 for user, event, outcome in zip(users, events, outcomes, strict=True)
                 if event.retracts and outcome is Outcome.RECORDED
             ]
-            writer.executemany("INSERT INTO retracted VALUES (?, ?) ON CONFLICT DO NOTHING", taken_back)
+            writer.executemany("INSERT INTO retracted VALUES (?, ?, ?) ON CONFLICT DO NOTHING", taken_back)
             position = before + len(events)
             writer.execute("UPDATE state SET position = ?", (position,))
         return Recorded(position=position, outcomes=outcomes)
@@ -119,28 +125,31 @@ class SqliteStore:
             self._users.overwrite(writer, user_id)
             position = _position(writer) + 1
             writer.execute("UPDATE state SET position = ?", (position,))
-        with self._writing, _available():
+        with _available():
             self._clean()
         return Forgotten(deleted=deleted, position=position)
 
     def trim(self, oldest: int, most_per_user: int) -> int:
         """See :meth:`EventStore.trim`."""
+        deleted = self._delete_all("events", _OLD, (oldest,))
+        # Events that they would take back are refused by now, for they are older still.
+        self._delete_all("retracted", _OLD_RETRACTIONS, (oldest,))
+        with _available(), self._reading() as reader:
+            crowded = [user for (user,) in reader.execute(_CROWDED, (most_per_user,))]
+        return deleted + sum(self._delete_all("events", _SURPLUS, (user, most_per_user)) for user in crowded)
+
+    def _delete_all(self, table: str, select: str, arguments: tuple[int, ...]) -> int:
+        """Deletes what a query selects, and the ids of users who are left without anything; the number of rows."""
         deleted = 0
         while True:
             # Few at once, because events wait meanwhile.
             with self._transaction() as writer:
-                old = "SELECT user, time, event_id FROM events WHERE time < ? LIMIT ?"
-                count = _delete(writer, writer.execute(old, (oldest, _TRIMMED_AT_ONCE)).fetchall())
-            deleted += count
-            if count < _TRIMMED_AT_ONCE:
-                break
-        with _available(), self._reading() as reader:
-            crowded = [user for (user,) in reader.execute(_CROWDED, (most_per_user,))]
-        for user in crowded:
-            with self._transaction() as writer:
-                rows = writer.execute(_SURPLUS, (user, most_per_user)).fetchall()
-                deleted += _delete(writer, [(user, *row) for row in rows])
-        return deleted
+                rows = writer.execute(f"{select} LIMIT {_TRIMMED_AT_ONCE}", arguments).fetchall()
+                writer.executemany(f"DELETE FROM {table} WHERE user = ? AND event_id = ? AND time = ?", rows)  # noqa: S608
+                self._users.overwrite_idle(writer, {user for user, _, _ in rows})
+            deleted += len(rows)
+            if len(rows) < _TRIMMED_AT_ONCE:
+                return deleted
 
     def close(self) -> None:
         """See :meth:`EventStore.close`."""
@@ -158,6 +167,12 @@ class SqliteStore:
 
     def _prepare(self) -> None:
         """Creates the tables, or proves that those of the file can be used."""
+        self._writer, self._cleaner = self._connect(), self._connect()
+        self._cleaner.execute(f"PRAGMA busy_timeout = {_CLEANING_MILLISECONDS}")
+        self._create_or_check()
+        self._users = SqliteUsers(self._writer)
+
+    def _create_or_check(self) -> None:
         application, version = _pragma(self._writer, "application_id"), _pragma(self._writer, "user_version")
         if not application and not self._writer.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
             schema = resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
@@ -204,19 +219,21 @@ class SqliteStore:
         """Moves the log into the file and empties it: it still holds the pages from before a deletion."""
         end = time.monotonic() + _CLEAN_SECONDS
         while True:
-            # It fails while a reader needs the log.
-            busy, _, _ = self._writer.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            # It fails while a reader needs the log. Writers wait meanwhile, so each try is short.
+            busy, _, _ = self._cleaner.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
             if not busy:
                 return
             if time.monotonic() >= end:
                 raise Unavailable("the events are deleted, but a log still holds them; call again", _RETRY_SECONDS)
+            time.sleep(_CLEANING_MILLISECONDS / 1000)
 
 
 _RESTORE = "restore it from a copy, or save its events with `sqlite3 FILE .recover` into a new file"
 
 
 def _locked(path: Path) -> int:
-    descriptor = os.open(path.with_name(path.name + ".lock"), os.O_RDWR | os.O_CREAT, 0o600)
+    # On the file itself, which may have several names. SQLite's own locks are of another kind.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -280,9 +297,3 @@ def _interactions(latest: Sequence[tuple[str, str, float | None, int]]) -> list[
         Interaction(item_id=item_id, event=event, value=value, time=moment)
         for item_id, event, value, moment in reversed(latest)
     ]
-
-
-def _delete(connection: sqlite3.Connection, keys: Sequence[tuple[int, int, str]]) -> int:
-    connection.executemany("DELETE FROM events WHERE user = ? AND time = ? AND event_id = ?", keys)
-    connection.executemany("DELETE FROM retracted WHERE user = ? AND event_id = ?", [(u, e) for u, _, e in keys])
-    return len(keys)

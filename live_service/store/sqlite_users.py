@@ -1,11 +1,18 @@
 """The users of a SQLite store: a number for each id, and nothing of the id once it is forgotten."""
 
 import hashlib
-import os
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _HASH_BYTES = 16
+_OVERWRITE = """
+UPDATE users SET hash = randomblob(16),
+user_id = substr(replace(hex(zeroblob(256)), '0', '-'), 1, length(CAST(user_id AS BLOB)))
+"""
+_IDLE = """
+WHERE user = ? AND NOT EXISTS (SELECT 1 FROM events WHERE events.user = users.user)
+AND NOT EXISTS (SELECT 1 FROM retracted WHERE retracted.user = users.user)
+"""
 
 
 class SqliteUsers:
@@ -30,10 +37,11 @@ class SqliteUsers:
 
     def overwrite(self, connection: sqlite3.Connection, user_id: str) -> None:
         """Replaces the id and its hash by as many other bytes, which SQLite writes in their place."""
-        connection.execute(
-            "UPDATE users SET user_id = ?, hash = ? WHERE hash = ?",
-            ("-" * len(user_id.encode()), os.urandom(_HASH_BYTES), self._hash(user_id)),
-        )
+        connection.execute(f"{_OVERWRITE} WHERE hash = ?", (self._hash(user_id),))
+
+    def overwrite_idle(self, connection: sqlite3.Connection, numbers: Iterable[int]) -> None:
+        """Does the same for those of the users of whom nothing is recorded any more."""
+        connection.executemany(f"{_OVERWRITE} {_IDLE}", [(number,) for number in numbers])
 
     def _add(self, connection: sqlite3.Connection, user_id: str) -> int:
         new = connection.execute("INSERT INTO users (hash, user_id) VALUES (?, ?)", (self._hash(user_id), user_id))

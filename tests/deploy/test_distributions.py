@@ -69,5 +69,6 @@ def test_the_wanted_files_are_those_of_the_packages() -> None:
         "shortlist",
         "retrieval_service",
         "ranking_service",
+        "live_service",
         "trainer",
     }

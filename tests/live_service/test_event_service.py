@@ -105,6 +105,7 @@ def test_an_event_of_a_minute_ahead_is_taken(live: EventServiceStub) -> None:
         (lambda live: live.GetHistories(pb.GetHistoriesRequest(user_ids=[""], limit=1)), "user_ids[0]"),
         (lambda live: live.GetHistories(pb.GetHistoriesRequest(user_ids=["a"], limit=0)), "limit"),
         (lambda live: live.GetHistories(pb.GetHistoriesRequest(user_ids=["a"], limit=5001)), "limit"),
+        (lambda live: live.GetHistories(pb.GetHistoriesRequest(user_ids=["a"] * 5, limit=5000)), "limit"),
         (lambda live: live.GetHistories(pb.GetHistoriesRequest(user_ids=["a"], limit=1, min_position=-1)), "min_posi"),
         (lambda live: live.ForgetUser(pb.ForgetUserRequest()), "user_id"),
     ],

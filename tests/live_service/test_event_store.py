@@ -123,6 +123,16 @@ def test_trimming_deletes_the_oldest(store: EventStore) -> None:
     assert len(bob) == 1
 
 
+def test_an_event_that_was_taken_back_and_trimmed_does_not_come_back(store: EventStore) -> None:
+    """Proves it for an event that is sent again after newer ones have pushed it out."""
+    back = Event(event_id="4", user_id="ann", item_id="", event="", value=None, time=11 * _SECOND, retracts="1")
+    newer = [replace(_BUY, event_id=f"n{place}", time=(50 + place) * _SECOND) for place in range(3)]
+    store.record([_VIEW, back, *newer])
+    store.trim(0, 3)
+    store.record([_VIEW])
+    assert "view" not in {one.event for one in store.histories(["ann"], 10, None).histories[0]}
+
+
 def test_an_event_is_in_the_history_as_soon_as_it_is_recorded(store: EventStore) -> None:
     """Proves it for eight callers at once, whose calls share commits."""
     commits = GroupCommit(store)

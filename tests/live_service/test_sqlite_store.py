@@ -3,6 +3,8 @@
 import random
 import sqlite3
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -40,6 +42,53 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
         SqliteStore.open(tmp_path / "events.sqlite")
     first.close()
     SqliteStore.open(tmp_path / "events.sqlite").close()
+
+
+def test_another_name_of_the_file_is_refused_as_well(tmp_path: Path) -> None:
+    """Proves it for a symbolic link and for a hard one."""
+    first = SqliteStore.open(tmp_path / "events.sqlite")
+    (tmp_path / "symbolic").symlink_to(tmp_path / "events.sqlite")
+    (tmp_path / "hard").hardlink_to(tmp_path / "events.sqlite")
+    for name in ("symbolic", "hard"):
+        with pytest.raises(StoreError, match="another process writes to it"):
+            SqliteStore.open(tmp_path / name)
+    first.close()
+
+
+def test_the_file_is_for_its_owner_alone(tmp_path: Path) -> None:
+    """Proves it for the log of the file as well."""
+    store = SqliteStore.open(tmp_path / "events.sqlite")
+    store.record([event(1, "ann")])
+    assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o600}
+    store.close()
+
+
+def test_nothing_is_left_of_users_whose_events_are_all_trimmed(tmp_path: Path) -> None:
+    """Proves it for users with events, and for users who took back events that never came."""
+    store = SqliteStore.open(tmp_path / "events.sqlite")
+    back = replace(event(2600, "secret-person-2"), item_id="", event="", retracts="never-came")
+    store.record([*(event(number, "secret-person-1") for number in range(2500)), back, event(10**6, "ann")])
+    assert store.trim(10**5, 10) == 2501
+    store.forget("nobody")
+    assert b"secret-person" not in bytes_of(tmp_path)
+    assert len(store.histories(["ann"], 10, None).histories[0]) == 1
+    store.close()
+
+
+def test_events_are_recorded_while_forgetting_waits_for_a_reader(tmp_path: Path) -> None:
+    """Proves that one user who is forgotten does not keep the others' events waiting."""
+    store = SqliteStore.open(tmp_path / "events.sqlite")
+    store.record([event(1, "ann")])
+    with ThreadPoolExecutor(1) as pool, store._reading() as reader:
+        reader.execute("SELECT count(*) FROM events").fetchone()
+        forgetting = pool.submit(store.forget, "ann")
+        for number in range(2, 12):
+            store.record([event(number, "bob")])
+        assert not forgetting.done()
+        reader.execute("COMMIT")
+        reader.execute("BEGIN")
+        assert forgetting.result(10).deleted == 1
+    store.close()
 
 
 def cut(path: Path) -> None:
@@ -89,7 +138,9 @@ def test_a_file_that_cannot_be_trusted_is_refused(tmp_path: Path, damage: Callab
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:
-    """Proves that the message names the path."""
+    """Proves that the message names the path; so does that of a folder in place of the file."""
+    with pytest.raises(StoreError, match="cannot be used"):
+        SqliteStore.open(tmp_path)
     (tmp_path / "file").touch()
     with pytest.raises(StoreError, match=r"file/events\.sqlite: cannot be used"):
         SqliteStore.open(tmp_path / "file" / "events.sqlite")

@@ -238,7 +238,7 @@ class GetHistoriesRequest(_message.Message):
     AFTER_FIELD_NUMBER: _builtins.int
     MIN_POSITION_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
-    """The most interactions of each history, the latest ones, 1 to 5000."""
+    """The most interactions of each history, the latest ones, 1 to 5000; at most 20,000 for all users together."""
     min_position: _builtins.int
     """The store must have reached this position, else UNAVAILABLE. 0: any."""
     @_builtins.property

@@ -30,7 +30,8 @@ class EventServiceStub:
 
     A failed call brings a google.rpc.Status with details of google/rpc/error_details.proto:
     - INVALID_ARGUMENT has a BadRequest, which names the fields, at most 16.
-    - RESOURCE_EXHAUSTED of a full queue has a RetryInfo.
+    - RESOURCE_EXHAUSTED of a full queue has a RetryInfo. A message above the size limit ends with this code too, without
+    one.
     - UNAVAILABLE of a store that cannot write or read, such as of a full disk, has a RetryInfo. Nothing of the call is
     recorded then. So has that of a store that has not reached min_position.
     Other codes have no details: UNAUTHENTICATED, PERMISSION_DENIED, DEADLINE_EXCEEDED, CANCELLED and INTERNAL. After
@@ -65,7 +66,8 @@ class EventServiceServicer:
 
     A failed call brings a google.rpc.Status with details of google/rpc/error_details.proto:
     - INVALID_ARGUMENT has a BadRequest, which names the fields, at most 16.
-    - RESOURCE_EXHAUSTED of a full queue has a RetryInfo.
+    - RESOURCE_EXHAUSTED of a full queue has a RetryInfo. A message above the size limit ends with this code too, without
+    one.
     - UNAVAILABLE of a store that cannot write or read, such as of a full disk, has a RetryInfo. Nothing of the call is
     recorded then. So has that of a store that has not reached min_position.
     Other codes have no details: UNAUTHENTICATED, PERMISSION_DENIED, DEADLINE_EXCEEDED, CANCELLED and INTERNAL. After
@@ -124,7 +126,8 @@ class EventService:
 
     A failed call brings a google.rpc.Status with details of google/rpc/error_details.proto:
     - INVALID_ARGUMENT has a BadRequest, which names the fields, at most 16.
-    - RESOURCE_EXHAUSTED of a full queue has a RetryInfo.
+    - RESOURCE_EXHAUSTED of a full queue has a RetryInfo. A message above the size limit ends with this code too, without
+    one.
     - UNAVAILABLE of a store that cannot write or read, such as of a full disk, has a RetryInfo. Nothing of the call is
     recorded then. So has that of a store that has not reached min_position.
     Other codes have no details: UNAUTHENTICATED, PERMISSION_DENIED, DEADLINE_EXCEEDED, CANCELLED and INTERNAL. After
