@@ -14,13 +14,14 @@ from pathlib import Path
 from rich.console import Console
 
 from demo.movielens import get_movielens, titles
-from demo.showcase import print_figures, print_grpcurl, show_people
+from demo.showcase import print_figures, print_grpcurl, show_live, show_people
 from shortlist.bundle.json_text import json_text
-from testbed.services import start_both
+from testbed.services import Service, start_both
 
 BUILD = Path("build") / "demo"
 RECIPE = Path("trainer") / "recipes" / "movielens.toml"
 REPORT = BUILD / "report.json"
+EVENTS = "events.sqlite"
 
 
 def main() -> int:
@@ -39,19 +40,27 @@ def main() -> int:
     code = subprocess.run(command, check=False).returncode
     if code:
         return code
-    with start_both(bundles, BUILD) as services:
+    with _live_service() as live, start_both(bundles, BUILD, ranking=["--live", live.address]) as services:
         console.rule("Recommendations, over gRPC")
         show_people(console, services.ranking.address, folder, titles(folder))
+        show_live(console, live.address, services.ranking.address, titles(folder))
         report = _complete_report(started)
         console.rule("Offline figures, on the last tenth of the events")
         print_figures(console, report)
         console.rule("Try it")
-        print_grpcurl(console, services.retrieval.address, services.ranking.address)
+        print_grpcurl(console, services.retrieval.address, services.ranking.address, live.address)
         if _keeps_serving():
             console.print("Serving until Ctrl-C.")
             with contextlib.suppress(KeyboardInterrupt):
                 signal.pause()
     return 0
+
+
+def _live_service() -> Service:
+    """A live service without events of an earlier demo."""
+    for path in BUILD.glob(f"{EVENTS}*"):
+        path.unlink()
+    return Service.start("live_service", ["--store", str(BUILD / EVENTS)], BUILD / "live.log")
 
 
 def _complete_report(started: float) -> dict[str, object]:

@@ -3,15 +3,20 @@
 from pathlib import Path
 from typing import Any
 
+import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from rich.table import Table
 
 from demo.movielens import liked
 from shortlist import HistoryItem, Recommendations, Recommender
+from shortlist.live.v1.event_service_pb2 import Event, RecordEventsRequest
+from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
 
 KNOWN_USER = "196"
 # Star Wars, The Empire Strikes Back, Raiders of the Lost Ark, Return of the Jedi, Blade Runner.
 NEWCOMER = ("50", "172", "174", "181", "89")
+_VISITOR = "visitor"
 _FIGURES = ("hr@10", "ndcg@10", "recall@200")
 _TIMEOUT_SECONDS = 5.0
 
@@ -26,6 +31,23 @@ def show_people(console: Console, address: str, folder: Path, titles: dict[str, 
         _print_list(console, "Somebody new, who rated five films", list(NEWCOMER), new, titles)
         nobody = recommender.recommend(limit=10)
         _print_list(console, "Nobody known", [], nobody, titles)
+
+
+def show_live(console: Console, live: str, ranking: str, titles: dict[str, str]) -> None:
+    """Records three films that somebody rates now, and prints the list before and after."""
+    with Recommender(f"dns:///{ranking}", timeout=_TIMEOUT_SECONDS) as recommender:
+        before = recommender.recommend(user_id=_VISITOR, limit=5)
+        _print_list(console, f"{_VISITOR}, before any event", [], before, titles)
+        now = Timestamp()
+        now.GetCurrentTime()
+        events = [
+            Event(event_id=f"{_VISITOR}-{item_id}", user_id=_VISITOR, item_id=item_id, value=5.0, time=now)
+            for item_id in NEWCOMER[:3]
+        ]
+        with grpc.insecure_channel(live) as channel:
+            EventServiceStub(channel).RecordEvents(RecordEventsRequest(events=events), timeout=_TIMEOUT_SECONDS)
+        after = recommender.recommend(user_id=_VISITOR, limit=5)
+        _print_list(console, f"{_VISITOR}, after three recorded ratings", list(NEWCOMER[:3]), after, titles)
 
 
 def _print_list(
@@ -54,10 +76,11 @@ def print_figures(console: Console, report: dict[str, Any]) -> None:
     console.print(f"{report['seconds']} s, {report['peak_rss_mb']} MB at most", style="dim")
 
 
-def print_grpcurl(console: Console, retrieval: str, ranking: str) -> None:
+def print_grpcurl(console: Console, retrieval: str, ranking: str, live: str) -> None:
     """Prints commands to paste; grpcurl is in the demo's own environment."""
     grpcurl = ".venv/bin/grpcurl -plaintext"
     recommend = "shortlist.ranking.v1.RankingService/Recommend"
+    histories = "shortlist.live.v1.EventService/GetHistories"
     retrieve = "shortlist.retrieval.v1.RetrievalService/Retrieve"
     newcomer = ", ".join(f'{{"item_id": "{item_id}", "value": 5}}' for item_id in NEWCOMER[:2])
     lines = [
@@ -66,6 +89,7 @@ def print_grpcurl(console: Console, retrieval: str, ranking: str) -> None:
         f'{grpcurl} -d \'{{"user": {{"user_id": "{KNOWN_USER}"}}, "limit": 5}}\' {ranking} {recommend}',
         f'{grpcurl} -d \'{{"user": {{"history": [{newcomer}]}}, "limit": 5}}\' {ranking} {recommend}',
         f'{grpcurl} -d \'{{"similar_to": {{"item_ids": ["50"]}}, "limit": 5}}\' {retrieval} {retrieve}',
+        f'{grpcurl} -d \'{{"user_ids": ["{_VISITOR}"], "limit": 5}}\' {live} {histories}',
         f".venv/bin/shortlist recommend --target dns:///{ranking} --user {KNOWN_USER}",
     ]
     for line in lines:
