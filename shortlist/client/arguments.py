@@ -77,9 +77,18 @@ def read_number(value: object, name: str, expected: str = "give a number") -> fl
 
 def read_count(value: object, name: str) -> int:
     """The whole number, of at most 32 bits, as on the wire."""
+    return _whole(value, name, 31)
+
+
+def read_position(value: object, name: str) -> int:
+    """The whole number, of at most 64 bits, as on the wire."""
+    return _whole(value, name, 63)
+
+
+def _whole(value: object, name: str, bits: int) -> int:
     if not isinstance(value, bool) and isinstance(value, Integral):
         number = int(value)
-        if not -(2**31) <= number < 2**31:
+        if not -(2**bits) <= number < 2**bits:
             raise ValueError(f"{name} is {number}; that is too large")
         return number
     raise _wrong(value, name, "give a whole number")

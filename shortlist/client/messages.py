@@ -64,6 +64,8 @@ class Recommendations:
     The bundle does not know ``unknown_items`` of the ids sent, and ``unknown_context`` names and texts of the context.
     ``unknown_events`` interactions were sent with an event that it does not know.
     ``degraded`` is why the list is less than both stages give, such as "retrieval_timeout"; None when it is not.
+    ``live_position`` is the position of the live service that the list knows, 0 for none. ``recommendation_id`` names
+    the list, for events to refer to; empty without a live service.
     """
 
     bundle_id: str
@@ -74,6 +76,8 @@ class Recommendations:
     unknown_events: int
     unknown_context: int
     degraded: str | None
+    live_position: int = 0
+    recommendation_id: str = ""
 
 
 def user_message(user_id: Id, history: Iterable[HistoryItem | Id], append: bool) -> User:
@@ -111,6 +115,8 @@ def read_recommendations(response: pb.RecommendResponse | pb.RankResponse | pb.S
         unknown_events=response.unknown_event_count,
         unknown_context=response.unknown_context_count,
         degraded=_degraded_name(response),
+        live_position=response.live_position,
+        recommendation_id=response.recommendation_id,
     )
 
 
@@ -151,9 +157,7 @@ def _similar(response: pb.SimilarResponse) -> Recommendations:
 
 
 def _degraded_name(response: pb.RecommendResponse | pb.RankResponse | pb.SimilarResponse) -> str | None:
-    if not isinstance(response, pb.RankResponse) and response.degraded:
-        return degraded_name(response.degraded_reason) or "unknown"
-    return None
+    return degraded_name(response.degraded_reason) or "unknown" if response.degraded else None
 
 
 def _recommendation(item: pb.ScoredItem, objectives: Sequence[str]) -> Recommendation:

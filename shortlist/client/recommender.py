@@ -70,6 +70,7 @@ class Recommender:
         keep_seen: bool = False,
         objective_weights: Mapping[str, float] | None = None,
         context: Context | None = None,
+        min_position: int = 0,
         timeout: float | None = None,
     ) -> Recommendations:
         """The best ``limit`` items for a user, both stages in one call.
@@ -89,6 +90,8 @@ class Recommender:
             objective_weights: weights by objective name, in place of the bundle's own. The list is sorted by the
                 product of the predictions, each raised to its weight.
             context: texts and numbers that describe the call, such as ``{"device": "tv", "hour": 20}``.
+            min_position: the position of the live service that the list has to know, as it gave it for recorded events.
+                Else the list is degraded with "history_unavailable".
             timeout: seconds for this call, in place of the client's.
 
         Raises:
@@ -100,7 +103,7 @@ class Recommender:
             ShortlistError: any other failure, including the use of a closed client.
         """
         request = recommend_request(
-            user_id, history, append, limit, exclude, candidates, keep_seen, objective_weights, context
+            user_id, history, append, limit, exclude, candidates, keep_seen, objective_weights, context, min_position
         )
         return self._call(lambda stub: stub.Recommend, request, timeout)
 
@@ -114,6 +117,7 @@ class Recommender:
         limit: int = DEFAULT_LIMIT,
         objective_weights: Mapping[str, float] | None = None,
         context: Context | None = None,
+        min_position: int = 0,
         timeout: float | None = None,
     ) -> Recommendations:
         """The best ``limit`` of the caller's own candidates, given best first.
@@ -122,7 +126,7 @@ class Recommender:
             TypeError: as for :meth:`recommend`.
             ShortlistError: as for :meth:`recommend`.
         """
-        request = rank_request(item_ids, user_id, history, append, limit, objective_weights, context)
+        request = rank_request(item_ids, user_id, history, append, limit, objective_weights, context, min_position)
         return self._call(lambda stub: stub.Rank, request, timeout)
 
     def similar(
@@ -216,11 +220,12 @@ class AsyncRecommender:
         keep_seen: bool = False,
         objective_weights: Mapping[str, float] | None = None,
         context: Context | None = None,
+        min_position: int = 0,
         timeout: float | None = None,
     ) -> Recommendations:
         """See :meth:`Recommender.recommend`."""
         request = recommend_request(
-            user_id, history, append, limit, exclude, candidates, keep_seen, objective_weights, context
+            user_id, history, append, limit, exclude, candidates, keep_seen, objective_weights, context, min_position
         )
         return await self._call(lambda stub: stub.Recommend, request, timeout)
 
@@ -234,10 +239,11 @@ class AsyncRecommender:
         limit: int = DEFAULT_LIMIT,
         objective_weights: Mapping[str, float] | None = None,
         context: Context | None = None,
+        min_position: int = 0,
         timeout: float | None = None,
     ) -> Recommendations:
         """See :meth:`Recommender.rank`."""
-        request = rank_request(item_ids, user_id, history, append, limit, objective_weights, context)
+        request = rank_request(item_ids, user_id, history, append, limit, objective_weights, context, min_position)
         return await self._call(lambda stub: stub.Rank, request, timeout)
 
     async def similar(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from shortlist.client.arguments import Id, read_count, read_ids, read_switch, read_text
+from shortlist.client.arguments import Id, read_count, read_ids, read_position, read_switch, read_text
 from shortlist.client.messages import HistoryItem, context_message, user_message, weights_message
 from shortlist.context import Context
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
@@ -18,6 +18,7 @@ def recommend_request(
     keep_seen: bool,
     objective_weights: Mapping[str, float] | None,
     context: Context | None,
+    min_position: int,
 ) -> pb.RecommendRequest:
     """The message of :meth:`Recommender.recommend`."""
     return pb.RecommendRequest(
@@ -28,6 +29,7 @@ def recommend_request(
         keep_seen=read_switch(keep_seen, "keep_seen"),
         objective_weights=weights_message(objective_weights),
         context=context_message(context),
+        min_position=read_position(min_position, "min_position"),
     )
 
 
@@ -39,6 +41,7 @@ def rank_request(
     limit: int,
     objective_weights: Mapping[str, float] | None,
     context: Context | None,
+    min_position: int,
 ) -> pb.RankRequest:
     """The message of :meth:`Recommender.rank`."""
     return pb.RankRequest(
@@ -47,6 +50,7 @@ def rank_request(
         limit=read_count(limit, "limit"),
         objective_weights=weights_message(objective_weights),
         context=context_message(context),
+        min_position=read_position(min_position, "min_position"),
     )
 
 

@@ -20,6 +20,7 @@ from ranking_service.live import LiveClient
 from ranking_service.queries import RecommendQuery
 from ranking_service.stages.live import LiveStage
 from retrieval_service.servicer import RetrievalServicer
+from shortlist import Recommender
 from shortlist.bundle import Bundle
 from shortlist.errors import InvalidRequest
 from shortlist.inference.users import UserQuery
@@ -30,7 +31,7 @@ from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 from shortlist.security.settings import ClientSecurity
 from shortlist.status import read_error
 from shortlist.type.v1.user_pb2 import HISTORY_MODE_APPEND, HistoryItem, User
-from tests.support.in_process import live_address, ranking_stub
+from tests.support.in_process import live_address, ranking_address, ranking_stub
 
 _SOON = 10.0
 
@@ -117,6 +118,27 @@ def test_a_history_that_replaces_the_stored_one_replaces_the_recorded_one(servic
     live = services.ranking.Recommend(asked(user), timeout=_SOON)
     excluding = pb.RecommendRequest(user=user, limit=5, exclude_item_ids=["k"])
     assert listed(live) == listed(services.frozen.Recommend(excluding, timeout=_SOON))
+
+
+def test_the_python_client_asks_for_a_position(
+    small_bundles: Path, retrieval: RetrievalServicer, services: Services, tmp_path: Path
+) -> None:
+    """Proves that its lists say the position and their id, and why they are degraded, ranked candidates included."""
+    with live_address(tmp_path / "events.sqlite") as address, grpc.insecure_channel(address) as channel:
+        position = record(EventServiceStub(channel), "fan", "k")
+        live = LiveClient(address, ClientSecurity())
+        with (
+            ranking_address(small_bundles, retrieval, live) as target,
+            Recommender(f"dns:///{target}", timeout=_SOON) as client,
+        ):
+            known = client.recommend(user_id="fan", min_position=position)
+            assert (known.degraded, known.live_position, len(known.recommendation_id)) == (None, position, 32)
+            early = [
+                client.recommend(user_id="fan", min_position=2**40),
+                client.rank(user_id="fan", item_ids=["a"], min_position=2**40),
+            ]
+            assert {answer.degraded for answer in early} == {"history_unavailable"}
+        live.close()
 
 
 def test_many_users_at_once_each_get_their_own_history(services: Services) -> None:

@@ -72,6 +72,15 @@ def ranking_stub(
     bundles: Path, retrieval: RetrievalServiceServicer, live: LiveClient | None = None
 ) -> Iterator[RankingServiceStub]:
     """A stub of a running ranking service over a directory of bundles."""
+    with ranking_address(bundles, retrieval, live) as address, grpc.insecure_channel(address) as channel:
+        yield RankingServiceStub(channel)
+
+
+@contextlib.contextmanager
+def ranking_address(
+    bundles: Path, retrieval: RetrievalServiceServicer, live: LiveClient | None = None
+) -> Iterator[str]:
+    """The address of a running ranking service over a directory of bundles."""
     server = grpc.server(ThreadPoolExecutor(8), interceptors=[CallInterceptor()])
     port = server.add_insecure_port("127.0.0.1:0")
     with retrieval_client(retrieval) as client:
@@ -80,8 +89,7 @@ def ranking_stub(
         served.load()
         add_RankingServiceServicer_to_server(RankingServicer(served), server)
         server.start()
-        with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
-            yield RankingServiceStub(channel)
+        yield f"127.0.0.1:{port}"
         server.stop(None).wait()
 
 
