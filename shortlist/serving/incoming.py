@@ -178,11 +178,16 @@ class ReceivingPool(ThreadPoolExecutor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:  # noqa: ANN401 - of gRPC
         """Takes a call from gRPC; the result means nothing."""
         call = Incoming(fn, args)
-        if self.accepts(call):
-            self._messages.add(call)
-            call.receive(lambda: self._receive(call))
-        else:
-            call.refuse(call.when_full)
+        try:
+            if self.accepts(call):
+                self._messages.add(call)
+                call.receive(lambda: self._receive(call))
+            else:
+                call.refuse(call.when_full)
+        except Exception:
+            # It would end gRPC's serving thread, and with it the server.
+            _LOG.exception("cannot take a call")
+            call.cancel()
         return DONE
 
     def accepts(self, call: Incoming) -> bool:

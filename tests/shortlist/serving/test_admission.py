@@ -224,6 +224,20 @@ def test_calls_that_are_cancelled_in_the_queue_cost_others_no_turn(
     assert sorted(gated.users) == ["a0", "a1", "a2", "a3", "a6", "a7", "b1"]
 
 
+def test_an_error_while_a_call_is_taken_ends_that_call_alone(
+    channel: grpc.Channel, pool: AdmissionPool, gated: Gated, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proves that gRPC's serving thread lives on: the next call is answered."""
+    gated.gate.set()
+    with monkeypatch.context() as broken:
+        broken.setattr(pool, "accepts", lambda call: 1 / 0)
+        with pytest.raises(grpc.RpcError) as raised:
+            RankingServiceStub(channel).Recommend(_of("first"), timeout=5)
+    assert raised.value.code() is grpc.StatusCode.CANCELLED
+    RankingServiceStub(channel).Recommend(_of("second"), timeout=5)
+    assert gated.users == ["second"]
+
+
 def test_another_release_of_grpc_is_named_at_the_start(monkeypatch: pytest.MonkeyPatch) -> None:
     """A server whose gRPC handles calls in another way must not start and answer none."""
     monkeypatch.setattr(_server, "_unary_response_in_pool", lambda call, handler: None)
