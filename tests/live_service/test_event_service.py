@@ -109,7 +109,6 @@ def test_an_event_of_a_minute_ahead_is_taken(live: EventServiceStub) -> None:
         (lambda live: live.GetHistories(pb.GetHistoriesRequest(user_ids=["a"], limit=1, min_position=-1)), "min_posi"),
         (lambda live: live.ForgetUser(pb.ForgetUserRequest()), "user_id"),
     ],
-    ids=str,
 )
 def test_a_call_out_of_bounds_is_refused(
     live: EventServiceStub, ask: Callable[[EventServiceStub], object], field: str

@@ -34,7 +34,7 @@ from trainer.progress import Reporter
 from trainer.protocols import DEFAULT
 from trainer.protocols.next_like import next_like_task
 from trainer.recipe import Recipe
-from trainer.report import REPORT, Findings, Groups, ItemMap, Report, Run
+from trainer.report import REPORT, Findings, Groups, ItemMap, People, Report, Run
 from trainer.training.log import TrainingLog
 from trainer.training.two_stage import fit_two_stage, refit_two_stage
 
@@ -106,13 +106,15 @@ def _measured(
     groups = Groups.of(task)
     model, log = fit_two_stage(dataset, split, recipe, seed, reporter)
     lists, attribution = measure_two_stage(model, log, task, reporter)
+    lists = baseline_lists(task) | lists
     findings = Findings(
-        runs=[Run.of(baseline_lists(task) | lists, task, groups)],
+        runs=[Run.of(lists, task, groups)],
         groups=groups,
         chosen_by=task.chosen_by,
         logs={"measured": log},
         attributions=[attribution],
         not_run=not_run(dataset),
+        people=People.of(lists, task),
     )
     return model, log, findings, gain_of_ranking(lists)
 

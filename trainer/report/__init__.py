@@ -3,9 +3,10 @@
 from trainer.report.findings import Findings, Run
 from trainer.report.item_map import ItemMap
 from trainer.report.page import PredictionReport, Report, noted
+from trainer.report.people import People
 from trainer.report.slices import Groups
 
 REPORT = "report.html"
 """Its name in a bundle."""
 
-__all__ = ["REPORT", "Findings", "Groups", "ItemMap", "PredictionReport", "Report", "Run", "noted"]
+__all__ = ["REPORT", "Findings", "Groups", "ItemMap", "People", "PredictionReport", "Report", "Run", "noted"]

@@ -13,6 +13,7 @@ from trainer.analysis.tables import Spread, mean_and_spread
 from trainer.evaluation.metrics import Figures, Lists, of_queries
 from trainer.evaluation.paired import paired_difference
 from trainer.protocols import Task
+from trainer.report.people import People
 from trainer.report.slices import Groups, Slices
 from trainer.training.log import TrainingLog
 
@@ -85,6 +86,7 @@ class Findings:
     """Runs of one task, the ``groups`` of its test, and the training logs by name.
 
     With two stages, each run also has an attribution of its figures. ``not_run`` are baselines, with the reason.
+    ``people`` are of the first run.
     """
 
     runs: Sequence[Run]
@@ -93,6 +95,7 @@ class Findings:
     logs: Mapping[str, TrainingLog]
     attributions: Sequence[Attribution] = ()
     not_run: Mapping[str, str] = field(default_factory=dict)
+    people: People | None = None
 
     @property
     def figures(self) -> Spread:

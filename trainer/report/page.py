@@ -21,6 +21,7 @@ from trainer.report.sections import (
     groups_section,
     index_section,
     map_section,
+    people_section,
     recall_section,
     recipe_section,
     training_section,
@@ -45,6 +46,7 @@ class Report:
         sections = [
             figures_section(self.found),
             *([events_section(self.found, _weights(self.recipe))] if self.found.by_event else []),
+            *([people_section(self.found.people)] if self.found.people else []),
             recall_section(self.found),
             *([ranking_section(self.found.attributions)] if self.found.attributions else []),
             groups_section(self.found),

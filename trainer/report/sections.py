@@ -13,6 +13,7 @@ from trainer.report import charts
 from trainer.report.findings import Findings, Measured, is_baseline
 from trainer.report.item_map import ItemMap
 from trainer.report.names import is_error, metric_label, model_colour, model_label
+from trainer.report.people import People
 from trainer.report.rendering import Figure, KeyEntry, ModelRow, render
 from trainer.report.slices import HISTORY, ITEMS, POPULARITY, USERS
 from trainer.training.log import Line
@@ -93,6 +94,14 @@ def groups_section(found: Findings) -> Markup:
         drawn[title] = charts.by_group(series, grouping.labels, grouping.sizes, x_label)
     tables = [_group_table(found, kind, title) for kind, title in _GROUP_TABLES.items()]
     return render("groups", cut=found.groups.cut, entries=_key(found), charts=drawn, tables=tables)
+
+
+def people_section(people: People) -> Markup:
+    """Some people's lists, and the reach of every model's."""
+    reach = [
+        {"name": model_label(name), "ours": not is_baseline(name), "reach": one} for name, one in people.reach.items()
+    ]
+    return render("people", model=model_label(people.model), people=people.people, reach=reach)
 
 
 def training_section(found: Measured) -> Markup:

@@ -15,7 +15,7 @@ from trainer.data.split import Split
 from trainer.models.pipeline import TrainedPipeline
 from trainer.progress import Reporter
 from trainer.protocols.next_like import next_like_task
-from trainer.report import Findings, Groups, ItemMap, Report, Run
+from trainer.report import Findings, Groups, ItemMap, People, Report, Run
 from trainer.training.log import TrainingLog
 
 Render = Callable[..., tuple[str, str]]
@@ -34,13 +34,15 @@ def found(
     groups = Groups.of(task)
     lists, attribution = measure_two_stage(fitted, fitted_log, task, reporter)
     trees = {"lightgbm": lists_of_test(fit_trees(fitted, planted, split, 0, reporter).scores, task)}
-    run = Run.of(baseline_lists(task) | lists | trees, task, groups)
+    lists = baseline_lists(task) | lists | trees
+    run = Run.of(lists, task, groups)
     return Findings(
         runs=[run, run],
         groups=groups,
         chosen_by=task.chosen_by,
         logs={"seed 0": fitted_log},
         attributions=[attribution, attribution],
+        people=People.of(lists, task),
     )
 
 

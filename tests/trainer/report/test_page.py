@@ -17,7 +17,7 @@ from trainer.report.sections import figures_section, groups_section, recall_sect
 from trainer.report.slices import USERS
 from trainer.report.verdict import verdict
 
-SECTIONS = ["verdict", "figures", "recall", "ranking", "groups", "training", "map", "index", "recipe"]
+SECTIONS = ["verdict", "figures", "people", "recall", "ranking", "groups", "training", "map", "index", "recipe"]
 # What the browser measures of the page it has laid out.
 _MEASURE = """<script>
 const box = one => one.getBoundingClientRect();
