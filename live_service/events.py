@@ -35,7 +35,7 @@ class Interaction:
 
 
 class Outcome(Enum):
-    """What became of a checked event, as in ``shortlist.live.v1.EventOutcome``."""
+    """The outcome of a checked event, as in ``shortlist.live.v1.EventOutcome``."""
 
     RECORDED = auto()
     DUPLICATE = auto()

@@ -1,14 +1,14 @@
 """The users of a SQLite store: a number for each id, and nothing of the id once it is forgotten."""
 
-import hashlib
 import sqlite3
 from collections.abc import Iterable, Sequence
 
-_HASH_BYTES = 16
-_OVERWRITE = """
-UPDATE users SET hash = randomblob(16),
+from live_service.store.user_hash import HASH_BYTES, user_hash
+
+_OVERWRITE = f"""
+UPDATE users SET hash = randomblob({HASH_BYTES}),
 user_id = substr(replace(hex(zeroblob(256)), '0', '-'), 1, length(CAST(user_id AS BLOB)))
-"""
+"""  # noqa: S608
 _IDLE = """
 WHERE user = ? AND NOT EXISTS (SELECT 1 FROM events WHERE events.user = users.user)
 AND NOT EXISTS (SELECT 1 FROM retracted WHERE retracted.user = users.user)
@@ -49,4 +49,4 @@ class SqliteUsers:
         return new.lastrowid
 
     def _hash(self, user_id: str) -> bytes:
-        return hashlib.blake2b(user_id.encode(), key=self._key, digest_size=_HASH_BYTES).digest()
+        return user_hash(self._key, user_id)

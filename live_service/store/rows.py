@@ -1,0 +1,71 @@
+"""Events as rows of a table, and rows as results; both stores share them."""
+
+import json
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from live_service.events import Event, Interaction, Outcome
+
+HistoryRow = tuple[str, str, float | None, int]
+"""Item, event, value and time of an interaction."""
+
+
+class EventRow(NamedTuple):
+    """The columns of an event, in the order of both schemas. ``shown`` is JSON, or empty."""
+
+    user: int
+    time: int
+    event_id: str
+    item_id: str
+    event: str
+    value: float | None
+    recommendation_id: str
+    shown: str
+    retracts: str
+    position: int
+
+
+def event_rows(events: Sequence[Event], users: Sequence[int], before: int) -> list[EventRow]:
+    """The rows of events of numbered users; their positions follow the one ``before``."""
+    pairs = zip(events, users, strict=True)
+    return [_row(event, user, position) for position, (event, user) in enumerate(pairs, start=before + 1)]
+
+
+def outcomes(rows: Sequence[EventRow], stored: Iterable[tuple[object, ...]]) -> list[Outcome]:
+    """The outcome of each row whose insertion was tried, by the ``stored`` rows with the same ids."""
+    known = {row[2]: row for row in stored}
+    return [_outcome(row, known[row.event_id]) for row in rows]
+
+
+def retractions(rows: Sequence[EventRow], results: Sequence[Outcome]) -> list[tuple[int, str, int]]:
+    """User, id of the event that is taken back, and time, of each recorded event that takes one back."""
+    pairs = zip(rows, results, strict=True)
+    return [(row.user, row.retracts, row.time) for row, result in pairs if row.retracts and result is Outcome.RECORDED]
+
+
+def interactions(rows: Iterable[HistoryRow]) -> list[Interaction]:
+    """A history, from rows that are oldest first."""
+    return [
+        Interaction(item_id=item_id, event=event, value=value, time=moment) for item_id, event, value, moment in rows
+    ]
+
+
+def _row(event: Event, user: int, position: int) -> EventRow:
+    return EventRow(
+        user=user,
+        time=event.time,
+        event_id=event.event_id,
+        item_id=event.item_id,
+        event=event.event,
+        value=event.value,
+        recommendation_id=event.recommendation_id,
+        shown=json.dumps(event.shown, separators=(",", ":"), ensure_ascii=False) if event.shown else "",
+        retracts=event.retracts,
+        position=position,
+    )
+
+
+def _outcome(row: EventRow, known: tuple[object, ...]) -> Outcome:
+    if row == known:
+        return Outcome.RECORDED
+    return Outcome.DUPLICATE if row[:-1] == known[:-1] else Outcome.CONFLICT
