@@ -18,7 +18,8 @@ from trainer.data.bad_rows import BadRows
 from trainer.data.cells import ids, values
 from trainer.data.dataset import EventArrays, Ints
 from trainer.data.table import Table
-from trainer.data.times import SECOND, Times, read_times, refuse_future, refuse_other_unit
+from trainer.data.time_texts import SECOND
+from trainer.data.times import Times, read_times, refuse_future, refuse_other_unit
 from trainer.errors import DataError, RecipeError
 from trainer.recipe import DataRecipe, InteractionsConfig
 

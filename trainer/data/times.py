@@ -1,37 +1,27 @@
 """Columns of times as nanoseconds since 1970, whatever their unit and form; unreadable cells are refused."""
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from email.utils import parsedate_to_datetime
 
 import polars as pl
 
 from trainer.data.table import Table
+from trainer.data.time_texts import END, SECOND, nanoseconds_of_texts
 from trainer.errors import DataError
 
-SECOND = 10**9
-"""In the unit of all times of a data set."""
 UNITS: Mapping[str, int] = {"seconds": SECOND, "milliseconds": 10**6, "microseconds": 10**3, "nanoseconds": 1}
 """Units of numbers, in nanoseconds.
 
 A number is in the first unit in which it is before 2200. So milliseconds are those from 26 March 1970 on, which are
 seconds after 2199, and so on.
 """
-_END = int(datetime(2200, 1, 1, tzinfo=UTC).timestamp()) * SECOND
 _CLOCKS = timedelta(days=1)
 _FORMS = (
     "unix seconds (or milliseconds, microseconds or nanoseconds), ISO 8601 such as 2024-03-01 12:30:00.5, 2024/03/01 "
     "or RFC 2822, from 1970 to 2199"
 )
 _NUMBER = r"^(\d{1,19})(?:\.(\d*))?$"
-_FRACTION = re.compile(r"^(.*(?:\d\d:\d\d:\d\d|T\d{6}))[.,](\d{1,9})\d*(.*)$")
-_ZONE = re.compile(r"\s+(?:UTC|Z|([+-]\d\d:?\d\d))$")
-_YEAR_FIRST = re.compile(r"^(\d{4})/(\d\d)/(\d\d)")
-_RFC_2822 = re.compile(
-    r"^(?:[A-Z][a-z]{2}, )?\d{1,2} [A-Z][a-z]{2} \d{4} \d\d:\d\d(?::\d\d)? (?:[+-]\d{4}|GMT|UTC?|Z)$"
-)
 _DAY_AND_MONTH = r"^\s*\d{1,2}[./-]\d{1,2}[./-]\d{2,4}"
 # Beyond these, neighbours are more than a second apart.
 _WHOLE_FLOAT32 = 2**24
@@ -109,7 +99,7 @@ def _of_dates(series: pl.Series) -> pl.Series:
 
 def _scaled(numbers: pl.Series, factor: int) -> pl.Series:
     """Numbers of a unit in nanoseconds, null outside of 1970 to 2199."""
-    known = numbers.is_between(0, _END // factor, closed="left")
+    known = numbers.is_between(0, END // factor, closed="left")
     return numbers.set(~known.fill_null(False), None) * factor
 
 
@@ -141,11 +131,11 @@ def _unit(table: Table, whole: pl.Series) -> str | None:
         return None
     _refuse_digits_of_dates(table, known)
     places = known.to_frame("number").select(
-        pl.sum_horizontal([pl.col("number") >= _END // factor for factor in UNITS.values()])
+        pl.sum_horizontal([pl.col("number") >= END // factor for factor in UNITS.values()])
     )
     place = int(places.to_series().mode().sort()[0])
     unit = list(UNITS)[min(place, len(UNITS) - 1)]
-    first, end = (0 if place == 0 else _END // list(UNITS.values())[place - 1]), _END // UNITS[unit]
+    first, end = (0 if place == 0 else END // list(UNITS.values())[place - 1]), END // UNITS[unit]
     other = ~whole.is_between(first, end, closed="left").fill_null(True)
     why = f"not in {unit} from 1970 to 2199, as most rows are by their size,"
     table.refuse(whole.name, (other & (whole >= 0)).fill_null(False), why, "a time in another unit")
@@ -179,31 +169,8 @@ def _of_text(table: Table, series: pl.Series) -> Times:
     found = _of_numbers(table, whole, behind.fill_null(0))
     if whole.null_count() == 0:
         return found
-    read = [
-        _of_form(one or "") if number is None else number for one, number in zip(text, found.nanoseconds, strict=True)
-    ]
-    return Times(nanoseconds=_scaled(pl.Series(series.name, read, dtype=pl.Int64), 1), unit=found.unit)
-
-
-def _of_form(text: str) -> int | None:
-    """Nanoseconds of a time in ISO 8601, with slashes or of RFC 2822; None for another."""
-    if _RFC_2822.match(text):
-        return _nanoseconds(parsedate_to_datetime, text)
-    zoned = _ZONE.sub(lambda zone: zone[1] or "+00:00", _YEAR_FIRST.sub(r"\1-\2-\3", text))
-    fraction = _FRACTION.match(zoned)
-    if fraction is None:
-        # Python also reads fractions of minutes, not as ISO 8601 means them.
-        return None if "." in zoned or "," in zoned else _nanoseconds(datetime.fromisoformat, zoned)
-    whole = _nanoseconds(datetime.fromisoformat, fraction[1] + fraction[3])
-    return None if whole is None else whole + int(fraction[2].ljust(9, "0"))
-
-
-def _nanoseconds(read: Callable[[str], datetime], text: str) -> int | None:
-    try:
-        time = read(text)
-    except ValueError:
-        return None
-    return int((time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()) * SECOND
+    others = nanoseconds_of_texts(text.set(whole.is_not_null(), None))
+    return Times(nanoseconds=found.nanoseconds.fill_null(others), unit=found.unit)
 
 
 def _hint(series: pl.Series) -> str:

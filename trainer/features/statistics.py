@@ -11,7 +11,7 @@ from shortlist.bundle.item_item import ItemItemTables
 from shortlist.bundle.tables import ItemTables
 from trainer.data import Dataset
 from trainer.data.arrays import chunks
-from trainer.data.times import SECOND
+from trainer.data.time_texts import SECOND
 from trainer.features.click_rates import ClickRates
 from trainer.features.cooccurrence import cooccurrence_table
 from trainer.features.layout import item_columns

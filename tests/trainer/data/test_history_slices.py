@@ -10,7 +10,7 @@ from shortlist.inference.model_inputs import latest_first
 from tests.support.events import events_of
 from trainer.data import Dataset
 from trainer.data.history_slices import HistorySlices
-from trainer.data.times import SECOND
+from trainer.data.time_texts import SECOND
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from trainer.data import Dataset, load
 from trainer.data.impressions import Impressions
-from trainer.data.times import SECOND
+from trainer.data.time_texts import SECOND
 from trainer.errors import DataError, RecipeError
 from trainer.recipe import DataRecipe, ImpressionsConfig, InteractionsConfig, ObjectiveConfig
 

@@ -12,7 +12,7 @@ import pytest
 
 from tests.support.events import events_of
 from trainer.data import Dataset, load
-from trainer.data.times import SECOND
+from trainer.data.time_texts import SECOND
 from trainer.errors import DataError, RecipeError
 from trainer.recipe import DataRecipe, InteractionsConfig, ItemsConfig, ObjectiveConfig, UsersConfig
 

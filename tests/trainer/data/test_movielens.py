@@ -11,7 +11,7 @@ import pytest
 import trainer
 from tests.support.events import events_of
 from trainer.data import load
-from trainer.data.times import SECOND
+from trainer.data.time_texts import SECOND
 from trainer.errors import DataError
 from trainer.models.registry import MODELS
 from trainer.recipe import DataRecipe, Recipe

@@ -1,5 +1,6 @@
 """Times in every unit and form, each to its nanosecond, and those that are refused."""
 
+import itertools
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
@@ -9,9 +10,10 @@ import polars as pl
 import pytest
 
 from trainer.data import arrays as arrays_module
-from trainer.data import load
+from trainer.data import load, time_texts
 from trainer.data.table import Table
-from trainer.data.times import SECOND, times
+from trainer.data.time_texts import SECOND, nanoseconds_of_texts
+from trainer.data.times import times
 from trainer.errors import DataError
 from trainer.recipe import DataRecipe, ImpressionsConfig, InteractionsConfig, ObjectiveConfig
 
@@ -83,6 +85,9 @@ def test_times_are_read_to_the_nanosecond(cells: pl.Series | list[object], nanos
         (["1.7E+09", "1700000000"], "not unix seconds .* in 1 of 2 rows; first row 1: '1.7E"),
         (["2024-03-01 12:30.5"], "not unix seconds .* ISO 8601 such as .* 2024/03/01 or RFC 2822"),
         (["Foo, 01 Mar 2024"], "not unix seconds"),
+        (["2024-03-01", "2024-02-30 12:30:00", "x"], "not unix seconds .* in 2 of 3 rows; first row 2: '2024-02-30 12"),
+        (["2024-03-01", "9999-12-31", "0001-01-01"], "not unix seconds .* in 2 of 3 rows; first row 2: '9999-12-31'"),
+        (["2200-01-01 01:00:00+0100", "2199-12-31 23:00:00-0100"], "not unix seconds .* in 2 of 2 rows"),
         ([datetime(2300, 1, 1)], "not unix seconds"),
         ([datetime(1969, 12, 31)], "not unix seconds"),
     ],
@@ -91,6 +96,20 @@ def test_a_time_that_may_be_another_is_refused(cells: pl.Series | list[object], 
     """Proves it for mixed units, dates as digits, ambiguous days, and forms that have lost their last digits."""
     with pytest.raises(DataError, match=f"^plays.csv, column 'at': .*{said}"):
         read(cells)
+
+
+def test_a_column_of_texts_is_read_as_each_of_its_cells(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves that the usual forms, read together, have the time or the refusal of each form by itself."""
+    days = ("2024-03-01", "2024/03/01", "2024-02-30", "1969-12-31", "2199-12-31", "2200-01-01", "9999-12-31")
+    clocks = ("", "T12:30", " 12:30:00", "T23:59:59", "T23:59:60", "T24:00:00")
+    fractions = ("", ".5", ",25", ".1234567891", ".")
+    zones = ("", "Z", " UTC", "+02:00", " -0130", "+24:00", "+01:75", "+23")
+    texts = pl.Series(["".join(parts) for parts in itertools.product(days, clocks, fractions, zones)])
+    together = nanoseconds_of_texts(texts)
+    usual = time_texts._of_usual_forms(texts)
+    monkeypatch.setattr(time_texts, "_of_usual_forms", lambda texts: pl.Series([None] * len(texts), dtype=pl.Int64))
+    assert together.to_list() == nanoseconds_of_texts(texts).to_list()
+    assert 50 < usual.count() < together.count() < len(texts)
 
 
 def test_a_few_seconds_that_could_be_dates_are_seconds() -> None:

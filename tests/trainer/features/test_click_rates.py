@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from trainer.data import Dataset
 from trainer.data.context import Context
 from trainer.data.impressions import Impressions
-from trainer.data.times import SECOND
+from trainer.data.time_texts import SECOND
 from trainer.features.click_rates import click_rates_before
 from trainer.features.layout import STATISTICS
 from trainer.features.point_in_time import PointInTimeFeatures
