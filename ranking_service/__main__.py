@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from shortlist.flags import add_setting
+from shortlist.live_histories.settings import add_live, read_live
 from shortlist.security.settings import add_client_security, read_client_security
 from shortlist.serving.settings import (
     add_bundle_settings,
@@ -24,8 +25,7 @@ def main(arguments: Sequence[str] | None = None, worker: Worker | None = None) -
     )
     add_setting(parser, "--retrieval", default="dns:///127.0.0.1:50051", help="gRPC target of the retrieval service")
     add_client_security(parser, "retrieval")
-    add_setting(parser, "--live", default="", help="gRPC target of the live service; none when empty")
-    add_client_security(parser, "live")
+    add_live(parser)
     add_bundle_settings(parser)
     add_server_settings(parser, listen="127.0.0.1:50052")
     options = parser.parse_args(arguments)
@@ -38,14 +38,11 @@ def main(arguments: Sequence[str] | None = None, worker: Worker | None = None) -
     if settings.workers > 1:
         return supervise(settings, "ranking_service", arguments)
     # Not at the top: the parent of several workers has no use for ONNX Runtime.
-    from ranking_service.live import LiveClient
     from ranking_service.retrieval import RetrievalClient
     from ranking_service.service import serve_ranking
 
     retrieval = RetrievalClient(options.retrieval, read_client_security(parser, options, "retrieval"))
-    live_security = read_client_security(parser, options, "live")
-    live = LiveClient(options.live, live_security) if options.live else None
-    return serve_ranking(settings, bundles, retrieval, live, worker)
+    return serve_ranking(settings, bundles, retrieval, read_live(parser, options), worker)
 
 
 if __name__ == "__main__":

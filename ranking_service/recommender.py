@@ -6,11 +6,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ranking_service.answer import Answer
-from ranking_service.live import LiveClient
 from ranking_service.queries import RankQuery, RecommendQuery, SimilarQuery
 from ranking_service.request import Request
 from ranking_service.retrieval import RetrievalClient
-from ranking_service.stages.live import NOTHING_LIVE, LiveStage
 from ranking_service.stages.resolve import Resolver
 from ranking_service.stages.retrieve import Found, RetrieveStage, retrieval_deadline
 from ranking_service.stages.score import Scored, ScoreStage, is_scorable
@@ -24,8 +22,9 @@ from shortlist.inference.popular import PopularityRanks
 from shortlist.inference.retrieval import Retrieved
 from shortlist.inference.selection import best_first
 from shortlist.inference.user_encoder import UserEncoder, are_usable
+from shortlist.live_histories.client import LiveClient
+from shortlist.live_histories.stage import NOTHING_LIVE, LiveStage, check_position
 from shortlist.serving.coalescing import Coalescer
-from shortlist.wire.request_check import RequestCheck
 
 
 class Recommender:
@@ -55,7 +54,7 @@ class Recommender:
                 no live service, and the query has a position.
             CallerGone: the answer is not wanted any more when its turn comes.
         """
-        self._check_position(query)
+        check_position(self._live, query.min_position)
         request = self._resolver.recommend(query)
         may_be_live = self.is_live and query.user.user_id
         if not (may_be_live or self._is_known(request)):
@@ -71,7 +70,7 @@ class Recommender:
         Raises:
             InvalidRequest: as for :meth:`recommend`.
         """
-        self._check_position(query)
+        check_position(self._live, query.min_position)
         live = self._live.find([query])[0] if self._live else NOTHING_LIVE
         request, rows = self._resolver.rank(query, live)
         found = self._look_up(request, rows)
@@ -111,12 +110,6 @@ class Recommender:
             next(answers) if self._is_known(request) else _answer(request, _unscored(self._retriever.popular(request)))
             for request in renewed
         ]
-
-    def _check_position(self, query: RecommendQuery | RankQuery) -> None:
-        if query.min_position and not self.is_live:
-            check = RequestCheck()
-            check.require(False, "min_position", "is set, and this service was started without --live")
-            check.done()
 
     def _is_known(self, request: Request) -> bool:
         return len(request.user.history) > 0 or self.encoder.features_of(request.user) is not None

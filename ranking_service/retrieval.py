@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import grpc
 import numpy as np
 
-from ranking_service.circuit import Circuit
 from ranking_service.patience import Patience
 from shortlist.bundle import Bundle
 from shortlist.bundle.history import History
 from shortlist.client.channels import Channels
+from shortlist.client.circuit import Circuit
 from shortlist.client.connections import CONNECTIONS
 from shortlist.client.service_config import balancing_of, channel_options
 from shortlist.client.tls_cause import tls_cause

@@ -2,13 +2,13 @@
 
 import grpc
 
-from ranking_service.live import LiveClient
 from ranking_service.queries import RankQuery
 from ranking_service.recommender import Recommender
 from ranking_service.retrieval import RetrievalClient
 from ranking_service.servicer import RankingServicer
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.bundle.bundle import RANKER
+from shortlist.live_histories.client import LiveClient
 from shortlist.ranking.v1.ranking_service_pb2 import DESCRIPTOR
 from shortlist.ranking.v1.ranking_service_pb2_grpc import add_RankingServiceServicer_to_server
 from shortlist.security.settings import ClientSecurity

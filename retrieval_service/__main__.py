@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from shortlist.live_histories.settings import add_live, read_live
 from shortlist.serving.settings import (
     add_bundle_settings,
     add_server_settings,
@@ -23,6 +24,7 @@ def main(arguments: Sequence[str] | None = None, worker: Worker | None = None) -
     parser = argparse.ArgumentParser(
         prog="python -m retrieval_service", description="Finds candidates for a user by nearest neighbour, over gRPC."
     )
+    add_live(parser)
     add_bundle_settings(parser)
     add_server_settings(parser, listen="127.0.0.1:50051", threads=_THREADS)
     options = parser.parse_args(arguments)
@@ -37,7 +39,7 @@ def main(arguments: Sequence[str] | None = None, worker: Worker | None = None) -
     # Not at the top: the parent of several workers has no use for FAISS and ONNX Runtime.
     from retrieval_service.service import serve_retrieval
 
-    return serve_retrieval(settings, bundles, worker)
+    return serve_retrieval(settings, bundles, read_live(parser, options), worker)
 
 
 if __name__ == "__main__":

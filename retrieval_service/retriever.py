@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from retrieval_service.index import FaissIndex
-from retrieval_service.queries import IdQuery
+from retrieval_service.queries import Answer, IdQuery
 from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.history import EMPTY_HISTORY
 from shortlist.inference.candidates import NO_CANDIDATES, Candidates
@@ -16,37 +16,47 @@ from shortlist.inference.rows import is_among, union_of
 from shortlist.inference.similar import mean_direction
 from shortlist.inference.user_encoder import UserEncoder
 from shortlist.inference.users import Unknown, excluded_rows, known_rows, resolve_user
+from shortlist.live_histories.client import LiveClient
+from shortlist.live_histories.stage import NOTHING_LIVE, Live, LiveStage, check_position
 from shortlist.observability import metrics
 from shortlist.serving.coalescing import Coalescer
 
 
 class Retriever:
-    """The first stage over one bundle."""
+    """The first stage over one bundle, with the interactions since the bundle where there is a ``live`` service."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, live: LiveClient | None = None) -> None:
         self.bundle = bundle
+        self._live = LiveStage(bundle, live) if live else None
         self.encoder = UserEncoder(bundle)
         self._index = FaissIndex(bundle)
         self._no_features = np.zeros(bundle.users.features.shape[1], dtype=np.float32)
         self._coalescer = Coalescer(self.retrieve_rows)
 
-    def retrieve(
-        self, query: IdQuery, deadline: float, is_wanted: Callable[[], bool] = lambda: True
-    ) -> tuple[Retrieved, Unknown]:
-        """Resolve → retrieve, in a batch with other calls; also how much of the query the bundle does not know.
+    def retrieve(self, query: IdQuery, is_wanted: Callable[[], bool] = lambda: True) -> Answer:
+        """(Live →) resolve → retrieve, each in a batch with other calls.
 
         Raises:
-            DeadlineExceeded: the ``deadline``, in the seconds of ``time.monotonic``, passed before the answer came.
+            InvalidRequest: there is no live service, and the query has a position.
+            DeadlineExceeded: the query's deadline passed before the answer came.
             CallerGone: the answer is not wanted any more when its turn comes.
         """
-        in_rows, unknown = self._resolve(query)
-        return self._coalescer(in_rows, deadline, is_wanted), unknown
+        check_position(self._live, query.min_position)
+        live = self._live.find_one(query, is_wanted) if self._live else NOTHING_LIVE
+        in_rows, unknown = self._resolve(query, live)
+        return _answer(self._coalescer(in_rows, query.deadline, is_wanted), unknown, live)
 
-    def retrieve_many(self, queries: Sequence[IdQuery]) -> list[tuple[Retrieved, Unknown]]:
-        """Resolve → retrieve, in a batch of these queries alone; as :meth:`retrieve` answers each."""
-        resolved = [self._resolve(query) for query in queries]
+    def retrieve_many(self, queries: Sequence[IdQuery]) -> list[Answer]:
+        """(Live →) resolve → retrieve, in a batch of these queries alone; as :meth:`retrieve` answers each.
+
+        Raises:
+            InvalidRequest: as for :meth:`retrieve`.
+        """
+        check_position(self._live, max(query.min_position for query in queries))
+        live = self._live.find(queries) if self._live else [NOTHING_LIVE] * len(queries)
+        resolved = [self._resolve(query, one) for query, one in zip(queries, live, strict=True)]
         found = self.retrieve_rows([in_rows for in_rows, _ in resolved])
-        return [(one, unknown) for one, (_, unknown) in zip(found, resolved, strict=True)]
+        return [_answer(one, unknown, its) for one, (_, unknown), its in zip(found, resolved, live, strict=True)]
 
     def retrieve_rows(self, queries: Sequence[RetrievalQuery]) -> list[Retrieved]:
         """Encode → search → filter → fill: the candidates of each query."""
@@ -57,10 +67,10 @@ class Retriever:
             for query, candidates, vector in zip(queries, found, vectors, strict=True)
         ]
 
-    def _resolve(self, query: IdQuery) -> tuple[RetrievalQuery, Unknown]:
+    def _resolve(self, query: IdQuery, live: Live) -> tuple[RetrievalQuery, Unknown]:
         if query.similar_to:
             return self._resolve_similar(query)
-        user = resolve_user(self.bundle, query.user)
+        user = resolve_user(self.bundle, live.of(query.user))
         excluded, unknown = excluded_rows(self.bundle, user, query.exclude, keep_seen=query.keep_seen)
         features = self.encoder.features_of(user)
         in_rows = RetrievalQuery(history=user.history, excluded=excluded, limit=query.limit, user_features=features)
@@ -129,3 +139,9 @@ class Retriever:
             return found
         popular = popular_rows(self.bundle.items, missing, query.excluded, found.rows)
         return found.then(Candidates.from_fallback(popular))
+
+
+def _answer(retrieved: Retrieved, unknown: Unknown, live: Live) -> Answer:
+    if live.degraded is not None:
+        metrics.DEGRADED[live.degraded].inc()
+    return Answer(retrieved=retrieved, unknown=unknown, live_position=live.position, degraded=live.degraded)

@@ -10,6 +10,7 @@ from retrieval_service.retriever import Retriever
 from retrieval_service.servicer import RetrievalServicer
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.bundle.bundle import USER_ENCODER
+from shortlist.live_histories.client import LiveClient
 from shortlist.retrieval.v1.retrieval_service_pb2 import DESCRIPTOR
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import add_RetrievalServiceServicer_to_server
 from shortlist.serving.checking import check, check_encoder, first_user
@@ -22,10 +23,12 @@ from shortlist.serving.worker import Worker
 SERVICE = DESCRIPTOR.services_by_name["RetrievalService"].full_name
 
 
-def serve_retrieval(settings: ServerSettings, bundles: BundleSettings, worker: Worker | None) -> int:
-    """Serves the current bundle until a signal comes; returns the exit code."""
+def serve_retrieval(
+    settings: ServerSettings, bundles: BundleSettings, live: LiveClient | None, worker: Worker | None
+) -> int:
+    """Serves the current bundle until a signal comes, with or without a live service; returns the exit code."""
     store = BundleStore(bundles.directory)
-    served = ServedBundles(store, lambda directory: load(opened(directory, bundles.public_key)))
+    served = ServedBundles(store, lambda directory: load(opened(directory, bundles.public_key), live))
 
     def add_services(server: grpc.Server) -> None:
         add_RetrievalServiceServicer_to_server(RetrievalServicer(served), server)
@@ -38,19 +41,18 @@ def check_retrieval(bundles: BundleSettings, bundle_id: str) -> int:
     return check(bundles.directory / bundle_id, bundles.public_key, load)
 
 
-def load(bundle: Bundle) -> Retriever:
+def load(bundle: Bundle, live: LiveClient | None = None) -> Retriever:
     """The retriever of a bundle, warmed up by one query through every stage.
 
     Raises:
         BundleError: the bundle cannot be used.
     """
-    return warmed_up(bundle, functools.partial(_load, bundle))
+    return warmed_up(bundle, functools.partial(_load, bundle, live))
 
 
-def _load(bundle: Bundle) -> Retriever:
-    retriever = Retriever(bundle)
-    query = IdQuery(user=first_user(bundle), limit=1)
-    found, _ = retriever.retrieve(query, time.monotonic() + WARM_UP_SECONDS)
-    require_finite(bundle, USER_ENCODER, found.candidates.scores)
+def _load(bundle: Bundle, live: LiveClient | None) -> Retriever:
+    retriever = Retriever(bundle, live)
+    query = IdQuery(user=first_user(bundle), limit=1, deadline=time.monotonic() + WARM_UP_SECONDS)
+    require_finite(bundle, USER_ENCODER, retriever.retrieve(query).retrieved.candidates.scores)
     check_encoder(bundle, retriever.encoder)
     return retriever

@@ -4,12 +4,10 @@ from collections.abc import Sequence
 
 import grpc
 
-from retrieval_service.queries import IdQuery
+from retrieval_service.queries import Answer, IdQuery
 from retrieval_service.retriever import Retriever
 from shortlist.bundle import Bundle
 from shortlist.inference.candidates import Candidates
-from shortlist.inference.retrieval import Retrieved
-from shortlist.inference.users import Unknown
 from shortlist.limits import MAX_BATCH, MAX_BATCH_CANDIDATES, MAX_EXCLUDED, MAX_HISTORY
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceServicer
@@ -31,9 +29,9 @@ class RetrievalServicer(RetrievalServiceServicer):
         """Finds candidates for one user, or the neighbours of given items."""
         _check(request, RequestCheck())
         retriever = self._served.get(request.bundle_id)
-        found = retriever.retrieve(_read_query(request), deadline_of(context), context.is_active)
+        answer = retriever.retrieve(_read_query(request, deadline_of(context)), context.is_active)
         response = pb.RetrieveResponse()
-        _fill(response, retriever.bundle, request, *found)
+        _fill(response, retriever.bundle, request, answer)
         return response
 
     def BatchRetrieve(  # noqa: N802
@@ -46,12 +44,12 @@ class RetrievalServicer(RetrievalServiceServicer):
             _check(query, RequestCheck(f"requests[{place}]."))
         retriever = self._served.get(_one_bundle(request.requests))
         deadline, response = deadline_of(context), pb.BatchRetrieveResponse()
-        queries = [_read_query(query) for query in request.requests]
+        queries = [_read_query(query, deadline) for query in request.requests]
         require_wanted(context, deadline)
         found = retriever.retrieve_many(queries)
         require_wanted(context, deadline)
         for query, one in zip(request.requests, found, strict=True):
-            _fill(response.responses.add(), retriever.bundle, query, *one)
+            _fill(response.responses.add(), retriever.bundle, query, one)
         return response
 
     def RetrieveRows(  # noqa: N802
@@ -107,29 +105,37 @@ def _check(request: pb.RetrieveRequest, check: RequestCheck) -> None:
     if request.HasField("similar_to"):
         check.require(bool(request.similar_to.item_ids), "similar_to.item_ids", "is empty; name at least one item")
         check.ids(request.similar_to.item_ids, "similar_to.item_ids", MAX_HISTORY)
+    check.require(request.min_position >= 0, "min_position", "is negative")
     known = request.view in pb.CandidateView.values()
     check.require(known, "view", f"is {request.view}, which this release does not know")
     check.done()
 
 
-def _read_query(request: pb.RetrieveRequest) -> IdQuery:
+def _read_query(request: pb.RetrieveRequest, deadline: float) -> IdQuery:
     return IdQuery(
         user=read_user(request.user),
         similar_to=tuple(request.similar_to.item_ids),
         limit=request.limit,
         exclude=tuple(request.exclude_item_ids),
         keep_seen=request.keep_seen,
+        deadline=deadline,
+        min_position=request.min_position,
     )
 
 
-def _fill(
-    response: pb.RetrieveResponse, bundle: Bundle, request: pb.RetrieveRequest, found: Retrieved, unknown: Unknown
-) -> None:
+def _fill(response: pb.RetrieveResponse, bundle: Bundle, request: pb.RetrieveRequest, answer: Answer) -> None:
+    candidates, unknown = answer.retrieved.candidates, answer.unknown
     response.bundle_id = bundle.bundle_id
-    response.asked_count, response.found_count = request.limit, len(found.candidates)
+    response.asked_count, response.found_count = request.limit, len(candidates)
     response.unknown_item_count, response.unknown_event_count = unknown.items, unknown.events
+    response.live_position = answer.live_position
+    if answer.degraded is not None:
+        response.degraded, response.degraded_reason = (
+            True,
+            pb.DegradedReason.Value(f"DEGRADED_REASON_{answer.degraded.name}"),
+        )
     add = _add_columns if request.view == pb.CANDIDATE_VIEW_COLUMNS else _add_items
-    add(response, bundle.items.ids_of(found.candidates.rows), found.candidates)
+    add(response, bundle.items.ids_of(candidates.rows), candidates)
 
 
 def _add_columns(response: pb.RetrieveResponse, ids: Sequence[str], candidates: Candidates) -> None:

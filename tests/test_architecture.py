@@ -44,6 +44,7 @@ _SHORTLIST: Sequence[tuple[str, ...]] = [
     ("shortlist.bundle", "shortlist.observability", "shortlist.security"),
     ("shortlist.inference", "shortlist.client"),
     ("shortlist.serving", "shortlist.wire", "shortlist.commands"),
+    ("shortlist.live_histories",),
     ("shortlist",),
     ("shortlist.cli",),
 ]

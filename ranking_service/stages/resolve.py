@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 from ranking_service.options import OptionsReader
 from ranking_service.queries import RankQuery, RecommendQuery
 from ranking_service.request import Request
-from ranking_service.stages.live import NOTHING_LIVE, Live
 from shortlist.bundle.bundle import Bundle
-from shortlist.inference.users import Unknown, UserQuery, excluded_rows, known_rows, resolve_user
+from shortlist.inference.users import Unknown, excluded_rows, known_rows, resolve_user
 from shortlist.limits import MAX_LIMIT
+from shortlist.live_histories.stage import NOTHING_LIVE, Live
 
 
 class Resolver:
@@ -28,7 +28,7 @@ class Resolver:
             InvalidRequest: the bundle has no such objective, other bounds, or another kind of context value.
         """
         options = self._options.read(query.objective_weights, query.context)
-        user = resolve_user(self._bundle, _with(query.user, live))
+        user = resolve_user(self._bundle, live.of(query.user))
         excluded, unknown = excluded_rows(self._bundle, user, query.exclude, keep_seen=query.keep_seen)
         count = query.candidate_count or self._bundle.manifest.candidate_count
         return Request(
@@ -59,7 +59,7 @@ class Resolver:
             InvalidRequest: as for :meth:`recommend`.
         """
         options = self._options.read(query.objective_weights, query.context)
-        user = resolve_user(self._bundle, _with(query.user, live))
+        user = resolve_user(self._bundle, live.of(query.user))
         known, unknown = known_rows(self._bundle, query.item_ids)
         rows = np.array(list(dict.fromkeys(known.tolist())), dtype=np.int64)
         request = Request(
@@ -75,7 +75,3 @@ class Resolver:
             degraded=live.degraded,
         )
         return request, rows
-
-
-def _with(user: UserQuery, live: Live) -> UserQuery:
-    return replace(user, recorded=live.recorded) if live.recorded else user

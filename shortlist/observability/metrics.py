@@ -61,7 +61,7 @@ CIRCUIT_OPEN = Gauge(
 
 LIVE_CIRCUIT_OPEN = Gauge(
     "shortlist_live_circuit_open",
-    "1 while ranking does not call the live service, because it failed.",
+    "1 while this service does not call the live service, because it failed.",
     registry=REGISTRY,
 )
 LIVE_SECONDS = Histogram(

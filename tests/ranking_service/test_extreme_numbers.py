@@ -67,7 +67,8 @@ def test_the_largest_values_of_a_history_give_finite_scores(make: Make, count: i
     assert answer.degraded is None
     assert _is_finite(answer)
     assert _is_finite(recommender.rank(RankQuery(user=user, item_ids=("f", "g"), limit=2)))
-    found, _ = Retriever(recommender.bundle).retrieve(IdQuery(user=user, limit=3), time.monotonic() + 30)
+    query = IdQuery(user=user, limit=3, deadline=time.monotonic() + 30)
+    found = Retriever(recommender.bundle).retrieve(query).retrieved
     assert np.isfinite(found.candidates.scores).all()
 
 

@@ -13,25 +13,24 @@ from typing import NamedTuple
 
 import grpc
 import pytest
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from live_service.settings import Retention
-from ranking_service.live import LiveClient
 from ranking_service.queries import RecommendQuery
-from ranking_service.stages.live import LiveStage
 from retrieval_service.servicer import RetrievalServicer
 from shortlist import Recommender
 from shortlist.bundle import Bundle
 from shortlist.errors import InvalidRequest
 from shortlist.inference.users import UserQuery
-from shortlist.live.v1 import event_service_pb2 as live_pb
 from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
+from shortlist.live_histories.client import LiveClient
+from shortlist.live_histories.stage import LiveStage
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 from shortlist.security.settings import ClientSecurity
 from shortlist.status import read_error
 from shortlist.type.v1.user_pb2 import HISTORY_MODE_APPEND, HistoryItem, User
 from tests.support.in_process import live_address, ranking_address, ranking_stub
+from tests.support.live import forget, record
 
 _SOON = 10.0
 
@@ -58,26 +57,6 @@ def services(
         ):
             yield Services(EventServiceStub(channel), ranking, frozen)
         client.close()
-
-
-def record(live: EventServiceStub, user_id: str, items: str, now: float | None = None) -> int:
-    now = time.time() - len(items) if now is None else now
-    events = [
-        live_pb.Event(
-            event_id=f"{user_id}-{item}-{place}-{now}",
-            user_id=user_id,
-            item_id=item,
-            event="view",
-            time=Timestamp(seconds=int(now) + place),
-        )
-        for place, item in enumerate(items)
-    ]
-    return int(live.RecordEvents(live_pb.RecordEventsRequest(events=events)).position)
-
-
-def forget(live: EventServiceStub, *user_ids: str) -> None:
-    for user_id in user_ids:
-        live.ForgetUser(live_pb.ForgetUserRequest(user_id=user_id))
 
 
 def history(items: str) -> list[HistoryItem]:

@@ -25,8 +25,8 @@ def bundle(tmp_path: Path) -> Bundle:
 
 def found(bundle: Bundle, **fields: object) -> tuple[str, list[int]]:
     """The ids found for a query, one letter each, and their sources."""
-    query = IdQuery(**{"user": UserQuery(), "limit": 3, **fields})  # type: ignore[arg-type]
-    candidates = Retriever(bundle).retrieve(query, time.monotonic() + 30)[0].candidates
+    query = IdQuery(**{"user": UserQuery(), "limit": 3, "deadline": time.monotonic() + 30, **fields})  # type: ignore[arg-type]
+    candidates = Retriever(bundle).retrieve(query).retrieved.candidates
     return "".join(bundle.items.ids_of(candidates.rows)), candidates.sources.tolist()
 
 
@@ -35,7 +35,8 @@ def test_the_nearest_items_are_those_that_lists_may_hold(bundle: Bundle) -> None
     # Without the limit on lists, these are "jgl" and "jgd".
     assert found(bundle, user=FAN) == ("gki", [Source.MODEL] * 3)
     assert found(bundle, similar_to=("a",))[0] == "gdk"
-    candidates = Retriever(bundle).retrieve(IdQuery(user=FAN, limit=3), time.monotonic() + 30)[0]
+    query = IdQuery(user=FAN, limit=3, deadline=time.monotonic() + 30)
+    candidates = Retriever(bundle).retrieve(query).retrieved
     assert candidates.vector is not None
     expected = bundle.items.vectors[candidates.candidates.rows] @ candidates.vector
     np.testing.assert_allclose(candidates.candidates.scores, expected, rtol=1e-6)

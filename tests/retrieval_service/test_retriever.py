@@ -32,8 +32,9 @@ def retrieve(retriever: Retriever) -> Retrieve:
     """The ids found for a query, one letter each, the whole result, and the count of unknown ids."""
 
     def call(**fields: object) -> tuple[str, Retrieved, int]:
-        query = IdQuery(**{"user": UserQuery(), "limit": 3, **fields})  # type: ignore[arg-type]
-        found, unknown = retriever.retrieve(query, time.monotonic() + 30)
+        query = IdQuery(**{"user": UserQuery(), "limit": 3, "deadline": time.monotonic() + 30, **fields})  # type: ignore[arg-type]
+        answer = retriever.retrieve(query)
+        found, unknown = answer.retrieved, answer.unknown
         return "".join(retriever.bundle.items.ids_of(found.candidates.rows)), found, unknown.items
 
     return call

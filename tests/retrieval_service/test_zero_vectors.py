@@ -35,8 +35,9 @@ def open_with(tmp_path: Path) -> Open:
 
 
 def _retrieve(retriever: Retriever, **fields: object) -> tuple[str, Retrieved]:
-    query = IdQuery(**{"user": UserQuery(), "limit": 3, **fields})  # type: ignore[arg-type]
-    found, unknown = retriever.retrieve(query, time.monotonic() + 30)
+    query = IdQuery(**{"user": UserQuery(), "limit": 3, "deadline": time.monotonic() + 30, **fields})  # type: ignore[arg-type]
+    answer = retriever.retrieve(query)
+    found, unknown = answer.retrieved, answer.unknown
     assert unknown == Unknown()
     return "".join(retriever.bundle.items.ids_of(found.candidates.rows)), found
 

@@ -15,7 +15,6 @@ from live_service.live_events import LiveEvents
 from live_service.servicer import EventServicer
 from live_service.settings import Retention
 from live_service.store.sqlite_store import SqliteStore
-from ranking_service.live import LiveClient
 from ranking_service.recommender import Recommender
 from ranking_service.retrieval import RetrievalClient
 from ranking_service.servicer import RankingServicer
@@ -23,6 +22,7 @@ from retrieval_service.retriever import Retriever
 from retrieval_service.servicer import RetrievalServicer
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.live.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
+from shortlist.live_histories.client import LiveClient
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub, add_RankingServiceServicer_to_server
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import (
@@ -49,9 +49,9 @@ class RowsServicer(RetrievalServiceServicer):
         raise NotImplementedError
 
 
-def retrieval_servicer(bundles: Path) -> RetrievalServicer:
+def retrieval_servicer(bundles: Path, live: LiveClient | None = None) -> RetrievalServicer:
     """The servicer of a directory of bundles, loaded."""
-    served = ServedBundles(BundleStore(bundles), lambda directory: Retriever(Bundle.open(directory)))
+    served = ServedBundles(BundleStore(bundles), lambda directory: Retriever(Bundle.open(directory), live))
     served.load()
     return RetrievalServicer(served)
 

@@ -27,7 +27,7 @@ from shortlist.type.v1 import source_pb2 as shortlist_dot_type_dot_v1_dot_source
 from shortlist.type.v1 import user_pb2 as shortlist_dot_type_dot_v1_dot_user__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.shortlist/retrieval/v1/retrieval_service.proto\x12\x16shortlist.retrieval.v1\x1a\x1eshortlist/type/v1/bundle.proto\x1a\x1eshortlist/type/v1/source.proto\x1a\x1cshortlist/type/v1/user.proto\"\x1d\n\tSimilarTo\x12\x10\n\x08item_ids\x18\x01 \x03(\t\"\x80\x02\n\x0fRetrieveRequest\x12\'\n\x04user\x18\x01 \x01(\x0b\x32\x17.shortlist.type.v1.UserH\x00\x12\x37\n\nsimilar_to\x18\x02 \x01(\x0b\x32!.shortlist.retrieval.v1.SimilarToH\x00\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x18\n\x10\x65xclude_item_ids\x18\x04 \x03(\t\x12\x11\n\tkeep_seen\x18\x05 \x01(\x08\x12\x11\n\tbundle_id\x18\x06 \x01(\t\x12\x33\n\x04view\x18\x07 \x01(\x0e\x32%.shortlist.retrieval.v1.CandidateViewB\x07\n\x05query\"V\n\tCandidate\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12)\n\x06source\x18\x03 \x01(\x0e\x32\x19.shortlist.type.v1.Source\"`\n\x10\x43\x61ndidateColumns\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12*\n\x07sources\x18\x03 \x03(\x0e\x32\x19.shortlist.type.v1.Source\"\xfa\x01\n\x10RetrieveResponse\x12\x11\n\tbundle_id\x18\x01 \x01(\t\x12\x35\n\ncandidates\x18\x02 \x03(\x0b\x32!.shortlist.retrieval.v1.Candidate\x12\x39\n\x07\x63olumns\x18\x03 \x01(\x0b\x32(.shortlist.retrieval.v1.CandidateColumns\x12\x13\n\x0b\x61sked_count\x18\x04 \x01(\x05\x12\x13\n\x0b\x66ound_count\x18\x05 \x01(\x05\x12\x1a\n\x12unknown_item_count\x18\x06 \x01(\x05\x12\x1b\n\x13unknown_event_count\x18\x07 \x01(\x05\"Q\n\x14\x42\x61tchRetrieveRequest\x12\x39\n\x08requests\x18\x01 \x03(\x0b\x32\'.shortlist.retrieval.v1.RetrieveRequest\"T\n\x15\x42\x61tchRetrieveResponse\x12;\n\tresponses\x18\x01 \x03(\x0b\x32(.shortlist.retrieval.v1.RetrieveResponse\"\xa4\x01\n\tRowsQuery\x12\x14\n\x0chistory_rows\x18\x01 \x01(\x0c\x12\x16\n\x0ehistory_values\x18\x02 \x01(\x0c\x12\x16\n\x0ehistory_events\x18\x03 \x01(\x0c\x12\x15\n\rexcluded_rows\x18\x04 \x01(\x0c\x12\r\n\x05limit\x18\x05 \x01(\x05\x12\x15\n\ruser_features\x18\x06 \x01(\x0c\x12\x14\n\x0cquery_vector\x18\x07 \x01(\x0c\"T\n\x0eRowsCandidates\x12\x0c\n\x04rows\x18\x01 \x01(\x0c\x12\x0e\n\x06scores\x18\x02 \x01(\x0c\x12\x13\n\x0buser_vector\x18\x03 \x01(\x0c\x12\x0f\n\x07sources\x18\x04 \x01(\x0c\"\\\n\x13RetrieveRowsRequest\x12\x11\n\tbundle_id\x18\x01 \x01(\t\x12\x32\n\x07queries\x18\x02 \x03(\x0b\x32!.shortlist.retrieval.v1.RowsQuery\"R\n\x14RetrieveRowsResponse\x12:\n\ncandidates\x18\x01 \x03(\x0b\x32&.shortlist.retrieval.v1.RowsCandidates\"\x12\n\x10GetBundleRequest\"\x90\x01\n\x11GetBundleResponse\x12)\n\x06\x62undle\x18\x01 \x01(\x0b\x32\x19.shortlist.type.v1.Bundle\x12\x1a\n\x12previous_bundle_id\x18\x02 \x01(\t\x12\x34\n\x0cload_failure\x18\x03 \x01(\x0b\x32\x1e.shortlist.type.v1.LoadFailure*e\n\rCandidateView\x12\x1e\n\x1a\x43\x41NDIDATE_VIEW_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43\x41NDIDATE_VIEW_ITEMS\x10\x01\x12\x1a\n\x16\x43\x41NDIDATE_VIEW_COLUMNS\x10\x02\x32\xac\x03\n\x10RetrievalService\x12]\n\x08Retrieve\x12\'.shortlist.retrieval.v1.RetrieveRequest\x1a(.shortlist.retrieval.v1.RetrieveResponse\x12l\n\rBatchRetrieve\x12,.shortlist.retrieval.v1.BatchRetrieveRequest\x1a-.shortlist.retrieval.v1.BatchRetrieveResponse\x12i\n\x0cRetrieveRows\x12+.shortlist.retrieval.v1.RetrieveRowsRequest\x1a,.shortlist.retrieval.v1.RetrieveRowsResponse\x12`\n\tGetBundle\x12(.shortlist.retrieval.v1.GetBundleRequest\x1a).shortlist.retrieval.v1.GetBundleResponseB\xaa\x01\n\x1a\x63om.shortlist.retrieval.v1B\x15RetrievalServiceProtoP\x01ZZbuf.build/gen/go/shortlist/shortlist/protocolbuffers/go/shortlist/retrieval/v1;retrievalv1\xaa\x02\x16Shortlist.Retrieval.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n.shortlist/retrieval/v1/retrieval_service.proto\x12\x16shortlist.retrieval.v1\x1a\x1eshortlist/type/v1/bundle.proto\x1a\x1eshortlist/type/v1/source.proto\x1a\x1cshortlist/type/v1/user.proto\"\x1d\n\tSimilarTo\x12\x10\n\x08item_ids\x18\x01 \x03(\t\"\x96\x02\n\x0fRetrieveRequest\x12\'\n\x04user\x18\x01 \x01(\x0b\x32\x17.shortlist.type.v1.UserH\x00\x12\x37\n\nsimilar_to\x18\x02 \x01(\x0b\x32!.shortlist.retrieval.v1.SimilarToH\x00\x12\r\n\x05limit\x18\x03 \x01(\x05\x12\x18\n\x10\x65xclude_item_ids\x18\x04 \x03(\t\x12\x11\n\tkeep_seen\x18\x05 \x01(\x08\x12\x11\n\tbundle_id\x18\x06 \x01(\t\x12\x33\n\x04view\x18\x07 \x01(\x0e\x32%.shortlist.retrieval.v1.CandidateView\x12\x14\n\x0cmin_position\x18\x08 \x01(\x03\x42\x07\n\x05query\"V\n\tCandidate\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\r\n\x05score\x18\x02 \x01(\x02\x12)\n\x06source\x18\x03 \x01(\x0e\x32\x19.shortlist.type.v1.Source\"`\n\x10\x43\x61ndidateColumns\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x0e\n\x06scores\x18\x02 \x03(\x02\x12*\n\x07sources\x18\x03 \x03(\x0e\x32\x19.shortlist.type.v1.Source\"\xe4\x02\n\x10RetrieveResponse\x12\x11\n\tbundle_id\x18\x01 \x01(\t\x12\x35\n\ncandidates\x18\x02 \x03(\x0b\x32!.shortlist.retrieval.v1.Candidate\x12\x39\n\x07\x63olumns\x18\x03 \x01(\x0b\x32(.shortlist.retrieval.v1.CandidateColumns\x12\x13\n\x0b\x61sked_count\x18\x04 \x01(\x05\x12\x13\n\x0b\x66ound_count\x18\x05 \x01(\x05\x12\x1a\n\x12unknown_item_count\x18\x06 \x01(\x05\x12\x1b\n\x13unknown_event_count\x18\x07 \x01(\x05\x12\x15\n\rlive_position\x18\x08 \x01(\x03\x12\x10\n\x08\x64\x65graded\x18\t \x01(\x08\x12?\n\x0f\x64\x65graded_reason\x18\n \x01(\x0e\x32&.shortlist.retrieval.v1.DegradedReason\"Q\n\x14\x42\x61tchRetrieveRequest\x12\x39\n\x08requests\x18\x01 \x03(\x0b\x32\'.shortlist.retrieval.v1.RetrieveRequest\"T\n\x15\x42\x61tchRetrieveResponse\x12;\n\tresponses\x18\x01 \x03(\x0b\x32(.shortlist.retrieval.v1.RetrieveResponse\"\xa4\x01\n\tRowsQuery\x12\x14\n\x0chistory_rows\x18\x01 \x01(\x0c\x12\x16\n\x0ehistory_values\x18\x02 \x01(\x0c\x12\x16\n\x0ehistory_events\x18\x03 \x01(\x0c\x12\x15\n\rexcluded_rows\x18\x04 \x01(\x0c\x12\r\n\x05limit\x18\x05 \x01(\x05\x12\x15\n\ruser_features\x18\x06 \x01(\x0c\x12\x14\n\x0cquery_vector\x18\x07 \x01(\x0c\"T\n\x0eRowsCandidates\x12\x0c\n\x04rows\x18\x01 \x01(\x0c\x12\x0e\n\x06scores\x18\x02 \x01(\x0c\x12\x13\n\x0buser_vector\x18\x03 \x01(\x0c\x12\x0f\n\x07sources\x18\x04 \x01(\x0c\"\\\n\x13RetrieveRowsRequest\x12\x11\n\tbundle_id\x18\x01 \x01(\t\x12\x32\n\x07queries\x18\x02 \x03(\x0b\x32!.shortlist.retrieval.v1.RowsQuery\"R\n\x14RetrieveRowsResponse\x12:\n\ncandidates\x18\x01 \x03(\x0b\x32&.shortlist.retrieval.v1.RowsCandidates\"\x12\n\x10GetBundleRequest\"\x90\x01\n\x11GetBundleResponse\x12)\n\x06\x62undle\x18\x01 \x01(\x0b\x32\x19.shortlist.type.v1.Bundle\x12\x1a\n\x12previous_bundle_id\x18\x02 \x01(\t\x12\x34\n\x0cload_failure\x18\x03 \x01(\x0b\x32\x1e.shortlist.type.v1.LoadFailure*e\n\rCandidateView\x12\x1e\n\x1a\x43\x41NDIDATE_VIEW_UNSPECIFIED\x10\x00\x12\x18\n\x14\x43\x41NDIDATE_VIEW_ITEMS\x10\x01\x12\x1a\n\x16\x43\x41NDIDATE_VIEW_COLUMNS\x10\x02*Z\n\x0e\x44\x65gradedReason\x12\x1f\n\x1b\x44\x45GRADED_REASON_UNSPECIFIED\x10\x00\x12\'\n#DEGRADED_REASON_HISTORY_UNAVAILABLE\x10\t2\xac\x03\n\x10RetrievalService\x12]\n\x08Retrieve\x12\'.shortlist.retrieval.v1.RetrieveRequest\x1a(.shortlist.retrieval.v1.RetrieveResponse\x12l\n\rBatchRetrieve\x12,.shortlist.retrieval.v1.BatchRetrieveRequest\x1a-.shortlist.retrieval.v1.BatchRetrieveResponse\x12i\n\x0cRetrieveRows\x12+.shortlist.retrieval.v1.RetrieveRowsRequest\x1a,.shortlist.retrieval.v1.RetrieveRowsResponse\x12`\n\tGetBundle\x12(.shortlist.retrieval.v1.GetBundleRequest\x1a).shortlist.retrieval.v1.GetBundleResponseB\xaa\x01\n\x1a\x63om.shortlist.retrieval.v1B\x15RetrievalServiceProtoP\x01ZZbuf.build/gen/go/shortlist/shortlist/protocolbuffers/go/shortlist/retrieval/v1;retrievalv1\xaa\x02\x16Shortlist.Retrieval.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,34 +35,36 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'shortlist.retrieval.v1.retr
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\032com.shortlist.retrieval.v1B\025RetrievalServiceProtoP\001ZZbuf.build/gen/go/shortlist/shortlist/protocolbuffers/go/shortlist/retrieval/v1;retrievalv1\252\002\026Shortlist.Retrieval.V1'
-  _globals['_CANDIDATEVIEW']._serialized_start=1664
-  _globals['_CANDIDATEVIEW']._serialized_end=1765
+  _globals['_CANDIDATEVIEW']._serialized_start=1792
+  _globals['_CANDIDATEVIEW']._serialized_end=1893
+  _globals['_DEGRADEDREASON']._serialized_start=1895
+  _globals['_DEGRADEDREASON']._serialized_end=1985
   _globals['_SIMILARTO']._serialized_start=168
   _globals['_SIMILARTO']._serialized_end=197
   _globals['_RETRIEVEREQUEST']._serialized_start=200
-  _globals['_RETRIEVEREQUEST']._serialized_end=456
-  _globals['_CANDIDATE']._serialized_start=458
-  _globals['_CANDIDATE']._serialized_end=544
-  _globals['_CANDIDATECOLUMNS']._serialized_start=546
-  _globals['_CANDIDATECOLUMNS']._serialized_end=642
-  _globals['_RETRIEVERESPONSE']._serialized_start=645
-  _globals['_RETRIEVERESPONSE']._serialized_end=895
-  _globals['_BATCHRETRIEVEREQUEST']._serialized_start=897
-  _globals['_BATCHRETRIEVEREQUEST']._serialized_end=978
-  _globals['_BATCHRETRIEVERESPONSE']._serialized_start=980
-  _globals['_BATCHRETRIEVERESPONSE']._serialized_end=1064
-  _globals['_ROWSQUERY']._serialized_start=1067
-  _globals['_ROWSQUERY']._serialized_end=1231
-  _globals['_ROWSCANDIDATES']._serialized_start=1233
-  _globals['_ROWSCANDIDATES']._serialized_end=1317
-  _globals['_RETRIEVEROWSREQUEST']._serialized_start=1319
-  _globals['_RETRIEVEROWSREQUEST']._serialized_end=1411
-  _globals['_RETRIEVEROWSRESPONSE']._serialized_start=1413
-  _globals['_RETRIEVEROWSRESPONSE']._serialized_end=1495
-  _globals['_GETBUNDLEREQUEST']._serialized_start=1497
-  _globals['_GETBUNDLEREQUEST']._serialized_end=1515
-  _globals['_GETBUNDLERESPONSE']._serialized_start=1518
-  _globals['_GETBUNDLERESPONSE']._serialized_end=1662
-  _globals['_RETRIEVALSERVICE']._serialized_start=1768
-  _globals['_RETRIEVALSERVICE']._serialized_end=2196
+  _globals['_RETRIEVEREQUEST']._serialized_end=478
+  _globals['_CANDIDATE']._serialized_start=480
+  _globals['_CANDIDATE']._serialized_end=566
+  _globals['_CANDIDATECOLUMNS']._serialized_start=568
+  _globals['_CANDIDATECOLUMNS']._serialized_end=664
+  _globals['_RETRIEVERESPONSE']._serialized_start=667
+  _globals['_RETRIEVERESPONSE']._serialized_end=1023
+  _globals['_BATCHRETRIEVEREQUEST']._serialized_start=1025
+  _globals['_BATCHRETRIEVEREQUEST']._serialized_end=1106
+  _globals['_BATCHRETRIEVERESPONSE']._serialized_start=1108
+  _globals['_BATCHRETRIEVERESPONSE']._serialized_end=1192
+  _globals['_ROWSQUERY']._serialized_start=1195
+  _globals['_ROWSQUERY']._serialized_end=1359
+  _globals['_ROWSCANDIDATES']._serialized_start=1361
+  _globals['_ROWSCANDIDATES']._serialized_end=1445
+  _globals['_RETRIEVEROWSREQUEST']._serialized_start=1447
+  _globals['_RETRIEVEROWSREQUEST']._serialized_end=1539
+  _globals['_RETRIEVEROWSRESPONSE']._serialized_start=1541
+  _globals['_RETRIEVEROWSRESPONSE']._serialized_end=1623
+  _globals['_GETBUNDLEREQUEST']._serialized_start=1625
+  _globals['_GETBUNDLEREQUEST']._serialized_end=1643
+  _globals['_GETBUNDLERESPONSE']._serialized_start=1646
+  _globals['_GETBUNDLERESPONSE']._serialized_end=1790
+  _globals['_RETRIEVALSERVICE']._serialized_start=1988
+  _globals['_RETRIEVALSERVICE']._serialized_end=2416
 # @@protoc_insertion_point(module_scope)

@@ -46,6 +46,30 @@ CANDIDATE_VIEW_COLUMNS: CandidateView.ValueType  # 2
 """Parallel arrays of ids, scores and sources, at a fifth of the cost. For programs."""
 Global___CandidateView: _TypeAlias = CandidateView  # noqa: Y015
 
+class _DegradedReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _DegradedReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_DegradedReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    DEGRADED_REASON_UNSPECIFIED: _DegradedReason.ValueType  # 0
+    """The answer is not degraded."""
+    DEGRADED_REASON_HISTORY_UNAVAILABLE: _DegradedReason.ValueType  # 9
+    """The live service could not be reached, took too long, or has not reached the request's min_position. The answer knows
+    the history of the bundle, and no later interactions.
+    """
+
+class DegradedReason(_DegradedReason, metaclass=_DegradedReasonEnumTypeWrapper):
+    """Why an answer is less than it could be; numbered as in shortlist.ranking.v1."""
+
+DEGRADED_REASON_UNSPECIFIED: DegradedReason.ValueType  # 0
+"""The answer is not degraded."""
+DEGRADED_REASON_HISTORY_UNAVAILABLE: DegradedReason.ValueType  # 9
+"""The live service could not be reached, took too long, or has not reached the request's min_position. The answer knows
+the history of the bundle, and no later interactions.
+"""
+Global___DegradedReason: _TypeAlias = DegradedReason  # noqa: Y015
+
 @_typing.final
 class SimilarTo(_message.Message):
     """Items whose neighbours to find: one for "similar items", several for a basket."""
@@ -83,6 +107,7 @@ class RetrieveRequest(_message.Message):
     KEEP_SEEN_FIELD_NUMBER: _builtins.int
     BUNDLE_ID_FIELD_NUMBER: _builtins.int
     VIEW_FIELD_NUMBER: _builtins.int
+    MIN_POSITION_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
     """How many candidates to answer with, 1 to 1000."""
     keep_seen: _builtins.bool
@@ -91,6 +116,10 @@ class RetrieveRequest(_message.Message):
     """The bundle that has to answer: the current one or the one before it, else FAILED_PRECONDITION. Empty: the current one."""
     view: Global___CandidateView.ValueType
     """The layout of the answer."""
+    min_position: _builtins.int
+    """The position of the live service that the answer has to know, as RecordEvents gave it; else the answer is degraded.
+    0: any. Refused by a service without a live service.
+    """
     @_builtins.property
     def user(self) -> _user_pb2.User:
         """Finds candidates for this user."""
@@ -113,10 +142,11 @@ class RetrieveRequest(_message.Message):
         keep_seen: _builtins.bool = ...,
         bundle_id: _builtins.str = ...,
         view: Global___CandidateView.ValueType = ...,
+        min_position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["query", b"query", "similar_to", b"similar_to", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "exclude_item_ids", b"exclude_item_ids", "keep_seen", b"keep_seen", "limit", b"limit", "query", b"query", "similar_to", b"similar_to", "user", b"user", "view", b"view"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "exclude_item_ids", b"exclude_item_ids", "keep_seen", b"keep_seen", "limit", b"limit", "min_position", b"min_position", "query", b"query", "similar_to", b"similar_to", "user", b"user", "view", b"view"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_query: _TypeAlias = _typing.Literal["user", "similar_to"]  # noqa: Y015
     _WhichOneofArgType_query: _TypeAlias = _typing.Literal["query", b"query"]  # noqa: Y015
@@ -203,6 +233,9 @@ class RetrieveResponse(_message.Message):
     FOUND_COUNT_FIELD_NUMBER: _builtins.int
     UNKNOWN_ITEM_COUNT_FIELD_NUMBER: _builtins.int
     UNKNOWN_EVENT_COUNT_FIELD_NUMBER: _builtins.int
+    LIVE_POSITION_FIELD_NUMBER: _builtins.int
+    DEGRADED_FIELD_NUMBER: _builtins.int
+    DEGRADED_REASON_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """The bundle that answered."""
     asked_count: _builtins.int
@@ -213,6 +246,14 @@ class RetrieveResponse(_message.Message):
     """How many ids of the history, the query and the exclusions the bundle does not know."""
     unknown_event_count: _builtins.int
     """How many interactions of the history name an event that the bundle does not know."""
+    live_position: _builtins.int
+    """The position of the live service that the answer knows. 0 without a user id or a live service, and when the live
+    service gave nothing.
+    """
+    degraded: _builtins.bool
+    """Whether the answer is less than it could be."""
+    degraded_reason: Global___DegradedReason.ValueType
+    """Why the answer is degraded."""
     @_builtins.property
     def candidates(self) -> _containers.RepeatedCompositeFieldContainer[Global___Candidate]:
         """The candidates, best first. Set for CANDIDATE_VIEW_ITEMS."""
@@ -231,10 +272,13 @@ class RetrieveResponse(_message.Message):
         found_count: _builtins.int = ...,
         unknown_item_count: _builtins.int = ...,
         unknown_event_count: _builtins.int = ...,
+        live_position: _builtins.int = ...,
+        degraded: _builtins.bool = ...,
+        degraded_reason: Global___DegradedReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "candidates", b"candidates", "columns", b"columns", "found_count", b"found_count", "unknown_event_count", b"unknown_event_count", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "candidates", b"candidates", "columns", b"columns", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "found_count", b"found_count", "live_position", b"live_position", "unknown_event_count", b"unknown_event_count", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

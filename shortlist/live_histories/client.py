@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import grpc
 
-from ranking_service.circuit import Circuit
 from shortlist.client.channels import Channels
+from shortlist.client.circuit import Circuit
 from shortlist.client.service_config import balancing_of, channel_options
 from shortlist.client.tls_cause import tls_cause
 from shortlist.inference.users import IdHistory

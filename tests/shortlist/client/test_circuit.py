@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from ranking_service.circuit import Circuit
+from shortlist.client.circuit import Circuit
 from shortlist.observability import metrics
 
 
@@ -19,7 +19,7 @@ class Clock:
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """What the circuit takes for the time."""
+    """The clock that the circuit reads."""
     clock = Clock()
     monkeypatch.setattr(time, "monotonic", clock)
     return clock
