@@ -17,9 +17,13 @@ _LOG = logging.getLogger(__name__)
 # their share of the calls, and no connection keeps a thread waiting for ever.
 _CONNECTION_AGE = [("grpc.max_connection_age_ms", 60_000), ("grpc.max_connection_age_grace_ms", 30_000)]
 _FLOODS = [
-    # gRPC counts a stream as long as anything of it lives. So a connection that resets its streams waits for its own
-    # remains, and delays others by these at most. A lower limit refuses calls of honest bursts.
-    ("grpc.max_concurrent_streams", 1000),
+    # More than the places of a default server, so that one connection can use it whole. The rest of a burst waits at
+    # the client, and not in front of the calls of others.
+    ("grpc.max_concurrent_streams", 200),
+    # Beyond that limit gRPC keeps so many ended streams of a connection until nothing of them is left. A connection
+    # that resets its streams then waits for its own remains. A client at its limit opens a stream as soon as another
+    # one ends. With fewer remains, gRPC would refuse it, unseen by admission.
+    ("grpc.http2.max_deallocating_streams", 400),
     # Beyond its own limits gRPC cancels calls, without a reason and unseen by metrics. Admission refuses them instead.
     # Not without limits, for each such call takes 13 kB, and health checks wait behind them.
     ("grpc.server.max_pending_requests", 3_000),

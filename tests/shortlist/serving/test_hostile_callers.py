@@ -107,14 +107,18 @@ def test_calls_that_are_cancelled_in_the_queue_leave_no_message_behind(run: Run)
     assert not busy.done()
 
 
-def test_a_burst_is_answered_or_refused_with_a_reason(run: Run) -> None:
-    """gRPC cancels nothing behind the back of admission: each caller learns when to try again, and each is counted."""
+@pytest.mark.parametrize("connections", [1, 5])
+def test_a_burst_is_answered_or_refused_with_a_reason(run: Run, connections: int) -> None:
+    """gRPC ends nothing behind the back of admission: each caller learns when to try again, and each is counted."""
     server = run(threads=2, queue=2, metrics_listen=(metrics := f"127.0.0.1:{free_port()}"))
     server.expect("serving")
     with contextlib.ExitStack() as open_channels:
-        channels = [grpc.insecure_channel(server.target, options=[OWN_CONNECTION]) for _ in range(5)]
+        channels = [grpc.insecure_channel(server.target, options=[OWN_CONNECTION]) for _ in range(connections)]
         stubs = [RankingServiceStub(open_channels.enter_context(channel)) for channel in channels]
-        calls = [stub.Recommend.future(pb.RecommendRequest(limit=1), timeout=60) for _ in range(800) for stub in stubs]
+        count = 4000 // connections
+        calls = [
+            stub.Recommend.future(pb.RecommendRequest(limit=1), timeout=60) for _ in range(count) for stub in stubs
+        ]
         errors = [error for call in calls if (error := call.exception()) is not None]
     codes = collections.Counter(error.code().name for error in errors)  # type: ignore[attr-defined]
     assert set(codes) == {"RESOURCE_EXHAUSTED"}
