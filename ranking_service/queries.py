@@ -10,7 +10,7 @@ from shortlist.inference.users import UserQuery
 
 @dataclass(frozen=True, kw_only=True)
 class RecommendQuery:
-    """Whose items to recommend, and how many; ``deadline`` is in the seconds of ``time.monotonic``.
+    """A user to recommend items to, and how many; ``deadline`` is in the seconds of ``time.monotonic``.
 
     ``exclude`` are ids that may not be in the answer; ``keep_seen`` lets items of the history be in it.
     ``candidate_count`` is how many candidates to retrieve, 0 for the bundle's own number. ``objective_weights`` are
@@ -32,7 +32,10 @@ class RecommendQuery:
 
 @dataclass(frozen=True, kw_only=True)
 class RankQuery:
-    """Whose candidates to rank, best first, and how many to answer with; the rest as in :class:`RecommendQuery`."""
+    """A user, the candidates to rank for them, best first, and how many to answer with.
+
+    The rest is as in :class:`RecommendQuery`.
+    """
 
     user: UserQuery
     item_ids: tuple[str, ...]

@@ -11,7 +11,7 @@ from shortlist.inference.candidates import Candidates
 
 @dataclass(frozen=True, kw_only=True)
 class RetrievalQuery:
-    """Whose candidates to find, in rows of the bundle.
+    """A user whose candidates are to be found, in rows of the bundle.
 
     The query vector is ``vector`` ``[D]`` when it is given, else the encoding of ``history`` and ``user_features``
     ``[U]``. The features are None for a user that the bundle does not describe, and where the encoder reads none. A

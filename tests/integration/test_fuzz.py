@@ -1,4 +1,4 @@
-"""Whatever comes in, the services answer with an error that says what is wrong, and live on."""
+"""The services answer any input with an error that says the cause, and live on."""
 
 import contextlib
 import os

@@ -56,7 +56,7 @@ class Secrets:
         ]
 
     def client(self, name: str, token: str = "") -> ClientSecurity:
-        """What a caller of this name has."""
+        """The certificate and key of a caller of this name."""
         return ClientSecurity(
             ca=self.path("ca.pem"),
             cert=self.path(f"{name}.crt"),

@@ -91,7 +91,7 @@ _SENT: dict[str, tuple[Sequence[HistoryItem], Sequence[HistoryItem]]] = {
     "more than the models read": (_items("bcefghijkl"), _items("bcefghijkl")),
     "none": ((), ()),
 }
-"""What is appended, and the same in the order that the models have to see."""
+"""Appended interactions, and the same in the order that the models have to see."""
 
 
 @pytest.mark.parametrize("sent", _SENT)

@@ -64,7 +64,7 @@ def served(vectors: np.ndarray, tmp_path: Path) -> MakeIndex:
             trials=(),
             rescored=rescored,
         )
-        # What the index reads of a bundle.
+        # The part of a bundle that the index reads.
         manifest = SimpleNamespace(index=info, dimension=_DIMENSION)
         items = SimpleNamespace(vectors=vectors, listed=None, listed_count=_ITEMS)
         bundle = SimpleNamespace(directory=tmp_path, manifest=manifest, items=items)

@@ -28,8 +28,10 @@ _ALONE = "--host-resolver-rules=MAP * ~NOTFOUND"
 def found(
     fitted: TrainedPipeline, fitted_log: TrainingLog, planted: Dataset, split: Split, reporter: Reporter
 ) -> Findings:
-    """What both stages, the baselines and, last as an evaluation has them, boosted trees give on the planted data's
-    test, as if for two seeds."""
+    """The lists of both stages, the baselines and boosted trees for the planted data's test, as if for two seeds.
+
+    The trees are last, as in an evaluation.
+    """
     task = next_like_task(planted, split)
     groups = Groups.of(task)
     lists, attribution = measure_two_stage(fitted, fitted_log, task, reporter)

@@ -18,7 +18,7 @@ from trainer.report.slices import USERS
 from trainer.report.verdict import verdict
 
 SECTIONS = ["verdict", "figures", "people", "recall", "ranking", "groups", "training", "map", "index", "recipe"]
-# What the browser measures of the page it has laid out.
+# The measurements that a browser takes of the page.
 _MEASURE = """<script>
 const box = one => one.getBoundingClientRect();
 document.body.dataset.measured = JSON.stringify({
@@ -49,7 +49,7 @@ class Texts(HTMLParser):
 
 
 def measured(page: str, render: Render, *flags: str) -> dict[str, Any]:
-    """What a browser lays out of it; its console has to stay silent."""
+    """The measurements of a page in a browser, whose console has to stay silent."""
     document, log = render(page.replace("</body>", f"{_MEASURE}</body>"), *flags)
     assert [line for line in log.splitlines() if "CONSOLE" in line] == []
     given = re.search(r'data-measured="([^"]*)"', document)

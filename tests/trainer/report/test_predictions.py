@@ -52,7 +52,7 @@ def of_ratings(planted_folder: Path, tmp_path: Path) -> tuple[dict[str, Any], st
 
 
 def sections(page: str) -> list[str]:
-    """Those of a page, in its order."""
+    """The sections of a page, in its order."""
     return re.findall(r'<(?:section|header) id="(\w+)"', page)
 
 

@@ -1,4 +1,4 @@
-"""What a ranker's backbone is there for: a user and an item together say what neither does alone."""
+"""The purpose of a ranker's backbone: a user and an item together say what neither does alone."""
 
 from dataclasses import replace
 
