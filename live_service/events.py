@@ -52,10 +52,14 @@ class Recorded:
 
 @dataclass(frozen=True, kw_only=True)
 class Histories:
-    """The histories of several users, each oldest first, as of one ``position``."""
+    """The histories of several users, each oldest first, as of one ``position``.
+
+    ``forgotten`` has for each user the position at which they were last forgotten, 0 for never.
+    """
 
     position: int
     histories: Sequence[Sequence[Interaction]]
+    forgotten: Sequence[int]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,3 +68,22 @@ class Forgotten:
 
     deleted: int
     position: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ForgottenUser:
+    """The keyed ``hash`` of an id, and when the user was last forgotten: position, and nanoseconds since 1970."""
+
+    hash: bytes
+    position: int
+    time: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForgottenUsers:
+    """Users who were forgotten, by position; all up to ``position``. ``hash_key`` is the key of the hashes."""
+
+    position: int
+    hash_key: bytes
+    users: Sequence[ForgottenUser]
+    has_more: bool

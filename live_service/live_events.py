@@ -5,7 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
-from live_service.events import Event, Forgotten, Histories, Recorded
+from live_service.events import Event, Forgotten, ForgottenUsers, Histories, Outcome, Recorded
 from live_service.group_commit import GroupCommit
 from live_service.settings import Retention
 from live_service.store.event_store import EventStore
@@ -15,6 +15,8 @@ from shortlist.observability import metrics
 _LOG = logging.getLogger(__name__)
 _TRIM_EVERY_SECONDS = 3600.0
 _RETRY_SECONDS = 1.0
+# A message holds so many, at 40 bytes.
+_MOST_FORGOTTEN = 10_000
 
 
 class LiveEvents:
@@ -23,6 +25,8 @@ class LiveEvents:
     def __init__(self, open_store: Callable[[], EventStore], retention: Retention) -> None:
         self._open_store, self._retention = open_store, retention
         self._opened: tuple[EventStore, GroupCommit] | None = None
+        # The time up to which the bundle of the latest reader knows events.
+        self._known_until: int | None = None
 
     def load(self) -> None:
         """Opens the store.
@@ -50,15 +54,27 @@ class LiveEvents:
 
     def record(self, events: Sequence[Event], timeout: float) -> Recorded:
         """See :meth:`GroupCommit.record`."""
-        return self._loaded()[1].record(events, timeout)
+        recorded = self._loaded()[1].record(events, timeout)
+        self._count_late(events, recorded)
+        return recorded
 
-    def histories(self, user_ids: Sequence[str], limit: int, after: int | None, min_position: int) -> Histories:
+    def _count_late(self, events: Sequence[Event], recorded: Recorded) -> None:
+        known_until = self._known_until
+        if known_until is not None:
+            pairs = zip(events, recorded.outcomes, strict=True)
+            late = sum(one.time <= known_until and outcome is Outcome.RECORDED for one, outcome in pairs)
+            metrics.LATE_EVENTS.inc(late)
+
+    def histories(
+        self, user_ids: Sequence[str], limit: int, after: int | None, after_position: int, min_position: int
+    ) -> Histories:
         """See :meth:`EventStore.histories`.
 
         Raises:
             Unavailable: the store cannot read, or has not reached ``min_position``.
         """
-        found = self._loaded()[0].histories(user_ids, limit, after)
+        self._known_until = after
+        found = self._loaded()[0].histories(user_ids, limit, after, after_position)
         if found.position < min_position:
             reason = f"the store has position {found.position}; {min_position} was asked for"
             raise Unavailable(reason, _RETRY_SECONDS)
@@ -67,6 +83,10 @@ class LiveEvents:
     def forget(self, user_id: str) -> Forgotten:
         """See :meth:`EventStore.forget`."""
         return self._loaded()[0].forget(user_id)
+
+    def forgotten(self, after_position: int) -> ForgottenUsers:
+        """See :meth:`EventStore.forgotten`."""
+        return self._loaded()[0].forgotten(after_position, _MOST_FORGOTTEN)
 
     def _loaded(self) -> tuple[EventStore, GroupCommit]:
         if self._opened is None:

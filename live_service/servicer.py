@@ -47,10 +47,12 @@ class EventServicer(EventServiceServicer):
         """Gives the histories of several users, all as of one position."""
         _check_histories(request)
         after = request.after.ToNanoseconds() if request.HasField("after") else None
-        found = self._live.histories(request.user_ids, request.limit, after, request.min_position)
+        found = self._live.histories(
+            request.user_ids, request.limit, after, request.after_position, request.min_position
+        )
         response = pb.GetHistoriesResponse(position=found.position)
-        for history in found.histories:
-            add = response.histories.add().items.add
+        for history, forgotten in zip(found.histories, found.forgotten, strict=True):
+            add = response.histories.add(forgotten_position=forgotten).items.add
             for interaction in history:
                 _fill(add(), interaction)
         return response
@@ -62,6 +64,20 @@ class EventServicer(EventServiceServicer):
         check.done()
         forgotten = self._live.forget(request.user_id)
         return pb.ForgetUserResponse(deleted_event_count=forgotten.deleted, position=forgotten.position)
+
+    def GetForgotten(  # noqa: N802
+        self, request: pb.GetForgottenRequest, context: grpc.ServicerContext
+    ) -> pb.GetForgottenResponse:
+        """Lists the users who were forgotten, by keyed hashes."""
+        check = RequestCheck()
+        check.require(request.after_position >= 0, "after_position", "is negative")
+        check.done()
+        found = self._live.forgotten(request.after_position)
+        response = pb.GetForgottenResponse(hash_key=found.hash_key, position=found.position, has_more=found.has_more)
+        for user in found.users:
+            one = response.users.add(user_hash=user.hash, position=user.position)
+            one.time.FromNanoseconds(user.time)
+        return response
 
 
 def _check_record(request: pb.RecordEventsRequest) -> None:
@@ -84,6 +100,7 @@ def _check_histories(request: pb.GetHistoriesRequest) -> None:
         f"wants {together} interactions together; at most {MAX_BATCH_INTERACTIONS} are accepted",
     )
     check.require(request.min_position >= 0, "min_position", "is negative")
+    check.require(request.after_position >= 0, "after_position", "is negative")
     seconds, nanos = request.after.seconds, request.after.nanos
     check.require(0 <= nanos < 1_000_000_000, "after.nanos", "has to be 0 to 999,999,999")
     check.require(abs(seconds) < 2**33, "after", "is out of range")

@@ -55,7 +55,7 @@ class Recommender:
             CallerGone: the answer is not wanted any more when its turn comes.
         """
         check_position(self._live, query.min_position)
-        request = self._resolver.recommend(query)
+        request = self._resolver.recommend(query, self._live.unasked(query.user) if self._live else NOTHING_LIVE)
         may_be_live = self.is_live and query.user.user_id
         if not (may_be_live or self._is_known(request)):
             return _answer(request, _unscored(self._retriever.popular(request)))
@@ -143,6 +143,6 @@ def _answer(request: Request, scored: Scored) -> Answer:
     return Answer(
         ranked=select(request, scored),
         unknown=request.unknown,
-        degraded=scored.degraded or request.degraded,
-        live_position=request.live_position,
+        degraded=scored.degraded or request.live.degraded,
+        live_position=request.live.position,
     )

@@ -9,8 +9,8 @@ from opentelemetry.trace import SpanContext
 from ranking_service.options import RankingOptions
 from ranking_service.queries import RankQuery, RecommendQuery
 from ranking_service.timeline import Timeline
-from shortlist.degraded import Degraded
 from shortlist.inference.users import ResolvedUser, Unknown
+from shortlist.live_histories.stage import NOTHING_LIVE, Live
 from shortlist.observability import tracing
 
 
@@ -19,9 +19,8 @@ class Request:
     """A ``query`` in rows of the bundle.
 
     ``excluded`` are rows, ascending, that may not be in the answer; ``candidate_count`` is how many to retrieve.
-    ``deadline`` is in the seconds of ``time.monotonic``. ``live_position`` is that of the live history that ``user``
-    has, 0 for none, and ``degraded`` says why it is missing; None when it is not. ``span`` is the trace that the
-    request came in, which another request's thread links to.
+    ``deadline`` is in the seconds of ``time.monotonic``. ``live`` is the live history that ``user`` has. ``span`` is
+    the trace that the request came in, which another request's thread links to.
     """
 
     query: RecommendQuery | RankQuery
@@ -32,7 +31,6 @@ class Request:
     options: RankingOptions
     unknown: Unknown
     deadline: float
-    live_position: int = 0
-    degraded: Degraded | None = None
+    live: Live = NOTHING_LIVE
     timeline: Timeline = field(default_factory=Timeline)
     span: SpanContext | None = field(default_factory=tracing.capture)

@@ -38,7 +38,14 @@ _LIBRARIES: Mapping[str, tuple[str, ...]] = {
 # own layer; so no circle can form. A module that lies directly in the package counts as a folder of its own, and a
 # folder does not include its subfolders.
 _SHORTLIST: Sequence[tuple[str, ...]] = [
-    ("shortlist.errors", "shortlist.context", "shortlist.flags", "shortlist.limits", "shortlist.type.v1"),
+    (
+        "shortlist.errors",
+        "shortlist.context",
+        "shortlist.flags",
+        "shortlist.limits",
+        "shortlist.type.v1",
+        "shortlist.user_hash",
+    ),
     ("shortlist.live.v1", "shortlist.ranking.v1", "shortlist.retrieval.v1", "shortlist.status"),
     ("shortlist.degraded",),
     ("shortlist.bundle", "shortlist.observability", "shortlist.security"),

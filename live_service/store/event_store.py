@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from live_service.events import Event, Forgotten, Histories, Recorded
+from live_service.events import Event, Forgotten, ForgottenUsers, Histories, Recorded
 
 
 class EventStore(Protocol):
@@ -23,11 +23,11 @@ class EventStore(Protocol):
             Unavailable: the store cannot write; nothing is recorded.
         """
 
-    def histories(self, user_ids: Sequence[str], limit: int, after: int | None) -> Histories:
+    def histories(self, user_ids: Sequence[str], limit: int, after: int | None, after_position: int = 0) -> Histories:
         """The latest ``limit`` interactions of each user, later than ``after`` where it is given.
 
-        ``after`` is in nanoseconds since 1970. Interactions are in the order of their times, and of their ids where
-        times are the same. So any order of arrival gives the same history.
+        ``after`` is in nanoseconds since 1970. All were recorded after ``after_position``. Interactions are in the
+        order of their times, and of their ids where times are the same. So any order of arrival gives the same history.
 
         Raises:
             Unavailable: the store cannot read.
@@ -36,8 +36,17 @@ class EventStore(Protocol):
     def forget(self, user_id: str) -> Forgotten:
         """Deletes all events of a user, until no byte of the id is left in the store's files.
 
+        The keyed hash of the id stays, because bundles may still hold the user, whether the store knew them or not.
+
         Raises:
             Unavailable: the store cannot write, or readers keep an old state; some events may be gone.
+        """
+
+    def forgotten(self, after_position: int, limit: int) -> ForgottenUsers:
+        """The first ``limit`` users who were forgotten after a position.
+
+        Raises:
+            Unavailable: the store cannot read.
         """
 
     def trim(self, oldest: int, most_per_user: int) -> int:

@@ -30,6 +30,13 @@ CREATE TABLE retracted (
   time INTEGER NOT NULL,
   PRIMARY KEY (user, event_id)
 ) WITHOUT ROWID;
+-- The users who were forgotten, by keyed hashes of their ids: bundles may still hold them.
+CREATE TABLE forgotten (
+  hash BLOB PRIMARY KEY,
+  position INTEGER NOT NULL,
+  time INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE UNIQUE INDEX forgotten_by_position ON forgotten (position);
 -- One row. The largest position of an event would fall when that event is forgotten.
 CREATE TABLE state (position INTEGER NOT NULL, hash_key BLOB NOT NULL);
 INSERT INTO state VALUES (0, randomblob(32));

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
-from live_service.events import Event, Forgotten, Histories, Outcome, Recorded
+from live_service.events import Event, Forgotten, ForgottenUsers, Histories, Outcome, Recorded
 from live_service.store.rows import event_rows, interactions, outcomes, retractions
 from live_service.store.sqlite_file import SqliteFile
 from live_service.store.sqlite_users import SqliteUsers
@@ -24,7 +24,7 @@ _FIELDS = "user, time, event_id, item_id, event, value, recommendation_id, shown
 _INSERT = f"INSERT INTO events ({_FIELDS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"  # noqa: S608
 _BY_IDS = f"SELECT {_FIELDS} FROM events WHERE event_id IN (SELECT value FROM json_each(?))"  # noqa: S608
 _HISTORY = """
-SELECT item_id, event, value, time FROM events AS e WHERE user = ? AND time > ? AND item_id <> ''
+SELECT item_id, event, value, time FROM events AS e WHERE user = ? AND time > ? AND position > ? AND item_id <> ''
 AND NOT EXISTS (SELECT 1 FROM retracted AS r WHERE r.user = e.user AND r.event_id = e.event_id)
 ORDER BY time DESC, event_id DESC LIMIT ?
 """
@@ -88,14 +88,15 @@ class SqliteStore:
         writer.executemany("INSERT INTO retracted VALUES (?, ?, ?) ON CONFLICT DO NOTHING", retractions(rows, results))
         return Recorded(position=_move(writer, before + len(rows)), outcomes=results)
 
-    def histories(self, user_ids: Sequence[str], limit: int, after: int | None) -> Histories:
+    def histories(self, user_ids: Sequence[str], limit: int, after: int | None, after_position: int = 0) -> Histories:
         """See :meth:`EventStore.histories`."""
         with _available(), self._reading() as reader:
             position = _position(reader)
             least = -(2**63) if after is None else after
-            known = [self._users.number_of(reader, user_id) for user_id in user_ids]
-            latest = [reader.execute(_HISTORY, (user, least, limit)).fetchall() for user in known]
-        return Histories(position=position, histories=[interactions(reversed(rows)) for rows in latest])
+            known = [self._users.found(reader, user_id) for user_id in user_ids]
+            latest = [reader.execute(_HISTORY, (user, least, after_position, limit)).fetchall() for user, _ in known]
+        histories = [interactions(reversed(rows)) for rows in latest]
+        return Histories(position=position, histories=histories, forgotten=[forgotten for _, forgotten in known])
 
     def forget(self, user_id: str) -> Forgotten:
         """See :meth:`EventStore.forget`."""
@@ -103,11 +104,16 @@ class SqliteStore:
             user = self._users.number_of(writer, user_id)
             deleted = writer.execute("DELETE FROM events WHERE user = ?", (user,)).rowcount
             writer.execute("DELETE FROM retracted WHERE user = ?", (user,))
-            self._users.overwrite(writer, user_id)
             position = _move(writer, _position(writer) + 1)
+            self._users.forget(writer, user_id, position)
         with _available():
             self._clean()
         return Forgotten(deleted=deleted, position=position)
+
+    def forgotten(self, after_position: int, limit: int) -> ForgottenUsers:
+        """See :meth:`EventStore.forgotten`."""
+        with _available(), self._reading() as reader:
+            return self._users.forgotten(reader, after_position, limit, _position(reader))
 
     def trim(self, oldest: int, most_per_user: int) -> int:
         """See :meth:`EventStore.trim`."""

@@ -40,17 +40,16 @@ class Resolver:
             options=options,
             unknown=user.unknown + Unknown(items=unknown, context=options.unknown_context),
             deadline=query.deadline,
-            live_position=live.position,
-            degraded=live.degraded,
+            live=live,
             timeline=query.timeline,
         )
 
     def renewed(self, request: Request, live: Live) -> Request:
         """The same request, with the user's live history."""
         assert isinstance(request.query, RecommendQuery), "candidates of the caller are ranked at once"
-        if live.recorded:
+        if live.recorded or live.is_forgotten is not request.live.is_forgotten:
             return replace(self.recommend(request.query, live), span=request.span)
-        return replace(request, live_position=live.position, degraded=live.degraded)
+        return replace(request, live=live)
 
     def rank(self, query: RankQuery, live: Live = NOTHING_LIVE) -> tuple[Request, NDArray[np.int64]]:
         """The query in rows, with the user's live history; and the distinct rows ``[n]`` of the candidates, in order.
@@ -71,7 +70,6 @@ class Resolver:
             options=options,
             unknown=user.unknown + Unknown(items=unknown, context=options.unknown_context),
             deadline=query.deadline,
-            live_position=live.position,
-            degraded=live.degraded,
+            live=live,
         )
         return request, rows

@@ -32,6 +32,7 @@ _FIGURES = ("metrics", "index")
 Rows = Annotated[int, Meta(ge=0, le=2**31 - 1)]
 Length = Annotated[int, Meta(ge=1, le=2**20)]
 # Values are standardised in 32 bits, which must neither overflow nor divide by zero.
+Position = Annotated[int, Meta(ge=0, le=2**62)]
 Mean = Annotated[float, Meta(ge=-1e30, le=1e30)]
 Deviation = Annotated[float, Meta(ge=1e-30, le=1e30)]
 
@@ -65,6 +66,8 @@ class Manifest:
     ``liked_events`` are the kinds of interaction that count as a like, empty where the recipe names none.
     ``seen_events`` are the events whose items lists leave out; empty where every event is one. ``known_until`` is the
     time of the latest interaction in the stored histories, in nanoseconds since 1970; None where they have no times.
+    ``known_position`` is the position of the live service that the training data was read from; the bundle knows every
+    event up to it. ``forgotten_position`` is that of the list of forgotten users that the training data was cleaned by.
     """
 
     format_version: int
@@ -94,6 +97,13 @@ class Manifest:
     liked_events: tuple[str, ...] = ()
     seen_events: tuple[str, ...] = ()
     known_until: Annotated[int, Meta(ge=-(2**62), le=2**62)] | None = None
+    known_position: Position | None = None
+    forgotten_position: Position | None = None
+
+    @property
+    def forgets_until(self) -> int:
+        """The position up to which forgotten users are not in the bundle; 0 when nothing says so."""
+        return max(self.known_position or 0, self.forgotten_position or 0)
 
     @property
     def objective_names(self) -> tuple[str, ...]:

@@ -32,13 +32,15 @@ class UserQuery:
     """A user in the caller's ids, with the ``history`` of the call.
 
     ``append`` adds that history to the stored one instead of replacing it. ``recorded`` are interactions since the
-    bundle was trained; they add to the stored history.
+    bundle was trained; they add to the stored history. ``is_forgotten`` keeps everything out that the bundle knows of
+    the user.
     """
 
     user_id: str = ""
     history: IdHistory = NO_INTERACTIONS
     append: bool = False
     recorded: IdHistory = NO_INTERACTIONS
+    is_forgotten: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,8 @@ def resolve_user(bundle: Bundle, query: UserQuery) -> ResolvedUser:
     A history that is appended follows the stored one, of which the bundle has the order and no times. An interaction
     that both have is there twice: nothing tells a repetition from the same interaction, known already.
     """
-    row = bundle.users.row_of(query.user_id) if query.user_id else None
+    is_known = query.user_id and not query.is_forgotten
+    row = bundle.users.row_of(query.user_id) if is_known else None
     stored = EMPTY_HISTORY if row is None else bundle.users.history_of(row)
     sent, unknown = _known(bundle, query.history)
     if query.recorded:

@@ -3,9 +3,11 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import grpc
 
+from shortlist.bundle import Manifest
 from shortlist.client.channels import Channels
 from shortlist.client.circuit import Circuit
 from shortlist.client.service_config import balancing_of, channel_options
@@ -13,6 +15,7 @@ from shortlist.client.tls_cause import tls_cause
 from shortlist.inference.users import IdHistory
 from shortlist.live.v1 import event_service_pb2 as pb
 from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
+from shortlist.live_histories.forgotten import ForgottenUsers
 from shortlist.observability import metrics
 from shortlist.security.settings import ClientSecurity
 from shortlist.wire.messages import read_history
@@ -30,11 +33,33 @@ class LiveFailed(Exception):  # noqa: N818 - an outcome that is handled, not an 
 
 
 @dataclass(frozen=True, kw_only=True)
+class Cut:
+    """The end of a bundle's knowledge: a ``position`` of the live service, 0 for none, or a ``time``, None for none.
+
+    The time is in nanoseconds since 1970.
+    """
+
+    position: int = 0
+    time: int | None = None
+
+    @classmethod
+    def of(cls, manifest: Manifest) -> Self:
+        """A position is exact: it leaves no event between the bundle and the live service, however late it came."""
+        if manifest.known_position is not None:
+            return cls(position=manifest.known_position)
+        return cls(time=manifest.known_until)
+
+
+@dataclass(frozen=True, kw_only=True)
 class LiveHistories:
-    """The history of each user since the bundle, as of one ``position``."""
+    """The history of each user since the bundle, as of one ``position``.
+
+    ``forgotten`` has for each user the position at which they were last forgotten, 0 for never.
+    """
 
     position: int
     histories: Sequence[IdHistory]
+    forgotten: Sequence[int]
 
 
 class LiveClient:
@@ -46,18 +71,21 @@ class LiveClient:
         )
         self._channels = Channels(target, EventServiceStub, [*config, *_OPTIONS], security)
         self._circuit, self._security = Circuit("the live service", metrics.LIVE_CIRCUIT_OPEN), security
+        self.forgotten = ForgottenUsers(self._channels)
+        """The users who were forgotten, for the time when the live service is away."""
 
-    def histories(self, user_ids: Sequence[str], after: int | None, timeout: float) -> LiveHistories:
-        """The interactions of users later than ``after``, in nanoseconds since 1970, within ``timeout`` seconds.
+    def histories(self, user_ids: Sequence[str], cut: Cut, timeout: float) -> LiveHistories:
+        """The interactions of users beyond the ``cut``, within ``timeout`` seconds.
 
         Raises:
-            LiveFailed: the call failed, or the circuit is open because the last ones did.
+            LiveFailed: the call failed, or the circuit is open because the last ones did. Or the store has not reached
+                the position of the cut, so that it is another one.
         """
         if not self._circuit.allows():
             raise LiveFailed("the circuit is open, because the last calls failed")
-        request = pb.GetHistoriesRequest(user_ids=user_ids, limit=_MOST_INTERACTIONS)
-        if after is not None:
-            request.after.FromNanoseconds(after)
+        request = pb.GetHistoriesRequest(user_ids=user_ids, limit=_MOST_INTERACTIONS, after_position=cut.position)
+        if cut.time is not None:
+            request.after.FromNanoseconds(cut.time)
         began = time.perf_counter()
         try:
             with self._channels.stub() as stub:
@@ -71,11 +99,19 @@ class LiveClient:
         metrics.LIVE_SECONDS.observe(time.perf_counter() - began)
         if len(response.histories) != len(user_ids):
             raise LiveFailed(f"gave {len(response.histories)} histories of {len(user_ids)} users")
-        histories = [read_history(history.items) for history in response.histories]
-        return LiveHistories(position=response.position, histories=histories)
+        if response.position < cut.position:
+            raise LiveFailed(
+                f"has position {response.position}, and the bundle was trained from a store at {cut.position}"
+            )
+        return LiveHistories(
+            position=response.position,
+            histories=[read_history(history.items) for history in response.histories],
+            forgotten=[history.forgotten_position for history in response.histories],
+        )
 
     def close(self) -> None:
         """Closes the connections."""
+        self.forgotten.close()
         self._channels.close()
 
     def _report(self, code: grpc.StatusCode, timeout: float) -> None:

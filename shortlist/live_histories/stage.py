@@ -10,7 +10,7 @@ from shortlist.bundle.bundle import Bundle
 from shortlist.degraded import Degraded
 from shortlist.errors import DeadlineExceeded
 from shortlist.inference.users import NO_INTERACTIONS, IdHistory, UserQuery
-from shortlist.live_histories.client import LiveClient, LiveFailed
+from shortlist.live_histories.client import Cut, LiveClient, LiveFailed
 from shortlist.observability import tracing
 from shortlist.observability.logs import Throttled
 from shortlist.serving.coalescing import Coalescer
@@ -44,27 +44,43 @@ class UserAsked(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Live:
-    """The interactions of a user since the bundle, as of ``position``; 0, and the reason, where they are missing."""
+    """The interactions of a user since the bundle, as of ``position``; 0, and the reason, where they are missing.
+
+    ``is_forgotten`` keeps everything out that the bundle knows of the user.
+    """
 
     recorded: IdHistory = NO_INTERACTIONS
     position: int = 0
     degraded: Degraded | None = None
+    is_forgotten: bool = False
 
     def of(self, user: UserQuery) -> UserQuery:
         """The user with these interactions."""
-        return replace(user, recorded=self.recorded) if self.recorded else user
+        if not (self.recorded or self.is_forgotten):
+            return user
+        return replace(user, recorded=self.recorded, is_forgotten=self.is_forgotten)
 
 
 NOTHING_LIVE = Live()
-_UNAVAILABLE = Live(degraded=Degraded.HISTORY_UNAVAILABLE)
+_FORGOTTEN = Live(is_forgotten=True)
 
 
 class LiveStage:
     """Calls the live service for one bundle. Thread-safe."""
 
     def __init__(self, bundle: Bundle, client: LiveClient) -> None:
-        self._known_until, self._client = bundle.manifest.known_until, client
-        self._coalescer = Coalescer(self.find)
+        self._cut, self._forgets_until = Cut.of(bundle.manifest), bundle.manifest.forgets_until
+        self._client, self._coalescer = client, Coalescer(self.find)
+
+    def unasked(self, user: UserQuery) -> Live:
+        """The knowledge of a user before an answer of the live service: whether they were forgotten.
+
+        Everybody counts as forgotten until the service has read the list of forgotten users.
+        """
+        if not user.user_id:
+            return NOTHING_LIVE
+        position = self._client.forgotten.position_of(user.user_id, self._forgets_until)
+        return _FORGOTTEN if position is None or position > self._forgets_until else NOTHING_LIVE
 
     def find(self, queries: Sequence[UserAsked]) -> list[Live]:
         """The live history of each query's user. Nothing is live of a query without a user id."""
@@ -83,7 +99,10 @@ class LiveStage:
         try:
             return self._coalescer(query, time.monotonic() + _seconds([query]), is_wanted)
         except DeadlineExceeded:
-            return _UNAVAILABLE
+            return self._unavailable(query)
+
+    def _unavailable(self, query: UserAsked) -> Live:
+        return replace(self.unasked(query.user), degraded=Degraded.HISTORY_UNAVAILABLE)
 
     def _ask(self, queries: Sequence[UserAsked]) -> list[Live]:
         found: list[Live] = []
@@ -92,16 +111,21 @@ class LiveStage:
                 found += self._ask_once(queries[len(found) : len(found) + _MOST_USERS])
         except LiveFailed as failure:
             _THROTTLED.warning("live histories are missing: %s", failure)
-            found += [_UNAVAILABLE] * (len(queries) - len(found))
+            found += map(self._unavailable, queries[len(found) :])
         return found
 
     def _ask_once(self, queries: Sequence[UserAsked]) -> list[Live]:
         ids = [query.user.user_id for query in queries]
         with tracing.span("live"):
-            given = self._client.histories(ids, self._known_until, _seconds(queries))
+            given = self._client.histories(ids, self._cut, _seconds(queries))
         return [
-            _live(recorded, given.position, query.min_position)
-            for recorded, query in zip(given.histories, queries, strict=True)
+            Live(
+                recorded=recorded,
+                position=given.position,
+                degraded=Degraded.HISTORY_UNAVAILABLE if given.position < query.min_position else None,
+                is_forgotten=forgotten > self._forgets_until,
+            )
+            for recorded, forgotten, query in zip(given.histories, given.forgotten, queries, strict=True)
         ]
 
 
@@ -115,11 +139,6 @@ def check_position(live: LiveStage | None, min_position: int) -> None:
         check = RequestCheck()
         check.require(False, "min_position", "is set, and this service was started without --live")
         check.done()
-
-
-def _live(recorded: IdHistory, position: int, min_position: int) -> Live:
-    degraded = Degraded.HISTORY_UNAVAILABLE if position < min_position else None
-    return Live(recorded=recorded, position=position, degraded=degraded)
 
 
 def _seconds(queries: Sequence[UserAsked]) -> float:

@@ -115,6 +115,12 @@ TRIMMED_EVENTS = Counter(
     "shortlist_events_trimmed_total", "Events deleted because they were too old or too many.", registry=REGISTRY
 )
 
+LATE_EVENTS = Counter(
+    "shortlist_events_late_total",
+    "Recorded events from before the time up to which the served bundle knows events: they wait for the next bundle.",
+    registry=REGISTRY,
+)
+
 _BUNDLE_INFO = Gauge("shortlist_bundle_info", "1 for each loaded bundle.", ("bundle_id", "role"), registry=REGISTRY)
 _ROLES = ("current", "previous")
 _BUNDLE_AGE = Gauge("shortlist_bundle_age_seconds", "Age of the served bundle.", registry=REGISTRY)

@@ -16,7 +16,9 @@ from live_service.settings import Retention
 from shortlist.errors import InvalidRequest, Unavailable
 from shortlist.live.v1 import event_service_pb2 as pb
 from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
+from shortlist.observability import metrics
 from shortlist.status import read_error
+from shortlist.user_hash import user_hash
 from tests.support.in_process import live_address
 
 _NOW = int(time.time())
@@ -107,6 +109,7 @@ def test_an_event_of_a_minute_ahead_is_taken(live: EventServiceStub) -> None:
         (lambda live: live.GetHistories(pb.GetHistoriesRequest(user_ids=["a"], limit=5001)), "limit"),
         (lambda live: live.GetHistories(pb.GetHistoriesRequest(user_ids=["a"] * 5, limit=5000)), "limit"),
         (lambda live: live.GetHistories(pb.GetHistoriesRequest(user_ids=["a"], limit=1, min_position=-1)), "min_posi"),
+        (lambda live: live.GetHistories(pb.GetHistoriesRequest(user_ids=["a"], limit=1, after_position=-1)), "after_p"),
         (lambda live: live.ForgetUser(pb.ForgetUserRequest()), "user_id"),
     ],
 )
@@ -135,6 +138,35 @@ def test_a_forgotten_user_is_gone(live: EventServiceStub) -> None:
     live.RecordEvents(pb.RecordEventsRequest(events=[event("f1", "gone"), event("f2", "gone")]))
     assert live.ForgetUser(pb.ForgetUserRequest(user_id="gone")).deleted_event_count == 2
     assert not live.GetHistories(pb.GetHistoriesRequest(user_ids=["gone"], limit=5)).histories[0].items
+
+
+def test_forgotten_users_are_listed(live: EventServiceStub) -> None:
+    """Proves that hashes, positions and times come, and that a position before 0 is refused."""
+    position = live.ForgetUser(pb.ForgetUserRequest(user_id="listed")).position
+    found = live.GetForgotten(pb.GetForgottenRequest(after_position=position - 1))
+    [user] = found.users
+    assert (user.user_hash, user.position) == (user_hash(found.hash_key, "listed"), position)
+    assert abs(user.time.seconds - time.time()) < 60
+    assert (found.position >= position, found.has_more) == (True, False)
+    [history] = live.GetHistories(pb.GetHistoriesRequest(user_ids=["listed"], limit=1)).histories
+    assert history.forgotten_position == position
+    with pytest.raises(grpc.RpcError, match="after_position"):
+        live.GetForgotten(pb.GetForgottenRequest(after_position=-1))
+
+
+def test_late_events_are_counted(live: EventServiceStub) -> None:
+    """Proves it for events before the time of the latest reader, once each, and not where a position cuts."""
+
+    def late_after(ask: pb.GetHistoriesRequest, number: int) -> float:
+        live.GetHistories(ask)
+        before = metrics.LATE_EVENTS._value.get()
+        events = [event(f"late-{number}-{place}", "late", seconds=_NOW - place) for place in (0, 10, 10, 20)]
+        live.RecordEvents(pb.RecordEventsRequest(events=events))
+        return float(metrics.LATE_EVENTS._value.get() - before)
+
+    ask = pb.GetHistoriesRequest(user_ids=["late"], limit=1)
+    cut = pb.GetHistoriesRequest(user_ids=["late"], limit=1, after=Timestamp(seconds=_NOW - 10))
+    assert [late_after(cut, 0), late_after(ask, 1)] == [2, 0]
 
 
 def test_old_events_are_trimmed_when_the_service_starts(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import itertools
 import threading
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,6 +12,7 @@ import pytest
 from live_service.events import Event, Histories, Outcome
 from live_service.group_commit import GroupCommit
 from live_service.store.event_store import EventStore
+from shortlist.user_hash import user_hash
 
 _SECOND = 1_000_000_000
 _VIEW = Event(event_id="1", user_id="ann", item_id="lamp", event="view", value=None, time=10 * _SECOND)
@@ -102,6 +104,31 @@ def test_a_forgotten_user_has_no_history_and_may_come_back(store: EventStore) ->
     assert items_of(store.histories(["ann", "bob"], 10, None)) == [[], ["rug"]]
     assert store.record([_VIEW]).outcomes == [Outcome.RECORDED]
     assert items_of(store.histories(["ann"], 10, None)) == [["lamp"]]
+
+
+def test_a_history_has_the_interactions_that_arrived_after_a_position(store: EventStore) -> None:
+    """Proves that a late event is among them, whatever its time."""
+    position = store.record([_BUY, _RATE]).position
+    store.record([_VIEW])
+    assert items_of(store.histories(["ann"], 10, None, position)) == [["lamp"]]
+    assert items_of(store.histories(["ann"], 10, None, position - 1)) == [["lamp", "rug"]]
+    assert items_of(store.histories(["ann"], 10, 15 * _SECOND, position)) == [[]]
+
+
+def test_forgotten_users_are_listed_by_keyed_hashes(store: EventStore) -> None:
+    """Proves it for users whom the store never knew as well, page by page, and that histories say it."""
+    store.record([_VIEW])
+    positions = [store.forget(user_id).position for user_id in ("ann", "bob", "ann", "eve")]
+    listed = store.forgotten(0, 10)
+    assert [one.position for one in listed.users] == positions[1:]
+    assert [one.hash for one in listed.users] == [user_hash(listed.hash_key, one) for one in ("bob", "ann", "eve")]
+    assert all(abs(one.time - time.time_ns()) < 60 * _SECOND for one in listed.users)
+    assert (listed.position, listed.has_more) == (positions[-1], False)
+    page = store.forgotten(0, 2)
+    assert ([*page.users], page.position, page.has_more) == ([*listed.users[:2]], positions[2], True)
+    assert store.forgotten(page.position, 2).users == listed.users[2:]
+    found = store.histories(["eve", "ann", "new", "bob"], 1, None)
+    assert [*found.forgotten] == [positions[3], positions[2], 0, positions[1]]
 
 
 def test_the_position_never_falls(store: EventStore) -> None:

@@ -19,6 +19,7 @@ from ranking_service.queries import RecommendQuery
 from retrieval_service.servicer import RetrievalServicer
 from shortlist import Recommender
 from shortlist.bundle import Bundle
+from shortlist.degraded import Degraded
 from shortlist.errors import InvalidRequest
 from shortlist.inference.users import UserQuery
 from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
@@ -31,6 +32,7 @@ from shortlist.status import read_error
 from shortlist.type.v1.user_pb2 import HISTORY_MODE_APPEND, HistoryItem, User
 from tests.support.in_process import live_address, ranking_address, ranking_stub
 from tests.support.live import forget, record
+from tests.support.waiting import until
 
 _SOON = 10.0
 
@@ -72,28 +74,26 @@ def listed(response: pb.RecommendResponse | pb.RankResponse) -> Sequence[object]
 
 
 @pytest.mark.parametrize("user_id", ["fan", "described", "unknown", "never seen"])
-@pytest.mark.parametrize("sent", ["", "be"])
-def test_a_recorded_event_counts_as_if_the_caller_had_appended_it(services: Services, user_id: str, sent: str) -> None:
+def test_a_recorded_event_counts_as_if_the_caller_had_appended_it(services: Services, user_id: str) -> None:
     """Proves it for known and new users, alone and with a history of the call that is appended."""
-    forget(services.live, user_id)
     position = record(services.live, user_id, "kg")
-    sending = User(user_id=user_id, history=history(sent), history_mode=HISTORY_MODE_APPEND)
-    live = services.ranking.Recommend(asked(sending, position), timeout=_SOON)
-    whole = User(user_id=user_id, history=history("kg" + sent), history_mode=HISTORY_MODE_APPEND)
-    frozen = services.frozen.Recommend(asked(whole), timeout=_SOON)
-    assert listed(live) == listed(frozen)
-    assert (live.degraded, live.live_position >= position) == (False, True)
-    ranked = services.ranking.Rank(pb.RankRequest(user=sending, item_ids="hijab", limit=5), timeout=_SOON)
-    in_bundle = services.frozen.Rank(pb.RankRequest(user=whole, item_ids="hijab", limit=5), timeout=_SOON)
-    assert listed(ranked) == listed(in_bundle)
-    assert ranked.live_position >= position
+    for sent in ("", "be"):
+        sending = User(user_id=user_id, history=history(sent), history_mode=HISTORY_MODE_APPEND)
+        live = services.ranking.Recommend(asked(sending, position), timeout=_SOON)
+        whole = User(user_id=user_id, history=history("kg" + sent), history_mode=HISTORY_MODE_APPEND)
+        frozen = services.frozen.Recommend(asked(whole), timeout=_SOON)
+        assert listed(live) == listed(frozen)
+        assert (live.degraded, live.live_position >= position) == (False, True)
+        ranked = services.ranking.Rank(pb.RankRequest(user=sending, item_ids="hijab", limit=5), timeout=_SOON)
+        in_bundle = services.frozen.Rank(pb.RankRequest(user=whole, item_ids="hijab", limit=5), timeout=_SOON)
+        assert listed(ranked) == listed(in_bundle)
+        assert ranked.live_position >= position
 
 
 def test_a_history_that_replaces_the_stored_one_replaces_the_recorded_one(services: Services) -> None:
     """Proves that the recorded items are left out of the list nevertheless."""
-    forget(services.live, "fan")
-    record(services.live, "fan", "k")
-    user = User(user_id="fan", history=history("be"))
+    record(services.live, "mixed", "k")
+    user = User(user_id="mixed", history=history("be"))
     live = services.ranking.Recommend(asked(user), timeout=_SOON)
     excluding = pb.RecommendRequest(user=user, limit=5, exclude_item_ids=["k"])
     assert listed(live) == listed(services.frozen.Recommend(excluding, timeout=_SOON))
@@ -144,7 +144,11 @@ def test_the_next_answer_knows_every_event(services: Services) -> None:
     for number in range(200):
         user = User(user_id=f"next-{number}")
         position = record(services.live, user.user_id, "abcdefghijkl"[number % 12])
-        answer = services.ranking.Recommend(pb.RecommendRequest(user=user, limit=12, min_position=position))
+        asking = pb.RecommendRequest(user=user, limit=12, min_position=position)
+        answer = services.ranking.Recommend(asking, timeout=_SOON)
+        while answer.degraded:
+            # On a busy machine, a call of the live service may take longer than its share.
+            answer = services.ranking.Recommend(asking, timeout=_SOON)
         assert answer.live_position >= position
         assert "abcdefghijkl"[number % 12] not in {item.item_id for item in answer.items}
 
@@ -170,15 +174,18 @@ def test_a_position_without_a_live_service_is_refused(services: Services) -> Non
 
 
 @pytest.mark.parametrize("gone", ["no port", "answers nothing"])
-def test_without_the_live_service_the_bundle_answers(
+def test_without_the_live_service_an_answer_comes_in_time(
     small_bundles: Path, retrieval: RetrievalServicer, services: Services, gone: str
 ) -> None:
-    """Proves that the answer is that of the bundle, says so, and keeps its deadline."""
+    """Proves that the answer keeps its deadline, says why it is degraded, and uses no stored history.
+
+    Nobody knows who was forgotten until the live service has been read once.
+    """
     with socket.create_server(("127.0.0.1", 0)) as silent:
         target = "127.0.0.1:1" if gone == "no port" else f"127.0.0.1:{silent.getsockname()[1]}"
         client = LiveClient(target, ClientSecurity())
         with ranking_stub(small_bundles, retrieval, client) as ranking:
-            expected = services.frozen.Recommend(asked(User(user_id="fan")), timeout=_SOON)
+            expected = services.frozen.Recommend(asked(User(user_id="not in the bundle")), timeout=_SOON)
             for _ in range(7):
                 answer = ranking.Recommend(asked(User(user_id="fan")), timeout=2.0)
                 assert listed(answer) == listed(expected)
@@ -193,15 +200,36 @@ def test_without_the_live_service_the_bundle_answers(
         client.close()
 
 
-def test_events_that_the_bundle_knows_do_not_count_twice(small_bundle: Bundle, tmp_path: Path) -> None:
-    """Proves that only interactions later than the bundle's latest one are asked for."""
+@pytest.mark.parametrize(("known_position", "expected"), [(None, ("c",)), (3, ("z", "y")), (2, ("z", "y", "c"))])
+def test_events_that_the_bundle_knows_do_not_count_twice(
+    small_bundle: Bundle, tmp_path: Path, known_position: int | None, expected: tuple[str, ...]
+) -> None:
+    """Proves that a time cuts by times, and a position by arrival, so that no late event is lost."""
     known_until = 1_700_000_000
-    bundle = replace(small_bundle, manifest=replace(small_bundle.manifest, known_until=known_until * 10**9))
+    manifest = replace(small_bundle.manifest, known_until=known_until * 10**9, known_position=known_position)
     with live_address(tmp_path / "events.sqlite", Retention(days=36_500)) as address:
         client = LiveClient(address, ClientSecurity())
         with grpc.insecure_channel(address) as channel:
             record(EventServiceStub(channel), "fan", "abc", known_until - 1)
+            record(EventServiceStub(channel), "fan", "zy", known_until - 1000)
         query = RecommendQuery(user=UserQuery(user_id="fan"), limit=1, deadline=time.monotonic() + _SOON)
-        [live] = LiveStage(bundle, client).find([query])
+        [live] = LiveStage(replace(small_bundle, manifest=manifest), client).find([query])
         client.close()
-    assert live.recorded.item_ids == ("c",)
+    assert live.recorded.item_ids == expected
+
+
+def test_a_bundle_of_another_store_gets_no_histories_of_this_one(small_bundle: Bundle, tmp_path: Path) -> None:
+    """Proves that an answer is degraded where positions cannot be compared, and that forgotten users stay forgotten."""
+    manifest = replace(small_bundle.manifest, known_position=10**6)
+    with live_address(tmp_path / "events.sqlite") as address, grpc.insecure_channel(address) as channel:
+        record(EventServiceStub(channel), "fan", "abc")
+        forget(EventServiceStub(channel), "mixed")
+        client = LiveClient(address, ClientSecurity())
+        until(lambda: client.forgotten.position_of("fan", 0) is not None)
+        stage = LiveStage(replace(small_bundle, manifest=manifest), client)
+        deadline = time.monotonic() + _SOON
+        ask = [RecommendQuery(user=UserQuery(user_id=one), limit=1, deadline=deadline) for one in ("fan", "mixed")]
+        fan, mixed = stage.find(ask)
+        client.close()
+    assert (fan.degraded, fan.recorded.item_ids, fan.is_forgotten) == (Degraded.HISTORY_UNAVAILABLE, (), False)
+    assert mixed.is_forgotten

@@ -3,8 +3,7 @@
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
@@ -14,7 +13,7 @@ import pytest
 
 from shortlist.errors import InvalidRequest
 from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
-from shortlist.live_histories.client import LiveClient, LiveHistories
+from shortlist.live_histories.client import Cut, LiveClient, LiveHistories
 from shortlist.ranking.v1.ranking_service_pb2 import RecommendRequest
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
@@ -23,6 +22,7 @@ from shortlist.status import read_error
 from shortlist.type.v1.user_pb2 import HISTORY_MODE_APPEND, HistoryItem, User
 from tests.support.in_process import live_address, ranking_stub, retrieval_address, retrieval_servicer
 from tests.support.live import forget, record
+from tests.support.waiting import until
 
 _SOON = 10.0
 
@@ -32,9 +32,9 @@ class Counting(LiveClient):
 
     calls = 0
 
-    def histories(self, user_ids: Sequence[str], after: int | None, timeout: float) -> LiveHistories:
+    def histories(self, user_ids: Sequence[str], cut: Cut, timeout: float) -> LiveHistories:
         self.calls += 1
-        return super().histories(user_ids, after, timeout)
+        return super().histories(user_ids, cut, timeout)
 
 
 class Services(NamedTuple):
@@ -80,27 +80,41 @@ def content(response: pb.RetrieveResponse) -> pb.RetrieveResponse:
     return copy
 
 
+Ask = Callable[[RetrievalServiceStub, pb.RetrieveRequest], pb.RetrieveResponse]
+
+
 def in_batch(stub: RetrievalServiceStub, request: pb.RetrieveRequest) -> pb.RetrieveResponse:
     [response] = stub.BatchRetrieve(pb.BatchRetrieveRequest(requests=[request]), timeout=_SOON).responses
     return response
 
 
 @pytest.mark.parametrize("user_id", ["fan", "described", "unknown", "never seen"])
-@pytest.mark.parametrize("sent", ["", "be"])
-def test_a_recorded_event_counts_as_if_the_caller_had_appended_it(services: Services, user_id: str, sent: str) -> None:
+def test_a_recorded_event_counts_as_if_the_caller_had_appended_it(services: Services, user_id: str) -> None:
     """Proves that the answers are the same to the last bit, alone and in a batch."""
-    forget(services.live, user_id)
     position = record(services.live, user_id, "kg")
-    sending = User(user_id=user_id, history=history(sent), history_mode=HISTORY_MODE_APPEND)
-    whole = User(user_id=user_id, history=history("kg" + sent), history_mode=HISTORY_MODE_APPEND)
-    expected = services.frozen.Retrieve(asked(whole), timeout=_SOON)
-    for live in (
-        services.retrieval.Retrieve(asked(sending, position), timeout=_SOON),
-        in_batch(services.retrieval, asked(sending, position)),
-    ):
-        assert content(live) == content(expected)
-        assert live.live_position >= position
-    assert {candidate.item_id for candidate in expected.candidates}.isdisjoint("kg")
+    for sent in ("", "be"):
+        sending = User(user_id=user_id, history=history(sent), history_mode=HISTORY_MODE_APPEND)
+        whole = User(user_id=user_id, history=history("kg" + sent), history_mode=HISTORY_MODE_APPEND)
+        expected = services.frozen.Retrieve(asked(whole), timeout=_SOON)
+        for live in (
+            services.retrieval.Retrieve(asked(sending, position), timeout=_SOON),
+            in_batch(services.retrieval, asked(sending, position)),
+        ):
+            assert content(live) == content(expected)
+            assert live.live_position >= position
+        assert {candidate.item_id for candidate in expected.candidates}.isdisjoint("kg")
+
+
+@pytest.mark.parametrize("ask", [lambda stub, request: stub.Retrieve(request), in_batch], ids=["alone", "in a batch"])
+@pytest.mark.parametrize("user_id", ["mixed", "described"])
+def test_a_forgotten_user_is_unknown_at_once(services: Services, user_id: str, ask: Ask) -> None:
+    """Proves that neither the history nor the features that the bundle has of the user count, from the next call on."""
+    forget(services.live, user_id)
+    nobody = ask(services.frozen, asked(User(user_id="not in the bundle")))
+    assert content(ask(services.retrieval, asked(User(user_id=user_id)))) == content(nobody)
+    sent = User(user_id=user_id, history=history("b"), history_mode=HISTORY_MODE_APPEND)
+    expected = ask(services.frozen, asked(User(history=history("b"))))
+    assert content(ask(services.retrieval, asked(sent))) == content(expected)
 
 
 def test_a_batch_of_many_users_gives_each_their_own_history(services: Services) -> None:
@@ -154,31 +168,33 @@ def test_a_position_that_is_not_reached_degrades_that_answer_alone(services: Ser
 
 @pytest.mark.parametrize(("position", "reason"), [(1, "was started without --live"), (-1, "is negative")])
 @pytest.mark.parametrize("ask", [lambda stub, request: stub.Retrieve(request), in_batch], ids=["alone", "in a batch"])
-def test_a_position_that_cannot_be_is_refused(services: Services, ask: object, position: int, reason: str) -> None:
+def test_a_position_that_cannot_be_is_refused(services: Services, ask: Ask, position: int, reason: str) -> None:
     """Proves that a caller learns that its events can never count."""
     with pytest.raises(grpc.RpcError) as raised:
-        ask(services.frozen, asked(User(user_id="fan"), position))  # type: ignore[operator]
+        ask(services.frozen, asked(User(user_id="fan"), position))
     error = read_error(raised.value)
     assert isinstance(error, InvalidRequest)
     assert error.violations[0].field.endswith("min_position")
     assert reason in error.violations[0].description
 
 
-def test_without_the_live_service_the_bundle_answers(small_bundles: Path, services: Services) -> None:
-    """Proves that the answer is that of the bundle, says so, and that the circuit spares later calls the wait."""
-    client = LiveClient("127.0.0.1:1", ClientSecurity())
+def test_once_the_live_service_is_gone_the_bundle_answers(
+    small_bundles: Path, services: Services, tmp_path: Path
+) -> None:
+    """Proves that the answer is that of the bundle and says so, and that a forgotten user stays unknown."""
+    with live_address(tmp_path / "events.sqlite") as live, grpc.insecure_channel(live) as to_live:
+        forget(EventServiceStub(to_live), "mixed")
+        client = LiveClient(live, ClientSecurity())
+        until(lambda: bool(client.forgotten.position_of("mixed", 0)))
     with (
         retrieval_address(retrieval_servicer(small_bundles, client)) as address,
         grpc.insecure_channel(address) as channel,
     ):
         stub = RetrievalServiceStub(channel)
-        expected = services.frozen.Retrieve(asked(User(user_id="fan")), timeout=_SOON)
-        began = time.monotonic()
-        for _ in range(7):
-            answer = stub.Retrieve(asked(User(user_id="fan")), timeout=_SOON)
+        for user_id, as_if in (("fan", "fan"), ("mixed", "not in the bundle")) * 4:
+            answer = stub.Retrieve(asked(User(user_id=user_id)), timeout=_SOON)
+            expected = services.frozen.Retrieve(asked(User(user_id=as_if)), timeout=_SOON)
             assert answer.candidates == expected.candidates
             assert answer.degraded_reason == pb.DEGRADED_REASON_HISTORY_UNAVAILABLE
-        nobody = stub.Retrieve(asked(User(history=history("a"))), timeout=_SOON)
-        assert not nobody.degraded
-        assert time.monotonic() - began < _SOON
+        assert not stub.Retrieve(asked(User(history=history("a"))), timeout=_SOON).degraded
     client.close()

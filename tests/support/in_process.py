@@ -94,13 +94,13 @@ def ranking_address(
 
 
 @contextlib.contextmanager
-def live_address(store: Path, retention: Retention | None = None) -> Iterator[str]:
-    """The address of a running live service over a file of events."""
+def live_address(store: Path, retention: Retention | None = None, port: int = 0) -> Iterator[str]:
+    """The address of a running live service over a file of events; at a free port by default."""
     retention = retention or Retention()
     events = LiveEvents(functools.partial(SqliteStore.open, store), retention)
     server = grpc.server(ThreadPoolExecutor(8), interceptors=[CallInterceptor()])
     add_EventServiceServicer_to_server(EventServicer(events, retention), server)
-    port = server.add_insecure_port("127.0.0.1:0")
+    port = server.add_insecure_port(f"127.0.0.1:{port}")
     events.load()
     server.start()
     with events.watching():

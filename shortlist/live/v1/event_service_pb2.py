@@ -26,7 +26,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from shortlist.type.v1 import user_pb2 as shortlist_dot_type_dot_v1_dot_user__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%shortlist/live/v1/event_service.proto\x12\x11shortlist.live.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cshortlist/type/v1/user.proto\"\xec\x01\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0f\n\x07item_id\x18\x03 \x01(\t\x12\r\n\x05\x65vent\x18\x04 \x01(\t\x12\x12\n\x05value\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11recommendation_id\x18\x07 \x01(\t\x12+\n\x05shown\x18\x08 \x03(\x0b\x32\x1c.shortlist.live.v1.ShownItem\x12\x10\n\x08retracts\x18\t \x01(\tB\x08\n\x06_value\".\n\tShownItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x05\"?\n\x13RecordEventsRequest\x12(\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x18.shortlist.live.v1.Event\"Z\n\x14RecordEventsResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x30\n\x08statuses\x18\x02 \x03(\x0b\x32\x1e.shortlist.live.v1.EventStatus\"c\n\x0b\x45ventStatus\x12\x30\n\x07outcome\x18\x01 \x01(\x0e\x32\x1f.shortlist.live.v1.EventOutcome\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\"w\n\x13GetHistoriesRequest\x12\x10\n\x08user_ids\x18\x01 \x03(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\x12)\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cmin_position\x18\x04 \x01(\x03\"_\n\x14GetHistoriesResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x35\n\thistories\x18\x02 \x03(\x0b\x32\".shortlist.live.v1.RecordedHistory\"@\n\x0fRecordedHistory\x12-\n\x05items\x18\x01 \x03(\x0b\x32\x1e.shortlist.type.v1.HistoryItem\"$\n\x11\x46orgetUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"C\n\x12\x46orgetUserResponse\x12\x1b\n\x13\x64\x65leted_event_count\x18\x01 \x01(\x03\x12\x10\n\x08position\x18\x02 \x01(\x03*\x9d\x01\n\x0c\x45ventOutcome\x12\x1d\n\x19\x45VENT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45VENT_OUTCOME_RECORDED\x10\x01\x12\x1b\n\x17\x45VENT_OUTCOME_DUPLICATE\x10\x02\x12\x1a\n\x16\x45VENT_OUTCOME_CONFLICT\x10\x03\x12\x19\n\x15\x45VENT_OUTCOME_REFUSED\x10\x04\x32\xab\x02\n\x0c\x45ventService\x12_\n\x0cRecordEvents\x12&.shortlist.live.v1.RecordEventsRequest\x1a\'.shortlist.live.v1.RecordEventsResponse\x12_\n\x0cGetHistories\x12&.shortlist.live.v1.GetHistoriesRequest\x1a\'.shortlist.live.v1.GetHistoriesResponse\x12Y\n\nForgetUser\x12$.shortlist.live.v1.ForgetUserRequest\x1a%.shortlist.live.v1.ForgetUserResponseB\x92\x01\n\x15\x63om.shortlist.live.v1B\x11\x45ventServiceProtoP\x01ZPbuf.build/gen/go/shortlist/shortlist/protocolbuffers/go/shortlist/live/v1;livev1\xaa\x02\x11Shortlist.Live.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%shortlist/live/v1/event_service.proto\x12\x11shortlist.live.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1cshortlist/type/v1/user.proto\"\xec\x01\n\x05\x45vent\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12\x0f\n\x07user_id\x18\x02 \x01(\t\x12\x0f\n\x07item_id\x18\x03 \x01(\t\x12\r\n\x05\x65vent\x18\x04 \x01(\t\x12\x12\n\x05value\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12(\n\x04time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11recommendation_id\x18\x07 \x01(\t\x12+\n\x05shown\x18\x08 \x03(\x0b\x32\x1c.shortlist.live.v1.ShownItem\x12\x10\n\x08retracts\x18\t \x01(\tB\x08\n\x06_value\".\n\tShownItem\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x05\"?\n\x13RecordEventsRequest\x12(\n\x06\x65vents\x18\x01 \x03(\x0b\x32\x18.shortlist.live.v1.Event\"Z\n\x14RecordEventsResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x30\n\x08statuses\x18\x02 \x03(\x0b\x32\x1e.shortlist.live.v1.EventStatus\"c\n\x0b\x45ventStatus\x12\x30\n\x07outcome\x18\x01 \x01(\x0e\x32\x1f.shortlist.live.v1.EventOutcome\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\"\x8f\x01\n\x13GetHistoriesRequest\x12\x10\n\x08user_ids\x18\x01 \x03(\t\x12\r\n\x05limit\x18\x02 \x01(\x05\x12)\n\x05\x61\x66ter\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cmin_position\x18\x04 \x01(\x03\x12\x16\n\x0e\x61\x66ter_position\x18\x05 \x01(\x03\"_\n\x14GetHistoriesResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\x12\x35\n\thistories\x18\x02 \x03(\x0b\x32\".shortlist.live.v1.RecordedHistory\"\\\n\x0fRecordedHistory\x12-\n\x05items\x18\x01 \x03(\x0b\x32\x1e.shortlist.type.v1.HistoryItem\x12\x1a\n\x12\x66orgotten_position\x18\x02 \x01(\x03\"$\n\x11\x46orgetUserRequest\x12\x0f\n\x07user_id\x18\x01 \x01(\t\"C\n\x12\x46orgetUserResponse\x12\x1b\n\x13\x64\x65leted_event_count\x18\x01 \x01(\x03\x12\x10\n\x08position\x18\x02 \x01(\x03\"-\n\x13GetForgottenRequest\x12\x16\n\x0e\x61\x66ter_position\x18\x01 \x01(\x03\"}\n\x14GetForgottenResponse\x12/\n\x05users\x18\x01 \x03(\x0b\x32 .shortlist.live.v1.ForgottenUser\x12\x10\n\x08hash_key\x18\x02 \x01(\x0c\x12\x10\n\x08position\x18\x03 \x01(\x03\x12\x10\n\x08has_more\x18\x04 \x01(\x08\"^\n\rForgottenUser\x12\x11\n\tuser_hash\x18\x01 \x01(\x0c\x12\x10\n\x08position\x18\x02 \x01(\x03\x12(\n\x04time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x9d\x01\n\x0c\x45ventOutcome\x12\x1d\n\x19\x45VENT_OUTCOME_UNSPECIFIED\x10\x00\x12\x1a\n\x16\x45VENT_OUTCOME_RECORDED\x10\x01\x12\x1b\n\x17\x45VENT_OUTCOME_DUPLICATE\x10\x02\x12\x1a\n\x16\x45VENT_OUTCOME_CONFLICT\x10\x03\x12\x19\n\x15\x45VENT_OUTCOME_REFUSED\x10\x04\x32\x8c\x03\n\x0c\x45ventService\x12_\n\x0cRecordEvents\x12&.shortlist.live.v1.RecordEventsRequest\x1a\'.shortlist.live.v1.RecordEventsResponse\x12_\n\x0cGetHistories\x12&.shortlist.live.v1.GetHistoriesRequest\x1a\'.shortlist.live.v1.GetHistoriesResponse\x12Y\n\nForgetUser\x12$.shortlist.live.v1.ForgetUserRequest\x1a%.shortlist.live.v1.ForgetUserResponse\x12_\n\x0cGetForgotten\x12&.shortlist.live.v1.GetForgottenRequest\x1a\'.shortlist.live.v1.GetForgottenResponseB\x92\x01\n\x15\x63om.shortlist.live.v1B\x11\x45ventServiceProtoP\x01ZPbuf.build/gen/go/shortlist/shortlist/protocolbuffers/go/shortlist/live/v1;livev1\xaa\x02\x11Shortlist.Live.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,8 +34,8 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'shortlist.live.v1.event_ser
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\025com.shortlist.live.v1B\021EventServiceProtoP\001ZPbuf.build/gen/go/shortlist/shortlist/protocolbuffers/go/shortlist/live/v1;livev1\252\002\021Shortlist.Live.V1'
-  _globals['_EVENTOUTCOME']._serialized_start=1060
-  _globals['_EVENTOUTCOME']._serialized_end=1217
+  _globals['_EVENTOUTCOME']._serialized_start=1383
+  _globals['_EVENTOUTCOME']._serialized_end=1540
   _globals['_EVENT']._serialized_start=124
   _globals['_EVENT']._serialized_end=360
   _globals['_SHOWNITEM']._serialized_start=362
@@ -46,16 +46,22 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_RECORDEVENTSRESPONSE']._serialized_end=565
   _globals['_EVENTSTATUS']._serialized_start=567
   _globals['_EVENTSTATUS']._serialized_end=666
-  _globals['_GETHISTORIESREQUEST']._serialized_start=668
-  _globals['_GETHISTORIESREQUEST']._serialized_end=787
-  _globals['_GETHISTORIESRESPONSE']._serialized_start=789
-  _globals['_GETHISTORIESRESPONSE']._serialized_end=884
-  _globals['_RECORDEDHISTORY']._serialized_start=886
-  _globals['_RECORDEDHISTORY']._serialized_end=950
-  _globals['_FORGETUSERREQUEST']._serialized_start=952
-  _globals['_FORGETUSERREQUEST']._serialized_end=988
-  _globals['_FORGETUSERRESPONSE']._serialized_start=990
-  _globals['_FORGETUSERRESPONSE']._serialized_end=1057
-  _globals['_EVENTSERVICE']._serialized_start=1220
-  _globals['_EVENTSERVICE']._serialized_end=1519
+  _globals['_GETHISTORIESREQUEST']._serialized_start=669
+  _globals['_GETHISTORIESREQUEST']._serialized_end=812
+  _globals['_GETHISTORIESRESPONSE']._serialized_start=814
+  _globals['_GETHISTORIESRESPONSE']._serialized_end=909
+  _globals['_RECORDEDHISTORY']._serialized_start=911
+  _globals['_RECORDEDHISTORY']._serialized_end=1003
+  _globals['_FORGETUSERREQUEST']._serialized_start=1005
+  _globals['_FORGETUSERREQUEST']._serialized_end=1041
+  _globals['_FORGETUSERRESPONSE']._serialized_start=1043
+  _globals['_FORGETUSERRESPONSE']._serialized_end=1110
+  _globals['_GETFORGOTTENREQUEST']._serialized_start=1112
+  _globals['_GETFORGOTTENREQUEST']._serialized_end=1157
+  _globals['_GETFORGOTTENRESPONSE']._serialized_start=1159
+  _globals['_GETFORGOTTENRESPONSE']._serialized_end=1284
+  _globals['_FORGOTTENUSER']._serialized_start=1286
+  _globals['_FORGOTTENUSER']._serialized_end=1380
+  _globals['_EVENTSERVICE']._serialized_start=1543
+  _globals['_EVENTSERVICE']._serialized_end=1939
 # @@protoc_insertion_point(module_scope)

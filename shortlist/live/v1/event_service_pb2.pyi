@@ -237,10 +237,13 @@ class GetHistoriesRequest(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     AFTER_FIELD_NUMBER: _builtins.int
     MIN_POSITION_FIELD_NUMBER: _builtins.int
+    AFTER_POSITION_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
     """The most interactions of each history, the latest ones, 1 to 5000; at most 20,000 for all users together."""
     min_position: _builtins.int
     """The store must have reached this position, else UNAVAILABLE. 0: any."""
+    after_position: _builtins.int
+    """Only interactions recorded after this position, whatever their time. 0: all."""
     @_builtins.property
     def user_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The users, 1 to 100."""
@@ -256,10 +259,11 @@ class GetHistoriesRequest(_message.Message):
         limit: _builtins.int = ...,
         after: _timestamp_pb2.Timestamp | None = ...,
         min_position: _builtins.int = ...,
+        after_position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "limit", b"limit", "min_position", b"min_position", "user_ids", b"user_ids"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "after_position", b"after_position", "limit", b"limit", "min_position", b"min_position", "user_ids", b"user_ids"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -300,6 +304,9 @@ class RecordedHistory(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     ITEMS_FIELD_NUMBER: _builtins.int
+    FORGOTTEN_POSITION_FIELD_NUMBER: _builtins.int
+    forgotten_position: _builtins.int
+    """The position at which the user was last forgotten; 0 for never. A bundle's knowledge from before it may not be used."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[_user_pb2.HistoryItem]:
         """Oldest first."""
@@ -308,10 +315,11 @@ class RecordedHistory(_message.Message):
         self,
         *,
         items: _abc.Iterable[_user_pb2.HistoryItem] | None = ...,
+        forgotten_position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forgotten_position", b"forgotten_position", "items", b"items"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -364,3 +372,93 @@ class ForgetUserResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ForgetUserResponse: _TypeAlias = ForgetUserResponse  # noqa: Y015
+
+@_typing.final
+class GetForgottenRequest(_message.Message):
+    """Asks for the users who were forgotten."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AFTER_POSITION_FIELD_NUMBER: _builtins.int
+    after_position: _builtins.int
+    """Only those who were forgotten after this position. 0: all."""
+    def __init__(
+        self,
+        *,
+        after_position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_position", b"after_position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetForgottenRequest: _TypeAlias = GetForgottenRequest  # noqa: Y015
+
+@_typing.final
+class GetForgottenResponse(_message.Message):
+    """Users who were forgotten, in the order in which they were."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USERS_FIELD_NUMBER: _builtins.int
+    HASH_KEY_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    HAS_MORE_FIELD_NUMBER: _builtins.int
+    hash_key: _builtins.bytes
+    """The key of the hashes, BLAKE2b with 16 bytes of the id in UTF-8. Every store has its own key."""
+    position: _builtins.int
+    """The position up to which the list is complete."""
+    has_more: _builtins.bool
+    """Whether more users were forgotten; ask again after the position."""
+    @_builtins.property
+    def users(self) -> _containers.RepeatedCompositeFieldContainer[Global___ForgottenUser]:
+        """The users, at most 10,000."""
+
+    def __init__(
+        self,
+        *,
+        users: _abc.Iterable[Global___ForgottenUser] | None = ...,
+        hash_key: _builtins.bytes = ...,
+        position: _builtins.int = ...,
+        has_more: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["has_more", b"has_more", "hash_key", b"hash_key", "position", b"position", "users", b"users"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetForgottenResponse: _TypeAlias = GetForgottenResponse  # noqa: Y015
+
+@_typing.final
+class ForgottenUser(_message.Message):
+    """A forgotten user. Events from later on are those of a user who has come back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USER_HASH_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    TIME_FIELD_NUMBER: _builtins.int
+    user_hash: _builtins.bytes
+    """The keyed hash of the id."""
+    position: _builtins.int
+    """The position at which the user was last forgotten."""
+    @_builtins.property
+    def time(self) -> _timestamp_pb2.Timestamp:
+        """When that was."""
+
+    def __init__(
+        self,
+        *,
+        user_hash: _builtins.bytes = ...,
+        position: _builtins.int = ...,
+        time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["time", b"time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "time", b"time", "user_hash", b"user_hash"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ForgottenUser: _TypeAlias = ForgottenUser  # noqa: Y015

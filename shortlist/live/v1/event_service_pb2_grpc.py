@@ -59,6 +59,11 @@ class EventServiceStub:
                 request_serializer=shortlist_dot_live_dot_v1_dot_event__service__pb2.ForgetUserRequest.SerializeToString,
                 response_deserializer=shortlist_dot_live_dot_v1_dot_event__service__pb2.ForgetUserResponse.FromString,
                 _registered_method=True)
+        self.GetForgotten = channel.unary_unary(
+                '/shortlist.live.v1.EventService/GetForgotten',
+                request_serializer=shortlist_dot_live_dot_v1_dot_event__service__pb2.GetForgottenRequest.SerializeToString,
+                response_deserializer=shortlist_dot_live_dot_v1_dot_event__service__pb2.GetForgottenResponse.FromString,
+                _registered_method=True)
 
 
 class EventServiceServicer:
@@ -89,7 +94,14 @@ class EventServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ForgetUser(self, request, context):
-        """Deletes everything that is recorded of a user.
+        """Deletes everything that is recorded of a user, and keeps bundles' histories of the user out of later answers.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetForgotten(self, request, context):
+        """Lists the users who were forgotten, by keyed hashes of their ids.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -112,6 +124,11 @@ def add_EventServiceServicer_to_server(servicer, server):
                     servicer.ForgetUser,
                     request_deserializer=shortlist_dot_live_dot_v1_dot_event__service__pb2.ForgetUserRequest.FromString,
                     response_serializer=shortlist_dot_live_dot_v1_dot_event__service__pb2.ForgetUserResponse.SerializeToString,
+            ),
+            'GetForgotten': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetForgotten,
+                    request_deserializer=shortlist_dot_live_dot_v1_dot_event__service__pb2.GetForgottenRequest.FromString,
+                    response_serializer=shortlist_dot_live_dot_v1_dot_event__service__pb2.GetForgottenResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -205,6 +222,33 @@ class EventService:
             '/shortlist.live.v1.EventService/ForgetUser',
             shortlist_dot_live_dot_v1_dot_event__service__pb2.ForgetUserRequest.SerializeToString,
             shortlist_dot_live_dot_v1_dot_event__service__pb2.ForgetUserResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetForgotten(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shortlist.live.v1.EventService/GetForgotten',
+            shortlist_dot_live_dot_v1_dot_event__service__pb2.GetForgottenRequest.SerializeToString,
+            shortlist_dot_live_dot_v1_dot_event__service__pb2.GetForgottenResponse.FromString,
             options,
             channel_credentials,
             insecure,

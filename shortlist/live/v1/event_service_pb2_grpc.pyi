@@ -48,7 +48,9 @@ class EventServiceStub:
     GetHistories: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.GetHistoriesRequest, _event_service_pb2.GetHistoriesResponse]
     """Gives the recorded histories of several users."""
     ForgetUser: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.ForgetUserRequest, _event_service_pb2.ForgetUserResponse]
-    """Deletes everything that is recorded of a user."""
+    """Deletes everything that is recorded of a user, and keeps bundles' histories of the user out of later answers."""
+    GetForgotten: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.GetForgottenRequest, _event_service_pb2.GetForgottenResponse]
+    """Lists the users who were forgotten, by keyed hashes of their ids."""
 
 @_typing.type_check_only
 class EventServiceAsyncStub(EventServiceStub):
@@ -70,7 +72,9 @@ class EventServiceAsyncStub(EventServiceStub):
     GetHistories: _aio.UnaryUnaryMultiCallable[_event_service_pb2.GetHistoriesRequest, _event_service_pb2.GetHistoriesResponse]  # type: ignore[assignment]
     """Gives the recorded histories of several users."""
     ForgetUser: _aio.UnaryUnaryMultiCallable[_event_service_pb2.ForgetUserRequest, _event_service_pb2.ForgetUserResponse]  # type: ignore[assignment]
-    """Deletes everything that is recorded of a user."""
+    """Deletes everything that is recorded of a user, and keeps bundles' histories of the user out of later answers."""
+    GetForgotten: _aio.UnaryUnaryMultiCallable[_event_service_pb2.GetForgottenRequest, _event_service_pb2.GetForgottenResponse]  # type: ignore[assignment]
+    """Lists the users who were forgotten, by keyed hashes of their ids."""
 
 class EventServiceServicer(metaclass=_abc_1.ABCMeta):
     """Records events, and gives the histories that they make.
@@ -107,6 +111,14 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _event_service_pb2.ForgetUserRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_event_service_pb2.ForgetUserResponse, _abc.Awaitable[_event_service_pb2.ForgetUserResponse]]:
-        """Deletes everything that is recorded of a user."""
+        """Deletes everything that is recorded of a user, and keeps bundles' histories of the user out of later answers."""
+
+    @_abc_1.abstractmethod
+    def GetForgotten(
+        self,
+        request: _event_service_pb2.GetForgottenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_service_pb2.GetForgottenResponse, _abc.Awaitable[_event_service_pb2.GetForgottenResponse]]:
+        """Lists the users who were forgotten, by keyed hashes of their ids."""
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
