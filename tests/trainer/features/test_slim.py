@@ -26,14 +26,16 @@ def _dense(pairs: ItemItemTable, items: int) -> np.ndarray:
     return weights
 
 
+@pytest.mark.parametrize("at_once", [1, 10_000, 2_000_000])
 @pytest.mark.parametrize("all_counts", [20, 19])
 def test_with_every_item_for_a_neighbour_the_weights_are_those_of_ease(
-    all_counts: int, monkeypatch: pytest.MonkeyPatch
+    all_counts: int, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Proves the closed form by another one: -P/diag(P) with P = (XᵀX + λI)⁻¹; over chunks, and however pairs are
-    counted."""
+    """Proves the closed form by another one: -P/diag(P) with P = (XᵀX + λI)⁻¹; over chunks, and however many pairs are
+    counted at once."""
     monkeypatch.setattr(similarity, "_CHUNK", 7)
     monkeypatch.setattr(similarity, "_ALL_COUNTS", all_counts)
+    monkeypatch.setattr(similarity, "_AT_ONCE", at_once)
     had, liked = _histories(400, 20)
     found = _dense(slim_table(sparse.csr_array(had), sparse.csr_array(liked), 20), 20)
     inverse = np.linalg.inv(had.T @ had + _LAMBDA * np.eye(20))
@@ -51,6 +53,27 @@ def test_of_the_liked_the_weights_minimise_the_loss() -> None:
     np.fill_diagonal(slope, 0.0)
     np.testing.assert_allclose(slope, 0.0, atol=1e-3)
     assert np.abs(found).max() > 0.01
+
+
+def test_items_with_different_numbers_of_neighbours_have_the_weights_of_each_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Proves the closed form by one solution for each item, in a sparse log whose items share few users."""
+    monkeypatch.setattr(similarity, "_ALL_COUNTS", 0)
+    random = np.random.default_rng(3)
+    had = (random.random((60, 40)) < 0.03).astype(np.float64)
+    liked = had * (random.random(had.shape) < 0.6)
+    together = had.T @ had
+    np.fill_diagonal(together, 0.0)
+    expected = np.zeros((40, 40, 2))
+    for item, counts in enumerate(together):
+        others = np.flatnonzero(counts)
+        gram = had[:, others].T @ had[:, others] + _LAMBDA * np.eye(len(others))
+        targets = had[:, others].T @ np.stack([had[:, item], liked[:, item]], axis=1)
+        expected[others, item] = np.linalg.solve(gram, targets)
+    assert len(np.unique((together > 0).sum(axis=0))) > 3
+    found = _dense(slim_table(sparse.csr_array(had), sparse.csr_array(liked), 40), 40)
+    np.testing.assert_allclose(found, expected, atol=1e-9)
 
 
 @pytest.mark.parametrize("keep", [1, 5])
