@@ -4,6 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from ranking_service.served_settings import add_served_settings, read_served_settings
 from shortlist.flags import add_setting
 from shortlist.live_histories.settings import add_live, read_live
 from shortlist.security.settings import add_client_security, read_client_security
@@ -26,6 +27,7 @@ def main(arguments: Sequence[str] | None = None, worker: Worker | None = None) -
     add_setting(parser, "--retrieval", default="dns:///127.0.0.1:50051", help="gRPC target of the retrieval service")
     add_client_security(parser, "retrieval")
     add_live(parser)
+    add_served_settings(parser)
     add_bundle_settings(parser)
     add_server_settings(parser, listen="127.0.0.1:50052")
     options = parser.parse_args(arguments)
@@ -35,14 +37,17 @@ def main(arguments: Sequence[str] | None = None, worker: Worker | None = None) -
 
         return check_ranking(bundles, options.check)
     settings = read_server_settings(parser, options)
+    served = read_served_settings(parser, options)
     if settings.workers > 1:
         return supervise(settings, "ranking_service", arguments)
     # Not at the top: the parent of several workers has no use for ONNX Runtime.
     from ranking_service.retrieval import RetrievalClient
+    from ranking_service.served_log import ServedLog
     from ranking_service.service import serve_ranking
 
     retrieval = RetrievalClient(options.retrieval, read_client_security(parser, options, "retrieval"))
-    return serve_ranking(settings, bundles, retrieval, read_live(parser, options), worker)
+    log = ServedLog(served.directory, served.bounds) if served else None
+    return serve_ranking(settings, bundles, retrieval, read_live(parser, options), log, worker)
 
 
 if __name__ == "__main__":

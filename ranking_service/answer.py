@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from shortlist.degraded import Degraded
 from shortlist.inference.candidates import Candidates
 from shortlist.inference.users import Unknown
+from shortlist.live_histories.stage import NOTHING_LIVE, Live
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,10 +56,10 @@ class Ranked:
 class Answer:
     """A ranked list, the counts of unknown names, and why the list is degraded; None when it is not.
 
-    ``live_position`` is that of the live history that the list knows, 0 for none.
+    ``live`` is the live history that the list knows.
     """
 
     ranked: Ranked
     unknown: Unknown
     degraded: Degraded | None = None
-    live_position: int = 0
+    live: Live = NOTHING_LIVE

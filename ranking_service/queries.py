@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from ranking_service.timeline import Timeline
 from shortlist.context import Context
 from shortlist.inference.users import UserQuery
+from shortlist.live_histories.stage import NOTHING_LIVE, Live
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,7 +16,8 @@ class RecommendQuery:
     ``exclude`` are ids that may not be in the answer; ``keep_seen`` lets items of the history be in it.
     ``candidate_count`` is how many candidates to retrieve, 0 for the bundle's own number. ``objective_weights`` are
     weights by objective name, empty for the bundle's own; ``context`` has the values that describe the call.
-    ``min_position`` is the position that the live history must have; 0 is any. ``timeline`` began with the call.
+    ``min_position`` is the position that the live history must have; 0 is any. ``live`` is the live history that the
+    caller gives; ``NOTHING_LIVE`` itself leaves it to the live service. ``timeline`` began with the call.
     """
 
     user: UserQuery
@@ -27,6 +29,7 @@ class RecommendQuery:
     objective_weights: Mapping[str, float] = field(default_factory=dict)
     context: Context = field(default_factory=dict)
     min_position: int = 0
+    live: Live = NOTHING_LIVE
     timeline: Timeline = field(default_factory=Timeline)
 
 
@@ -44,6 +47,7 @@ class RankQuery:
     objective_weights: Mapping[str, float] = field(default_factory=dict)
     context: Context = field(default_factory=dict)
     min_position: int = 0
+    live: Live = NOTHING_LIVE
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,6 +1,7 @@
 """The request path of ranking, stage by stage; from retrieval on for a batch of requests at once."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +24,7 @@ from shortlist.inference.retrieval import Retrieved
 from shortlist.inference.selection import best_first
 from shortlist.inference.user_encoder import UserEncoder, are_usable
 from shortlist.live_histories.client import LiveClient
-from shortlist.live_histories.stage import NOTHING_LIVE, LiveStage, check_position
+from shortlist.live_histories.stage import NOTHING_LIVE, Live, LiveStage, check_position
 from shortlist.serving.coalescing import Coalescer
 
 
@@ -54,8 +55,8 @@ class Recommender:
                 no live service, and the query has a position.
             CallerGone: the answer is not wanted any more when its turn comes.
         """
-        check_position(self._live, query.min_position)
-        request = self._resolver.recommend(query, self._live.unasked(query.user) if self._live else NOTHING_LIVE)
+        self._check_position(query)
+        request = self._resolver.recommend(query, self._unasked(query))
         may_be_live = self.is_live and query.user.user_id
         if not (may_be_live or self._is_known(request)):
             return _answer(request, _unscored(self._retriever.popular(request)))
@@ -70,9 +71,8 @@ class Recommender:
         Raises:
             InvalidRequest: as for :meth:`recommend`.
         """
-        check_position(self._live, query.min_position)
-        live = self._live.find([query])[0] if self._live else NOTHING_LIVE
-        request, rows = self._resolver.rank(query, live)
+        self._check_position(query)
+        request, rows = self._resolver.rank(query, self._find_live([query])[0])
         found = self._look_up(request, rows)
         scorable = is_scorable(request, found.retrieved.candidates)
         return _answer(request, self._scorer.run([request], [found])[0] if scorable else _unscored(found))
@@ -99,10 +99,9 @@ class Recommender:
 
     def _live_to_answer(self, requests: Sequence[Request]) -> list[Answer]:
         """The same after the live histories, which may tell of users that the bundle does not know."""
-        assert self._live is not None
         for request in requests:
             request.timeline.enter(Degraded.HISTORY_UNAVAILABLE)
-        live = self._live.find([request.query for request in requests])
+        live = self._find_live([request.query for request in requests])
         renewed = [self._resolver.renewed(request, one) for request, one in zip(requests, live, strict=True)]
         known = [request for request in renewed if self._is_known(request)]
         answers = iter(self._retrieve_to_answer(known) if known else ())
@@ -110,6 +109,23 @@ class Recommender:
             next(answers) if self._is_known(request) else _answer(request, _unscored(self._retriever.popular(request)))
             for request in renewed
         ]
+
+    def _find_live(self, queries: Sequence[RecommendQuery | RankQuery]) -> list[Live]:
+        """The live history of each query's user: the one that the query brings, else that of the live service."""
+        asking = [query for query in queries if query.live is NOTHING_LIVE]
+        found = iter(self._live.find(asking) if self._live else [NOTHING_LIVE] * len(asking))
+        return [next(found) if query.live is NOTHING_LIVE else self._unasked(query) for query in queries]
+
+    def _unasked(self, query: RecommendQuery | RankQuery) -> Live:
+        """The live history of a query before the live service is called. No query brings a forgotten user back."""
+        if self._live is None:
+            return query.live
+        known = self._live.unasked(query.user)
+        return replace(query.live, is_forgotten=True) if known.is_forgotten else query.live
+
+    def _check_position(self, query: RecommendQuery | RankQuery) -> None:
+        if query.live is NOTHING_LIVE:
+            check_position(self._live, query.min_position)
 
     def _is_known(self, request: Request) -> bool:
         return len(request.user.history) > 0 or self.encoder.features_of(request.user) is not None
@@ -144,5 +160,5 @@ def _answer(request: Request, scored: Scored) -> Answer:
         ranked=select(request, scored),
         unknown=request.unknown,
         degraded=scored.degraded or request.live.degraded,
-        live_position=request.live.position,
+        live=request.live,
     )

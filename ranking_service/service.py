@@ -1,10 +1,14 @@
 """The ranking service: its server, and the loading of its bundles."""
 
+import contextlib
+from collections.abc import Iterator
+
 import grpc
 
 from ranking_service.queries import RankQuery
 from ranking_service.recommender import Recommender
 from ranking_service.retrieval import RetrievalClient
+from ranking_service.served_log import ServedLog
 from ranking_service.servicer import RankingServicer
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.bundle.bundle import RANKER
@@ -27,16 +31,31 @@ def serve_ranking(
     bundles: BundleSettings,
     client: RetrievalClient,
     live: LiveClient | None,
+    log: ServedLog | None,
     worker: Worker | None,
 ) -> int:
-    """Serves the current bundle until a signal comes, with or without a live service; returns the exit code."""
+    """Serves the current bundle until a signal comes, with a live service and a ``log`` or without; the exit code."""
     store = BundleStore(bundles.directory)
     served = ServedBundles(store, lambda directory: load(opened(directory, bundles.public_key), client, live))
 
     def add_services(server: grpc.Server) -> None:
-        add_RankingServiceServicer_to_server(RankingServicer(served), server)
+        add_RankingServiceServicer_to_server(RankingServicer(served, log), server)
 
-    return serve(settings=settings, service_names=[SERVICE], add_services=add_services, loader=served, worker=worker)
+    loader = served if log is None else _Logging(served, log)
+    return serve(settings=settings, service_names=[SERVICE], add_services=add_services, loader=loader, worker=worker)
+
+
+class _Logging:
+    """The loader of a service with a log, which is complete once the server has stopped."""
+
+    def __init__(self, served: ServedBundles[Recommender], log: ServedLog) -> None:
+        self._served, self._log = served, log
+        self.load = served.load
+
+    @contextlib.contextmanager
+    def watching(self) -> Iterator[None]:
+        with self._log.writing(), self._served.watching():
+            yield
 
 
 def check_ranking(bundles: BundleSettings, bundle_id: str) -> int:

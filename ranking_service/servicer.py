@@ -7,23 +7,25 @@ import grpc
 from ranking_service.answer import Ranked
 from ranking_service.queries import RankQuery, RecommendQuery, SimilarQuery
 from ranking_service.recommender import Recommender
+from ranking_service.served_log import ServedLog
 from ranking_service.swap import rank, recommend, similar
 from shortlist.degraded import degraded_number
 from shortlist.limits import MAX_EXCLUDED, MAX_HISTORY, MAX_ID_BYTES, MAX_LIMIT
+from shortlist.live_histories.stage import NOTHING_LIVE, Live
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer
 from shortlist.serving.deadlines import deadline_of
 from shortlist.serving.served_bundles import ServedBundles
 from shortlist.serving.served_messages import bundle_message, failure_message
-from shortlist.wire.messages import read_context, read_user
+from shortlist.wire.messages import read_context, read_history, read_user
 from shortlist.wire.request_check import RequestCheck
 
 
 class RankingServicer(RankingServiceServicer):
-    """Translates between the wire and the recommender."""
+    """Translates between the wire and the recommender, and gives each answer to a ``log`` where there is one."""
 
-    def __init__(self, served: ServedBundles[Recommender]) -> None:
-        self._served = served
+    def __init__(self, served: ServedBundles[Recommender], log: ServedLog | None = None) -> None:
+        self._served, self._log = served, log
 
     def Recommend(self, request: pb.RecommendRequest, context: grpc.ServicerContext) -> pb.RecommendResponse:  # noqa: N802
         """Retrieves candidates, ranks them and answers with the best items."""
@@ -38,6 +40,7 @@ class RankingServicer(RankingServiceServicer):
             objective_weights=dict(request.objective_weights),
             context=read_context(request.context),
             min_position=request.min_position,
+            live=_read_live(request),
         )
         recommender, answer = recommend(self._served, request.bundle_id, query, context.is_active)
         response = pb.RecommendResponse(
@@ -50,10 +53,13 @@ class RankingServicer(RankingServiceServicer):
             degraded=answer.degraded is not None,
             degraded_reason=degraded_number(answer.degraded),
             objectives=recommender.bundle.manifest.objective_names,
-            live_position=answer.live_position,
-            recommendation_id=_new_id(recommender),
+            live_position=answer.live.position,
+            recommendation_id=self._new_id(recommender),
         )
         _add_items(response, recommender, answer.ranked)
+        # An answer of another moment, made again, was served to nobody.
+        if self._log is not None and query.live is NOTHING_LIVE:
+            self._log.put(request, response, answer.live)
         return response
 
     def Rank(self, request: pb.RankRequest, context: grpc.ServicerContext) -> pb.RankResponse:  # noqa: N802
@@ -67,6 +73,7 @@ class RankingServicer(RankingServiceServicer):
             objective_weights=dict(request.objective_weights),
             context=read_context(request.context),
             min_position=request.min_position,
+            live=_read_live(request),
         )
         recommender, answer = rank(self._served, request.bundle_id, query)
         response = pb.RankResponse(
@@ -79,10 +86,13 @@ class RankingServicer(RankingServiceServicer):
             degraded=answer.degraded is not None,
             degraded_reason=degraded_number(answer.degraded),
             objectives=recommender.bundle.manifest.objective_names,
-            live_position=answer.live_position,
-            recommendation_id=_new_id(recommender),
+            live_position=answer.live.position,
+            recommendation_id=self._new_id(recommender),
         )
         _add_items(response, recommender, answer.ranked)
+        # An answer of another moment, made again, was served to nobody.
+        if self._log is not None and query.live is NOTHING_LIVE:
+            self._log.put(request, response, answer.live)
         return response
 
     def Similar(self, request: pb.SimilarRequest, context: grpc.ServicerContext) -> pb.SimilarResponse:  # noqa: N802
@@ -115,6 +125,10 @@ class RankingServicer(RankingServiceServicer):
             load_failure=failure_message(self._served.failure),
         )
 
+    def _new_id(self, recommender: Recommender) -> str:
+        """Names an answer, where events or the log can refer to it."""
+        return secrets.token_hex(16) if recommender.is_live or self._log is not None else ""
+
 
 def _check_recommend(request: pb.RecommendRequest) -> None:
     check = RequestCheck()
@@ -126,6 +140,7 @@ def _check_recommend(request: pb.RecommendRequest) -> None:
     check.objective_weights(request.objective_weights)
     check.context(request.context)
     check.require(request.min_position >= 0, "min_position", "is negative")
+    _check_live(check, request)
     check.done()
 
 
@@ -138,7 +153,21 @@ def _check_rank(request: pb.RankRequest) -> None:
     check.objective_weights(request.objective_weights)
     check.context(request.context)
     check.require(request.min_position >= 0, "min_position", "is negative")
+    _check_live(check, request)
     check.done()
+
+
+def _check_live(check: RequestCheck, request: pb.RecommendRequest | pb.RankRequest) -> None:
+    if request.HasField("live_history"):
+        check.history(request.live_history.items, "live_history.items")
+        check.require(request.live_history.position >= 0, "live_history.position", "is negative")
+
+
+def _read_live(request: pb.RecommendRequest | pb.RankRequest) -> Live:
+    if not request.HasField("live_history"):
+        return NOTHING_LIVE
+    given = request.live_history
+    return Live(recorded=read_history(given.items), position=given.position, is_forgotten=given.is_forgotten)
 
 
 def _check_similar(request: pb.SimilarRequest) -> None:
@@ -150,11 +179,6 @@ def _check_similar(request: pb.SimilarRequest) -> None:
     size = len(request.event.encode())
     check.require(size <= MAX_ID_BYTES, "event", f"has {size} bytes; at most {MAX_ID_BYTES} are accepted")
     check.done()
-
-
-def _new_id(recommender: Recommender) -> str:
-    """Names an answer, where events can refer to it."""
-    return secrets.token_hex(16) if recommender.is_live else ""
 
 
 def _add_items(

@@ -1,9 +1,10 @@
-"""The command line: asks a ranking service for recommendations, and manages the directory of bundles."""
+"""The command line: asks a ranking service, and manages the directory of bundles and the log of answers."""
 
 import argparse
 from collections.abc import Sequence
 
 from shortlist import __version__
+from shortlist.commands.answers import add_answers
 from shortlist.commands.bundles import add_bundles
 from shortlist.commands.recommend import add_recommend, add_similar
 
@@ -22,11 +23,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="shortlist", description="Asks a Shortlist ranking service, and manages the directory of bundles."
+        prog="shortlist",
+        description="Asks a Shortlist ranking service, and manages bundles and the log of answers.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_recommend(commands)
     add_similar(commands)
     add_bundles(commands)
+    add_answers(commands)
     return parser

@@ -49,7 +49,7 @@ _SHORTLIST: Sequence[tuple[str, ...]] = [
     ("shortlist.live.v1", "shortlist.ranking.v1", "shortlist.retrieval.v1", "shortlist.status"),
     ("shortlist.degraded",),
     ("shortlist.bundle", "shortlist.observability", "shortlist.security"),
-    ("shortlist.inference", "shortlist.client"),
+    ("shortlist.inference", "shortlist.client", "shortlist.served"),
     ("shortlist.serving", "shortlist.wire", "shortlist.commands"),
     ("shortlist.live_histories",),
     ("shortlist",),

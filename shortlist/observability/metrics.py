@@ -120,6 +120,12 @@ LATE_EVENTS = Counter(
     "Recorded events from before the time up to which the served bundle knows events: they wait for the next bundle.",
     registry=REGISTRY,
 )
+SERVED_ANSWERS = _counters(
+    "shortlist_served_answers_total",
+    "Answers for the log of served answers: written, or lost because too many waited or the disk refused them.",
+    "outcome",
+    ("written", "queue_full", "disk"),
+)
 
 _BUNDLE_INFO = Gauge("shortlist_bundle_info", "1 for each loaded bundle.", ("bundle_id", "role"), registry=REGISTRY)
 _ROLES = ("current", "previous")

@@ -7,7 +7,7 @@ from typing import TypeVar
 from shortlist.errors import FieldViolation, InvalidRequest
 from shortlist.limits import MAX_CONTEXT, MAX_HISTORY, MAX_ID_BYTES, MAX_LIMIT, MAX_OBJECTIVE_WEIGHTS, MAX_VALUE
 from shortlist.type.v1.context_pb2 import ContextValue
-from shortlist.type.v1.user_pb2 import HistoryMode, User
+from shortlist.type.v1.user_pb2 import HistoryItem, HistoryMode, User
 
 V = TypeVar("V")
 
@@ -46,12 +46,16 @@ class RequestCheck:
         size = len(user.user_id.encode())
         self.require(size <= MAX_ID_BYTES, f"{field}.user_id", f"has {size} bytes; at most {MAX_ID_BYTES} are accepted")
         self.require(user.history_mode in _HISTORY_MODES, f"{field}.history_mode", "is unknown to this release")
-        self.ids([item.item_id for item in user.history], f"{field}.history", MAX_HISTORY)
-        for place, item in enumerate(user.history[:MAX_HISTORY]):
+        self.history(user.history, f"{field}.history")
+
+    def history(self, items: Sequence[HistoryItem], field: str) -> None:
+        """Checks the number of interactions, and the ids, times and values of each."""
+        self.ids([item.item_id for item in items], field, MAX_HISTORY)
+        for place, item in enumerate(items[:MAX_HISTORY]):
             fits = not item.HasField("value") or abs(item.value) <= MAX_VALUE
-            self.require(fits, f"{field}.history[{place}].value", "is not a finite number of 32 bits")
+            self.require(fits, f"{field}[{place}].value", "is not a finite number of 32 bits")
             valid = 0 <= item.time.nanos < 1_000_000_000
-            self.require(valid, f"{field}.history[{place}].time.nanos", "has to be 0 to 999,999,999")
+            self.require(valid, f"{field}[{place}].time.nanos", "has to be 0 to 999,999,999")
 
     def objective_weights(self, weights: Mapping[str, float], field: str = "objective_weights") -> None:
         """Requires at most ``MAX_OBJECTIVE_WEIGHTS`` finite weights, each with a name."""

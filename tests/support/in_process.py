@@ -17,6 +17,7 @@ from live_service.settings import Retention
 from live_service.store.sqlite_store import SqliteStore
 from ranking_service.recommender import Recommender
 from ranking_service.retrieval import RetrievalClient
+from ranking_service.served_log import ServedLog
 from ranking_service.servicer import RankingServicer
 from retrieval_service.retriever import Retriever
 from retrieval_service.servicer import RetrievalServicer
@@ -69,16 +70,16 @@ def retrieval_client(servicer: RetrievalServiceServicer) -> Iterator[RetrievalCl
 
 @contextlib.contextmanager
 def ranking_stub(
-    bundles: Path, retrieval: RetrievalServiceServicer, live: LiveClient | None = None
+    bundles: Path, retrieval: RetrievalServiceServicer, live: LiveClient | None = None, log: ServedLog | None = None
 ) -> Iterator[RankingServiceStub]:
     """A stub of a running ranking service over a directory of bundles."""
-    with ranking_address(bundles, retrieval, live) as address, grpc.insecure_channel(address) as channel:
+    with ranking_address(bundles, retrieval, live, log) as address, grpc.insecure_channel(address) as channel:
         yield RankingServiceStub(channel)
 
 
 @contextlib.contextmanager
 def ranking_address(
-    bundles: Path, retrieval: RetrievalServiceServicer, live: LiveClient | None = None
+    bundles: Path, retrieval: RetrievalServiceServicer, live: LiveClient | None = None, log: ServedLog | None = None
 ) -> Iterator[str]:
     """The address of a running ranking service over a directory of bundles."""
     server = grpc.server(ThreadPoolExecutor(8), interceptors=[CallInterceptor()])
@@ -87,7 +88,7 @@ def ranking_address(
         store = BundleStore(bundles)
         served = ServedBundles(store, lambda directory: Recommender(Bundle.open(directory), client, live))
         served.load()
-        add_RankingServiceServicer_to_server(RankingServicer(served), server)
+        add_RankingServiceServicer_to_server(RankingServicer(served, log), server)
         server.start()
         yield f"127.0.0.1:{port}"
         server.stop(None).wait()

@@ -143,6 +143,7 @@ class RecommendRequest(_message.Message):
     OBJECTIVE_WEIGHTS_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
     MIN_POSITION_FIELD_NUMBER: _builtins.int
+    LIVE_HISTORY_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
     """How many items to answer with, 1 to 1000."""
     candidate_count: _builtins.int
@@ -178,6 +179,12 @@ class RecommendRequest(_message.Message):
         and texts are ignored and counted; a value of the wrong kind is refused.
         """
 
+    @_builtins.property
+    def live_history(self) -> Global___LiveHistory:
+        """The user's live history, in place of the live service's. With the request and the bundle of an answer it makes that
+        answer again. min_position then counts for nothing. Unset: the live service's, where there is one.
+        """
+
     def __init__(
         self,
         *,
@@ -190,14 +197,49 @@ class RecommendRequest(_message.Message):
         objective_weights: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         context: _abc.Mapping[_builtins.str, _context_pb2.ContextValue] | None = ...,
         min_position: _builtins.int = ...,
+        live_history: Global___LiveHistory | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["live_history", b"live_history", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "candidate_count", b"candidate_count", "context", b"context", "exclude_item_ids", b"exclude_item_ids", "keep_seen", b"keep_seen", "limit", b"limit", "min_position", b"min_position", "objective_weights", b"objective_weights", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "candidate_count", b"candidate_count", "context", b"context", "exclude_item_ids", b"exclude_item_ids", "keep_seen", b"keep_seen", "limit", b"limit", "live_history", b"live_history", "min_position", b"min_position", "objective_weights", b"objective_weights", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RecommendRequest: _TypeAlias = RecommendRequest  # noqa: Y015
+
+@_typing.final
+class LiveHistory(_message.Message):
+    """The interactions of a user that the live service had recorded since the bundle was trained."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    ITEMS_FIELD_NUMBER: _builtins.int
+    IS_FORGOTTEN_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """The position of the live service that they are of. 0: the live service gave nothing."""
+    is_forgotten: _builtins.bool
+    """Whether the user was forgotten, so that nothing counts that the bundle knows of the user. A service with a live
+    service also asks that one.
+    """
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[_user_pb2.HistoryItem]:
+        """Oldest first, at most 5000. Their times are not read."""
+
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        items: _abc.Iterable[_user_pb2.HistoryItem] | None = ...,
+        is_forgotten: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["is_forgotten", b"is_forgotten", "items", b"items", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LiveHistory: _TypeAlias = LiveHistory  # noqa: Y015
 
 @_typing.final
 class ScoredItem(_message.Message):
@@ -282,7 +324,7 @@ class RecommendResponse(_message.Message):
     service gave nothing.
     """
     recommendation_id: _builtins.str
-    """Names the answer, for events to refer to. Empty without a live service."""
+    """Names the answer, for events to refer to. Empty without a live service and a log of answers."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoredItem]:
         """The items, best first."""
@@ -369,6 +411,7 @@ class RankRequest(_message.Message):
     OBJECTIVE_WEIGHTS_FIELD_NUMBER: _builtins.int
     CONTEXT_FIELD_NUMBER: _builtins.int
     MIN_POSITION_FIELD_NUMBER: _builtins.int
+    LIVE_HISTORY_FIELD_NUMBER: _builtins.int
     limit: _builtins.int
     """How many items to answer with, 1 to 1000."""
     bundle_id: _builtins.str
@@ -398,6 +441,10 @@ class RankRequest(_message.Message):
         and texts are ignored and counted; a value of the wrong kind is refused.
         """
 
+    @_builtins.property
+    def live_history(self) -> Global___LiveHistory:
+        """The user's live history, as in RecommendRequest."""
+
     def __init__(
         self,
         *,
@@ -408,10 +455,11 @@ class RankRequest(_message.Message):
         objective_weights: _abc.Mapping[_builtins.str, _builtins.float] | None = ...,
         context: _abc.Mapping[_builtins.str, _context_pb2.ContextValue] | None = ...,
         min_position: _builtins.int = ...,
+        live_history: Global___LiveHistory | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["user", b"user"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["live_history", b"live_history", "user", b"user"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "context", b"context", "item_ids", b"item_ids", "limit", b"limit", "min_position", b"min_position", "objective_weights", b"objective_weights", "user", b"user"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "context", b"context", "item_ids", b"item_ids", "limit", b"limit", "live_history", b"live_history", "min_position", b"min_position", "objective_weights", b"objective_weights", "user", b"user"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
