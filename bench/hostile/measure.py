@@ -8,6 +8,7 @@ The exit code is 1 when one is broken.
 
 import argparse
 import contextlib
+import os
 import shutil
 import subprocess
 import sys
@@ -93,6 +94,8 @@ def measure(
     found = verdicts(run)
     return {
         "machine": machine(),
+        # The images name jemalloc there.
+        "allocator": os.environ.get("LD_PRELOAD") or "glibc",
         "passed": all(verdict.holds for verdict in found),
         "seconds": seconds,
         "peak_rps": peak,

@@ -31,8 +31,8 @@ def _lines(result: Mapping[str, Any]) -> list[str]:
     return [
         f"`python -m bench.hostile` attacked the services for {result['seconds'] / 60:.1f} minutes on "
         f"{machine['cores']} cores of an {machine['processor']}. Honest callers made {result['calls']:,} calls, at "
-        f"half of the peak of {result['peak_rps']:.0f} a second. {len(broken) or 'None'} of {len(result['verdicts'])} "
-        "promises broke.",
+        f"half of the peak of {result['peak_rps']:.0f} a second. The allocator was {result['allocator']}. "
+        f"{len(broken) or 'None'} of {len(result['verdicts'])} promises broke.",
         "",
         f"| attack | honest calls | lost | degraded | p99 ms | worst health check, ms (≤ {MOST_HEALTH_MS:.0f}) |",
         "|---|---|---|---|---|---|",

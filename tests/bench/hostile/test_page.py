@@ -12,6 +12,7 @@ _RESULT = {
     "seconds": 600.0,
     "calls": 1234567,
     "peak_rps": 900.4,
+    "allocator": "glibc",
     "verdicts": [{"promise": "every process lives", "figure": "ranking ended with 134", "holds": False}],
     "attacks": [
         {"attack": "burst", "calls": 6000, "lost": 1, "degraded": 2, "p99_ms": 45.6, "health_ms": None},
@@ -36,7 +37,8 @@ def test_verdicts_replace_the_block_of_the_page_alone(written: Path) -> None:
     (written.parent / "hostile.json").write_text(json.dumps(_RESULT))
     assert page.main() == 0
     new = written.read_text(encoding="utf-8")
-    assert "Honest callers made 1,234,567 calls, at half of the peak of 900 a second. 1 of 1 promises broke." in new
+    assert "Honest callers made 1,234,567 calls, at half of the peak of 900 a second. The allocator was glibc." in new
+    assert "1 of 1 promises broke." in new
     assert "| burst | 6,000 | 1 | 2 | 46 | none |" in new
     assert "| every process lives | ranking ended with 134 | broken |" in new
     assert [new.partition(page._BEGIN)[0], new.partition(page._END)[2]] == [
