@@ -92,6 +92,11 @@ class AdmissionPool(ReceivingPool):
             return self._crowds.surplus(call.connection) is not None
 
     @property
+    def queued(self) -> int:
+        """The number of calls that wait for a thread."""
+        return self._queued
+
+    @property
     def has_free_thread(self) -> bool:
         """Whether a further call would find a thread; an estimate, for other threads change the numbers meanwhile."""
         return not self._queued and self._admitted - len(self._unread) < self._busy

@@ -44,6 +44,7 @@ from shortlist.serving.workers import EXIT_CANNOT_LISTEN as EXIT_CANNOT_LISTEN
 _LOG = logging.getLogger(__name__)
 EXIT_STOPPED_SERVING = 4
 _CHECK_SECONDS, _IDLE_CHECKS = 0.05, 10
+_CUT_SECONDS = 1.0
 
 
 class Loader(Protocol):
@@ -125,6 +126,7 @@ class _Server:
         # A signal handler's put may interrupt a get in the same thread; only SimpleQueue allows that.
         self._signals: SimpleQueue[int] = SimpleQueue()
         self._serves = False
+        self._never_started = 0
         self._closing = contextlib.ExitStack()
         self._listening: list[Listening] = []
         self._grpc = self._build(service_names, add_services)
@@ -252,14 +254,16 @@ class _Server:
             # may be between socket and pool, and an answer between pool and socket.
             idle = 0 if self._pool.admitted else idle + 1
             if idle == _IDLE_CHECKS or not self._signals.empty() or time.monotonic() >= end:
+                self._never_started = self._pool.queued
                 self._grpc.stop(None)
                 break
-        _LOG.info("stopped, %d calls cut", self.cut_calls)
+        _LOG.info("stopped, %d calls cut", self.cut_calls + self._never_started)
 
     def _stop_accepting(self) -> threading.Event:
         """Refuses further calls; the result is set when all calls have ended."""
         try:
-            return self._grpc.stop(self._settings.drain_seconds)
+            # Longer than the drain, which counts the calls that it cuts.
+            return self._grpc.stop(self._settings.drain_seconds + _CUT_SECONDS)
         except RuntimeError:
             # At the system's limit on threads gRPC cannot watch the time. By now it takes no calls.
             return threading.Event()
