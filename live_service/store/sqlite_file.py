@@ -17,6 +17,8 @@ _APPLICATION_ID = 0x53484C56
 _BUSY_SECONDS = 5.0
 # Deleted content is overwritten, and an answer waits until the system has written to the disk.
 _PRAGMAS = ("journal_mode = WAL", "synchronous = FULL", "secure_delete = ON", "temp_store = MEMORY")
+# Litestream may add its own tables before there are any of ours.
+_OUR_TABLES = "SELECT count(*) FROM sqlite_schema WHERE name NOT GLOB '_litestream_*'"
 _RESTORE = "restore it from a copy, or save its events with `sqlite3 FILE .recover` into a new file"
 
 
@@ -72,7 +74,7 @@ class SqliteFile:
             sqlite3.Error: it is damaged.
         """
         application, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
-        if not application and not connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+        if not application and not connection.execute(_OUR_TABLES).fetchone()[0]:
             schema = resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
             marks = f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {_SCHEMA_VERSION};"
             connection.executescript(f"BEGIN; {schema} {marks} COMMIT;")
@@ -91,6 +93,12 @@ class SqliteFile:
         for connection in self._opened:
             connection.close()
         os.close(self._lock)
+
+
+def is_replicated(connection: sqlite3.Connection) -> bool:
+    """Whether Litestream copies the file, or has done so: it keeps a table of its own in it."""
+    found = connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = '_litestream_seq'").fetchone()
+    return bool(found[0])
 
 
 def _lock(path: Path) -> int:

@@ -1,9 +1,12 @@
 """The Prometheus metrics of the services. All durations are in seconds."""
 
 import functools
+import math
+import shutil
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from pathlib import Path
 
 from prometheus_client import (
     CollectorRegistry,
@@ -126,6 +129,12 @@ SERVED_ANSWERS = _counters(
     "outcome",
     ("written", "queue_full", "disk"),
 )
+_DISK_FREE = Gauge(
+    "shortlist_disk_free_bytes", "Free bytes of the disk that holds a content.", ("content",), registry=REGISTRY
+)
+_DISK_SIZE = Gauge(
+    "shortlist_disk_size_bytes", "Bytes of the disk that holds a content.", ("content",), registry=REGISTRY
+)
 
 _BUNDLE_INFO = Gauge("shortlist_bundle_info", "1 for each loaded bundle.", ("bundle_id", "role"), registry=REGISTRY)
 _ROLES = ("current", "previous")
@@ -184,6 +193,20 @@ def bundle_served(bundle_ids: Sequence[str], create_time: datetime) -> None:
         if labels not in served:
             _BUNDLE_INFO.remove(*labels)
     _BUNDLE_AGE.set_function(lambda: time.time() - create_time.timestamp())
+
+
+def disk_watched(content: str, folder: Path) -> None:
+    """Exposes the free bytes and the size of the disk of a folder, which holds ``content``, as of each scrape."""
+
+    def read(name: str) -> float:
+        try:
+            return float(getattr(shutil.disk_usage(folder), name))
+        except OSError:
+            # One number that is missing must not take the others with it.
+            return math.nan
+
+    _DISK_FREE.labels(content).set_function(lambda: read("free"))
+    _DISK_SIZE.labels(content).set_function(lambda: read("total"))
 
 
 # Cached, since looking up a child by its labels takes longer than counting.

@@ -1,6 +1,8 @@
 """The file of a store of events: its lock, its damage, its full disk, and the bytes that it forgets."""
 
+import math
 import random
+import shutil
 import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -12,6 +14,7 @@ import pytest
 from live_service.events import Event
 from live_service.store.sqlite_store import SqliteStore
 from shortlist.errors import StoreError, Unavailable
+from shortlist.observability import metrics
 
 
 def event(number: int, user_id: str) -> Event:
@@ -161,6 +164,20 @@ def test_a_full_disk_records_nothing_and_is_over_once_there_is_room(tmp_path: Pa
     store.record(many)
     assert [len(one) for one in store.histories(["ann", "user-1"], 10, None).histories] == [1, 1]
     store.close()
+
+
+def test_the_free_disk_of_the_file_is_a_metric(tmp_path: Path) -> None:
+    """Proves that it is read anew at each scrape, and that a lost folder does not hide the other metrics."""
+    SqliteStore.open(tmp_path / "folder" / "events.sqlite").close()
+    labels = {"content": "events"}
+    free, size = (
+        metrics.REGISTRY.get_sample_value(f"shortlist_disk_{name}_bytes", labels) for name in ("free", "size")
+    )
+    assert free is not None
+    assert size == shutil.disk_usage(tmp_path).total
+    assert 0 < free <= size
+    shutil.rmtree(tmp_path / "folder")
+    assert math.isnan(metrics.REGISTRY.get_sample_value("shortlist_disk_free_bytes", labels) or 0)
 
 
 def test_no_byte_of_a_forgotten_user_is_left(tmp_path: Path) -> None:
