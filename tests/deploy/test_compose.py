@@ -20,7 +20,8 @@ from demo.__main__ import BUILD
 from deploy.check.kustomize import DEPLOY, ROOT
 from shortlist.serving.health import Health
 
-_SERVICES = ("retrieval", "ranking")
+_SERVICES = ("retrieval", "ranking", "live")
+_WITH_BUNDLES = ("retrieval", "ranking")
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +47,7 @@ def health() -> Iterator[tuple[Health, str]]:
 def _image(target: str) -> tuple[list[str], list[str]]:
     """The exposed ports and the command of a target of the Dockerfile."""
     text = (DEPLOY / "Dockerfile").read_text()
-    (found,) = re.findall(rf"^FROM \S+ AS {target}\nEXPOSE (.*)\nCMD (.*)$", text, re.MULTILINE)
+    (found,) = re.findall(rf"^FROM \S+ AS {target}\n(?:#.*\n|COPY .*\n)*EXPOSE (.*)\nCMD (.*)$", text, re.MULTILINE)
     return found[0].split(), json.loads(found[1])
 
 
@@ -64,7 +65,7 @@ def test_compose_publishes_the_ports_of_the_image(name: str, services: dict[str,
 
 
 def test_compose_publishes_no_port_twice(services: dict[str, dict[str, Any]]) -> None:
-    """Proves that both services start beside each other."""
+    """Proves that all services start beside each other."""
     outer = [port.split(":")[1] for service in services.values() for port in service["ports"]]
     assert len(outer) == len({*outer})
 
@@ -81,15 +82,27 @@ def test_compose_sets_flags_that_the_service_has(
     assert float(services[name]["stop_grace_period"].removesuffix("s")) >= drain + 5
 
 
-def test_ranking_calls_the_retrieval_of_the_same_file(services: dict[str, dict[str, Any]]) -> None:
-    """Proves that the target is the name and the port of the other service, which serves before ranking starts."""
-    _, command = _image("retrieval")
-    port = command[-1].rpartition(":")[2]
-    assert services["ranking"]["environment"]["SHORTLIST_RETRIEVAL"] == f"dns:///retrieval:{port}"
-    assert services["ranking"]["depends_on"] == {"retrieval": {"condition": "service_healthy"}}
+def test_ranking_calls_the_services_of_the_same_file(services: dict[str, dict[str, Any]]) -> None:
+    """Proves that the targets are the names and the ports of the others, which serve before ranking starts."""
+    others = ("retrieval", "live")
+    for name in others:
+        port = _image(name)[1][-1].rpartition(":")[2]
+        assert services["ranking"]["environment"][f"SHORTLIST_{name.upper()}"] == f"dns:///{name}:{port}"
+    assert services["ranking"]["depends_on"] == {name: {"condition": "service_healthy"} for name in others}
 
 
-@pytest.mark.parametrize("name", _SERVICES)
+def test_events_outlive_their_container(services: dict[str, dict[str, Any]]) -> None:
+    """Proves that the file lies in a named volume, whose folder belongs to the user of the image."""
+    (volume,) = services["live"]["volumes"]
+    name, folder = volume.split(":")
+    assert name in yaml.safe_load((ROOT / "compose.yaml").read_text())["volumes"]
+    assert str(Path(services["live"]["environment"]["SHORTLIST_STORE"]).parent) == folder
+    dockerfile = (DEPLOY / "Dockerfile").read_text()
+    assert f"--chown=10001:10001 {folder} {folder}" in dockerfile
+    assert "USER 10001:10001" in dockerfile
+
+
+@pytest.mark.parametrize("name", _WITH_BUNDLES)
 def test_compose_serves_the_bundles_of_the_demo(name: str, services: dict[str, dict[str, Any]]) -> None:
     """Proves that what make demo leaves is mounted where the service looks, and that a service cannot change it."""
     (volume,) = services[name]["volumes"]

@@ -11,7 +11,7 @@ import pytest
 from deploy.check.kustomize import DEPLOY, ROOT, Manifest
 from deploy.check.locks import pins
 from deploy.check.size import SOURCES
-from tests.support.manifests import deployments, listened_ports
+from tests.support.manifests import listened_ports, services
 
 _INSTRUCTION = re.compile(r"([A-Z]+) (.*)")
 
@@ -56,7 +56,7 @@ def test_an_image_runs_as_a_numbered_user(target: str, stages: dict[str, _Stage]
 
 def test_an_image_exposes_the_ports_of_its_pod(production: list[Manifest], stages: dict[str, _Stage]) -> None:
     """The image's ports and command are those of the manifests."""
-    for workload in deployments(production):
+    for workload in services(production):
         instructions = dict(stages[workload.name].instructions)
         assert {int(port) for port in instructions["EXPOSE"].split()} == set(
             listened_ports(workload, production).values()

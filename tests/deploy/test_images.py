@@ -10,7 +10,7 @@ from deploy.check.images import images, main, without_digest
 from deploy.check.kustomize import DEPLOY, Manifest, build, kubectl
 from shortlist import __version__
 
-_SERVICES = ("retrieval", "ranking", "trainer")
+_SERVICES = ("retrieval", "ranking", "live", "trainer")
 _DIGEST = "sha256:" + "0123456789abcdef" * 4
 
 pytestmark = pytest.mark.skipif(
@@ -45,8 +45,8 @@ def test_a_release_with_a_tag_is_refused(overlay: Path, capsys: pytest.CaptureFi
     _pin(overlay, "retrieval")
     assert main([str(overlay)]) == 1
     said = capsys.readouterr().out
-    assert [name for name in _SERVICES if f"shortlist-{name}:" in said] == ["ranking", "trainer"]
-    _pin(overlay, "ranking", "trainer")
+    assert [name for name in _SERVICES if f"shortlist-{name}:" in said] == ["ranking", "live", "trainer"]
+    _pin(overlay, "ranking", "live", "trainer")
     assert main([str(overlay)]) == 0
     assert images(build(overlay)) == sorted(f"registry.test/{name}@{_DIGEST}" for name in _SERVICES)
 

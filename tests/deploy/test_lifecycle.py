@@ -1,11 +1,12 @@
 """The start, the replacement and the end of pods."""
 
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
 from deploy.check.kustomize import Manifest
 from shortlist.commands.bundles_transfer import EXIT_OLDER
-from tests.support.manifests import Workload, deployments, environment, of_kind, selects, volume_at, workloads
+from tests.support.manifests import Workload, environment, of_kind, selects, services, trainers, volume_at, with_bundles
 from trainer.__main__ import EXIT_BAD_INPUT, EXIT_NOT_PUBLISHED
 
 # A margin after the last call, to join threads and end the sidecar.
@@ -18,7 +19,7 @@ def test_a_pod_has_enough_time_to_shut_down(
     manifests: list[Manifest], defaults_of: Callable[[str], dict[str, str]]
 ) -> None:
     """No draining pod is killed: the preStop hook, the delay, the drain and a margin fit into the grace period."""
-    for workload in deployments(manifests):
+    for workload in services(manifests):
         settings = defaults_of(workload.name) | environment(workload.service, manifests)
         before = workload.service["lifecycle"]["preStop"]["sleep"]["seconds"]
         delay, drain = (float(settings[f"SHORTLIST_DRAIN_{name}SECONDS"]) for name in ("DELAY_", ""))
@@ -26,10 +27,10 @@ def test_a_pod_has_enough_time_to_shut_down(
         assert workload.pod["terminationGracePeriodSeconds"] >= before + delay + drain + _MARGIN_SECONDS
 
 
-def test_every_deployment_loses_one_pod_at_a_time(manifests: list[Manifest]) -> None:
-    """A budget covers each Deployment's pods, and pods that are not ready do not block it."""
+def test_every_service_loses_one_pod_at_a_time(manifests: list[Manifest]) -> None:
+    """A budget covers each service's pods, and pods that are not ready do not block it."""
     budgets = of_kind(manifests, "PodDisruptionBudget")
-    for workload in deployments(manifests):
+    for workload in services(manifests):
         (budget,) = (one["spec"] for one in budgets if selects(one["spec"]["selector"], workload.labels))
         assert budget["maxUnavailable"] == 1
         assert budget["unhealthyPodEvictionPolicy"] == "AlwaysAllow"
@@ -37,13 +38,13 @@ def test_every_deployment_loses_one_pod_at_a_time(manifests: list[Manifest]) -> 
 
 def test_a_rollout_removes_a_pod_only_after_its_successor_serves(manifests: list[Manifest]) -> None:
     """Even a Deployment of one pod is never without one."""
-    for workload in deployments(manifests):
+    for workload in with_bundles(manifests):
         assert workload.manifest["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
 
 
 def test_loading_a_large_bundle_is_no_failed_start(manifests: list[Manifest]) -> None:
     """The startup probe waits for minutes, so the others need not."""
-    for workload in deployments(manifests):
+    for workload in services(manifests):
         probe = workload.service["startupProbe"]
         assert probe["failureThreshold"] * probe["periodSeconds"] >= _SLOWEST_START_SECONDS
 
@@ -53,7 +54,7 @@ def test_production_has_at_least_two_pods_of_each(production: list[Manifest]) ->
     floors = {
         one["spec"]["scaleTargetRef"]["name"]: one["spec"] for one in of_kind(production, "HorizontalPodAutoscaler")
     }
-    for workload in deployments(production):
+    for workload in with_bundles(production):
         assert "replicas" not in workload.manifest["spec"]
         assert floors[workload.name]["minReplicas"] >= 2
         assert floors[workload.name]["behavior"]["scaleDown"]["stabilizationWindowSeconds"] >= 300
@@ -61,7 +62,7 @@ def test_production_has_at_least_two_pods_of_each(production: list[Manifest]) ->
 
 def test_pods_spread_over_zones_and_nodes(manifests: list[Manifest]) -> None:
     """The constraints count only the pods of one service and one rollout."""
-    for workload in deployments(manifests):
+    for workload in with_bundles(manifests):
         constraints = workload.pod["topologySpreadConstraints"]
         keys = [one["topologyKey"] for one in constraints]
         assert keys == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
@@ -70,9 +71,20 @@ def test_pods_spread_over_zones_and_nodes(manifests: list[Manifest]) -> None:
             assert constraint["matchLabelKeys"] == ["app.kubernetes.io/name", "pod-template-hash"]
 
 
+def test_one_process_has_the_file_of_events(manifests: list[Manifest]) -> None:
+    """The service writes to the claim, which outlives the pods; a further pod could only refuse to start."""
+    (live,) = (one for one in services(manifests) if one.name == "live")
+    spec = live.manifest["spec"]
+    assert spec["replicas"] == 1
+    assert set(spec["persistentVolumeClaimRetentionPolicy"].values()) == {"Retain"}
+    (claim,) = spec["volumeClaimTemplates"]
+    folder = str(Path(environment(live.service, manifests)["SHORTLIST_STORE"]).parent)
+    assert {"name": claim["metadata"]["name"], "mountPath": folder} in live.service["volumeMounts"]
+
+
 def test_bundles_arrive_where_the_service_looks(manifests: list[Manifest]) -> None:
     """One command fetches the first and all later bundles, into a directory that the service reads and cannot write."""
-    for workload in deployments(manifests):
+    for workload in with_bundles(manifests):
         first, later = workload.pod["initContainers"]
         assert later["command"] == [*first["command"], "--watch", "10"]
         assert "--or-older" in first["command"]
@@ -89,14 +101,14 @@ def test_bundles_arrive_where_the_service_looks(manifests: list[Manifest]) -> No
 
 def test_the_trainer_publishes_to_the_pods_source(manifests: list[Manifest]) -> None:
     """The job publishes the trainer's output, to the claim that pods copy from."""
-    (trainer,) = (one for one in workloads(manifests) if one.manifest["kind"] != "Deployment")
+    (trainer,) = trainers(manifests)
     fit, publish = trainer.pod["initContainers"][-1], trainer.service
     written = fit["command"][fit["command"].index("--out") + 1]
     assert volume_at(trainer, fit, written) == volume_at(trainer, publish, written)
     assert publish["command"][:6] == ["shortlist", "bundles", "pull", written, "--to", "$(BUNDLE_SOURCE)"]
     assert not {"--or-older", "--or-none"} & {*publish["command"]}
     claim = _source_claim(trainer, publish, manifests)
-    for workload in deployments(manifests):
+    for workload in with_bundles(manifests):
         for container in workload.pod["initContainers"]:
             assert container["command"][3] == "$(BUNDLE_SOURCE)"
             assert _source_claim(workload, container, manifests) == claim
@@ -104,7 +116,7 @@ def test_the_trainer_publishes_to_the_pods_source(manifests: list[Manifest]) -> 
 
 def test_the_trainer_compares_with_the_served_bundle(manifests: list[Manifest]) -> None:
     """The served bundle arrives before the fit; a worse new bundle ends the job, which is not retried."""
-    for trainer in (one for one in workloads(manifests) if one.manifest["kind"] == "CronJob"):
+    for trainer in (one for one in trainers(manifests) if one.manifest["kind"] == "CronJob"):
         served, fit = trainer.pod["initContainers"]
         directory = fit["command"][fit["command"].index("--out") + 1]
         pulled = ["shortlist", "bundles", "pull", "$(BUNDLE_SOURCE)", "--to", directory, "--or-none"]

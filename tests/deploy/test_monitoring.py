@@ -16,10 +16,10 @@ def test_rules_and_dashboard_are_those_of_deploy_monitoring() -> None:
 
 
 def test_every_service_is_scraped_on_one_of_its_ports(production: list[Manifest]) -> None:
-    """The monitor selects both Services by their labels, and the port by its name."""
+    """The monitor selects all Services by their labels, and the port by its name."""
     (monitor,) = of_kind(production, "ServiceMonitor")
     services = of_kind(production, "Service")
-    assert len(services) == 2
+    assert len(services) == 3
     for service in services:
         assert selects(monitor["spec"]["selector"], service["metadata"]["labels"])
         ports = {port["name"] for port in service["spec"]["ports"]}

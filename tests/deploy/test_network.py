@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from deploy.check.kustomize import Manifest
-from tests.support.manifests import Workload, deployments, listened_ports, of_kind, selects, workloads
+from tests.support.manifests import Workload, listened_ports, of_kind, selects, services, workloads
 
 # The destinations outside our manifests that pods may reach.
 _OUTSIDE = {53: "DNS"}
@@ -37,14 +37,32 @@ def test_an_egress_rule_leads_to_a_listening_port(production: list[Manifest]) ->
                     assert (inside and all(port["port"] in ports for ports in listened)) or port["port"] in _OUTSIDE
 
 
-def test_ranking_reaches_retrieval_and_callers_reach_ranking(production: list[Manifest]) -> None:
-    """The call between the services is open at both ends, and so are the metrics."""
-    retrieval, ranking = (_one(production, name) for name in ("retrieval", "ranking"))
-    assert listened_ports(retrieval, production)["grpc"] in _open(production, ranking, "egress")
-    assert 53 in _open(production, ranking, "egress")
-    for workload in (retrieval, ranking):
+def test_ranking_reaches_the_others_and_callers_reach_ranking(production: list[Manifest]) -> None:
+    """The calls between the services are open at both ends, and so are the metrics."""
+    retrieval, ranking, live = (_one(production, name) for name in ("retrieval", "ranking", "live"))
+    called = {listened_ports(one, production)["grpc"] for one in (retrieval, live)}
+    assert _open(production, ranking, "egress") == {*called, 53}
+    for workload in (retrieval, ranking, live):
         ports = listened_ports(workload, production)
         assert _open(production, workload, "ingress") == {ports["grpc"], ports["metrics"]}
+
+
+def test_ranking_and_clients_alone_reach_live(production: list[Manifest]) -> None:
+    """Retrieval and the trainer do not, and live calls nobody."""
+    live = _one(production, "live")
+    assert _open(production, live, "egress") == set()
+    callers = [
+        peer
+        for spec in _specs(production)
+        if selects(spec["podSelector"], live.labels)
+        for rule in spec.get("ingress", [])
+        for peer in rule["from"]
+        if {"port": listened_ports(live, production)["grpc"]} in rule["ports"]
+    ]
+    assert callers == [
+        {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "ranking"}}},
+        {"namespaceSelector": {"matchLabels": {"shortlist-client": "true"}}},
+    ]
 
 
 def test_the_trainer_reaches_nobody(production: list[Manifest]) -> None:
@@ -64,7 +82,7 @@ def _selected(manifests: Sequence[Manifest], selector: dict[str, Any]) -> list[W
 
 
 def _one(manifests: Sequence[Manifest], name: str) -> Workload:
-    (found,) = (workload for workload in deployments(manifests) if workload.name == name)
+    (found,) = (workload for workload in services(manifests) if workload.name == name)
     return found
 
 

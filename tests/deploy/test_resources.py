@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deploy.check.kustomize import Manifest
-from tests.support.manifests import cores, empty_dirs, megabytes, workloads
+from tests.support.manifests import cores, empty_dirs, megabytes, trainers, with_bundles, workloads
 
 # docs/scale.md: vectors, index, item-item tables of 100 neighbours, ids and ten features, in bytes an item.
 _MILLION_ITEMS_MB = (256 + 265 + 2400 + 9 + 40) * 10**6 / 2**20
@@ -41,13 +41,14 @@ def test_a_pods_volumes_fit_into_its_disk_limit(manifests: list[Manifest]) -> No
 
 def test_production_has_disk_for_bundles_of_a_million_items(production: list[Manifest]) -> None:
     """Proves that three fit into a pod, with the predecessor and the arriving one, and two into the trainer's."""
-    for workload in workloads(production):
+    for workload in (*with_bundles(production), *trainers(production)):
         (volume,) = (one for one in workload.pod["volumes"] if one["name"] == "bundles")
         bundles = 3 if workload.manifest["kind"] == "Deployment" else 2
         assert megabytes(volume["emptyDir"]["sizeLimit"]) >= bundles * _MILLION_ITEMS_MB
 
 
 def _that_compute(manifests: list[Manifest]) -> list[Mapping[str, Any]]:
-    found = [one for workload in workloads(manifests) for one in workload.containers if one["command"][1] == "-m"]
+    every = (*with_bundles(manifests), *trainers(manifests))
+    found = [one for workload in every for one in workload.containers if one["command"][1] == "-m"]
     assert len(found) == 3
     return found

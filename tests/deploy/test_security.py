@@ -7,17 +7,19 @@ from typing import Any
 
 import pytest
 
-from deploy.check.kustomize import Manifest
+from deploy.check.kustomize import DEPLOY, Manifest
+from shortlist.live.v1 import event_service_pb2
 from shortlist.ranking.v1 import ranking_service_pb2
 from shortlist.retrieval.v1 import retrieval_service_pb2
 from shortlist.security.rules import read_rules
 from shortlist.security.settings import ClientSecurity, ServerSecurity
-from tests.support.manifests import config, deployments, environment, of_kind, workloads
+from tests.support.manifests import config, environment, of_kind, services, workloads
 
 _VOLUMES = {"name", "configMap", "emptyDir", "persistentVolumeClaim", "secret"}
 _SECRET_NAMES = re.compile(r"PASSWORD|SECRET|TOKEN|KEY|CREDENTIAL")
 _DESCRIPTORS = {
     "retrieval": retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"],
+    "live": event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
     "ranking": ranking_service_pb2.DESCRIPTOR.services_by_name["RankingService"],
 }
 
@@ -73,19 +75,20 @@ def test_no_secret_is_in_a_manifest_or_a_variable(manifests: list[Manifest]) -> 
 
 
 def test_production_speaks_mutual_tls(production: list[Manifest]) -> None:
-    """Mounted files give the servers all they need, and ranking all it shows to retrieval."""
-    for workload in deployments(production):
+    """Mounted files give the servers all they need, and ranking all it shows to the others."""
+    for workload in services(production):
         paths = {
             name.removeprefix("SHORTLIST_").lower(): Path(value)
             for name, value in environment(workload.service, production).items()
             if value.startswith("/etc/shortlist/")
         }
-        of_client = {name: path for name, path in paths.items() if name.startswith("retrieval_")}
+        of_client = {name: path for name, path in paths.items() if name.startswith(("retrieval_", "live_"))}
         own = {name: path for name, path in paths.items() if name not in {*of_client, "bundle_public_key"}}
         of_server = ServerSecurity(**own)
         assert None not in (of_server.tls_cert, of_server.tls_client_ca, of_server.allow)
-        if workload.name == "ranking":
-            client = ClientSecurity(**{name.removeprefix("retrieval_"): path for name, path in of_client.items()})
+        for called in ("retrieval_", "live_") if workload.name == "ranking" else ():
+            shown = {name.removeprefix(called): path for name, path in of_client.items() if name.startswith(called)}
+            client = ClientSecurity(**shown)
             assert None not in (client.ca, client.cert)
         mounted = {Path(mount["mountPath"]) for mount in workload.service["volumeMounts"] if mount.get("readOnly")}
         assert {path.parent for path in paths.values()} <= mounted
@@ -95,7 +98,7 @@ def test_production_speaks_mutual_tls(production: list[Manifest]) -> None:
 def test_an_allow_list_names_existing_methods(service: str, production: list[Manifest], tmp_path: Path) -> None:
     """Each service can read its list, which grants only methods of that service."""
     descriptor = _DESCRIPTORS[service]
-    (workload,) = (one for one in deployments(production) if one.name == service)
+    (workload,) = (one for one in services(production) if one.name == service)
     (volume,) = (volume for volume in workload.pod["volumes"] if volume["name"] == "allow")
     (text,) = config(production, volume["configMap"]["name"]).values()
     path = tmp_path / "allow.toml"
@@ -108,16 +111,25 @@ def test_an_allow_list_names_existing_methods(service: str, production: list[Man
 
 def test_retrieval_admits_ranking(production: list[Manifest]) -> None:
     """The README's name for ranking's certificate is the one in retrieval's list."""
-    component = Path(__file__).parents[2] / "deploy" / "components" / "mtls"
+    component = DEPLOY / "components" / "mtls"
     assert list(read_rules(component / "retrieval-allow.toml")) == ["ranking.shortlist.svc"]
     assert "dnsNames: [ranking.shortlist.svc," in (component / "README.md").read_text()
+
+
+def test_reading_recording_and_forgetting_are_three_rights() -> None:
+    """No certificate of the example may do two of them, and ranking may read alone."""
+    rules = read_rules(DEPLOY / "components" / "mtls" / "live-allow.toml")
+    service = "shortlist.live.v1.EventService"
+    assert rules["ranking.shortlist.svc"] == {f"{service}/{name}" for name in ("GetHistories", "GetForgotten")}
+    others = [methods for name, methods in rules.items() if name != "ranking.shortlist.svc"]
+    assert sorted(others, key=sorted) == [{f"{service}/ForgetUser"}, {f"{service}/RecordEvents"}]
 
 
 def test_production_is_the_production_profile(
     production: list[Manifest], defaults_of: Callable[[str], dict[str, str]]
 ) -> None:
     """Reflection is off there, although it is on by default."""
-    for workload in deployments(production):
+    for workload in services(production):
         assert defaults_of(workload.name)["SHORTLIST_PROFILE"] == "development"
         assert environment(workload.service, production)["SHORTLIST_PROFILE"] == "production"
 

@@ -10,7 +10,7 @@ import pytest
 from deploy.check.kustomize import DEPLOY, Manifest
 from shortlist.bundle.signature import check_private_key, sign, verify_signature
 from shortlist.errors import BundleError
-from tests.support.manifests import deployments, environment, volume_at, workloads
+from tests.support.manifests import environment, volume_at, with_bundles, workloads
 
 _COMPONENT = DEPLOY / "components" / "signed-bundles"
 _VARIABLE = "SHORTLIST_BUNDLE_PUBLIC_KEY"
@@ -18,7 +18,7 @@ _VARIABLE = "SHORTLIST_BUNDLE_PUBLIC_KEY"
 
 def test_every_pod_that_serves_or_pulls_has_the_public_key(production: list[Manifest]) -> None:
     """Proves that each container of both services names the mounted file, and that no service starts without it."""
-    for workload in deployments(production):
+    for workload in with_bundles(production):
         for container in workload.containers:
             path = Path(environment(container, production)[_VARIABLE])
             volume = volume_at(workload, container, str(path.parent))

@@ -75,6 +75,7 @@ def test_every_metric_and_label_exists(expression: str) -> None:
     metrics.call_started("test.v1.Service", "Named")
     metrics.call_handled("test.v1.Service", "Named", "OK", 0.01)
     metrics.bundle_served(["a"], datetime.now(UTC))
+    metrics.disk_watched("events", _MONITORING)
     families = list(metrics.REGISTRY.collect())
     names, labels = names_and_labels(expression)
     assert names

@@ -6,9 +6,11 @@ from typing import Any
 
 from deploy.check.kustomize import Manifest
 
-SERVICES = ("retrieval", "ranking")
+SERVICES = ("retrieval", "ranking", "live")
+_WITH_BUNDLES = ("retrieval", "ranking")
 _TEMPLATES = {
     "Deployment": ("spec", "template"),
+    "StatefulSet": ("spec", "template"),
     "Job": ("spec", "template"),
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
 }
@@ -34,7 +36,7 @@ class Workload:
 
     @property
     def service(self) -> Mapping[str, Any]:
-        """The only container that is not an init container."""
+        """The only container that is neither an init container nor a sidecar."""
         (only,) = self.pod["containers"]
         return dict(only)
 
@@ -45,13 +47,23 @@ def of_kind(manifests: Sequence[Manifest], kind: str) -> list[Manifest]:
 
 
 def workloads(manifests: Sequence[Manifest]) -> list[Workload]:
-    """Deployments, Jobs and CronJobs."""
+    """Deployments, StatefulSets, Jobs and CronJobs."""
     return [_workload(manifest) for manifest in manifests if manifest["kind"] in _TEMPLATES]
 
 
-def deployments(manifests: Sequence[Manifest]) -> list[Workload]:
-    """The Deployments: the services."""
-    return [_workload(manifest) for manifest in of_kind(manifests, "Deployment")]
+def services(manifests: Sequence[Manifest]) -> list[Workload]:
+    """The services."""
+    return [workload for workload in workloads(manifests) if workload.name in SERVICES]
+
+
+def with_bundles(manifests: Sequence[Manifest]) -> list[Workload]:
+    """The services that serve bundles."""
+    return [workload for workload in services(manifests) if workload.name in _WITH_BUNDLES]
+
+
+def trainers(manifests: Sequence[Manifest]) -> list[Workload]:
+    """The Jobs and CronJobs."""
+    return [workload for workload in workloads(manifests) if workload.name not in SERVICES]
 
 
 def environment(container: Mapping[str, Any], manifests: Sequence[Manifest]) -> dict[str, str]:
