@@ -14,7 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from demo.movielens import get_movielens, titles
-from demo.showcase import print_figures, print_grpcurl, show_live, show_people
+from demo.showcase import print_figures, print_grpcurl, show_hidden, show_live, show_people
 from shortlist.bundle.json_text import json_text
 from testbed.services import Service, start_both
 
@@ -40,10 +40,14 @@ def main() -> int:
     code = subprocess.run(command, check=False).returncode
     if code:
         return code
-    with _live_service() as live, start_both(bundles, BUILD, ranking=["--live", live.address]) as services:
+    with (
+        _live_service() as live,
+        start_both(bundles, BUILD, retrieval=["--live", live.address], ranking=["--live", live.address]) as services,
+    ):
         console.rule("Recommendations, over gRPC")
         show_people(console, services.ranking.address, folder, titles(folder))
         show_live(console, live.address, services.ranking.address, titles(folder))
+        show_hidden(console, live.address, services.ranking.address, titles(folder))
         report = _complete_report(started)
         console.rule("Offline figures, on the last tenth of the events")
         print_figures(console, report)

@@ -1,5 +1,6 @@
 """Prints the demo's recommendations, figures and commands."""
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,8 @@ from rich.table import Table
 
 from demo.movielens import liked
 from shortlist import HistoryItem, Recommendations, Recommender
+from shortlist.live.v1.catalog_service_pb2 import Availability, SetAvailabilityRequest
+from shortlist.live.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from shortlist.live.v1.event_service_pb2 import Event, RecordEventsRequest
 from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
 
@@ -48,6 +51,26 @@ def show_live(console: Console, live: str, ranking: str, titles: dict[str, str])
             EventServiceStub(channel).RecordEvents(RecordEventsRequest(events=events), timeout=_TIMEOUT_SECONDS)
         after = recommender.recommend(user_id=_VISITOR, limit=5)
         _print_list(console, f"{_VISITOR}, after three recorded ratings", list(NEWCOMER[:3]), after, titles)
+
+
+def show_hidden(console: Console, live: str, ranking: str, titles: dict[str, str]) -> None:
+    """Hides the first film of the visitor's list, prints the list without it, and shows it again."""
+    with (
+        Recommender(f"dns:///{ranking}", timeout=_TIMEOUT_SECONDS) as recommender,
+        grpc.insecure_channel(live) as channel,
+    ):
+        catalog = CatalogServiceStub(channel)
+        first = recommender.recommend(user_id=_VISITOR, limit=1).items[0].item_id
+        hide = SetAvailabilityRequest(item_ids=[first], availability=Availability(hidden=True))
+        catalog.SetAvailability(hide, timeout=_TIMEOUT_SECONDS)
+        # Both services know it within a second.
+        time.sleep(1)
+        after = recommender.recommend(user_id=_VISITOR, limit=5)
+        _print_list(console, f"{_VISITOR}, with {titles[first]} hidden", list(NEWCOMER[:3]), after, titles)
+        if first in {item.item_id for item in after.items}:
+            raise SystemExit(f"the hidden item {first} is still in the list")
+        show = SetAvailabilityRequest(item_ids=[first], availability=Availability())
+        catalog.SetAvailability(show, timeout=_TIMEOUT_SECONDS)
 
 
 def _print_list(
@@ -90,6 +113,7 @@ def print_grpcurl(console: Console, retrieval: str, ranking: str, live: str) -> 
         f'{grpcurl} -d \'{{"user": {{"history": [{newcomer}]}}, "limit": 5}}\' {ranking} {recommend}',
         f'{grpcurl} -d \'{{"similar_to": {{"item_ids": ["50"]}}, "limit": 5}}\' {retrieval} {retrieve}',
         f'{grpcurl} -d \'{{"user_ids": ["{_VISITOR}"], "limit": 5}}\' {live} {histories}',
+        f".venv/bin/shortlist items hide 50 --live {live}",
         f".venv/bin/shortlist recommend --target dns:///{ranking} --user {KNOWN_USER}",
     ]
     for line in lines:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from live_service.events import Event, Forgotten, ForgottenUsers, Histories, Outcome, Recorded
 from live_service.group_commit import GroupCommit
 from live_service.settings import Retention
-from live_service.store.event_store import EventStore
+from live_service.store.catalog_store import CatalogStore, LiveStore
 from shortlist.errors import Unavailable
 from shortlist.observability import metrics
 
@@ -22,9 +22,9 @@ _MOST_FORGOTTEN = 10_000
 class LiveEvents:
     """Opens its store when the server loads, and closes it after the last call. Thread-safe."""
 
-    def __init__(self, open_store: Callable[[], EventStore], retention: Retention) -> None:
+    def __init__(self, open_store: Callable[[], LiveStore], retention: Retention) -> None:
         self._open_store, self._retention = open_store, retention
-        self._opened: tuple[EventStore, GroupCommit] | None = None
+        self._opened: tuple[LiveStore, GroupCommit] | None = None
         # The time up to which the bundle of the latest reader knows events.
         self._known_until: int | None = None
 
@@ -88,7 +88,15 @@ class LiveEvents:
         """See :meth:`EventStore.forgotten`."""
         return self._loaded()[0].forgotten(after_position, _MOST_FORGOTTEN)
 
-    def _loaded(self) -> tuple[EventStore, GroupCommit]:
+    def catalog(self) -> CatalogStore:
+        """The catalogue of the store.
+
+        Raises:
+            Unavailable: the store is not open yet.
+        """
+        return self._loaded()[0].catalog
+
+    def _loaded(self) -> tuple[LiveStore, GroupCommit]:
         if self._opened is None:
             raise Unavailable("the store of events is still being opened", _RETRY_SECONDS)
         return self._opened

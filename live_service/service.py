@@ -4,16 +4,23 @@ import functools
 
 import grpc
 
+from live_service.catalog_servicer import CatalogServicer
+from live_service.live_catalog import LiveCatalog
 from live_service.live_events import LiveEvents
 from live_service.servicer import EventServicer
 from live_service.settings import LiveSettings
 from live_service.store.sqlite_store import SqliteStore
-from shortlist.live.v1.event_service_pb2 import DESCRIPTOR
+from shortlist.live.v1 import catalog_service_pb2, event_service_pb2
+from shortlist.live.v1.catalog_service_pb2_grpc import add_CatalogServiceServicer_to_server
 from shortlist.live.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
 from shortlist.serving.server import serve
 from shortlist.serving.settings import ServerSettings
 
-SERVICE = DESCRIPTOR.services_by_name["EventService"].full_name
+SERVICES = [
+    service.full_name
+    for file in (event_service_pb2, catalog_service_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
+]
 
 
 def serve_live(settings: ServerSettings, live: LiveSettings) -> int:
@@ -22,5 +29,6 @@ def serve_live(settings: ServerSettings, live: LiveSettings) -> int:
 
     def add_services(server: grpc.Server) -> None:
         add_EventServiceServicer_to_server(EventServicer(events, live.retention), server)
+        add_CatalogServiceServicer_to_server(CatalogServicer(LiveCatalog(events.catalog)), server)
 
-    return serve(settings=settings, service_names=[SERVICE], add_services=add_services, loader=events)
+    return serve(settings=settings, service_names=SERVICES, add_services=add_services, loader=events)

@@ -56,10 +56,12 @@ class Ranked:
 class Answer:
     """A ranked list, the counts of unknown names, and why the list is degraded; None when it is not.
 
-    ``live`` is the live history that the list knows.
+    ``live`` is the live history that the list knows. ``hidden`` counts the candidates of the caller that are left out,
+    because they may not be shown.
     """
 
     ranked: Ranked
     unknown: Unknown
     degraded: Degraded | None = None
     live: Live = NOTHING_LIVE
+    hidden: int = 0

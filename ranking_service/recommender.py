@@ -10,6 +10,7 @@ from ranking_service.answer import Answer
 from ranking_service.queries import RankQuery, RecommendQuery, SimilarQuery
 from ranking_service.request import Request
 from ranking_service.retrieval import RetrievalClient
+from ranking_service.stages.hide import without_hidden
 from ranking_service.stages.resolve import Resolver
 from ranking_service.stages.retrieve import Found, RetrieveStage, retrieval_deadline
 from ranking_service.stages.score import Scored, ScoreStage, is_scorable
@@ -29,7 +30,10 @@ from shortlist.serving.coalescing import Coalescer
 
 
 class Recommender:
-    """Both stages over one bundle, with the interactions since the bundle where there is a ``live`` service."""
+    """Both stages over one bundle.
+
+    With a ``live`` service they know the interactions since the bundle, and leave out hidden items.
+    """
 
     def __init__(self, bundle: Bundle, retrieval: RetrievalClient, live: LiveClient | None = None) -> None:
         self.bundle = bundle
@@ -37,9 +41,10 @@ class Recommender:
         self.encoder = UserEncoder(bundle)
         self._popularity = PopularityRanks(bundle.items)
         self._resolver = Resolver(bundle)
-        self._retriever = RetrieveStage(bundle, retrieval, self.encoder)
+        self._hidden = live.hidden_rows(bundle.items) if live else None
+        self._retriever = RetrieveStage(bundle, retrieval, self.encoder, self._hidden)
         self._scorer = ScoreStage(bundle)
-        self._similar = SimilarStage(bundle, self._retriever)
+        self._similar = SimilarStage(bundle, self._retriever, self._hidden)
         self._coalescer = Coalescer(self._retrieve_to_answer if live is None else self._live_to_answer)
 
     @property
@@ -48,7 +53,7 @@ class Recommender:
         return self._live is not None
 
     def recommend(self, query: RecommendQuery, is_wanted: Callable[[], bool] = lambda: True) -> Answer:
-        """Resolve → (live →) retrieve → score → select; popular items when no user is known or retrieval fails.
+        """Resolve → (live →) retrieve → score → hide → select; popular items when no user is known or retrieval fails.
 
         Raises:
             InvalidRequest: the bundle has no such objective, other bounds, or another kind of context value. There is
@@ -59,23 +64,25 @@ class Recommender:
         request = self._resolver.recommend(query, self._unasked(query))
         may_be_live = self.is_live and query.user.user_id
         if not (may_be_live or self._is_known(request)):
-            return _answer(request, _unscored(self._retriever.popular(request)))
+            return self._answer(request, _unscored(self._retriever.popular(request)))
         try:
             return self._coalescer(request, retrieval_deadline(request), is_wanted)
         except DeadlineExceeded:
-            return _answer(request, _unscored(self._retriever.popular(request, request.timeline.blame())))
+            return self._answer(request, _unscored(self._retriever.popular(request, request.timeline.blame())))
 
     def rank(self, query: RankQuery) -> Answer:
-        """Resolve → look up the caller's candidates → score → select → answer; by popularity when no user is known.
+        """Resolve → hide → look up the caller's candidates → score → select; by popularity when no user is known.
 
         Raises:
             InvalidRequest: as for :meth:`recommend`.
         """
         self._check_position(query)
         request, rows = self._resolver.rank(query, self._find_live([query])[0])
-        found = self._look_up(request, rows)
+        shown = rows if self._hidden is None else self._hidden.shown(rows)
+        found = self._look_up(request, shown)
         scorable = is_scorable(request, found.retrieved.candidates)
-        return _answer(request, self._scorer.run([request], [found])[0] if scorable else _unscored(found))
+        answer = self._answer(request, self._scorer.run([request], [found])[0] if scorable else _unscored(found))
+        return replace(answer, hidden=len(rows) - len(shown))
 
     def similar(self, query: SimilarQuery) -> Answer:
         """The items that go best with others; see :class:`SimilarStage`.
@@ -95,7 +102,7 @@ class Recommender:
     def _retrieve_to_answer(self, requests: Sequence[Request]) -> list[Answer]:
         found = self._retriever.retrieve(requests)
         scored = self._scorer.score(requests, found)
-        return [_answer(request, one) for request, one in zip(requests, scored, strict=True)]
+        return [self._answer(request, one) for request, one in zip(requests, scored, strict=True)]
 
     def _live_to_answer(self, requests: Sequence[Request]) -> list[Answer]:
         """The same after the live histories, which may tell of users that the bundle does not know."""
@@ -106,7 +113,9 @@ class Recommender:
         known = [request for request in renewed if self._is_known(request)]
         answers = iter(self._retrieve_to_answer(known) if known else ())
         return [
-            next(answers) if self._is_known(request) else _answer(request, _unscored(self._retriever.popular(request)))
+            next(answers)
+            if self._is_known(request)
+            else self._answer(request, _unscored(self._retriever.popular(request)))
             for request in renewed
         ]
 
@@ -126,6 +135,14 @@ class Recommender:
     def _check_position(self, query: RecommendQuery | RankQuery) -> None:
         if query.live is NOTHING_LIVE:
             check_position(self._live, query.min_position)
+
+    def _answer(self, request: Request, scored: Scored) -> Answer:
+        return Answer(
+            ranked=select(request, without_hidden(scored, self._hidden)),
+            unknown=request.unknown,
+            degraded=scored.degraded or request.live.degraded,
+            live=request.live,
+        )
 
     def _is_known(self, request: Request) -> bool:
         return len(request.user.history) > 0 or self.encoder.features_of(request.user) is not None
@@ -153,12 +170,3 @@ class Recommender:
 
 def _unscored(found: Found) -> Scored:
     return Scored(items=found.retrieved.candidates, degraded=found.degraded)
-
-
-def _answer(request: Request, scored: Scored) -> Answer:
-    return Answer(
-        ranked=select(request, scored),
-        unknown=request.unknown,
-        degraded=scored.degraded or request.live.degraded,
-        live=request.live,
-    )

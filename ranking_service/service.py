@@ -12,6 +12,7 @@ from ranking_service.served_log import ServedLog
 from ranking_service.servicer import RankingServicer
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.bundle.bundle import RANKER
+from shortlist.catalog.followed import FollowedLoader
 from shortlist.live_histories.client import LiveClient
 from shortlist.ranking.v1.ranking_service_pb2 import DESCRIPTOR
 from shortlist.ranking.v1.ranking_service_pb2_grpc import add_RankingServiceServicer_to_server
@@ -19,7 +20,7 @@ from shortlist.security.settings import ClientSecurity
 from shortlist.serving.checking import check, check_encoder, first_user
 from shortlist.serving.loading import opened, require_finite, require_shape, warmed_up
 from shortlist.serving.served_bundles import ServedBundles
-from shortlist.serving.server import serve
+from shortlist.serving.server import Loader, serve
 from shortlist.serving.settings import BundleSettings, ServerSettings
 from shortlist.serving.worker import Worker
 
@@ -41,7 +42,8 @@ def serve_ranking(
     def add_services(server: grpc.Server) -> None:
         add_RankingServiceServicer_to_server(RankingServicer(served, log), server)
 
-    loader = served if log is None else _Logging(served, log)
+    loader: Loader = served if log is None else _Logging(served, log)
+    loader = FollowedLoader(loader, live.follower) if live else loader
     return serve(settings=settings, service_names=[SERVICE], add_services=add_services, loader=loader, worker=worker)
 
 

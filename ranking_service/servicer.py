@@ -88,6 +88,7 @@ class RankingServicer(RankingServiceServicer):
             objectives=recommender.bundle.manifest.objective_names,
             live_position=answer.live.position,
             recommendation_id=self._new_id(recommender),
+            hidden_item_count=answer.hidden,
         )
         _add_items(response, recommender, answer.ranked)
         # An answer of another moment, made again, was served to nobody.

@@ -53,6 +53,11 @@ class FaissIndex:
         except RuntimeError as error:
             raise BundleError(path, f"does not take the manifest's parameters {parameters!r}") from error
 
+    @property
+    def size(self) -> int:
+        """The number of items."""
+        return int(self._index.ntotal)
+
     def search(self, vector: NDArray[np.float32], count: int) -> Candidates:
         """The ``count`` nearest items to a vector ``[D]``, best first, or fewer."""
         return self.search_many(vector[None, :], count)[0]

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from retrieval_service.index import FaissIndex
 from retrieval_service.queries import Answer, IdQuery
+from retrieval_service.visible_search import VisibleSearch
 from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.history import EMPTY_HISTORY
 from shortlist.inference.candidates import NO_CANDIDATES, Candidates
@@ -23,13 +24,18 @@ from shortlist.serving.coalescing import Coalescer
 
 
 class Retriever:
-    """The first stage over one bundle, with the interactions since the bundle where there is a ``live`` service."""
+    """The first stage over one bundle.
+
+    With a ``live`` service it knows the interactions since the bundle, and leaves out hidden items.
+    """
 
     def __init__(self, bundle: Bundle, live: LiveClient | None = None) -> None:
         self.bundle = bundle
         self._live = LiveStage(bundle, live) if live else None
+        self._hidden = live.hidden_rows(bundle.items) if live else None
         self.encoder = UserEncoder(bundle)
-        self._index = FaissIndex(bundle)
+        index = FaissIndex(bundle)
+        self._index = VisibleSearch(index, self._hidden) if self._hidden else index
         self._no_features = np.zeros(bundle.users.features.shape[1], dtype=np.float32)
         self._coalescer = Coalescer(self.retrieve_rows)
 
@@ -137,7 +143,7 @@ class Retriever:
         missing = query.limit - len(found)
         if not missing:
             return found
-        popular = popular_rows(self.bundle.items, missing, query.excluded, found.rows)
+        popular = popular_rows(self.bundle.items, missing, query.excluded, found.rows, hidden=self._hidden)
         return found.then(Candidates.from_fallback(popular))
 
 

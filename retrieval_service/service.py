@@ -10,6 +10,7 @@ from retrieval_service.retriever import Retriever
 from retrieval_service.servicer import RetrievalServicer
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.bundle.bundle import USER_ENCODER
+from shortlist.catalog.followed import FollowedLoader
 from shortlist.live_histories.client import LiveClient
 from shortlist.retrieval.v1.retrieval_service_pb2 import DESCRIPTOR
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import add_RetrievalServiceServicer_to_server
@@ -33,7 +34,8 @@ def serve_retrieval(
     def add_services(server: grpc.Server) -> None:
         add_RetrievalServiceServicer_to_server(RetrievalServicer(served), server)
 
-    return serve(settings=settings, service_names=[SERVICE], add_services=add_services, loader=served, worker=worker)
+    loader = FollowedLoader(served, live.follower) if live else served
+    return serve(settings=settings, service_names=[SERVICE], add_services=add_services, loader=loader, worker=worker)
 
 
 def check_retrieval(bundles: BundleSettings, bundle_id: str) -> int:

@@ -50,6 +50,7 @@ _SHORTLIST: Sequence[tuple[str, ...]] = [
     ("shortlist.degraded",),
     ("shortlist.bundle", "shortlist.observability", "shortlist.security"),
     ("shortlist.inference", "shortlist.client", "shortlist.served"),
+    ("shortlist.catalog",),
     ("shortlist.serving", "shortlist.wire", "shortlist.commands"),
     ("shortlist.live_histories",),
     ("shortlist",),

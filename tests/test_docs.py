@@ -11,7 +11,7 @@ from google.protobuf import json_format
 from google.protobuf.message import Message
 
 from shortlist import Recommendation, Recommender
-from shortlist.live.v1 import event_service_pb2
+from shortlist.live.v1 import catalog_service_pb2, event_service_pb2
 from shortlist.ranking.v1 import ranking_service_pb2
 from trainer.models.registry import MODELS
 from trainer.recipe import Recipe
@@ -23,7 +23,7 @@ _LINK = re.compile(r"\]\(([^)#\s]+)(?:#([^)\s]+))?\)|\]\(#([^)\s]+)\)")
 _CODE = re.compile(r"`([^`\n]+)`")
 _FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _MODULE = re.compile(r"python -m ([\w.]+)")
-_GRPCURL = re.compile(r"-d '(.+)'[\s\\]+[\d.:]+ shortlist\.(\w+)\.v1\.\w+/(\w+)")
+_GRPCURL = re.compile(r"-d '(.+)'[\s\\]+[\d.:]+ shortlist\.\w+\.v1\.(\w+)/(\w+)")
 _TARGETS = re.compile(r"(?:^|`)make ([a-z][a-z -]*[a-z])", re.MULTILINE)
 _WRITTEN = ("build/", "data/")
 
@@ -72,10 +72,11 @@ def test_every_command_names_a_module_and_a_target(page: Path) -> None:
 def test_every_grpcurl_request_of_the_readme_fits_the_contract() -> None:
     """Proves that each request parses as its method's message, unknown fields refused."""
     requests = _GRPCURL.findall((_ROOT / "README.md").read_text())
-    assert len(requests) == 6
+    assert len(requests) == 7
+    modules = (ranking_service_pb2, event_service_pb2, catalog_service_pb2)
+    services = {name: module for module in modules for name in module.DESCRIPTOR.services_by_name}
     for request, service, method in requests:
-        messages = {"ranking": ranking_service_pb2, "live": event_service_pb2}[service]
-        message: Message = getattr(messages, f"{method}Request")()
+        message: Message = getattr(services[service], f"{method}Request")()
         json_format.Parse(request.replace("'$(date -u +%FT%TZ)'", "2026-01-01T00:00:00Z"), message)
 
 

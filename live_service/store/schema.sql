@@ -37,6 +37,16 @@ CREATE TABLE forgotten (
   time INTEGER NOT NULL
 ) WITHOUT ROWID;
 CREATE UNIQUE INDEX forgotten_by_position ON forgotten (position);
+-- The last word on each item.
+CREATE TABLE items (
+  item_id TEXT PRIMARY KEY,
+  hidden INTEGER NOT NULL,
+  available_from INTEGER,
+  available_until INTEGER,
+  -- That of the last change.
+  position INTEGER NOT NULL
+) WITHOUT ROWID;
+CREATE INDEX items_by_position ON items (position);
 -- One row. The largest position of an event would fall when that event is forgotten.
 CREATE TABLE state (position INTEGER NOT NULL, hash_key BLOB NOT NULL);
 INSERT INTO state VALUES (0, randomblob(32));

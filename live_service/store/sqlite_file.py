@@ -11,7 +11,7 @@ from typing import Self
 
 from shortlist.errors import StoreError
 
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _APPLICATION_ID = 0x53484C56
 # A backup may hold the lock of writers for a moment.
 _BUSY_SECONDS = 5.0

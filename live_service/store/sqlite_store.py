@@ -12,6 +12,7 @@ from typing import Self
 
 from live_service.events import Event, Forgotten, ForgottenUsers, Histories, Outcome, Recorded
 from live_service.store.rows import event_rows, interactions, outcomes, retractions
+from live_service.store.sqlite_catalog import SqliteCatalog
 from live_service.store.sqlite_file import SqliteFile, is_replicated
 from live_service.store.sqlite_users import SqliteUsers
 from shortlist.errors import Unavailable
@@ -57,6 +58,8 @@ class SqliteStore:
         self._cleaner.execute(f"PRAGMA busy_timeout = {_CLEANING_MILLISECONDS}")
         file.create_or_check(self._writer)
         self._users = SqliteUsers(self._writer)
+        self.catalog = SqliteCatalog(self._transaction, self._reading)
+        """The catalogue in the same file."""
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -95,7 +98,7 @@ class SqliteStore:
 
     def histories(self, user_ids: Sequence[str], limit: int, after: int | None, after_position: int = 0) -> Histories:
         """See :meth:`EventStore.histories`."""
-        with _available(), self._reading() as reader:
+        with self._reading() as reader:
             position = _position(reader)
             least = -(2**63) if after is None else after
             known = [self._users.found(reader, user_id) for user_id in user_ids]
@@ -125,7 +128,7 @@ class SqliteStore:
         deleted = self._delete_all("events", _OLD, (oldest,))
         # Events that they would take back are refused by now, for they are older still.
         self._delete_all("retracted", _OLD_RETRACTIONS, (oldest,))
-        with _available(), self._reading() as reader:
+        with self._reading() as reader:
             crowded = [user for (user,) in reader.execute(_CROWDED, (most_per_user,))]
         return deleted + sum(self._delete_all("events", _SURPLUS, (user, most_per_user)) for user in crowded)
 
@@ -164,14 +167,15 @@ class SqliteStore:
     @contextlib.contextmanager
     def _reading(self) -> Iterator[sqlite3.Connection]:
         """The connection of this thread, over one state of the store."""
-        reader: sqlite3.Connection | None = getattr(self._own, "reader", None)
-        if reader is None:
-            reader = self._own.reader = self._file.connect()
-        reader.execute("BEGIN")
-        try:
-            yield reader
-        finally:
-            reader.execute("ROLLBACK")
+        with _available():
+            reader: sqlite3.Connection | None = getattr(self._own, "reader", None)
+            if reader is None:
+                reader = self._own.reader = self._file.connect()
+            reader.execute("BEGIN")
+            try:
+                yield reader
+            finally:
+                reader.execute("ROLLBACK")
 
     def _clean(self) -> None:
         """Moves the log into the file and empties it: it still holds the pages from before a deletion."""

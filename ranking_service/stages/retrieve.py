@@ -11,6 +11,7 @@ from ranking_service.retrieval import RetrievalClient, RetrievalFailed
 from shortlist.bundle.bundle import Bundle
 from shortlist.degraded import Degraded
 from shortlist.inference.candidates import NO_CANDIDATES, Candidates
+from shortlist.inference.hidden_rows import HiddenRows
 from shortlist.inference.popular import popular_rows
 from shortlist.inference.retrieval import RetrievalQuery, Retrieved
 from shortlist.inference.user_encoder import UserEncoder
@@ -33,10 +34,12 @@ class Found:
 
 
 class RetrieveStage:
-    """Calls the retrieval service for one bundle."""
+    """Calls the retrieval service for one bundle. Popular items in its place leave out the ``hidden`` ones."""
 
-    def __init__(self, bundle: Bundle, client: RetrievalClient, encoder: UserEncoder) -> None:
-        self._bundle, self._client, self._encoder = bundle, client, encoder
+    def __init__(
+        self, bundle: Bundle, client: RetrievalClient, encoder: UserEncoder, hidden: HiddenRows | None = None
+    ) -> None:
+        self._bundle, self._client, self._encoder, self._hidden = bundle, client, encoder, hidden
 
     def retrieve(self, requests: Sequence[Request]) -> list[Found]:
         """The candidates of each request, in one call."""
@@ -68,7 +71,7 @@ class RetrieveStage:
 
     def popular(self, request: Request, degraded: Degraded | None = None) -> Found:
         """Popular items in place of candidates."""
-        rows = popular_rows(self._bundle.items, request.limit, request.excluded)
+        rows = popular_rows(self._bundle.items, request.limit, request.excluded, hidden=self._hidden)
         return Found(retrieved=Retrieved(candidates=Candidates.from_fallback(rows), vector=None), degraded=degraded)
 
     def _query(self, request: Request) -> RetrievalQuery:

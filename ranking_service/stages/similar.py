@@ -12,6 +12,7 @@ from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.history import EMPTY_HISTORY
 from shortlist.degraded import Degraded
 from shortlist.inference.candidates import Candidates
+from shortlist.inference.hidden_rows import HiddenRows
 from shortlist.inference.popular import popular_rows
 from shortlist.inference.retrieval import RetrievalQuery
 from shortlist.inference.rows import union_of
@@ -35,10 +36,10 @@ class _Basket:
 
 
 class SimilarStage:
-    """Answers calls for similar items from one bundle."""
+    """Answers calls for similar items from one bundle, without the ``hidden`` ones."""
 
-    def __init__(self, bundle: Bundle, retriever: RetrieveStage) -> None:
-        self._bundle, self._retriever = bundle, retriever
+    def __init__(self, bundle: Bundle, retriever: RetrieveStage, hidden: HiddenRows | None) -> None:
+        self._bundle, self._retriever, self._hidden = bundle, retriever, hidden
 
     def answer(self, query: SimilarQuery) -> Answer:
         """Resolve → retrieve the nearest → fuse with the tables → fill with popular items.
@@ -57,6 +58,7 @@ class SimilarStage:
             excluded=basket.excluded,
             liked=bool(query.event),
             limit=query.limit,
+            hidden=self._hidden,
         )
         return Answer(ranked=self._filled(query, basket, found.items, found.scores), unknown=unknown, degraded=degraded)
 
@@ -99,5 +101,5 @@ class SimilarStage:
         missing = query.limit - len(items)
         if not missing:
             return ranked
-        popular = popular_rows(self._bundle.items, missing, basket.excluded, items.rows)
+        popular = popular_rows(self._bundle.items, missing, basket.excluded, items.rows, hidden=self._hidden)
         return ranked.then(Ranked.unscored(Candidates.from_fallback(popular), objectives))

@@ -65,7 +65,8 @@ class Recommendations:
     ``unknown_events`` interactions were sent with an event that it does not know.
     ``degraded`` is why the list is less than both stages give, such as "retrieval_timeout"; None when it is not.
     ``live_position`` is the position of the live service that the list knows, 0 for none. ``recommendation_id`` names
-    the list, for events to refer to; empty without a live service.
+    the list, for events to refer to; empty without a live service. ``hidden_items`` counts the ranked candidates that
+    are left out because they may not be shown now.
     """
 
     bundle_id: str
@@ -78,6 +79,7 @@ class Recommendations:
     degraded: str | None
     live_position: int = 0
     recommendation_id: str = ""
+    hidden_items: int = 0
 
 
 def user_message(user_id: Id, history: Iterable[HistoryItem | Id], append: bool) -> User:
@@ -117,6 +119,7 @@ def read_recommendations(response: pb.RecommendResponse | pb.RankResponse | pb.S
         degraded=_degraded_name(response),
         live_position=response.live_position,
         recommendation_id=response.recommendation_id,
+        hidden_items=response.hidden_item_count if isinstance(response, pb.RankResponse) else 0,
     )
 
 

@@ -13,6 +13,7 @@ from shortlist.bundle.item_item import FOLLOWS, HAD, LIKED, LIKED_AFTER
 from shortlist.bundle.item_item_table import ItemItemTable
 from shortlist.bundle.tables import ItemTables
 from shortlist.inference.candidates import Candidates
+from shortlist.inference.hidden_rows import HiddenRows
 from shortlist.inference.rows import is_among, union_of
 from shortlist.inference.selection import best_first
 from shortlist.inference.user_encoder import are_usable
@@ -53,21 +54,24 @@ def similar_items(
     excluded: NDArray[np.int64],
     liked: bool,
     limit: int,
+    hidden: HiddenRows | None = None,
 ) -> SimilarItems:
     """The best ``limit`` items for a basket ``[n]`` of distinct rows, or fewer.
 
     Candidates are the ``nearest`` rows of the index, and the neighbours of the basket in both tables. ``direction``
     ``[D]`` is the basket's mean direction; without it, nearness does not count. ``excluded`` are rows, ascending, that
-    may not be found, beside those that no list may hold. ``liked`` asks for items that people then like, not only
-    interact with.
+    may not be found, beside those that no list may hold and ``hidden`` ones. ``liked`` asks for items that people then
+    like, not only interact with.
     """
     tables = items.item_item
     columns = (LIKED_AFTER, LIKED) if liked else (FOLLOWS, HAD)
     followers = [
-        _neighbours(table, basket, column, excluded, items.listed)
+        _neighbours(table, basket, column, excluded, items.listed, hidden)
         for table, column in zip((tables.cooccurrence, tables.slim), columns, strict=True)
     ]
-    rows = union_of(nearest[~is_among(nearest, excluded)], *(found for found, _ in followers))
+    nearest = nearest[~is_among(nearest, excluded)]
+    nearest = nearest if hidden is None else hidden.shown(nearest)
+    rows = union_of(nearest, *(found for found, _ in followers))
     nearness = (
         np.zeros(len(rows), dtype=np.float32) if direction is None else items.vectors.take(rows, axis=0) @ direction
     )
@@ -91,12 +95,15 @@ def _neighbours(
     column: int,
     excluded: NDArray[np.int64],
     listed: NDArray[np.int32] | None,
+    hidden: HiddenRows | None,
 ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """The strongest neighbours of the basket, and the sums of their weights, which are above 0."""
     rows, weights = table.neighbours(basket, column)
     kept = (weights > 0) & ~is_among(rows, excluded)
     if listed is not None:
         kept &= is_among(rows, listed)
+    if hidden is not None:
+        kept &= ~hidden.among(rows)
     rows, weights = rows[kept], weights[kept]
     strongest = best_first(weights, _MOST_OF_A_TABLE)
     return rows[strongest], weights[strongest]

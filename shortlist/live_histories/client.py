@@ -8,10 +8,13 @@ from typing import Self
 import grpc
 
 from shortlist.bundle import Manifest
+from shortlist.bundle.tables import ItemTables
+from shortlist.catalog.follower import CatalogFollower
 from shortlist.client.channels import Channels
 from shortlist.client.circuit import Circuit
 from shortlist.client.service_config import balancing_of, channel_options
 from shortlist.client.tls_cause import tls_cause
+from shortlist.inference.hidden_rows import HiddenRows
 from shortlist.inference.users import IdHistory
 from shortlist.live.v1 import event_service_pb2 as pb
 from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
@@ -70,6 +73,8 @@ class LiveClient:
             "shortlist.live.v1.EventService", attempts=2, backoff_seconds=0.01, balancing=balancing_of(target)
         )
         self._channels = Channels(target, EventServiceStub, [*config, *_OPTIONS], security)
+        self.follower = CatalogFollower(target, security)
+        """Follows the hidden items, once it is started."""
         self._circuit, self._security = Circuit("the live service", metrics.LIVE_CIRCUIT_OPEN), security
         self.forgotten = ForgottenUsers(self._channels)
         """The users who were forgotten, for the time when the live service is away."""
@@ -109,10 +114,15 @@ class LiveClient:
             forgotten=[history.forgotten_position for history in response.histories],
         )
 
+    def hidden_rows(self, items: ItemTables) -> HiddenRows:
+        """The rows of a bundle that may not be shown, which follow the changes as long as somebody holds them."""
+        return self.follower.catalog.hidden_rows(items)
+
     def close(self) -> None:
         """Closes the connections."""
         self.forgotten.close()
         self._channels.close()
+        self.follower.close()
 
     def _report(self, code: grpc.StatusCode, timeout: float) -> None:
         if code is grpc.StatusCode.DEADLINE_EXCEEDED and timeout < _TELLING_SECONDS:

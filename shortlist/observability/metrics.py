@@ -114,6 +114,14 @@ COMMIT_SECONDS = Histogram(
     buckets=_CALL_BUCKETS,
     registry=REGISTRY,
 )
+CATALOG_SILENCE_SECONDS = Gauge(
+    "shortlist_catalog_silence_seconds",
+    "Time since the live service last told of the catalogue; 0 in a process that does not follow it.",
+    registry=REGISTRY,
+)
+HIDDEN_ITEMS = Gauge(
+    "shortlist_hidden_items", "Items that may not be shown now, known to the bundle or not.", registry=REGISTRY
+)
 TRIMMED_EVENTS = Counter(
     "shortlist_events_trimmed_total", "Events deleted because they were too old or too many.", registry=REGISTRY
 )
@@ -169,6 +177,11 @@ def call_handled(service: str, method: str, code: str, seconds: float) -> None:
     """Counts and times an answered call; ``code`` is a status code such as ``OK``."""
     _handled(service, method, code).inc()
     _handling_seconds(service, method).observe(seconds)
+
+
+def stream_ended(service: str, method: str, code: str) -> None:
+    """Counts the end of a stream, without timing it."""
+    _handled(service, method, code).inc()
 
 
 def bundle_loaded(seconds: float) -> None:

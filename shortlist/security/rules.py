@@ -4,7 +4,7 @@ import tomllib
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
-from shortlist.live.v1 import event_service_pb2
+from shortlist.live.v1 import catalog_service_pb2, event_service_pb2
 from shortlist.ranking.v1 import ranking_service_pb2
 from shortlist.retrieval.v1 import retrieval_service_pb2
 from shortlist.security.names import is_name
@@ -13,8 +13,8 @@ from shortlist.security.names import is_name
 Rules = Mapping[str, frozenset[str]]
 _SERVICES = [
     service
-    for file in (ranking_service_pb2.DESCRIPTOR, retrieval_service_pb2.DESCRIPTOR, event_service_pb2.DESCRIPTOR)
-    for service in file.services_by_name.values()
+    for file in (ranking_service_pb2, retrieval_service_pb2, event_service_pb2, catalog_service_pb2)
+    for service in file.DESCRIPTOR.services_by_name.values()
 ]
 # The methods of all services, so that they may share one list.
 _METHODS = [f"{service.full_name}/{name}" for service in _SERVICES for name in ("*", *service.methods_by_name)]

@@ -29,9 +29,11 @@ class Gate:
     def __init__(self, allow: AllowList, pool: ThreadPoolExecutor) -> None:
         self._allow, self._pool = allow, pool
 
-    def before(self, behaviour: Callable[..., Any], service: str, method: str) -> Callable[..., Any]:
-        """The behaviour of a method, for callers that may call it."""
-        return answered_in(_Entrance(self._allow, self._pool, service, method), behaviour)
+    def before(
+        self, behaviour: Callable[..., Any], service: str, method: str, pool: ThreadPoolExecutor | None = None
+    ) -> Callable[..., Any]:
+        """The behaviour of a method, for callers that may call it; in another ``pool`` where one is given."""
+        return answered_in(_Entrance(self._allow, pool or self._pool, service, method), behaviour)
 
 
 class _Entrance(ThreadPoolExecutor):

@@ -25,7 +25,7 @@ from shortlist.status import to_status
 
 _LOG = logging.getLogger(__name__)
 _NO_FLAGS, _CERTIFICATE = 0, b"x509_pem_cert"
-# The parameters of gRPC's function that handles a call, and the parts of its module that are used here.
+# The parameters of gRPC's functions that handle a call, and the parts of its module that are used here.
 _PARAMETERS = (
     "rpc_event",
     "state",
@@ -34,7 +34,8 @@ _PARAMETERS = (
     "request_deserializer",
     "response_serializer",
 )
-_PARTS = ("_receive_message", "_is_rpc_state_active", "_RECEIVE_MESSAGE_TOKEN", "_unary_response_in_pool")
+_RESPONDS = ("_unary_response_in_pool", "_stream_response_in_pool")
+_PARTS = ("_receive_message", "_is_rpc_state_active", "_RECEIVE_MESSAGE_TOKEN", *_RESPONDS)
 # gRPC adds a callback to each future. All of them share this one, since making a future costs as much as a lock.
 DONE: Future[Any] = Future()
 DONE.set_result(None)
@@ -147,7 +148,7 @@ class Incoming:
 def require_known_grpc() -> None:
     """Raises ImportError when this module does not know the installed release of gRPC."""
     parts_exist = all(hasattr(_server, part) for part in _PARTS)
-    if not parts_exist or tuple(inspect.signature(_server._unary_response_in_pool).parameters) != _PARAMETERS:
+    if not parts_exist or any(_parameters(name) != _PARAMETERS for name in _RESPONDS):
         advice = "install the one that deploy/locks/serving.txt names"
         raise ImportError(f"this release of Shortlist cannot serve with grpcio {grpc.__version__}; {advice}")
 
@@ -156,6 +157,10 @@ def refusing(behaviour: Callable[..., Any], when_full: Callable[[], grpc.Status]
     """Tells a pool how to refuse a call of the behaviour."""
     vars(behaviour)["when_full"] = when_full
     return behaviour
+
+
+def _parameters(name: str) -> tuple[str, ...]:
+    return tuple(inspect.signature(getattr(_server, name)).parameters)
 
 
 def _no_message() -> grpc.Status:

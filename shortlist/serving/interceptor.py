@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
@@ -19,6 +19,7 @@ from shortlist.security.settings import ServerSecurity
 from shortlist.serving.admission import overloaded, refusal
 from shortlist.serving.gate import Gate
 from shortlist.serving.incoming import refusing
+from shortlist.serving.pools import answered_in
 from shortlist.status import code_of, to_status
 
 Request = TypeVar("Request")
@@ -29,7 +30,7 @@ _NOT_OURS = "/grpc."
 
 
 class CallInterceptor(grpc.ServerInterceptor):
-    """Wraps every unary method of Shortlist's services, and counts the calls in flight.
+    """Wraps every method of Shortlist's services, and counts the unary calls in flight.
 
     Calls without one of the ``tokens`` are refused before they take a thread. So are calls whose certificate the
     ``gate`` does not let through.
@@ -57,9 +58,9 @@ class CallInterceptor(grpc.ServerInterceptor):
         wrapped = self._wrapped.get(method)
         if wrapped is None:
             handler = continuation(handler_call_details)
-            if handler is None or handler.unary_unary is None or method.startswith(_NOT_OURS):
+            if handler is None or method.startswith(_NOT_OURS):
                 return handler
-            wrapped = self._add(method, handler)
+            wrapped = self._add(method, handler) if handler.unary_unary else self._add_stream(method, handler)
         if self._tokens is not None and not self._tokens.knows(handler_call_details.invocation_metadata):
             return self._refusals[method]
         return wrapped
@@ -71,6 +72,19 @@ class CallInterceptor(grpc.ServerInterceptor):
             call = self._gate.before(call, service, name)
         # The request arrives as bytes. Left to parse it, gRPC would answer INTERNAL and log a traceback for a bad one.
         wrapped: grpc.RpcMethodHandler[Any, Any] = grpc.unary_unary_rpc_method_handler(
+            call, response_serializer=handler.response_serializer
+        )
+        self._wrapped[method], self._refusals[method] = wrapped, refusal(_unauthenticated(service, name))
+        return wrapped
+
+    def _add_stream(self, method: str, handler: grpc.RpcMethodHandler[Any, Any]) -> grpc.RpcMethodHandler[Any, Any]:
+        """The same for a method that answers with a stream. It names its own pool, since a stream keeps its thread."""
+        service, name = method.removeprefix("/").split("/")
+        behaviour: Any = handler.unary_stream
+        pool = behaviour.experimental_thread_pool
+        call = refusing(_stream(handler, service, name), overloaded(service, name))
+        call = answered_in(pool, call) if self._gate is None else self._gate.before(call, service, name, pool)
+        wrapped: grpc.RpcMethodHandler[Any, Any] = grpc.unary_stream_rpc_method_handler(
             call, response_serializer=handler.response_serializer
         )
         self._wrapped[method], self._refusals[method] = wrapped, refusal(_unauthenticated(service, name))
@@ -128,6 +142,25 @@ class _InFlight:
     def __exit__(self, *raised: object) -> None:
         with self._lock:
             self.count -= 1
+
+
+def _stream(handler: grpc.RpcMethodHandler[Any, Any], service: str, name: str) -> Behaviour[bytes, Any]:
+    """The behaviour of a method that answers with a stream. It is not timed: it lasts as long as the caller wants."""
+    behaviour: Any = handler.unary_stream
+    parse: Any = handler.request_deserializer
+
+    def call(request: bytes, context: grpc.ServicerContext) -> Iterator[object]:
+        metrics.call_started(service, name)
+        code = grpc.StatusCode.OK
+        try:
+            yield from behaviour(_parsed(request, parse), context)
+        except Exception as error:
+            code = code_of(error)
+            context.abort_with_status(to_status(error, f"/{service}/{name}"))
+        finally:
+            metrics.stream_ended(service, name, code.name)
+
+    return call
 
 
 def _unauthenticated(service: str, method: str) -> Callable[[], grpc.Status]:

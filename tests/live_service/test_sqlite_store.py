@@ -126,7 +126,7 @@ def age(path: Path) -> None:
         (scramble, "is damaged .*; restore it from a copy"),
         (replace_by_text, "is damaged .*; restore it from a copy"),
         (replace_by_another, "is another program's database; name another file"),
-        (age, "has schema 99, and this release reads 2"),
+        (age, "has schema 99, and this release reads 3"),
     ],
 )
 def test_a_file_that_cannot_be_trusted_is_refused(tmp_path: Path, damage: Callable[[Path], None], reason: str) -> None:

@@ -23,6 +23,8 @@ from shortlist.degraded import Degraded
 from shortlist.errors import InvalidRequest
 from shortlist.inference.candidates import Source
 from shortlist.limits import MAX_HISTORY
+from shortlist.live.v1.catalog_service_pb2 import Availability, Item, WatchChangesResponse
+from shortlist.live_histories.client import LiveClient
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.security.settings import ClientSecurity
 from tests.support.in_process import RowsServicer, retrieval_client, retrieval_servicer
@@ -68,8 +70,8 @@ def planted(small_bundle: Bundle) -> Bundle:
     return _planted(small_bundle)
 
 
-def _similar_by(bundle: Bundle, client: RetrievalClient) -> Similar:
-    recommender = Recommender(bundle, client)
+def _similar_by(bundle: Bundle, client: RetrievalClient, live: LiveClient | None = None) -> Similar:
+    recommender = Recommender(bundle, client, live)
 
     def call(items: str, **fields: object) -> Answer:
         query = {"limit": 3, "deadline": time.monotonic() + 30, **fields}
@@ -104,6 +106,19 @@ def test_items_that_follow_and_are_near_come_first(similar: Similar, planted: Bu
     assert not answer.ranked.is_scored.any()
     unit = vectors[0] / np.linalg.norm(vectors[0])
     np.testing.assert_allclose(answer.ranked.items.scores, vectors[answer.ranked.items.rows] @ unit, rtol=1e-6)
+
+
+def test_hidden_items_of_the_tables_are_left_out(planted: Bundle, retrieval: RetrievalServicer) -> None:
+    """Proves it for neighbours in both tables, and for a basket that is hidden itself."""
+    live = LiveClient("127.0.0.1:1", ClientSecurity())
+    listed = [Item(item_id=item, availability=Availability(hidden=True)) for item in "abc"]
+    live.follower.catalog.take(WatchChangesResponse(items=listed, position=1, is_current=True))
+    with retrieval_client(retrieval) as client:
+        similar = _similar_by(planted, client, live)
+        answer = similar("a", limit=4)
+        assert _ids(answer)[:2] == "ej"
+        assert not set(_ids(answer)) & set("abc")
+    live.close()
 
 
 def test_an_event_ranks_by_the_items_that_are_liked_after(similar: Similar) -> None:

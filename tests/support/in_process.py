@@ -11,6 +11,8 @@ from pathlib import Path
 
 import grpc
 
+from live_service.catalog_servicer import CatalogServicer
+from live_service.live_catalog import LiveCatalog
 from live_service.live_events import LiveEvents
 from live_service.servicer import EventServicer
 from live_service.settings import Retention
@@ -22,6 +24,7 @@ from ranking_service.servicer import RankingServicer
 from retrieval_service.retriever import Retriever
 from retrieval_service.servicer import RetrievalServicer
 from shortlist.bundle import Bundle, BundleStore
+from shortlist.live.v1.catalog_service_pb2_grpc import add_CatalogServiceServicer_to_server
 from shortlist.live.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
 from shortlist.live_histories.client import LiveClient
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub, add_RankingServiceServicer_to_server
@@ -101,6 +104,7 @@ def live_address(store: Path, retention: Retention | None = None, port: int = 0)
     events = LiveEvents(functools.partial(SqliteStore.open, store), retention)
     server = grpc.server(ThreadPoolExecutor(8), interceptors=[CallInterceptor()])
     add_EventServiceServicer_to_server(EventServicer(events, retention), server)
+    add_CatalogServiceServicer_to_server(CatalogServicer(LiveCatalog(events.catalog)), server)
     port = server.add_insecure_port(f"127.0.0.1:{port}")
     events.load()
     server.start()

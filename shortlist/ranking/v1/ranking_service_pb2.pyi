@@ -425,7 +425,7 @@ class RankRequest(_message.Message):
     @_builtins.property
     def item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The candidates, 1 to 1000, best first: a candidate's position is a feature of the ranker. A repeated id counts once.
-        Unknown ids are ignored and counted.
+        Unknown ids are ignored and counted, and so are items that may not be shown now.
         """
 
     @_builtins.property
@@ -483,6 +483,7 @@ class RankResponse(_message.Message):
     DEGRADED_REASON_FIELD_NUMBER: _builtins.int
     LIVE_POSITION_FIELD_NUMBER: _builtins.int
     RECOMMENDATION_ID_FIELD_NUMBER: _builtins.int
+    HIDDEN_ITEM_COUNT_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """The bundle that answered."""
     asked_count: _builtins.int
@@ -503,6 +504,8 @@ class RankResponse(_message.Message):
     """The position of the live service that the answer knows, as in RecommendResponse."""
     recommendation_id: _builtins.str
     """Names the answer, as in RecommendResponse."""
+    hidden_item_count: _builtins.int
+    """How many candidates were left out because they may not be shown now. 0 without a live service."""
     @_builtins.property
     def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___ScoredItem]:
         """The items, best first."""
@@ -526,10 +529,11 @@ class RankResponse(_message.Message):
         degraded_reason: Global___DegradedReason.ValueType = ...,
         live_position: _builtins.int = ...,
         recommendation_id: _builtins.str = ...,
+        hidden_item_count: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "found_count", b"found_count", "items", b"items", "live_position", b"live_position", "objectives", b"objectives", "recommendation_id", b"recommendation_id", "unknown_context_count", b"unknown_context_count", "unknown_event_count", b"unknown_event_count", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asked_count", b"asked_count", "bundle_id", b"bundle_id", "degraded", b"degraded", "degraded_reason", b"degraded_reason", "found_count", b"found_count", "hidden_item_count", b"hidden_item_count", "items", b"items", "live_position", b"live_position", "objectives", b"objectives", "recommendation_id", b"recommendation_id", "unknown_context_count", b"unknown_context_count", "unknown_event_count", b"unknown_event_count", "unknown_item_count", b"unknown_item_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1,0 +1,60 @@
+"""The interface of every store of the catalogue's changes."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from live_service.store.event_store import EventStore
+from shortlist.catalog.availability import Availability, CatalogItem
+
+
+@dataclass(frozen=True, kw_only=True)
+class CatalogChanges:
+    """Items as they are since their last change; all up to ``position`` are told, and ``is_current`` when no more are.
+
+    A page of :meth:`CatalogStore.items` is the same, of other items.
+    """
+
+    items: Sequence[CatalogItem]
+    position: int
+    is_current: bool
+
+
+class CatalogStore(Protocol):
+    """Keeps the availability of items durably. All methods are thread-safe.
+
+    Its positions are those of the events in the same store.
+    """
+
+    @property
+    def identity(self) -> str:
+        """Names the store. Another name, where the store may have been replaced by an older copy of itself."""
+
+    def set_availability(self, item_ids: Sequence[str], availability: Availability) -> int:
+        """Says when distinct items may be shown; returns the position of the store with the change.
+
+        Raises:
+            Unavailable: the store cannot write; nothing is changed.
+        """
+
+    def changes(self, after: int, limit: int) -> CatalogChanges:
+        """At most ``limit`` items that changed after a position, in the order of their last changes.
+
+        Raises:
+            Unavailable: the store cannot read.
+        """
+
+    def items(self, after_id: str, limit: int) -> CatalogChanges:
+        """At most ``limit`` items that are not simply available, with ids after ``after_id``, in the order of ids.
+
+        Raises:
+            Unavailable: the store cannot read.
+        """
+
+
+class LiveStore(EventStore, Protocol):
+    """A store of events that also keeps the catalogue."""
+
+    @property
+    def catalog(self) -> CatalogStore:
+        """The catalogue."""
