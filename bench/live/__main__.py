@@ -2,7 +2,8 @@
 
 Starts the services over the planted bundle, and a live service over a new file. Writes ``build/bench/live.json``, and
 prints a table with the asked figures beside the measured ones. The cost of live histories compares two ranking services
-over one retrieval service, in alternating rounds; half of the users have three recorded events.
+over one retrieval service, in alternating rounds; half of the users have three recorded events. The next answers come
+from four workers, while bundles swap.
 """
 
 import argparse
@@ -17,7 +18,6 @@ from pathlib import Path
 
 import grpc
 import numpy as np
-from google.protobuf.timestamp_pb2 import Timestamp
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table
@@ -28,20 +28,18 @@ from bench.harness.planted import BUILD
 from bench.harness.planted_bundle import planted_bundle
 from bench.harness.processes import write_json
 from bench.harness.requests import recommend_requests, user_ids
+from bench.live.events import CALL_SECONDS, Figures, event, record
 from bench.live.hidden import hidden_figures, hidden_rows
+from bench.live.next_answers import next_answers
 from shortlist.bundle import Bundle
 from shortlist.live.v1 import event_service_pb2 as pb
 from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
-from shortlist.ranking.v1.ranking_service_pb2 import RecommendRequest
-from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
-from shortlist.type.v1.user_pb2 import User
 from testbed.services import Service, start_both
 
 _FOLDER = BUILD / "live"
 _METHOD = "/shortlist.ranking.v1.RankingService/Recommend"
-_BATCH, _WRITERS, _CALL_SECONDS = 500, 4, 10.0
+_BATCH, _WRITERS = 500, 4
 _IN_FLIGHT = (1, 16)
-Figures = dict[str, float]
 
 
 def main() -> None:
@@ -58,17 +56,17 @@ def main() -> None:
     shutil.rmtree(_FOLDER, ignore_errors=True)
     _FOLDER.mkdir(parents=True)
     bundle = planted_bundle()
-    with _services(bundle) as (live, ranking, targets):
+    with _services(bundle) as (live, targets):
         figures = _acknowledgements(live) | _intake(live, options.seconds)
-        figures |= _next_answers(live, ranking, Bundle.open(bundle), options.answers)
         figures |= _cost(live, targets, options.rounds, options.seconds)
+    figures |= next_answers(bundle, _FOLDER, options.answers)
     figures |= _killed(options.kills) | hidden_figures(_FOLDER, options.hides, options.rounds, options.seconds)
     write_json(BUILD / "live.json", {"machine": machine(), **figures})
     _print(figures)
 
 
 @contextlib.contextmanager
-def _services(bundle: Path) -> Iterator[tuple[EventServiceStub, RankingServiceStub, dict[str, Target]]]:
+def _services(bundle: Path) -> Iterator[tuple[EventServiceStub, dict[str, Target]]]:
     requests = recommend_requests(Bundle.open(bundle))
     arguments = ["--store", str(_FOLDER / "events.sqlite")]
     with (
@@ -80,7 +78,6 @@ def _services(bundle: Path) -> Iterator[tuple[EventServiceStub, RankingServiceSt
             _FOLDER / "ranking_live.log",
         ) as ranking,
         grpc.insecure_channel(live.address) as to_live,
-        grpc.insecure_channel(ranking.address) as to_ranking,
     ):
         retrieval = frozen.retrieval.process.pid
         pids = {
@@ -91,28 +88,15 @@ def _services(bundle: Path) -> Iterator[tuple[EventServiceStub, RankingServiceSt
         targets = {
             name: Target(address=addresses[name], method=_METHOD, pids=pids[name], requests=requests) for name in pids
         }
-        yield EventServiceStub(to_live), RankingServiceStub(to_ranking), targets
-
-
-def _event(event_id: str, user_id: str, item_id: str) -> pb.Event:
-    moment = Timestamp()
-    moment.GetCurrentTime()
-    return pb.Event(event_id=event_id, user_id=user_id, item_id=item_id, time=moment)
-
-
-def _record(live: EventServiceStub, events: list[pb.Event]) -> int:
-    response = live.RecordEvents(pb.RecordEventsRequest(events=events), timeout=_CALL_SECONDS)
-    if any(status.outcome != pb.EVENT_OUTCOME_RECORDED for status in response.statuses):
-        raise SystemExit("an event was not recorded")
-    return int(response.position)
+        yield EventServiceStub(to_live), targets
 
 
 def _acknowledgements(live: EventServiceStub) -> Figures:
     latencies = []
     for number in track(range(2_000), "acknowledgements", console=Console(stderr=True)):
-        event = _event(f"ack-{number}", f"writer-{number % 97}", "i1")
+        one = event(f"ack-{number}", f"writer-{number % 97}", "i1")
         began = time.perf_counter()
-        _record(live, [event])
+        record(live, [one])
         latencies.append((time.perf_counter() - began) * 1e3)
     return {"ack_p50_ms": float(np.median(latencies)), "ack_p99_ms": float(np.percentile(latencies, 99))}
 
@@ -121,7 +105,7 @@ def _intake(live: EventServiceStub, seconds: float) -> Figures:
     chance = random.Random(1)  # noqa: S311 - a seed, so that runs are alike
     ids = [f"{chance.getrandbits(128):032x}" for _ in range(400_000)]
     batches = [
-        [_event(one, f"user-{chance.randrange(100_000)}", "i1") for one in ids[start : start + _BATCH]]
+        [event(one, f"user-{chance.randrange(100_000)}", "i1") for one in ids[start : start + _BATCH]]
         for start in range(0, len(ids), _BATCH)
     ]
     end = time.perf_counter() + max(seconds, 5.0)
@@ -131,7 +115,7 @@ def _intake(live: EventServiceStub, seconds: float) -> Figures:
         for batch in batches[place::_WRITERS]:
             if time.perf_counter() >= end:
                 break
-            _record(live, batch)
+            record(live, batch)
             count += len(batch)
         return count
 
@@ -141,25 +125,12 @@ def _intake(live: EventServiceStub, seconds: float) -> Figures:
     return {"intake_events_per_second": events / (time.perf_counter() - began)}
 
 
-def _next_answers(live: EventServiceStub, ranking: RankingServiceStub, bundle: Bundle, count: int) -> Figures:
-    """How many of the events are known to the very next answer: it leaves out the item of the event."""
-    items, known = bundle.items.ids_of(bundle.items.popular[:10].astype(np.int64)), 0
-    for number in track(range(count), "next answers", console=Console(stderr=True)):
-        user = f"next-{number}"
-        position = _record(live, [_event(user, user, items[number % len(items)])])
-        asked = RecommendRequest(user=User(user_id=user), limit=10, min_position=position)
-        answer = ranking.Recommend(asked, timeout=_CALL_SECONDS)
-        listed = {item.item_id for item in answer.items}
-        known += not answer.degraded and answer.live_position >= position and items[number % len(items)] not in listed
-    return {"next_answers": count, "next_answers_that_know": known}
-
-
 def _cost(live: EventServiceStub, targets: dict[str, Target], rounds: int, seconds: float) -> Figures:
     bundle = Bundle.open(planted_bundle())
     users = user_ids(bundle)
     items = bundle.items.ids_of(bundle.items.popular[:3].astype(np.int64))
     for user in users[::2]:
-        _record(live, [_event(f"{user}-{item}", user, item) for item in items])
+        record(live, [event(f"{user}-{item}", user, item) for item in items])
     measured: dict[str, list[float]] = {}
     with generators(targets, _FOLDER) as loaded:
         for in_flight in _IN_FLIGHT:
@@ -195,7 +166,7 @@ def _killed(kills: int) -> Figures:
         grpc.insecure_channel(service.address) as channel,
     ):
         request = pb.GetHistoriesRequest(user_ids=[f"w{place}" for place in range(_WRITERS)], limit=5000)
-        histories = EventServiceStub(channel).GetHistories(request, timeout=_CALL_SECONDS).histories
+        histories = EventServiceStub(channel).GetHistories(request, timeout=CALL_SECONDS).histories
     missing = double = 0
     for place, history in enumerate(histories):
         numbers = [int(item.item_id) for item in history.items]
@@ -209,10 +180,10 @@ def _write_until_killed(address: str, place: int, acknowledged: list[int]) -> No
         live = EventServiceStub(channel)
         while True:
             number = acknowledged[place]
-            event = _event(f"w{place}-{number}", f"w{place}", str(number))
+            one = event(f"w{place}-{number}", f"w{place}", str(number))
             # The same event again, where an earlier call had no answer.
-            event.time.seconds, event.time.nanos = 1_790_000_000 + number, 0
-            live.RecordEvents(pb.RecordEventsRequest(events=[event]), timeout=_CALL_SECONDS)
+            one.time.seconds, one.time.nanos = 1_790_000_000 + number, 0
+            live.RecordEvents(pb.RecordEventsRequest(events=[one]), timeout=CALL_SECONDS)
             acknowledged[place] += 1
 
 
@@ -228,7 +199,7 @@ def _print(figures: Figures) -> None:
 def _rows(figures: Figures) -> list[tuple[str, str, str]]:
     return [
         (
-            "next answers that know the event",
+            f"next answers that know the event, over {figures['next_answers_bundles']:.0f} bundles",
             "all",
             f"{figures['next_answers_that_know']:,.0f} of {figures['next_answers']:,.0f}",
         ),

@@ -1,0 +1,64 @@
+"""Next answers that know an event, from several workers and while bundles swap."""
+
+import contextlib
+import itertools
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+
+from bench.live.events import CALL_SECONDS, Figures, event, record
+from shortlist import Recommender
+from shortlist.bundle import Bundle
+from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
+from testbed.services import Service, start_both
+from testbed.versions import add_version, publish
+
+_CALLERS, _WORKERS, _SWAP_SECONDS = 4, 4, 10.0
+
+
+def next_answers(bundle: Path, folder: Path, count: int) -> Figures:
+    """How many of the events are known to the very next answer, which leaves out the item of the event.
+
+    The answers come from several workers, whose bundle changes every few seconds.
+    """
+    items = Bundle.open(bundle).items
+    popular, root = items.ids_of(items.popular[:10].astype(np.int64)), folder / "bundles"
+    publish(root, add_version(root, bundle, 0))
+    known, bundles, ended = 0, set[str](), threading.Event()
+    with contextlib.ExitStack() as stack:
+        store = ["--store", str(folder / "next.sqlite")]
+        live = stack.enter_context(Service.start("live_service", store, folder / "next_live.log"))
+        workers = ["--live", live.address, "--workers", str(_WORKERS)]
+        both = stack.enter_context(start_both(root, folder, ranking=workers))
+        stub = EventServiceStub(stack.enter_context(grpc.insecure_channel(live.address)))
+        client = stack.enter_context(Recommender(f"dns:///{both.ranking.address}", timeout=CALL_SECONDS))
+        pool = stack.enter_context(ThreadPoolExecutor(_CALLERS + 1))
+        swapping = pool.submit(_keep_swapping, root, bundle, ended)
+        stack.callback(ended.set)
+
+        def ask(number: int) -> tuple[bool, str]:
+            user, item = f"next-{number}", popular[number % len(popular)]
+            position = record(stub, [event(user, user, item)])
+            answer = client.recommend(user_id=user, limit=10, min_position=position)
+            is_known = answer.live_position >= position and item not in {one.item_id for one in answer.items}
+            return is_known, answer.bundle_id
+
+        answers = pool.map(ask, range(count))
+        for is_known, bundle_id in track(answers, "next answers", total=count, console=Console(stderr=True)):
+            known += is_known
+            bundles.add(bundle_id)
+        ended.set()
+        swapping.result()
+    return {"next_answers": count, "next_answers_that_know": known, "next_answers_bundles": len(bundles)}
+
+
+def _keep_swapping(root: Path, bundle: Path, ended: threading.Event) -> None:
+    for number in itertools.count(1):
+        if ended.wait(_SWAP_SECONDS):
+            return
+        publish(root, add_version(root, bundle, number))
