@@ -1,4 +1,4 @@
-"""Shortlist's Python client: it calls the ranking service, and returns typed answers or raises typed errors."""
+"""Shortlist's Python client: it calls the services, and returns typed answers or raises typed errors."""
 
 from importlib import import_module
 from typing import TYPE_CHECKING
@@ -9,13 +9,15 @@ from shortlist.errors import ShortlistError
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from shortlist.client import AsyncRecommender, Recommender
+    from shortlist.client import AsyncRecommender, Event, EventClient, Recommender
     from shortlist.client.messages import HistoryItem, Recommendation, Recommendations
 else:
     # Loaded on first use (PEP 562): a program that opens a bundle and calls no service does without the client's
     # dependencies.
     _MODULES = {
         "AsyncRecommender": "shortlist.client",
+        "Event": "shortlist.client",
+        "EventClient": "shortlist.client",
         "HistoryItem": "shortlist.client.messages",
         "Recommendation": "shortlist.client.messages",
         "Recommendations": "shortlist.client.messages",
@@ -33,6 +35,8 @@ else:
 
 __all__ = [
     "AsyncRecommender",
+    "Event",
+    "EventClient",
     "HistoryItem",
     "Recommendation",
     "Recommendations",

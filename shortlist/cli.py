@@ -1,4 +1,4 @@
-"""The command line: asks a ranking service, hides items, and manages bundles and the log of answers."""
+"""The command line: asks a ranking service, records events, hides items, and manages bundles and logs."""
 
 import argparse
 from collections.abc import Sequence
@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from shortlist import __version__
 from shortlist.commands.answers import add_answers
 from shortlist.commands.bundles import add_bundles
+from shortlist.commands.events import add_events
 from shortlist.commands.items import add_items
 from shortlist.commands.recommend import add_recommend, add_similar
 
@@ -25,12 +26,13 @@ def main(argv: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="shortlist",
-        description="Asks a Shortlist ranking service, hides items, and manages bundles and the log of answers.",
+        description="Asks a ranking service, records events, hides items, and manages bundles and the log of answers.",
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     add_recommend(commands)
     add_similar(commands)
+    add_events(commands)
     add_items(commands)
     add_bundles(commands)
     add_answers(commands)

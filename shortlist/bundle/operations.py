@@ -1,7 +1,7 @@
 """An operator's actions on a directory of bundles: list, verify, pin, roll back, collect garbage."""
 
 import contextlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -134,6 +134,24 @@ def collect_garbage(
             store.remove(bundle_id)
         store.remove_abandoned()
     return Collected(bundle_ids=tuple(removed), abandoned=len(abandoned), size=size)
+
+
+def remove_bundles(store: BundleStore, bundle_ids: Sequence[str], *, check: Check = Bundle.open) -> list[str]:
+    """Removes versions. The current one stays, the pinned one, and the one that a service would start with.
+
+    Returns:
+        The removed ones.
+
+    Raises:
+        Unproven: the check of a version came to no verdict; nothing is removed.
+        BundleError: the pointer cannot be read, so the served version is unknown.
+    """
+    current = store.current_id()
+    spared = {current, store.pinned_id(), _first_usable(store, current, check)}
+    removed = [bundle_id for bundle_id in bundle_ids if bundle_id not in spared]
+    for bundle_id in removed:
+        store.remove(bundle_id)
+    return removed
 
 
 def _listed(store: BundleStore, bundle_id: str, current: str | None, pinned: str | None) -> Listed:

@@ -1,5 +1,7 @@
-"""The client of the ranking service, and the connections that all clients share."""
+"""The clients of the ranking service and of the live service, and the connections that all clients share."""
 
+from shortlist.client.event_messages import Event
+from shortlist.client.events import EventClient
 from shortlist.client.recommender import AsyncRecommender, Recommender
 
-__all__ = ["AsyncRecommender", "Recommender"]
+__all__ = ["AsyncRecommender", "Event", "EventClient", "Recommender"]

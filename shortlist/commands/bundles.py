@@ -9,6 +9,7 @@ from rich.filesize import decimal
 from shortlist.bundle.operations import DEFAULT_KEEP, collect_garbage, pin, roll_back, verify
 from shortlist.bundle.signature import claimed_fingerprint, verify_signature
 from shortlist.bundle.store import BundleStore
+from shortlist.commands.bundles_forgotten import add_forgotten, name_holding
 from shortlist.commands.bundles_list import show_bundles
 from shortlist.commands.bundles_transfer import EXIT_OLDER, pull_bundle, push_bundle
 from shortlist.commands.command import Commands, fail
@@ -36,6 +37,7 @@ def add_bundles(commands: Commands) -> None:
     collecting = _add(bundles, "gc", _collect, "remove old bundles, and the leftovers of dead writers")
     _add_keep(collecting)
     collecting.add_argument("--dry-run", action="store_true", help="print the bundles to remove, and remove none")
+    add_forgotten(collecting)
     _add_transfers(bundles)
 
 
@@ -144,6 +146,8 @@ def _signature(directory: Path, public_key: Path | None) -> str:
 
 
 def _collect(arguments: argparse.Namespace, store: BundleStore) -> int:
+    if arguments.remove_forgotten and arguments.forgotten is None:
+        return fail("--remove-forgotten needs --forgotten, with the list of forgotten users")
     done = collect_garbage(store, arguments.keep, dry_run=arguments.dry_run)
     would = "would be " if arguments.dry_run else ""
     for bundle_id in done.bundle_ids:
@@ -151,6 +155,7 @@ def _collect(arguments: argparse.Namespace, store: BundleStore) -> int:
     if done.abandoned:
         print(f"unfinished bundles {would}removed: {done.abandoned}")
     print(f"{decimal(done.size)} {would}freed")
+    name_holding(arguments, store)
     return 0
 
 

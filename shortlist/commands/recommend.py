@@ -8,8 +8,8 @@ from rich.table import Table
 
 from shortlist.client import Recommender
 from shortlist.client.messages import Recommendations
-from shortlist.commands.command import Commands, fail
-from shortlist.errors import DeadlineExceeded, InvalidRequest, ShortlistError, TlsMismatch, Unavailable
+from shortlist.commands.command import Commands, advice, fail
+from shortlist.errors import ShortlistError
 from shortlist.flags import add_setting
 from shortlist.limits import DEFAULT_LIMIT, DEFAULT_TIMEOUT_SECONDS
 from shortlist.security.settings import add_client_security, read_client_security
@@ -73,7 +73,7 @@ def _run(arguments: argparse.Namespace) -> int:
         with Recommender(arguments.target, timeout=arguments.timeout, security=arguments.security) as recommender:
             recommendations = arguments.call(recommender, arguments)
     except ShortlistError as error:
-        return fail(_advice(error, arguments))
+        return fail(advice(error, arguments.target, arguments.timeout, "ranking", "--target"))
     _show(recommendations)
     return 0
 
@@ -103,18 +103,3 @@ def _show(recommendations: Recommendations) -> None:
         console.print(f"{recommendations.unknown_items} ids are not in the bundle and were ignored")
     if recommendations.degraded:
         console.print(f"degraded: {recommendations.degraded}")
-
-
-def _advice(error: ShortlistError, arguments: argparse.Namespace) -> str:
-    match error:
-        case Unavailable() if "Connection refused" in str(error):
-            return f"nothing answers at {arguments.target}; start it with python -m ranking_service, or see --target"
-        case TlsMismatch():
-            return f"{arguments.target} cannot be called: {error} (flags --ranking-ca, --ranking-cert, --ranking-key)"
-        case Unavailable():
-            return f"{arguments.target} cannot answer now: {error}; try again"
-        case DeadlineExceeded():
-            return f"{arguments.target} did not answer within {arguments.timeout:g} s; wait longer with --timeout"
-        case InvalidRequest():
-            return f"the service refuses the request: {error}"
-    return f"{arguments.target} failed: {error}; its log says more"

@@ -20,6 +20,9 @@ from shortlist.bundle.store import BundleStore
 from shortlist.cli import main
 from shortlist.commands import bundles_check
 from shortlist.errors import BundleError
+from shortlist.forgotten_list import Forgetting, ForgottenList
+from shortlist.user_hash import user_hash
+from testbed.versions import edit_manifest
 from tests.shortlist.bundle.fake import NEWER, NEWEST, OLDER, OLDEST, damage, names, publish
 from tests.support.keys import write_keys
 from tests.support.small_bundle import endless_encoder, publish_small_bundle
@@ -144,6 +147,34 @@ def test_a_dry_run_lists_the_garbage(bundles: Path, capsys: pytest.CaptureFixtur
     assert names(bundles) == [NEWER, NEWEST, "CURRENT"]
     assert run("gc") == 0
     assert capsys.readouterr().out == "0 bytes freed\n"
+
+
+def test_bundles_that_hold_forgotten_users_are_named_and_removed_when_asked(
+    bundles: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Proves that the served one stays, and one whose manifest says that it was trained without them."""
+    publish(bundles, NEWEST)
+    listed = ForgottenList(position=9, hash_key=b"k", users={user_hash(b"k", "u"): Forgetting(position=7, time=1)})
+    listed.write(tmp_path / "forgotten.json")
+    edit_manifest(bundles / OLDER, forgotten_position=7)
+    edit_manifest(bundles / OLDEST, known_position=6)
+    gc = ["gc", "--keep", "4", "--forgotten", str(tmp_path / "forgotten.json")]
+    assert run(*gc) == 0
+    named = "".join(f"{bundle_id} holds 1 forgotten users\n" for bundle_id in (NEWEST, NEWER, OLDEST))
+    assert capsys.readouterr().out == f"0 bytes freed\n{named}"
+    assert run(*gc, "--remove-forgotten") == 0
+    printed = capsys.readouterr().out
+    assert f"{NEWEST} holds 1 forgotten users; it stays, because it is served" in printed
+    assert f"{OLDEST} holds 1 forgotten users; removed" in printed
+    assert BundleStore(bundles).ids() == [NEWEST, OLDER]
+    ForgottenList(position=9, hash_key=b"other", users=listed.users).write(tmp_path / "forgotten.json")
+    assert run(*gc) == 0
+    assert "no bundle holds forgotten users" in capsys.readouterr().out
+    assert run("gc", "--remove-forgotten") == 1
+    assert "--remove-forgotten needs --forgotten" in capsys.readouterr().err
+    (bundles / OLDER / "user_ids.npy").write_bytes(b"")
+    assert run(*gc) == 0
+    assert f"{OLDER} may hold forgotten users: " in capsys.readouterr().out
 
 
 @pytest.fixture

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from shortlist.bundle.index_info import IndexInfo
 from shortlist.bundle.manifest import Manifest
-from trainer.commands.inputs import report_counts
+from trainer.commands.inputs import add_forgotten, report_counts
 from trainer.commands.publishing import add_publishing, check_publishing, report_decision
+from trainer.data.forgotten import read_forgotten
 from trainer.export.bundle import by_model, export_bundle
 from trainer.export.checkpoint import load_dataset, load_two_stage
 from trainer.export.publish import decide
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     parser.add_argument("--bundle", type=Path, required=True, help="the bundle's directory, such as BUNDLES/<id>")
     parser.add_argument("--data", type=Path, required=True, help="the folder with the tables of the bundle's recipe")
+    add_forgotten(parser)
     add_publishing(parser)
 
 
@@ -36,7 +38,7 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
     """
     check_publishing(options)
     manifest = Manifest.read(options.bundle)
-    dataset = load_dataset(options.bundle, options.data)
+    dataset = load_dataset(options.bundle, options.data, read_forgotten(options.forgotten))
     report_counts(dataset, reporter)
     model = load_two_stage(options.bundle, dataset, end=dataset.counts.interactions)
     report_new_items(model, dataset, manifest.bundle_id, reporter)

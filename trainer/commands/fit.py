@@ -13,7 +13,7 @@ from shortlist.bundle.manifest import Manifest
 from trainer.analysis.measurement import baseline_lists, gain_of_ranking, measure_two_stage
 from trainer.analysis.tables import figures_table, index_table
 from trainer.baselines.linear import not_run
-from trainer.commands.inputs import add_inputs, read_inputs
+from trainer.commands.inputs import add_forgotten, add_inputs, read_inputs
 from trainer.commands.outputs import (
     add_report,
     check_report,
@@ -44,6 +44,7 @@ HELP = "train both stages, measure them, and write a bundle; --publish serves it
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds the arguments of the command."""
     add_inputs(parser)
+    add_forgotten(parser)
     add_report(parser, "also write the figures to this JSON file")
     parser.add_argument("--seed", type=int, default=0, help="the same seed gives the same models (default: 0)")
     add_publishing(parser)
@@ -58,7 +59,7 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
     started = time.monotonic()
     check_publishing(options)
     check_report(options.report)
-    recipe, dataset = read_inputs(options.recipe, options.data, reporter)
+    recipe, dataset = read_inputs(options.recipe, options.data, reporter, options.forgotten)
     check_metric(recipe)
     model, log, findings, gain = _measured(dataset, recipe, options.seed, reporter)
     against = say_verdict(findings, reporter)

@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 
 from trainer.data import Dataset, load
+from trainer.data.forgotten import read_forgotten
 from trainer.models.rankers.event_objectives import with_event_objectives
 from trainer.models.rankers.objectives import Objectives
 from trainer.models.registry import MODELS
@@ -22,6 +23,16 @@ def add_inputs(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data", type=Path, required=True, help="the folder with the tables that the recipe names")
 
 
+def add_forgotten(parser: argparse.ArgumentParser) -> None:
+    """Adds ``--forgotten``."""
+    parser.add_argument(
+        "--forgotten",
+        type=Path,
+        metavar="FILE",
+        help="leave out the users of this list, which `shortlist events forgotten` writes",
+    )
+
+
 def add_protocol(parser: argparse.ArgumentParser, choices: list[str], help: str) -> None:
     """Adds ``--protocol``."""
     parser.add_argument("--protocol", choices=choices, default=DEFAULT, help=f"{help} (default: {DEFAULT})")
@@ -35,12 +46,17 @@ def positive(text: str) -> int:
     return value
 
 
-def read_inputs(recipe_path: Path, data: Path, reporter: Reporter) -> tuple[Recipe, Dataset]:
-    """Reads the recipe and the data; from here on, PyTorch is deterministic under a seed."""
+def read_inputs(
+    recipe_path: Path, data: Path, reporter: Reporter, forgotten: Path | None = None
+) -> tuple[Recipe, Dataset]:
+    """Reads the recipe and the data, without users of the list ``forgotten``.
+
+    From here on, PyTorch is deterministic under a seed.
+    """
     torch.use_deterministic_algorithms(True)
     recipe = Recipe.read(recipe_path, MODELS)
     reporter.say(f"reading {data}")
-    dataset = load(data, recipe)
+    dataset = load(data, recipe, forgotten=read_forgotten(forgotten))
     report_counts(dataset, reporter)
     recipe = with_event_objectives(recipe, dataset)
     _say_objectives(recipe, dataset, reporter)

@@ -148,6 +148,8 @@ class Dataset(EventArrays):
     listed: Flags
     """[I]: the items that lists may hold. Histories may hold the others, too."""
     impressions: Impressions | None = None
+    forgotten_position: int | None = None
+    """The position of the list of forgotten users that were left out; None without a list."""
     warnings: tuple[str, ...] = ()
     """Sentences about rows, ids and columns that were dropped, merged or unmatched, or that gave nothing."""
 

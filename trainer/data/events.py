@@ -12,11 +12,13 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
+from shortlist.forgotten_list import ForgottenList
 from trainer.data import arrays
 from trainer.data.arrays import array
 from trainer.data.bad_rows import BadRows
 from trainer.data.cells import ids, values
 from trainer.data.dataset import EventArrays, Ints
+from trainer.data.forgotten import is_kept
 from trainer.data.table import Table
 from trainer.data.time_texts import SECOND
 from trainer.data.times import Times, read_times, refuse_future, refuse_other_unit
@@ -96,23 +98,32 @@ def used_columns(columns: InteractionsConfig) -> list[str]:
 
 
 def read_events(
-    tables: Iterable[Table], columns: InteractionsConfig, folder: Path, bad: BadRows | None = None
+    tables: Iterable[Table],
+    columns: InteractionsConfig,
+    folder: Path,
+    bad: BadRows | None = None,
+    forgotten: ForgottenList | None = None,
 ) -> EventLog:
     """Check the tables, whose bad rows are counted as `bad`, and write them as runs into a folder.
 
-    Raises DataError for unreadable cells, for fewer than two users and for too many names of events.
+    Events of `forgotten` users are left out. Raises DataError for unreadable cells, for fewer than two users and for
+    too many names of events.
     """
-    runs, places, rows, name, units = _Runs(folder), 0, 0, "", dict[str, set[str]]()
+    runs, places, rows, name, units, left_out = _Runs(folder), 0, 0, "", dict[str, set[str]](), 0
     for table in tables:
         name = table.name.partition("/")[0]
         found = _times(table, columns, places)
         of_file = units.setdefault(name, set())
         of_file |= set() if found.unit is None else {found.unit}
         refuse_other_unit(name, columns.time, of_file)
-        checked = table.kept(_events(table, columns, found.nanoseconds))
+        given = table.kept(_events(table, columns, found.nanoseconds))
+        checked = given.filter(is_kept(forgotten, given["user"], None if columns.rows_in_order else given["time"]))
+        left_out += given.height - checked.height
         runs.add(checked)
         places, rows = places + table.frame.height, rows + checked.height
     warnings = () if bad is None else tuple(bad.warnings())
+    if left_out:
+        warnings += (f"{name}: {left_out:,} interactions of forgotten users were left out",)
     runs.write()
     users, items, events = (runs.universes[column] for column in ("user", "item", "event"))
     if len(users) < 2:

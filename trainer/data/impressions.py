@@ -8,9 +8,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from shortlist.forgotten_list import ForgottenList
 from trainer.data.bad_rows import BadRows
 from trainer.data.cells import ids, measures
 from trainer.data.context import Context
+from trainer.data.forgotten import is_kept
 from trainer.data.matching import Side, compare_ids
 from trainer.data.table import Table, joined
 from trainer.data.tables import read_tables
@@ -69,11 +71,17 @@ def place_groups(positions: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def read_impressions(
-    data_dir: Path, recipe: DataRecipe, users: pl.Series, items: pl.Series, warnings: list[str]
+    data_dir: Path,
+    recipe: DataRecipe,
+    users: pl.Series,
+    items: pl.Series,
+    warnings: list[str],
+    forgotten: ForgottenList | None = None,
 ) -> Impressions | None:
     """The impressions of a recipe, None when it has no such section; ``users`` and ``items`` are the known ids, sorted.
 
-    It adds ``warnings`` about ids that are not known, and about rows that were skipped.
+    It adds ``warnings`` about ids that are not known, and about rows that were skipped. Rows of ``forgotten`` users are
+    left out.
 
     Raises:
         DataError: a column is missing or has cells of another kind, or all items or users are unknown.
@@ -114,6 +122,8 @@ def read_impressions(
     )
     warnings += [] if bad is None else bad.warnings()
     usable = table.kept(pl.Series(shown.places)).to_numpy()
+    times = None if recipe.interactions.rows_in_order else pl.Series(shown.times)
+    usable = usable[is_kept(forgotten, found["users"], times).to_numpy()[usable]]
     known = usable[item_rows[usable] >= 0]
     in_order = known[np.argsort(shown.times[known], kind="stable")]
     return replace(shown.at(in_order), unknown_items=len(usable) - len(known))

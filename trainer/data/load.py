@@ -10,12 +10,14 @@ import polars as pl
 from polars.exceptions import PolarsError
 
 from shortlist.bundle.history import SeenEvents
+from shortlist.forgotten_list import ForgottenList
 from trainer.data import movielens
 from trainer.data.bad_rows import BadRows
 from trainer.data.cells import ids
 from trainer.data.columns import features, other_separators, parsed, silent_columns
 from trainer.data.dataset import DataCounts, Dataset, Features, Histories, Ids, group_by_user
 from trainer.data.events import event_arrays, read_events, refuse_unknown_events, used_columns
+from trainer.data.forgotten import is_kept
 from trainer.data.impressions import read_impressions
 from trainer.data.learnt_columns import LearntColumns
 from trainer.data.listed import Catalogue, availability
@@ -39,9 +41,15 @@ class _Sources:
     """The bad rows of the interactions."""
 
 
-def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None) -> Dataset:
+def load(
+    data_dir: Path,
+    recipe: DataRecipe,
+    before: LearntColumns | None = None,
+    forgotten: ForgottenList | None = None,
+) -> Dataset:
     """Read the recipe's files, or a MovieLens folder where the recipe's interactions are not there.
 
+    Nothing of `forgotten` users from before the forgetting is read. A row of the user table has no time, and goes.
     Features are learnt from the tables, or made as they were `before`, for models that are there already.
 
     At most a few hundred megabytes of Parquet interactions are in memory at once, here and later. Longer ones stay in
@@ -52,12 +60,13 @@ def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None
     recipe = replace(recipe, items=with_model(recipe.items, data_dir), users=with_model(recipe.users, data_dir))
     sources = _sources(data_dir, recipe)
     with tempfile.TemporaryDirectory() as folder:
-        log = read_events(sources.interactions, recipe.interactions, Path(folder), sources.bad)
+        log = read_events(sources.interactions, recipe.interactions, Path(folder), sources.bad, forgotten)
         refuse_unknown_events(log, recipe)
         available = availability(sources.items, recipe.items)
         item_frame = _feature_frame(sources.items, recipe.items)
         catalogue = Catalogue.of(sources.items, recipe.items, item_frame["id"], available)
         user_frame = _feature_frame(sources.users, recipe.users)
+        user_frame = user_frame.filter(is_kept(forgotten, user_frame["id"], None))
         warnings = [
             *log.warnings,
             *_skipped(sources.items),
@@ -70,7 +79,7 @@ def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None
         users = pl.concat([log.users, user_frame["id"]]).unique().sort()
         event_names = log.events.sort()
         events = event_arrays(log, users, items, event_names)
-    impressions = read_impressions(data_dir, recipe, users, items, warnings)
+    impressions = read_impressions(data_dir, recipe, users, items, warnings, forgotten)
     offsets, user_events, position = group_by_user(events.user_rows, events.times, len(users))
     counts = DataCounts(
         interactions=len(events.times),
@@ -102,6 +111,7 @@ def load(data_dir: Path, recipe: DataRecipe, before: LearntColumns | None = None
         counts=counts,
         listed=listed,
         impressions=impressions,
+        forgotten_position=None if forgotten is None else forgotten.position,
     )
     further = (
         *catalogue.unlisted(log.name, dataset),

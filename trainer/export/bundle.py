@@ -101,6 +101,7 @@ def _manifest(
         user_features=model.layout.user_names,
         event_names=dataset.event_names,
         seen_events=model.seen_events.names,
+        forgotten_position=dataset.forgotten_position,
         known_until=int(dataset.times[-1]) if model.recipe.interactions.time else None,
         encoder_history=model.recipe.encoder.history,
         ranker_history=model.recipe.ranker.history,

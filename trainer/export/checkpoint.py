@@ -12,6 +12,7 @@ from torch import nn
 from shortlist.bundle.history import SeenEvents
 from shortlist.bundle.ids import rows_of
 from shortlist.bundle.manifest import Manifest
+from shortlist.forgotten_list import ForgottenList
 from trainer.data import Dataset, load
 from trainer.data.learnt_columns import LearntColumns
 from trainer.errors import DataError
@@ -46,7 +47,7 @@ def save_checkpoint(model: TrainedPipeline, learnt: LearntColumns, directory: Pa
     np.savez(directory / CHECKPOINT, **arrays)
 
 
-def load_dataset(directory: Path, data: Path) -> Dataset:
+def load_dataset(directory: Path, data: Path, forgotten: ForgottenList | None = None) -> Dataset:
     """The data as :func:`trainer.data.load` reads it now, with the learnt columns of the bundle.
 
     Raises:
@@ -56,7 +57,7 @@ def load_dataset(directory: Path, data: Path) -> Dataset:
     manifest.verify(directory)
     with np.load(directory / CHECKPOINT, allow_pickle=False) as arrays:
         learnt = of_arrays(arrays)
-    return load(data, Recipe.of(manifest.recipe, MODELS), learnt)
+    return load(data, Recipe.of(manifest.recipe, MODELS), learnt, forgotten)
 
 
 def load_two_stage(directory: Path, dataset: Dataset, end: int) -> TrainedPipeline:
