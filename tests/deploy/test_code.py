@@ -69,11 +69,11 @@ def test_a_service_leads_to_ports_of_its_pods(manifests: list[Manifest]) -> None
         assert {port["targetPort"]: port["port"] for port in service["spec"]["ports"]}.items() <= listened.items()
 
 
-@pytest.mark.parametrize("called", ["retrieval", "live"])
-def test_ranking_calls_the_services_of_the_others(called: str, manifests: list[Manifest]) -> None:
+@pytest.mark.parametrize(("caller", "called"), [("ranking", "retrieval"), ("ranking", "live"), ("retrieval", "live")])
+def test_a_service_calls_the_services_of_the_others(caller: str, called: str, manifests: list[Manifest]) -> None:
     """The target resolves to all pods (dns:///), and names the Service and its port."""
     by_name = {workload.name: workload for workload in services(manifests)}
-    target = urlsplit(environment(by_name["ranking"].service, manifests)[f"SHORTLIST_{called.upper()}"])
+    target = urlsplit(environment(by_name[caller].service, manifests)[f"SHORTLIST_{called.upper()}"])
     assert (target.scheme, target.netloc) == ("dns", "")
     port = listened_ports(by_name[called], manifests)["grpc"]
     assert target.path == f"/{called}:{port}"

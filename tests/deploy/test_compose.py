@@ -88,6 +88,10 @@ def test_ranking_calls_the_services_of_the_same_file(services: dict[str, dict[st
     for name in others:
         port = _image(name)[1][-1].rpartition(":")[2]
         assert services["ranking"]["environment"][f"SHORTLIST_{name.upper()}"] == f"dns:///{name}:{port}"
+    assert (
+        services["retrieval"]["environment"]["SHORTLIST_LIVE"] == services["ranking"]["environment"]["SHORTLIST_LIVE"]
+    )
+    assert services["retrieval"]["depends_on"] == {"live": {"condition": "service_healthy"}}
     assert services["ranking"]["depends_on"] == {name: {"condition": "service_healthy"} for name in others}
 
 

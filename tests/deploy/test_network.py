@@ -8,6 +8,7 @@ from tests.support.manifests import Workload, listened_ports, of_kind, selects, 
 
 # The destinations outside our manifests that pods may reach.
 _OUTSIDE = {53: "DNS"}
+_SERVING = {"key": "app.kubernetes.io/name", "operator": "In", "values": ["retrieval", "ranking"]}
 
 
 def test_all_traffic_is_denied_by_default(production: list[Manifest]) -> None:
@@ -42,13 +43,14 @@ def test_ranking_reaches_the_others_and_callers_reach_ranking(production: list[M
     retrieval, ranking, live = (_one(production, name) for name in ("retrieval", "ranking", "live"))
     called = {listened_ports(one, production)["grpc"] for one in (retrieval, live)}
     assert _open(production, ranking, "egress") == {*called, 53}
+    assert _open(production, retrieval, "egress") == {listened_ports(live, production)["grpc"], 53}
     for workload in (retrieval, ranking, live):
         ports = listened_ports(workload, production)
         assert _open(production, workload, "ingress") == {ports["grpc"], ports["metrics"]}
 
 
-def test_ranking_and_clients_alone_reach_live(production: list[Manifest]) -> None:
-    """Retrieval and the trainer do not, and live calls nobody."""
+def test_services_and_clients_alone_reach_live(production: list[Manifest]) -> None:
+    """The trainer does not, and live calls nobody."""
     live = _one(production, "live")
     assert _open(production, live, "egress") == set()
     callers = [
@@ -60,7 +62,7 @@ def test_ranking_and_clients_alone_reach_live(production: list[Manifest]) -> Non
         if {"port": listened_ports(live, production)["grpc"]} in rule["ports"]
     ]
     assert callers == [
-        {"podSelector": {"matchLabels": {"app.kubernetes.io/name": "ranking"}}},
+        {"podSelector": {"matchExpressions": [_SERVING]}},
         {"namespaceSelector": {"matchLabels": {"shortlist-client": "true"}}},
     ]
 

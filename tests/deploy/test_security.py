@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deploy.check.kustomize import DEPLOY, Manifest
-from shortlist.live.v1 import event_service_pb2
+from shortlist.live.v1 import catalog_service_pb2, event_service_pb2
 from shortlist.ranking.v1 import ranking_service_pb2
 from shortlist.retrieval.v1 import retrieval_service_pb2
 from shortlist.security.rules import read_rules
@@ -18,9 +18,12 @@ from tests.support.manifests import config, environment, of_kind, services, work
 _VOLUMES = {"name", "configMap", "emptyDir", "persistentVolumeClaim", "secret"}
 _SECRET_NAMES = re.compile(r"PASSWORD|SECRET|TOKEN|KEY|CREDENTIAL")
 _DESCRIPTORS = {
-    "retrieval": retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"],
-    "live": event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
-    "ranking": ranking_service_pb2.DESCRIPTOR.services_by_name["RankingService"],
+    "retrieval": (retrieval_service_pb2.DESCRIPTOR.services_by_name["RetrievalService"],),
+    "live": (
+        event_service_pb2.DESCRIPTOR.services_by_name["EventService"],
+        catalog_service_pb2.DESCRIPTOR.services_by_name["CatalogService"],
+    ),
+    "ranking": (ranking_service_pb2.DESCRIPTOR.services_by_name["RankingService"],),
 }
 
 
@@ -75,7 +78,7 @@ def test_no_secret_is_in_a_manifest_or_a_variable(manifests: list[Manifest]) -> 
 
 
 def test_production_speaks_mutual_tls(production: list[Manifest]) -> None:
-    """Mounted files give the servers all they need, and ranking all it shows to the others."""
+    """Mounted files give the servers all they need, and the callers all they show to the others."""
     for workload in services(production):
         paths = {
             name.removeprefix("SHORTLIST_").lower(): Path(value)
@@ -86,7 +89,7 @@ def test_production_speaks_mutual_tls(production: list[Manifest]) -> None:
         own = {name: path for name, path in paths.items() if name not in {*of_client, "bundle_public_key"}}
         of_server = ServerSecurity(**own)
         assert None not in (of_server.tls_cert, of_server.tls_client_ca, of_server.allow)
-        for called in ("retrieval_", "live_") if workload.name == "ranking" else ():
+        for called in {"ranking": ("retrieval_", "live_"), "retrieval": ("live_",)}.get(workload.name, ()):
             shown = {name.removeprefix(called): path for name, path in of_client.items() if name.startswith(called)}
             client = ClientSecurity(**shown)
             assert None not in (client.ca, client.cert)
@@ -97,13 +100,12 @@ def test_production_speaks_mutual_tls(production: list[Manifest]) -> None:
 @pytest.mark.parametrize("service", _DESCRIPTORS)
 def test_an_allow_list_names_existing_methods(service: str, production: list[Manifest], tmp_path: Path) -> None:
     """Each service can read its list, which grants only methods of that service."""
-    descriptor = _DESCRIPTORS[service]
     (workload,) = (one for one in services(production) if one.name == service)
     (volume,) = (volume for volume in workload.pod["volumes"] if volume["name"] == "allow")
     (text,) = config(production, volume["configMap"]["name"]).values()
     path = tmp_path / "allow.toml"
     path.write_text(text)
-    known = {f"{descriptor.full_name}/{method}" for method in ("*", *descriptor.methods_by_name)}
+    known = {f"{one.full_name}/{method}" for one in _DESCRIPTORS[service] for method in ("*", *one.methods_by_name)}
     rules = read_rules(path)
     assert rules
     assert {method for methods in rules.values() for method in methods} <= known
@@ -116,13 +118,14 @@ def test_retrieval_admits_ranking(production: list[Manifest]) -> None:
     assert "dnsNames: [ranking.shortlist.svc," in (component / "README.md").read_text()
 
 
-def test_reading_recording_and_forgetting_are_three_rights() -> None:
-    """No certificate of the example may do two of them, and ranking may read alone."""
-    rules = read_rules(DEPLOY / "components" / "mtls" / "live-allow.toml")
-    service = "shortlist.live.v1.EventService"
-    assert rules["ranking.shortlist.svc"] == {f"{service}/{name}" for name in ("GetHistories", "GetForgotten")}
-    others = [methods for name, methods in rules.items() if name != "ranking.shortlist.svc"]
-    assert sorted(others, key=sorted) == [{f"{service}/ForgetUser"}, {f"{service}/RecordEvents"}]
+def test_reading_recording_forgetting_and_hiding_are_four_rights() -> None:
+    """No certificate of the example has two of them, and the services may only read."""
+    rules = dict(read_rules(DEPLOY / "components" / "mtls" / "live-allow.toml"))
+    events, catalog = "shortlist.live.v1.EventService", "shortlist.live.v1.CatalogService"
+    reading = {f"{events}/GetHistories", f"{events}/GetForgotten", f"{catalog}/WatchChanges"}
+    assert rules.pop("ranking.shortlist.svc") == rules.pop("retrieval.shortlist.svc") == reading
+    hiding = {f"{catalog}/SetAvailability", f"{catalog}/ListItems"}
+    assert sorted(rules.values(), key=sorted) == [hiding, {f"{events}/ForgetUser"}, {f"{events}/RecordEvents"}]
 
 
 def test_production_is_the_production_profile(
