@@ -1,8 +1,9 @@
 """``python -m bench.training``: speed and memory of training, and the catalogue size that favours a sampled softmax.
 
-The data are planted: a log of MovieLens-1M's size, slices of 10^8 events streamed from Parquet, and histories of a
-shop's length and longer ones. The formulas in the output extrapolate from the slices to the whole. Every measurement is
-a process of its own. Writes ``build/bench/train.json`` and prints tables.
+The data are planted: a log of MovieLens-1M's size, and slices of 10^8 events streamed from Parquet. Others have
+histories of a shop's length and longer ones, for rankers of short and long lists. The formulas in the output
+extrapolate from the slices to the whole. Every measurement is a process of its own. Writes ``build/bench/train.json``
+and prints tables.
 """
 
 import argparse
@@ -33,6 +34,8 @@ _RANKER_SLICE = 200
 # Mean lengths of histories in a shop's log, and in longer ones.
 _LENGTHS = (6, 20, 165)
 _BY_LENGTH = Log(users=200_000, events=1, items=50_000)
+# Candidates of a list, and events of a history, that the ranker reads.
+_LISTS = ((50, 50), (200, 10), (200, 50), (500, 50))
 _CATALOGUES = (1_000, 3_700, 10_000, 30_000, 100_000)
 _SOFTMAX_USERS = 500
 _WIDTH = 120
@@ -61,6 +64,10 @@ def main() -> None:
             "extrapolated": extrapolated(slices, LARGE.users * LARGE.events),
         },
         "by_length": {length: {**measured[f"length {length}"], "items": _BY_LENGTH.items} for length in _LENGTHS},
+        "by_lists": [
+            {"lists": candidates, "history": history, "stages": measured[f"lists {candidates} {history}"]}
+            for candidates, history in _LISTS
+        ],
         "softmax": {"by_items": softmax, "limit": ENCODER.softmax_limit, **crossing(softmax)},
     }
     write_json(BUILD / "train.json", result)
@@ -77,6 +84,9 @@ def _runs(seconds: float) -> dict[str, tuple[Log, Run]]:
     for length in _LENGTHS:
         log = replace(_BY_LENGTH, users=_BY_LENGTH.users // length, events=length)
         runs[f"length {length}"] = (log, alone)
+    for candidates, history in _LISTS:
+        log = replace(_BY_LENGTH, users=_BY_LENGTH.users // _LENGTHS[-1], events=_LENGTHS[-1])
+        runs[f"lists {candidates} {history}"] = (log, replace(run, candidates=candidates, history=history))
     for size in _CATALOGUES:
         log = Log(users=_SOFTMAX_USERS, events=ML_1M.events, items=size)
         short = replace(alone, seconds=seconds / 4)

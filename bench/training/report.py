@@ -53,6 +53,7 @@ def _crossing(by_items: Mapping[int, Stages], key: str) -> float | None:
 def print_report(result: Mapping[str, Any], console: Console) -> None:
     """Prints the tables, and the extrapolation with its formulas."""
     console.print(_speeds(result))
+    console.print(_lists(result["by_lists"]))
     console.print(_softmax(result["softmax"]))
     whole = result["large"]["extrapolated"]
     console.print(
@@ -81,6 +82,23 @@ def _speeds(result: Mapping[str, Any]) -> Table:
             if stage in stages:
                 table.add_row(data, stage, *_cells(stages[stage]))
                 data = ""
+    return table
+
+
+def _lists(by_lists: Sequence[Mapping[str, Any]]) -> Table:
+    table = Table(title="The ranker, by the candidates of a list and the events of a history that it reads")
+    for name in ("candidates", "history", "learnt lists/s", "CPU ms a step", "retrieved lists/s", "SLIM and counts, s"):
+        table.add_column(name, justify="right")
+    for one in by_lists:
+        stages = one["stages"]
+        table.add_row(
+            str(one["lists"]),
+            str(one["history"]),
+            f"{stages['ranker']['examples_a_second']:,.0f}",
+            f"{stages['ranker']['step_cpu_ms']:.1f}",
+            f"{stages['candidates']['examples_a_second']:,.0f}",
+            f"{stages['tables']['seconds']:.1f}",
+        )
     return table
 
 

@@ -23,7 +23,7 @@ from trainer.features.statistics import item_tables
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.rankers.objectives import Objectives
 from trainer.progress import Reporter
-from trainer.recipe.models import SequenceConfig
+from trainer.recipe.models import RankerConfig, SequenceConfig
 from trainer.training.encoder.next_item import NextItemTraining
 from trainer.training.encoder.windows import batch_by_length, events_of_a_step, windows_of
 from trainer.training.ranker.retrieved_examples import RetrievedExamples
@@ -39,7 +39,8 @@ _RANKER_EXAMPLES = 1920
 class Run:
     """A measurement: ``seconds`` of each stage's training on the data in ``folder``.
 
-    With a ``log``, it writes the data and measures nothing. ``softmax_limit`` overrides the recipe's.
+    With a ``log``, it writes the data and measures nothing. ``softmax_limit`` overrides the encoder's, ``candidates``
+    and ``history`` the ranker's.
     """
 
     folder: str
@@ -47,6 +48,8 @@ class Run:
     seconds: float = 10.0
     softmax_limit: int | None = None
     ranker: bool = True
+    candidates: int = RECIPE.ranker.candidates
+    history: int = RECIPE.ranker.history
 
 
 def main() -> None:
@@ -79,12 +82,18 @@ def measured(run: Run) -> dict[str, Figures]:
     figures["encoder"] |= {**speed, "sampled": float(training.batches.sampled), "steps": len(training.batches)}
     figures["encoder"]["padding"] = _padding(dataset, split, encoder)
     if run.ranker:
-        _ranker(dataset, split, training, run.seconds, figures)
+        config = replace(RECIPE.ranker, candidates=run.candidates, history=run.history)
+        _ranker(dataset, split, training, config, run.seconds, figures)
     return figures
 
 
 def _ranker(
-    dataset: Dataset, split: Split, training: NextItemTraining, seconds: float, figures: dict[str, Figures]
+    dataset: Dataset,
+    split: Split,
+    training: NextItemTraining,
+    config: RankerConfig,
+    seconds: float,
+    figures: dict[str, Figures],
 ) -> None:
     """Measures the ranker on a few events. Where retrieval missed the item, the first candidate takes its place."""
     encoded = Encoded.of(training.encoder.eval(), RECIPE.encoder.history)
@@ -95,10 +104,10 @@ def _ranker(
     with _stage("candidates", figures):
         objectives = Objectives.of(RECIPE, dataset)
         objectives = objectives.scaled_to_events(objectives.targets(dataset, events))
-        found = RetrievedExamples.of(dataset, encoded, items, events, objectives, RECIPE.ranker)
+        found = RetrievedExamples.of(dataset, encoded, items, events, objectives, config)
     figures["candidates"]["examples_a_second"] = len(events) / figures["candidates"]["seconds"]
     examples = replace(found, chosen=np.maximum(found.chosen, 0))
-    fit = RankerTraining(examples, RECIPE.ranker, seed=0).fit(np.arange(len(events)))
+    fit = RankerTraining(examples, config, seed=0).fit(np.arange(len(events)))
     with _stage("ranker", figures):
         speed = _speed(iter(fit.batches()), fit.step, len, seconds)
     figures["ranker"] |= speed

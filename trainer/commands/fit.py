@@ -65,7 +65,7 @@ def run(options: argparse.Namespace, reporter: Reporter) -> None:
     against = say_verdict(findings, reporter)
     if recipe.split.refit:
         reporter.say("training again on all data, for serving, for as many epochs as were best")
-        model, _ = refit_two_stage(dataset, final_split(dataset, recipe.split), recipe, options.seed, reporter, log)
+        model = refit_two_stage(dataset, final_split(dataset, recipe.split), recipe, options.seed, reporter, log)
     figures = findings.runs[0].figures | log.validation | {STAGES: gain, BASELINE: against.gain}
     decision = decide(options.out, flat(figures), recipe, asked=options.publish, force=options.force)
     directory = export_bundle(

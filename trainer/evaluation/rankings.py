@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.bundle.history import History, SeenEvents
-from shortlist.inference.selection import best_first
 from trainer.data import Dataset
+from trainer.evaluation.best_rows import best_rows
 from trainer.evaluation.metrics import Rankings
 from trainer.evaluation.queries import Profiles, Queries
 
@@ -58,7 +58,7 @@ def rankings(scorer: Scorer, queries: Queries, depth: int, end: int) -> Rankings
         scores = scorer(profiles)
         hide_seen(scores, profiles.histories, queries.dataset.seen_events)
         hide_unlisted(scores, listed)
-        best = best_first(scores, depth)
+        best = best_rows(scores, depth)
         allowed = np.isfinite(np.take_along_axis(scores, best, axis=1))
         lines, of_batch = slice(start, start + len(batch)), batch.relevant()
         hits[lines, places] = np.take_along_axis(of_batch, best, axis=1) & allowed

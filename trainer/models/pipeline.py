@@ -19,8 +19,8 @@ from shortlist.inference.model_inputs import (
     latest_first,
     ranker_inputs,
 )
-from shortlist.inference.selection import best_first
 from trainer.data import Dataset
+from trainer.evaluation.best_rows import best_rows
 from trainer.evaluation.queries import STRANGER, Profiles
 from trainer.evaluation.rankings import hide_seen, hide_unlisted
 from trainer.features.click_rates import ClickRates
@@ -171,7 +171,7 @@ def retrieve(
     scores = vectors @ encoded.vectors.T
     hide_seen(scores, histories, seen)
     hide_unlisted(scores, items.listed)
-    rows = best_first(scores, min(count, items.listed_count))
+    rows = best_rows(scores, min(count, items.listed_count))
     candidates = CandidateLists(
         rows=rows,
         scores=np.take_along_axis(scores, rows, axis=1),

@@ -156,8 +156,9 @@ class RankerConfig:
     """The second stage, by the `name` of a ranker. `history` is in events, `candidates` in items per user.
 
     It learns from at most `examples` events of its slice, evenly spaced in time, since each holds its candidates in
-    memory. Each epoch draws at most 20,000 lists, likes first, up to half. Each step sees `sampled` of an example's
-    candidates, drawn again each time, the chosen item among them.
+    memory. Each epoch draws at most 20,000 lists, likes first, up to half. Likes are not preferred where an objective
+    learns values, or events that are likes in part. Each step sees `sampled` of an example's candidates, drawn again
+    each time, the chosen item among them.
 
     With an `embedding` it also learns a vector of this width for each item and each user. `embedding_decay` is the
     weight decay of these. `unknown_users` is the share of users treated as unknown, which trains the default.

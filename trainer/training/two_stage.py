@@ -63,7 +63,7 @@ def fit_two_stage(
 
 def refit_two_stage(
     dataset: Dataset, split: Split, recipe: Recipe, seed: int, reporter: Reporter, found: TrainingLog
-) -> tuple[TrainedPipeline, TrainingLog]:
+) -> TrainedPipeline:
     """Both stages on another split of the data, for as many epochs and with the calibrations that a run has found.
 
     Nothing is held out to choose an epoch again, so that it takes less than half as long as :func:`fit_two_stage`.
@@ -72,8 +72,7 @@ def refit_two_stage(
         dataset, split.encoder_end, recipe.encoder, seed, reporter, None, found.encoder_epochs or None
     )
     encoded = Encoded.of(trained.encoder, recipe.encoder.history)
-    model, log = fit_ranker(encoded, dataset, split, recipe, seed, reporter, found.found_ranker)
-    return model, replace(log, encoder=trained.curve)
+    return fit_ranker(encoded, dataset, split, recipe, seed, reporter, found.found_ranker)[0]
 
 
 def fit_ranker(

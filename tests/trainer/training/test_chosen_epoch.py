@@ -16,14 +16,17 @@ from trainer.data.split import Split
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.pipeline import TrainedPipeline
 from trainer.models.rankers.calibration import Calibration
+from trainer.models.rankers.objectives import Objectives
 from trainer.progress import Reporter
 from trainer.protocols import Task
 from trainer.protocols.next_like import next_like_task
-from trainer.recipe import Recipe
+from trainer.recipe import ObjectiveConfig, Recipe
+from trainer.training.encoder import training as encoder_training
 from trainer.training.encoder.fit import fit_encoder
 from trainer.training.encoder.training import Validation
 from trainer.training.log import TrainingLog
 from trainer.training.ranker import retrieved_examples
+from trainer.training.ranker.examples import RankerInputs
 from trainer.training.ranker.fit import RankerFit, TrainedRanker
 from trainer.training.ranker.retrieved_examples import RetrievedExamples
 from trainer.training.ranker.training import RankerTraining
@@ -148,6 +151,25 @@ def training(
     return ranker_training(fitted.encoded, planted, split, replace(recipe, ranker=short), 0, reporter)
 
 
+def with_likes(training: RankerTraining, likes: NDArray[np.bool_]) -> RetrievedExamples:
+    """The examples with these likes ``[n]``, which are the only objective."""
+    assert isinstance(training.examples, RetrievedExamples)
+    objectives = Objectives.declared({"like": ObjectiveConfig()})
+    return replace(training.examples, likes=likes, objectives=objectives, targets=likes[:, None].astype(np.float32))
+
+
+class Lines(Reporter):
+    """Keeps the lines."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.said: list[str] = []
+
+    def say(self, text: str) -> None:
+        """See :class:`Reporter`."""
+        self.said.append(text)
+
+
 def learnt(trained: TrainedRanker) -> Weights:
     """The weights without the scale of the logits, which calibration sets."""
     weights = weights_of(trained.ranker, trained.id_embeddings)
@@ -188,7 +210,7 @@ def test_the_ranker_learns_anew_for_as_many_epochs_from_all(training: RankerTrai
 
 
 def test_the_training_for_serving_takes_the_epochs_that_were_found(
-    planted: Dataset, split: Split, recipe: Recipe, reporter: Reporter, encoders: Measured, rankers: Measured
+    planted: Dataset, split: Split, recipe: Recipe, encoders: Measured, rankers: Measured
 ) -> None:
     """Proves that it chooses no epoch again: it measures nothing, and has the epochs and the calibration of the log."""
     ranker = replace(recipe.ranker, epochs=6, examples=100, candidates=5, history=1, embedding=3)
@@ -197,11 +219,15 @@ def test_the_training_for_serving_takes_the_epochs_that_were_found(
     lines = tuple({"loss": 1.0, "ndcg@10": figure} for figure in FIGURES[:4])
     log = TrainingLog(encoder=lines[:1], ranker=lines, calibrations={"like": calibration})
     named = replace(recipe, ranker=ranker, encoder=encoder)
-    _, found = refit_two_stage(planted, split, named, 0, reporter, log)
+    reporter = Lines()
+    ranker_of_all = refit_two_stage(planted, split, named, 0, reporter, log).ranker
     assert encoders.weights == rankers.weights == []
-    assert (log.encoder_epochs, log.found_ranker.epochs) == (1, BEST)
-    assert len(found.encoder) == 1
-    assert found.calibrations == {"like": calibration}
+    assert [line.partition("  ")[0] for line in reporter.said if " epoch" in line] == [
+        "encoder epoch 1/1",
+        f"ranker: best after {BEST} epochs; training on the whole slice",
+    ]
+    place = [one.name for one in ranker_of_all.spec.objectives].index("like")
+    assert (ranker_of_all.scale_G[place].item(), ranker_of_all.shift_G[place].item()) == (2.0, -1.0)
 
 
 def test_an_epoch_of_many_lists_takes_a_part_with_the_likes(
@@ -209,8 +235,7 @@ def test_an_epoch_of_many_lists_takes_a_part_with_the_likes(
 ) -> None:
     """Proves the cap: so many lists, each once, likes up to half of them, and others in the next epoch."""
     everything, liked = np.arange(len(training.examples.inputs)), np.arange(0, 100, 5)
-    assert isinstance(training.examples, RetrievedExamples)
-    examples = replace(training.examples, likes=np.isin(everything, liked))
+    examples = with_likes(training, np.isin(everything, liked))
     most = 2 * len(liked)
     monkeypatch.setattr(retrieved_examples, "_LISTS_AN_EPOCH", most)
     capped = RankerTraining(examples, training.recipe, 0).fit(everything)
@@ -218,3 +243,62 @@ def test_an_epoch_of_many_lists_takes_a_part_with_the_likes(
     assert len(first) == len(np.unique(first)) == most < len(everything)
     assert np.isin(liked, first).all()
     assert set(first.tolist()) != set(second.tolist())
+
+
+def test_likes_are_preferred_only_where_no_objective_learns_another_share(training: RankerTraining) -> None:
+    """Proves that a cap draws all events alike with an objective of values, or of events that are likes in part.
+
+    A value's loss is a mean over all lists: with the likes preferred, its predictions would be those of likes.
+    """
+    everything = np.arange(len(training.examples.inputs))
+    some = everything % 5 == 0
+    alone = with_likes(training, some)
+    others = replace(alone, objectives=Objectives.declared({"like": ObjectiveConfig(), "view": ObjectiveConfig()}))
+    apart = replace(others, targets=np.stack([some, ~some], axis=1).astype(np.float32))
+    mixed = replace(others, targets=np.stack([some, np.ones_like(some)], axis=1).astype(np.float32))
+    assert isinstance(training.examples, RetrievedExamples)
+    values = replace(training.examples, likes=some)
+    assert any(one.is_value for one in values.objectives)
+    np.testing.assert_array_equal(alone.preferred(everything), some)
+    np.testing.assert_array_equal(apart.preferred(everything), some)
+    assert not mixed.preferred(everything).any()
+    assert not values.preferred(everything).any()
+
+
+def test_a_validation_of_many_lists_ranks_the_same_part_in_each_epoch(
+    training: RankerTraining, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proves the cap of lists, that their figure stands for all of them, and that the log says it."""
+    monkeypatch.setattr(retrieved_examples, "_MOST_JUDGED", 4)
+    examples = with_likes(training, np.arange(len(training.examples.inputs)) % 2 == 0)
+    reporter, ranked = Lines(), list[NDArray[np.int64]]()
+    short = RankerTraining(examples, replace(training.recipe, epochs=2), 0)
+    predict = TrainedRanker.predict
+
+    def watched(trained: TrainedRanker, inputs: RankerInputs, places: NDArray[np.int64]) -> NDArray[np.float32]:
+        ranked.append(places)
+        return predict(trained, inputs, places)
+
+    monkeypatch.setattr(TrainedRanker, "predict", watched)
+    short.run(reporter)
+    liked = short.late[examples.likes[short.late]]
+    assert len(liked) > len(ranked[0]) == len(np.unique(ranked[0])) == 4
+    assert np.isin(ranked[0], liked).all()
+    np.testing.assert_array_equal(ranked[0], ranked[1])
+    assert f"ranker: 4 of {len(short.late)} later lists choose the epoch" in reporter.said
+    # Each chosen candidate is first.
+    first = examples.figures(lambda places: examples.chosen[places][:, None, None] == np.arange(5)[:, None], short.late)
+    assert first["ndcg@10"] == pytest.approx(len(liked) / examples.likes[short.late[0] :].sum())
+
+
+def test_a_validation_of_many_questions_asks_the_same_part_in_each_epoch(
+    task: Task, recipe: Recipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proves the cap of the encoder's questions, and that the log says it."""
+    monkeypatch.setattr(encoder_training, "_MOST_QUESTIONS", 7)
+    validation, reporter = Validation.of(task), Lines()
+    judged = [validation.judged.users.tolist() for _ in range(2)]
+    assert judged[0] == judged[1]
+    assert len(judged[0]) == 7 < len(task.validation)
+    fit_encoder(task.dataset, task.learn_end, encoder_config(recipe.encoder, "ials", epochs=1), 0, reporter, validation)
+    assert reporter.said[-2] == f"encoder: 7 of {len(task.validation):,} validation questions choose the epoch"

@@ -55,15 +55,25 @@ class NtnMlp(Backbone):
         return hidden_BCM
 
     def first_layer(self, features: RankerFeatures) -> Tensor:
-        """One product ``[B, C, M]`` of a candidate's features with the user's own matrix."""
+        """``[B, C, M]``: the candidate times the user's own matrix, plus its features times a common one."""
         user_BD = self.user_dropout(features.user_BD)
         slices, width, _ = self.tensor_KDD.shape
         slices_BKD: Tensor = (user_BD @ self.tensor_KDD.transpose(0, 1).reshape(width, -1)).view(-1, slices, width)
-        scale = self.spec.vector_scale
-        folded_BMD = (self.from_item.weight + self.from_tensor.weight @ slices_BKD) / scale
-        others_BMY = self.from_features.weight.expand(user_BD.shape[0], -1, -1)
-        weights_BMY = torch.cat([folded_BMD, others_BMY], dim=-1)
+        folded_BMD = (self.from_item.weight + self.from_tensor.weight @ slices_BKD) / self.spec.vector_scale
         of_user_BM = self.from_user(user_BD) + self.from_user_context(features.user_context_BU)
-        known_BCY = torch.cat([features.candidates_BCD, features.crossing_BCX, features.items_BCF], dim=-1)
-        first_BCM: Tensor = known_BCY @ weights_BMY.transpose(1, 2) + of_user_BM[:, None]
+        candidates_BCM = self._candidates(features, folded_BMD)
+        first_BCM: Tensor = candidates_BCM + of_user_BM[:, None]
+        return first_BCM
+
+    def _candidates(self, features: RankerFeatures, folded_BMD: Tensor) -> Tensor:
+        others_BCY = torch.cat([features.crossing_BCX, features.items_BCF], dim=-1)
+        if self.training:
+            # A common matrix in one product for all users: its gradient is no sum over copies.
+            trained_BCM: Tensor = features.candidates_BCD @ folded_BMD.transpose(1, 2)
+            return trained_BCM + self.from_features(others_BCY)
+        # A served user has one product instead of two.
+        others_BMY = self.from_features.weight.expand(len(folded_BMD), -1, -1)
+        weights_BMY = torch.cat([folded_BMD, others_BMY], dim=-1)
+        known_BCY = torch.cat([features.candidates_BCD, others_BCY], dim=-1)
+        first_BCM: Tensor = known_BCY @ weights_BMY.transpose(1, 2)
         return first_BCM

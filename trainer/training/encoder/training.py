@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from trainer.data import Dataset
+from trainer.data.split import subsample
 from trainer.evaluation.metrics import depth_of, figures
 from trainer.evaluation.queries import Queries
 from trainer.evaluation.rankings import rankings
@@ -22,13 +23,15 @@ from trainer.protocols import Task
 from trainer.recipe.models import EncoderConfig, GradientConfig, IterativeConfig
 
 _VALUE_BUCKETS = 16
+_MOST_QUESTIONS = 10_000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Validation:
     """The validation that chooses an epoch: its queries, the reported metrics and the metric ``chosen_by``.
 
-    Queries are neither training data nor test data. The popularity of items is counted before ``end``.
+    Queries are neither training data nor test data. The popularity of items is counted before ``end``. At most
+    ten thousand queries judge an epoch, the same ones each time.
     """
 
     queries: Queries
@@ -44,7 +47,12 @@ class Validation:
     def figures(self, encoded: Encoded) -> dict[str, float]:
         """The metrics of an encoder on the validation."""
         names = tuple(dict.fromkeys((self.chosen_by, *self.metrics)))
-        return figures(rankings(encoded.scores, self.queries, depth_of(names), self.end), names)
+        return figures(rankings(encoded.scores, self.judged, depth_of(names), self.end), names)
+
+    @property
+    def judged(self) -> Queries:
+        """The queries that judge an epoch, evenly spaced among all."""
+        return self.queries.at(subsample(np.arange(len(self.queries)), _MOST_QUESTIONS))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -82,6 +90,9 @@ class EncoderTraining(ABC):
 
     def _learn(self, reporter: Reporter, validation: Validation | None, epochs: int, patience: int) -> Trained:
         """Ends early after ``patience`` epochs in a row that the validation finds no better."""
+        if validation is not None:
+            count, known = len(validation.judged), len(validation.queries)
+            reporter.say(f"encoder: {count:,} of {known:,} validation questions choose the epoch")
         best, best_epoch, best_state = -1.0, epochs, None
         curve: list[dict[str, float]] = []
         for epoch in range(1, epochs + 1):

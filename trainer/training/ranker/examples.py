@@ -145,6 +145,10 @@ class RankerExamples(ABC):
     def loss(self, logits_BCG: Tensor, places: NDArray[np.int64]) -> Tensor:
         """The mean loss of the logits of the examples at the places, or of a :meth:`sample` of their candidates."""
 
+    def judged(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The examples at the places that the figures rank; of many the same ones in every epoch, evenly spaced."""
+        return places
+
     @abstractmethod
     def figures(self, predict: PredictLogits, places: NDArray[np.int64]) -> dict[str, float]:
         """Quality figures at the places, ``chosen_by`` among them; higher is better."""

@@ -61,7 +61,7 @@ class RankerFit:
         self._position_bias = PositionBias(examples.positions[places], spec.objectives)
         self.ranker.scale_by(inputs.at(places[:: max(1, len(places) // _SAMPLE)], self._id_embeddings))
         self._optimiser = torch.optim.AdamW(
-            self._parameter_groups(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay
+            self._parameter_groups(), lr=recipe.learning_rate, weight_decay=recipe.weight_decay, fused=True
         )
         self._an_epoch = min(len(places), examples.most_an_epoch)
         steps = recipe.epochs * math.ceil(self._an_epoch / recipe.batch_size)

@@ -14,6 +14,7 @@ from shortlist.inference.model_inputs import CandidateLists
 from trainer.data import Dataset
 from trainer.data.context import Context
 from trainer.data.history_slices import HistorySlices
+from trainer.data.split import subsample
 from trainer.evaluation.classification import Outcomes
 from trainer.evaluation.metrics import places_of, report
 from trainer.evaluation.rankings import batches
@@ -29,6 +30,8 @@ from trainer.training.ranker.examples import PredictLogits, RankerExamples, Rank
 _FILLER = np.float32(-100.0)
 # Six epochs of a hundred thousand lists would take longer than the encoder.
 _LISTS_AN_EPOCH = 20_000
+# To rank a list of 200 costs about as much as to learn from a sample of 32: an eighth of such an epoch.
+_MOST_JUDGED = 2000
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -99,8 +102,13 @@ class RetrievedExamples(RankerExamples):
         return _LISTS_AN_EPOCH
 
     def preferred(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
-        """The likes. Each objective's loss is a mean over its own events, so that this shifts no event's share."""
-        return self.likes[places]
+        """The likes, so that rare ones have a part in more of the steps.
+
+        An event's loss is a mean over its own events, and a value's is one over all lists. So no likes are preferred
+        where an objective learns a value, or where only some of its events are likes: that would shift its mean.
+        """
+        shifts = any(one.is_value or self._liked_in_part(place) for place, one in enumerate(self.objectives))
+        return np.zeros(len(places), dtype=np.bool_) if shifts else self.likes[places]
 
     def sample(self, places: NDArray[np.int64], count: int, random: np.random.Generator) -> NDArray[np.int64]:
         """The chosen candidate first, then others at random, which differ from step to step."""
@@ -122,17 +130,21 @@ class RetrievedExamples(RankerExamples):
             total = total + objective.loss_weight * loss
         return total
 
+    def judged(self, places: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The likes; see :class:`RankerExamples`."""
+        return subsample(places[self.likes[places]], _MOST_JUDGED)
+
     def figures(self, predict: PredictLogits, places: NDArray[np.int64]) -> dict[str, float]:
         """The nDCG@10 of the likes among the places; a like that retrieval missed counts as 0.
 
         Ties keep the order of retrieval, and fillers and scores that are not finite come last, as in serving. A chosen
         candidate among these is the very last, so that a broken ranker has the lowest figure.
         """
-        liked = places[self.likes[places]]
+        liked, judged = places[self.likes[places]], self.judged(places)
         if not len(liked):
             return {self.chosen_by: 0.0}
         found, fusion = [], self.objectives.fusion
-        for batch in batches(liked):
+        for batch in batches(judged):
             keys = np.where(self._is_candidate(batch), fusion.keys(predict(batch)), -np.inf)
             found.append(_places(keys, self.chosen[batch]))
         # Likes of the same time that retrieval missed count too: no order of the ranker reaches them.
@@ -157,6 +169,11 @@ class RetrievedExamples(RankerExamples):
             for place, objective in enumerate(self.objectives)
             if not objective.is_value
         }
+
+    def _liked_in_part(self, objective: int) -> bool:
+        """Whether some of the objective's events are likes, and others are not."""
+        of_objective = self.likes[self.targets[:, objective] > 0]
+        return bool(of_objective.any() and not of_objective.all())
 
     def _is_candidate(self, places: NDArray[np.int64]) -> NDArray[np.bool_]:
         """Which entries of the lists ``[n, C]`` are candidates and not fillers."""

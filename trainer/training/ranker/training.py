@@ -95,6 +95,7 @@ class RankerTraining:
 
     def _best_epoch(self, reporter: Reporter) -> tuple[int, TrainedRanker]:
         fit, examples = self.fit(self.early), self.examples
+        reporter.say(f"ranker: {len(examples.judged(self.late)):,} of {len(self.late):,} later lists choose the epoch")
         best, best_epoch, kept = -math.inf, 1, fit.trained()
         for epoch in range(1, self.recipe.epochs + 1):
             started, name = time.monotonic(), f"ranker epoch {epoch}/{self.recipe.epochs}"

@@ -1,5 +1,6 @@
 """Conformance of every ranker, on planted data."""
 
+import copy
 from dataclasses import replace
 from pathlib import Path
 
@@ -346,6 +347,27 @@ def test_the_folded_tensor_equals_its_formula(fitted: TrainedPipeline) -> None:
     for user in range(3):
         for item in range(5):
             assert_close(folded[user, item], first_layer(backbone, users[user], items[user, item]))
+
+
+@torch.no_grad()
+def test_the_first_layer_is_the_same_in_training_and_served(fitted: TrainedPipeline) -> None:
+    """Proves that two products in training, and one when served, are one layer."""
+    backbone = copy.deepcopy(fitted.ranker.towers.get_submodule("backbone"))
+    assert isinstance(backbone, NtnMlp)
+    backbone.user_dropout = torch.nn.Dropout(0)
+    spec, random = backbone.spec, torch.Generator().manual_seed(0)
+    features = RankerFeatures(
+        user_BD=torch.randn(3, 16, generator=random),
+        user_context_BU=torch.randn(3, width_of(spec.user_context), generator=random),
+        candidates_BCD=torch.randn(3, 5, 16, generator=random),
+        items_BCF=torch.randn(3, 5, width_of(spec.items), generator=random),
+        crossing_BCX=torch.randn(3, 5, width_of(spec.crossing), generator=random),
+        history_BHD=torch.zeros(3, 0),
+        history_items_BHF=torch.zeros(3, 0),
+        values_BH=torch.zeros(3, 0),
+        mask_BH=torch.zeros(3, 0),
+    )
+    assert_close(backbone.train().first_layer(features), backbone.eval().first_layer(features))
 
 
 @torch.no_grad()
