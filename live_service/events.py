@@ -87,3 +87,20 @@ class ForgottenUsers:
     hash_key: bytes
     users: Sequence[ForgottenUser]
     has_more: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listed:
+    """A recorded ``event``, the ``position`` that it came with, and its ``place`` in the list of all events."""
+
+    event: Event
+    position: int
+    place: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """Some of all events, as of one ``position``; fewer than were asked for at the end of the list."""
+
+    position: int
+    events: Sequence[Listed]

@@ -5,7 +5,7 @@ import logging
 import threading
 from collections.abc import Callable, Iterator, Sequence
 
-from live_service.events import Event, Forgotten, ForgottenUsers, Histories, Outcome, Recorded
+from live_service.events import Event, Forgotten, ForgottenUsers, Histories, Outcome, Page, Recorded
 from live_service.group_commit import GroupCommit
 from live_service.settings import Retention
 from live_service.store.catalog_store import CatalogStore, LiveStore
@@ -79,6 +79,10 @@ class LiveEvents:
             reason = f"the store has position {found.position}; {min_position} was asked for"
             raise Unavailable(reason, _RETRY_SECONDS)
         return found
+
+    def page(self, after: str, limit: int) -> Page:
+        """See :meth:`EventStore.page`."""
+        return self._loaded()[0].page(after, limit)
 
     def forget(self, user_id: str) -> Forgotten:
         """See :meth:`EventStore.forget`."""

@@ -3,10 +3,11 @@
 import grpc
 
 from live_service.event_check import EventCheck, check_id
+from live_service.event_messages import event_message
 from live_service.events import Event, Interaction, Outcome
 from live_service.live_events import LiveEvents
 from live_service.settings import Retention
-from shortlist.errors import DeadlineExceeded, FieldViolation
+from shortlist.errors import DeadlineExceeded, FieldViolation, InvalidRequest
 from shortlist.limits import MAX_BATCH, MAX_BATCH_INTERACTIONS, MAX_EVENTS, MAX_HISTORY
 from shortlist.live.v1 import event_service_pb2 as pb
 from shortlist.live.v1.event_service_pb2_grpc import EventServiceServicer
@@ -15,6 +16,8 @@ from shortlist.serving.deadlines import deadline_of, seconds_until
 from shortlist.type.v1.user_pb2 import HistoryItem
 from shortlist.wire.request_check import RequestCheck
 
+# A message with twice as much is refused by its reader.
+_PAGE_BYTES = 2 * 2**20
 _NUMBERS = {outcome: pb.EventOutcome.Value(f"EVENT_OUTCOME_{outcome.name}") for outcome in Outcome}
 
 
@@ -77,6 +80,28 @@ class EventServicer(EventServiceServicer):
         for user in found.users:
             one = response.users.add(user_hash=user.hash, position=user.position)
             one.time.FromNanoseconds(user.time)
+        return response
+
+    def ListEvents(self, request: pb.ListEventsRequest, context: grpc.ServicerContext) -> pb.ListEventsResponse:  # noqa: N802
+        """Lists the events of all users, page by page."""
+        check, size = RequestCheck(), request.page_size
+        check.require(1 <= size <= MAX_EVENTS, "page_size", f"is {size}; has to be 1 to {MAX_EVENTS}")
+        check.done()
+        try:
+            page = self._live.page(request.page_token, size)
+        except ValueError as error:
+            wrong = FieldViolation("page_token", "is none that this service has given")
+            raise InvalidRequest((wrong,)) from error
+        response, bytes_left = pb.ListEventsResponse(position=page.position), _PAGE_BYTES
+        for one in page.events:
+            message = event_message(one)
+            bytes_left -= message.ByteSize()
+            if response.events and bytes_left < 0:
+                break
+            response.events.append(message)
+        # A page that is not full is the last one.
+        if len(page.events) == size or bytes_left < 0:
+            response.next_page_token = page.events[len(response.events) - 1].place
         return response
 
 

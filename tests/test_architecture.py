@@ -65,7 +65,7 @@ _SHORTLIST: Sequence[tuple[str, ...]] = [
 _TRAINER: Sequence[tuple[str, ...]] = [
     ("trainer.errors", "trainer.progress", "trainer.discovery"),
     ("trainer.files",),
-    ("trainer.recipe",),
+    ("trainer.recipe", "trainer.live"),
     ("trainer.data",),
     ("trainer.evaluation", "trainer.features"),
     ("trainer.protocols", "trainer.baselines", "trainer.models.encoders", "trainer.models.rankers"),

@@ -1,4 +1,4 @@
-"""``python -m trainer``: fit, evaluate, export, tune."""
+"""``python -m trainer``: collect, fit, evaluate, export, tune."""
 
 import argparse
 import sys
@@ -13,7 +13,7 @@ from trainer.files import disk_error
 from trainer.progress import ConsoleReporter
 
 try:
-    from trainer.commands import evaluate, export, fit, tune
+    from trainer.commands import collect, evaluate, export, fit, tune
 except ModuleNotFoundError as missing:
     if (missing.name or "").startswith(("trainer", "shortlist")):
         raise
@@ -24,7 +24,7 @@ EXIT_NOT_WRITTEN = 1
 EXIT_BAD_INPUT = 2
 EXIT_NOT_PUBLISHED = 3
 _EXIT_INTERRUPTED = 130
-_COMMANDS = {"fit": fit, "evaluate": evaluate, "export": export, "tune": tune}
+_COMMANDS = {"collect": collect, "fit": fit, "evaluate": evaluate, "export": export, "tune": tune}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

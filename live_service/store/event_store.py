@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Protocol
 
-from live_service.events import Event, Forgotten, ForgottenUsers, Histories, Recorded
+from live_service.events import Event, Forgotten, ForgottenUsers, Histories, Page, Recorded
 
 
 class EventStore(Protocol):
@@ -46,6 +46,17 @@ class EventStore(Protocol):
         """The first ``limit`` users who were forgotten after a position.
 
         Raises:
+            Unavailable: the store cannot read.
+        """
+
+    def page(self, after: str, limit: int) -> Page:
+        """The next ``limit`` events of the list of all events, behind the place ``after``; empty for the beginning.
+
+        Users follow each other in any order, and the events of a user in the order of a history. Events that are taken
+        back, and those that take one back, are not in the list.
+
+        Raises:
+            ValueError: ``after`` is no place of this store.
             Unavailable: the store cannot read.
         """
 

@@ -4,10 +4,12 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from live_service.events import Event, Interaction, Outcome
+from live_service.events import Event, Interaction, Listed, Outcome
 
 HistoryRow = tuple[str, str, float | None, int]
 """Item, event, value and time of an interaction."""
+ListedRow = tuple[int, int, str, int, str, str, str, float | None, str, str]
+"""User, time, event id, position, user id, item, event, value, recommendation id and shown items of an event."""
 
 
 class EventRow(NamedTuple):
@@ -48,6 +50,43 @@ def interactions(rows: Iterable[HistoryRow]) -> list[Interaction]:
     return [
         Interaction(item_id=item_id, event=event, value=value, time=moment) for item_id, event, value, moment in rows
     ]
+
+
+def read_place(place: str) -> tuple[int, int, str]:
+    """User, time and event id of a place in the list of all events; before the first one when it is empty.
+
+    Raises:
+        ValueError: it is no place.
+    """
+    if not place:
+        return -1, 0, ""
+    try:
+        found = json.loads(place)
+    except RecursionError as error:
+        raise ValueError("no place in the list of events") from error
+    match found:
+        case [int(user), int(time), str(event_id)] if max(abs(user), abs(time)) < 2**63:
+            return user, time, event_id
+    raise ValueError("no place in the list of events")
+
+
+def listed(row: ListedRow) -> Listed:
+    """An event of the list of all events."""
+    user, time, event_id, position, user_id, item_id, event, value, recommendation_id, shown = row
+    return Listed(
+        event=Event(
+            event_id=event_id,
+            user_id=user_id,
+            item_id=item_id,
+            event=event,
+            value=value,
+            time=time,
+            recommendation_id=recommendation_id,
+            shown=tuple((item, place) for item, place in json.loads(shown)) if shown else (),
+        ),
+        position=position,
+        place=json.dumps([user, time, event_id]),
+    )
 
 
 def _row(event: Event, user: int, position: int) -> EventRow:

@@ -10,8 +10,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
-from live_service.events import Event, Forgotten, ForgottenUsers, Histories, Outcome, Recorded
-from live_service.store.rows import event_rows, interactions, outcomes, retractions
+from live_service.events import Event, Forgotten, ForgottenUsers, Histories, Outcome, Page, Recorded
+from live_service.store.rows import event_rows, interactions, listed, outcomes, read_place, retractions
 from live_service.store.sqlite_catalog import SqliteCatalog
 from live_service.store.sqlite_file import SqliteFile, is_replicated
 from live_service.store.sqlite_users import SqliteUsers
@@ -31,6 +31,13 @@ _HISTORY = """
 SELECT item_id, event, value, time FROM events AS e WHERE user = ? AND time > ? AND position > ? AND item_id <> ''
 AND NOT EXISTS (SELECT 1 FROM retracted AS r WHERE r.user = e.user AND r.event_id = e.event_id)
 ORDER BY time DESC, event_id DESC LIMIT ?
+"""
+_PAGE = """
+SELECT user, time, event_id, position, user_id, item_id, event, value, recommendation_id, shown
+FROM events AS e JOIN users USING (user)
+WHERE (user, time, event_id) > (?, ?, ?) AND retracts = ''
+AND NOT EXISTS (SELECT 1 FROM retracted AS r WHERE r.user = e.user AND r.event_id = e.event_id)
+ORDER BY user, time, event_id LIMIT ?
 """
 _CROWDED = "SELECT user FROM events GROUP BY user HAVING count(*) > ?"
 _OLD = "SELECT user, event_id, time FROM events WHERE time < ?"
@@ -105,6 +112,14 @@ class SqliteStore:
             latest = [reader.execute(_HISTORY, (user, least, after_position, limit)).fetchall() for user, _ in known]
         histories = [interactions(reversed(rows)) for rows in latest]
         return Histories(position=position, histories=histories, forgotten=[forgotten for _, forgotten in known])
+
+    def page(self, after: str, limit: int) -> Page:
+        """See :meth:`EventStore.page`."""
+        place = read_place(after)
+        with _available(), self._reading() as reader:
+            position = _position(reader)
+            rows = reader.execute(_PAGE, (*place, limit)).fetchall()
+        return Page(position=position, events=[*map(listed, rows)])
 
     def forget(self, user_id: str) -> Forgotten:
         """See :meth:`EventStore.forget`."""

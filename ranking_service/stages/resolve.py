@@ -21,7 +21,7 @@ class Resolver:
         self._bundle = bundle
         self._options = OptionsReader(bundle.manifest)
 
-    def recommend(self, query: RecommendQuery, live: Live) -> Request:
+    def recommend(self, query: RecommendQuery, live: Live = NOTHING_LIVE) -> Request:
         """The query in rows, with the user's live history.
 
         Raises:

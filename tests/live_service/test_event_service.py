@@ -182,3 +182,41 @@ def test_old_events_are_trimmed_when_the_service_starts(tmp_path: Path) -> None:
             while len(stub.GetHistories(ask).histories[0].items) != expected and time.monotonic() < end:
                 time.sleep(0.01)
             assert len(stub.GetHistories(ask).histories[0].items) == expected
+
+
+def test_all_events_are_listed_in_pages_that_a_message_holds(live: EventServiceStub) -> None:
+    """Proves that long events make shorter pages, and that none is lost between them."""
+    shown = [pb.ShownItem(item_id=f"{number:0250}", position=number) for number in range(1000)]
+    for number in range(10):
+        long = pb.Event(event_id=f"long-{number}", user_id="long", shown=shown, recommendation_id="r", value=0.0)
+        long.time.GetCurrentTime()
+        live.RecordEvents(pb.RecordEventsRequest(events=[long]))
+    request, found = pb.ListEventsRequest(page_size=1000), list[pb.ListedEvent]()
+    while not found or request.page_token:
+        page = live.ListEvents(request)
+        assert page.ByteSize() < 4 * 2**20
+        found += page.events
+        request.page_token = page.next_page_token
+    long_ones = [one.event for one in found if one.event.user_id == "long"]
+    assert [one.event_id for one in long_ones] == [f"long-{number}" for number in range(10)]
+    assert [*long_ones[0].shown] == shown
+    assert long_ones[0].HasField("value")
+    assert len({one.event.event_id for one in found}) == len(found)
+
+
+@pytest.mark.parametrize(
+    ("request_", "field"),
+    [
+        (pb.ListEventsRequest(), "page_size"),
+        (pb.ListEventsRequest(page_size=1001), "page_size"),
+        (pb.ListEventsRequest(page_size=1, page_token="x"), "page_token"),  # noqa: S106
+    ],
+    ids=["none", "too many", "no page"],
+)
+def test_a_page_out_of_bounds_is_refused(live: EventServiceStub, request_: pb.ListEventsRequest, field: str) -> None:
+    """Proves that the field is named."""
+    with pytest.raises(grpc.RpcError) as raised:
+        live.ListEvents(request_)
+    error = read_error(raised.value)
+    assert isinstance(error, InvalidRequest)
+    assert error.violations[0].field == field

@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from live_service.events import Event, Histories, Outcome
+from live_service.events import Event, Histories, Listed, Outcome
 from live_service.group_commit import GroupCommit
 from live_service.store.event_store import EventStore
 from shortlist.user_hash import user_hash
@@ -191,3 +191,29 @@ def test_each_call_of_a_shared_commit_gets_its_own_outcomes(store: EventStore) -
     commits.close()
     for outcomes in zip(*results, strict=True):
         assert sorted(outcome.name for outcome in outcomes) == ["DUPLICATE"] * 5 + ["RECORDED"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 100])
+def test_the_list_of_all_events_has_each_once(store: EventStore, size: int) -> None:
+    """Proves it page by page, for events as they were and where they came, without retractions and retracted ones."""
+    bob = replace(_VIEW, event_id="4", user_id="bob", recommendation_id="r", shown=(("rug", 1), ("lamp", 0)))
+    gone = replace(_VIEW, event_id="5", user_id="bob")
+    store.record([_BUY, bob])
+    store.record([_RATE, gone, _VIEW])
+    store.record([Event(event_id="6", user_id="bob", item_id="", event="", value=None, time=1, retracts="5")])
+    found, after = list[Listed](), ""
+    while page := store.page(after, size).events:
+        found += page
+        after = page[-1].place
+    assert {one.event.user_id: one.event for one in found if one.event.user_id == "bob"} == {"bob": bob}
+    of_ann = [one for one in found if one.event.user_id == "ann"]
+    assert [one.event for one in of_ann] == [_VIEW, _BUY, _RATE]
+    assert [one.position for one in of_ann] == [5, 1, 3]
+    assert store.page("", 1).position == 6
+
+
+@pytest.mark.parametrize("place", ["x", "[1]", '["a", 1, "b"]', '[1, 99999999999999999999, "b"]', "null", "[" * 9999])
+def test_a_place_of_nowhere_is_refused(store: EventStore, place: str) -> None:
+    """Proves that a caller cannot make a page of something else."""
+    with pytest.raises(ValueError):  # noqa: PT011 - of any text
+        store.page(place, 1)

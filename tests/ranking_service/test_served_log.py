@@ -6,14 +6,13 @@ from __future__ import annotations
 import contextlib
 import random
 import resource
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import grpc
 import pytest
-from google.protobuf.proto import serialize_length_prefixed
 
 from ranking_service.served_log import ServedLog
 from retrieval_service.servicer import RetrievalServicer
@@ -31,7 +30,8 @@ from shortlist.served.segment_writer import Bounds
 from shortlist.served.segments import call_of, finished_segments, read_backwards, read_segment
 from shortlist.type.v1.context_pb2 import ContextValue
 from shortlist.type.v1.source_pb2 import SOURCE_MODEL
-from shortlist.type.v1.user_pb2 import HISTORY_MODE_APPEND, HistoryItem, User
+from shortlist.type.v1.user_pb2 import HISTORY_MODE_APPEND, HISTORY_MODE_REPLACE, HistoryItem, User
+from tests.support.answers import segment_of
 from tests.support.in_process import live_address, ranking_address, ranking_stub
 from tests.support.live import forget as forget_user
 from tests.support.live import record
@@ -87,7 +87,7 @@ def _user(chance: random.Random) -> User:
         for item in chance.sample(_ITEMS + "z", chance.choice([0, 0, 1, 4]))
     ]
     user_id = chance.choice(["fan", "mixed", "described", "unknown", "new", "newer", ""])
-    return User(user_id=user_id, history=items, history_mode=chance.choice([0, HISTORY_MODE_APPEND]))
+    return User(user_id=user_id, history=items, history_mode=chance.choice([HISTORY_MODE_REPLACE, HISTORY_MODE_APPEND]))
 
 
 def _ask(services: Services, chance: random.Random) -> pb.RecommendResponse | pb.RankResponse:
@@ -154,7 +154,7 @@ def test_a_wrong_list_is_found(services: Services, capsys: pytest.CaptureFixture
     answer.recommend.response.items[0].item_id = "b"
     answer.recommend.response.recommendation_id = "wrong"
     until(lambda: len(_answers(services.log)) == 1)
-    _write(next(services.log.iterdir()), [answer])
+    next(services.log.iterdir()).write_bytes(segment_of(answer))
     assert _replay(services.log, services.address) == 1
     assert "1 differ" in (out := capsys.readouterr().out)
     assert "such as wrong" in out
@@ -239,9 +239,3 @@ def test_without_a_log_answers_have_no_id(small_bundles: Path, retrieval: Retrie
         assert ranking.Recommend(asking, timeout=_SOON).recommendation_id == ""
     with ranking_stub(small_bundles, retrieval, log=ServedLog(tmp_path, _BOUNDS)) as ranking:
         assert len(ranking.Recommend(asking, timeout=_SOON).recommendation_id) == 32
-
-
-def _write(path: Path, answers: Sequence[ServedAnswer]) -> None:
-    with path.open("wb") as file:
-        for answer in answers:
-            serialize_length_prefixed(answer, file)

@@ -150,6 +150,8 @@ class Dataset(EventArrays):
     impressions: Impressions | None = None
     forgotten_position: int | None = None
     """The position of the list of forgotten users that were left out; None without a list."""
+    known_position: int | None = None
+    """The position of the live service that all of the data was read at; None where it may come from elsewhere."""
     warnings: tuple[str, ...] = ()
     """Sentences about rows, ids and columns that were dropped, merged or unmatched, or that gave nothing."""
 

@@ -26,6 +26,7 @@ from trainer.data.sentences import with_model
 from trainer.data.table import Table, skipping
 from trainer.data.tables import read_in_turn, read_table
 from trainer.errors import DataError
+from trainer.live.position import read_position
 from trainer.recipe import DataRecipe, FeatureColumns, ItemsConfig, UsersConfig
 
 _MANY_DUPLICATES = 0.01
@@ -112,6 +113,8 @@ def load(
         listed=listed,
         impressions=impressions,
         forgotten_position=None if forgotten is None else forgotten.position,
+        # A table of users may have some whom the live service has forgotten.
+        known_position=None if recipe.users else read_position(data_dir / recipe.interactions.file),
     )
     further = (
         *catalogue.unlisted(log.name, dataset),

@@ -103,6 +103,7 @@ def _manifest(
         seen_events=model.seen_events.names,
         forgotten_position=dataset.forgotten_position,
         known_until=int(dataset.times[-1]) if model.recipe.interactions.time else None,
+        known_position=dataset.known_position,
         encoder_history=model.recipe.encoder.history,
         ranker_history=model.recipe.ranker.history,
         value_mean=model.items.value_mean,

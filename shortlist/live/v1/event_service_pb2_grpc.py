@@ -64,6 +64,11 @@ class EventServiceStub:
                 request_serializer=shortlist_dot_live_dot_v1_dot_event__service__pb2.GetForgottenRequest.SerializeToString,
                 response_deserializer=shortlist_dot_live_dot_v1_dot_event__service__pb2.GetForgottenResponse.FromString,
                 _registered_method=True)
+        self.ListEvents = channel.unary_unary(
+                '/shortlist.live.v1.EventService/ListEvents',
+                request_serializer=shortlist_dot_live_dot_v1_dot_event__service__pb2.ListEventsRequest.SerializeToString,
+                response_deserializer=shortlist_dot_live_dot_v1_dot_event__service__pb2.ListEventsResponse.FromString,
+                _registered_method=True)
 
 
 class EventServiceServicer:
@@ -107,6 +112,13 @@ class EventServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListEvents(self, request, context):
+        """Lists the events of all users, page by page, to train from.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EventServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -129,6 +141,11 @@ def add_EventServiceServicer_to_server(servicer, server):
                     servicer.GetForgotten,
                     request_deserializer=shortlist_dot_live_dot_v1_dot_event__service__pb2.GetForgottenRequest.FromString,
                     response_serializer=shortlist_dot_live_dot_v1_dot_event__service__pb2.GetForgottenResponse.SerializeToString,
+            ),
+            'ListEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEvents,
+                    request_deserializer=shortlist_dot_live_dot_v1_dot_event__service__pb2.ListEventsRequest.FromString,
+                    response_serializer=shortlist_dot_live_dot_v1_dot_event__service__pb2.ListEventsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -249,6 +266,33 @@ class EventService:
             '/shortlist.live.v1.EventService/GetForgotten',
             shortlist_dot_live_dot_v1_dot_event__service__pb2.GetForgottenRequest.SerializeToString,
             shortlist_dot_live_dot_v1_dot_event__service__pb2.GetForgottenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shortlist.live.v1.EventService/ListEvents',
+            shortlist_dot_live_dot_v1_dot_event__service__pb2.ListEventsRequest.SerializeToString,
+            shortlist_dot_live_dot_v1_dot_event__service__pb2.ListEventsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -51,6 +51,8 @@ class EventServiceStub:
     """Deletes everything that is recorded of a user, and keeps bundles' histories of the user out of later answers."""
     GetForgotten: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.GetForgottenRequest, _event_service_pb2.GetForgottenResponse]
     """Lists the users who were forgotten, by keyed hashes of their ids."""
+    ListEvents: _grpc.UnaryUnaryMultiCallable[_event_service_pb2.ListEventsRequest, _event_service_pb2.ListEventsResponse]
+    """Lists the events of all users, page by page, to train from."""
 
 @_typing.type_check_only
 class EventServiceAsyncStub(EventServiceStub):
@@ -75,6 +77,8 @@ class EventServiceAsyncStub(EventServiceStub):
     """Deletes everything that is recorded of a user, and keeps bundles' histories of the user out of later answers."""
     GetForgotten: _aio.UnaryUnaryMultiCallable[_event_service_pb2.GetForgottenRequest, _event_service_pb2.GetForgottenResponse]  # type: ignore[assignment]
     """Lists the users who were forgotten, by keyed hashes of their ids."""
+    ListEvents: _aio.UnaryUnaryMultiCallable[_event_service_pb2.ListEventsRequest, _event_service_pb2.ListEventsResponse]  # type: ignore[assignment]
+    """Lists the events of all users, page by page, to train from."""
 
 class EventServiceServicer(metaclass=_abc_1.ABCMeta):
     """Records events, and gives the histories that they make.
@@ -120,5 +124,13 @@ class EventServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_event_service_pb2.GetForgottenResponse, _abc.Awaitable[_event_service_pb2.GetForgottenResponse]]:
         """Lists the users who were forgotten, by keyed hashes of their ids."""
+
+    @_abc_1.abstractmethod
+    def ListEvents(
+        self,
+        request: _event_service_pb2.ListEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_event_service_pb2.ListEventsResponse, _abc.Awaitable[_event_service_pb2.ListEventsResponse]]:
+        """Lists the events of all users, page by page, to train from."""
 
 def add_EventServiceServicer_to_server(servicer: EventServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -146,11 +146,15 @@ def test_a_rule_that_would_allow_nothing_is_refused(
 
 
 def test_a_misspelt_method_is_named_beside_the_known_ones(tmp_path: Path) -> None:
-    """The reader finds the entry and its right spelling; a list may be shared by both services."""
+    """The reader finds the entry and its right spelling; a list may be shared by all services."""
     (allow := tmp_path / "allow.toml").write_text('"a.test" = ["shortlist.ranking.v1.RankingService/Recomend"]')
     with pytest.raises(ValueError, match=r"'a\.test' has 'shortlist\.ranking\.v1\.RankingService/Recomend'") as caught:
         read_rules(allow)
-    known = ["shortlist.ranking.v1.RankingService/Recommend", "shortlist.retrieval.v1.RetrievalService/*"]
+    known = [
+        "shortlist.ranking.v1.RankingService/Recommend",
+        "shortlist.retrieval.v1.RetrievalService/*",
+        "shortlist.live.v1.EventService/ListEvents",
+    ]
     assert all(method in str(caught.value) for method in known)
     allow.write_text(f'"a.test" = {known}')
     assert read_rules(allow) == {"a.test": frozenset(known)}

@@ -1,12 +1,10 @@
 """The segments of a log of served answers: half-written ones, dead writers, old ones, and users in damaged ones."""
 
-import io
 import os
 import time
 from pathlib import Path
 
 import pytest
-from google.protobuf.proto import serialize_length_prefixed
 
 from shortlist.ranking.v1.served_answer_pb2 import ServedAnswer
 from shortlist.served.forgetting import forget
@@ -21,17 +19,16 @@ from shortlist.served.segments import (
     read_segment,
     trim,
 )
+from tests.support.answers import segment_of
 
 _BOUNDS = Bounds(log_bytes=10**9, log_seconds=1e6)
 
 
 def _content(*users: str) -> bytes:
-    content = io.BytesIO()
-    for user_id in users:
-        answer = ServedAnswer()
+    answers = [ServedAnswer() for _ in users]
+    for answer, user_id in zip(answers, users, strict=True):
         answer.recommend.request.user.user_id = user_id
-        serialize_length_prefixed(answer, content)
-    return content.getvalue()
+    return segment_of(*answers)
 
 
 def _users(directory: Path) -> list[str]:

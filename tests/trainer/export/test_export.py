@@ -127,6 +127,7 @@ def test_a_bundle_opens_and_is_the_current_one(exported: Path, planted: Dataset,
     assert bundle.manifest.metrics == {"two_stage/ndcg@10": 0.5}
     assert bundle.manifest.libraries["shortlist"] == __version__
     assert bundle.manifest.known_until == (planted.times.max() if final.recipe.interactions.time else None)
+    assert bundle.manifest.known_position is planted.known_position is None
     assert [(objective.name, objective.kind, objective.weight) for objective in bundle.manifest.objectives] == [
         ("like", "event", 1.0),
         ("value", "value", 0.0),

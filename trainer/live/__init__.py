@@ -1,0 +1,1 @@
+"""Tables to train from: the events of a live service, and the impressions of a log of served answers."""
