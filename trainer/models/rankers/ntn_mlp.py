@@ -69,8 +69,8 @@ class NtnMlp(Backbone):
         others_BCY = torch.cat([features.crossing_BCX, features.items_BCF], dim=-1)
         if self.training:
             # A common matrix in one product for all users: its gradient is no sum over copies.
-            trained_BCM: Tensor = features.candidates_BCD @ folded_BMD.transpose(1, 2)
-            return trained_BCM + self.from_features(others_BCY)
+            products_BCM: Tensor = features.candidates_BCD @ folded_BMD.transpose(1, 2) + self.from_features(others_BCY)
+            return products_BCM
         # A served user has one product instead of two.
         others_BMY = self.from_features.weight.expand(len(folded_BMD), -1, -1)
         weights_BMY = torch.cat([folded_BMD, others_BMY], dim=-1)
