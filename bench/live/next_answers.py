@@ -4,17 +4,17 @@ import contextlib
 import itertools
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from pathlib import Path
 
-import grpc
 import numpy as np
 from rich.console import Console
 from rich.progress import track
 
-from bench.live.events import CALL_SECONDS, Figures, event, record
-from shortlist import Recommender
+from bench.live.events import CALL_SECONDS, Figures
+from shortlist import Event, EventClient, Recommender
 from shortlist.bundle import Bundle
-from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
+from shortlist.errors import ShortlistError
 from testbed.services import Service, start_both
 from testbed.versions import add_version, publish
 
@@ -35,7 +35,7 @@ def next_answers(bundle: Path, folder: Path, count: int) -> Figures:
         live = stack.enter_context(Service.start("live_service", store, folder / "next_live.log"))
         workers = ["--live", live.address, "--workers", str(_WORKERS)]
         both = stack.enter_context(start_both(root, folder, ranking=workers))
-        stub = EventServiceStub(stack.enter_context(grpc.insecure_channel(live.address)))
+        recorder = stack.enter_context(EventClient(f"dns:///{live.address}", timeout=CALL_SECONDS))
         client = stack.enter_context(Recommender(f"dns:///{both.ranking.address}", timeout=CALL_SECONDS))
         pool = stack.enter_context(ThreadPoolExecutor(_CALLERS + 1))
         swapping = pool.submit(_keep_swapping, root, bundle, ended)
@@ -43,7 +43,7 @@ def next_answers(bundle: Path, folder: Path, count: int) -> Figures:
 
         def ask(number: int) -> tuple[bool, str]:
             user, item = f"next-{number}", popular[number % len(popular)]
-            position = record(stub, [event(user, user, item)])
+            position = _acknowledged(recorder, Event(event_id=user, user_id=user, item_id=item, time=datetime.now(UTC)))
             answer = client.recommend(user_id=user, limit=10, min_position=position)
             is_known = answer.live_position >= position and item not in {one.item_id for one in answer.items}
             return is_known, answer.bundle_id
@@ -55,6 +55,13 @@ def next_answers(bundle: Path, folder: Path, count: int) -> Figures:
         ended.set()
         swapping.result()
     return {"next_answers": count, "next_answers_that_know": known, "next_answers_bundles": len(bundles)}
+
+
+def _acknowledged(recorder: EventClient, event: Event) -> int:
+    """Records an event as a careful caller does, again until it is acknowledged; the position."""
+    while True:
+        with contextlib.suppress(ShortlistError):
+            return recorder.record_events([event]).position
 
 
 def _keep_swapping(root: Path, bundle: Path, ended: threading.Event) -> None:
