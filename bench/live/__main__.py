@@ -201,7 +201,8 @@ def _rows(figures: Figures) -> list[tuple[str, str, str]]:
         (
             f"next answers that know the event, over {figures['next_answers_bundles']:.0f} bundles",
             "all",
-            f"{figures['next_answers_that_know']:,.0f} of {figures['next_answers']:,.0f}",
+            f"{figures['next_answers_that_know']:,.0f} of {figures['next_answers']:,.0f}"
+            f", {figures['next_answers_that_say_they_may_not']:,.0f} degraded",
         ),
         ("acknowledgement p50, p99, ms", "2, 20", f"{figures['ack_p50_ms']:.2f}, {figures['ack_p99_ms']:.2f}"),
         ("events a second, in batches of 500", "10,000", f"{figures['intake_events_per_second']:,.0f}"),
