@@ -1,4 +1,4 @@
-"""``python -m live_service --store FILE --listen HOST:PORT``."""
+"""``python -m live_service --store FILE|URL --listen HOST:PORT``."""
 
 import argparse
 import sys
@@ -19,7 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     live, settings = read_live_settings(parser, options), read_server_settings(parser, options)
     if settings.workers > 1:
-        parser.error("--workers: one process writes to a file of events, and it has threads; leave it at 1")
+        parser.error("--workers: one process has the store, and it has threads; leave it at 1")
     return serve_live(settings, live)
 
 

@@ -9,7 +9,7 @@ from live_service.live_catalog import LiveCatalog
 from live_service.live_events import LiveEvents
 from live_service.servicer import EventServicer
 from live_service.settings import LiveSettings
-from live_service.store.sqlite_store import SqliteStore
+from live_service.store.opening import open_store
 from shortlist.live.v1 import catalog_service_pb2, event_service_pb2
 from shortlist.live.v1.catalog_service_pb2_grpc import add_CatalogServiceServicer_to_server
 from shortlist.live.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
@@ -25,7 +25,7 @@ SERVICES = [
 
 def serve_live(settings: ServerSettings, live: LiveSettings) -> int:
     """Serves until a signal comes; returns the exit code, 3 when the store cannot be used."""
-    events = LiveEvents(functools.partial(SqliteStore.open, live.store), live.retention)
+    events = LiveEvents(functools.partial(open_store, live.store), live.retention)
 
     def add_services(server: grpc.Server) -> None:
         add_EventServiceServicer_to_server(EventServicer(events, live.retention), server)

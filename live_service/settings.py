@@ -2,9 +2,9 @@
 
 import argparse
 import time
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
 
+from live_service.store.opening import DATABASE_SCHEMES
 from shortlist.flags import add_setting, require
 
 _DAY_SECONDS = 86_400
@@ -35,15 +35,24 @@ class Retention:
 
 @dataclass(frozen=True, kw_only=True)
 class LiveSettings:
-    """The file of the events, and how long they are kept."""
+    """The store of the events, and how long they are kept.
 
-    store: Path
+    ``store`` is a file of SQLite or the URL of a PostgreSQL database, which may hold a password.
+    """
+
+    store: str = field(repr=False)
     retention: Retention
 
 
 def add_live_settings(parser: argparse.ArgumentParser) -> None:
     """Adds the flags of :class:`LiveSettings`."""
-    add_setting(parser, "--store", default="live/events.sqlite", help="SQLite file of the events, on a local disk")
+    add_setting(
+        parser,
+        "--store",
+        default="live/events.sqlite",
+        type=_store,
+        help="SQLite file of the events, on a local disk, or postgresql://USER@HOST/DATABASE",
+    )
     add_setting(parser, "--keep-days", default=Retention.days, type=int, help="days that an event is kept")
     add_setting(
         parser,
@@ -60,4 +69,11 @@ def read_live_settings(parser: argparse.ArgumentParser, arguments: argparse.Name
         retention = Retention(days=arguments.keep_days, events_per_user=arguments.keep_events_per_user)
     except ValueError as error:
         parser.error(str(error))
-    return LiveSettings(store=Path(arguments.store), retention=retention)
+    return LiveSettings(store=arguments.store, retention=retention)
+
+
+def _store(text: str) -> str:
+    scheme, separator, _ = text.partition("://")
+    if separator and scheme not in DATABASE_SCHEMES:
+        raise ValueError("is neither a file nor postgresql://…")
+    return text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import gc
 import logging
@@ -17,6 +18,7 @@ from filelock import FileLock
 
 if TYPE_CHECKING:
     from shortlist.bundle import Bundle
+    from testbed.postgres import PostgresServer
 
 # Two workers share two cores. Set before numpy, torch or FAISS are imported; processes that tests start inherit it.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -87,6 +89,29 @@ def small_bundle(small_bundles: Path) -> Bundle:
     from shortlist.bundle import Bundle
 
     return Bundle.open(small_bundles / (small_bundles / "CURRENT").read_text().strip())
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[PostgresServer]:
+    """A PostgreSQL server of this worker's own. It writes nothing to the disk, unless a test says so."""
+    from testbed.postgres import CannotStart, postgres_server
+
+    with contextlib.ExitStack() as running:
+        try:
+            server = running.enter_context(postgres_server(fsync="off"))
+        except CannotStart as error:
+            pytest.skip(f"PostgreSQL cannot start: {error}")
+        yield server
+
+
+@pytest.fixture
+def database(postgres: PostgresServer) -> Iterator[str]:
+    """The URL of a database without tables."""
+    import psycopg
+
+    yield postgres.url
+    with psycopg.connect(postgres.url) as connection:
+        connection.execute("DROP SCHEMA IF EXISTS shortlist_live CASCADE")
 
 
 @pytest.fixture

@@ -3,17 +3,14 @@
 Starts the services over the planted bundle, and a live service over a new file. Writes ``build/bench/live.json``, and
 prints a table with the asked figures beside the measured ones. The cost of live histories compares two ranking services
 over one retrieval service, in alternating rounds; half of the users have three recorded events. The next answers come
-from four workers, while bundles swap.
+from four workers, while bundles swap. ``bench.live.stores`` compares SQLite with PostgreSQL.
 """
 
 import argparse
 import contextlib
-import random
 import shutil
 import statistics
-import time
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import grpc
@@ -28,17 +25,17 @@ from bench.harness.planted import BUILD
 from bench.harness.planted_bundle import planted_bundle
 from bench.harness.processes import write_json
 from bench.harness.requests import recommend_requests, user_ids
-from bench.live.events import CALL_SECONDS, Figures, event, record
+from bench.live.events import Figures, event, record
 from bench.live.hidden import hidden_figures, hidden_rows
+from bench.live.kills import killed
 from bench.live.next_answers import next_answers
+from bench.live.recording import acknowledgements, intake
 from shortlist.bundle import Bundle
-from shortlist.live.v1 import event_service_pb2 as pb
 from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
 from testbed.services import Service, start_both
 
 _FOLDER = BUILD / "live"
 _METHOD = "/shortlist.ranking.v1.RankingService/Recommend"
-_BATCH, _WRITERS = 500, 4
 _IN_FLIGHT = (1, 16)
 
 
@@ -57,10 +54,11 @@ def main() -> None:
     _FOLDER.mkdir(parents=True)
     bundle = planted_bundle()
     with _services(bundle) as (live, targets):
-        figures = _acknowledgements(live) | _intake(live, options.seconds)
+        figures = acknowledgements(live) | intake(live, options.seconds)
         figures |= _cost(live, targets, options.rounds, options.seconds)
     figures |= next_answers(bundle, _FOLDER, options.answers)
-    figures |= _killed(options.kills) | hidden_figures(_FOLDER, options.hides, options.rounds, options.seconds)
+    figures |= killed(str(_FOLDER / "killed.sqlite"), options.kills, _FOLDER / "killed.log")
+    figures |= hidden_figures(_FOLDER, options.hides, options.rounds, options.seconds)
     write_json(BUILD / "live.json", {"machine": machine(), **figures})
     _print(figures)
 
@@ -91,40 +89,6 @@ def _services(bundle: Path) -> Iterator[tuple[EventServiceStub, dict[str, Target
         yield EventServiceStub(to_live), targets
 
 
-def _acknowledgements(live: EventServiceStub) -> Figures:
-    latencies = []
-    for number in track(range(2_000), "acknowledgements", console=Console(stderr=True)):
-        one = event(f"ack-{number}", f"writer-{number % 97}", "i1")
-        began = time.perf_counter()
-        record(live, [one])
-        latencies.append((time.perf_counter() - began) * 1e3)
-    return {"ack_p50_ms": float(np.median(latencies)), "ack_p99_ms": float(np.percentile(latencies, 99))}
-
-
-def _intake(live: EventServiceStub, seconds: float) -> Figures:
-    chance = random.Random(1)  # noqa: S311 - a seed, so that runs are alike
-    ids = [f"{chance.getrandbits(128):032x}" for _ in range(400_000)]
-    batches = [
-        [event(one, f"user-{chance.randrange(100_000)}", "i1") for one in ids[start : start + _BATCH]]
-        for start in range(0, len(ids), _BATCH)
-    ]
-    end = time.perf_counter() + max(seconds, 5.0)
-
-    def write(place: int) -> int:
-        count = 0
-        for batch in batches[place::_WRITERS]:
-            if time.perf_counter() >= end:
-                break
-            record(live, batch)
-            count += len(batch)
-        return count
-
-    began = time.perf_counter()
-    with ThreadPoolExecutor(_WRITERS) as pool:
-        events = sum(pool.map(write, range(_WRITERS)))
-    return {"intake_events_per_second": events / (time.perf_counter() - began)}
-
-
 def _cost(live: EventServiceStub, targets: dict[str, Target], rounds: int, seconds: float) -> Figures:
     bundle = Bundle.open(planted_bundle())
     users = user_ids(bundle)
@@ -145,46 +109,6 @@ def _cost(live: EventServiceStub, targets: dict[str, Target], rounds: int, secon
                     measured.setdefault(f"{name}_p50_ms_at_{in_flight}", []).append(load.p50_ms)
                     measured.setdefault(f"{name}_cpu_us_at_{in_flight}", []).append(load.cpu_us)
     return {name: statistics.median(values) for name, values in measured.items()}
-
-
-def _killed(kills: int) -> Figures:
-    """Acknowledged events that are missing or double after kills at random moments."""
-    chance = random.Random(5)  # noqa: S311 - moments, not secrets
-    arguments = ["--store", str(_FOLDER / "killed.sqlite")]
-    acknowledged = [0] * _WRITERS
-    for _ in track(range(kills), "kills", console=Console(stderr=True)):
-        with (
-            Service.start("live_service", arguments, _FOLDER / "killed.log") as service,
-            ThreadPoolExecutor(_WRITERS) as pool,
-        ):
-            for place in range(_WRITERS):
-                pool.submit(_write_until_killed, service.address, place, acknowledged)
-            time.sleep(chance.uniform(0.1, 0.5))
-            service.process.kill()
-    with (
-        Service.start("live_service", arguments, _FOLDER / "killed.log") as service,
-        grpc.insecure_channel(service.address) as channel,
-    ):
-        request = pb.GetHistoriesRequest(user_ids=[f"w{place}" for place in range(_WRITERS)], limit=5000)
-        histories = EventServiceStub(channel).GetHistories(request, timeout=CALL_SECONDS).histories
-    missing = double = 0
-    for place, history in enumerate(histories):
-        numbers = [int(item.item_id) for item in history.items]
-        missing += len(set(range(max(0, acknowledged[place] - 5000), acknowledged[place])) - set(numbers))
-        double += len(numbers) - len(set(numbers))
-    return {"kills": kills, "acknowledged": sum(acknowledged), "missing": missing, "double": double}
-
-
-def _write_until_killed(address: str, place: int, acknowledged: list[int]) -> None:
-    with grpc.insecure_channel(address) as channel, contextlib.suppress(grpc.RpcError):
-        live = EventServiceStub(channel)
-        while True:
-            number = acknowledged[place]
-            one = event(f"w{place}-{number}", f"w{place}", str(number))
-            # The same event again, where an earlier call had no answer.
-            one.time.seconds, one.time.nanos = 1_790_000_000 + number, 0
-            live.RecordEvents(pb.RecordEventsRequest(events=[one]), timeout=CALL_SECONDS)
-            acknowledged[place] += 1
 
 
 def _print(figures: Figures) -> None:

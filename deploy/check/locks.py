@@ -16,7 +16,7 @@ from deploy.check.kustomize import DEPLOY, ROOT
 LOCKS = DEPLOY / "locks"
 # The extras of each lock. Both services share one.
 EXTRAS: Mapping[str, Sequence[str]] = {
-    "serving": ("signing", "store", "tracing"),
+    "serving": ("postgresql", "signing", "store", "tracing"),
     "trainer": ("signing", "store", "train"),
 }
 # The image has the Python of deploy/Dockerfile.

@@ -10,7 +10,7 @@ class EventStore(Protocol):
     """Keeps events durably. All methods are thread-safe.
 
     A position counts the changes of a store. It never falls. Whatever a method has returned survives the end of the
-    process and of the machine.
+    process and of the machine. Several processes may share a store that is a database.
     """
 
     def record(self, events: Sequence[Event]) -> Recorded:
@@ -20,7 +20,8 @@ class EventStore(Protocol):
         takes another one back removes it from histories, in any order of arrival.
 
         Raises:
-            Unavailable: the store cannot write; nothing is recorded.
+            Unavailable: the store cannot write; nothing is recorded. When a connection is lost during the commit, all
+                events may be.
         """
 
     def histories(self, user_ids: Sequence[str], limit: int, after: int | None, after_position: int = 0) -> Histories:
@@ -34,7 +35,9 @@ class EventStore(Protocol):
         """
 
     def forget(self, user_id: str) -> Forgotten:
-        """Deletes all events of a user, until no byte of the id is left in the store's files.
+        """Deletes all events of a user, and the id wherever the store has it.
+
+        A store in files of its own leaves no byte of the id in them. A database may keep old versions of rows.
 
         The keyed hash of the id stays, because bundles may still hold the user, whether the store knew them or not.
 

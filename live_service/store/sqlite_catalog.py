@@ -6,7 +6,8 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
 from live_service.store.catalog_store import CatalogChanges
-from shortlist.catalog.availability import Availability, CatalogItem
+from live_service.store.rows import ItemRow, catalog_items
+from shortlist.catalog.availability import Availability
 
 _FIELDS = "item_id, hidden, available_from, available_until, position"
 _UPSERT = f"INSERT INTO items ({_FIELDS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (item_id) DO UPDATE SET "  # noqa: S608
@@ -18,7 +19,6 @@ SELECT {_FIELDS} FROM items WHERE item_id > ?
 AND (hidden OR available_from IS NOT NULL OR available_until IS NOT NULL) ORDER BY item_id LIMIT ?
 """  # noqa: S608
 _POSITION = "SELECT position FROM state"
-_Row = tuple[str, int, int | None, int | None, int]
 Connection = Callable[[], AbstractContextManager[sqlite3.Connection]]
 
 
@@ -54,24 +54,14 @@ class SqliteCatalog:
         rows, position = self._read(_CHANGES, after, limit)
         is_current = len(rows) < limit
         reached = position if is_current else rows[-1][-1]
-        return CatalogChanges(items=_items(rows), position=reached, is_current=is_current)
+        return CatalogChanges(items=catalog_items(rows), position=reached, is_current=is_current)
 
     def items(self, after_id: str, limit: int) -> CatalogChanges:
         """See :meth:`CatalogStore.items`."""
         rows, position = self._read(_ITEMS, after_id, limit)
-        return CatalogChanges(items=_items(rows), position=position, is_current=len(rows) < limit)
+        return CatalogChanges(items=catalog_items(rows), position=position, is_current=len(rows) < limit)
 
-    def _read(self, select: str, after: int | str, limit: int) -> tuple[list[_Row], int]:
+    def _read(self, select: str, after: int | str, limit: int) -> tuple[list[ItemRow], int]:
         with self._reading() as reader:
             rows = reader.execute(select, (after, limit)).fetchall()
             return rows, int(reader.execute(_POSITION).fetchone()[0])
-
-
-def _items(rows: Sequence[_Row]) -> list[CatalogItem]:
-    return [
-        CatalogItem(
-            item_id=item_id,
-            availability=Availability(hidden=bool(hidden), available_from=start, available_until=end),
-        )
-        for item_id, hidden, start, end, _ in rows
-    ]

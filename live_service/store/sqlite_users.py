@@ -4,7 +4,8 @@ import sqlite3
 import time
 from collections.abc import Iterable, Sequence
 
-from live_service.events import ForgottenUser, ForgottenUsers
+from live_service.events import ForgottenUsers
+from live_service.store.rows import forgotten_users
 from shortlist.user_hash import HASH_BYTES, user_hash
 
 _OVERWRITE = f"""
@@ -15,8 +16,6 @@ _IDLE = """
 WHERE user = ? AND NOT EXISTS (SELECT 1 FROM events WHERE events.user = users.user)
 AND NOT EXISTS (SELECT 1 FROM retracted WHERE retracted.user = users.user)
 """
-
-
 _FOUND = "SELECT (SELECT user FROM users WHERE hash = ?1), (SELECT position FROM forgotten WHERE hash = ?1)"
 _FORGET = """
 INSERT INTO forgotten (hash, position, time) VALUES (?, ?, ?)
@@ -58,11 +57,8 @@ class SqliteUsers:
 
     def forgotten(self, connection: sqlite3.Connection, after: int, limit: int, position: int) -> ForgottenUsers:
         """The users who were forgotten after a position; ``position`` is that of the store."""
-        rows = connection.execute(_FORGOTTEN, (after, limit)).fetchall()
-        users = [ForgottenUser(hash=known, position=place, time=moment) for known, place, moment in rows]
-        has_more = len(users) == limit
-        complete = users[-1].position if has_more else position
-        return ForgottenUsers(position=complete, hash_key=self._key, users=users, has_more=has_more)
+        rows = connection.execute(_FORGOTTEN, (after, limit))
+        return forgotten_users(rows, hash_key=self._key, limit=limit, position=position)
 
     def overwrite_idle(self, connection: sqlite3.Connection, numbers: Iterable[int]) -> None:
         """Replaces the ids and hashes of those of the users of whom nothing is recorded any more."""

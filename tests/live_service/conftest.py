@@ -1,4 +1,4 @@
-"""A store of events in a file of the test's own."""
+"""Both stores of events, each empty."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from live_service.store.event_store import EventStore
-from live_service.store.sqlite_store import SqliteStore
+from live_service.store.opening import open_store
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[EventStore]:
+@pytest.fixture(params=["sqlite", "postgresql"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[EventStore]:
     """An empty store."""
-    opened = SqliteStore.open(tmp_path / "events.sqlite")
+    is_file = request.param == "sqlite"
+    opened = open_store(str(tmp_path / "events.sqlite") if is_file else request.getfixturevalue("database"))
     yield opened
     opened.close()

@@ -16,7 +16,7 @@ from live_service.live_catalog import LiveCatalog
 from live_service.live_events import LiveEvents
 from live_service.servicer import EventServicer
 from live_service.settings import Retention
-from live_service.store.sqlite_store import SqliteStore
+from live_service.store.opening import open_store
 from ranking_service.recommender import Recommender
 from ranking_service.retrieval import RetrievalClient
 from ranking_service.served_log import ServedLog
@@ -98,10 +98,10 @@ def ranking_address(
 
 
 @contextlib.contextmanager
-def live_address(store: Path, retention: Retention | None = None, port: int = 0) -> Iterator[str]:
-    """The address of a running live service over a file of events; at a free port by default."""
+def live_address(store: Path | str, retention: Retention | None = None, port: int = 0) -> Iterator[str]:
+    """The address of a running live service over a file of events, or a database; at a free port by default."""
     retention = retention or Retention()
-    events = LiveEvents(functools.partial(SqliteStore.open, store), retention)
+    events = LiveEvents(functools.partial(open_store, str(store)), retention)
     server = grpc.server(ThreadPoolExecutor(8), interceptors=[CallInterceptor()])
     add_EventServiceServicer_to_server(EventServicer(events, retention), server)
     add_CatalogServiceServicer_to_server(CatalogServicer(LiveCatalog(events.catalog)), server)
