@@ -3,9 +3,7 @@
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
 
-import threading
 from collections.abc import Callable, Sequence
-from queue import SimpleQueue
 
 import grpc
 from grpc_health.v1 import health, health_pb2
@@ -15,13 +13,12 @@ from grpc_health.v1.health_pb2_grpc import HealthServicer, add_HealthServicer_to
 from shortlist.serving.incoming import Incoming, ReceivingPool, ServingThread
 from shortlist.serving.pools import answered_in
 from shortlist.serving.waiting import MOST_WAITING, Waiting, expire_in_background
+from shortlist.serving.watchers import Watchers
 
 # SERVING from the start: it says that the process runs, with or without a bundle.
 LIVENESS = "liveness"
 STARTUP, READINESS = "startup", "readiness"
 _WATCH_THREADS = 2
-# A watcher's client reads at once. One that does not keeps the news from others.
-_READ_SECONDS = 0.1
 
 
 class Health:
@@ -33,19 +30,11 @@ class Health:
     def __init__(self, service_names: Sequence[str]) -> None:
         self._names = (health.OVERALL_HEALTH, STARTUP, READINESS, *service_names)
         self._states: dict[str, int] = {LIVENESS: HealthCheckResponse.SERVING}
-        # The library's servicer blocks until each watcher has read the news, and one may never read. So a thread that
-        # nobody waits for informs the watchers.
-        self._watched = health.HealthServicer()
-        self._watched.set(LIVENESS, HealthCheckResponse.SERVING)
-        self._news: SimpleQueue[int] = SimpleQueue()
-        threading.Thread(target=self._tell, name="health", daemon=True).start()
-        messages, self._unread = (
-            Waiting[Incoming]("message", MOST_WAITING),
-            Waiting[grpc.ServicerContext]("answer", MOST_WAITING, _READ_SECONDS),
-        )
+        self._watchers = Watchers(self._states)
+        messages = Waiting[Incoming]("message", MOST_WAITING)
         self._checks = ServingThread(messages)
         self._watches = ReceivingPool(_WATCH_THREADS, "watch", messages, started=_WATCH_THREADS)
-        expire_in_background(messages, self._unread)
+        expire_in_background(messages)
         self._set(HealthCheckResponse.NOT_SERVING)
 
     def add_to(self, server: grpc.Server) -> None:
@@ -68,13 +57,7 @@ class Health:
 
     def _set(self, status: int) -> None:
         self._states.update(dict.fromkeys(self._names, status))
-        self._news.put(status)
-
-    def _tell(self) -> None:
-        while True:
-            status = self._news.get()
-            for name in self._names:
-                self._watched.set(name, status)
+        self._watchers.changed()
 
     def _check(self, request: HealthCheckRequest, context: grpc.ServicerContext) -> HealthCheckResponse:
         status = self._states.get(request.service)
@@ -87,14 +70,7 @@ class Health:
         return health_pb2.HealthListResponse(statuses=statuses)  # type: ignore[attr-defined]  # its stubs are older
 
     def _watch(
-        self, request: HealthCheckRequest, context: grpc.ServicerContext, send: Callable[[object], None]
+        self, request: HealthCheckRequest, context: grpc.ServicerContext, send: Callable[[HealthCheckResponse], None]
     ) -> None:
-        # A watcher occupies a thread only while news is sent.
-        def send_in_time(response: object) -> None:
-            self._unread.add(context)
-            try:
-                send(response)
-            finally:
-                self._unread.remove(context)
-
-        self._watched.Watch(request, context, send_in_time)
+        # A watcher occupies a thread only while it is told something.
+        self._watchers.add(request.service, context, send)
