@@ -72,5 +72,5 @@ class Health:
     def _watch(
         self, request: HealthCheckRequest, context: grpc.ServicerContext, send: Callable[[HealthCheckResponse], None]
     ) -> None:
-        # A watcher occupies a thread only while it is told something.
+        # A watcher occupies a thread only while it is informed.
         self._watchers.add(request.service, context, send)
