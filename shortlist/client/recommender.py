@@ -131,8 +131,8 @@ class Recommender:
 
     def similar(
         self,
-        *,
         item_ids: Sequence[Id],
+        *,
         limit: int = DEFAULT_LIMIT,
         exclude: Iterable[Id] = (),
         event: str = "",
@@ -248,8 +248,8 @@ class AsyncRecommender:
 
     async def similar(
         self,
-        *,
         item_ids: Sequence[Id],
+        *,
         limit: int = DEFAULT_LIMIT,
         exclude: Iterable[Id] = (),
         event: str = "",

@@ -2,6 +2,7 @@
 
 import contextlib
 import logging
+import socket
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -80,9 +81,21 @@ def listen_on(server: grpc.Server, listen: str, credentials: grpc.ServerCredenti
         port = server.add_secure_port(listen, credentials) if credentials else server.add_insecure_port(listen)
         server.start()
     except RuntimeError as error:
-        raise CannotListen(f"cannot listen on {listen}: {error}") from error
+        raise CannotListen(f"cannot listen on {listen}: {_refusal(listen) or error}") from error
     started = [thread for thread in threading.enumerate() if thread not in former]
     return Listening(address=f"{listen.rpartition(':')[0]}:{port}", threads=started)
+
+
+def _refusal(listen: str) -> str:
+    """The system's reason against an address, which gRPC does not give; empty without one."""
+    host, _, port = listen.rpartition(":")
+    try:
+        [family, kind, _, _, address] = socket.getaddrinfo(host.strip("[]"), port, type=socket.SOCK_STREAM)[0]
+        with socket.socket(family, kind) as tried:
+            tried.bind(address)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 @contextlib.contextmanager

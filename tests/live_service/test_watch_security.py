@@ -59,7 +59,7 @@ def test_only_those_who_may_watch(
         authority.cert_pem.bytes(), leaf.private_key_pem.bytes(), leaf.cert_chain_pems[0].bytes()
     )
     with grpc.secure_channel(address, credentials, options=[("grpc.use_local_subchannel_pool", 1)]) as channel:
-        metadata = [("authorization", f"Bearer {token}")]
+        metadata = (("authorization", f"Bearer {token}"),)
         watching = CatalogServiceStub(channel).WatchChanges(pb.WatchChangesRequest(), timeout=10, metadata=metadata)
         if code is None:
             assert next(watching).begins

@@ -183,6 +183,8 @@ def _sources(data_dir: Path, recipe: DataRecipe) -> _Sources:
         )
     layout = movielens.find(data_dir)
     if layout is None:
+        if not data_dir.is_dir():
+            raise DataError(f"{data_dir}: no such folder; --data names the one with the tables")
         markers = ", ".join(layout.marker for layout in movielens.LAYOUTS)
         raise DataError(f"{file}: no such file; nor is {data_dir} a MovieLens folder, with one of {markers}")
     try:

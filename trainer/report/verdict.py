@@ -65,12 +65,13 @@ def verdict(found: Measured) -> Verdict:
     # Negated, so that nothing is claimed of an interval that is not a number.
     chance = not abs(difference) > max(interval or 0.0, _CLEARLY * spread)
     mood = "even" if chance else "good" if better else "bad"
+    without = _of_retrieval(figures, ours, metric)
     paired = "" if interval is None else f"; {difference:+.4f} ± {interval:.4f} over the questions, 95 % interval"
     return Verdict(
         mood=mood,
         headline=_HEADLINES[mood],
         detail=f"{result}; the strongest baseline, {model_label(best)}, has {other:.4f}, {change_text(other, mean)} "
-        f"({seeds}, on the test{paired}).{_missing(found.not_run)}",
+        f"({seeds}, on the test{paired}).{without}{_missing(found.not_run)}",
         strongest=best,
         difference=difference,
         interval=interval,
@@ -84,6 +85,15 @@ def _strongest(figures: Spread, metric: str) -> str | None:
         return None
     sign = -1 if is_error(metric) else 1
     return max(baselines, key=lambda name: sign * figures[name][metric][0])
+
+
+def _of_retrieval(figures: Spread, ours: str, metric: str) -> str:
+    """A sentence where ranking gains nothing over retrieval alone."""
+    if ours != "two_stage" or "retrieval" not in figures:
+        return ""
+    mean, alone = figures[ours][metric][0], figures["retrieval"][metric][0]
+    better = mean < alone if is_error(metric) else mean > alone
+    return "" if better else f" Retrieval alone has {alone:.4f}, so ranking gains nothing ({change_text(alone, mean)})."
 
 
 def _missing(not_run: Mapping[str, str]) -> str:

@@ -103,7 +103,7 @@ def test_a_taken_port_ends_the_process_with_1(run: Run) -> None:
     taken = run().target
     second = run(listen=taken)
     assert second.popen.wait(20) == EXIT_CANNOT_LISTEN
-    assert f"cannot listen on {taken}" in second.log()
+    assert f"cannot listen on {taken}: Address already in use" in second.log()
     assert "Traceback" not in second.log()
 
 

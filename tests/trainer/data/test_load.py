@@ -388,7 +388,9 @@ def test_a_damaged_parquet_file_is_refused(tmp_path: Path) -> None:
 
 
 def test_missing_files_are_refused(tmp_path: Path) -> None:
-    """Proves that both a missing interactions file and a missing item table are named."""
+    """Proves that a missing folder, interactions file and item table are each named."""
+    with pytest.raises(DataError, match=r"plays: no such folder; --data names the one with the tables"):
+        load(tmp_path / "plays", DataRecipe(interactions=COLUMNS))
     with pytest.raises(DataError, match=r"plays.csv: no such file; nor is .* a MovieLens folder"):
         load(tmp_path, DataRecipe(interactions=COLUMNS))
     pl.DataFrame(GOOD).write_csv(tmp_path / "plays.csv")

@@ -152,6 +152,13 @@ def test_the_verdict_has_the_paired_interval_by_hand(found: Findings) -> None:
     )
 
 
+def test_the_verdict_says_when_ranking_gains_nothing(found: Findings) -> None:
+    """Proves that a headline about baselines does not hide a ranker that makes retrieval's lists worse."""
+    alone = found.figures["retrieval"]["ndcg@10"][0]
+    assert f" Retrieval alone has {alone:.4f}" in verdict(with_figures(found, "two_stage", alone - 0.01)).detail
+    assert "Retrieval alone" not in verdict(with_figures(found, "two_stage", alone + 0.01)).detail
+
+
 def test_a_baseline_that_did_not_run_is_named(found: Findings) -> None:
     """Proves that the headline does not hide a comparison that is missing."""
     reasons = {"ease": "it inverts a dense matrix of 50,000 items; the limit is 20,000"}
