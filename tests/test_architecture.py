@@ -63,7 +63,7 @@ _SHORTLIST: Sequence[tuple[str, ...]] = [
     ("shortlist.cli",),
 ]
 _TRAINER: Sequence[tuple[str, ...]] = [
-    ("trainer.errors", "trainer.progress", "trainer.discovery"),
+    ("trainer.errors", "trainer.progress", "trainer.discovery", "trainer.huge_pages"),
     ("trainer.files",),
     ("trainer.recipe", "trainer.live"),
     ("trainer.data",),

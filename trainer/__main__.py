@@ -10,8 +10,12 @@ from rich.console import Console
 from shortlist.errors import ShortlistError
 from trainer.errors import NotPublishedError, OutputError, TrainerError
 from trainer.files import disk_error
+from trainer.huge_pages import use_huge_pages
 from trainer.progress import ConsoleReporter
 
+if __name__ == "__main__":
+    # Before PyTorch is loaded, which would be loaded twice.
+    use_huge_pages()
 try:
     from trainer.commands import collect, evaluate, export, fit, tune
 except ModuleNotFoundError as missing:
