@@ -38,6 +38,12 @@ DOCUMENTED = {
     "shortlist_events_total": "counter",
     "shortlist_event_commit_seconds": "histogram",
     "shortlist_events_trimmed_total": "counter",
+    "shortlist_events_late_total": "counter",
+    "shortlist_catalog_silence_seconds": "gauge",
+    "shortlist_hidden_items": "gauge",
+    "shortlist_served_answers_total": "counter",
+    "shortlist_disk_free_bytes": "gauge",
+    "shortlist_disk_size_bytes": "gauge",
     "process_cpu_seconds_total": "counter",
     "python_info": "gauge",
 }

@@ -72,7 +72,7 @@ class NtnMlp(Backbone):
             products_BCM: Tensor = features.candidates_BCD @ folded_BMD.transpose(1, 2) + self.from_features(others_BCY)
             return products_BCM
         # A served user has one product instead of two.
-        others_BMY = self.from_features.weight.expand(len(folded_BMD), -1, -1)
+        others_BMY = self.from_features.weight.expand(folded_BMD.shape[0], -1, -1)
         weights_BMY = torch.cat([folded_BMD, others_BMY], dim=-1)
         known_BCY = torch.cat([features.candidates_BCD, others_BCY], dim=-1)
         first_BCM: Tensor = known_BCY @ weights_BMY.transpose(1, 2)
