@@ -9,8 +9,8 @@ _TUNABLES = "GLIBC_TUNABLES"
 def use_huge_pages() -> None:
     """Starts the running command again with huge pages for large tensors, unless glibc is tuned already.
 
-    The kernel clears memory page by page when it is used. With pages of 4 kB, that takes half of the time of a step
-    over 50,000 items. glibc reads its tunables at the start of a process only. Returns where there is nothing to do.
+    The kernel clears memory page by page when it is used, so fewer and larger pages cost less. glibc reads its tunables
+    at the start of a process only. Returns where there is nothing to do.
     """
     if sys.platform != "linux" or _TUNABLES in os.environ:
         return

@@ -13,8 +13,7 @@ from shortlist.catalog.availability import HIDDEN, Availability, CatalogItem, av
 from shortlist.client.channels import Channels
 from shortlist.client.service_config import channel_options
 from shortlist.client.tls_cause import read_failure
-from shortlist.commands.command import Commands, fail
-from shortlist.errors import DeadlineExceeded, InvalidRequest, ShortlistError, Unavailable
+from shortlist.commands.command import Commands, advice, fail
 from shortlist.flags import add_setting
 from shortlist.limits import MAX_LIMIT
 from shortlist.live.v1 import catalog_service_pb2 as pb
@@ -43,6 +42,13 @@ def add_items(commands: Commands) -> None:
 
 def _add_call(command: argparse.ArgumentParser, call: Call) -> None:
     add_setting(command, "--live", default="dns:///127.0.0.1:50053", help="gRPC target of the live service")
+    command.add_argument(
+        "--timeout",
+        type=float,
+        default=_TIMEOUT_SECONDS,
+        metavar="SECONDS",
+        help="how long to wait for an answer (default %(default)s)",
+    )
     add_client_security(command, "live")
     command.set_defaults(run=_run, call=call, parser=command)
 
@@ -52,7 +58,7 @@ def _run(arguments: argparse.Namespace) -> int:
     try:
         arguments.call(catalog, arguments)
     except grpc.RpcError as error:
-        return fail(_advice(read_failure(error, catalog.security), arguments))
+        return fail(advice(read_failure(error, catalog.security), arguments.live, arguments.timeout, "live", "--live"))
     finally:
         catalog.close()
     return 0
@@ -64,6 +70,7 @@ class _Catalog:
     def __init__(self, arguments: argparse.Namespace) -> None:
         self.security = read_client_security(arguments.parser, arguments, "live")
         options = channel_options("shortlist.live.v1.CatalogService", attempts=3, backoff_seconds=0.05)
+        self._timeout: float = arguments.timeout
         self._channels = Channels(arguments.live, CatalogServiceStub, options, self.security)
 
     def close(self) -> None:
@@ -75,14 +82,14 @@ class _Catalog:
             some = item_ids[start : start + MAX_LIMIT]
             request = pb.SetAvailabilityRequest(item_ids=some, availability=message)
             with self._channels.stub() as stub:
-                stub.SetAvailability(request, timeout=_TIMEOUT_SECONDS, metadata=self._channels.metadata())
+                stub.SetAvailability(request, timeout=self._timeout, metadata=self._channels.metadata())
 
     def items(self) -> Iterator[CatalogItem]:
         after = ""
         while True:
             request = pb.ListItemsRequest(limit=MAX_LIMIT, after_item_id=after)
             with self._channels.stub() as stub:
-                found = stub.ListItems(request, timeout=_TIMEOUT_SECONDS, metadata=self._channels.metadata()).items
+                found = stub.ListItems(request, timeout=self._timeout, metadata=self._channels.metadata()).items
             yield from map(read_item, found)
             if len(found) < MAX_LIMIT:
                 return
@@ -135,16 +142,3 @@ def _time(text: str) -> int:
         raise argparse.ArgumentTypeError(f"{text!r} is no time such as 2026-12-24T18:00") from error
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     return int(moment.timestamp() * _NANOS)
-
-
-def _advice(error: ShortlistError, arguments: argparse.Namespace) -> str:
-    match error:
-        case Unavailable() if "Connection refused" in str(error):
-            return f"nothing answers at {arguments.live}; start it with python -m live_service, or see --live"
-        case Unavailable():
-            return f"{arguments.live} cannot be used: {error}"
-        case DeadlineExceeded():
-            return f"{arguments.live} did not answer within {_TIMEOUT_SECONDS:g} s; the change may be made: try again"
-        case InvalidRequest():
-            return f"the service refuses the request: {error}"
-    return f"{arguments.live} failed: {error}; its log says more"

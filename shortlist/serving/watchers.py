@@ -3,6 +3,7 @@
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Mapping
 from queue import SimpleQueue
@@ -12,6 +13,7 @@ from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from shortlist.serving.waiting import MOST_WAITING, Waiting, expire_in_background
 
+_LOG = logging.getLogger(__name__)
 # A watcher's client reads at once. One that does not keeps the news from others.
 _READ_SECONDS = 0.1
 
@@ -60,7 +62,11 @@ class Watchers:
             with self._lock:
                 watchers = list(self._watchers)
             for watcher in watchers:
-                self._tell(watcher)
+                try:
+                    self._tell(watcher)
+                except Exception:
+                    # It would end the thread, and no watcher would hear of a drain.
+                    _LOG.exception("cannot inform a watcher of the health")
 
     def _tell(self, watcher: _Watcher) -> None:
         with watcher.telling:

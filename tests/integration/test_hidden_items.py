@@ -124,7 +124,7 @@ def clients(processes: Processes) -> Iterator[Clients]:
 
 @dataclass(kw_only=True)
 class Storm:
-    """What is hidden since when, and what readers saw of it."""
+    """Hidden items with the time of their hiding, and the violations that readers saw."""
 
     hidden_since: dict[str, float] = field(default_factory=dict)
     ended: threading.Event = field(default_factory=threading.Event)

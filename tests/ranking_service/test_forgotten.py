@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import grpc
 import pytest
@@ -24,7 +23,7 @@ from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 from shortlist.security.settings import ClientSecurity
 from shortlist.type.v1.user_pb2 import HISTORY_MODE_APPEND, HistoryItem, User
-from tests.support.in_process import live_address, ranking_stub
+from tests.support.in_process import LiveServices, live_address, live_services, ranking_stub
 from tests.support.live import forget, record
 from tests.support.waiting import until
 
@@ -32,28 +31,13 @@ _SOON = 10.0
 _NOBODY = User(user_id="not in the bundle")
 
 
-class Services(NamedTuple):
-    """The live service, a ranking service that asks it, and one that does not."""
-
-    live: EventServiceStub
-    ranking: RankingServiceStub
-    frozen: RankingServiceStub
-
-
 @pytest.fixture(scope="module")
 def services(
     small_bundles: Path, retrieval: RetrievalServicer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Services]:
-    """All of them on real sockets."""
-    with live_address(tmp_path_factory.mktemp("live") / "events.sqlite") as address:
-        client = LiveClient(address, ClientSecurity())
-        with (
-            grpc.insecure_channel(address) as channel,
-            ranking_stub(small_bundles, retrieval, client) as ranking,
-            ranking_stub(small_bundles, retrieval) as frozen,
-        ):
-            yield Services(EventServiceStub(channel), ranking, frozen)
-        client.close()
+) -> Iterator[LiveServices]:
+    """A live service, and ranking with it and without."""
+    with live_services(small_bundles, retrieval, tmp_path_factory.mktemp("live") / "events.sqlite") as services:
+        yield services
 
 
 def recommended(ranking: RankingServiceStub, user: User) -> Sequence[object]:
@@ -67,7 +51,7 @@ def ranked(ranking: RankingServiceStub, user: User) -> Sequence[object]:
 
 
 @pytest.mark.parametrize("user_id", ["fan", "described"])
-def test_a_forgotten_user_is_unknown_at_once(services: Services, user_id: str) -> None:
+def test_a_forgotten_user_is_unknown_at_once(services: LiveServices, user_id: str) -> None:
     """Proves it for a stored history, whose items lists had left out, and for stored features."""
     assert recommended(services.ranking, User(user_id=user_id)) != recommended(services.frozen, _NOBODY)
     assert ranked(services.ranking, User(user_id=user_id)) != ranked(services.frozen, _NOBODY)
@@ -76,7 +60,7 @@ def test_a_forgotten_user_is_unknown_at_once(services: Services, user_id: str) -
     assert ranked(services.ranking, User(user_id=user_id)) == ranked(services.frozen, _NOBODY)
 
 
-def test_a_forgotten_user_may_come_back(services: Services) -> None:
+def test_a_forgotten_user_may_come_back(services: LiveServices) -> None:
     """Proves that later events count, and those of the call, without the stored ones."""
     forget(services.live, "mixed")
     record(services.live, "mixed", "kg")
@@ -87,7 +71,7 @@ def test_a_forgotten_user_may_come_back(services: Services) -> None:
 
 
 def test_while_the_live_service_is_away_forgotten_users_stay_unknown(
-    small_bundles: Path, retrieval: RetrievalServicer, services: Services, tmp_path: Path
+    small_bundles: Path, retrieval: RetrievalServicer, services: LiveServices, tmp_path: Path
 ) -> None:
     """Proves that other users have the history of the bundle, and that every such answer is degraded."""
     with live_address(tmp_path / "events.sqlite") as address, grpc.insecure_channel(address) as channel:

@@ -9,7 +9,6 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
-from typing import NamedTuple
 
 import grpc
 import pytest
@@ -26,39 +25,23 @@ from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
 from shortlist.live_histories.client import LiveClient
 from shortlist.live_histories.stage import LiveStage
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
-from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 from shortlist.security.settings import ClientSecurity
 from shortlist.status import read_error
 from shortlist.type.v1.user_pb2 import HISTORY_MODE_APPEND, HistoryItem, User
-from tests.support.in_process import live_address, ranking_address, ranking_stub
+from tests.support.in_process import LiveServices, live_address, live_services, ranking_address, ranking_stub
 from tests.support.live import forget, record
 from tests.support.waiting import until
 
 _SOON = 10.0
 
 
-class Services(NamedTuple):
-    """The live service, a ranking service that asks it, and one that does not."""
-
-    live: EventServiceStub
-    ranking: RankingServiceStub
-    frozen: RankingServiceStub
-
-
 @pytest.fixture(scope="module")
 def services(
     small_bundles: Path, retrieval: RetrievalServicer, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Services]:
-    """All of them on real sockets."""
-    with live_address(tmp_path_factory.mktemp("live") / "events.sqlite") as address:
-        client = LiveClient(address, ClientSecurity())
-        with (
-            grpc.insecure_channel(address) as channel,
-            ranking_stub(small_bundles, retrieval, client) as ranking,
-            ranking_stub(small_bundles, retrieval) as frozen,
-        ):
-            yield Services(EventServiceStub(channel), ranking, frozen)
-        client.close()
+) -> Iterator[LiveServices]:
+    """A live service, and ranking with it and without."""
+    with live_services(small_bundles, retrieval, tmp_path_factory.mktemp("live") / "events.sqlite") as services:
+        yield services
 
 
 def history(items: str) -> list[HistoryItem]:
@@ -74,7 +57,7 @@ def listed(response: pb.RecommendResponse | pb.RankResponse) -> Sequence[object]
 
 
 @pytest.mark.parametrize("user_id", ["fan", "described", "unknown", "never seen"])
-def test_a_recorded_event_counts_as_if_the_caller_had_appended_it(services: Services, user_id: str) -> None:
+def test_a_recorded_event_counts_as_if_the_caller_had_appended_it(services: LiveServices, user_id: str) -> None:
     """Proves it for known and new users, alone and with a history of the call that is appended."""
     position = record(services.live, user_id, "kg")
     for sent in ("", "be"):
@@ -90,7 +73,7 @@ def test_a_recorded_event_counts_as_if_the_caller_had_appended_it(services: Serv
         assert ranked.live_position >= position
 
 
-def test_a_history_that_replaces_the_stored_one_replaces_the_recorded_one(services: Services) -> None:
+def test_a_history_that_replaces_the_stored_one_replaces_the_recorded_one(services: LiveServices) -> None:
     """Proves that the recorded items are left out of the list nevertheless."""
     record(services.live, "mixed", "k")
     user = User(user_id="mixed", history=history("be"))
@@ -100,7 +83,7 @@ def test_a_history_that_replaces_the_stored_one_replaces_the_recorded_one(servic
 
 
 def test_the_python_client_asks_for_a_position(
-    small_bundles: Path, retrieval: RetrievalServicer, services: Services, tmp_path: Path
+    small_bundles: Path, retrieval: RetrievalServicer, services: LiveServices, tmp_path: Path
 ) -> None:
     """Proves that its lists say the position and their id, and why they are degraded, ranked candidates included."""
     with live_address(tmp_path / "events.sqlite") as address, grpc.insecure_channel(address) as channel:
@@ -120,7 +103,7 @@ def test_the_python_client_asks_for_a_position(
         live.close()
 
 
-def test_many_users_at_once_each_get_their_own_history(services: Services) -> None:
+def test_many_users_at_once_each_get_their_own_history(services: LiveServices) -> None:
     """Proves it for callers whose requests share calls of the live service, and that events of unknown items count."""
     users = {f"user-{number}": "abcdefghijkl"[number % 12] for number in range(40)}
     for user_id, item in users.items():
@@ -139,7 +122,7 @@ def test_many_users_at_once_each_get_their_own_history(services: Services) -> No
     assert len({answer.recommendation_id for answer in answers.values()}) == len(users)
 
 
-def test_the_next_answer_knows_every_event(services: Services) -> None:
+def test_the_next_answer_knows_every_event(services: LiveServices) -> None:
     """Proves it 200 times: the item that was recorded a moment ago is not in the list any more."""
     for number in range(200):
         user = User(user_id=f"next-{number}")
@@ -153,7 +136,7 @@ def test_the_next_answer_knows_every_event(services: Services) -> None:
         assert "abcdefghijkl"[number % 12] not in {item.item_id for item in answer.items}
 
 
-def test_a_position_that_is_not_reached_degrades_that_answer_alone(services: Services) -> None:
+def test_a_position_that_is_not_reached_degrades_that_answer_alone(services: LiveServices) -> None:
     """Proves that the list comes nevertheless, with the histories that there are."""
     record(services.live, "ahead", "k")
     answer = services.ranking.Recommend(asked(User(user_id="ahead"), 10**12), timeout=_SOON)
@@ -162,7 +145,7 @@ def test_a_position_that_is_not_reached_degrades_that_answer_alone(services: Ser
     assert not services.ranking.Recommend(asked(User(user_id="ahead")), timeout=_SOON).degraded
 
 
-def test_a_position_without_a_live_service_is_refused(services: Services) -> None:
+def test_a_position_without_a_live_service_is_refused(services: LiveServices) -> None:
     """Proves that a caller learns that its events can never count; and that answers have no id without one."""
     with pytest.raises(grpc.RpcError) as raised:
         services.frozen.Recommend(asked(User(user_id="fan"), 1), timeout=_SOON)
@@ -175,7 +158,7 @@ def test_a_position_without_a_live_service_is_refused(services: Services) -> Non
 
 @pytest.mark.parametrize("gone", ["no port", "answers nothing"])
 def test_without_the_live_service_an_answer_comes_in_time(
-    small_bundles: Path, retrieval: RetrievalServicer, services: Services, gone: str
+    small_bundles: Path, retrieval: RetrievalServicer, services: LiveServices, gone: str
 ) -> None:
     """Proves that the answer keeps its deadline, says why it is degraded, and uses no stored history.
 

@@ -8,6 +8,7 @@ import functools
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import NamedTuple
 
 import grpc
 
@@ -25,7 +26,7 @@ from retrieval_service.retriever import Retriever
 from retrieval_service.servicer import RetrievalServicer
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.live.v1.catalog_service_pb2_grpc import add_CatalogServiceServicer_to_server
-from shortlist.live.v1.event_service_pb2_grpc import add_EventServiceServicer_to_server
+from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub, add_EventServiceServicer_to_server
 from shortlist.live_histories.client import LiveClient
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub, add_RankingServiceServicer_to_server
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
@@ -124,3 +125,25 @@ def retrieval_address(servicer: RetrievalServiceServicer, threads: int = 4) -> I
         yield f"127.0.0.1:{port}"
     finally:
         server.stop(None).wait()
+
+
+class LiveServices(NamedTuple):
+    """The live service, a ranking service that asks it, and one that does not."""
+
+    live: EventServiceStub
+    ranking: RankingServiceStub
+    frozen: RankingServiceStub
+
+
+@contextlib.contextmanager
+def live_services(bundles: Path, retrieval: RetrievalServiceServicer, store: Path) -> Iterator[LiveServices]:
+    """All of them on real sockets."""
+    with live_address(store) as address:
+        client = LiveClient(address, ClientSecurity())
+        with (
+            grpc.insecure_channel(address) as channel,
+            ranking_stub(bundles, retrieval, client) as ranking,
+            ranking_stub(bundles, retrieval) as frozen,
+        ):
+            yield LiveServices(EventServiceStub(channel), ranking, frozen)
+        client.close()

@@ -13,7 +13,7 @@ _LAMBDA = 300.0
 
 
 def _histories(users: int, items: int) -> tuple[np.ndarray, np.ndarray]:
-    """Who had what, and liked it; of the last item nobody had any."""
+    """Two matrices of users by items: had, and liked. Nobody had the last item."""
     random = np.random.default_rng(5)
     had = random.random((users, items)) < random.uniform(0.05, 0.5, items)
     had[:, -1] = False

@@ -38,14 +38,14 @@ def evaluated(recipe: Path, data: Path, protocol: str, report: Path) -> tuple[di
 
 @pytest.fixture
 def of_impressions(tmp_path: Path) -> tuple[dict[str, Any], str]:
-    """Of planted impressions."""
+    """The figures and the page of planted impressions."""
     write(tmp_path, tables(np.random.default_rng(0), biased=False))
     return evaluated(tmp_path / "recipe.toml", tmp_path, "impressions", tmp_path / "out" / "figures.json")
 
 
 @pytest.fixture
 def of_ratings(planted_folder: Path, tmp_path: Path) -> tuple[dict[str, Any], str]:
-    """Of planted ratings, in three folds."""
+    """The figures and the page of planted ratings, in three folds."""
     recipe = tmp_path / "ratings.toml"
     recipe.write_text(RATINGS)
     return evaluated(recipe, planted_folder, "rating", tmp_path / "out" / "figures.json")
