@@ -13,7 +13,6 @@ from google.protobuf.message import Message
 from shortlist import Recommendation, Recommender
 from shortlist.live.v1 import catalog_service_pb2, event_service_pb2
 from shortlist.ranking.v1 import ranking_service_pb2
-from trainer.models.registry import MODELS
 from trainer.recipe import Recipe
 
 _ROOT = Path(__file__).parents[1]
@@ -97,7 +96,7 @@ def test_the_recipe_of_the_readme_is_read(tmp_path: Path) -> None:
     (recipe,) = re.findall(r"^```toml\n(.*?)^```", (_ROOT / "README.md").read_text(), re.MULTILINE | re.DOTALL)
     path = tmp_path / "recipe.toml"
     path.write_text(recipe)
-    assert Recipe.read(path, MODELS).interactions.positive_events == ("buy",)
+    assert Recipe.read(path).interactions.positive_events == ("buy",)
 
 
 def _anchors(page: Path) -> set[str]:

@@ -17,14 +17,15 @@ from trainer.features.click_rates import ClickRates
 from trainer.features.layout import FeatureLayout
 from trainer.features.statistics import item_tables
 from trainer.models.encoders.encoded import Encoded
-from trainer.models.encoders.transformer import TransformerConfig, TransformerEncoder
+from trainer.models.encoders.transformer import TransformerEncoder
 from trainer.models.pipeline import TrainedPipeline
 from trainer.models.rankers import RankerDataSpec, SharedBackbone
 from trainer.models.rankers.id_embeddings import IdEmbeddingLayer
-from trainer.models.rankers.ntn_mlp import NtnMlpConfig
 from trainer.models.rankers.objectives import Objectives
 from trainer.models.registry import build_ranker
 from trainer.recipe import ItemsConfig, Recipe
+from trainer.recipe.encoders import TransformerConfig
+from trainer.recipe.rankers import NtnMlpConfig
 from trainer.training.encoder.training import encoder_data_spec
 
 ENCODER = TransformerConfig(dimension=DIMENSION, history=HISTORY)

@@ -23,7 +23,6 @@ from trainer.analysis.tables import figures_table, mean_and_spread
 from trainer.commands.impression_evaluation import evaluate_impressions
 from trainer.data import load
 from trainer.errors import RecipeError, TrainerError
-from trainer.models.registry import MODELS
 from trainer.progress import ConsoleReporter, Reporter
 from trainer.protocols.impressions import IMPRESSIONS
 from trainer.recipe import Recipe
@@ -49,9 +48,7 @@ def main() -> int:
     about = {"protocol": IMPRESSIONS, "data": name, "recipe": options.recipe.stem, "seeds": options.seeds}
     torch.use_deterministic_algorithms(True)
     try:
-        for found in measured(
-            options.data, Recipe.read(options.recipe, MODELS), options.seeds, ConsoleReporter(console)
-        ):
+        for found in measured(options.data, Recipe.read(options.recipe), options.seeds, ConsoleReporter(console)):
             cost = {"seconds": round(time.monotonic() - started, 1), "machine": machine(), "command": command}
             write_json(path, {**about, **found, **cost})
     except TrainerError as error:

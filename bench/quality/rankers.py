@@ -31,7 +31,6 @@ from trainer.data.split import Split, evaluation_split
 from trainer.export.onnx_files import export_ranker
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.pipeline import TrainedPipeline, retrieve
-from trainer.models.registry import MODELS
 from trainer.progress import ConsoleReporter, Reporter
 from trainer.protocols import Task
 from trainer.protocols.next_like import next_like_task
@@ -53,7 +52,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=3, help="number of seeds, from 0 (default: 3)")
     options = parser.parse_args()
     reporter = ConsoleReporter(Console(stderr=True))
-    recipe = Recipe.read(_RECIPES / f"{_BASE}.toml", MODELS)
+    recipe = Recipe.read(_RECIPES / f"{_BASE}.toml")
     dataset = load(options.data, recipe)
     split = evaluation_split(dataset, recipe.split)
     name = options.data.resolve().name
@@ -71,7 +70,7 @@ def main() -> int:
 def rankers() -> Mapping[str, RankerConfig]:
     """The [ranker] section of each recipe of a ranker, by the ranker's name."""
     paths = [_RECIPES / f"{_BASE}.toml", *sorted(_RECIPES.glob("ranker-*.toml"))]
-    found = {path: Recipe.read(path, MODELS).ranker for path in paths}
+    found = {path: Recipe.read(path).ranker for path in paths}
     return {one.name if one.experts == 1 else f"mmoe of {one.name}": one for one in found.values()}
 
 

@@ -12,9 +12,9 @@ import polars as pl
 from numpy.typing import NDArray
 
 from bench.harness.planted import Planted, genre_of
-from trainer.models.encoders.transformer import TransformerConfig
-from trainer.models.rankers.ntn_mlp import NtnMlpConfig
 from trainer.recipe import InteractionsConfig, ItemsConfig, Recipe
+from trainer.recipe.encoders import TransformerConfig
+from trainer.recipe.rankers import NtnMlpConfig
 
 ENCODER = TransformerConfig()
 RECIPE = Recipe(

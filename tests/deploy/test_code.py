@@ -9,7 +9,6 @@ import pytest
 from deploy.check.kustomize import DEPLOY, Manifest
 from shortlist.serving.health import LIVENESS, READINESS, STARTUP
 from tests.support.manifests import SERVICES, environment, listened_ports, of_kind, services, workloads
-from trainer.models.registry import MODELS
 from trainer.recipe import Recipe
 
 _TWIN = re.compile(r"SHORTLIST_\w+")
@@ -103,5 +102,5 @@ def test_a_container_runs_an_existing_command_with_existing_flags(
 
 def test_the_example_recipe_is_valid() -> None:
     """The trainer reads it, so a user starts from a correct recipe."""
-    recipe = Recipe.read(DEPLOY / "overlays" / "prod" / "recipe.toml", MODELS)
+    recipe = Recipe.read(DEPLOY / "overlays" / "prod" / "recipe.toml")
     assert recipe.interactions.file == "interactions.parquet"

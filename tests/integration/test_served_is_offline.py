@@ -16,7 +16,6 @@ from trainer.data.history_slices import HistorySlices
 from trainer.data.movielens import find
 from trainer.data.split import evaluation_split, held_out_events
 from trainer.export.checkpoint import load_two_stage
-from trainer.models.registry import MODELS
 from trainer.recipe import Recipe
 
 pytestmark = [pytest.mark.integration, pytest.mark.first]
@@ -51,7 +50,7 @@ def test_fifty_test_users_are_served_the_ten_items_that_the_evaluation_ranks_fir
     recipe_path.write_text(tomlkit.dumps(short))
     bundle = train(recipe_path, tmp_path, bundles)
 
-    recipe = Recipe.read(recipe_path, MODELS)
+    recipe = Recipe.read(recipe_path)
     dataset = load(tmp_path, recipe)
     split = evaluation_split(dataset, recipe.split)
     events = _one_event_a_user(dataset, held_out_events(dataset, split))[:_USERS]

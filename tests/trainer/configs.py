@@ -3,19 +3,20 @@
 from collections.abc import Mapping
 from typing import Any
 
-from trainer.models.registry import MODELS
 from trainer.recipe import EncoderConfig, RankerConfig
+from trainer.recipe.encoders import ENCODER_CONFIGS
+from trainer.recipe.rankers import RANKER_CONFIGS
 from trainer.recipe.sections import keys_of
 
 
 def encoder_config(base: EncoderConfig, name: str = "", **keys: object) -> Any:  # noqa: ANN401 - by the name
     """The section of an encoder, by default the same, with the base's and the given keys that it reads."""
-    return _config(MODELS.encoders, base, name, keys)
+    return _config(ENCODER_CONFIGS, base, name, keys)
 
 
 def ranker_config(base: RankerConfig, name: str = "", **keys: object) -> Any:  # noqa: ANN401 - by the name
     """The same of a ranker."""
-    return _config(MODELS.rankers, base, name, keys)
+    return _config(RANKER_CONFIGS, base, name, keys)
 
 
 def _config(

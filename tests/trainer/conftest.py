@@ -15,7 +15,6 @@ from trainer.data.split import Split, evaluation_split
 from trainer.export.bundle import export_bundle
 from trainer.features.statistics import item_tables
 from trainer.models.pipeline import TrainedPipeline
-from trainer.models.registry import MODELS
 from trainer.progress import Reporter
 from trainer.recipe import DataRecipe, IndexConfig, InteractionsConfig, Recipe
 from trainer.training.log import TrainingLog
@@ -104,7 +103,7 @@ def _walk(user: int, random: np.random.Generator) -> list[str]:
 @pytest.fixture(scope="session")
 def recipe(planted_folder: Path) -> Recipe:
     """A recipe that trains in seconds."""
-    return Recipe.read(planted_folder / "recipe.toml", MODELS)
+    return Recipe.read(planted_folder / "recipe.toml")
 
 
 @pytest.fixture

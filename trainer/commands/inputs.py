@@ -9,7 +9,6 @@ from trainer.data import Dataset, load
 from trainer.data.forgotten import read_forgotten
 from trainer.models.rankers.event_objectives import with_event_objectives
 from trainer.models.rankers.objectives import Objectives
-from trainer.models.registry import MODELS
 from trainer.progress import Reporter
 from trainer.protocols import DEFAULT
 from trainer.recipe import Recipe
@@ -54,7 +53,7 @@ def read_inputs(
     From here on, PyTorch is deterministic under a seed.
     """
     torch.use_deterministic_algorithms(True)
-    recipe = Recipe.read(recipe_path, MODELS)
+    recipe = Recipe.read(recipe_path)
     reporter.say(f"reading {data}")
     dataset = load(data, recipe, forgotten=read_forgotten(forgotten))
     report_counts(dataset, reporter)

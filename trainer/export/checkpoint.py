@@ -27,7 +27,7 @@ from trainer.models.pipeline import TrainedItems, TrainedPipeline
 from trainer.models.rankers import RankerDataSpec
 from trainer.models.rankers.id_embeddings import IdEmbeddings
 from trainer.models.rankers.objectives import Objectives
-from trainer.models.registry import MODELS, build_encoder, build_ranker
+from trainer.models.registry import build_encoder, build_ranker
 from trainer.recipe import VALUE, Recipe
 from trainer.training.encoder.training import encoder_data_spec
 
@@ -57,7 +57,7 @@ def load_dataset(directory: Path, data: Path, forgotten: ForgottenList | None = 
     manifest.verify(directory)
     with np.load(directory / CHECKPOINT, allow_pickle=False) as arrays:
         learnt = of_arrays(arrays)
-    return load(data, Recipe.of(manifest.recipe, MODELS), learnt, forgotten)
+    return load(data, Recipe.of(manifest.recipe), learnt, forgotten)
 
 
 def load_two_stage(directory: Path, dataset: Dataset, end: int) -> TrainedPipeline:
@@ -72,7 +72,7 @@ def load_two_stage(directory: Path, dataset: Dataset, end: int) -> TrainedPipeli
     """
     manifest = Manifest.read(directory)
     manifest.verify(directory)
-    recipe = Recipe.of(manifest.recipe, MODELS)
+    recipe = Recipe.of(manifest.recipe)
     objectives = Objectives.of(recipe, dataset)
     with np.load(directory / CHECKPOINT, allow_pickle=False) as weights:
         layout = FeatureLayout.of(dataset, manifest.context, weights[_ITEM_EMBEDDINGS].shape[1])

@@ -1,4 +1,4 @@
-"""All encoders and rankers, by the names that recipes give them. A new model is a file in its package and a recipe."""
+"""All encoders and rankers, by the names that recipes give them."""
 
 from collections.abc import Mapping
 
@@ -6,7 +6,7 @@ from trainer.discovery import by_name, subclasses_in
 from trainer.models import encoders, rankers
 from trainer.models.encoders import Encoder, EncoderDataSpec
 from trainer.models.rankers import Backbone, MixtureOfExperts, Ranker, RankerDataSpec, SharedBackbone
-from trainer.recipe import EncoderConfig, ModelConfigs, RankerConfig, Recipe
+from trainer.recipe import EncoderConfig, RankerConfig
 
 ENCODERS: Mapping[str, type[Encoder]] = by_name(
     subclasses_in(encoders, Encoder),  # type: ignore[type-abstract]
@@ -16,11 +16,6 @@ BACKBONES: Mapping[str, type[Backbone]] = by_name(
     subclasses_in(rankers, Backbone),  # type: ignore[type-abstract]
     lambda kind: kind.config.name,
 )
-MODELS = ModelConfigs(
-    encoders={name: kind.config for name, kind in ENCODERS.items()},
-    rankers={name: kind.config for name, kind in BACKBONES.items()},
-)
-DEFAULT_RECIPE = Recipe.of({}, MODELS)
 
 
 def build_encoder(config: EncoderConfig, spec: EncoderDataSpec) -> Encoder:

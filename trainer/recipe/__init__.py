@@ -15,10 +15,11 @@ from trainer.recipe.data import (
     UsersConfig,
     read_data,
 )
-from trainer.recipe.models import EncoderConfig, ModelConfigs, RankerConfig
-from trainer.recipe.recipe import IndexConfig, PublishConfig, RatingsConfig, Recipe, StatisticsConfig
+from trainer.recipe.models import EncoderConfig, RankerConfig
+from trainer.recipe.recipe import DEFAULT_RECIPE, IndexConfig, PublishConfig, RatingsConfig, Recipe, StatisticsConfig
 
 __all__ = [
+    "DEFAULT_RECIPE",
     "LIKE",
     "OBJECTIVES_OF_INTERACTIONS",
     "VALUE",
@@ -30,7 +31,6 @@ __all__ = [
     "IndexConfig",
     "InteractionsConfig",
     "ItemsConfig",
-    "ModelConfigs",
     "ObjectiveConfig",
     "PublishConfig",
     "RankerConfig",

@@ -1,9 +1,8 @@
-"""The keys that models share. Each encoder and each ranker declares its own section on top, in its own file.
+"""The keys that models share. Each encoder and each ranker has its own section on top.
 
 The annotation of a key holds its accepted range, and where ``tune`` varies the key, the values that it tries.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
@@ -191,11 +190,3 @@ class FieldRankerConfig(RankerConfig):
 
     layers: Layers = 2
     field_width: Annotated[int, Meta(ge=1, le=1024)] = 16
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelConfigs:
-    """The sections that encoders and rankers declare, by name: the registry of models gives them to the reader."""
-
-    encoders: Mapping[str, type[EncoderConfig]]
-    rankers: Mapping[str, type[RankerConfig]]

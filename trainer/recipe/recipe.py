@@ -11,15 +11,16 @@ from msgspec import Meta
 
 from trainer.errors import RecipeError
 from trainer.recipe.data import DATA_SECTIONS, OBJECTIVES, DataRecipe, data_sections, without_none
+from trainer.recipe.encoders import ENCODER_CONFIGS
 from trainer.recipe.models import (
     BatchSize,
     Dimension,
     EncoderConfig,
     LearningRate,
-    ModelConfigs,
     RankerConfig,
     Regularisation,
 )
+from trainer.recipe.rankers import RANKER_CONFIGS
 from trainer.recipe.sections import Count, Share, Text, read_section
 
 DEFAULT_ENCODER, DEFAULT_RANKER = "transformer", "ntn_mlp"
@@ -107,7 +108,7 @@ class Recipe(DataRecipe):
     publish: PublishConfig = field(default_factory=PublishConfig)
 
     @classmethod
-    def read(cls, path: Path, models: ModelConfigs) -> Self:
+    def read(cls, path: Path) -> Self:
         """Read a TOML file.
 
         Raises:
@@ -120,7 +121,7 @@ class Recipe(DataRecipe):
         except ValueError as error:
             raise RecipeError(f"{path}: not TOML: {error}") from error
         try:
-            return cls.of(raw, models)
+            return cls.of(raw)
         except RecipeError as error:
             raise RecipeError(f"{path}, {error}") from error
 
@@ -130,7 +131,7 @@ class Recipe(DataRecipe):
         return plain
 
     @classmethod
-    def of(cls, raw: Mapping[str, Any], models: ModelConfigs) -> Self:
+    def of(cls, raw: Mapping[str, Any]) -> Self:
         """The recipe of these sections, or of those that :meth:`plain` gave. Raises RecipeError."""
         raw = without_none(raw)
         sections = [*DATA_SECTIONS, OBJECTIVES, "encoder", "ranker", *_OTHERS]
@@ -138,8 +139,8 @@ class Recipe(DataRecipe):
             if name not in sections:
                 raise RecipeError(f"[{name}]: no such section; sections are {', '.join(sections)}")
         return cls(
-            encoder=_model("encoder", models.encoders, DEFAULT_ENCODER, raw),
-            ranker=_model("ranker", models.rankers, DEFAULT_RANKER, raw),
+            encoder=_model("encoder", ENCODER_CONFIGS, DEFAULT_ENCODER, raw),
+            ranker=_model("ranker", RANKER_CONFIGS, DEFAULT_RANKER, raw),
             **data_sections(raw),
             **{name: read_section(name, _OTHERS[name], raw[name]) for name in _OTHERS if name in raw},
         )
@@ -159,3 +160,6 @@ def _model(section: str, kinds: Mapping[str, type[Any]], default: str, raw: Mapp
     if isinstance(name, str) and name not in kinds:
         raise RecipeError(f"[{section}] name: no {section} {name!r}; there are {', '.join(sorted(kinds))}")
     return read_section(section, kinds[name if isinstance(name, str) else default], given)
+
+
+DEFAULT_RECIPE = Recipe.of({})

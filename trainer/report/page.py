@@ -8,8 +8,7 @@ from markupsafe import Markup
 from shortlist.bundle.index_info import IndexInfo
 from trainer.analysis.evaluation_result import EvaluationResult
 from trainer.models.rankers.objectives import Objectives
-from trainer.models.registry import DEFAULT_RECIPE
-from trainer.recipe import LIKE, Recipe
+from trainer.recipe import DEFAULT_RECIPE, LIKE, Recipe
 from trainer.report.findings import Findings
 from trainer.report.item_map import ItemMap
 from trainer.report.ranking import impressions_section, ranking_section

@@ -7,7 +7,6 @@ from typing import Any
 import optuna
 
 from trainer.errors import RecipeError
-from trainer.models.registry import MODELS
 from trainer.recipe import Recipe
 from trainer.recipe.models import Choices, Range, tuned_keys
 
@@ -42,7 +41,7 @@ class SearchSpace:
 def with_settings(recipe: Recipe, settings: Settings) -> Recipe:
     """The recipe with other settings of its encoder. Raises RecipeError when they do not go together."""
     raw = recipe.plain()
-    return Recipe.of({**raw, "encoder": {**raw["encoder"], **settings}}, MODELS)
+    return Recipe.of({**raw, "encoder": {**raw["encoder"], **settings}})
 
 
 def _possible(recipe: Recipe, key: str, tried: Range | Choices) -> Range | Choices:

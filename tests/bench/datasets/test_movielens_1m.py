@@ -7,7 +7,6 @@ import pytest
 
 from bench.datasets.movielens_1m import main, with_times
 from trainer.data import load
-from trainer.models.registry import MODELS
 from trainer.recipe import Recipe
 
 
@@ -50,5 +49,5 @@ def test_the_trainer_reads_the_tables_with_its_recipe(tmp_path: Path, monkeypatc
     monkeypatch.setattr("sys.argv", ["movielens_1m", "--data", str(given), "--out", str(tmp_path / "out")])
     main()
     assert pl.read_parquet(tmp_path / "out" / "items.parquet")["year"].to_list() == [1968.0, None]
-    dataset = load(tmp_path / "out", Recipe.read(Path("trainer") / "recipes" / "movielens.toml", MODELS))
+    dataset = load(tmp_path / "out", Recipe.read(Path("trainer") / "recipes" / "movielens.toml"))
     assert ((dataset.times // 10**9).tolist(), dataset.likes.tolist()) == ([10, 20], [True, False])

@@ -10,7 +10,6 @@ import pytest
 from bench.datasets.short_videos import impressions, main, watched_before
 from trainer.data import load
 from trainer.data.history_slices import HistorySlices
-from trainer.models.registry import MODELS
 from trainer.recipe import Recipe
 
 SECOND = 1000
@@ -111,7 +110,7 @@ def test_interactions_of_the_log_are_its_clicks(out: Path) -> None:
 def test_no_impression_sees_its_own_outcome_or_a_later_one(out: Path, tmp_path: Path) -> None:
     """Proves that a history has the clicks before the impression's second and no others, by the trainer's reader."""
     (tmp_path / "recipe.toml").write_text(RECIPE)
-    dataset = load(out, Recipe.read(tmp_path / "recipe.toml", MODELS))
+    dataset = load(out, Recipe.read(tmp_path / "recipe.toml"))
     assert dataset.impressions is not None
     impressions = dataset.impressions
     histories = HistorySlices.before_times(dataset, impressions.user_rows, impressions.times).at(np.arange(5)).listed()

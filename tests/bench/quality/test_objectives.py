@@ -15,7 +15,6 @@ from rich.console import Console
 from bench.quality.objectives import alone_with, main, measured
 from trainer.__main__ import main as trainer
 from trainer.errors import RecipeError
-from trainer.models.registry import MODELS
 from trainer.progress import ConsoleReporter
 from trainer.recipe import Recipe
 
@@ -72,7 +71,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_recipe_of_one_objective_differs_in_nothing_else(planted: Path) -> None:
     """Proves that only the other objectives' loss weights and the number of experts change."""
-    recipe = Recipe.read(planted / "recipe.toml", MODELS)
+    recipe = Recipe.read(planted / "recipe.toml")
     expected = recipe.plain()
     expected["objectives"]["click"]["loss_weight"] = 0.0
     expected["ranker"]["experts"] = 1
@@ -135,7 +134,7 @@ def _run(planted: Path, build: Path, reporter: type[ConsoleReporter], patch: pyt
 
 def test_one_objective_is_refused(planted: Path) -> None:
     """Proves that a model is not compared with itself."""
-    recipe = Recipe.read(planted / "recipe.toml", MODELS)
+    recipe = Recipe.read(planted / "recipe.toml")
     recipe = replace(recipe, objectives={"click": recipe.objectives["click"]})
     with pytest.raises(RecipeError, match="at least two"):
         next(measured(planted, recipe, 1, ConsoleReporter(Console())))

@@ -12,7 +12,6 @@ from bench.quality.measure import Row, rows
 from bench.quality.table import TABLES, line, with_table
 from trainer.baselines.linear import BASELINES
 from trainer.commands.evaluators import EVALUATORS
-from trainer.models.registry import MODELS
 from trainer.protocols import PROTOCOLS
 from trainer.recipe import Recipe
 
@@ -24,7 +23,7 @@ def test_a_row_names_an_existing_recipe_protocol_and_baseline(row: Row) -> None:
     assert not row.baseline or row.baseline in {*BASELINES, "retrieval", "lightgbm"}
     assert len(row.must) == len(row.metrics)
     assert len(row.aim) in {0, len(row.metrics)}
-    Recipe.read(Path("trainer") / "recipes" / f"{row.recipe}.toml", MODELS)
+    Recipe.read(Path("trainer") / "recipes" / f"{row.recipe}.toml")
 
 
 def test_rows_of_one_data_set_have_separate_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

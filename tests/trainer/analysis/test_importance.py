@@ -14,7 +14,6 @@ from trainer.data import Dataset, load
 from trainer.data.split import Split, evaluation_split
 from trainer.features.layout import width_of
 from trainer.models.pipeline import TrainedPipeline
-from trainer.models.registry import MODELS
 from trainer.progress import Reporter
 from trainer.protocols.next_like import next_like_task
 from trainer.recipe import Recipe
@@ -68,7 +67,7 @@ def test_what_was_planted_is_important_and_noise_is_not(
     (tmp_path / "items.csv").write_text("\n".join(lines) + "\n")
     text = (planted_folder / "recipe.toml").read_text().replace('["genre"]', '["genre"]\nnumeric = ["noise"]')
     (tmp_path / "recipe.toml").write_text(text.replace("slices = 2", "slices = 2\nembedding = 4"))
-    recipe = Recipe.read(tmp_path / "recipe.toml", MODELS)
+    recipe = Recipe.read(tmp_path / "recipe.toml")
     dataset = load(tmp_path, recipe)
     split = evaluation_split(dataset, recipe.split)
     model, log = fit_two_stage(dataset, split, recipe, seed=0, reporter=reporter)

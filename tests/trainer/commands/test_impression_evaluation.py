@@ -19,7 +19,6 @@ from trainer.commands.inputs import read_inputs
 from trainer.data import Dataset, load
 from trainer.errors import DataError, RecipeError
 from trainer.features.layout import STATISTICS
-from trainer.models.registry import MODELS
 from trainer.progress import Reporter
 from trainer.protocols.impressions import impressions
 from trainer.recipe import Recipe
@@ -104,7 +103,7 @@ def write(folder: Path, frames: Mapping[str, pl.DataFrame], recipe: str = RECIPE
     for name, frame in frames.items():
         frame.write_parquet(folder / f"{name}.parquet")
     (folder / "recipe.toml").write_text(recipe)
-    return Recipe.read(folder / "recipe.toml", MODELS)
+    return Recipe.read(folder / "recipe.toml")
 
 
 def run_of(folder: Path, recipe: Recipe, reporter: Reporter) -> RankerRun:
@@ -130,7 +129,7 @@ def planted(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def run(planted: Path, reporter: Reporter) -> RankerRun:
     """A run on them."""
-    return run_of(planted, Recipe.read(planted / "recipe.toml", MODELS), reporter)
+    return run_of(planted, Recipe.read(planted / "recipe.toml"), reporter)
 
 
 def test_what_was_planted_is_learnt(run: RankerRun) -> None:
@@ -428,19 +427,19 @@ def test_trees_that_cannot_be_loaded_are_told_of(
 @pytest.fixture
 def dataset(planted: Path) -> Dataset:
     """The planted tables, loaded."""
-    return load(planted, Recipe.read(planted / "recipe.toml", MODELS))
+    return load(planted, Recipe.read(planted / "recipe.toml"))
 
 
 def test_without_a_column_the_latest_are_the_test(dataset: Dataset, planted: Path) -> None:
     """Proves the recipe's share."""
-    recipe = Recipe.read(planted / "recipe.toml", MODELS)
+    recipe = Recipe.read(planted / "recipe.toml")
     split = impressions(dataset, replace(recipe, split=replace(recipe.split, column=None, test=0.25)), planted)
     assert (len(split.learn), len(split.deciding), split.test.tolist()) == (3000, 0, list(range(3000, 4000)))
 
 
 def test_what_cannot_be_split_is_refused(dataset: Dataset, planted: Path) -> None:
     """Proves the messages: no impressions, a column of other words, neither times nor a column."""
-    recipe = Recipe.read(planted / "recipe.toml", MODELS)
+    recipe = Recipe.read(planted / "recipe.toml")
     with pytest.raises(RecipeError, match=r"\[impressions\]: is missing"):
         impressions(replace(dataset, impressions=None), recipe, planted)
     with pytest.raises(DataError, match="'device': none of train, validation"):

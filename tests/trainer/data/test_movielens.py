@@ -13,10 +13,9 @@ from tests.support.events import events_of
 from trainer.data import load
 from trainer.data.time_texts import SECOND
 from trainer.errors import DataError
-from trainer.models.registry import MODELS
 from trainer.recipe import DataRecipe, Recipe
 
-RECIPE = Recipe.read(Path(trainer.__path__[0]) / "recipes" / "movielens.toml", MODELS)
+RECIPE = Recipe.read(Path(trainer.__path__[0]) / "recipes" / "movielens.toml")
 
 RATINGS = [(196, 242, 3, 30), (186, 302, 4, 10), (196, 302, 5, 10), (22, 267, 1, 20)]
 MOVIES = [

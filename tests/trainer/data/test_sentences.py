@@ -17,10 +17,10 @@ from trainer.data.learnt_columns import Column, LearntColumns
 from trainer.data.table import Table
 from trainer.errors import DataError, RecipeError
 from trainer.export.column_arrays import as_arrays, of_arrays
-from trainer.models.encoders.content_ridge import ContentRidgeConfig
 from trainer.models.encoders.encoded import Encoded
 from trainer.progress import Reporter
 from trainer.recipe import DataRecipe, InteractionsConfig, ItemsConfig, UsersConfig
+from trainer.recipe.encoders import ContentRidgeConfig
 from trainer.training.encoder.fit import fit_encoder
 
 TITLES = ItemsConfig(sentences=("title",))

@@ -19,8 +19,15 @@ from trainer.analysis.measurement import gain_of_ranking
 from trainer.errors import RecipeError
 from trainer.evaluation.metrics import Rankings
 from trainer.export.publish import check_metric, compare, decide, metrics_of
-from trainer.models.registry import DEFAULT_RECIPE, MODELS
-from trainer.recipe import ImpressionsConfig, InteractionsConfig, ObjectiveConfig, PublishConfig, Recipe, SplitConfig
+from trainer.recipe import (
+    DEFAULT_RECIPE,
+    ImpressionsConfig,
+    InteractionsConfig,
+    ObjectiveConfig,
+    PublishConfig,
+    Recipe,
+    SplitConfig,
+)
 
 SHIPPED = sorted((Path(trainer.__path__[0]) / "recipes").glob("*.toml"))
 NAME = "validation/two_stage/ndcg@10"
@@ -136,7 +143,7 @@ def test_an_unknown_metric_is_refused_before_training(recipe: Recipe, first: str
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_no_shipped_recipe_is_refused_for_its_metric(path: Path) -> None:
     """Proves that where none is stated there is one for the kind of data."""
-    check_metric(Recipe.read(path, MODELS))
+    check_metric(Recipe.read(path))
 
 
 @pytest.mark.parametrize(("recipe", "metric"), [(CLICKS, "two_stage/auc"), (STARS, "two_stage/-rmse")])

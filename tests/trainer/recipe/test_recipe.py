@@ -10,8 +10,10 @@ import trainer
 from shortlist.bundle.ranker_columns import check_objectives
 from trainer.errors import RecipeError
 from trainer.models.rankers.objectives import Objectives
-from trainer.models.registry import BACKBONES, DEFAULT_RECIPE, MODELS
-from trainer.recipe import Recipe, read_data
+from trainer.models.registry import BACKBONES, ENCODERS
+from trainer.recipe import DEFAULT_RECIPE, Recipe, read_data
+from trainer.recipe.encoders import ENCODER_CONFIGS
+from trainer.recipe.rankers import RANKER_CONFIGS
 
 SHIPPED = sorted((Path(trainer.__path__[0]) / "recipes").glob("*.toml"))
 
@@ -33,7 +35,7 @@ def read(folder: Path, text: str) -> Recipe:
     """The recipe that a file with this text gives."""
     path = folder / "mine.toml"
     path.write_text(text, encoding="utf-8")
-    return Recipe.read(path, MODELS)
+    return Recipe.read(path)
 
 
 def test_ten_lines_are_a_recipe_and_the_rest_has_defaults(tmp_path: Path) -> None:
@@ -49,9 +51,9 @@ def test_ten_lines_are_a_recipe_and_the_rest_has_defaults(tmp_path: Path) -> Non
 @pytest.mark.parametrize("path", SHIPPED, ids=lambda path: path.stem)
 def test_a_shipped_recipe_is_read_and_stored(path: Path) -> None:
     """Proves that its models read all of its keys, and that a manifest gives the recipe back, whole or its data."""
-    recipe = Recipe.read(path, MODELS)
+    recipe = Recipe.read(path)
     stored = json.loads(json.dumps(asdict(recipe)))
-    assert Recipe.of(stored, MODELS) == recipe
+    assert Recipe.of(stored) == recipe
     assert stored == recipe.plain()
     data = read_data(stored)
     assert vars(data) == {name: getattr(recipe, name) for name in vars(data)}
@@ -59,7 +61,13 @@ def test_a_shipped_recipe_is_read_and_stored(path: Path) -> None:
 
 def test_every_ranker_has_a_recipe() -> None:
     """Proves that each can be tried without a line of one's own."""
-    assert {Recipe.read(path, MODELS).ranker.name for path in SHIPPED} == set(BACKBONES)
+    assert {Recipe.read(path).ranker.name for path in SHIPPED} == set(BACKBONES)
+
+
+def test_every_model_has_a_section() -> None:
+    """Proves that a recipe may name each model, and that each accepted name is a model's."""
+    assert set(ENCODERS) == set(ENCODER_CONFIGS)
+    assert set(BACKBONES) == set(RANKER_CONFIGS)
 
 
 def test_an_empty_file_is_the_default_recipe(tmp_path: Path) -> None:
@@ -148,7 +156,7 @@ def test_a_bad_recipe_is_refused_by_file_section_and_key(tmp_path: Path, text: s
 def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path) -> None:
     """Proves that a wrong path is a message and not a traceback."""
     with pytest.raises(RecipeError, match=r"none.toml: cannot be read"):
-        Recipe.read(tmp_path / "none.toml", MODELS)
+        Recipe.read(tmp_path / "none.toml")
 
 
 @pytest.mark.parametrize(

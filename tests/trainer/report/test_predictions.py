@@ -13,7 +13,7 @@ from tests.trainer.report.conftest import Render
 from tests.trainer.report.test_page import Texts, measured
 from trainer.__main__ import main
 from trainer.analysis.evaluation_result import EvaluationResult
-from trainer.models.registry import DEFAULT_RECIPE
+from trainer.recipe import DEFAULT_RECIPE
 from trainer.report import PredictionReport
 from trainer.report.verdict import verdict
 

@@ -22,7 +22,6 @@ from trainer.data.history_slices import HistorySlices
 from trainer.data.split import evaluation_split, final_split
 from trainer.export.checkpoint import load_two_stage
 from trainer.features.layout import STATISTICS
-from trainer.models.registry import MODELS
 from trainer.recipe import Recipe
 from trainer.report import REPORT
 
@@ -64,7 +63,7 @@ def test_a_bundle_says_what_a_call_may_say_of_itself(folder: Path) -> None:
 def test_what_is_read_back_is_what_was_exported(folder: Path) -> None:
     """Proves that the tables of a bundle are those that its models are given offline, rates and context among them."""
     directory = BundleStore(folder / "bundles").current()
-    dataset = load(folder, Recipe.read(folder / "recipe.toml", MODELS))
+    dataset = load(folder, Recipe.read(folder / "recipe.toml"))
     model = load_two_stage(directory, dataset, dataset.until(_known_end(dataset.times)))
     np.testing.assert_array_equal(np.load(directory / "item_features.npy"), model.items.features)
     np.testing.assert_array_equal(np.load(directory / "user_features.npy"), model.user_features(dataset))
@@ -77,7 +76,7 @@ def test_what_is_read_back_is_what_was_exported(folder: Path) -> None:
 def test_a_call_that_does_not_say_its_context_is_served_as_offline(folder: Path) -> None:
     """Proves that the service and PyTorch give the ranker the same in its place, and get the same columns from it."""
     opened = Bundle.open(BundleStore(folder / "bundles").current())
-    dataset = load(folder, Recipe.read(folder / "recipe.toml", MODELS))
+    dataset = load(folder, Recipe.read(folder / "recipe.toml"))
     model = load_two_stage(opened.directory, dataset, dataset.until(_known_end(dataset.times)))
     offline = list[tuple[Tensor, Tensor]]()
     model.ranker.register_forward_hook(

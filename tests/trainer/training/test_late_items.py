@@ -11,7 +11,6 @@ from trainer.data.split import final_split
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.late_items import with_late_items
 from trainer.models.pipeline import TrainedPipeline
-from trainer.models.registry import MODELS
 from trainer.progress import Reporter
 from trainer.recipe import Recipe
 from trainer.training.encoder.fit import fit_encoder
@@ -48,7 +47,7 @@ def test_live_items_are_retrieved(ads: Dataset, name: str) -> None:
         **({"epochs": 8, "layers": 1, "learning_rate": 0.01, "batch_events": 150} if name == "transformer" else {}),
     }
     raw = {"split": {"ranker": 0.15}, "encoder": encoder, "ranker": RANKER}
-    recipe, reporter = Recipe.of(raw, MODELS), Reporter()
+    recipe, reporter = Recipe.of(raw), Reporter()
     split = final_split(ads, recipe.split)
     model, _ = fit_two_stage(ads, split, recipe, 0, reporter)
     late = np.setdiff1d(np.arange(len(ads.item_ids)), ads.item_rows[: split.encoder_end])
@@ -66,7 +65,7 @@ def test_items_of_users_without_a_history_stay_without_a_vector(
     """Proves that nothing is made up, and that data without late items keeps its very arrays."""
     rows: list[Row] = [(f"u{user}", f"i{item}", 10 * item + user, 5) for user in range(4) for item in range(4)]
     data = dataset_of([*rows, ("new", "late", 100, 5)])
-    trained = fit_encoder(data, 16, Recipe.of({"encoder": {"name": "gfcf"}}, MODELS).encoder, 0, Reporter(), None)
+    trained = fit_encoder(data, 16, Recipe.of({"encoder": {"name": "gfcf"}}).encoder, 0, Reporter(), None)
     encoded = Encoded.of(trained.encoder, 8)
     found, count = with_late_items(encoded, data, 17)
     assert count == 0

@@ -8,7 +8,6 @@ from trainer.data import load
 from trainer.data.split import evaluation_split
 from trainer.evaluation.metrics import Lists
 from trainer.models.rankers.event_objectives import with_event_objectives
-from trainer.models.registry import MODELS
 from trainer.progress import Reporter
 from trainer.protocols import Task
 from trainer.protocols.next_like import next_like_task
@@ -22,7 +21,7 @@ from trainer.training.two_stage import fit_two_stage
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Recipe, Task, Lists]:
     """The planted shop's recipe with its objectives, its test, and the answers of trained models and of baselines."""
     folder = tmp_path_factory.mktemp("shop")
-    recipe = Recipe.read(write_shop(folder), MODELS)
+    recipe = Recipe.read(write_shop(folder))
     dataset = load(folder, recipe)
     recipe = with_event_objectives(recipe, dataset)
     split = evaluation_split(dataset, recipe.split)

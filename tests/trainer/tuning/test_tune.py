@@ -13,11 +13,10 @@ import pytest
 from trainer.__main__ import main
 from trainer.commands import tune
 from trainer.data import load
-from trainer.models.encoders.transformer import TransformerConfig
-from trainer.models.registry import MODELS
 from trainer.progress import Reporter, each_is_one
 from trainer.protocols import PROTOCOLS
 from trainer.recipe import EncoderConfig, Recipe
+from trainer.recipe.encoders import ENCODER_CONFIGS, TransformerConfig
 from trainer.recipe.models import Choices, tuned_keys
 from trainer.recipe.sections import keys_of
 from trainer.tuning.search import Search, finished, median_pruner
@@ -76,7 +75,7 @@ def test_a_search_goes_on_and_writes_the_best(
     """Proves two trials, a third in a later run, and that the recipe with the best of them by validation reads back."""
     out = tmp_path / "tuned" / "best.toml"
     assert main(options(base, planted_folder, out, 2)) == 0
-    own = Recipe.read(base, MODELS).encoder
+    own = Recipe.read(base).encoder
     assert isinstance(own, TransformerConfig)
     first, second = trials_of(out)
     assert first.params["learning_rate"] == own.learning_rate
@@ -85,7 +84,7 @@ def test_a_search_goes_on_and_writes_the_best(
     assert [trial.value for trial in trials[:2]] == [first.value, second.value]
     assert len({tuple(trial.params.items()) for trial in trials}) == 3
     best = max(trials, key=lambda trial: trial.value or 0.0)
-    assert Recipe.read(out, MODELS) == with_settings(Recipe.read(base, MODELS), best.params)
+    assert Recipe.read(out) == with_settings(Recipe.read(base), best.params)
     text = out.read_text()
     assert "# chosen by hand\n[encoder]" in text
     assert text.startswith(f"# python -m trainer tune --recipe {base} --protocol leave-one-out")
@@ -121,7 +120,7 @@ def test_ctrl_c_keeps_what_was_done(base: Path, planted_folder: Path, tmp_path: 
     )
     with pytest.raises(KeyboardInterrupt, match=r"kept\.db keeps the 1 finished of 2 trials, .* same command resumes"):
         tune.run(given, Stopping(during=1))
-    assert Recipe.read(out, MODELS) == Recipe.read(base, MODELS)
+    assert Recipe.read(out) == Recipe.read(base)
     person = Stopping(during=-1)
     tune.run(given, person)
     assert f"{tmp_path / 'kept.db'} has 1 finished trials, which count" in person.said
@@ -130,7 +129,7 @@ def test_ctrl_c_keeps_what_was_done(base: Path, planted_folder: Path, tmp_path: 
 
 def test_a_hopeless_trial_is_pruned(base: Path, planted_folder: Path, reporter: Reporter, tmp_path: Path) -> None:
     """Proves that a trial below the median of five others ends with its second epoch, and counts as tried."""
-    recipe = Recipe.read(base, MODELS)
+    recipe = Recipe.read(base)
     task = PROTOCOLS["leave-one-out"](load(planted_folder, recipe), recipe, planted_folder)
     study = optuna.create_study(direction="maximize", pruner=median_pruner())
     for _ in range(5):
@@ -159,10 +158,10 @@ def test_trials_of_another_question_are_refused(
     assert "is the recipe to start from" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("name", MODELS.encoders)
+@pytest.mark.parametrize("name", ENCODER_CONFIGS)
 def test_an_encoder_states_what_is_tried(name: str) -> None:
     """Proves that a recipe accepts both ends of every range that a search tries, its default among them."""
-    recipe = Recipe.of({"encoder": {"name": name}}, MODELS)
+    recipe = Recipe.of({"encoder": {"name": name}})
     space = SearchSpace.of(recipe)
     for key, tried in space.keys.items():
         for value in tried.values if isinstance(tried, Choices) else (tried.low, tried.high):
@@ -176,7 +175,7 @@ def test_a_search_varies_the_keys_that_matter_to_an_encoder() -> None:
     of_histories = {*steps, "batch_size"}
     of_sequences = {*steps, "batch_events", "weight_decay", "layers", "dropout"}
     of_attention = {*of_sequences, "attention_dropout", "spectral_scale"}
-    assert {name: set(tuned_keys(kind)) for name, kind in MODELS.encoders.items()} == {
+    assert {name: set(tuned_keys(kind)) for name, kind in ENCODER_CONFIGS.items()} == {
         "autoencoder": {*of_histories, "weight_decay", "dropout", "kl_weight"},
         "bsarec": {*of_attention, "low_pass"},
         "content_ridge": {"dimension", "regularisation"},
@@ -192,7 +191,7 @@ def test_a_search_varies_the_keys_that_matter_to_an_encoder() -> None:
 
 def space_of(**encoder: object) -> SearchSpace:
     """The space of a recipe with these keys of its encoder."""
-    return SearchSpace.of(Recipe.of({"encoder": encoder}, MODELS))
+    return SearchSpace.of(Recipe.of({"encoder": encoder}))
 
 
 def test_settings_that_contradict_the_recipe_are_not_tried() -> None:
@@ -211,13 +210,13 @@ def test_an_encoder_may_have_something_else_tried() -> None:
 
 def test_a_recipe_outside_the_ranges_is_tried_too() -> None:
     """Proves that the first trial is the recipe as it is, whatever it says, except for a zero among powers of ten."""
-    recipe = Recipe.of({"encoder": {"learning_rate": 0.5, "dropout": 0.9, "weight_decay": 0}}, MODELS)
+    recipe = Recipe.of({"encoder": {"learning_rate": 0.5, "dropout": 0.9, "weight_decay": 0}})
     own = SearchSpace.of(recipe).base(recipe)
     assert (own["learning_rate"], own["dropout"]) == (0.5, 0.9)
     assert "weight_decay" not in own
 
 
-@pytest.mark.parametrize("section", MODELS.encoders.values(), ids=MODELS.encoders)
+@pytest.mark.parametrize("section", ENCODER_CONFIGS.values(), ids=ENCODER_CONFIGS)
 def test_choices_are_for_whole_numbers(section: type[EncoderConfig]) -> None:
     """Proves that a trial never gives a key a number of another kind."""
     for key, tried in tuned_keys(section).items():

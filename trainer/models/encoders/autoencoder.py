@@ -1,27 +1,14 @@
 """An autoencoder of histories with a multinomial likelihood (Mult-VAE: Liang et al., 2018, arXiv:1802.05814)."""
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import torch
-from msgspec import Meta
 from scipy import sparse
 from torch import Tensor, nn
 
 from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.history import HistoryEncoder, Representation, product
-from trainer.recipe.models import Range, TunedDropout, WholeHistoryConfig
+from trainer.recipe.encoders import AutoencoderConfig
 
 _HIDDEN_FACTOR = 3
-
-
-@dataclass(frozen=True, kw_only=True)
-class AutoencoderConfig(WholeHistoryConfig):
-    """[encoder] name = "autoencoder". Without `kl_weight`, that of the divergence, it only denoises."""
-
-    name: str = "autoencoder"
-    dropout: TunedDropout = 0.2
-    kl_weight: Annotated[float, Meta(ge=0, le=100), Range(0, 0.5)] = 0.2
 
 
 class AutoencoderEncoder(HistoryEncoder):

@@ -4,10 +4,6 @@ Unlike there, positions are relative and the filter is causal. Training therefor
 at once, and not from the end of each prefix. Blocks are post-norm, as there.
 """
 
-from dataclasses import dataclass
-from typing import Annotated
-
-from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -16,17 +12,9 @@ from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.distances import how_far_back
 from trainer.models.encoders.low_pass import LowPass
 from trainer.models.encoders.sequence import SequenceEncoder
-from trainer.recipe.models import AttentionConfig, Range
+from trainer.recipe.encoders import BsarecConfig
 
 _HIDDEN_FACTOR = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class BsarecConfig(AttentionConfig):
-    """[encoder] name = "bsarec". A block mixes `low_pass` parts of a low-pass filter with the rest of attention."""
-
-    name: str = "bsarec"
-    low_pass: Annotated[float, Meta(ge=0, le=1), Range(0, 1)] = 0.7
 
 
 class BsarecEncoder(SequenceEncoder):

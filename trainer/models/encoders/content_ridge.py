@@ -5,8 +5,6 @@ the graph of users and items, as in GF-CF, but each direction is weighted by its
 the vectors, so this equals the ridge regression of each user's filtered history on the features.
 """
 
-from dataclasses import dataclass
-
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -15,17 +13,9 @@ from torch import Tensor
 
 from trainer.features.svd import right_singular_vectors
 from trainer.models.encoders.base import EncoderDataSpec, ItemContent
-from trainer.models.encoders.gfcf import GfcfConfig, GfcfEncoder
+from trainer.models.encoders.gfcf import GfcfEncoder
 from trainer.models.encoders.history import normalised
-from trainer.recipe.models import TunedRegularisation
-
-
-@dataclass(frozen=True, kw_only=True)
-class ContentRidgeConfig(GfcfConfig):
-    """[encoder] name = "content_ridge". `regularisation` is that of the weights of the item features."""
-
-    name: str = "content_ridge"
-    regularisation: TunedRegularisation = 0.003
+from trainer.recipe.encoders import ContentRidgeConfig
 
 
 class ContentRidgeEncoder(GfcfEncoder):

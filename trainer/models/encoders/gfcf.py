@@ -4,9 +4,6 @@ The items' smoothest directions over the normalised graph of users and items are
 history x is scored x D^-½ V Vᵀ D^½, with the items' degrees D. That is an inner product of a user and an item vector.
 """
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import numpy as np
 import torch
 from scipy import sparse
@@ -15,15 +12,7 @@ from torch import Tensor
 from trainer.features.svd import right_singular_vectors
 from trainer.models.encoders.base import Encoder, EncoderDataSpec
 from trainer.models.encoders.history import normalised
-from trainer.recipe.models import Choices, Dimension, EncoderConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class GfcfConfig(EncoderConfig):
-    """[encoder] name = "gfcf"."""
-
-    name: str = "gfcf"
-    dimension: Annotated[Dimension, Choices(64, 128, 256, 512, 1024, 2048)] = 64
+from trainer.recipe.encoders import GfcfConfig
 
 
 class GfcfEncoder(Encoder):

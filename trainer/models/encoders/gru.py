@@ -3,21 +3,12 @@
 The item vectors serve as input and as output, so that the exported graph holds no item table.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
 from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.sequence import SequenceEncoder
-from trainer.recipe.models import SequenceConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class GruConfig(SequenceConfig):
-    """[encoder] name = "gru"."""
-
-    name: str = "gru"
+from trainer.recipe.encoders import GruConfig
 
 
 class GruEncoder(SequenceEncoder):

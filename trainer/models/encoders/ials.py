@@ -5,31 +5,19 @@ training, inside the exported graph.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Annotated
 
 import numpy as np
 import torch
-from msgspec import Meta
 from scipy import sparse
 from torch import Tensor
 
 from trainer.models.encoders.base import Encoder, EncoderDataSpec
-from trainer.recipe.models import IterativeConfig, Range, TunedRegularisation
+from trainer.recipe.encoders import IalsConfig
 
 _FOLD_IN_STEPS = 10
 _SWEEP_STEPS = 4
 _CHUNK = 4096
 _TINY = 1e-30
-
-
-@dataclass(frozen=True, kw_only=True)
-class IalsConfig(IterativeConfig):
-    """[encoder] name = "ials". `unobserved_weight` is the weight of a pair without an interaction."""
-
-    name: str = "ials"
-    unobserved_weight: Annotated[float, Meta(ge=1e-6, le=1), Range(1e-3, 0.3, log=True)] = 0.03
-    regularisation: TunedRegularisation = 0.003
 
 
 class IalsEncoder(Encoder):

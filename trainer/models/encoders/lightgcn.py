@@ -5,11 +5,7 @@ their layers, each divided by the root of its degree. A user never seen in train
 that the graph would have given them.
 """
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import torch
-from msgspec import Meta
 from scipy import sparse
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -17,22 +13,10 @@ from torch.nn import functional as F
 from trainer.models.encoders import losses
 from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.history import HistoryEncoder, Representation, normalised, product
-from trainer.recipe.models import Range, TunedLayers, WeightDecay, WholeHistoryConfig
+from trainer.recipe.encoders import LightGCNConfig
 
 _CONTRASTED = 2048
 _CONTRAST_TEMPERATURE = 0.2
-
-
-@dataclass(frozen=True, kw_only=True)
-class LightGCNConfig(WholeHistoryConfig):
-    """[encoder] name = "lightgcn". `noise` perturbs the layers; `contrast` weighs the contrastive loss."""
-
-    name: str = "lightgcn"
-    layers: TunedLayers = 1
-    weight_decay: WeightDecay = 0.01
-    temperature: Annotated[float, Meta(ge=1e-3, le=100), Range(0.05, 0.5, log=True)] = 0.1
-    noise: Annotated[float, Meta(ge=0, le=10), Range(0, 0.3)] = 0.0
-    contrast: Annotated[float, Meta(ge=0, le=100), Range(0, 0.5)] = 0.2
 
 
 class LightGCNEncoder(HistoryEncoder):

@@ -1,20 +1,10 @@
 """No first stage: for a ranker that is measured by itself, on impressions."""
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor
 
 from trainer.models.encoders.base import Encoder, EncoderDataSpec
-from trainer.recipe.models import Dimension, EncoderConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class NoEncoderConfig(EncoderConfig):
-    """[encoder] name = "none"."""
-
-    name: str = "none"
-    dimension: Dimension = 64
+from trainer.recipe.encoders import NoEncoderConfig
 
 
 class NoEncoder(Encoder):

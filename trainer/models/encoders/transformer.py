@@ -5,8 +5,6 @@ arXiv:1910.10683). A history cut to its last events then looks the same as in tr
 and as output. The exported graph therefore holds no item table: serving gathers the history's vectors from the bundle.
 """
 
-from dataclasses import dataclass
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -14,16 +12,9 @@ from trainer.models.encoders.attention import Attention
 from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.distances import how_far_back
 from trainer.models.encoders.sequence import SequenceEncoder
-from trainer.recipe.models import AttentionConfig
+from trainer.recipe.encoders import TransformerConfig
 
 _HIDDEN_FACTOR = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class TransformerConfig(AttentionConfig):
-    """[encoder] name = "transformer", the default."""
-
-    name: str = "transformer"
 
 
 class TransformerEncoder(SequenceEncoder):

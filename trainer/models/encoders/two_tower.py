@@ -5,7 +5,6 @@ Training starts from equal weights, which is the plain mean.
 """
 
 import itertools
-from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
@@ -13,16 +12,9 @@ from torch import Tensor, nn
 from trainer.models.encoders.base import EncoderDataSpec
 from trainer.models.encoders.distances import DISTANCE_BUCKETS, distance_buckets, how_far_back
 from trainer.models.encoders.sequence import SequenceEncoder
-from trainer.recipe.models import MultiHeadConfig
+from trainer.recipe.encoders import TwoTowerConfig
 
 _HIDDEN_FACTOR = 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class TwoTowerConfig(MultiHeadConfig):
-    """[encoder] name = "two_tower"."""
-
-    name: str = "two_tower"
 
 
 class TwoTowerEncoder(SequenceEncoder):

@@ -5,26 +5,17 @@ their maximum over the places finds patterns anywhere. Vertical filters are weig
 computed once for each user.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.models.rankers.base import RankerDataSpec
 from trainer.models.rankers.history_backbone import HistoryBackbone
-from trainer.recipe.models import RankerConfig
+from trainer.recipe.rankers import CnnConfig
 
 _LAST = 10
 _HEIGHTS = (1, 2, 3, 4)
 _HORIZONTAL, _VERTICAL = 16, 4
-
-
-@dataclass(frozen=True, kw_only=True)
-class CnnConfig(RankerConfig):
-    """[ranker] name = "cnn"."""
-
-    name: str = "cnn"
 
 
 class Cnn(HistoryBackbone):

@@ -4,21 +4,12 @@ x_{l+1} = x_0 ∘ (W x_l + b) + x_l over all numbers of all fields: layer l has 
 has a low rank, ``hidden``; in the paper, a quarter of the width loses little.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
 from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
 from trainer.models.rankers.fields import Fields, Mlp
-from trainer.recipe.models import FieldRankerConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class DcnV2Config(FieldRankerConfig):
-    """[ranker] name = "dcn_v2". It has `layers` cross layers of rank `hidden` beside an MLP."""
-
-    name: str = "dcn_v2"
+from trainer.recipe.rankers import DcnV2Config
 
 
 class DcnV2(Backbone):

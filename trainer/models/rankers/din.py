@@ -7,23 +7,14 @@ The first layer W_e e + W_v v + W_p (e ⊙ v) equals W_e e + W_v v + (W_p diag(v
 once for each event and the second once for each candidate. Only the last is computed for each pair.
 """
 
-from dataclasses import dataclass
-
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.models.rankers.base import RankerDataSpec
 from trainer.models.rankers.history_backbone import HistoryBackbone
-from trainer.recipe.models import RankerConfig
+from trainer.recipe.rankers import DinConfig
 
 _UNITS = 16
-
-
-@dataclass(frozen=True, kw_only=True)
-class DinConfig(RankerConfig):
-    """[ranker] name = "din"."""
-
-    name: str = "din"
 
 
 class Din(HistoryBackbone):

@@ -4,30 +4,13 @@ The gates of one stream come from the fields of the user, those of the other fro
 streams is linear in each and bilinear in both, in heads: o_1, o_2 and o_1ᵀ W_k o_2 of each head k.
 """
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import torch
-from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from trainer.errors import RecipeError
 from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
 from trainer.models.rankers.fields import Fields, FieldVectors, Mlp, along_diagonal
-from trainer.recipe.models import FieldRankerConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class FinalMlpConfig(FieldRankerConfig):
-    """[ranker] name = "final_mlp". The fusion has `slices` heads."""
-
-    name: str = "final_mlp"
-    slices: Annotated[int, Meta(ge=1, le=1024)] = 8
-
-    def __post_init__(self) -> None:
-        if self.hidden % self.slices:
-            raise RecipeError("slices: must divide hidden, of whose units each is a head of final_mlp")
+from trainer.recipe.rankers import FinalMlpConfig
 
 
 class FinalMlp(Backbone):

@@ -5,20 +5,11 @@ GRU4Rec: Hidasi et al., 2016, arXiv:1511.06939. The interest extractor of DIEN: 
 The state is computed once for each user; attention over all states would be computed for each pair.
 """
 
-from dataclasses import dataclass
-
 from torch import Tensor, nn
 
 from trainer.models.rankers.base import RankerDataSpec
 from trainer.models.rankers.history_backbone import HistoryBackbone
-from trainer.recipe.models import RankerConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class GruConfig(RankerConfig):
-    """[ranker] name = "gru"."""
-
-    name: str = "gru"
+from trainer.recipe.rankers import GruConfig
 
 
 class Gru(HistoryBackbone):

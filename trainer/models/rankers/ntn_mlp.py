@@ -6,27 +6,15 @@ The first layer W_u e_u + W_i e_i + W_h h equals (W_i + W_h (e_uᵀT)) e_i + W_u
 user, then one product with the candidates. A candidate costs no more than in a layer without the tensor.
 """
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import torch
-from msgspec import Meta
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from trainer.features.layout import width_of
 from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
-from trainer.recipe.models import RankerConfig
+from trainer.recipe.rankers import NtnMlpConfig
 
 _LAST_HIDDEN = 32
-
-
-@dataclass(frozen=True, kw_only=True)
-class NtnMlpConfig(RankerConfig):
-    """[ranker] name = "ntn_mlp"., the default. Its tensor has `slices`."""
-
-    name: str = "ntn_mlp"
-    slices: Annotated[int, Meta(ge=1, le=1024)] = 8
 
 
 class NtnMlp(Backbone):

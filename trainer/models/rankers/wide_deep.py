@@ -4,22 +4,13 @@ The pairs are the paper's cross-product transformations of user features with it
 over the user's columns first, so that a candidate costs no more than in a plain linear part.
 """
 
-from dataclasses import dataclass
-
 import torch
 from torch import Tensor, nn
 
 from trainer.features.layout import width_of
 from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
 from trainer.models.rankers.fields import Fields, Mlp
-from trainer.recipe.models import FieldRankerConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class WideDeepConfig(FieldRankerConfig):
-    """[ranker] name = "wide_deep"."""
-
-    name: str = "wide_deep"
+from trainer.recipe.rankers import WideDeepConfig
 
 
 class WideDeep(Backbone):

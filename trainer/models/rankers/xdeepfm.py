@@ -5,24 +5,12 @@ Here W_h has rank one, the smallest of the paper's decomposition (section 3.3): 
 A sum of such maps equals a map of higher rank.
 """
 
-from dataclasses import dataclass
-from typing import Annotated
-
 import torch
-from msgspec import Meta
 from torch import Tensor, nn
 
 from trainer.models.rankers.base import Backbone, RankerDataSpec, RankerFeatures
 from trainer.models.rankers.fields import Fields, FieldVectors, Mlp
-from trainer.recipe.models import FieldRankerConfig
-
-
-@dataclass(frozen=True, kw_only=True)
-class XDeepFmConfig(FieldRankerConfig):
-    """[ranker] name = "xdeepfm". Each of the `layers` has `slices` maps."""
-
-    name: str = "xdeepfm"
-    slices: Annotated[int, Meta(ge=1, le=1024)] = 8
+from trainer.recipe.rankers import XDeepFmConfig
 
 
 class XDeepFm(Backbone):

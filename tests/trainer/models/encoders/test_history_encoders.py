@@ -14,15 +14,16 @@ from shortlist.inference.onnx_runtime import onnxruntime
 from trainer.data import Dataset
 from trainer.data.history_slices import history_counts
 from trainer.data.split import Split
-from trainer.models.encoders.autoencoder import AutoencoderConfig, AutoencoderEncoder
+from trainer.models.encoders.autoencoder import AutoencoderEncoder
 from trainer.models.encoders.base import Encoder, EncoderDataSpec
-from trainer.models.encoders.content_ridge import ContentRidgeConfig, ContentRidgeEncoder, ridge
-from trainer.models.encoders.gfcf import GfcfConfig, GfcfEncoder
+from trainer.models.encoders.content_ridge import ContentRidgeEncoder, ridge
+from trainer.models.encoders.gfcf import GfcfEncoder
 from trainer.models.encoders.history import product
-from trainer.models.encoders.ials import IalsConfig, IalsEncoder, conjugate_gradients
-from trainer.models.encoders.lightgcn import LightGCNConfig, LightGCNEncoder
+from trainer.models.encoders.ials import IalsEncoder, conjugate_gradients
+from trainer.models.encoders.lightgcn import LightGCNEncoder
 from trainer.progress import Reporter
 from trainer.recipe import EncoderConfig
+from trainer.recipe.encoders import AutoencoderConfig, ContentRidgeConfig, GfcfConfig, IalsConfig, LightGCNConfig
 from trainer.training.encoder.fit import fit_encoder
 
 AUTOENCODER = AutoencoderConfig(

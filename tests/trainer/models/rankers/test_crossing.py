@@ -9,8 +9,8 @@ from torch import Tensor
 from tests.trainer.configs import ranker_config
 from tests.trainer.planted_views import DIMENSION, PADDING, accuracy, features_of, trained
 from trainer.models.rankers import RankerFeatures
-from trainer.models.rankers.ntn_mlp import NtnMlpConfig
 from trainer.models.registry import BACKBONES
+from trainer.recipe.rankers import NtnMlpConfig
 
 RECIPE = NtnMlpConfig(hidden=32, dropout=0.0, user_dropout=0.0)
 USERS, CANDIDATES, NOISE = 300, 3, 0.3

@@ -17,8 +17,9 @@ from trainer.models.rankers.fields import Fields, FieldVectors
 from trainer.models.rankers.final_mlp import FinalMlp
 from trainer.models.rankers.objectives import Objectives
 from trainer.models.rankers.wide_deep import WideDeep
-from trainer.models.rankers.xdeepfm import XDeepFm, XDeepFmConfig
+from trainer.models.rankers.xdeepfm import XDeepFm
 from trainer.recipe import ObjectiveConfig
+from trainer.recipe.rankers import XDeepFmConfig
 
 RECIPE = XDeepFmConfig(hidden=6, slices=3, layers=2, field_width=4)
 SIZES = RankerDataSpec(

@@ -7,9 +7,9 @@ from torch import Tensor
 from tests.trainer.configs import ranker_config
 from tests.trainer.planted_views import ITEMS, PADDING, accuracy, features_of, spec_of, trained
 from trainer.models.rankers import RankerFeatures
-from trainer.models.rankers.cnn import CnnConfig
 from trainer.models.rankers.din import Din
 from trainer.models.registry import BACKBONES
+from trainer.recipe.rankers import CnnConfig
 
 RECIPE = CnnConfig(hidden=32, dropout=0.0, user_dropout=0.0)
 NAMES = ("cnn", "din", "gru")

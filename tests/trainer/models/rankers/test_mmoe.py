@@ -15,11 +15,11 @@ from trainer.data.split import Split
 from trainer.export.onnx_files import export_ranker
 from trainer.models.pipeline import TrainedPipeline
 from trainer.models.rankers import MixtureOfExperts, RankerFeatures, SharedBackbone
-from trainer.models.rankers.cnn import CnnConfig
 from trainer.models.registry import BACKBONES, build_ranker
 from trainer.progress import Reporter
 from trainer.protocols.next_like import next_like_task
 from trainer.recipe import RankerConfig, Recipe
+from trainer.recipe.rankers import CnnConfig
 from trainer.training.two_stage import fit_ranker
 
 RECIPE = CnnConfig(experts=3, hidden=16, dropout=0.0, user_dropout=0.0)

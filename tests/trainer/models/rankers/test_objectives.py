@@ -11,8 +11,7 @@ from shortlist.errors import InvalidRequest
 from trainer.data import Dataset
 from trainer.errors import RecipeError
 from trainer.models.rankers.objectives import Objectives
-from trainer.models.registry import DEFAULT_RECIPE
-from trainer.recipe import ObjectiveConfig
+from trainer.recipe import DEFAULT_RECIPE, ObjectiveConfig
 
 Row = tuple[str, str, int, float]
 LIKE, VALUE = ObjectiveConfig(weight=1), ObjectiveConfig(kind="value", weight=1)

@@ -11,7 +11,7 @@ from tests.trainer.configs import encoder_config
 from trainer.data import Dataset
 from trainer.errors import RecipeError
 from trainer.models.encoders.encoded import Encoded
-from trainer.models.registry import MODELS, build_encoder
+from trainer.models.registry import build_encoder
 from trainer.progress import Reporter
 from trainer.recipe import Recipe
 from trainer.training.encoder.batches import EncoderBatch, EncoderBatches, Negatives
@@ -104,4 +104,4 @@ def test_a_name_that_is_no_loss_is_refused(tmp_path: Path, line: str, told: str)
     path = tmp_path / "recipe.toml"
     path.write_text(f"[encoder]\n{line}\n")
     with pytest.raises(RecipeError, match=told):
-        Recipe.read(path, MODELS)
+        Recipe.read(path)
