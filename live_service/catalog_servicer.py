@@ -1,22 +1,27 @@
 """CatalogService: checks messages, and translates them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import grpc
 
+from live_service.committed import Committed
 from live_service.event_check import check_id
+from live_service.item_change import ItemChange, deletion
+from live_service.item_check import check_availability, read_put
 from live_service.live_catalog import LiveCatalog
-from shortlist.catalog.availability import item_message, read_availability
-from shortlist.limits import MAX_LIMIT
+from shortlist.catalog_item import item_message, read_availability
+from shortlist.errors import DeadlineExceeded, FieldViolation
+from shortlist.limits import MAX_ITEMS
 from shortlist.live.v1 import catalog_service_pb2 as pb
 from shortlist.live.v1.catalog_service_pb2_grpc import CatalogServiceServicer
+from shortlist.observability import metrics
+from shortlist.serving.deadlines import deadline_of, seconds_until
 from shortlist.serving.pools import answered_in
 from shortlist.serving.streams import StreamPool
 from shortlist.wire.request_check import RequestCheck
 
 # One for each process that answers; each has a thread and a connection to the store.
 _MOST_WATCHERS = 100
-_MOST_SECONDS = 2**33
 
 
 class CatalogServicer(CatalogServiceServicer):
@@ -31,17 +36,39 @@ class CatalogServicer(CatalogServiceServicer):
     ) -> pb.SetAvailabilityResponse:
         """Says when items may be shown; the answer comes once that is on disk."""
         _check_availability(request)
-        position = self._catalog.set_availability(request.item_ids, read_availability(request.availability))
-        return pb.SetAvailabilityResponse(position=position)
+        availability = read_availability(request.availability)
+        changes = [ItemChange(item_id=item_id, availability=availability) for item_id in request.item_ids]
+        return pb.SetAvailabilityResponse(position=self._change(changes, context).position)
+
+    def UpsertItems(self, request: pb.UpsertItemsRequest, context: grpc.ServicerContext) -> pb.UpsertItemsResponse:  # noqa: N802
+        """Stores the content of items; the answer comes once it is on disk."""
+        check = RequestCheck()
+        _check_count(check, len(request.items), "items", "items")
+        check.done()
+        read = [read_put(message) for message in request.items]
+        committed = self._change([one for one in read if isinstance(one, ItemChange)], context)
+        response = pb.UpsertItemsResponse(position=committed.position)
+        outcomes = iter(committed.outcomes)
+        for one in read:
+            _add_status(response, one if isinstance(one, FieldViolation) else next(outcomes))
+        return response
+
+    def DeleteItems(self, request: pb.DeleteItemsRequest, context: grpc.ServicerContext) -> pb.DeleteItemsResponse:  # noqa: N802
+        """Deletes the content of items, and hides them; the answer comes once that is on disk."""
+        check = RequestCheck()
+        _check_ids(check, request.item_ids)
+        check.done()
+        return pb.DeleteItemsResponse(position=self._change([*map(deletion, request.item_ids)], context).position)
 
     def ListItems(self, request: pb.ListItemsRequest, context: grpc.ServicerContext) -> pb.ListItemsResponse:  # noqa: N802
-        """Lists the items that are not simply available."""
+        """Lists the items that have content, are deleted or are not simply available."""
         check = RequestCheck()
         check.limit(request.limit)
         check_id(check, request.after_item_id, "after_item_id", is_required=False)
         check.done()
         found = self._catalog.items(request.after_item_id, request.limit)
-        return pb.ListItemsResponse(items=map(item_message, found.items), position=found.position)
+        items = map(item_message, found.items)
+        return pb.ListItemsResponse(items=items, position=found.position, has_more=not found.is_current)
 
     def WatchChanges(  # noqa: N802
         self, request: pb.WatchChangesRequest, context: grpc.ServicerContext
@@ -62,22 +89,35 @@ class CatalogServicer(CatalogServiceServicer):
                 is_current=told.changes.is_current,
             )
 
+    def _change(self, changes: Sequence[ItemChange], context: grpc.ServicerContext) -> Committed[bool]:
+        try:
+            return self._catalog.change(changes, seconds_until(deadline_of(context)))
+        except TimeoutError as error:
+            raise DeadlineExceeded("the change is not known to be on disk yet; send it again") from error
+
 
 def _check_availability(request: pb.SetAvailabilityRequest) -> None:
-    check, count = RequestCheck(), len(request.item_ids)
-    check.require(1 <= count <= MAX_LIMIT, "item_ids", f"has {count} ids; has to have 1 to {MAX_LIMIT}")
-    for place, item_id in enumerate(request.item_ids[:MAX_LIMIT]):
+    check = RequestCheck()
+    _check_ids(check, request.item_ids)
+    check.require(request.HasField("availability"), "availability", "is unset; an empty one shows the items")
+    check_availability(check, request.availability, "availability")
+    check.done()
+
+
+def _check_ids(check: RequestCheck, item_ids: Sequence[str]) -> None:
+    _check_count(check, len(item_ids), "item_ids", "ids")
+    for place, item_id in enumerate(item_ids[:MAX_ITEMS]):
         check_id(check, item_id, f"item_ids[{place}]")
-    field, asked = "availability", request.availability
-    check.require(request.HasField("availability"), field, "is unset; an empty one shows the items")
-    for name in ("available_from", "available_until"):
-        if asked.HasField(name):
-            time = getattr(asked, name)
-            check.require(0 <= time.nanos < 1_000_000_000, f"{field}.{name}.nanos", "has to be 0 to 999,999,999")
-            check.require(0 <= time.seconds < _MOST_SECONDS, f"{field}.{name}", "is before 1970, or out of range")
-            check.require(not asked.hidden, f"{field}.{name}", "is set for items that are hidden at all times")
-    check.done()
-    start, end = asked.available_from.ToNanoseconds(), asked.available_until.ToNanoseconds()
-    both = asked.HasField("available_from") and asked.HasField("available_until")
-    check.require(not both or start < end, f"{field}.available_until", "is not later than available_from")
-    check.done()
+
+
+def _check_count(check: RequestCheck, count: int, field: str, things: str) -> None:
+    check.require(1 <= count <= MAX_ITEMS, field, f"has {count} {things}; has to have 1 to {MAX_ITEMS}")
+
+
+def _add_status(response: pb.UpsertItemsResponse, outcome: bool | FieldViolation) -> None:
+    if isinstance(outcome, FieldViolation):
+        metrics.ITEMS["refused"].inc()
+        response.statuses.add(outcome=pb.ITEM_OUTCOME_REFUSED, field=outcome.field, description=outcome.description)
+        return
+    metrics.ITEMS["stored" if outcome else "unchanged"].inc()
+    response.statuses.add(outcome=pb.ITEM_OUTCOME_STORED if outcome else pb.ITEM_OUTCOME_UNCHANGED)

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
+from typing import TypeAlias
+
+from live_service.committed import Committed
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,12 +45,8 @@ class Outcome(Enum):
     CONFLICT = auto()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Recorded:
-    """The outcome of each event, and the position of the store that holds them."""
-
-    position: int
-    outcomes: Sequence[Outcome]
+Recorded: TypeAlias = Committed[Outcome]
+"""The outcome of each event, and the position of the store that holds them."""
 
 
 @dataclass(frozen=True, kw_only=True)

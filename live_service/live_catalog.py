@@ -4,8 +4,9 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from live_service.committed import Committed
+from live_service.item_change import ItemChange
 from live_service.store.catalog_store import CatalogChanges, CatalogStore
-from shortlist.catalog.availability import Availability
 
 # Also the longest time until a change that another process made of the same store is told.
 HEARTBEAT_SECONDS = 0.5
@@ -23,11 +24,15 @@ class Told:
 class LiveCatalog:
     """The catalogue of a store that opens later, as ``store`` gives it. Thread-safe.
 
-    ``store`` raises Unavailable until the store is open.
+    ``change`` writes changes within a timeout in seconds. Both raise Unavailable until the store is open.
     """
 
-    def __init__(self, store: Callable[[], CatalogStore]) -> None:
-        self._store = store
+    def __init__(
+        self,
+        store: Callable[[], CatalogStore],
+        change: Callable[[Sequence[ItemChange], float], Committed[bool]],
+    ) -> None:
+        self._store, self._change = store, change
         self._changed = threading.Condition()
         self._version = 0
 
@@ -36,11 +41,11 @@ class LiveCatalog:
         """See :meth:`CatalogStore.identity`."""
         return self._store().identity
 
-    def set_availability(self, item_ids: Sequence[str], availability: Availability) -> int:
-        """See :meth:`CatalogStore.set_availability`; a repeated id counts once."""
-        position = self._store().set_availability([*dict.fromkeys(item_ids)], availability)
+    def change(self, changes: Sequence[ItemChange], timeout: float) -> Committed[bool]:
+        """See :meth:`CatalogStore.change`; raises TimeoutError when it takes longer than ``timeout`` seconds."""
+        committed = self._change(changes, timeout)
         self.wake()
-        return position
+        return committed
 
     def items(self, after_id: str, limit: int) -> CatalogChanges:
         """See :meth:`CatalogStore.items`."""

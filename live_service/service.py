@@ -29,6 +29,6 @@ def serve_live(settings: ServerSettings, live: LiveSettings) -> int:
 
     def add_services(server: grpc.Server) -> None:
         add_EventServiceServicer_to_server(EventServicer(events, live.retention), server)
-        add_CatalogServiceServicer_to_server(CatalogServicer(LiveCatalog(events.catalog)), server)
+        add_CatalogServiceServicer_to_server(CatalogServicer(LiveCatalog(events.catalog, events.change_items)), server)
 
     return serve(settings=settings, service_names=SERVICES, add_services=add_services, loader=events)

@@ -9,15 +9,17 @@ from shortlist.errors import ShortlistError
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from shortlist.client import AsyncRecommender, Event, EventClient, Recommender
+    from shortlist.client import AsyncRecommender, CatalogClient, Event, EventClient, Item, Recommender
     from shortlist.client.messages import HistoryItem, Recommendation, Recommendations
 else:
     # Loaded on first use (PEP 562): a program that opens a bundle and calls no service does without the client's
     # dependencies.
     _MODULES = {
         "AsyncRecommender": "shortlist.client",
+        "CatalogClient": "shortlist.client",
         "Event": "shortlist.client",
         "EventClient": "shortlist.client",
+        "Item": "shortlist.client",
         "HistoryItem": "shortlist.client.messages",
         "Recommendation": "shortlist.client.messages",
         "Recommendations": "shortlist.client.messages",
@@ -35,9 +37,11 @@ else:
 
 __all__ = [
     "AsyncRecommender",
+    "CatalogClient",
     "Event",
     "EventClient",
     "HistoryItem",
+    "Item",
     "Recommendation",
     "Recommendations",
     "Recommender",

@@ -20,6 +20,14 @@ MAX_BATCH_CANDIDATES = 20_000
 MAX_BATCH_INTERACTIONS = 20_000
 # Events of a call that records them.
 MAX_EVENTS = 1000
+# Items of a call that puts or deletes them.
+MAX_ITEMS = 1000
+# The content of an item: bytes of its message and of one text, columns, texts and numbers of a cell.
+MAX_ITEM_BYTES = 65_536
+MAX_TEXT_BYTES = 16_384
+MAX_COLUMNS = 64
+MAX_TEXTS = 1000
+MAX_NUMBERS = 4096
 # Bytes of an id, a name, or a text of the context, in UTF-8.
 MAX_ID_BYTES = 256
 # The largest finite 32-bit float, in which the models calculate.

@@ -53,7 +53,7 @@ _SHORTLIST: Sequence[tuple[str, ...]] = [
         "shortlist.retrieval.v1",
         "shortlist.status",
     ),
-    ("shortlist.degraded",),
+    ("shortlist.degraded", "shortlist.catalog_item"),
     ("shortlist.bundle", "shortlist.observability", "shortlist.security"),
     ("shortlist.inference", "shortlist.client", "shortlist.served"),
     ("shortlist.catalog",),

@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from live_service.committed import Committed
+from live_service.item_change import ItemChange
 from live_service.store.event_store import EventStore
-from shortlist.catalog.availability import Availability, CatalogItem
+from shortlist.catalog_item import CatalogItem
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,7 +23,7 @@ class CatalogChanges:
 
 
 class CatalogStore(Protocol):
-    """Keeps the availability of items durably. All methods are thread-safe.
+    """Keeps the content and the availability of items durably. All methods are thread-safe.
 
     Its positions are those of the events in the same store.
     """
@@ -30,8 +32,10 @@ class CatalogStore(Protocol):
     def identity(self) -> str:
         """Names the store. Another name, where the store may have been replaced by an older copy of itself."""
 
-    def set_availability(self, item_ids: Sequence[str], availability: Availability) -> int:
-        """Says when distinct items may be shown; returns the position of the store with the change.
+    def change(self, changes: Sequence[ItemChange]) -> Committed[bool]:
+        """Makes all changes, one after the other, or none; the outcomes say which of them made a difference.
+
+        Without a difference the position stays.
 
         Raises:
             Unavailable: the store cannot write; nothing is changed.
@@ -40,12 +44,16 @@ class CatalogStore(Protocol):
     def changes(self, after: int, limit: int) -> CatalogChanges:
         """At most ``limit`` items that changed after a position, in the order of their last changes.
 
+        They are fewer where their content would not fit into a message. So are those of :meth:`items`.
+
         Raises:
             Unavailable: the store cannot read.
         """
 
     def items(self, after_id: str, limit: int) -> CatalogChanges:
-        """At most ``limit`` items that are not simply available, with ids after ``after_id``, in the order of ids.
+        """At most ``limit`` items with ids after ``after_id``, in the order of ids.
+
+        These are all that were put or deleted, or are not simply available.
 
         Raises:
             Unavailable: the store cannot read.

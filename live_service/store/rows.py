@@ -5,14 +5,11 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from live_service.events import Event, ForgottenUser, ForgottenUsers, Interaction, Listed, Outcome
-from shortlist.catalog.availability import Availability, CatalogItem
 
 HistoryRow = tuple[str, str, float | None, int]
 """Item, event, value and time of an interaction."""
 ListedRow = tuple[int, int, str, int, str, str, str, float | None, str, str]
 """User, time, event id, position, user id, item, event, value, recommendation id and shown items of an event."""
-ItemRow = tuple[str, int, int | None, int | None, int]
-"""Item, whether it is hidden, from when and until when it is available, and the position of its last change."""
 
 
 class EventRow(NamedTuple):
@@ -100,17 +97,6 @@ def forgotten_users(
     has_more = len(users) == limit
     complete = users[-1].position if has_more else position
     return ForgottenUsers(position=complete, hash_key=hash_key, users=users, has_more=has_more)
-
-
-def catalog_items(rows: Sequence[ItemRow]) -> list[CatalogItem]:
-    """Items of the catalogue."""
-    return [
-        CatalogItem(
-            item_id=item_id,
-            availability=Availability(hidden=bool(hidden), available_from=start, available_until=end),
-        )
-        for item_id, hidden, start, end, _ in rows
-    ]
 
 
 def _row(event: Event, user: int, position: int) -> EventRow:

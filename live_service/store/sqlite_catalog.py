@@ -1,23 +1,19 @@
 """The catalogue in a SQLite store."""
 
+import json
 import secrets
 import sqlite3
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 
+from live_service.committed import Committed
+from live_service.item_change import ItemChange
 from live_service.store.catalog_store import CatalogChanges
-from live_service.store.rows import ItemRow, catalog_items
-from shortlist.catalog.availability import Availability
+from live_service.store.item_rows import FIELDS, ON_CONFLICT, ItemRow, changed_rows, changes_query, items_query, page_of
 
-_FIELDS = "item_id, hidden, available_from, available_until, position"
-_UPSERT = f"INSERT INTO items ({_FIELDS}) VALUES (?, ?, ?, ?, ?) ON CONFLICT (item_id) DO UPDATE SET "  # noqa: S608
-_UPSERT += "(hidden, available_from, available_until, position) = "
-_UPSERT += "(excluded.hidden, excluded.available_from, excluded.available_until, excluded.position)"
-_CHANGES = f"SELECT {_FIELDS} FROM items WHERE position > ? ORDER BY position LIMIT ?"  # noqa: S608
-_ITEMS = f"""
-SELECT {_FIELDS} FROM items WHERE item_id > ?
-AND (hidden OR available_from IS NOT NULL OR available_until IS NOT NULL) ORDER BY item_id LIMIT ?
-"""  # noqa: S608
+_UPSERT = f"INSERT INTO items ({FIELDS}) VALUES (?, ?, ?, ?, ?, ?) {ON_CONFLICT}"  # noqa: S608
+_BY_IDS = f"SELECT {FIELDS} FROM items WHERE item_id IN (SELECT value FROM json_each(?))"  # noqa: S608
+_CHANGES, _ITEMS = changes_query("length", "?"), items_query("length", "?")
 _POSITION = "SELECT position FROM state"
 Connection = Callable[[], AbstractContextManager[sqlite3.Connection]]
 
@@ -38,30 +34,31 @@ class SqliteCatalog:
         """See :meth:`CatalogStore.identity`."""
         return self._identity
 
-    def set_availability(self, item_ids: Sequence[str], availability: Availability) -> int:
-        """See :meth:`CatalogStore.set_availability`."""
-        state = (availability.hidden, availability.available_from, availability.available_until)
+    def change(self, changes: Sequence[ItemChange]) -> Committed[bool]:
+        """See :meth:`CatalogStore.change`."""
+        ids = json.dumps([change.item_id for change in changes])
         with self._transaction() as writer:
             before = int(writer.execute(_POSITION).fetchone()[0])
-            rows = [(item_id, *state, before + place) for place, item_id in enumerate(item_ids, start=1)]
-            writer.executemany(_UPSERT, rows)
-            position = before + len(item_ids)
-            writer.execute("UPDATE state SET position = ?", (position,))
-        return position
+            known = {row[0]: ItemRow(*row) for row in writer.execute(_BY_IDS, (ids,))}
+            outcomes, rows = changed_rows(changes, known, before)
+            position = before + len(rows)
+            if rows:
+                writer.executemany(_UPSERT, rows)
+                writer.execute("UPDATE state SET position = ?", (position,))
+        return Committed(position=position, outcomes=outcomes)
 
     def changes(self, after: int, limit: int) -> CatalogChanges:
         """See :meth:`CatalogStore.changes`."""
         rows, position = self._read(_CHANGES, after, limit)
-        is_current = len(rows) < limit
-        reached = position if is_current else rows[-1][-1]
-        return CatalogChanges(items=catalog_items(rows), position=reached, is_current=is_current)
+        page = page_of(rows, limit, position)
+        return page if page.is_current else page_of(rows, limit, rows[-1].position)
 
     def items(self, after_id: str, limit: int) -> CatalogChanges:
         """See :meth:`CatalogStore.items`."""
         rows, position = self._read(_ITEMS, after_id, limit)
-        return CatalogChanges(items=catalog_items(rows), position=position, is_current=len(rows) < limit)
+        return page_of(rows, limit, position)
 
     def _read(self, select: str, after: int | str, limit: int) -> tuple[list[ItemRow], int]:
         with self._reading() as reader:
-            rows = reader.execute(select, (after, limit)).fetchall()
+            rows = [ItemRow(*row) for row in reader.execute(select, (after, limit))]
             return rows, int(reader.execute(_POSITION).fetchone()[0])

@@ -11,7 +11,10 @@ from typing import Self
 
 from shortlist.errors import StoreError
 
-_SCHEMA_VERSION = 3
+# The schema of schema.sql, and then of each migration, applied in this order.
+_FIRST_VERSION = 3
+_MIGRATIONS = {4: "0004_item_content.sql"}
+_VERSION = max(_MIGRATIONS)
 _APPLICATION_ID = 0x53484C56
 # A backup may hold the lock of writers for a moment.
 _BUSY_SECONDS = 5.0
@@ -67,26 +70,28 @@ class SqliteFile:
         return connection
 
     def create_or_check(self, connection: sqlite3.Connection) -> None:
-        """Creates the tables, or proves that those of the file can be used.
+        """Creates the tables, or proves that those of the file can be used, and brings them to this release.
 
         Raises:
             StoreError: the file is another program's, of another release, or damaged.
             sqlite3.Error: it is damaged.
         """
-        application, version = _pragma(connection, "application_id"), _pragma(connection, "user_version")
+        application, version = _pragma(connection, "application_id"), int(_pragma(connection, "user_version"))
         if not application and not connection.execute(_OUR_TABLES).fetchone()[0]:
-            schema = resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
-            marks = f"PRAGMA application_id = {_APPLICATION_ID}; PRAGMA user_version = {_SCHEMA_VERSION};"
-            connection.executescript(f"BEGIN; {schema} {marks} COMMIT;")
+            mark = f"PRAGMA application_id = {_APPLICATION_ID};"
+            connection.executescript(f"BEGIN; {_text('schema.sql')} {mark} {_migrations(_FIRST_VERSION)} COMMIT;")
             return
         if application != _APPLICATION_ID:
             raise StoreError(f"{self._path}: is another program's database; name another file with --store")
-        if version != _SCHEMA_VERSION:
-            reason = f"has schema {version}, and this release reads {_SCHEMA_VERSION}; use the release that wrote it"
+        if not _FIRST_VERSION <= version <= _VERSION:
+            known = f"{_FIRST_VERSION} to {_VERSION}"
+            reason = f"has schema {version}, and this release reads {known}; use the release that wrote it"
             raise StoreError(f"{self._path}: {reason}")
         found = str(_pragma(connection, "quick_check"))
         if found != "ok":
             raise StoreError(f"{self._path}: is damaged ({found.splitlines()[0][:100]}); {_RESTORE}")
+        if version < _VERSION:
+            connection.executescript(f"BEGIN; {_migrations(version)} COMMIT;")
 
     def close(self) -> None:
         """Ends all connections, and lets other processes have the file."""
@@ -118,5 +123,16 @@ def _described(error: sqlite3.Error) -> str:
     return f"is damaged ({error}); {_RESTORE}"
 
 
-def _pragma(connection: sqlite3.Connection, name: str) -> object:
-    return connection.execute(f"PRAGMA {name}").fetchone()[0]
+def _migrations(after: int) -> str:
+    """The statements that bring a schema to this release's."""
+    texts = [_text(f"sqlite_migrations/{name}") for version, name in sorted(_MIGRATIONS.items()) if version > after]
+    return f"{' '.join(texts)} PRAGMA user_version = {_VERSION};"
+
+
+def _text(name: str) -> str:
+    return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
+
+
+def _pragma(connection: sqlite3.Connection, name: str) -> int | str:
+    found: int | str = connection.execute(f"PRAGMA {name}").fetchone()[0]
+    return found

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from weakref import WeakSet
 
 from shortlist.bundle.tables import ItemTables
-from shortlist.catalog.availability import ALWAYS, Availability, read_availability
+from shortlist.catalog_item import ALWAYS, Availability, read_shown
 from shortlist.inference.hidden_rows import HiddenRows
 from shortlist.live.v1 import catalog_service_pb2 as pb
 from shortlist.observability import metrics
@@ -47,7 +47,7 @@ class Catalog:
 
     def take(self, message: pb.WatchChangesResponse) -> None:
         """Applies a message of the live service."""
-        items = {item.item_id: read_availability(item.availability) for item in message.items}
+        items = {item.item_id: read_shown(item) for item in message.items}
         with self._lock:
             if message.begins:
                 self._arriving = {}

@@ -3,14 +3,9 @@
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from types import TracebackType
-from typing import Self, TypeVar
-
-import grpc
+from collections.abc import Sequence
 
 from shortlist.client.arguments import Id, read_count, read_id
-from shortlist.client.channels import Channels
 from shortlist.client.event_messages import (
     Event,
     Forgotten,
@@ -20,23 +15,17 @@ from shortlist.client.event_messages import (
     read_recorded_history,
     record_request,
 )
-from shortlist.client.service_config import channel_options
-from shortlist.client.tls_cause import read_failure
-from shortlist.errors import ShortlistError
+from shortlist.client.live_client import PLAINTEXT, LiveClient
 from shortlist.forgotten_list import Forgetting, ForgottenList
 from shortlist.limits import DEFAULT_TIMEOUT_SECONDS
 from shortlist.live.v1 import event_service_pb2 as pb
 from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
 from shortlist.security.settings import ClientSecurity
 
-_OPTIONS = channel_options("shortlist.live.v1.EventService", attempts=4, backoff_seconds=0.02)
-_PLAINTEXT = ClientSecurity()
 _DEFAULT_HISTORY = 100
-Request = TypeVar("Request", bound=object)
-Response = TypeVar("Response", bound=object)
 
 
-class EventClient:
+class EventClient(LiveClient[EventServiceStub]):
     """Calls a live service, such as ``EventClient("dns:///live:50053")``. Thread-safe.
 
     Every call has a deadline, ``timeout`` in seconds. A call that reaches no server is tried again, up to four times
@@ -46,11 +35,9 @@ class EventClient:
     """
 
     def __init__(
-        self, target: str, *, timeout: float = DEFAULT_TIMEOUT_SECONDS, security: ClientSecurity = _PLAINTEXT
+        self, target: str, *, timeout: float = DEFAULT_TIMEOUT_SECONDS, security: ClientSecurity = PLAINTEXT
     ) -> None:
-        self._channels = Channels(target, EventServiceStub, _OPTIONS, security)
-        self._timeout, self._security = timeout, security
-        self._closed = False
+        super().__init__(target, "EventService", EventServiceStub, timeout, security)
 
     def record_events(self, events: Sequence[Event], *, timeout: float | None = None) -> Recorded:
         """Records 1 to 1000 events; those that are recorded are on disk when it returns.
@@ -91,31 +78,3 @@ class EventClient:
             position = response.position
             if not response.has_more:
                 return ForgottenList(position=position, hash_key=response.hash_key, users=users)
-
-    def close(self) -> None:
-        """Ends the calls in flight and closes the connections."""
-        self._closed = True
-        self._channels.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def _call(
-        self,
-        method: Callable[[EventServiceStub], grpc.UnaryUnaryMultiCallable[Request, Response]],
-        request: Request,
-        timeout: float | None,
-    ) -> Response:
-        if self._closed:
-            raise ShortlistError("this client is closed; make a new one")
-        seconds = self._timeout if timeout is None else timeout
-        with self._channels.stub() as stub:
-            try:
-                return method(stub)(request, timeout=seconds, metadata=self._channels.metadata())
-            except grpc.RpcError as error:
-                raise read_failure(error, self._security) from error

@@ -1,34 +1,38 @@
-"""``shortlist items hide | show | list``: says which items may be shown while bundles are served."""
+"""``shortlist items``: puts items into the catalogue of a live service, hides, shows, deletes and lists them."""
 
 import argparse
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime
 
-import grpc
 from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from shortlist.catalog.availability import HIDDEN, Availability, CatalogItem, availability_message, read_item
-from shortlist.client.channels import Channels
-from shortlist.client.service_config import channel_options
-from shortlist.client.tls_cause import read_failure
+from shortlist.catalog_item import HIDDEN, Availability, CatalogItem
+from shortlist.client import CatalogClient
 from shortlist.commands.command import Commands, advice, fail
+from shortlist.commands.items_put import add_put_arguments, put
+from shortlist.errors import ShortlistError
 from shortlist.flags import add_setting
-from shortlist.limits import MAX_LIMIT
-from shortlist.live.v1 import catalog_service_pb2 as pb
-from shortlist.live.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from shortlist.security.settings import add_client_security, read_client_security
 
-_TIMEOUT_SECONDS = 5.0
+# An acknowledgement waits for the disk.
+_TIMEOUT_SECONDS = 10.0
 _NANOS = 1_000_000_000
-Call = Callable[["_Catalog", argparse.Namespace], None]
+Call = Callable[[CatalogClient, argparse.Namespace], int]
 
 
 def add_items(commands: Commands) -> None:
     """Adds the commands."""
-    items = commands.add_parser("items", help="hide and show items", description="Hides items, and shows them again.")
+    description = "Puts items into the catalogue of a live service, hides, shows, deletes and lists them."
+    items = commands.add_parser("items", help="put, hide and delete items", description=description)
     actions = items.add_subparsers(required=True, metavar="ACTION")
+    putting = actions.add_parser("put", help="store the content of items, in place of any former one")
+    add_put_arguments(putting)
+    _add_call(putting, put)
+    deletion = actions.add_parser("delete", help="leave items out of every answer until they are put again")
+    deletion.add_argument("items", nargs="+", metavar="ID", help="the items")
+    _add_call(deletion, _delete)
     hide = actions.add_parser("hide", help="leave items out of every answer from now on")
     hide.add_argument("items", nargs="+", metavar="ID", help="the items")
     _add_call(hide, _hide)
@@ -37,7 +41,7 @@ def add_items(commands: Commands) -> None:
     for flag, meaning in (("--from", "hidden before this time"), ("--until", "hidden from this time on")):
         show.add_argument(flag, type=_time, metavar="TIME", help=f"{meaning}, such as 2026-12-24T18:00 (UTC)")
     _add_call(show, _show)
-    _add_call(actions.add_parser("list", help="print the items that are not simply shown"), _list)
+    _add_call(actions.add_parser("list", help="print the items that were put, deleted or are not simply shown"), _list)
 
 
 def _add_call(command: argparse.ArgumentParser, call: Call) -> None:
@@ -54,72 +58,58 @@ def _add_call(command: argparse.ArgumentParser, call: Call) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    catalog = _Catalog(arguments)
+    security = read_client_security(arguments.parser, arguments, "live")
     try:
-        arguments.call(catalog, arguments)
-    except grpc.RpcError as error:
-        return fail(advice(read_failure(error, catalog.security), arguments.live, arguments.timeout, "live", "--live"))
-    finally:
-        catalog.close()
+        with CatalogClient(arguments.live, timeout=arguments.timeout, security=security) as client:
+            call: Call = arguments.call
+            return call(client, arguments)
+    except ShortlistError as error:
+        return fail(advice(error, arguments.live, arguments.timeout, "live", "--live"))
+    except (OSError, ValueError) as error:
+        return fail(str(error))
+
+
+def _delete(client: CatalogClient, arguments: argparse.Namespace) -> int:
+    client.delete_items(arguments.items)
+    print(f"deleted: {len(arguments.items)} items")
     return 0
 
 
-class _Catalog:
-    """The catalogue of a live service."""
-
-    def __init__(self, arguments: argparse.Namespace) -> None:
-        self.security = read_client_security(arguments.parser, arguments, "live")
-        options = channel_options("shortlist.live.v1.CatalogService", attempts=3, backoff_seconds=0.05)
-        self._timeout: float = arguments.timeout
-        self._channels = Channels(arguments.live, CatalogServiceStub, options, self.security)
-
-    def close(self) -> None:
-        self._channels.close()
-
-    def say(self, item_ids: list[str], availability: Availability) -> None:
-        message = availability_message(availability)
-        for start in range(0, len(item_ids), MAX_LIMIT):
-            some = item_ids[start : start + MAX_LIMIT]
-            request = pb.SetAvailabilityRequest(item_ids=some, availability=message)
-            with self._channels.stub() as stub:
-                stub.SetAvailability(request, timeout=self._timeout, metadata=self._channels.metadata())
-
-    def items(self) -> Iterator[CatalogItem]:
-        after = ""
-        while True:
-            request = pb.ListItemsRequest(limit=MAX_LIMIT, after_item_id=after)
-            with self._channels.stub() as stub:
-                found = stub.ListItems(request, timeout=self._timeout, metadata=self._channels.metadata()).items
-            yield from map(read_item, found)
-            if len(found) < MAX_LIMIT:
-                return
-            after = found[-1].item_id
-
-
-def _hide(catalog: _Catalog, arguments: argparse.Namespace) -> None:
-    catalog.say(arguments.items, HIDDEN)
+def _hide(client: CatalogClient, arguments: argparse.Namespace) -> int:
+    client.set_availability(arguments.items, HIDDEN)
     print(f"hidden: {len(arguments.items)} items")
+    return 0
 
 
-def _show(catalog: _Catalog, arguments: argparse.Namespace) -> None:
+def _show(client: CatalogClient, arguments: argparse.Namespace) -> int:
     start, end = vars(arguments)["from"], arguments.until
     if start is not None and end is not None and start >= end:
         arguments.parser.error("--until has to be later than --from")
-    catalog.say(arguments.items, Availability(available_from=start, available_until=end))
-    print(f"{_described(Availability(available_from=start, available_until=end))}: {len(arguments.items)} items")
+    availability = Availability(available_from=start, available_until=end)
+    client.set_availability(arguments.items, availability)
+    print(f"{_shown(availability)}: {len(arguments.items)} items")
+    return 0
 
 
-def _list(catalog: _Catalog, arguments: argparse.Namespace) -> None:
+def _list(client: CatalogClient, arguments: argparse.Namespace) -> int:
     # An item id may look like markup, and has to be printed as it is.
     console = Console(markup=False, emoji=False, highlight=False, soft_wrap=True)
-    table = Table("item", "shown", box=box.SIMPLE_HEAD, pad_edge=False)
-    for item in catalog.items():
-        table.add_row(item.item_id, _described(item.availability))
+    table = Table("item", "shown", "content", box=box.SIMPLE_HEAD, pad_edge=False)
+    for item in client.items():
+        shown = "never" if item.is_deleted else _shown(item.availability)
+        table.add_row(item.item_id, shown, _content(item))
     console.print(table)
     console.print(f"{table.row_count} items; all others are shown")
+    return 0
 
 
-def _described(availability: Availability) -> str:
+def _content(item: CatalogItem) -> str:
+    if item.is_deleted:
+        return "deleted"
+    return "" if item.content is None else f"{len(item.content):,} bytes"
+
+
+def _shown(availability: Availability) -> str:
     if availability.hidden:
         return "never"
     start, end = availability.available_from, availability.available_until

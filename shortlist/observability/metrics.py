@@ -108,9 +108,12 @@ EVENTS = _counters(
     "outcome",
     ("recorded", "duplicate", "conflict", "refused"),
 )
+ITEMS = _counters(
+    "shortlist_items_total", "Items that were put, by outcome.", "outcome", ("stored", "unchanged", "refused")
+)
 COMMIT_SECONDS = Histogram(
     "shortlist_event_commit_seconds",
-    "Time to write the events of one commit to the disk.",
+    "Time to write the events, or the changes of items, of one commit to the disk.",
     buckets=_CALL_BUCKETS,
     registry=REGISTRY,
 )

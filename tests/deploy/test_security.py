@@ -118,14 +118,18 @@ def test_retrieval_admits_ranking(production: list[Manifest]) -> None:
     assert "dnsNames: [ranking.shortlist.svc," in (component / "README.md").read_text()
 
 
-def test_reading_recording_forgetting_and_hiding_are_four_rights() -> None:
-    """No certificate of the example has two of them, and the services may only read."""
+def test_each_kind_of_call_of_the_live_service_is_a_right_of_its_own() -> None:
+    """No certificate of the example has two of them, the services may only read, and every method is somebody's."""
     rules = dict(read_rules(DEPLOY / "components" / "mtls" / "live-allow.toml"))
     events, catalog = "shortlist.live.v1.EventService", "shortlist.live.v1.CatalogService"
     reading = {f"{events}/GetHistories", f"{events}/GetForgotten", f"{catalog}/WatchChanges"}
     assert rules.pop("ranking.shortlist.svc") == rules.pop("retrieval.shortlist.svc") == reading
     hiding = {f"{catalog}/SetAvailability", f"{catalog}/ListItems"}
-    assert sorted(rules.values(), key=sorted) == [hiding, {f"{events}/ForgetUser"}, {f"{events}/RecordEvents"}]
+    putting = {f"{catalog}/UpsertItems", f"{catalog}/DeleteItems", f"{catalog}/ListItems"}
+    single = [{f"{events}/{method}"} for method in ("ForgetUser", "ListEvents", "RecordEvents")]
+    assert sorted(rules.values(), key=sorted) == [putting, hiding, *single]
+    methods = {f"{one.full_name}/{method}" for one in _DESCRIPTORS["live"] for method in one.methods_by_name}
+    assert set().union(reading, *rules.values()) == methods
 
 
 def test_production_is_the_production_profile(

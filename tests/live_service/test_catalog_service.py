@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 
 import grpc
 import pytest
@@ -15,20 +15,9 @@ from shortlist.errors import InvalidRequest, Overloaded
 from shortlist.live.v1 import catalog_service_pb2 as pb
 from shortlist.live.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from shortlist.status import read_error
-from tests.support.in_process import live_address
 
 _SOON = 10.0
 _HIDDEN = pb.Availability(hidden=True)
-
-
-@pytest.fixture(scope="module")
-def catalog(tmp_path_factory: pytest.TempPathFactory) -> Iterator[CatalogServiceStub]:
-    """A live service."""
-    with (
-        live_address(tmp_path_factory.mktemp("live") / "events.sqlite") as address,
-        grpc.insecure_channel(address) as channel,
-    ):
-        yield CatalogServiceStub(channel)
 
 
 def setting(item_ids: list[str], availability: pb.Availability | None = _HIDDEN) -> pb.SetAvailabilityRequest:

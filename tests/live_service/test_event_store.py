@@ -162,7 +162,7 @@ def test_an_event_that_was_taken_back_and_trimmed_does_not_come_back(store: Even
 
 def test_an_event_is_in_the_history_as_soon_as_it_is_recorded(store: EventStore) -> None:
     """Proves it for eight callers at once, whose calls share commits."""
-    commits = GroupCommit(store)
+    commits = GroupCommit(store.record, "events")
     barrier = threading.Barrier(8)
 
     def record_and_read(caller: int) -> Sequence[int]:
@@ -170,7 +170,7 @@ def test_an_event_is_in_the_history_as_soon_as_it_is_recorded(store: EventStore)
         lengths = []
         for place in range(20):
             event = replace(_VIEW, event_id=f"{caller}-{place}", user_id=f"user-{caller}", time=place * _SECOND)
-            recorded = commits.record([event], 10)
+            recorded = commits.commit([event], 10)
             found = store.histories([event.user_id], 100, None)
             assert found.position >= recorded.position
             lengths.append(len(found.histories[0]))
@@ -184,10 +184,10 @@ def test_an_event_is_in_the_history_as_soon_as_it_is_recorded(store: EventStore)
 
 def test_each_call_of_a_shared_commit_gets_its_own_outcomes(store: EventStore) -> None:
     """Proves it with callers who all send the same events: each event is recorded for one of them."""
-    commits = GroupCommit(store)
+    commits = GroupCommit(store.record, "events")
     events = [replace(_VIEW, event_id=str(place)) for place in range(50)]
     with ThreadPoolExecutor(6) as pool:
-        results = [*pool.map(lambda _: commits.record(events, 10).outcomes, range(6))]
+        results = [*pool.map(lambda _: commits.commit(events, 10).outcomes, range(6))]
     commits.close()
     for outcomes in zip(*results, strict=True):
         assert sorted(outcome.name for outcome in outcomes) == ["DUPLICATE"] * 5 + ["RECORDED"]

@@ -134,13 +134,37 @@ def test_replicas_that_start_at_once_make_the_tables_once(database: str, monkeyp
     with opened(database):
         assert content_of(database) == before
     with connected(database) as connection:
-        assert connection.execute("SELECT version, name FROM migrations").fetchall() == [(1, "0001_events.sql")]
+        assert connection.execute("SELECT version, name FROM migrations").fetchall() == [
+            (1, "0001_events.sql"),
+            (2, "0002_item_content.sql"),
+        ]
+
+
+def test_a_database_of_the_release_before_is_brought_to_this_one(database: str) -> None:
+    """Proves that its hidden items stay, and that a replica of the release before goes on writing meanwhile."""
+    PostgresStore.open(database).close()
+    with connected(database) as connection:
+        connection.execute("ALTER TABLE items DROP COLUMN content")
+        connection.execute("DELETE FROM migrations WHERE version = 2")
+        connection.execute("INSERT INTO items VALUES ('lamp', true, NULL, NULL, 1)")
+        connection.execute("UPDATE state SET position = 1")
+    with opened(database) as store:
+        with connected(database) as connection:
+            former = "item_id, hidden, available_from, available_until, position"
+            connection.execute(f"INSERT INTO items ({former}) VALUES ('rug', true, NULL, NULL, 2)")  # noqa: S608
+        assert [(item.item_id, item.content) for item in store.catalog.items("", 9).items] == [
+            ("lamp", None),
+            ("rug", None),
+        ]
 
 
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ("UPDATE shortlist_live.migrations SET version = 99", "has schema 99, and this release knows 1; use the rel"),
+        (
+            "UPDATE shortlist_live.migrations SET version = version + 97",
+            "has schema 99, and this release knows 2; use the rel",
+        ),
         ("DROP TABLE shortlist_live.migrations", "is another program's; name another database"),
         ("ALTER TABLE shortlist_live.migrations RENAME version TO id", "is another program's; name another database"),
         ("DELETE FROM shortlist_live.migrations", "is another program's; name another database"),

@@ -1,5 +1,6 @@
 """The file of a store of events: its lock, its damage, its full disk, and the bytes that it forgets."""
 
+import contextlib
 import math
 import random
 import shutil
@@ -13,6 +14,7 @@ import pytest
 
 from live_service.events import Event
 from live_service.store.sqlite_store import SqliteStore
+from shortlist.catalog_item import HIDDEN, CatalogItem
 from shortlist.errors import StoreError, Unavailable
 from shortlist.observability import metrics
 
@@ -126,7 +128,7 @@ def age(path: Path) -> None:
         (scramble, "is damaged .*; restore it from a copy"),
         (replace_by_text, "is damaged .*; restore it from a copy"),
         (replace_by_another, "is another program's database; name another file"),
-        (age, "has schema 99, and this release reads 3"),
+        (age, "has schema 99, and this release reads 3 to 4"),
     ],
 )
 def test_a_file_that_cannot_be_trusted_is_refused(tmp_path: Path, damage: Callable[[Path], None], reason: str) -> None:
@@ -138,6 +140,24 @@ def test_a_file_that_cannot_be_trusted_is_refused(tmp_path: Path, damage: Callab
     damage(path)
     with pytest.raises(StoreError, match=reason):
         SqliteStore.open(path)
+
+
+def test_a_file_of_the_release_before_is_brought_to_this_one(tmp_path: Path) -> None:
+    """Proves that its hidden items and its events stay, and that the next start finds this release's file."""
+    path = tmp_path / "events.sqlite"
+    store = SqliteStore.open(path)
+    position = store.record([event(1, "ann")]).position
+    store.close()
+    with contextlib.closing(sqlite3.connect(path)) as connection:
+        connection.execute("ALTER TABLE items DROP COLUMN content")
+        connection.execute("INSERT INTO items VALUES ('lamp', 1, NULL, NULL, 1)")
+        connection.execute("PRAGMA user_version = 3")
+        connection.commit()
+    for _ in range(2):
+        store = SqliteStore.open(path)
+        assert store.catalog.changes(0, 10).items == [CatalogItem(item_id="lamp", availability=HIDDEN)]
+        assert store.histories(["ann"], 10, None).position == position
+        store.close()
 
 
 def test_a_folder_that_cannot_be_written_is_refused(tmp_path: Path) -> None:

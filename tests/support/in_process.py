@@ -105,7 +105,7 @@ def live_address(store: Path | str, retention: Retention | None = None, port: in
     events = LiveEvents(functools.partial(open_store, str(store)), retention)
     server = grpc.server(ThreadPoolExecutor(8), interceptors=[CallInterceptor()])
     add_EventServiceServicer_to_server(EventServicer(events, retention), server)
-    add_CatalogServiceServicer_to_server(CatalogServicer(LiveCatalog(events.catalog)), server)
+    add_CatalogServiceServicer_to_server(CatalogServicer(LiveCatalog(events.catalog, events.change_items)), server)
     port = server.add_insecure_port(f"127.0.0.1:{port}")
     events.load()
     server.start()

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'shortlist/live/v1/catalog_service.proto\x12\x11shortlist.live.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x01\n\x0c\x41vailability\x12\x0e\n\x06hidden\x18\x01 \x01(\x08\x12\x32\n\x0e\x61vailable_from\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x61vailable_until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"N\n\x04Item\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x35\n\x0c\x61vailability\x18\x02 \x01(\x0b\x32\x1f.shortlist.live.v1.Availability\"a\n\x16SetAvailabilityRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x35\n\x0c\x61vailability\x18\x02 \x01(\x0b\x32\x1f.shortlist.live.v1.Availability\"+\n\x17SetAvailabilityResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\"8\n\x10ListItemsRequest\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\x15\n\rafter_item_id\x18\x02 \x01(\t\"M\n\x11ListItemsResponse\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.shortlist.live.v1.Item\x12\x10\n\x08position\x18\x02 \x01(\x03\">\n\x13WatchChangesRequest\x12\x10\n\x08store_id\x18\x01 \x01(\t\x12\x15\n\rfrom_position\x18\x02 \x01(\x03\"\x86\x01\n\x14WatchChangesResponse\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.shortlist.live.v1.Item\x12\x10\n\x08position\x18\x02 \x01(\x03\x12\x10\n\x08store_id\x18\x03 \x01(\t\x12\x0e\n\x06\x62\x65gins\x18\x04 \x01(\x08\x12\x12\n\nis_current\x18\x05 \x01(\x08\x32\xb5\x02\n\x0e\x43\x61talogService\x12h\n\x0fSetAvailability\x12).shortlist.live.v1.SetAvailabilityRequest\x1a*.shortlist.live.v1.SetAvailabilityResponse\x12V\n\tListItems\x12#.shortlist.live.v1.ListItemsRequest\x1a$.shortlist.live.v1.ListItemsResponse\x12\x61\n\x0cWatchChanges\x12&.shortlist.live.v1.WatchChangesRequest\x1a\'.shortlist.live.v1.WatchChangesResponse0\x01\x42\x94\x01\n\x15\x63om.shortlist.live.v1B\x13\x43\x61talogServiceProtoP\x01ZPbuf.build/gen/go/shortlist/shortlist/protocolbuffers/go/shortlist/live/v1;livev1\xaa\x02\x11Shortlist.Live.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\'shortlist/live/v1/catalog_service.proto\x12\x11shortlist.live.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x87\x01\n\x0c\x41vailability\x12\x0e\n\x06hidden\x18\x01 \x01(\x08\x12\x32\n\x0e\x61vailable_from\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x33\n\x0f\x61vailable_until\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x90\x01\n\x04Item\x12\x0f\n\x07item_id\x18\x01 \x01(\t\x12\x35\n\x0c\x61vailability\x18\x02 \x01(\x0b\x32\x1f.shortlist.live.v1.Availability\x12/\n\x07\x63ontent\x18\x03 \x01(\x0b\x32\x1e.shortlist.live.v1.ItemContent\x12\x0f\n\x07\x64\x65leted\x18\x04 \x01(\x08\"\xc3\x01\n\x0bItemContent\x12<\n\x07\x63olumns\x18\x01 \x03(\x0b\x32+.shortlist.live.v1.ItemContent.ColumnsEntry\x12-\n\x06vector\x18\x02 \x01(\x0b\x32\x1d.shortlist.live.v1.ItemVector\x1aG\n\x0c\x43olumnsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.shortlist.live.v1.Cell:\x02\x38\x01\"\x8a\x01\n\x04\x43\x65ll\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12\x10\n\x06number\x18\x02 \x01(\x01H\x00\x12)\n\x05texts\x18\x03 \x01(\x0b\x32\x18.shortlist.live.v1.TextsH\x00\x12-\n\x07numbers\x18\x04 \x01(\x0b\x32\x1a.shortlist.live.v1.NumbersH\x00\x42\x06\n\x04kind\"\x17\n\x05Texts\x12\x0e\n\x06values\x18\x01 \x03(\t\"\x19\n\x07Numbers\x12\x0e\n\x06values\x18\x01 \x03(\x02\"/\n\nItemVector\x12\x11\n\tbundle_id\x18\x01 \x01(\t\x12\x0e\n\x06values\x18\x02 \x03(\x02\"a\n\x16SetAvailabilityRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\x12\x35\n\x0c\x61vailability\x18\x02 \x01(\x0b\x32\x1f.shortlist.live.v1.Availability\"+\n\x17SetAvailabilityResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\"<\n\x12UpsertItemsRequest\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.shortlist.live.v1.Item\"X\n\x13UpsertItemsResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\x12/\n\x08statuses\x18\x02 \x03(\x0b\x32\x1d.shortlist.live.v1.ItemStatus\"a\n\nItemStatus\x12/\n\x07outcome\x18\x01 \x01(\x0e\x32\x1e.shortlist.live.v1.ItemOutcome\x12\r\n\x05\x66ield\x18\x02 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x03 \x01(\t\"&\n\x12\x44\x65leteItemsRequest\x12\x10\n\x08item_ids\x18\x01 \x03(\t\"\'\n\x13\x44\x65leteItemsResponse\x12\x10\n\x08position\x18\x01 \x01(\x03\"8\n\x10ListItemsRequest\x12\r\n\x05limit\x18\x01 \x01(\x05\x12\x15\n\rafter_item_id\x18\x02 \x01(\t\"_\n\x11ListItemsResponse\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.shortlist.live.v1.Item\x12\x10\n\x08position\x18\x02 \x01(\x03\x12\x10\n\x08has_more\x18\x03 \x01(\x08\">\n\x13WatchChangesRequest\x12\x10\n\x08store_id\x18\x01 \x01(\t\x12\x15\n\rfrom_position\x18\x02 \x01(\x03\"\x86\x01\n\x14WatchChangesResponse\x12&\n\x05items\x18\x01 \x03(\x0b\x32\x17.shortlist.live.v1.Item\x12\x10\n\x08position\x18\x02 \x01(\x03\x12\x10\n\x08store_id\x18\x03 \x01(\t\x12\x0e\n\x06\x62\x65gins\x18\x04 \x01(\x08\x12\x12\n\nis_current\x18\x05 \x01(\x08*z\n\x0bItemOutcome\x12\x1c\n\x18ITEM_OUTCOME_UNSPECIFIED\x10\x00\x12\x17\n\x13ITEM_OUTCOME_STORED\x10\x01\x12\x1a\n\x16ITEM_OUTCOME_UNCHANGED\x10\x02\x12\x18\n\x14ITEM_OUTCOME_REFUSED\x10\x03\x32\xf1\x03\n\x0e\x43\x61talogService\x12h\n\x0fSetAvailability\x12).shortlist.live.v1.SetAvailabilityRequest\x1a*.shortlist.live.v1.SetAvailabilityResponse\x12\\\n\x0bUpsertItems\x12%.shortlist.live.v1.UpsertItemsRequest\x1a&.shortlist.live.v1.UpsertItemsResponse\x12\\\n\x0b\x44\x65leteItems\x12%.shortlist.live.v1.DeleteItemsRequest\x1a&.shortlist.live.v1.DeleteItemsResponse\x12V\n\tListItems\x12#.shortlist.live.v1.ListItemsRequest\x1a$.shortlist.live.v1.ListItemsResponse\x12\x61\n\x0cWatchChanges\x12&.shortlist.live.v1.WatchChangesRequest\x1a\'.shortlist.live.v1.WatchChangesResponse0\x01\x42\x94\x01\n\x15\x63om.shortlist.live.v1B\x13\x43\x61talogServiceProtoP\x01ZPbuf.build/gen/go/shortlist/shortlist/protocolbuffers/go/shortlist/live/v1;livev1\xaa\x02\x11Shortlist.Live.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,22 +33,48 @@ _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'shortlist.live.v1.catalog_s
 if not _descriptor._USE_C_DESCRIPTORS:
   _globals['DESCRIPTOR']._loaded_options = None
   _globals['DESCRIPTOR']._serialized_options = b'\n\025com.shortlist.live.v1B\023CatalogServiceProtoP\001ZPbuf.build/gen/go/shortlist/shortlist/protocolbuffers/go/shortlist/live/v1;livev1\252\002\021Shortlist.Live.V1'
+  _globals['_ITEMCONTENT_COLUMNSENTRY']._loaded_options = None
+  _globals['_ITEMCONTENT_COLUMNSENTRY']._serialized_options = b'8\001'
+  _globals['_ITEMOUTCOME']._serialized_start=1652
+  _globals['_ITEMOUTCOME']._serialized_end=1774
   _globals['_AVAILABILITY']._serialized_start=96
   _globals['_AVAILABILITY']._serialized_end=231
-  _globals['_ITEM']._serialized_start=233
-  _globals['_ITEM']._serialized_end=311
-  _globals['_SETAVAILABILITYREQUEST']._serialized_start=313
-  _globals['_SETAVAILABILITYREQUEST']._serialized_end=410
-  _globals['_SETAVAILABILITYRESPONSE']._serialized_start=412
-  _globals['_SETAVAILABILITYRESPONSE']._serialized_end=455
-  _globals['_LISTITEMSREQUEST']._serialized_start=457
-  _globals['_LISTITEMSREQUEST']._serialized_end=513
-  _globals['_LISTITEMSRESPONSE']._serialized_start=515
-  _globals['_LISTITEMSRESPONSE']._serialized_end=592
-  _globals['_WATCHCHANGESREQUEST']._serialized_start=594
-  _globals['_WATCHCHANGESREQUEST']._serialized_end=656
-  _globals['_WATCHCHANGESRESPONSE']._serialized_start=659
-  _globals['_WATCHCHANGESRESPONSE']._serialized_end=793
-  _globals['_CATALOGSERVICE']._serialized_start=796
-  _globals['_CATALOGSERVICE']._serialized_end=1105
+  _globals['_ITEM']._serialized_start=234
+  _globals['_ITEM']._serialized_end=378
+  _globals['_ITEMCONTENT']._serialized_start=381
+  _globals['_ITEMCONTENT']._serialized_end=576
+  _globals['_ITEMCONTENT_COLUMNSENTRY']._serialized_start=505
+  _globals['_ITEMCONTENT_COLUMNSENTRY']._serialized_end=576
+  _globals['_CELL']._serialized_start=579
+  _globals['_CELL']._serialized_end=717
+  _globals['_TEXTS']._serialized_start=719
+  _globals['_TEXTS']._serialized_end=742
+  _globals['_NUMBERS']._serialized_start=744
+  _globals['_NUMBERS']._serialized_end=769
+  _globals['_ITEMVECTOR']._serialized_start=771
+  _globals['_ITEMVECTOR']._serialized_end=818
+  _globals['_SETAVAILABILITYREQUEST']._serialized_start=820
+  _globals['_SETAVAILABILITYREQUEST']._serialized_end=917
+  _globals['_SETAVAILABILITYRESPONSE']._serialized_start=919
+  _globals['_SETAVAILABILITYRESPONSE']._serialized_end=962
+  _globals['_UPSERTITEMSREQUEST']._serialized_start=964
+  _globals['_UPSERTITEMSREQUEST']._serialized_end=1024
+  _globals['_UPSERTITEMSRESPONSE']._serialized_start=1026
+  _globals['_UPSERTITEMSRESPONSE']._serialized_end=1114
+  _globals['_ITEMSTATUS']._serialized_start=1116
+  _globals['_ITEMSTATUS']._serialized_end=1213
+  _globals['_DELETEITEMSREQUEST']._serialized_start=1215
+  _globals['_DELETEITEMSREQUEST']._serialized_end=1253
+  _globals['_DELETEITEMSRESPONSE']._serialized_start=1255
+  _globals['_DELETEITEMSRESPONSE']._serialized_end=1294
+  _globals['_LISTITEMSREQUEST']._serialized_start=1296
+  _globals['_LISTITEMSREQUEST']._serialized_end=1352
+  _globals['_LISTITEMSRESPONSE']._serialized_start=1354
+  _globals['_LISTITEMSRESPONSE']._serialized_end=1449
+  _globals['_WATCHCHANGESREQUEST']._serialized_start=1451
+  _globals['_WATCHCHANGESREQUEST']._serialized_end=1513
+  _globals['_WATCHCHANGESRESPONSE']._serialized_start=1516
+  _globals['_WATCHCHANGESRESPONSE']._serialized_end=1650
+  _globals['_CATALOGSERVICE']._serialized_start=1777
+  _globals['_CATALOGSERVICE']._serialized_end=2274
 # @@protoc_insertion_point(module_scope)

@@ -26,8 +26,8 @@ if _version_not_supported:
 
 
 class CatalogServiceStub:
-    """Hides items and shows them again. The services that follow it leave hidden items out of every answer, within a second
-    of the acknowledgement.
+    """Keeps the content of items, hides items and shows them again. The services that follow it leave hidden and deleted items
+    out of every answer, within a second of the acknowledgement.
 
     A failed call brings the same details as one of EventService. RESOURCE_EXHAUSTED of WatchChanges says that too many
     callers watch.
@@ -44,6 +44,16 @@ class CatalogServiceStub:
                 request_serializer=shortlist_dot_live_dot_v1_dot_catalog__service__pb2.SetAvailabilityRequest.SerializeToString,
                 response_deserializer=shortlist_dot_live_dot_v1_dot_catalog__service__pb2.SetAvailabilityResponse.FromString,
                 _registered_method=True)
+        self.UpsertItems = channel.unary_unary(
+                '/shortlist.live.v1.CatalogService/UpsertItems',
+                request_serializer=shortlist_dot_live_dot_v1_dot_catalog__service__pb2.UpsertItemsRequest.SerializeToString,
+                response_deserializer=shortlist_dot_live_dot_v1_dot_catalog__service__pb2.UpsertItemsResponse.FromString,
+                _registered_method=True)
+        self.DeleteItems = channel.unary_unary(
+                '/shortlist.live.v1.CatalogService/DeleteItems',
+                request_serializer=shortlist_dot_live_dot_v1_dot_catalog__service__pb2.DeleteItemsRequest.SerializeToString,
+                response_deserializer=shortlist_dot_live_dot_v1_dot_catalog__service__pb2.DeleteItemsResponse.FromString,
+                _registered_method=True)
         self.ListItems = channel.unary_unary(
                 '/shortlist.live.v1.CatalogService/ListItems',
                 request_serializer=shortlist_dot_live_dot_v1_dot_catalog__service__pb2.ListItemsRequest.SerializeToString,
@@ -57,8 +67,8 @@ class CatalogServiceStub:
 
 
 class CatalogServiceServicer:
-    """Hides items and shows them again. The services that follow it leave hidden items out of every answer, within a second
-    of the acknowledgement.
+    """Keeps the content of items, hides items and shows them again. The services that follow it leave hidden and deleted items
+    out of every answer, within a second of the acknowledgement.
 
     A failed call brings the same details as one of EventService. RESOURCE_EXHAUSTED of WatchChanges says that too many
     callers watch.
@@ -71,8 +81,23 @@ class CatalogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def UpsertItems(self, request, context):
+        """Stores the content of items, in place of any former one. Once it answers, every item with STORED is on disk.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeleteItems(self, request, context):
+        """Deletes the content of items, and keeps the items out of every answer until they are put again. Once it answers, that
+        is on disk.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ListItems(self, request, context):
-        """Lists the items that are not simply available, in the order of their ids.
+        """Lists the items that have content, are deleted, or are not simply available, in the order of their ids.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -94,6 +119,16 @@ def add_CatalogServiceServicer_to_server(servicer, server):
                     request_deserializer=shortlist_dot_live_dot_v1_dot_catalog__service__pb2.SetAvailabilityRequest.FromString,
                     response_serializer=shortlist_dot_live_dot_v1_dot_catalog__service__pb2.SetAvailabilityResponse.SerializeToString,
             ),
+            'UpsertItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpsertItems,
+                    request_deserializer=shortlist_dot_live_dot_v1_dot_catalog__service__pb2.UpsertItemsRequest.FromString,
+                    response_serializer=shortlist_dot_live_dot_v1_dot_catalog__service__pb2.UpsertItemsResponse.SerializeToString,
+            ),
+            'DeleteItems': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeleteItems,
+                    request_deserializer=shortlist_dot_live_dot_v1_dot_catalog__service__pb2.DeleteItemsRequest.FromString,
+                    response_serializer=shortlist_dot_live_dot_v1_dot_catalog__service__pb2.DeleteItemsResponse.SerializeToString,
+            ),
             'ListItems': grpc.unary_unary_rpc_method_handler(
                     servicer.ListItems,
                     request_deserializer=shortlist_dot_live_dot_v1_dot_catalog__service__pb2.ListItemsRequest.FromString,
@@ -113,8 +148,8 @@ def add_CatalogServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class CatalogService:
-    """Hides items and shows them again. The services that follow it leave hidden items out of every answer, within a second
-    of the acknowledgement.
+    """Keeps the content of items, hides items and shows them again. The services that follow it leave hidden and deleted items
+    out of every answer, within a second of the acknowledgement.
 
     A failed call brings the same details as one of EventService. RESOURCE_EXHAUSTED of WatchChanges says that too many
     callers watch.
@@ -137,6 +172,60 @@ class CatalogService:
             '/shortlist.live.v1.CatalogService/SetAvailability',
             shortlist_dot_live_dot_v1_dot_catalog__service__pb2.SetAvailabilityRequest.SerializeToString,
             shortlist_dot_live_dot_v1_dot_catalog__service__pb2.SetAvailabilityResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpsertItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shortlist.live.v1.CatalogService/UpsertItems',
+            shortlist_dot_live_dot_v1_dot_catalog__service__pb2.UpsertItemsRequest.SerializeToString,
+            shortlist_dot_live_dot_v1_dot_catalog__service__pb2.UpsertItemsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeleteItems(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/shortlist.live.v1.CatalogService/DeleteItems',
+            shortlist_dot_live_dot_v1_dot_catalog__service__pb2.DeleteItemsRequest.SerializeToString,
+            shortlist_dot_live_dot_v1_dot_catalog__service__pb2.DeleteItemsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -10,8 +10,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from shortlist.bundle import Bundle
 from shortlist.bundle.tables import ItemTables
-from shortlist.catalog.availability import Availability
 from shortlist.catalog.catalog import Catalog
+from shortlist.catalog_item import Availability
 from shortlist.inference.hidden_rows import HiddenRows
 from shortlist.inference.popular import popular_rows
 from shortlist.live.v1 import catalog_service_pb2 as pb
@@ -65,6 +65,19 @@ def test_a_bundle_follows_the_changes(items: ItemTables) -> None:
     catalog.take(told("a", "a", "unknown", availability=_SHOWN, position=3))
     assert hidden(rows) == [1, 2]
     assert catalog.place == ("store", 3)
+
+
+def test_a_deleted_item_is_hidden_until_it_is_put_again(items: ItemTables) -> None:
+    """Proves it for one that is shown by its availability, and for one that stays hidden by it afterwards."""
+    catalog = Catalog()
+    rows = catalog.hidden_rows(items)
+    gone = [pb.Item(item_id="a", availability=_SHOWN, deleted=True), pb.Item(item_id="b", availability=_HIDDEN)]
+    catalog.take(pb.WatchChangesResponse(items=gone, position=2, store_id="store", begins=True, is_current=True))
+    assert hidden(rows) == [0, 1]
+    content = pb.ItemContent(columns={"title": pb.Cell(text="a")})
+    put = [pb.Item(item_id="a", content=content), pb.Item(item_id="b", availability=_HIDDEN, content=content)]
+    catalog.take(pb.WatchChangesResponse(items=put, position=4, store_id="store", is_current=True))
+    assert hidden(rows) == [1]
 
 
 def test_a_row_is_another_item_in_another_bundle(items: ItemTables) -> None:

@@ -40,6 +40,12 @@ class Scripted(CatalogServiceServicer):
     ) -> pb.SetAvailabilityResponse:
         raise NotImplementedError
 
+    def UpsertItems(self, request: pb.UpsertItemsRequest, context: grpc.ServicerContext) -> pb.UpsertItemsResponse:  # noqa: N802
+        raise NotImplementedError
+
+    def DeleteItems(self, request: pb.DeleteItemsRequest, context: grpc.ServicerContext) -> pb.DeleteItemsResponse:  # noqa: N802
+        raise NotImplementedError
+
     def ListItems(self, request: pb.ListItemsRequest, context: grpc.ServicerContext) -> pb.ListItemsResponse:  # noqa: N802
         raise NotImplementedError
 

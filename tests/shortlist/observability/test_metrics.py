@@ -36,6 +36,7 @@ DOCUMENTED = {
     "shortlist_live_circuit_open": "gauge",
     "shortlist_live_seconds": "histogram",
     "shortlist_events_total": "counter",
+    "shortlist_items_total": "counter",
     "shortlist_event_commit_seconds": "histogram",
     "shortlist_events_trimmed_total": "counter",
     "shortlist_events_late_total": "counter",

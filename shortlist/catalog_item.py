@@ -1,4 +1,4 @@
-"""When an item may be shown, and the messages that say so."""
+"""An item of the live service's catalogue: when it may be shown, its content, and its message."""
 
 from dataclasses import dataclass
 
@@ -34,12 +34,25 @@ ALWAYS = Availability()
 HIDDEN = Availability(hidden=True)
 
 
+DELETED = b""
+"""The content of a deleted item."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CatalogItem:
-    """An item, and when it may be shown."""
+    """An item, when it may be shown, and its content: a message ``ItemContent`` in bytes.
+
+    ``content`` is None where none was put, and empty where it was deleted.
+    """
 
     item_id: str
-    availability: Availability
+    availability: Availability = ALWAYS
+    content: bytes | None = None
+
+    @property
+    def is_deleted(self) -> bool:
+        """Whether it may not be shown until it is put again."""
+        return self.content == DELETED
 
 
 def read_availability(message: pb.Availability) -> Availability:
@@ -51,11 +64,6 @@ def read_availability(message: pb.Availability) -> Availability:
     )
 
 
-def read_item(message: pb.Item) -> CatalogItem:
-    """The domain object of a valid message."""
-    return CatalogItem(item_id=message.item_id, availability=read_availability(message.availability))
-
-
 def availability_message(availability: Availability) -> pb.Availability:
     """The message of an availability."""
     return pb.Availability(
@@ -65,9 +73,34 @@ def availability_message(availability: Availability) -> pb.Availability:
     )
 
 
+def content_bytes(content: pb.ItemContent) -> bytes:
+    """The same bytes for the same content."""
+    return content.SerializeToString(deterministic=True)
+
+
 def item_message(item: CatalogItem) -> pb.Item:
     """The message of an item."""
-    return pb.Item(item_id=item.item_id, availability=availability_message(item.availability))
+    message = pb.Item(
+        item_id=item.item_id, availability=availability_message(item.availability), deleted=item.is_deleted
+    )
+    if item.content:
+        message.content.MergeFromString(item.content)
+    return message
+
+
+def read_item(message: pb.Item) -> CatalogItem:
+    """The domain object of a message of the live service."""
+    content = content_bytes(message.content) if message.HasField("content") else None
+    return CatalogItem(
+        item_id=message.item_id,
+        availability=read_availability(message.availability),
+        content=DELETED if message.deleted else content,
+    )
+
+
+def read_shown(message: pb.Item) -> Availability:
+    """When the item of a message may be shown; never when it is deleted."""
+    return HIDDEN if message.deleted else read_availability(message.availability)
 
 
 def _timestamp(time: int | None) -> Timestamp | None:
