@@ -76,6 +76,7 @@ _TRAINER: Sequence[tuple[str, ...]] = [
     ("trainer.analysis", "trainer.baselines.trees"),
     ("trainer.report", "trainer.experiments.ratings"),
     ("trainer.export",),
+    ("trainer.jobs",),
     ("trainer.commands",),
     ("trainer", "trainer.__main__"),
 ]

@@ -5,24 +5,19 @@ import sys
 import tempfile
 from collections.abc import Sequence
 
+from trainer.huge_pages import use_huge_pages
+
+if __name__ == "__main__":
+    # Before anything is loaded, which would be loaded twice.
+    use_huge_pages()
+
 from rich.console import Console
 
 from shortlist.errors import ShortlistError
+from trainer.commands import collect, evaluate, export, fit, tune
 from trainer.errors import NotPublishedError, OutputError, TrainerError
 from trainer.files import disk_error
-from trainer.huge_pages import use_huge_pages
 from trainer.progress import ConsoleReporter
-
-if __name__ == "__main__":
-    # Before PyTorch is loaded, which would be loaded twice.
-    use_huge_pages()
-try:
-    from trainer.commands import collect, evaluate, export, fit, tune
-except ModuleNotFoundError as missing:
-    if (missing.name or "").startswith(("trainer", "shortlist")):
-        raise
-    print(f"error: {missing}; pip install 'shortlist[train]' installs what training needs", file=sys.stderr)
-    sys.exit(2)
 
 EXIT_NOT_WRITTEN = 1
 EXIT_BAD_INPUT = 2
@@ -44,33 +39,42 @@ def main(arguments: Sequence[str] | None = None) -> int:
     console = Console(stderr=True)
     try:
         _run(options, ConsoleReporter(console))
-    except (TrainerError, ShortlistError) as error:
-        console.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
-        return EXIT_BAD_INPUT
-    except OutputError as error:
-        console.print(f"error: {error}", style="red", highlight=False, markup=False, soft_wrap=True)
-        return EXIT_NOT_WRITTEN
-    except NotPublishedError as error:
-        console.print(f"not published: {error}", style="yellow", highlight=False, markup=False, soft_wrap=True)
-        return EXIT_NOT_PUBLISHED
     except KeyboardInterrupt as stopped:
         console.print(str(stopped) or "stopped; no bundle was written", highlight=False, soft_wrap=True)
         return _EXIT_INTERRUPTED
     except Exception as error:
-        reason = disk_error(error)
-        if reason is None:
+        told = _told(error)
+        if told is None:
             raise
-        place = f"{tempfile.gettempdir()}: {reason}; TMPDIR names another folder"
-        console.print(f"error: {place}", style="red", highlight=False, markup=False, soft_wrap=True)
-        return EXIT_NOT_WRITTEN
+        code, text = told
+        style = "yellow" if code == EXIT_NOT_PUBLISHED else "red"
+        console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
+        return code
     return 0
+
+
+def _told(error: Exception) -> tuple[int, str] | None:
+    """The exit code and the line for an error that is no defect; None for a defect."""
+    match error:
+        case TrainerError() | ShortlistError():
+            return EXIT_BAD_INPUT, f"error: {error}"
+        case OutputError():
+            return EXIT_NOT_WRITTEN, f"error: {error}"
+        case NotPublishedError():
+            return EXIT_NOT_PUBLISHED, f"not published: {error}"
+        case ModuleNotFoundError() if not (error.name or "").startswith(("trainer", "shortlist")):
+            return EXIT_BAD_INPUT, f"error: {error}; pip install 'shortlist[train]' installs what training needs"
+    reason = disk_error(error)
+    if reason is None:
+        return None
+    return EXIT_NOT_WRITTEN, f"error: {tempfile.gettempdir()}: {reason}; TMPDIR names another folder"
 
 
 def _run(options: argparse.Namespace, reporter: ConsoleReporter) -> None:
     try:
         options.run(options, reporter)
     finally:
-        reporter.show_warnings()
+        reporter.finish()
 
 
 def _parser() -> argparse.ArgumentParser:

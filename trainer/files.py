@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, and the errors of a disk in words."""
+"""The folder of the data, files that appear whole or not at all, and the errors of a disk in words."""
 
 import contextlib
 import errno
@@ -7,10 +7,19 @@ import secrets
 from collections.abc import Iterator
 from pathlib import Path
 
-from trainer.errors import OutputError
+from trainer.errors import DataError, OutputError
+
+PAGE = ".html"
+"""The ending of a page, which lies beside the JSON of its figures."""
 
 # C++ libraries raise their own exceptions, whose text has the words of the operating system.
 _DISK = tuple(os.strerror(code) for code in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS))
+
+
+def check_data_folder(folder: Path) -> None:
+    """Raises DataError when there is no folder of this name to read tables from."""
+    if not folder.is_dir():
+        raise DataError(f"{folder}: no such folder; --data names the one with the tables")
 
 
 def write_text(path: Path, text: str) -> None:

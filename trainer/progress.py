@@ -36,6 +36,9 @@ class Reporter:
         """Something was dropped, merged, unmatched or degenerate. The same text counts once."""
         self._warnings[text] = None
 
+    def conclude(self, text: str) -> None:
+        """One of the last lines, which follow the warnings."""
+
     @property
     def warnings(self) -> tuple[str, ...]:
         """All warnings so far, each once, in their order."""
@@ -48,6 +51,7 @@ class ConsoleReporter(Reporter):
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         super().__init__()
         self._console, self._clock = console, clock
+        self._conclusions: list[str] = []
 
     def say(self, text: str) -> None:
         """See :class:`Reporter`."""
@@ -78,9 +82,15 @@ class ConsoleReporter(Reporter):
             self.say(f"{name}: {done:,} of {total:,} {unit}, {rate:,.0f} a second, {left:,.0f} s left")
             due = now + _EVERY
 
-    def show_warnings(self) -> None:
-        """Prints all warnings as one block."""
+    def conclude(self, text: str) -> None:
+        """See :class:`Reporter`."""
+        self._conclusions.append(text)
+
+    def finish(self) -> None:
+        """Prints all warnings as one block, and then the last lines."""
         if self.warnings:
             self._console.print(f"warnings: {len(self.warnings)}", style="yellow", highlight=False)
         for text in self.warnings:
             self._console.print(f"- {text}", style="yellow", highlight=False, markup=False, soft_wrap=True)
+        for text in self._conclusions:
+            self.say(text)

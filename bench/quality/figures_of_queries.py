@@ -10,12 +10,13 @@ import numpy as np
 from rich.console import Console
 
 from trainer.analysis.measurement import lists_of_test, two_stage_lists
-from trainer.commands.inputs import read_inputs
 from trainer.data.split import Split
 from trainer.evaluation.metrics import Rankings, figures
+from trainer.jobs.inputs import read_inputs
 from trainer.models.encoders.encoded import Encoded
 from trainer.progress import ConsoleReporter
-from trainer.protocols import PROTOCOLS, Task
+from trainer.protocols.registry import PROTOCOLS
+from trainer.protocols.task import Task
 from trainer.recipe import Recipe
 from trainer.training.encoder.training import Validation
 from trainer.training.two_stage import fit_retrieval, fit_two_stage
@@ -29,7 +30,7 @@ def main() -> None:
     for name in ("recipe", "data", "protocol", "metric", "model", "seed", "out"):
         parser.add_argument(name, type={"recipe": Path, "data": Path, "seed": int}.get(name, str))
     options = parser.parse_args()
-    recipe, dataset = read_inputs(options.recipe, options.data, _REPORTER)
+    recipe, dataset = read_inputs(Recipe.read(options.recipe), options.data, _REPORTER)
     task = PROTOCOLS[options.protocol](dataset, recipe, options.data)
     lists = _lists(task, recipe, options.seed, options.model)
     metric, places = options.metric, range(len(lists.hits))

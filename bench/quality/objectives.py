@@ -20,11 +20,11 @@ from bench.harness.machine import machine
 from bench.harness.processes import write_json
 from bench.quality.measure import BUILD
 from trainer.analysis.tables import figures_table, mean_and_spread
-from trainer.commands.impression_evaluation import evaluate_impressions
 from trainer.data import load
 from trainer.errors import RecipeError, TrainerError
+from trainer.jobs.impression_evaluation import evaluate_impressions
 from trainer.progress import ConsoleReporter, Reporter
-from trainer.protocols.impressions import IMPRESSIONS
+from trainer.protocols import IMPRESSIONS
 from trainer.recipe import Recipe
 
 _RECIPE = Path("trainer") / "recipes" / "impressions-objectives.toml"

@@ -32,8 +32,8 @@ from trainer.export.onnx_files import export_ranker
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.pipeline import TrainedPipeline, retrieve
 from trainer.progress import ConsoleReporter, Reporter
-from trainer.protocols import Task
 from trainer.protocols.next_like import next_like_task
+from trainer.protocols.task import Task
 from trainer.recipe import RankerConfig, Recipe
 from trainer.training.encoder.fit import fit_encoder
 from trainer.training.encoder.training import Validation

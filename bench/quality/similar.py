@@ -24,15 +24,16 @@ from shortlist.bundle.item_item_table import ItemItemTable
 from shortlist.bundle.tables import ItemTables
 from shortlist.inference.selection import best_first
 from shortlist.inference.similar import mean_direction, similar_items
-from trainer.commands.inputs import read_inputs
 from trainer.data import Dataset
 from trainer.data.split import evaluation_split, subsample
 from trainer.errors import TrainerError
 from trainer.features.statistics import item_tables
+from trainer.jobs.inputs import read_inputs
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.late_items import with_late_items
 from trainer.progress import ConsoleReporter, Reporter
 from trainer.protocols.next_like import CHOSEN_BY, METRICS, validation
+from trainer.recipe import Recipe
 from trainer.training.encoder.fit import fit_encoder
 from trainer.training.encoder.training import Validation
 
@@ -66,7 +67,7 @@ def main() -> int:
 
 def measured(data: Path, recipe_path: Path, seed: int, reporter: Reporter) -> dict[str, dict[str, Hits]]:
     """The figures by slice, and in each of any interaction and, where only some are likes, of likes."""
-    recipe, dataset = read_inputs(recipe_path, data, reporter)
+    recipe, dataset = read_inputs(Recipe.read(recipe_path), data, reporter)
     split = evaluation_split(dataset, recipe.split)
     decides = Validation(
         queries=validation(dataset, split), metrics=METRICS, chosen_by=CHOSEN_BY, end=split.encoder_end

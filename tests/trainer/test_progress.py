@@ -6,8 +6,8 @@ from dataclasses import replace
 import numpy as np
 from rich.console import Console
 
-from trainer.commands.inputs import report_counts
 from trainer.data import Dataset
+from trainer.jobs.inputs import report_counts
 from trainer.progress import ConsoleReporter, Reporter
 
 
@@ -20,14 +20,17 @@ def test_a_warning_is_kept_once_in_its_place() -> None:
 
 
 def test_warnings_are_one_block_at_the_end(planted: Dataset) -> None:
-    """Proves that the data's warnings come after the lines of progress, as they were written."""
+    """Proves that the data's warnings come after the lines of progress, as they were written, and conclusions last."""
     printed = io.StringIO()
     reporter = ConsoleReporter(Console(file=printed, width=40))
     report_counts(replace(planted, warnings=("[items] brand: " + "no features " * 5,)), reporter)
+    reporter.conclude("better")
+    reporter.conclude("next: serve")
     reporter.say("epoch 1")
-    reporter.show_warnings()
+    reporter.finish()
     lines = printed.getvalue().splitlines()
-    assert lines[-3:] == ["epoch 1", "warnings: 1", "- [items] brand: " + "no features " * 5]
+    warnings = ["warnings: 1", "- [items] brand: " + "no features " * 5]
+    assert lines[-5:] == ["epoch 1", *warnings, "better", "next: serve"]
 
 
 def test_longer_work_tells_its_speed_and_the_time_left_off_a_terminal() -> None:
@@ -50,5 +53,5 @@ def test_longer_work_tells_its_speed_and_the_time_left_off_a_terminal() -> None:
 def test_without_warnings_there_is_no_block() -> None:
     """Proves that a clean run ends as it always did."""
     printed = io.StringIO()
-    ConsoleReporter(Console(file=printed)).show_warnings()
+    ConsoleReporter(Console(file=printed)).finish()
     assert printed.getvalue() == ""

@@ -19,7 +19,7 @@ from trainer.models.pipeline import TrainedPipeline
 from trainer.models.rankers.calibration import Calibration
 from trainer.models.rankers.id_embeddings import IdEmbeddingLayer
 from trainer.progress import Reporter
-from trainer.protocols import Task
+from trainer.protocols.task import Task
 from trainer.training.ranker.examples import RankerExamples
 from trainer.training.ranker.fit import TrainedRanker
 from trainer.training.ranker.impressions import RankerImpressions

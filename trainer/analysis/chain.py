@@ -12,7 +12,7 @@ from trainer.evaluation.queries import Profiles
 from trainer.evaluation.rankings import rankings
 from trainer.models.pipeline import TrainedPipeline
 from trainer.progress import Reporter
-from trainer.protocols import Task
+from trainer.protocols.task import Task
 
 METRIC = "ndcg@10"
 _CUTS = (50, 100, 200, 500)

@@ -11,7 +11,7 @@ from trainer.evaluation.paired import paired_difference
 from trainer.evaluation.rankings import Scorer, rankings
 from trainer.models.pipeline import TrainedPipeline
 from trainer.progress import Reporter
-from trainer.protocols import Task
+from trainer.protocols.task import Task
 from trainer.training.log import TrainingLog
 
 # The length of the lists in a report.

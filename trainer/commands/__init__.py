@@ -1,1 +1,5 @@
-"""The commands of the trainer, one file each."""
+"""The commands, one file each: their arguments, and the checks that need neither PyTorch nor the data.
+
+Each loads its work from ``trainer.jobs`` after the checks, so that a mistake in a command line or a recipe is refused
+within a second.
+"""

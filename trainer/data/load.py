@@ -26,6 +26,7 @@ from trainer.data.sentences import with_model
 from trainer.data.table import Table, skipping
 from trainer.data.tables import read_in_turn, read_table
 from trainer.errors import DataError
+from trainer.files import check_data_folder
 from trainer.live.position import read_position
 from trainer.recipe import DataRecipe, FeatureColumns, ItemsConfig, UsersConfig
 
@@ -183,8 +184,7 @@ def _sources(data_dir: Path, recipe: DataRecipe) -> _Sources:
         )
     layout = movielens.find(data_dir)
     if layout is None:
-        if not data_dir.is_dir():
-            raise DataError(f"{data_dir}: no such folder; --data names the one with the tables")
+        check_data_folder(data_dir)
         markers = ", ".join(layout.marker for layout in movielens.LAYOUTS)
         raise DataError(f"{file}: no such file; nor is {data_dir} a MovieLens folder, with one of {markers}")
     try:

@@ -25,7 +25,6 @@ from trainer.export.index.build import build_index
 from trainer.export.onnx_files import export_encoder, export_ranker
 from trainer.files import writing
 from trainer.models.pipeline import TrainedPipeline
-from trainer.report import REPORT
 
 _LIBRARIES = ("torch", "onnx", "onnxscript", "onnxruntime", "faiss-cpu", "numpy")
 
@@ -40,12 +39,12 @@ def export_bundle(
     publish: bool = True,
     forced: str = "",
     warnings: tuple[str, ...] = (),
-    report: Callable[[IndexInfo], str] | None = None,
+    report: Callable[[IndexInfo], Mapping[str, str]] | None = None,
 ) -> Path:
     """Writes a bundle, signed when there is a key; returns its directory.
 
     With ``publish`` it becomes the current bundle; ``forced`` is the reason against that, if there is one. The
-    manifest keeps the ``warnings``. ``report`` makes a page that shows the chosen index.
+    manifest keeps the ``warnings``. ``report`` makes further files of text, by name, which show the chosen index.
 
     Raises:
         TrainerError: a vector is not finite, or an exported model differs from PyTorch; nothing is written.
@@ -63,8 +62,8 @@ def export_bundle(
         export_ranker(model, directory / RANKER)
         save_checkpoint(model, dataset.learnt_columns, directory)
         index = build_index(model, dataset, directory)
-        if report is not None:
-            (directory / REPORT).write_text(report(index), encoding="utf-8")
+        for name, text in ({} if report is None else report(index)).items():
+            (directory / name).write_text(text, encoding="utf-8")
         manifest = _manifest(model, dataset, figures, bundle_id, index, directory)
         dataclasses.replace(manifest, forced=forced, warnings=warnings).write(directory)
         if sign_key is not None:

@@ -1,27 +1,12 @@
-"""Protocols: the training, validation and test parts of a data set. A new one is a file and a line."""
+"""Protocols: the training, validation and test parts of a data set. A new one is a file, a name here and a line in
+``trainer/protocols/registry.py``.
+"""
 
-from collections.abc import Callable
-from pathlib import Path
+OF_LISTS = ("next-like", "leave-one-out", "lightgcn-split", "strong-generalisation", "cold-items", "cold-users")
+"""The names of the protocols whose answers are ranked lists."""
 
-from trainer.data import Dataset
-from trainer.protocols.cold import cold_items, cold_users
-from trainer.protocols.leave_one_out import leave_one_out
-from trainer.protocols.lightgcn_split import lightgcn_split
-from trainer.protocols.next_like import next_like
-from trainer.protocols.strong_generalisation import strong_generalisation
-from trainer.protocols.task import Task
-from trainer.recipe import DataRecipe
-
-PROTOCOLS: dict[str, Callable[[Dataset, DataRecipe, Path], Task]] = {
-    "next-like": next_like,
-    "leave-one-out": leave_one_out,
-    "lightgcn-split": lightgcn_split,
-    "strong-generalisation": strong_generalisation,
-    "cold-items": cold_items,
-    "cold-users": cold_users,
-}
+IMPRESSIONS, RATING = OF_PREDICTIONS = ("impressions", "rating")
+"""The names of the protocols whose answers are predictions."""
 
 DEFAULT = "next-like"
 """The protocol that a bundle is measured by."""
-
-__all__ = ["DEFAULT", "PROTOCOLS", "Task"]

@@ -18,8 +18,6 @@ from trainer.protocols.given_parts import part_codes
 from trainer.protocols.task import TEST, TRAIN, VALIDATION
 from trainer.recipe import DataRecipe
 
-IMPRESSIONS = "impressions"
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class ImpressionSplit:

@@ -9,4 +9,7 @@ from trainer.report.slices import Groups
 REPORT = "report.html"
 """Its name in a bundle."""
 
-__all__ = ["REPORT", "Findings", "Groups", "ItemMap", "People", "PredictionReport", "Report", "Run", "noted"]
+FIGURES = "report.json"
+"""The name of its figures in a bundle."""
+
+__all__ = ["FIGURES", "REPORT", "Findings", "Groups", "ItemMap", "People", "PredictionReport", "Report", "Run", "noted"]

@@ -12,7 +12,7 @@ from trainer.analysis.measurement import figures_by_event, figures_of
 from trainer.analysis.tables import Spread, mean_and_spread
 from trainer.evaluation.metrics import Figures, Lists, of_queries
 from trainer.evaluation.paired import paired_difference
-from trainer.protocols import Task
+from trainer.protocols.task import Task
 from trainer.report.people import People
 from trainer.report.slices import Groups, Slices
 from trainer.training.log import TrainingLog

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from trainer.data import Dataset
 from trainer.evaluation.metrics import Lists, Rankings, figures
-from trainer.protocols import Task
+from trainer.protocols.task import Task
 
 _PEOPLE, _ITEMS, _LATEST = 10, 10, 8
 _TITLES = ("title", "name")

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from trainer.evaluation.metrics import Rankings
-from trainer.protocols import Task
+from trainer.protocols.task import Task
 
 POPULARITY, HISTORY, USERS, ITEMS = "popularity", "history", "users", "items"
 _DECILES = 10

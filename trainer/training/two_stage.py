@@ -16,8 +16,8 @@ from trainer.models.late_items import with_late_items
 from trainer.models.pipeline import TrainedPipeline
 from trainer.models.rankers.objectives import Objectives
 from trainer.progress import Reporter
-from trainer.protocols import Task
 from trainer.protocols.next_like import CHOSEN_BY, METRICS, validation
+from trainer.protocols.task import Task
 from trainer.recipe import Recipe
 from trainer.training.encoder.fit import fit_encoder
 from trainer.training.encoder.training import Trained, Validation

@@ -10,7 +10,7 @@ import optuna
 from trainer.errors import TrainerError
 from trainer.models.encoders.encoded import Encoded
 from trainer.progress import Reporter, each_is_one
-from trainer.protocols import Task
+from trainer.protocols.task import Task
 from trainer.recipe import Recipe
 from trainer.training.encoder.fit import fit_encoder
 from trainer.training.encoder.training import Validation

@@ -10,20 +10,11 @@ from sqlalchemy import URL
 from sqlalchemy.exc import SQLAlchemyError
 
 from trainer.errors import OutputError, TrainerError
-from trainer.protocols import Task
+from trainer.protocols.task import Task
 from trainer.recipe import Recipe
 from trainer.tuning.search import median_pruner
 
-_SQLITE = b"SQLite format 3"
 _QUESTION = "question"
-
-
-def check_study(path: Path) -> None:
-    """Raises TrainerError when a file is there that keeps no trials, before anything is trained."""
-    if path.is_file() and path.stat().st_size:
-        with path.open("rb") as file:
-            if file.read(len(_SQLITE)) != _SQLITE:
-                raise TrainerError(f"--study {path}: cannot be used as a study: it is another file; name a new one")
 
 
 @contextlib.contextmanager

@@ -11,8 +11,8 @@ from bench.quality import measure as quality
 from bench.quality.measure import Row, rows
 from bench.quality.table import TABLES, line, with_table
 from trainer.baselines.linear import BASELINES
-from trainer.commands.evaluators import EVALUATORS
-from trainer.protocols import PROTOCOLS
+from trainer.jobs.evaluators import EVALUATORS
+from trainer.protocols.registry import PROTOCOLS
 from trainer.recipe import Recipe
 
 

@@ -15,8 +15,8 @@ from trainer.data.split import Split
 from trainer.evaluation.metrics import Rankings
 from trainer.models.pipeline import TrainedPipeline
 from trainer.progress import Reporter
-from trainer.protocols import Task
 from trainer.protocols.next_like import next_like_task
+from trainer.protocols.task import Task
 
 Places = NDArray[np.int64]
 

@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from trainer.__main__ import main
 from trainer.data import Dataset
 from trainer.evaluation.metrics import Figures
 from trainer.models.pipeline import TrainedPipeline
-from trainer.report import REPORT
+from trainer.report import FIGURES, REPORT
 
 pytestmark = pytest.mark.usefixtures("determinism")
 Command = list[str]
@@ -84,6 +84,39 @@ def test_a_bad_recipe_ends_with_two(
     assert not (tmp_path / "bundles").exists()
 
 
+_QUICK = """
+import sys
+from trainer.__main__ import main
+folder, heavy = sys.argv[1:]
+bad, good, out = f"{folder}/bad.toml", f"{folder}/good.toml", ["--out", f"{folder}/out"]
+trials = ["--trials", "1"]
+for command in (
+    ["fit", "--recipe", bad, "--data", folder, *out],
+    ["fit", "--recipe", f"{folder}/none.toml", "--data", folder, *out],
+    ["fit", "--recipe", good, "--data", f"{folder}/none", *out],
+    ["evaluate", "--recipe", bad, "--data", folder],
+    ["tune", "--recipe", bad, "--data", folder, *trials, *out],
+    ["export", "--bundle", f"{folder}/none", "--data", folder, *out],
+    ["collect", "--served-log", f"{folder}/none", *out],
+):
+    assert main(command) == 2
+print([name for name in heavy.split() if name in sys.modules])
+"""
+
+
+def test_a_mistake_is_refused_before_heavy_libraries_are_loaded(tmp_path: Path) -> None:
+    """Proves that a misspelt key of a model, a missing recipe and a missing folder need no wait for PyTorch."""
+    (tmp_path / "bad.toml").write_text("[encoder]\nlayer = 2\n")
+    (tmp_path / "good.toml").write_text("")
+    heavy = "torch polars scipy sklearn onnx onnxscript lightgbm optuna matplotlib faiss onnxruntime"
+    command = [sys.executable, "-c", _QUICK, str(tmp_path), heavy]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (0, "[]\n"), done.stderr
+    told = ["layer: no such key", "none.toml: cannot be read", "none: no such folder", *["layer: no such key"] * 2]
+    told += ["none", "none is no directory"]
+    assert [text in line for text, line in zip(told, done.stderr.splitlines(), strict=True)] == [True] * 7
+
+
 @pytest.mark.usefixtures("empty_graphs")
 def test_a_trainer_killed_while_it_writes_leaves_the_former_bundle(
     fit: Command, exported: Path, planted_folder: Path, tmp_path: Path
@@ -114,7 +147,7 @@ class Written:
     publish: bool
     forced: str
     warnings: tuple[str, ...]
-    page: str | None
+    report: Mapping[str, str]
 
 
 @pytest.fixture
@@ -132,16 +165,16 @@ def written(exported: Path, monkeypatch: pytest.MonkeyPatch) -> list[Written]:
         publish: bool,
         forced: str,
         warnings: tuple[str, ...],
-        report: Callable[[IndexInfo], str] | None,
+        report: Callable[[IndexInfo], Mapping[str, str]],
     ) -> Path:
         assert sign_key is None
-        page = None if report is None else report(Manifest.read(exported).index)
+        texts = report(Manifest.read(exported).index)
         found.append(
-            Written(model=model, figures=figures, publish=publish, forced=forced, warnings=warnings, page=page)
+            Written(model=model, figures=figures, publish=publish, forced=forced, warnings=warnings, report=texts)
         )
         return root / "new"
 
-    monkeypatch.setattr("trainer.commands.export.export_bundle", spy)
+    monkeypatch.setattr("trainer.jobs.export.export_bundle", spy)
     return found
 
 
@@ -158,7 +191,7 @@ def test_export_writes_a_bundles_models_over_the_data_as_it_is_now(
     assert main(["export", "--bundle", str(exported), "--data", str(planted_folder), "--out", str(tmp_path)]) == 0
     [one] = written
     assert one.figures == {"two_stage": {"ndcg@10": 0.5}}
-    assert (one.publish, one.page) == (True, None)
+    assert (one.publish, one.report) == (True, {})
     np.testing.assert_array_equal(one.model.encoded.vectors, bundle.items.vectors)
     np.testing.assert_array_equal(one.model.items.features, bundle.items.features)
 
@@ -191,12 +224,14 @@ def test_an_export_keeps_the_page_and_says_of_what_it_is(
     bundle = tmp_path / exported.name
     shutil.copytree(exported, bundle)
     (bundle / REPORT).write_text("<body>\n<main>\nfine\n</main></body>")
-    files = {**Manifest.read(bundle).files, REPORT: FileDigest.of(bundle / REPORT)}
+    (bundle / FIGURES).write_text('{"seconds": 1.5}')
+    files = {**Manifest.read(bundle).files, **{name: FileDigest.of(bundle / name) for name in (REPORT, FIGURES)}}
     with_manifest(bundle, files=files)
     assert main(["export", "--bundle", str(bundle), "--data", str(planted_folder), "--out", str(tmp_path / "out")]) == 0
     [one] = written
-    assert one.page is not None
-    assert re.search(rf"<main>\n<p>Exported again on .* from {exported.name}: .*</p>\nfine\n</main>", one.page)
+    page, figures = one.report[REPORT], json.loads(one.report[FIGURES])
+    assert re.search(rf"<main>\n<p>Exported again on .* from {exported.name}: .*</p>\nfine\n</main>", page)
+    assert (figures["seconds"], figures["exported_from"]) == (1.5, exported.name)
 
 
 def kill_when(reached: Callable[[], bool], arguments: Command) -> None:

@@ -14,11 +14,11 @@ import torch
 from numpy.typing import NDArray
 
 from trainer.__main__ import main
-from trainer.commands.impression_evaluation import RankerRun, evaluate_impressions
-from trainer.commands.inputs import read_inputs
 from trainer.data import Dataset, load
 from trainer.errors import DataError, RecipeError
 from trainer.features.layout import STATISTICS
+from trainer.jobs.impression_evaluation import RankerRun, evaluate_impressions
+from trainer.jobs.inputs import read_inputs
 from trainer.progress import Reporter
 from trainer.protocols.impressions import impressions
 from trainer.recipe import Recipe
@@ -400,7 +400,7 @@ def test_impressions_that_are_left_out_are_told_of(tmp_path: Path) -> None:
     frames["impressions"] = frames["impressions"].with_columns(of_unknown)
     count = int((frames["impressions"]["item_id"] == "x").sum())
     write(tmp_path, frames)
-    read_inputs(tmp_path / "recipe.toml", tmp_path, reporter)
+    read_inputs(Recipe.read(tmp_path / "recipe.toml"), tmp_path, reporter)
     assert reporter.said[-1] == f"read {SHOWN - count:,} impressions; left out {count} of unknown items"
 
 

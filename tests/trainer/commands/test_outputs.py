@@ -1,5 +1,6 @@
 """The outputs of the commands: checked before anything is read, and whole or absent afterwards."""
 
+import io
 import json
 import math
 import resource
@@ -13,18 +14,19 @@ import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from rich.console import Console
 
 from shortlist.bundle import BundleStore
 from shortlist.bundle.manifest import Manifest
 from trainer.__main__ import main
 from trainer.analysis.evaluation_result import EvaluationResult
-from trainer.commands.outputs import say_verdict, write_report
 from trainer.data import Dataset
 from trainer.errors import OutputError
 from trainer.export.bundle import export_bundle
 from trainer.files import write_text
+from trainer.jobs.outputs import conclude_verdict, write_report
 from trainer.models.pipeline import TrainedPipeline
-from trainer.progress import Reporter
+from trainer.progress import ConsoleReporter
 
 pytestmark = pytest.mark.usefixtures("determinism")
 Limit = Callable[[int], AbstractContextManager[None]]
@@ -193,8 +195,11 @@ def test_json_has_null_and_no_nan(tmp_path: Path, exported: Path) -> None:
 def test_models_that_a_baseline_beats_are_a_warning(popularity: float, warned: bool) -> None:
     """Proves that a person at a terminal hears it as the reader of the page does."""
     figures = {name: {"ndcg@10": one} for name, one in (("popularity", popularity), ("two_stage", 0.2))}
-    reporter = Reporter()
+    printed = io.StringIO()
+    reporter = ConsoleReporter(Console(file=printed))
     found = EvaluationResult(runs=[figures], chosen_by="ndcg@10", tested=1)
-    assert say_verdict(found, reporter).strongest == "popularity"
-    said = "Worse than the strongest baseline"
-    assert [text.partition(":")[0] for text in reporter.warnings] == [said] * warned
+    assert conclude_verdict(found, reporter).strongest == "popularity"
+    worse = "Worse than the strongest baseline"
+    assert [text.partition(":")[0] for text in reporter.warnings] == [worse] * warned
+    reporter.finish()
+    assert (printed.getvalue().splitlines()[-1] == worse) == warned

@@ -6,9 +6,9 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from trainer.commands.inputs import report_counts
 from trainer.data import Dataset, load
 from trainer.errors import DataError
+from trainer.jobs.inputs import report_counts
 from trainer.progress import Reporter
 from trainer.recipe import DataRecipe, ImpressionsConfig, InteractionsConfig, ItemsConfig, ObjectiveConfig, UsersConfig
 

@@ -222,7 +222,10 @@ def test_objectives_of_lists_are_not_what_they_are_judged_by(served: Callable[..
 def test_a_fit_that_is_worse_ends_with_three_and_is_not_served(
     exported: Path, planted_folder: Path, quick: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Proves the whole way: the bundle is written whole, CURRENT stays, the code is 3; forced, it moves."""
+    """Proves the whole way: the bundle is written whole, CURRENT stays, the code is 3; forced, it moves.
+
+    The last lines are the verdict, the places of page and figures, and the next command.
+    """
     root = tmp_path / "bundles"
     shutil.copytree(exported.parent, root)
     manifest = Manifest.read(root / exported.name)
@@ -237,12 +240,20 @@ def test_a_fit_that_is_worse_ends_with_three_and_is_not_served(
     assert set(metrics_of(DEFAULT_RECIPE)) <= {
         name.removeprefix("validation/") for name in new.metrics if name.startswith("validation/")
     }
-    assert "report.html" in new.files
-    told = capsys.readouterr().err
-    assert f"not published: {NAME} is {new.metrics[NAME]:.4f}" in told
-    assert f"shortlist bundles pin {written}" in told
+    assert {"report.html", "report.json"} <= new.files.keys()
+    figures = json.loads((root / written / "report.json").read_text())
+    assert figures["two_stage"]["ndcg@10"] == new.metrics["two_stage/ndcg@10"]
+    verdict, place, refusal = capsys.readouterr().err.splitlines()[-3:]
+    assert verdict.startswith(figures["verdict"]["headline"])
+    assert place == f"wrote {root / written}, with the page report.html and its figures in report.json"
+    assert refusal.startswith(f"not published: {NAME} is {new.metrics[NAME]:.4f}")
+    assert f"shortlist bundles pin {written}" in refusal
     assert main([*fit, "--force"]) == 0
     assert store.current_id() not in {exported.name, written}
+    *_, place, decision, following = capsys.readouterr().err.splitlines()
+    assert place.startswith(f"wrote {root / store.current_id()}")
+    assert decision.startswith(f"{store.current_id()}: published, as forced")
+    assert following.startswith(f"next: `python -m retrieval_service --bundles {root}`")
     assert Manifest.read(store.current()).forced.startswith(f"{NAME} is ")
 
 

@@ -13,7 +13,8 @@ from trainer.data import Dataset, load
 from trainer.errors import DataError, RecipeError
 from trainer.evaluation.queries import Profiles, Queries
 from trainer.evaluation.rankings import rankings
-from trainer.protocols import PROTOCOLS, Task
+from trainer.protocols.registry import PROTOCOLS
+from trainer.protocols.task import Task
 from trainer.recipe import DataRecipe, InteractionsConfig, SplitConfig
 from trainer.report.slices import Groups
 

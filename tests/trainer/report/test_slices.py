@@ -9,7 +9,7 @@ from trainer.data import Dataset
 from trainer.data.dataset import Features
 from trainer.evaluation.metrics import Rankings
 from trainer.evaluation.queries import Queries
-from trainer.protocols import Task
+from trainer.protocols.task import Task
 from trainer.report.item_map import ItemMap
 from trainer.report.slices import HISTORY, ITEMS, POPULARITY, USERS, Groups, Slices
 

@@ -18,8 +18,8 @@ from trainer.models.pipeline import TrainedPipeline
 from trainer.models.rankers.calibration import Calibration
 from trainer.models.rankers.objectives import Objectives
 from trainer.progress import Reporter
-from trainer.protocols import Task
 from trainer.protocols.next_like import next_like_task
+from trainer.protocols.task import Task
 from trainer.recipe import ObjectiveConfig, Recipe
 from trainer.training.encoder import training as encoder_training
 from trainer.training.encoder.fit import fit_encoder

@@ -9,8 +9,8 @@ from trainer.data.split import evaluation_split
 from trainer.evaluation.metrics import Lists
 from trainer.models.rankers.event_objectives import with_event_objectives
 from trainer.progress import Reporter
-from trainer.protocols import Task
 from trainer.protocols.next_like import next_like_task
+from trainer.protocols.task import Task
 from trainer.recipe import Recipe
 from trainer.report import Findings, Groups, Run
 from trainer.report.sections import events_section

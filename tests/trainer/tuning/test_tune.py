@@ -14,7 +14,7 @@ from trainer.__main__ import main
 from trainer.commands import tune
 from trainer.data import load
 from trainer.progress import Reporter, each_is_one
-from trainer.protocols import PROTOCOLS
+from trainer.protocols.registry import PROTOCOLS
 from trainer.recipe import EncoderConfig, Recipe
 from trainer.recipe.encoders import ENCODER_CONFIGS, TransformerConfig
 from trainer.recipe.models import Choices, tuned_keys

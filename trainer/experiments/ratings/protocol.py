@@ -15,8 +15,6 @@ from trainer.experiments.ratings.ratings import Ratings
 from trainer.protocols.given_parts import parts_of
 from trainer.recipe import DataRecipe
 
-RATING = "rating"
-
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Fold:

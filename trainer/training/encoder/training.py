@@ -19,7 +19,7 @@ from trainer.models.encoders import Encoder, EncoderDataSpec
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.registry import build_encoder
 from trainer.progress import Reporter
-from trainer.protocols import Task
+from trainer.protocols.task import Task
 from trainer.recipe.models import EncoderConfig, GradientConfig, IterativeConfig
 
 _VALUE_BUCKETS = 16

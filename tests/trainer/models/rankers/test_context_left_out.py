@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from shortlist.inference.context import ContextEncoder
 from tests.trainer.commands.test_impression_evaluation import RECIPE, SHOWN, run_of, tables, write
-from trainer.commands.impression_evaluation import RankerRun
 from trainer.data.context import Context
+from trainer.jobs.impression_evaluation import RankerRun
 from trainer.progress import Reporter
 
 CONTEXTS = RECIPE.replace('["device"]', '["device"]\nnumeric = ["hour"]').replace('position = "position"\n', "")

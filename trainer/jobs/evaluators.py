@@ -4,12 +4,11 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from trainer.analysis.evaluation_result import EvaluationResult
-from trainer.commands.impression_evaluation import evaluate_impressions
 from trainer.data import Dataset
-from trainer.experiments.ratings.protocol import RATING
 from trainer.experiments.ratings.runs import evaluate_ratings
+from trainer.jobs.impression_evaluation import evaluate_impressions
 from trainer.progress import Reporter
-from trainer.protocols.impressions import IMPRESSIONS
+from trainer.protocols import IMPRESSIONS, RATING
 from trainer.recipe import Recipe
 
 Evaluator = Callable[[Dataset, Recipe, Path, int, Reporter], EvaluationResult]

@@ -1,6 +1,5 @@
-"""The recipe and the data that commands read."""
+"""The data that the work of the commands reads."""
 
-import argparse
 from pathlib import Path
 
 import torch
@@ -10,50 +9,17 @@ from trainer.data.forgotten import read_forgotten
 from trainer.models.rankers.event_objectives import with_event_objectives
 from trainer.models.rankers.objectives import Objectives
 from trainer.progress import Reporter
-from trainer.protocols import DEFAULT
 from trainer.recipe import Recipe
 
 
-def add_inputs(parser: argparse.ArgumentParser) -> None:
-    """Adds ``--recipe`` and ``--data``."""
-    parser.add_argument(
-        "--recipe", type=Path, required=True, help="the recipe, a TOML file such as trainer/recipes/movielens.toml"
-    )
-    parser.add_argument("--data", type=Path, required=True, help="the folder with the tables that the recipe names")
-
-
-def add_forgotten(parser: argparse.ArgumentParser) -> None:
-    """Adds ``--forgotten``."""
-    parser.add_argument(
-        "--forgotten",
-        type=Path,
-        metavar="FILE",
-        help="leave out the users of this list, which `shortlist events forgotten` writes",
-    )
-
-
-def add_protocol(parser: argparse.ArgumentParser, choices: list[str], help: str) -> None:
-    """Adds ``--protocol``."""
-    parser.add_argument("--protocol", choices=choices, default=DEFAULT, help=f"{help} (default: {DEFAULT})")
-
-
-def positive(text: str) -> int:
-    """An argument that is a positive whole number."""
-    value = int(text)
-    if value < 1:
-        raise argparse.ArgumentTypeError("must be at least 1")
-    return value
-
-
 def read_inputs(
-    recipe_path: Path, data: Path, reporter: Reporter, forgotten: Path | None = None
+    recipe: Recipe, data: Path, reporter: Reporter, forgotten: Path | None = None
 ) -> tuple[Recipe, Dataset]:
-    """Reads the recipe and the data, without users of the list ``forgotten``.
+    """Reads the data, without users of the list ``forgotten``, and adds the objectives that it gives to the recipe.
 
     From here on, PyTorch is deterministic under a seed.
     """
     torch.use_deterministic_algorithms(True)
-    recipe = Recipe.read(recipe_path)
     reporter.say(f"reading {data}")
     dataset = load(data, recipe, forgotten=read_forgotten(forgotten))
     report_counts(dataset, reporter)
