@@ -1,6 +1,7 @@
-"""Reads from gRPC's text why two ends with different TLS settings cannot connect."""
+"""Reads from gRPC's text why two ends cannot connect: nothing listens, or their TLS settings differ."""
 
 import re
+from urllib.parse import unquote
 
 import grpc
 
@@ -9,13 +10,22 @@ from shortlist.security.settings import ClientSecurity
 from shortlist.status import read_error
 
 _LAST_ERROR = "last error: "
+_NOBODY = re.compile(r"last error: .*?ipv[46]:(\S+): .*Connection refused")
 _REFUSED_CERTIFICATE = re.compile(r"CERTIFICATE_VERIFY_FAILED: (.*?)(?:: OK)?$")
 
 
 def read_failure(error: grpc.RpcError, security: ClientSecurity) -> ShortlistError:
     """The exception of a failed call of a client with these credentials."""
     failure = read_error(error)
-    cause = tls_cause(str(failure), security) if isinstance(failure, Unavailable) else None
+    if not isinstance(failure, Unavailable):
+        return failure
+    nobody = _NOBODY.search(str(failure))
+    if nobody:
+        return Unavailable(
+            f"nothing listens at {unquote(nobody[1])} (Connection refused); start the service there, or call the "
+            "address where it listens"
+        )
+    cause = tls_cause(str(failure), security)
     return failure if cause is None else TlsMismatch(cause)
 
 
