@@ -134,6 +134,8 @@ def _run(
     prober = ["bench.hostile.prober", str(folder / "checks.npy"), *(f"{name}={port}" for name, port in ports.items())]
     attacking = LineProcess("bench.hostile.attacker", str(folder / "targets.json"))
     with attacking as attacker, _recorder(client, folder), _recorder(prober, folder):
+        # The same pause as before the second look, for memory follows the load late.
+        time.sleep(4 * calm)
         before = _states(setting, calm)
         attacks = list(_attacks(setting, versions, attacker, names, seconds))
         time.sleep(4 * calm)
