@@ -34,7 +34,8 @@ class Heartbeat:
 
     def _has_computed(self) -> bool:
         """Whether a thread of the calls has used the processor since the last look."""
-        before, self._computed = self._computed, processor_nanoseconds(self._calls)
+        # A copy, for another thread may start one meanwhile.
+        before, self._computed = self._computed, processor_nanoseconds(tuple(self._calls._threads))
         return self._computed != before
 
     def _announce(self) -> None:

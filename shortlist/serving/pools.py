@@ -3,7 +3,7 @@
 import functools
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, ParamSpec, TypeVar
 
@@ -51,10 +51,9 @@ def start_threads(pool: ThreadPoolExecutor, threads: int) -> None:
         all_started.set()
 
 
-def processor_nanoseconds(pool: ThreadPoolExecutor) -> int:
-    """The time that the threads of a running pool have used a processor; it stands still while all of them wait."""
-    # A copy, for another thread may start one meanwhile.
-    identities = [thread.ident for thread in tuple(pool._threads) if thread.is_alive()]
+def processor_nanoseconds(threads: Iterable[threading.Thread]) -> int:
+    """The time that threads have used a processor; it stands still while all of them wait."""
+    identities = [thread.ident for thread in threads if thread.is_alive()]
     clocks = [time.pthread_getcpuclockid(identity) for identity in identities if identity is not None]
     return sum(map(time.clock_gettime_ns, clocks))
 

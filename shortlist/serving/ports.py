@@ -52,11 +52,6 @@ class Listening:
     address: str
     threads: Sequence[threading.Thread]
 
-    @property
-    def serves(self) -> bool:
-        """Whether all the threads live. An error that gRPC does not catch ends them, and the process stays."""
-        return all(thread.is_alive() for thread in self.threads)
-
 
 def server_options(*, shared: bool) -> list[tuple[str, int]]:
     """The options of a server for calls. Workers have a ``shared`` port.

@@ -38,6 +38,7 @@ from shortlist.serving.ports import (
 from shortlist.serving.reflection import add_reflection
 from shortlist.serving.settings import ServerSettings
 from shortlist.serving.signals import stop_signals
+from shortlist.serving.watchdog import Watchdog
 from shortlist.serving.worker import SERVING, Worker
 from shortlist.serving.workers import EXIT_CANNOT_LISTEN as EXIT_CANNOT_LISTEN
 
@@ -105,7 +106,7 @@ class _Interrupted(Exception):  # noqa: N818 - an outcome, not an error
 
 
 class _StoppedServing(Exception):  # noqa: N818 - it is what happened
-    """A serving thread of gRPC has ended, and nothing can start it again."""
+    """A serving thread of gRPC has ended or is blocked, and nothing can start it again."""
 
 
 class _Server:
@@ -128,7 +129,7 @@ class _Server:
         self._serves = False
         self._never_started = 0
         self._closing = contextlib.ExitStack()
-        self._listening: list[Listening] = []
+        self._watchdog = Watchdog(())
         self._grpc = self._build(service_names, add_services)
 
     @property
@@ -180,15 +181,16 @@ class _Server:
         return server
 
     def _listen(self) -> None:
-        settings, shared = self._settings, self._worker is not None
+        settings, shared, listening = self._settings, self._worker is not None, list[Listening]()
         number = self._worker.number if self._worker else 0
         if settings.observability.metrics_listen:
             self._closing.enter_context(metrics_server(worker_listen(settings.observability.metrics_listen, number)))
         if settings.health_listen:
             probes = health_server(self._health, settings.health_listen, shared=shared)
-            self._listening.append(self._closing.enter_context(probes))
-        self._listening.append(listen_on(self._grpc, settings.listen, server_credentials(settings.security)))
-        self._announce(f"listening on {self._listening[-1].address}")
+            listening.append(self._closing.enter_context(probes))
+        listening.append(listen_on(self._grpc, settings.listen, server_credentials(settings.security)))
+        self._watchdog = Watchdog([thread for one in listening for thread in one.threads])
+        self._announce(f"listening on {listening[-1].address}")
 
     def _load(self, loader: Loader) -> None:
         # Python acts on a signal only between native calls of this thread, and one of those may never end.
@@ -218,7 +220,7 @@ class _Server:
         """The next signal, or None when none comes within ``seconds``.
 
         Raises:
-            _StoppedServing: meanwhile a serving thread of gRPC has ended.
+            _StoppedServing: meanwhile a serving thread of gRPC has ended, or was found blocked.
         """
         end = time.monotonic() + seconds
         while True:
@@ -227,18 +229,14 @@ class _Server:
             # Short waits, for a signal just before a wait or to another thread does not end the wait.
             with contextlib.suppress(Empty):
                 return self._signals.get(timeout=_CHECK_SECONDS)
-            if not self._is_serving:
+            if not self._watchdog.is_serving:
                 raise _StoppedServing
             if time.monotonic() >= end:
                 return None
 
-    @property
-    def _is_serving(self) -> bool:
-        return all(listening.serves for listening in self._listening)
-
     def _drain(self) -> None:
         self._health.drains()
-        if not self._is_serving:
+        if not self._watchdog.is_serving:
             # Nothing is left that could stop.
             return
         second = self._signal_within(self._settings.drain_delay_seconds) if self._serves else None
@@ -247,7 +245,7 @@ class _Server:
             self._signals.put(second)
         end, idle = time.monotonic() + self._settings.drain_seconds, 0
         stopped = self._stop_accepting()
-        while self._is_serving and not stopped.wait(_CHECK_SECONDS):
+        while self._watchdog.is_serving and not stopped.wait(_CHECK_SECONDS):
             if self._heartbeat is not None:
                 self._heartbeat.beat_draining()
             # Watchers of the health never hang up, so an idle server stops itself. Several idle checks, since a call

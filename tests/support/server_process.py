@@ -28,13 +28,16 @@ LONG = 100
 SCRIPT = f"""
 import contextlib, ctypes, json, os, sys, threading, time
 from pathlib import Path
+import grpc
 from shortlist.errors import BundleError
 from shortlist.observability.settings import Observability
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer, add_RankingServiceServicer_to_server
 from shortlist.security.settings import ServerSecurity
+from shortlist.serving.pools import CallingThread, answered_in
 from shortlist.serving.server import serve
 from shortlist.serving.settings import ServerSettings
+from shortlist.serving.watchdog import Watchdog
 
 class Slow(RankingServiceServicer):
     def Recommend(self, request, context):
@@ -66,13 +69,23 @@ class Loading:
     def no_thread(self):
         raise RuntimeError("can't start new thread")
 
+def add_services(server):
+    add_RankingServiceServicer_to_server(Slow(), server)
+    # A handler that blocks gRPC's serving thread.
+    blocks = answered_in(CallingThread(), lambda requests, context: threading.Event().wait())
+    handlers = {{"Block": grpc.stream_unary_rpc_method_handler(blocks)}}
+    server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler("grpc.test", handlers),))
+
+if sys.argv[2] == "watched":
+    # Ten seconds otherwise.
+    Watchdog.__init__.__kwdefaults__.update(look_seconds=0.3, looks=8)
 given = json.loads(sys.argv[1])
 metrics = Observability(metrics_listen=given.pop("metrics_listen", ""))
 security = ServerSecurity(**{{name: Path(path) for name, path in given.pop("security", {{}}).items()}})
 sys.exit(serve(
     settings=ServerSettings(observability=metrics, security=security, **given),
     service_names=["{SERVICE}"],
-    add_services=lambda server: add_RankingServiceServicer_to_server(Slow(), server),
+    add_services=add_services,
     loader=Loading(),
 ))
 """

@@ -9,6 +9,7 @@ import re
 import signal
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import grpc
@@ -22,11 +23,13 @@ from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 from shortlist.serving.server import EXIT_STOPPED_SERVING
 from shortlist.status import read_error
-from testbed.http2 import END_STREAM, Frame, FrameKind, Http2Connection
+from testbed.http2 import ACK, END_STREAM, Frame, FrameKind, Http2Connection
 from tests.support.server_process import LONG, SERVICE, Process, Run, free_port, metric
 from tests.support.waiting import until
 
 RECOMMEND, CHECK, WATCH = f"/{SERVICE}/Recommend", "/grpc.health.v1.Health/Check", "/grpc.health.v1.Health/Watch"
+# An error code of RFC 9113, and none of it.
+ENHANCE_YOUR_CALM, ANSWERED = 11, -1
 READY = HealthCheckRequest(service="readiness")
 
 
@@ -186,6 +189,39 @@ def test_a_process_that_has_stopped_serving_ends(run: Run, settings: dict[str, s
     assert "gRPC has stopped serving" in server.log()
 
 
+def test_a_process_whose_serving_thread_is_blocked_ends(run: Run) -> None:
+    """A liveness probe has a port and a thread of its own, so it is well; the process finds out by itself."""
+    probes = f"127.0.0.1:{free_port()}"
+    server = run("watched", health_listen=probes)
+    server.expect("serving")
+    block: grpc.StreamUnaryMultiCallable[bytes, bytes] = server.channel.stream_unary("/grpc.test/Block")
+    call = block.future(iter(()), timeout=20)
+    until(lambda: not _is_live(server.target))
+    assert _is_live(probes)
+    assert server.popen.wait(20) == EXIT_STOPPED_SERVING
+    assert "gRPC has stopped serving" in server.log()
+    call.cancel()
+
+
+def test_calls_beyond_the_limit_that_a_new_connection_has_not_read_cost_its_other_calls_nothing(run: Run) -> None:
+    """Until a caller acknowledges the limit of 200, gRPC resets further calls; no handler begins them.
+
+    The first 200 are answered, and so is each call after the acknowledgement, on the same connection.
+    """
+    server = run(threads=8, queue=400, metrics_listen=(metrics := f"127.0.0.1:{free_port()}"))
+    server.expect("serving")
+    with Http2Connection(server.target) as raw:
+        streams = [raw.call(RECOMMEND, b"") for _ in range(450)]
+        raw.flush()
+        ends = _ends(raw, streams)
+        assert [ends[stream] for stream in streams] == [ANSWERED] * 200 + [ENHANCE_YOUR_CALM] * 250
+        assert metric(metrics, "grpc_server_started_total") == 200
+        raw.add(Frame(kind=FrameKind.SETTINGS, flags=ACK))
+        later = [raw.call(RECOMMEND, b"") for _ in range(20)]
+        raw.flush()
+        assert set(_ends(raw, later).values()) == {ANSWERED}
+
+
 def test_a_half_open_call_does_not_outlast_the_drain(run: Run) -> None:
     """A stop takes no longer for a message that does not come."""
     server = run()
@@ -195,6 +231,28 @@ def test_a_half_open_call_does_not_outlast_the_drain(run: Run) -> None:
         raw.flush()
         server.popen.send_signal(signal.SIGTERM)
         assert server.popen.wait(10) == 0
+
+
+def _is_live(address: str) -> bool:
+    with grpc.insecure_channel(address, options=[OWN_CONNECTION]) as channel:
+        try:
+            HealthStub(channel).Check(HealthCheckRequest(service="liveness"), timeout=0.5)  # type: ignore[attr-defined]
+        except grpc.RpcError:
+            return False
+    return True
+
+
+def _ends(raw: Http2Connection, streams: Sequence[int]) -> dict[int, int]:
+    """For each stream `ANSWERED`, or the error code of its reset."""
+    ends = dict[int, int]()
+    for frame in raw.frames(5):
+        if frame.kind == FrameKind.RST_STREAM:
+            ends[frame.stream] = int.from_bytes(frame.payload)
+        elif frame.kind == FrameKind.HEADERS and frame.flags & END_STREAM:
+            ends[frame.stream] = ANSWERED
+        if ends.keys() >= set(streams):
+            return ends
+    raise AssertionError(f"no end of {len(streams) - len(ends)} calls")
 
 
 def _connected(target: str) -> grpc.Channel:
