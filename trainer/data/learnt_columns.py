@@ -2,9 +2,9 @@
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
 import polars as pl
@@ -13,6 +13,9 @@ from scipy.sparse import csr_array
 from sklearn.decomposition import TruncatedSVD
 from sklearn.feature_extraction.text import TfidfVectorizer
 
+from shortlist.bundle.feature_names import category_names, number_names, text_names, vector_names
+from shortlist.inference.column_features import latent, places_of, scaled_and_binned
+from shortlist.inference.words import words_of
 from trainer.data.cells import measures, texts, vectors, word_lists, words
 from trainer.data.sentences import embeddings
 from trainer.data.table import Table
@@ -24,8 +27,8 @@ _CATEGORIES = 256
 _BINS = 8
 _IN_ROWS = 2
 _SAMPLE = "A film about two friends who travel to the moon."
-# Han, kana, and the scripts of South-East Asia put no spaces between words.
-_UNSPACED = r"[\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]"
+# Texts are worked on by so many rows, since they take far more memory as objects of Python.
+_TOGETHER = 2**16
 _AWAY = 0.01  # far more than machines differ by, and far less than models do
 
 
@@ -65,7 +68,7 @@ class MultiHot(Column):
 
     def names(self, name: str) -> list[str]:
         """See :class:`Column`."""
-        return [f"{name}={value}" for value in self.values]
+        return category_names(name, self.values)
 
     def matrix(self, cells: pl.Series, columns: FeatureColumns) -> Floats:
         """See :class:`Column`."""
@@ -100,18 +103,15 @@ class Numeric(Column):
         """See :class:`Column`."""
         if len(self.scale) == 0:
             return []
-        return [name, *(f"{name}[{position}]" for position in range(1 + len(self.edges)))]
+        return number_names(name, len(self.edges))
 
     def matrix(self, cells: pl.Series, columns: FeatureColumns) -> Floats:
         """See :class:`Column`."""
-        matrix = np.zeros((len(cells), len(self.names(""))), dtype=np.float32)
-        if matrix.shape[1] == 0:
-            return matrix
-        known, rows = _known(cells), np.flatnonzero(cells.is_not_null().to_numpy())
+        if len(self.scale) == 0:
+            return np.zeros((len(cells), 0), dtype=np.float32)
+        numbers = cells.cast(pl.Float32).fill_null(float("nan")).to_numpy()
         mean, deviation = self.scale
-        matrix[rows, 0] = (known - mean) / deviation
-        matrix[rows, 1 + np.searchsorted(self.edges, known, side="right")] = 1
-        return matrix
+        return scaled_and_binned(numbers, mean, deviation, self.edges)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -128,7 +128,7 @@ class Vectors(Column):
 
     def names(self, name: str) -> list[str]:
         """See :class:`Column`."""
-        return [f"{name}.{position}" for position in range(int(self.length))]
+        return vector_names(name, int(self.length))
 
     def matrix(self, cells: pl.Series, columns: FeatureColumns) -> Floats:
         """See :class:`Column`. Raises DataError for vectors of another length."""
@@ -162,7 +162,7 @@ class Text(Column):
         """See :class:`Column`."""
         vectorizer = TfidfVectorizer(analyzer=list, min_df=_IN_ROWS)
         try:
-            weights = vectorizer.fit_transform(_tokens(cells))
+            weights = vectorizer.fit_transform(_tokens(cell) for rows in _in_parts(cells) for cell in rows)
         except ValueError:  # no token is in enough rows
             return cls(words=pl.Series([], dtype=pl.String), idf=np.zeros(0), directions=np.zeros((0, 0)))
         words = pl.Series(vectorizer.get_feature_names_out(), dtype=pl.String)
@@ -170,16 +170,13 @@ class Text(Column):
 
     def names(self, name: str) -> list[str]:
         """See :class:`Column`."""
-        return [f"{name}~{position}" for position in range(len(self.directions))]
+        return text_names(name, len(self.directions))
 
     def matrix(self, cells: pl.Series, columns: FeatureColumns) -> Floats:
         """See :class:`Column`."""
-        if len(self.directions) == 0:
-            return np.zeros((len(cells), 0), dtype=np.float32)
-        vectorizer = TfidfVectorizer(analyzer=list, vocabulary=self.words.to_list())
-        vectorizer.idf_ = self.idf
-        matrix: Floats = (vectorizer.transform(_tokens(cells)) @ self.directions.T).astype(np.float32)
-        return matrix
+        places = places_of(self.words)
+        parts = (latent([*map(_tokens, rows)], places, self.idf, self.directions) for rows in _in_parts(cells))
+        return np.concatenate([np.zeros((0, len(self.directions)), dtype=np.float32), *parts])
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -196,7 +193,7 @@ class Sentences(Column):
 
     def names(self, name: str) -> list[str]:
         """See :class:`Column`."""
-        return [f"{name}.{position}" for position in range(len(self.sample))]
+        return vector_names(name, len(self.sample))
 
     def matrix(self, cells: pl.Series, columns: FeatureColumns) -> Floats:
         """See :class:`Column`. Raises DataError for another encoder than was learnt with."""
@@ -272,24 +269,11 @@ def _main_directions(weights: csr_array, most: int) -> NDArray[np.float64]:
     return directions
 
 
-def _tokens(texts: pl.Series) -> list[list[str]]:
-    """The words of each text, or of each list of words, without empty ones; none where null.
-
-    A text mostly of a script without spaces has the pairs of its neighbouring characters in place of words.
-    """
-    if texts.dtype == pl.List(pl.String):
-        return texts.list.eval(pl.element().filter(pl.element().str.len_bytes() > 0)).fill_null([]).to_list()
-    words = texts.str.to_lowercase().str.extract_all(r"\w+").fill_null([])
-    letters, unspaced = (texts.str.count_matches(pattern).fill_null(0) for pattern in (r"\w", _UNSPACED))
-    without_spaces = (2 * unspaced > letters).to_list()
-    return [
-        _pairs_of_letters(row) if pairs else row for row, pairs in zip(words.to_list(), without_spaces, strict=True)
-    ]
-
-
-def _pairs_of_letters(words: list[str]) -> list[str]:
-    """Each word's pairs of neighbouring characters; a word of one character is its own."""
-    return [word[at : at + 2] for word in words for at in range(max(1, len(word) - 1))]
+def _tokens(cell: str | list[str | None] | None) -> list[str]:
+    """The words of a text, or of a list of words as they are, without empty ones; none where null."""
+    if cell is None:
+        return []
+    return words_of(cell) if isinstance(cell, str) else [word for word in cell if word]
 
 
 def _stripped(lists: pl.Series) -> pl.DataFrame:
@@ -301,6 +285,11 @@ def _pairs(lists: pl.Series) -> pl.DataFrame:
     """(row, word) of lists of text, without empty words."""
     frame = pl.DataFrame({"row": np.arange(len(lists)), "word": lists}, schema_overrides={"word": pl.List(pl.String)})
     return frame.explode("word").filter(pl.col("word").str.len_bytes() > 0)
+
+
+def _in_parts(cells: pl.Series) -> Iterator[list[Any]]:
+    """The cells as lists of Python's own objects."""
+    return (cells[start : start + _TOGETHER].to_list() for start in range(0, len(cells), _TOGETHER))
 
 
 def _known(numbers: pl.Series) -> NDArray[np.float64]:
