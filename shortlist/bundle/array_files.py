@@ -13,7 +13,7 @@ from shortlist.bundle.manifest import Manifest
 from shortlist.bundle.regular_files import open_regular
 from shortlist.errors import BundleError
 
-ITEM_INPUTS, LISTED = "item_inputs", "listed_rows"
+ITEM_INPUTS, LISTED, UNSEEN = "item_inputs", "listed_rows", "unseen_features"
 # The beginnings of the file names of the item-item tables.
 COOCCURRENCE_FILES, SLIM_FILES = "cooccurrence", "slim"
 # numpy pads the header of a small array to 128 bytes. Its parser would need minutes for the largest header it allows.
@@ -63,6 +63,8 @@ def expected_arrays(manifest: Manifest) -> Mapping[str, Expected]:
         arrays[f"{table}_weights"] = Expected(_FLOATS, (None, PAIR_WEIGHTS))
     if f"{LISTED}.npy" in manifest.files:
         arrays[LISTED] = Expected(_ROWS, (None,))
+    if f"{UNSEEN}.npy" in manifest.files:
+        arrays[UNSEEN] = Expected(_FLOATS, (None,))
     if f"{ITEM_INPUTS}.npy" in manifest.files:
         arrays[ITEM_INPUTS] = Expected(_FLOATS, (items, None))
     return arrays

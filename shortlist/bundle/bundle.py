@@ -15,11 +15,13 @@ from shortlist.bundle.array_files import (
     ITEM_INPUTS,
     LISTED,
     SLIM_FILES,
+    UNSEEN,
     expected_arrays,
     map_array,
 )
 from shortlist.bundle.checks import check_items, check_users
 from shortlist.bundle.history import SeenEvents
+from shortlist.bundle.item_columns import ITEM_COLUMNS
 from shortlist.bundle.item_item import ItemItemTables
 from shortlist.bundle.item_item_table import ItemItemTable
 from shortlist.bundle.manifest import Manifest
@@ -27,6 +29,7 @@ from shortlist.bundle.tables import ItemTables, UserTables
 from shortlist.errors import BundleError
 
 USER_ENCODER = "user_encoder.onnx"
+ITEM_ENCODER = "item_encoder.onnx"
 RANKER = "ranker.onnx"
 INDEX = "index.faiss"
 ITEM_TABLE = "items.parquet"
@@ -53,6 +56,8 @@ class Bundle:
         """
         manifest = Manifest.read(directory)
         _require_listed(manifest, directory, (INDEX, USER_ENCODER, RANKER))
+        if not manifest.new_items_refusal:
+            _require_listed(manifest, directory, (f"{UNSEEN}.npy", ITEM_COLUMNS, ITEM_ENCODER))
         manifest.verify(directory)
         if manifest.bundle_id != directory.name:
             # Callers ask for the directory's name and are answered with the manifest's id.
@@ -99,6 +104,8 @@ def save_tables(directory: Path, items: ItemTables, users: UserTables) -> None:
     save_array(directory, "popular_rows", items.popular)
     if items.listed is not None:
         save_array(directory, LISTED, items.listed)
+    if items.unseen is not None:
+        save_array(directory, UNSEEN, items.unseen)
     _save_pairs(directory, COOCCURRENCE_FILES, items.item_item.cooccurrence)
     _save_pairs(directory, SLIM_FILES, items.item_item.slim)
     save_array(directory, "user_ids", users.ids)
@@ -139,6 +146,7 @@ def _items(arrays: Mapping[str, NDArray[Any]], manifest: Manifest) -> ItemTables
         value_mean=manifest.value_mean,
         value_std=manifest.value_std,
         listed=arrays.get(LISTED),
+        unseen=arrays.get(UNSEEN),
     )
 
 

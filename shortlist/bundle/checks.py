@@ -29,6 +29,8 @@ def check_items(directory: Path, items: ItemTables) -> None:
     if items.inputs is not items.vectors:
         _check_finite(directory / "item_inputs.npy", items.inputs)
     _check_finite(directory / "item_features.npy", items.features)
+    if items.unseen is not None:
+        _check_finite(directory / "unseen_features.npy", items.unseen)
     _check_permutation(directory / "popular_rows.npy", items.popular)
     _check_listed(directory / "listed_rows.npy", items)
     _check_pairs(directory, "cooccurrence", items.item_item.cooccurrence)

@@ -26,6 +26,7 @@ _READABLE = (_EVERY_EVENT_IS_SEEN, FORMAT_VERSION)
 MANIFEST = "manifest.json"
 # Bundles are flat: a name with a separator can only be an attempt to reach something else.
 _FILE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
+_BEFORE_NEW_ITEMS = "the bundle was written by a release that could describe no new items: export it again"
 # The parts of the manifest with figures, which may be NaN; JSON has null for it.
 _FIGURES = ("metrics", "index")
 # Rows are 32 bits wide. The other bounds only keep a flipped digit from claiming all memory.
@@ -68,6 +69,7 @@ class Manifest:
     time of the latest interaction in the stored histories, in nanoseconds since 1970; None where they have no times.
     ``known_position`` is the position of the live service that the training data was read from; the bundle knows every
     event up to it. ``forgotten_position`` is that of the list of forgotten users that the training data was cleaned by.
+    ``new_items_refusal`` says why the bundle can describe no new item, and what to change; empty where it can.
     """
 
     format_version: int
@@ -99,6 +101,7 @@ class Manifest:
     known_until: Annotated[int, Meta(ge=-(2**62), le=2**62)] | None = None
     known_position: Position | None = None
     forgotten_position: Position | None = None
+    new_items_refusal: str = _BEFORE_NEW_ITEMS
 
     @property
     def forgets_until(self) -> int:

@@ -23,7 +23,8 @@ class ItemTables:
     ``popular`` ``[items]``, the rows by falling popularity. ``inputs`` ``[items, width]`` are the item embeddings that
     the user encoder reads, mostly the vectors themselves. ``value_mean`` and ``value_std`` standardise the values of
     interactions. ``listed`` ``[n]`` are the rows that lists may hold, ascending; None where all may. The index has
-    these alone, in this order, and they come first in ``popular``. Histories may hold any row.
+    these alone, in this order, and they come first in ``popular``. Histories may hold any row. ``unseen`` ``[S]`` are
+    the leading features, which are counted, of an item without events; None in bundles of earlier releases.
     """
 
     ids: NDArray[np.bytes_]
@@ -35,6 +36,7 @@ class ItemTables:
     value_mean: float
     value_std: float
     listed: NDArray[np.int32] | None = None
+    unseen: NDArray[np.float32] | None = None
 
     @property
     def listed_count(self) -> int:

@@ -81,3 +81,8 @@ class OnnxSession:
         known = {name: array for name, array in inputs.items() if name in self._inputs}
         output: NDArray[np.float32] = self._session.run(self._output, known, self._options)[0]
         return output
+
+    def run_all(self, inputs: dict[str, NDArray[np.generic]]) -> list[NDArray[np.float32]]:
+        """All outputs of a model that has several."""
+        outputs: list[NDArray[np.float32]] = self._session.run(None, inputs, self._options)
+        return outputs

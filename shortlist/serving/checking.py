@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
-from shortlist.bundle.bundle import USER_ENCODER, Bundle
+from shortlist.bundle.bundle import ITEM_ENCODER, USER_ENCODER, Bundle
 from shortlist.bundle.history import History
 from shortlist.errors import BundleError
+from shortlist.inference.new_items import NewItemEncoder
 from shortlist.inference.user_encoder import UserEncoder
 from shortlist.inference.users import IdHistory, UserQuery
 from shortlist.observability.logs import configure_logs
-from shortlist.serving.loading import is_loading, opened, require_finite, require_shape
+from shortlist.serving.loading import is_loading, opened, require_finite, require_shape, warmed_up
 
 EXIT_BUNDLE = 3
 
@@ -27,7 +28,10 @@ def check(directory: Path, public_key: Path | None, load: Callable[[Bundle], obj
     configure_logs(json=False)
     code, outcome = 0, "can be served"
     try:
-        load(opened(directory, public_key))
+        bundle = opened(directory, public_key)
+        load(bundle)
+        if not bundle.manifest.new_items_refusal:
+            warmed_up(bundle, lambda: check_new_items(bundle, NewItemEncoder(bundle)))
     except BundleError as error:
         code, outcome = EXIT_BUNDLE, f"{error.path.name}: {error.reason}"
     except Exception as error:
@@ -59,6 +63,19 @@ def check_encoder(bundle: Bundle, encoder: UserEncoder) -> None:
     vectors = encoder.encode(histories, features)
     require_shape(bundle, USER_ENCODER, vectors, 2, bundle.manifest.dimension)
     require_finite(bundle, USER_ENCODER, vectors)
+
+
+def check_new_items(bundle: Bundle, encoder: NewItemEncoder) -> None:
+    """Encodes two items at once: one without any feature, one with a one for each.
+
+    Raises:
+        BundleError: the vectors or the inputs are not finite, or have another shape than those of the bundle's items.
+    """
+    width = encoder.featuriser.width
+    features = np.stack([np.zeros(width, dtype=np.float32), np.ones(width, dtype=np.float32)])
+    for output, known in zip(encoder.encode(features), (bundle.items.vectors, bundle.items.inputs), strict=True):
+        require_shape(bundle, ITEM_ENCODER, output, 2, known.shape[1])
+        require_finite(bundle, ITEM_ENCODER, output)
 
 
 def _history(row: int, event: int) -> History:

@@ -25,6 +25,8 @@ def bundle_message(bundle: Bundle) -> BundleMessage:
         index_spec=manifest.index.spec,
         index_parameters=manifest.index.parameters,
         index_recall=manifest.index.recall,
+        describes_new_items=not manifest.new_items_refusal,
+        new_items_refusal=manifest.new_items_refusal,
     )
 
 

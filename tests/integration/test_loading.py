@@ -23,9 +23,11 @@ from shortlist.serving.settings import BundleSettings
 from testbed.services import Service
 from tests.support.small_bundle import (
     BUNDLE_ID,
+    add_new_items,
     encoder_of_events,
     encoder_of_one_user,
     endless_encoder,
+    item_encoder,
     publish_small_bundle,
 )
 from tests.support.waiting import until
@@ -41,6 +43,12 @@ def endless(tmp_path: Path) -> Path:
     publish_small_bundle(tmp_path / "bundles")
     publish_small_bundle(tmp_path / "bundles", LATER, encoder=endless_encoder())
     return tmp_path / "bundles"
+
+
+def _with_new_items(root: Path, encoder: bytes) -> Path:
+    directory = publish_small_bundle(root)
+    add_new_items(directory, encoder)
+    return directory
 
 
 @contextlib.contextmanager
@@ -121,6 +129,8 @@ def test_signals_at_any_moment_of_a_start_end_the_process_with_0(tmp_path: Path)
         (lambda root: publish_small_bundle(root, encoder=b"nonsense"), "ranking_service", "user_encoder.onnx"),
         (lambda root: publish_small_bundle(root, objectives=3), "ranking_service", "ranker.onnx"),
         (lambda root: publish_small_bundle(root, objectives=1), "ranking_service", "ranker.onnx"),
+        (lambda root: _with_new_items(root, item_encoder()), "retrieval_service", ""),
+        (lambda root: _with_new_items(root, item_encoder(width=3)), "ranking_service", "item_encoder.onnx"),
     ],
 )
 def test_a_service_checks_a_bundle_without_a_port(

@@ -15,9 +15,10 @@ import numpy as np
 from onnx import NodeProto, TensorProto, helper, numpy_helper
 
 from shortlist.bundle import FORMAT_VERSION, BundleStore, IndexInfo, ItemItemTables, ItemTables, Manifest, UserTables
-from shortlist.bundle.bundle import INDEX, RANKER, USER_ENCODER, save_tables
+from shortlist.bundle.bundle import INDEX, ITEM_ENCODER, RANKER, USER_ENCODER, save_tables
+from shortlist.bundle.item_columns import CategoricalColumn, ItemColumns
 from shortlist.bundle.item_item_table import ItemItemTable
-from shortlist.bundle.manifest import FileDigest
+from shortlist.bundle.manifest import MANIFEST, FileDigest
 from shortlist.bundle.ranker_columns import ContextColumn, Objective
 
 BUNDLE_ID = "20260101T000000-0001"
@@ -63,6 +64,35 @@ def publish_small_bundle(
         described = (*_OBJECTIVES, replace(_OBJECTIVES[0], name="other"))[:objectives]
         replace(_manifest(directory, bundle_id), objectives=described).write(directory)
     return root / bundle_id
+
+
+def add_new_items(directory: Path, encoder: bytes | None = None) -> None:
+    """Lets a published bundle describe new items, by another item encoder where one is given.
+
+    Their column "genre" has the values "x", "y" and "z", which are the first three axes of their vectors.
+    """
+    columns = ItemColumns(categorical=(CategoricalColumn(name="genre", values=("x", "y", "z")),))
+    columns.save(directory)
+    np.save(directory / "unseen_features.npy", np.full(1, -0.5, dtype=np.float32))
+    np.save(directory / "item_features.npy", np.zeros((ITEMS, 4), dtype=np.float32))
+    (directory / ITEM_ENCODER).write_bytes(item_encoder() if encoder is None else encoder)
+    manifest = replace(
+        Manifest.read(directory),
+        item_features=("count", *columns.names),
+        new_items_refusal="",
+        files={path.name: FileDigest.of(path) for path in directory.iterdir() if path.name != MANIFEST},
+    )
+    manifest.write(directory)
+
+
+def item_encoder(width: int = DIMENSION, then: str = "Identity") -> bytes:
+    """An item encoder whose vectors have a width; ``then`` is the operator at its end, such as ``Log``."""
+    weights = [numpy_helper.from_array(np.eye(GENRES, width, dtype=np.float32), "axes")]
+    nodes = [
+        helper.make_node("MatMul", ["item_features", "axes"], ["vectors"]),
+        helper.make_node(then, ["vectors"], ["output"]),
+    ]
+    return _model(nodes, {"item_features": ["items", GENRES]}, ["items", width], weights)
 
 
 def encoder_of_histories(then: str = "Identity") -> bytes:

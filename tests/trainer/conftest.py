@@ -111,6 +111,7 @@ def empty_graphs(monkeypatch: pytest.MonkeyPatch) -> None:
     """Bundles get empty ONNX files, for tests of everything else: to trace a model takes ten seconds."""
     for export in ("export_encoder", "export_ranker"):
         monkeypatch.setattr(f"trainer.export.bundle.{export}", lambda model, path, *_: path.touch())
+    monkeypatch.setattr("trainer.export.new_items.export_item_encoder", lambda encoder, features, path: path.touch())
 
 
 @pytest.fixture

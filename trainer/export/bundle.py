@@ -22,6 +22,7 @@ from trainer.errors import TrainerError
 from trainer.evaluation.metrics import Figures
 from trainer.export.checkpoint import save_checkpoint
 from trainer.export.index.build import build_index
+from trainer.export.new_items import export_new_items
 from trainer.export.onnx_files import export_encoder, export_ranker
 from trainer.files import writing
 from trainer.models.pipeline import TrainedPipeline
@@ -60,12 +61,14 @@ def export_bundle(
         dataset.item_table.write_parquet(directory / ITEM_TABLE)
         export_encoder(model, directory / USER_ENCODER, len(dataset.event_names))
         export_ranker(model, directory / RANKER)
+        refusal = export_new_items(model, dataset, directory)
         save_checkpoint(model, dataset.learnt_columns, directory)
         index = build_index(model, dataset, directory)
         for name, text in ({} if report is None else report(index)).items():
             (directory / name).write_text(text, encoding="utf-8")
         manifest = _manifest(model, dataset, figures, bundle_id, index, directory)
-        dataclasses.replace(manifest, forced=forced, warnings=warnings).write(directory)
+        manifest = dataclasses.replace(manifest, forced=forced, warnings=warnings, new_items_refusal=refusal)
+        manifest.write(directory)
         if sign_key is not None:
             sign(directory, sign_key)
     return root / bundle_id

@@ -4,12 +4,13 @@ import contextlib
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shortlist.bundle.history import History
@@ -18,10 +19,13 @@ from shortlist.inference.model_inputs import CandidateLists, UserInputs, encoder
 from shortlist.inference.onnx_runtime import onnxruntime
 from trainer.errors import TrainerError
 from trainer.features.layout import width_of
+from trainer.models.encoders import Encoder
 from trainer.models.pipeline import TrainedPipeline, tensors
 
 SIZES = (1, 2, 7, 500)
 TOLERANCE = 1e-4
+_SOME = 500
+Floats = NDArray[np.float32]
 _UNKNOWN_VALUES = 0.25
 
 
@@ -65,24 +69,75 @@ def export_ranker(model: TrainedPipeline, path: Path) -> None:
         _check(model.ranker, path, _ranker_sample(model, size, 3, 5), f"batch of {size}")
 
 
-def _export(module: nn.Module, sample: dict[str, Tensor], shapes: dict[str, Any], path: Path) -> None:
+def export_item_encoder(encoder: Encoder, features: Floats, path: Path) -> None:
+    """Writes the part of an encoder that reads content, for any number of items.
+
+    ``features`` ``[items, F]`` are those of the data set.
+
+    Raises:
+        TrainerError: it differs from PyTorch for some of the features, for zeros or for random ones.
+    """
+    module = _ItemEncoder(encoder)
+    items, samples = torch.export.Dim("items"), np.random.default_rng(0).standard_normal((7, features.shape[1]))
+    some = features[:: max(1, len(features) // _SOME)][:_SOME]
+    sample = np.concatenate([samples.astype(np.float32), np.zeros_like(some[:1]), some])
+    given = {"item_features": torch.from_numpy(sample)}
+    _export(module, given, {"item_features": {0: items}}, path, module.outputs)
+    for count in (1, len(sample)):
+        _check(module, path, {"item_features": given["item_features"][:count]}, f"batch of {count}", _is_same_product)
+
+
+class _ItemEncoder(nn.Module):
+    """The vectors of items by their features, and their inputs in a history where these differ."""
+
+    def __init__(self, encoder: Encoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.outputs = ["vectors"] if encoder.item_inputs() is None else ["vectors", "inputs"]
+
+    def forward(self, item_features: Tensor) -> tuple[Tensor, ...]:
+        content = self.encoder.of_content(item_features)
+        assert content is not None
+        return (content.vectors, content.inputs)[: len(self.outputs)]
+
+
+def _near(found: Floats, expected: Floats) -> bool:
+    return np.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE)
+
+
+def _is_same_product(found: Floats, expected: Floats) -> bool:
+    """Whether two products with one matrix differ by rounding alone, which grows with the largest terms."""
+    return np.allclose(found, expected, rtol=1e-5, atol=1e-6 * np.abs(expected).max(initial=1.0))
+
+
+def _export(
+    module: nn.Module,
+    sample: dict[str, Tensor],
+    shapes: dict[str, Any],
+    path: Path,
+    outputs: Sequence[str] = ("output",),
+) -> None:
     with _quiet():
         program = torch.onnx.export(
-            module, kwargs=sample, dynamic_shapes=shapes, dynamo=True, output_names=["output"], verbose=False
+            module, kwargs=sample, dynamic_shapes=shapes, dynamo=True, output_names=outputs, verbose=False
         )
         assert program is not None
         program.save(str(path), external_data=False)
 
 
-def _check(module: nn.Module, path: Path, sample: dict[str, Tensor], case: str) -> None:
+def _check(
+    module: nn.Module, path: Path, sample: dict[str, Tensor], case: str, close: Callable[[Floats, Floats], bool] = _near
+) -> None:
     with torch.no_grad():
-        expected = module(**sample).numpy()
+        outputs = module(**sample)
     session = onnxruntime.InferenceSession(path.read_bytes(), providers=["CPUExecutionProvider"])
     names = {item.name for item in session.get_inputs()}
-    found = session.run(None, {name: tensor.numpy() for name, tensor in sample.items() if name in names})[0]
-    if found.shape != expected.shape or not np.allclose(found, expected, rtol=TOLERANCE, atol=TOLERANCE):
-        worst = np.abs(found - expected).max() if found.shape == expected.shape else "shape"
-        raise TrainerError(f"{path.name} differs from PyTorch for a {case}: {worst}; nothing is exported")
+    found = session.run(None, {name: tensor.numpy() for name, tensor in sample.items() if name in names})
+    for one, tensor in zip(found, outputs if isinstance(outputs, tuple) else (outputs,), strict=True):
+        expected = tensor.numpy()
+        if one.shape != expected.shape or not close(one, expected):
+            worst = np.abs(one - expected).max() if one.shape == expected.shape else "shape"
+            raise TrainerError(f"{path.name} differs from PyTorch for a {case}: {worst}; nothing is exported")
 
 
 def _encoder_sample(model: TrainedPipeline, users: int, longest: int, events: int) -> dict[str, Tensor]:

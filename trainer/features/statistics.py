@@ -33,11 +33,14 @@ def item_tables(
     known = dataset.known_values(end)
     if click_rates is None:
         click_rates = ClickRates.none(len(dataset.item_ids), len(dataset.user_ids))
+    statistics, unseen = statistics_with_unseen(dataset, end)
     return ItemTables(
         ids=dataset.item_ids,
         vectors=vectors,
         inputs=vectors if inputs is None else inputs,
-        features=item_columns(item_statistics(dataset, end), click_rates.items, dataset.item_features.matrix),
+        features=item_columns(statistics, click_rates.items, dataset.item_features.matrix),
+        # An item without impressions has rates of 0.
+        unseen=np.append(unseen, np.zeros(click_rates.items.shape[1], dtype=np.float32)),
         popular=popularity_order(dataset, end),
         listed=None if dataset.listed.all() else np.flatnonzero(dataset.listed).astype(np.int32),
         item_item=item_item_tables(dataset, end, recipe),
@@ -51,15 +54,25 @@ def item_statistics(dataset: Dataset, end: int) -> NDArray[np.float32]:
 
     A prior of a few events smooths the mean value. The age is the time since an item's first event, in seconds.
     """
+    return statistics_with_unseen(dataset, end)[0]
+
+
+def statistics_with_unseen(dataset: Dataset, end: int) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """:func:`item_statistics`, and the same columns of a further item without an event before ``end``, ``[5]``."""
     rows, items = dataset.item_rows[:end], len(dataset.item_ids)
     count = np.bincount(rows, minlength=items)
     likes = _sums(rows, dataset.likes[:end], items)
     first = np.full(items, dataset.times[end - 1])
     np.minimum.at(first, rows, dataset.times[:end])
     age = np.log1p(np.maximum(dataset.times[end - 1] - first, 0) / SECOND)
-    columns = [np.log1p(count), np.log1p(likes), _mean_value(dataset, end, count), age]
-    standardised = [(column - column.mean()) / (column.std() + 1e-6) for column in columns]
-    return np.stack([*standardised, count == 0], axis=1).astype(np.float32)
+    prior = dataset.values[:end].mean() if len(dataset.known_values(end)) else 0.0
+    columns = [(np.log1p(count), 0.0), (np.log1p(likes), 0.0), (_mean_value(dataset, end, count), prior), (age, 0.0)]
+    standardised = [(column - column.mean()) / (column.std() + 1e-6) for column, _ in columns]
+    unseen = [(one - column.mean()) / (column.std() + 1e-6) for column, one in columns]
+    return (
+        np.stack([*standardised, count == 0], axis=1).astype(np.float32),
+        np.array([*unseen, 1.0], dtype=np.float32),
+    )
 
 
 def popularity_order(dataset: Dataset, end: int) -> NDArray[np.int32]:

@@ -58,11 +58,16 @@ def report_new_items(model: TrainedPipeline, dataset: Dataset, bundle_id: str, r
 
 
 @torch.no_grad()
-def _why(model: TrainedPipeline, dataset: Dataset) -> str:
+def without_content(model: TrainedPipeline, dataset: Dataset) -> str:
+    """Why the encoder can make no vector of an item's features; empty where it can."""
     features: NDArray[Any] = dataset.item_features.matrix
     if not features.shape[1]:
-        return "the recipe names no columns of features of items, and nobody with a history has had them"
+        return "the recipe names no columns of features of items"
     if model.encoded.encoder.of_content(torch.from_numpy(features[:0])) is None:
-        name = model.recipe.encoder.name
-        return f"the encoder {name} reads no features of items, and nobody with a history has had them"
-    return "they have none of the features that the encoder reads, and nobody with a history has had them"
+        return f"the encoder {model.recipe.encoder.name} reads no features of items"
+    return ""
+
+
+def _why(model: TrainedPipeline, dataset: Dataset) -> str:
+    reason = without_content(model, dataset) or "they have none of the features that the encoder reads"
+    return f"{reason}, and nobody with a history has had them"

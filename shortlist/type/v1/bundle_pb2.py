@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eshortlist/type/v1/bundle.proto\x12\x11shortlist.type.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xe1\x02\n\x06\x42undle\x12\x11\n\tbundle_id\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nitem_count\x18\x03 \x01(\x03\x12\x12\n\nuser_count\x18\x04 \x01(\x03\x12\x11\n\tdimension\x18\x05 \x01(\x05\x12\x12\n\nobjectives\x18\x06 \x03(\t\x12\x17\n\x0f\x63\x61ndidate_count\x18\x07 \x01(\x05\x12\x37\n\x07metrics\x18\x08 \x03(\x0b\x32&.shortlist.type.v1.Bundle.MetricsEntry\x12\x12\n\nindex_spec\x18\t \x01(\t\x12\x18\n\x10index_parameters\x18\n \x01(\t\x12\x14\n\x0cindex_recall\x18\x0b \x01(\x01\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"t\n\x0bLoadFailure\x12\x11\n\tbundle_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x03 \x01(\x05\x12\x30\n\x0c\x61ttempt_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x8c\x01\n\x15\x63om.shortlist.type.v1B\x0b\x42undleProtoP\x01ZPbuf.build/gen/go/shortlist/shortlist/protocolbuffers/go/shortlist/type/v1;typev1\xaa\x02\x11Shortlist.Type.V1b\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eshortlist/type/v1/bundle.proto\x12\x11shortlist.type.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x99\x03\n\x06\x42undle\x12\x11\n\tbundle_id\x18\x01 \x01(\t\x12/\n\x0b\x63reate_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nitem_count\x18\x03 \x01(\x03\x12\x12\n\nuser_count\x18\x04 \x01(\x03\x12\x11\n\tdimension\x18\x05 \x01(\x05\x12\x12\n\nobjectives\x18\x06 \x03(\t\x12\x17\n\x0f\x63\x61ndidate_count\x18\x07 \x01(\x05\x12\x37\n\x07metrics\x18\x08 \x03(\x0b\x32&.shortlist.type.v1.Bundle.MetricsEntry\x12\x12\n\nindex_spec\x18\t \x01(\t\x12\x18\n\x10index_parameters\x18\n \x01(\t\x12\x14\n\x0cindex_recall\x18\x0b \x01(\x01\x12\x1b\n\x13\x64\x65scribes_new_items\x18\x0c \x01(\x08\x12\x19\n\x11new_items_refusal\x18\r \x01(\t\x1a.\n\x0cMetricsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"t\n\x0bLoadFailure\x12\x11\n\tbundle_id\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x10\n\x08\x61ttempts\x18\x03 \x01(\x05\x12\x30\n\x0c\x61ttempt_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x8c\x01\n\x15\x63om.shortlist.type.v1B\x0b\x42undleProtoP\x01ZPbuf.build/gen/go/shortlist/shortlist/protocolbuffers/go/shortlist/type/v1;typev1\xaa\x02\x11Shortlist.Type.V1b\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,9 +36,9 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BUNDLE_METRICSENTRY']._loaded_options = None
   _globals['_BUNDLE_METRICSENTRY']._serialized_options = b'8\001'
   _globals['_BUNDLE']._serialized_start=87
-  _globals['_BUNDLE']._serialized_end=440
-  _globals['_BUNDLE_METRICSENTRY']._serialized_start=394
-  _globals['_BUNDLE_METRICSENTRY']._serialized_end=440
-  _globals['_LOADFAILURE']._serialized_start=442
-  _globals['_LOADFAILURE']._serialized_end=558
+  _globals['_BUNDLE']._serialized_end=496
+  _globals['_BUNDLE_METRICSENTRY']._serialized_start=450
+  _globals['_BUNDLE_METRICSENTRY']._serialized_end=496
+  _globals['_LOADFAILURE']._serialized_start=498
+  _globals['_LOADFAILURE']._serialized_end=614
 # @@protoc_insertion_point(module_scope)

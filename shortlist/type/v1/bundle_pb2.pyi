@@ -56,6 +56,8 @@ class Bundle(_message.Message):
     INDEX_SPEC_FIELD_NUMBER: _builtins.int
     INDEX_PARAMETERS_FIELD_NUMBER: _builtins.int
     INDEX_RECALL_FIELD_NUMBER: _builtins.int
+    DESCRIBES_NEW_ITEMS_FIELD_NUMBER: _builtins.int
+    NEW_ITEMS_REFUSAL_FIELD_NUMBER: _builtins.int
     bundle_id: _builtins.str
     """The version. Every answer names it."""
     item_count: _builtins.int
@@ -72,6 +74,10 @@ class Bundle(_message.Message):
     """The search parameters of the index, named as in FAISS's parameter space."""
     index_recall: _builtins.float
     """Measured recall of the index: the share of the exact nearest items that it finds for real users, 0 to 1."""
+    describes_new_items: _builtins.bool
+    """Whether the bundle can describe items that it does not know, by the columns of the recipe's [items]."""
+    new_items_refusal: _builtins.str
+    """Why it cannot, and what to change in the recipe. Empty when it can, and from services of earlier releases."""
     @_builtins.property
     def create_time(self) -> _timestamp_pb2.Timestamp:
         """When the trainer wrote it."""
@@ -98,10 +104,12 @@ class Bundle(_message.Message):
         index_spec: _builtins.str = ...,
         index_parameters: _builtins.str = ...,
         index_recall: _builtins.float = ...,
+        describes_new_items: _builtins.bool = ...,
+        new_items_refusal: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["create_time", b"create_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "candidate_count", b"candidate_count", "create_time", b"create_time", "dimension", b"dimension", "index_parameters", b"index_parameters", "index_recall", b"index_recall", "index_spec", b"index_spec", "item_count", b"item_count", "metrics", b"metrics", "objectives", b"objectives", "user_count", b"user_count"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bundle_id", b"bundle_id", "candidate_count", b"candidate_count", "create_time", b"create_time", "describes_new_items", b"describes_new_items", "dimension", b"dimension", "index_parameters", b"index_parameters", "index_recall", b"index_recall", "index_spec", b"index_spec", "item_count", b"item_count", "metrics", b"metrics", "new_items_refusal", b"new_items_refusal", "objectives", b"objectives", "user_count", b"user_count"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -87,6 +87,7 @@ def _items() -> ItemTables:
         item_item=ItemItemTables(cooccurrence=pairs, slim=pairs),
         value_mean=0.0,
         value_std=1.0,
+        unseen=np.zeros(1, dtype=np.float32),
     )
 
 

@@ -62,6 +62,8 @@ def test_the_bundle_of_these_tests_opens(bundle: Path) -> None:
         ("item_vectors", lambda vectors: np.full(vectors.shape, b"x"), "not <f4"),
         ("item_vectors", _changed(2, np.nan), "not finite"),
         ("item_features", _changed(2, np.inf), "not finite"),
+        ("unseen_features", _changed(0, np.nan), "not finite"),
+        ("unseen_features", lambda features: features[None], "not <f4"),
         ("user_features", _changed(0, np.nan), "not finite"),
         ("popular_rows", _changed(0, 5), "outside 0 to 4"),
         ("popular_rows", _changed(0, -1), "outside 0 to 4"),

@@ -42,7 +42,7 @@ def test_a_flipped_bit_is_found_in_any_file(store: BundleStore) -> None:
             with pytest.raises(BundleError, match=f"{path.name}: sha256 differs"):
                 verify(store, NEWEST)
             path.write_bytes(good)
-    assert len(verify(store, NEWEST).files) == 20
+    assert len(verify(store, NEWEST).files) == 21
 
 
 def test_a_bundle_under_another_ones_name_is_refused(store: BundleStore) -> None:

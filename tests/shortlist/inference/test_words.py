@@ -10,7 +10,7 @@ from shortlist.inference.words import words_of
 _UNSPACED = r"^[\p{Han}\p{Hiragana}\p{Katakana}ー\p{Thai}\p{Lao}\p{Khmer}\p{Myanmar}\p{Tibetan}]$"
 
 
-# Those of most scripts, and of the others enough to meet each block.
+# All characters of most scripts, and of the others enough to meet each block.
 _CHARACTERS = [chr(code) for code in (*range(0x3100), *range(0xA000, 0xAC00, 3), *range(0xF900, 0x10000, 5))]
 _CHARACTERS += [chr(code) for code in (*range(0x3100, 0xA000, 61), *range(0x10000, 0x20000, 7), 0x20000, 0x323AF)]
 

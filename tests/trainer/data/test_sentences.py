@@ -10,10 +10,14 @@ import numpy as np
 import polars as pl
 import pytest
 
+from shortlist.bundle.item_columns import ItemColumns, VectorColumn
+from shortlist.errors import InvalidRequest
+from shortlist.inference.featuriser import ItemFeaturiser
 from trainer.data import Dataset, load
 from trainer.data.columns import features, parsed
 from trainer.data.dataset import Features
-from trainer.data.learnt_columns import Column, LearntColumns
+from trainer.data.learnt_columns import Column, LearntColumns, Sentences
+from trainer.data.sentences import embeddings
 from trainer.data.table import Table
 from trainer.errors import DataError, RecipeError
 from trainer.export.column_arrays import as_arrays, of_arrays
@@ -210,3 +214,16 @@ def test_an_item_that_nobody_had_lies_among_its_like_by_its_title_alone(tmp_path
     for topic, title in COLD.items():
         nearest = np.argsort(-(warm @ of_title[title]))[:4]
         assert [list(OF_TITLE.values())[place] for place in nearest] == [topic] * 4
+
+
+def test_a_service_takes_the_embedding_of_a_new_item(tmp_path: Path) -> None:
+    """Proves that the model's embedding gives the trainer's features, and that the text itself is refused."""
+    columns = replace(TITLES, sentence_model=small_model(tmp_path / "model", 8))
+    built = described(["a film", "two friends"], columns)
+    (column,) = built.learnt.values()
+    assert isinstance(column, Sentences)
+    featuriser = ItemFeaturiser(ItemColumns(sentences=(VectorColumn(name="title", length=len(column.sample)),)))
+    embedding = embeddings(["two friends"], columns.sentence_model)[0]
+    np.testing.assert_allclose(featuriser.row({"title": embedding.tolist()}), built.matrix[1], atol=1e-6)
+    with pytest.raises(InvalidRequest, match="holds the embedding of a text, not the text"):
+        featuriser.row({"title": "two friends"})

@@ -86,7 +86,7 @@ def with_graph(monkeypatch: pytest.MonkeyPatch) -> Callable[[Path], None]:
     def give(graph: Path) -> None:
         content = graph.read_bytes()
         monkeypatch.setattr(
-            "trainer.export.onnx_files._export", lambda module, sample, shapes, path: path.write_bytes(content)
+            "trainer.export.onnx_files._export", lambda module, sample, shapes, path, *_: path.write_bytes(content)
         )
 
     return give

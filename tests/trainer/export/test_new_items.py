@@ -10,10 +10,15 @@ import pytest
 import torch
 
 from shortlist.bundle import Bundle
+from shortlist.errors import BundleError
+from shortlist.inference.new_items import NewItemEncoder
+from shortlist.inference.onnx_session import OnnxSession
+from shortlist.serving.served_messages import bundle_message
 from tests.trainer.configs import encoder_config
 from trainer.data import Dataset
 from trainer.export.bundle import export_bundle
 from trainer.export.checkpoint import load_dataset, load_two_stage
+from trainer.export.onnx_files import export_item_encoder
 from trainer.models.encoders.content_ridge import ContentRidgeEncoder
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.new_items import report_new_items
@@ -79,6 +84,29 @@ def test_items_come_and_go(
     assert same.item_ids.tolist() == planted.item_ids.tolist()
 
 
+def test_a_service_describes_a_new_item_as_the_next_export(
+    exported: Path, planted_folder: Path, tmp_path: Path
+) -> None:
+    """Proves it of the vector, the input in histories, and the ranker's features, with and without a known genre.
+
+    The counted features are those of the served bundle's items without events; the next bundle has other means.
+    """
+    model, dataset = over(exported, changed(tmp_path, planted_folder, [CONTENT, NOTHING]))
+    bundle = Bundle.open(exported)
+    described = NewItemEncoder(bundle).describe([{"genre": "genre3"}, {"genre": ""}, {}])
+    rows = [dataset.item_ids.tolist().index(one.encode()) for one in (CONTENT, NOTHING, NOTHING)]
+    np.testing.assert_allclose(described.vectors, model.encoded.vectors[rows], atol=1e-6)
+    np.testing.assert_allclose(described.inputs, model.encoded.inputs[rows], atol=1e-6)
+    counted = model.layout.point_in_time
+    np.testing.assert_array_equal(described.features[:, counted:], model.items.features[rows, counted:])
+    assert bundle.items.unseen is not None
+    np.testing.assert_array_equal(described.features[:, :counted], np.tile(bundle.items.unseen, (3, 1)))
+    assert model.items.unseen is not None
+    np.testing.assert_allclose(model.items.features[rows, :counted], np.tile(model.items.unseen, (3, 1)), atol=1e-6)
+    message = bundle_message(bundle)
+    assert (message.describes_new_items, message.new_items_refusal) == (True, "")
+
+
 def test_the_new_items_are_counted(
     exported: Path, planted_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -108,6 +136,14 @@ def test_an_encoder_without_content_places_new_items_by_their_users(
     recipe: Recipe = replace(fitted.recipe, encoder=config, index=IndexConfig(spec="Flat"))
     model = replace(fitted, recipe=recipe, encoded=Encoded.of(encoder, 16))
     bundle = export_bundle(model, planted, {}, tmp_path / "bundles")
+    message = bundle_message(Bundle.open(bundle))
+    assert not message.describes_new_items
+    assert message.new_items_refusal == (
+        "the encoder ials reads no features of items: choose bsarec, content_ridge, gru, transformer or two_tower as "
+        "the name in the recipe's [encoder]"
+    )
+    with pytest.raises(BundleError, match="describes no new items: the encoder ials reads no features"):
+        NewItemEncoder(Bundle.open(bundle))
     again, dataset = over(bundle, changed(tmp_path, planted_folder, [CONTENT, PLAYED]))
     now = vectors_by_id(again, dataset)
     assert now[PLAYED].any()
@@ -117,11 +153,12 @@ def test_an_encoder_without_content_places_new_items_by_their_users(
     assert "the encoder ials reads no features of items, and nobody with a history" in reporter.warnings[0]
 
 
-@pytest.mark.parametrize("name", ["transformer", "two_tower", "content_ridge"])
+# All encoders of sequences make vectors of content alike.
+@pytest.mark.parametrize("name", ["two_tower", "content_ridge"])
 def test_an_item_that_comes_later_is_one_that_was_there_without_events(
-    recipe: Recipe, planted: Dataset, name: str
+    recipe: Recipe, planted: Dataset, name: str, tmp_path: Path
 ) -> None:
-    """Proves that both have the same vector and the same input of the same features."""
+    """Proves that both have the same vector and the same input of the same features, in PyTorch and as exported."""
     end = len(planted.times) // 20
     spec = encoder_data_spec(planted, end)
     cold = ~spec.learnt
@@ -134,7 +171,14 @@ def test_an_item_that_comes_later_is_one_that_was_there_without_events(
     with torch.no_grad():
         content = encoder.eval().of_content(torch.from_numpy(planted.item_features.matrix[cold]))
         encoded = Encoded.of(encoder, 16)
+        export_item_encoder(encoder, planted.item_features.matrix, tmp_path / "item_encoder.onnx")
+    exported = OnnxSession(tmp_path / "item_encoder.onnx").run_all(
+        {"item_features": planted.item_features.matrix[cold]}
+    )
     assert content is not None
     assert content.vectors.any()
+    assert len(exported) == (1 if encoder.item_inputs() is None else 2)
+    np.testing.assert_allclose(exported[0], content.vectors, atol=1e-6)
+    np.testing.assert_allclose(exported[-1], content.inputs, atol=1e-6)
     np.testing.assert_allclose(content.vectors, encoded.vectors[cold], atol=1e-6)
     np.testing.assert_allclose(content.inputs, encoded.inputs[cold], atol=1e-6)

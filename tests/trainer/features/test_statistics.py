@@ -10,7 +10,13 @@ from numpy.typing import NDArray
 from shortlist.bundle.tables import ItemTables
 from trainer.data import Dataset
 from trainer.data.dataset import Histories
-from trainer.features.statistics import interaction_matrix, item_statistics, item_tables, popularity_order
+from trainer.features.statistics import (
+    interaction_matrix,
+    item_statistics,
+    item_tables,
+    popularity_order,
+    statistics_with_unseen,
+)
 from trainer.recipe import StatisticsConfig
 
 Make = Callable[[Sequence[tuple[str, str, int, float]]], Dataset]
@@ -39,6 +45,7 @@ def arrays(tables: ItemTables) -> dict[str, NDArray[np.generic]]:
     cooccurrence, slim = tables.item_item.cooccurrence, tables.item_item.slim
     return {
         "features": tables.features,
+        "unseen": np.zeros(0) if tables.unseen is None else tables.unseen,
         "popular": tables.popular,
         "co-occurrence offsets": cooccurrence.offsets,
         "co-occurrence rows": cooccurrence.rows,
@@ -48,6 +55,16 @@ def arrays(tables: ItemTables) -> dict[str, NDArray[np.generic]]:
         "SLIM weights": slim.weights,
         "scale": np.array([tables.value_mean, tables.value_std]),
     }
+
+
+def test_an_unseen_item_has_the_statistics_of_an_item_without_events(planted: Dataset) -> None:
+    """Proves it of items whose events are all later, for each statistic; one with events has others."""
+    end = len(planted.times) // 20
+    statistics, unseen = statistics_with_unseen(planted, end)
+    without = np.bincount(planted.item_rows[:end], minlength=len(planted.item_ids)) == 0
+    assert 0 < without.sum() < len(without)
+    np.testing.assert_allclose(statistics[without], np.tile(unseen, (without.sum(), 1)), atol=1e-6)
+    assert not np.isclose(statistics[~without], unseen).all(axis=1).any()
 
 
 @pytest.mark.parametrize("end", [1, 600, 1512])

@@ -34,7 +34,8 @@ class ContentRidgeEncoder(GfcfEncoder):
 
     def of_content(self, features_MF: Tensor) -> ItemContent:
         """See :class:`trainer.models.encoders.Encoder`. The prediction of the regression, at the mean degree."""
-        vectors_MD = torch.from_numpy(_directions(features_MF.numpy())) @ self.weights_FD
+        lengths_M1 = torch.linalg.vector_norm(features_MF, dim=1, keepdim=True)
+        vectors_MD = (features_MF / torch.where(lengths_M1 > 0, lengths_M1, 1.0)) @ self.weights_FD
         return ItemContent(vectors=vectors_MD, inputs=vectors_MD / self.root_of_new**2)
 
     def solve(self, histories_UN: sparse.csr_array, random: np.random.Generator) -> float:
