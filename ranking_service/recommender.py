@@ -20,6 +20,8 @@ from shortlist.bundle.bundle import Bundle
 from shortlist.degraded import Degraded
 from shortlist.errors import DeadlineExceeded
 from shortlist.inference.candidates import Candidates
+from shortlist.inference.hidden_rows import HiddenRows
+from shortlist.inference.live_items import LiveItems
 from shortlist.inference.popular import PopularityRanks
 from shortlist.inference.retrieval import Retrieved
 from shortlist.inference.selection import best_first
@@ -40,10 +42,13 @@ class Recommender:
         self._live = LiveStage(bundle, live) if live else None
         self.encoder = UserEncoder(bundle)
         self._popularity = PopularityRanks(bundle.items)
-        self._resolver = Resolver(bundle)
-        self._hidden = live.hidden_rows(bundle.items) if live else None
-        self._retriever = RetrieveStage(bundle, retrieval, self.encoder, self._hidden)
-        self._scorer = ScoreStage(bundle)
+        live_items = live.live_items(bundle) if live else None
+        self._resolver = Resolver(bundle, live_items)
+        self._hidden = _hidden_rows(bundle, live, live_items)
+        self.ids_of = bundle.items.ids_of if live_items is None else live_items.ids_of
+        """From rows ``[n]`` to ids."""
+        self._retriever = RetrieveStage(bundle, retrieval, self.encoder, self._hidden, live_items)
+        self._scorer = ScoreStage(bundle, live_items)
         self._similar = SimilarStage(bundle, self._retriever, self._hidden)
         self._coalescer = Coalescer(self._retrieve_to_answer if live is None else self._live_to_answer)
 
@@ -166,6 +171,12 @@ class Recommender:
         vector = self.encoder.encode([request.user.history], request.user.features)[0]
         zeros_do = len(request.user.history) > 0 and not vector.any()
         return vector if zeros_do or are_usable(vector[None, :])[0] else None
+
+
+def _hidden_rows(bundle: Bundle, live: LiveClient | None, live_items: LiveItems | None) -> HiddenRows | None:
+    if live_items is not None:
+        return live_items.hidden
+    return live.hidden_rows(bundle.items) if live else None
 
 
 def _unscored(found: Found) -> Scored:

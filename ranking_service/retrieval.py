@@ -16,6 +16,7 @@ from shortlist.client.connections import CONNECTIONS
 from shortlist.client.service_config import balancing_of, channel_options
 from shortlist.client.tls_cause import tls_cause
 from shortlist.degraded import Degraded
+from shortlist.inference.live_items import LiveItems
 from shortlist.inference.retrieval import RetrievalQuery, Retrieved
 from shortlist.observability import metrics
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
@@ -59,8 +60,10 @@ class RetrievalClient:
         self._channels = Channels(target, RetrievalServiceStub, [*config, *_OPTIONS], security)
         self._circuit, self._patience, self._security = Circuit("retrieval", metrics.CIRCUIT_OPEN), Patience(), security
 
-    def retrieve(self, bundle: Bundle, queries: Sequence[RetrievalQuery], timeout: float) -> list[Retrieved]:
-        """The candidates of several users, in rows of a bundle, within ``timeout`` seconds.
+    def retrieve(
+        self, bundle: Bundle, queries: Sequence[RetrievalQuery], timeout: float, live: LiveItems | None = None
+    ) -> list[Retrieved]:
+        """The candidates of several users, in rows of a bundle and of its ``live`` items, within ``timeout`` seconds.
 
         Raises:
             RetrievalFailed: the call failed, its answer does not fit the bundle, or the circuit is open.
@@ -68,14 +71,14 @@ class RetrievalClient:
         if not self._circuit.allows():
             raise RetrievalFailed(Degraded.RETRIEVAL_CIRCUIT_OPEN, "the circuit is open, because the last calls failed")
         try:
-            response = self._call(encode_queries(bundle.manifest, queries), time.monotonic() + timeout)
+            response = self._call(encode_queries(bundle.manifest, queries, live), time.monotonic() + timeout)
         except grpc.RpcError as error:
             self._report(error.code(), timeout)
             details = error.details() or ""
             raise _failure(error.code(), tls_cause(details, self._security) or details) from error
         self._circuit.succeeded()
         try:
-            return decode_candidates(response, bundle.manifest, queries)
+            return decode_candidates(response, bundle.manifest, queries, live)
         except ValueError as error:
             raise RetrievalFailed(Degraded.RETRIEVAL_INVALID, str(error), is_fault_of_one=True) from error
 

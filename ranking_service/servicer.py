@@ -188,7 +188,7 @@ def _add_items(
     # In place: a list of messages given to the constructor is copied message by message.
     add, items = response.items.add, ranked.items
     columns = zip(
-        recommender.bundle.items.ids_of(items.rows),
+        recommender.ids_of(items.rows),
         ranked.scores.tolist(),
         ranked.predictions.tolist(),
         ranked.is_scored.tolist(),

@@ -1,6 +1,7 @@
 """The request path of retrieval, stage by stage, for a batch of queries at once."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,12 +12,14 @@ from retrieval_service.visible_search import VisibleSearch
 from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.history import EMPTY_HISTORY
 from shortlist.inference.candidates import NO_CANDIDATES, Candidates
+from shortlist.inference.hidden_rows import HiddenRows
+from shortlist.inference.live_items import LiveItems
 from shortlist.inference.popular import popular_rows
 from shortlist.inference.retrieval import RetrievalQuery, Retrieved
 from shortlist.inference.rows import is_among, union_of
 from shortlist.inference.similar import mean_direction
 from shortlist.inference.user_encoder import UserEncoder
-from shortlist.inference.users import Unknown, excluded_rows, known_rows, resolve_user
+from shortlist.inference.users import Unknown, UserQuery, excluded_live_rows, excluded_rows, known_rows, resolve_user
 from shortlist.live_histories.client import LiveClient
 from shortlist.live_histories.stage import NOTHING_LIVE, Live, LiveStage, check_position
 from shortlist.observability import metrics
@@ -32,7 +35,11 @@ class Retriever:
     def __init__(self, bundle: Bundle, live: LiveClient | None = None) -> None:
         self.bundle = bundle
         self._live = LiveStage(bundle, live) if live else None
-        self._hidden = live.hidden_rows(bundle.items) if live else None
+        self.live_items = live.live_items(bundle) if live else None
+        """The items of the live catalogue that the bundle does not have."""
+        self._hidden = _hidden_rows(bundle, live, self.live_items)
+        self.ids_of = bundle.items.ids_of if self.live_items is None else self.live_items.ids_of
+        """From rows ``[n]`` to ids."""
         self.encoder = UserEncoder(bundle)
         index = FaissIndex(bundle)
         self._index = VisibleSearch(index, self._hidden) if self._hidden else index
@@ -80,7 +87,14 @@ class Retriever:
         excluded, unknown = excluded_rows(self.bundle, user, query.exclude, keep_seen=query.keep_seen)
         features = self.encoder.features_of(user)
         in_rows = RetrievalQuery(history=user.history, excluded=excluded, limit=query.limit, user_features=features)
-        return in_rows, Unknown(items=unknown) + user.unknown
+        return self._with_live(in_rows, live.of(query.user), query), Unknown(items=unknown) + user.unknown
+
+    def _with_live(self, in_rows: RetrievalQuery, user: UserQuery, query: IdQuery) -> RetrievalQuery:
+        """The query, which may find live items that are not excluded."""
+        if not self.live_items:
+            return in_rows
+        excluded = excluded_live_rows(self.bundle, self.live_items, user, query.exclude, keep_seen=query.keep_seen)
+        return replace(in_rows, excluded=union_of(in_rows.excluded, excluded), finds_live=True)
 
     def _resolve_similar(self, query: IdQuery) -> tuple[RetrievalQuery, Unknown]:
         items, unknown = known_rows(self.bundle, query.similar_to)
@@ -120,7 +134,23 @@ class Retriever:
                 nearest = self._index.search_each(targets, counts)
             for place, candidates in zip(known, nearest, strict=True):
                 found[place] = candidates
+            if self.live_items:
+                self._add_live([queries[place] for place in known], known, targets, counts, found)
         return found
+
+    def _add_live(
+        self,
+        queries: Sequence[RetrievalQuery],
+        places: Sequence[int],
+        targets: NDArray[np.float32],
+        counts: Sequence[int],
+        found: list[Candidates],
+    ) -> None:
+        """Merges the live items into the candidates of the queries that may find them."""
+        assert self.live_items is not None
+        for query, place, target, count in zip(queries, places, targets, counts, strict=True):
+            if query.finds_live:
+                found[place] = self.live_items.merged(found[place], target, count)
 
     def _filter(self, queries: Sequence[RetrievalQuery], found: Sequence[Candidates]) -> list[Candidates]:
         """The candidates that are not excluded and have a vector, cut to the limit."""
@@ -133,7 +163,8 @@ class Retriever:
         """Leaves out items whose vector is zero. They have score 0 for every user, so no model has chosen them."""
         if np.count_nonzero(candidates.scores) == len(candidates):
             return candidates
-        unscored = candidates.scores == 0
+        # Live items without a vector are not found in the first place.
+        unscored = (candidates.scores == 0) & (candidates.rows < len(self.bundle.items.ids))
         known = self.bundle.items.vectors.take(candidates.rows[unscored], axis=0).any(axis=1)
         return candidates.keep(np.isin(candidates.rows, candidates.rows[unscored][~known], invert=True))
 
@@ -145,6 +176,12 @@ class Retriever:
             return found
         popular = popular_rows(self.bundle.items, missing, query.excluded, found.rows, hidden=self._hidden)
         return found.then(Candidates.from_fallback(popular))
+
+
+def _hidden_rows(bundle: Bundle, live: LiveClient | None, live_items: LiveItems | None) -> HiddenRows | None:
+    if live_items is not None:
+        return live_items.hidden
+    return live.hidden_rows(bundle.items) if live else None
 
 
 def _answer(retrieved: Retrieved, unknown: Unknown, live: Live) -> Answer:

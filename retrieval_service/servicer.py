@@ -6,7 +6,6 @@ import grpc
 
 from retrieval_service.queries import Answer, IdQuery
 from retrieval_service.retriever import Retriever
-from shortlist.bundle import Bundle
 from shortlist.inference.candidates import Candidates
 from shortlist.limits import MAX_BATCH, MAX_BATCH_CANDIDATES, MAX_EXCLUDED, MAX_HISTORY
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
@@ -31,7 +30,7 @@ class RetrievalServicer(RetrievalServiceServicer):
         retriever = self._served.get(request.bundle_id)
         answer = retriever.retrieve(_read_query(request, deadline_of(context)), context.is_active)
         response = pb.RetrieveResponse()
-        _fill(response, retriever.bundle, request, answer)
+        _fill(response, retriever, request, answer)
         return response
 
     def BatchRetrieve(  # noqa: N802
@@ -49,7 +48,7 @@ class RetrievalServicer(RetrievalServiceServicer):
         found = retriever.retrieve_many(queries)
         require_wanted(context, deadline)
         for query, one in zip(request.requests, found, strict=True):
-            _fill(response.responses.add(), retriever.bundle, query, one)
+            _fill(response.responses.add(), retriever, query, one)
         return response
 
     def RetrieveRows(  # noqa: N802
@@ -62,8 +61,8 @@ class RetrievalServicer(RetrievalServiceServicer):
         check.require(bool(request.bundle_id), "bundle_id", "is empty; a row means an item of one bundle only")
         check.done()
         retriever = self._served.get(request.bundle_id)
-        queries = decode_queries(request.queries, retriever.bundle.manifest)
-        return encode_candidates(retriever.retrieve_rows(queries))
+        queries = decode_queries(request.queries, retriever.bundle.manifest, retriever.live_items)
+        return encode_candidates(retriever.retrieve_rows(queries), retriever.live_items)
 
     def GetBundle(self, request: pb.GetBundleRequest, context: grpc.ServicerContext) -> pb.GetBundleResponse:  # noqa: N802
         """Describes the bundle that is being served."""
@@ -123,9 +122,9 @@ def _read_query(request: pb.RetrieveRequest, deadline: float) -> IdQuery:
     )
 
 
-def _fill(response: pb.RetrieveResponse, bundle: Bundle, request: pb.RetrieveRequest, answer: Answer) -> None:
+def _fill(response: pb.RetrieveResponse, retriever: Retriever, request: pb.RetrieveRequest, answer: Answer) -> None:
     candidates, unknown = answer.retrieved.candidates, answer.unknown
-    response.bundle_id = bundle.bundle_id
+    response.bundle_id = retriever.bundle.bundle_id
     response.asked_count, response.found_count = request.limit, len(candidates)
     response.unknown_item_count, response.unknown_event_count = unknown.items, unknown.events
     response.live_position = answer.live_position
@@ -135,7 +134,7 @@ def _fill(response: pb.RetrieveResponse, bundle: Bundle, request: pb.RetrieveReq
             pb.DegradedReason.Value(f"DEGRADED_REASON_{answer.degraded.name}"),
         )
     add = _add_columns if request.view == pb.CANDIDATE_VIEW_COLUMNS else _add_items
-    add(response, bundle.items.ids_of(candidates.rows), candidates)
+    add(response, retriever.ids_of(candidates.rows), candidates)
 
 
 def _add_columns(response: pb.RetrieveResponse, ids: Sequence[str], candidates: Candidates) -> None:

@@ -9,7 +9,9 @@ from ranking_service.options import OptionsReader
 from ranking_service.queries import RankQuery, RecommendQuery
 from ranking_service.request import Request
 from shortlist.bundle.bundle import Bundle
-from shortlist.inference.users import Unknown, excluded_rows, known_rows, resolve_user
+from shortlist.inference.live_items import LiveItems
+from shortlist.inference.rows import union_of
+from shortlist.inference.users import Unknown, excluded_live_rows, excluded_rows, known_rows, resolve_user
 from shortlist.limits import MAX_LIMIT
 from shortlist.live_histories.stage import NOTHING_LIVE, Live
 
@@ -17,8 +19,8 @@ from shortlist.live_histories.stage import NOTHING_LIVE, Live
 class Resolver:
     """Resolves queries in one bundle."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._bundle = bundle
+    def __init__(self, bundle: Bundle, live_items: LiveItems | None = None) -> None:
+        self._bundle, self._live_items = bundle, live_items
         self._options = OptionsReader(bundle.manifest)
 
     def recommend(self, query: RecommendQuery, live: Live = NOTHING_LIVE) -> Request:
@@ -30,6 +32,11 @@ class Resolver:
         options = self._options.read(query.objective_weights, query.context)
         user = resolve_user(self._bundle, live.of(query.user))
         excluded, unknown = excluded_rows(self._bundle, user, query.exclude, keep_seen=query.keep_seen)
+        if self._live_items:
+            its = excluded_live_rows(
+                self._bundle, self._live_items, live.of(query.user), query.exclude, keep_seen=query.keep_seen
+            )
+            excluded = union_of(excluded, its)
         count = query.candidate_count or self._bundle.manifest.candidate_count
         return Request(
             query=query,

@@ -12,6 +12,7 @@ from shortlist.bundle.bundle import Bundle
 from shortlist.degraded import Degraded
 from shortlist.inference.candidates import NO_CANDIDATES, Candidates
 from shortlist.inference.hidden_rows import HiddenRows
+from shortlist.inference.live_items import LiveItems
 from shortlist.inference.popular import popular_rows
 from shortlist.inference.retrieval import RetrievalQuery, Retrieved
 from shortlist.inference.user_encoder import UserEncoder
@@ -37,9 +38,15 @@ class RetrieveStage:
     """Calls the retrieval service for one bundle. Popular items in its place leave out the ``hidden`` ones."""
 
     def __init__(
-        self, bundle: Bundle, client: RetrievalClient, encoder: UserEncoder, hidden: HiddenRows | None = None
+        self,
+        bundle: Bundle,
+        client: RetrievalClient,
+        encoder: UserEncoder,
+        hidden: HiddenRows | None = None,
+        live_items: LiveItems | None = None,
     ) -> None:
         self._bundle, self._client, self._encoder, self._hidden = bundle, client, encoder, hidden
+        self._live_items = live_items
 
     def retrieve(self, requests: Sequence[Request]) -> list[Found]:
         """The candidates of each request, in one call."""
@@ -48,7 +55,8 @@ class RetrieveStage:
         began = time.monotonic()
         try:
             with tracing.span("retrieve", links=[request.span for request in requests]):
-                results = self._client.retrieve(self._bundle, [*map(self._query, requests)], _seconds(requests))
+                queries, seconds = [*map(self._query, requests)], _seconds(requests)
+                results = self._client.retrieve(self._bundle, queries, seconds, self._live_items)
         except RetrievalFailed as failure:
             if len(requests) > 1 and failure.is_fault_of_one and _leaves_time_for_each(requests, began):
                 # Only that request is to be degraded.
@@ -80,6 +88,7 @@ class RetrieveStage:
             excluded=request.excluded,
             limit=request.candidate_count,
             user_features=self._encoder.features_of(request.user),
+            finds_live=bool(self._live_items),
         )
 
 

@@ -15,6 +15,7 @@ from ranking_service.stages.retrieve import Found
 from shortlist.bundle.bundle import Bundle
 from shortlist.degraded import Degraded
 from shortlist.inference.candidates import NO_CANDIDATES, Candidates
+from shortlist.inference.live_items import LiveItems
 from shortlist.observability import tracing
 from shortlist.observability.logs import Throttled
 
@@ -45,8 +46,8 @@ class RankerFailed(Exception):  # noqa: N818 - an outcome that Recommend handles
 class ScoreStage:
     """Runs the ranker of one bundle."""
 
-    def __init__(self, bundle: Bundle) -> None:
-        self._ranker = OnnxRanker(bundle)
+    def __init__(self, bundle: Bundle, live_items: LiveItems | None = None) -> None:
+        self._ranker = OnnxRanker(bundle, live_items)
 
     def score(self, requests: Sequence[Request], found: Sequence[Found]) -> list[Scored]:
         """The logits of each request's candidates, or none and the reason."""

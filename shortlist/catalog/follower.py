@@ -6,10 +6,12 @@ import time
 
 import grpc
 
+from shortlist.bundle.tables import ItemTables
 from shortlist.catalog.catalog import Catalog
 from shortlist.client.channels import Channels
 from shortlist.client.service_config import balancing_of, channel_options
 from shortlist.client.tls_cause import tls_cause
+from shortlist.inference.live_items import Describe, LiveItems
 from shortlist.live.v1 import catalog_service_pb2 as pb
 from shortlist.live.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from shortlist.observability import metrics
@@ -42,7 +44,8 @@ class CatalogFollower:
         self._heard = self._began = time.monotonic()
         self._call: grpc.Call | None = None
         self._threads = [
-            threading.Thread(target=run, name="catalog", daemon=True) for run in (self._follow, self._keep_time)
+            threading.Thread(target=run, name="catalog", daemon=True)
+            for run in (self._follow, self._keep_time, self._describe)
         ]
 
     def start(self) -> None:
@@ -56,6 +59,36 @@ class CatalogFollower:
         """Waits until the hidden items are known, for ten seconds at most: any answer is better than none."""
         if not self.catalog.wait(_FIRST_WORD_SECONDS):
             _LOG.error("the live service has not told of the hidden items, so they are shown until it does")
+
+    def live_items(self, items: ItemTables, describe: Describe) -> LiveItems:
+        """The live items of a bundle, with all that the live service has now, and following further changes.
+
+        Without an answer they come once the live service is followed again.
+        """
+        made = self.catalog.live_items(items, describe)
+        try:
+            self._replay(made)
+        except (grpc.RpcError, ValueError) as error:
+            _LOG.warning("the live items are not known yet: %s", self._described(error))
+            self.catalog.forget_place()
+            if self._call is not None:
+                self._call.cancel()
+            return made
+        # So that a new bundle has them from its first answer on.
+        self.catalog.wait(_FIRST_WORD_SECONDS)
+        while self.catalog.describe(made):
+            pass
+        return made
+
+    def _replay(self, live_items: LiveItems) -> None:
+        request = pb.WatchChangesRequest()
+        with self._channels.stub() as stub:
+            call = stub.WatchChanges(request, timeout=_FIRST_WORD_SECONDS, metadata=self._channels.metadata())
+            for message in call:
+                self.catalog.replay(live_items, message)
+                if message.is_current:
+                    call.cancel()
+                    return
 
     def close(self) -> None:
         """Ends the connections and the threads."""
@@ -97,6 +130,11 @@ class CatalogFollower:
             call = self._call
             if call is not None and time.monotonic() - max(self._heard, self._began) > _SILENT_SECONDS:
                 call.cancel()
+
+    def _describe(self) -> None:
+        """Describes live items apart from the changes, so that many of them delay no hiding."""
+        while not self._stopped.is_set():
+            self.catalog.describe_all(_SILENT_SECONDS / 10)
 
     def _described(self, error: Exception) -> str:
         if not isinstance(error, grpc.RpcError):

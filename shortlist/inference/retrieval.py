@@ -16,7 +16,8 @@ class RetrievalQuery:
     The query vector is ``vector`` ``[D]`` when it is given, else the encoding of ``history`` and ``user_features``
     ``[U]``. The features are None for a user that the bundle does not describe, and where the encoder reads none. A
     query with neither vector, history nor features gets popular items. ``excluded`` are rows, ascending, that may not
-    be found; ``limit`` is how many candidates to find.
+    be found; ``limit`` is how many candidates to find. ``finds_live`` lets live items be
+    found, which the bundle does not have.
     """
 
     history: History
@@ -24,6 +25,7 @@ class RetrievalQuery:
     limit: int
     user_features: NDArray[np.float32] | None = None
     vector: NDArray[np.float32] | None = None
+    finds_live: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.history import EMPTY_HISTORY, History
 from shortlist.bundle.ids import rows_of
+from shortlist.inference.live_items import LiveItems
 from shortlist.inference.rows import union_of
 
 
@@ -109,6 +110,20 @@ def excluded_rows(
         return seen, 0
     known, unknown = known_rows(bundle, exclude)
     return union_of(seen, known), unknown
+
+
+def excluded_live_rows(
+    bundle: Bundle, live_items: LiveItems, user: UserQuery, exclude: Sequence[str], *, keep_seen: bool
+) -> NDArray[np.int64]:
+    """The rows, ascending, of live items that may not be in the answer, as :func:`excluded_rows` gives the others."""
+    places = {name: place + 1 for place, name in enumerate(bundle.manifest.event_names)}
+    found = [live_items.rows_of(exclude)]
+    for history in () if keep_seen else (user.history, user.recorded):
+        rows = live_items.rows_of(history.item_ids)
+        events = np.array([places.get(event, 0) for event in history.events], dtype=np.int64)
+        found.append(rows[bundle.seen_events.among(events)])
+    excluded = union_of(*found)
+    return excluded[excluded >= 0]
 
 
 def known_rows(bundle: Bundle, item_ids: Sequence[str]) -> tuple[NDArray[np.int64], int]:

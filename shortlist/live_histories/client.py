@@ -7,14 +7,16 @@ from typing import Self
 
 import grpc
 
-from shortlist.bundle import Manifest
+from shortlist.bundle import Bundle, Manifest
 from shortlist.bundle.tables import ItemTables
+from shortlist.catalog.describer import Describer
 from shortlist.catalog.follower import CatalogFollower
 from shortlist.client.channels import Channels
 from shortlist.client.circuit import Circuit
 from shortlist.client.service_config import balancing_of, channel_options
 from shortlist.client.tls_cause import tls_cause
 from shortlist.inference.hidden_rows import HiddenRows
+from shortlist.inference.live_items import LiveItems
 from shortlist.inference.users import IdHistory
 from shortlist.live.v1 import event_service_pb2 as pb
 from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
@@ -117,6 +119,12 @@ class LiveClient:
     def hidden_rows(self, items: ItemTables) -> HiddenRows:
         """The rows of a bundle that may not be shown, which follow the changes as long as somebody holds them."""
         return self.follower.catalog.hidden_rows(items)
+
+    def live_items(self, bundle: Bundle) -> LiveItems | None:
+        """The items of the live catalogue that a bundle does not have; None when it can describe none."""
+        if bundle.manifest.new_items_refusal:
+            return None
+        return self.follower.live_items(bundle.items, Describer(bundle))
 
     def close(self) -> None:
         """Closes the connections."""

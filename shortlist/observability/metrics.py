@@ -111,6 +111,20 @@ EVENTS = _counters(
 ITEMS = _counters(
     "shortlist_items_total", "Items that were put, by outcome.", "outcome", ("stored", "unchanged", "refused")
 )
+LIVE_ITEMS = Gauge(
+    "shortlist_live_items", "Items of the live catalogue that the served bundle does not have.", registry=REGISTRY
+)
+LIVE_ITEMS_REFUSED = _counters(
+    "shortlist_live_items_refused_total",
+    "Live items that no list can have, because the bundle cannot describe them or there are too many.",
+    "reason",
+    ("unreadable", "full"),
+)
+LIVE_ITEMS_LAGGING = Counter(
+    "shortlist_live_items_lagging_total",
+    "Candidates dropped because retrieval knew live items that ranking did not know yet.",
+    registry=REGISTRY,
+)
 COMMIT_SECONDS = Histogram(
     "shortlist_event_commit_seconds",
     "Time to write the events, or the changes of items, of one commit to the disk.",

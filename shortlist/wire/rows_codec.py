@@ -1,6 +1,7 @@
 """Queries and candidates in rows of a bundle, as they travel between the two services: packed arrays."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -9,9 +10,12 @@ from numpy.typing import NDArray
 from shortlist.bundle import Manifest
 from shortlist.bundle.history import History
 from shortlist.inference.candidates import Candidates, Source
+from shortlist.inference.live_items import LiveItems
 from shortlist.inference.retrieval import RetrievalQuery, Retrieved
-from shortlist.inference.rows import is_among
+from shortlist.inference.rows import is_among, union_of
 from shortlist.inference.user_encoder import are_usable
+from shortlist.limits import MAX_EXCLUDED, MAX_HISTORY
+from shortlist.observability import metrics
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.wire.request_check import RequestCheck
 
@@ -24,54 +28,69 @@ _MANY_EVENTS = np.dtype("<u2")
 MAX_ROWS_ANSWER_BYTES = 1024 * 1024
 
 
-def encode_queries(manifest: Manifest, queries: Sequence[RetrievalQuery]) -> pb.RetrieveRowsRequest:
-    """The request for several queries."""
+def encode_queries(
+    manifest: Manifest, queries: Sequence[RetrievalQuery], live: LiveItems | None = None
+) -> pb.RetrieveRowsRequest:
+    """The request for several queries, which may find ``live`` items where there are any."""
     request = pb.RetrieveRowsRequest(bundle_id=manifest.bundle_id)
     for query in queries:
         # The encoder reads no more than these.
         history = query.history.last(manifest.encoder_history)
+        excluded, ids = (query.excluded, []) if live is None else live.split(query.excluded)
         request.queries.add(
             history_rows=_pack(history.rows, ROWS),
             history_values=_pack(history.values, FLOATS),
             history_events=_pack(history.events, _event_kind(manifest)),
-            excluded_rows=_pack(query.excluded, ROWS),
+            excluded_rows=_pack(excluded, ROWS),
             limit=query.limit,
             user_features=_pack(query.user_features, FLOATS),
             query_vector=_pack(query.vector, FLOATS),
+            finds_live_items=query.finds_live,
+            excluded_item_ids=ids,
         )
     return request
 
 
-def decode_queries(messages: Sequence[pb.RowsQuery], manifest: Manifest) -> list[RetrievalQuery]:
-    """The queries of several users.
+def decode_queries(
+    messages: Sequence[pb.RowsQuery], manifest: Manifest, live: LiveItems | None = None
+) -> list[RetrievalQuery]:
+    """The queries of several users, which find ``live`` items where they want them and there are any.
 
     Raises:
         InvalidRequest: an array has a part of a number, another length than it has to have, or a number that the bundle
             does not have.
     """
     return [
-        _decode_query(message, RequestCheck(f"queries[{place}]."), manifest) for place, message in enumerate(messages)
+        _with_live(_decode_query(message, RequestCheck(f"queries[{place}]."), manifest), message, live)
+        for place, message in enumerate(messages)
     ]
 
 
-def encode_candidates(results: Sequence[Retrieved]) -> pb.RetrieveRowsResponse:
+def encode_candidates(results: Sequence[Retrieved], live: LiveItems | None = None) -> pb.RetrieveRowsResponse:
     """The response with the candidates of several users."""
     response = pb.RetrieveRowsResponse()
     for result in results:
         candidates = result.candidates
+        rows, ids = live.on_wire(candidates.rows) if live else (candidates.rows, [])
         response.candidates.add(
-            rows=_pack(candidates.rows, ROWS),
+            rows=_pack(rows, ROWS),
             scores=_pack(candidates.scores, FLOATS),
             sources=_pack(candidates.sources, BYTES),
             user_vector=_pack(result.vector, FLOATS),
+            live_item_ids=ids,
         )
     return response
 
 
 def decode_candidates(
-    response: pb.RetrieveRowsResponse, manifest: Manifest, queries: Sequence[RetrievalQuery]
+    response: pb.RetrieveRowsResponse,
+    manifest: Manifest,
+    queries: Sequence[RetrievalQuery],
+    live: LiveItems | None = None,
 ) -> list[Retrieved]:
     """The candidates of each query: at most its limit, distinct, none that it excludes, all numbers finite.
+
+    ``live`` items that this process does not know yet are dropped, and counted.
 
     Raises:
         ValueError: the response does not fit the queries or the bundle; the message says why.
@@ -79,9 +98,17 @@ def decode_candidates(
     if len(response.candidates) != len(queries):
         raise ValueError(f"the answer has {len(response.candidates)} lists for {len(queries)} queries")
     return [
-        _decode_candidates(message, manifest, query)
+        _decode_candidates(message, manifest, query, live)
         for message, query in zip(response.candidates, queries, strict=True)
     ]
+
+
+def _with_live(query: RetrievalQuery, message: pb.RowsQuery, live: LiveItems | None) -> RetrievalQuery:
+    if not (live and message.finds_live_items):
+        return query
+    excluded = live.rows_of(message.excluded_item_ids)
+    excluded = union_of(query.excluded, excluded[excluded >= 0])
+    return replace(query, excluded=excluded, finds_live=True)
 
 
 def _decode_query(message: pb.RowsQuery, check: RequestCheck, manifest: Manifest) -> RetrievalQuery:
@@ -99,6 +126,8 @@ def _decode_query(message: pb.RowsQuery, check: RequestCheck, manifest: Manifest
     check.require(bool(np.isfinite(features).all()), "user_features", "has a number that is not finite")
     check.require(bool((excluded[1:] > excluded[:-1]).all()), "excluded_rows", "is not in ascending order")
     _check_rows(check, "excluded_rows", excluded, manifest)
+    # A user's whole history may be of such items.
+    check.ids(message.excluded_item_ids, "excluded_item_ids", MAX_EXCLUDED + 2 * MAX_HISTORY)
     check.done()
     return RetrievalQuery(
         history=history,
@@ -141,7 +170,9 @@ def _check_rows(check: RequestCheck, field: str, rows: NDArray[np.integer], mani
     check.require(known, field, "names a row that the bundle does not have")
 
 
-def _decode_candidates(message: pb.RowsCandidates, manifest: Manifest, query: RetrievalQuery) -> Retrieved:
+def _decode_candidates(
+    message: pb.RowsCandidates, manifest: Manifest, query: RetrievalQuery, live: LiveItems | None
+) -> Retrieved:
     _check_lengths(message, manifest, query)
     candidates = Candidates(
         rows=np.frombuffer(message.rows, dtype=ROWS).astype(np.int64),
@@ -149,7 +180,11 @@ def _decode_candidates(message: pb.RowsCandidates, manifest: Manifest, query: Re
         sources=np.frombuffer(message.sources, dtype=BYTES),
     )
     vector = np.frombuffer(message.user_vector, dtype=FLOATS).astype(np.float32, copy=False)
-    _check_candidates(candidates, manifest, query)
+    if message.live_item_ids:
+        candidates = _found_live(candidates, message.live_item_ids, manifest, live)
+    else:
+        _check_bundle_rows(candidates, manifest)
+    _check_candidates(candidates, query)
     if not len(vector) and candidates.is_from_model.any():
         raise ValueError("the answer has candidates of the models, and no user vector")
     if not _is_finite(vector):
@@ -169,10 +204,24 @@ def _check_lengths(message: pb.RowsCandidates, manifest: Manifest, query: Retrie
         raise ValueError(f"the answer's user vector has {size} bytes; the bundle has {manifest.dimension} numbers")
 
 
-def _check_candidates(candidates: Candidates, manifest: Manifest, query: RetrievalQuery) -> None:
-    ascending = np.sort(candidates.rows)
-    if len(ascending) and ascending[-1] >= manifest.item_count:
+def _found_live(candidates: Candidates, ids: Sequence[str], manifest: Manifest, live: LiveItems | None) -> Candidates:
+    if live is None:
+        raise ValueError("the answer names live items, and none were asked for")
+    if (candidates.rows >= manifest.item_count + len(ids)).any():
+        raise ValueError("the answer names a live item that it has no id of")
+    rows = live.from_wire(candidates.rows, ids)
+    known = rows >= 0
+    metrics.LIVE_ITEMS_LAGGING.inc(len(rows) - int(np.count_nonzero(known)))
+    return replace(candidates, rows=rows).keep(known)
+
+
+def _check_bundle_rows(candidates: Candidates, manifest: Manifest) -> None:
+    if len(candidates) and candidates.rows.max() >= manifest.item_count:
         raise ValueError("the answer names a row that the bundle does not have")
+
+
+def _check_candidates(candidates: Candidates, query: RetrievalQuery) -> None:
+    ascending = np.sort(candidates.rows)
     if (ascending[1:] == ascending[:-1]).any():
         raise ValueError("the answer names a row twice")
     fewer, more = sorted((ascending, query.excluded), key=len)

@@ -3,6 +3,7 @@
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
 
+import functools
 import random
 import threading
 import time
@@ -25,7 +26,7 @@ from shortlist.type.v1.user_pb2 import HistoryItem, User
 from testbed.ports import free_port
 from testbed.services import Running, Service, start_both
 from testbed.versions import publish
-from tests.support.small_bundle import publish_small_bundle
+from tests.support.small_bundle import add_new_items, publish_small_bundle
 from tests.support.waiting import until
 
 pytestmark = pytest.mark.integration
@@ -33,6 +34,8 @@ _SOON = 10.0
 _ITEMS = "bcdefghijkl"
 # The same items in other rows.
 _BUNDLES = {"20260101T000000-0001": "abcdefghijkl", "20260101T000000-0002": "0bcdefghijkl"}
+# Items that no bundle has; and one that one bundle has, and the other has not.
+_NEW, _SOMETIMES_NEW = "yz", "a"
 _STORM_SECONDS, _SECOND = 4.0, 1.0
 
 
@@ -52,7 +55,7 @@ def processes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Processes]:
     folder, port = tmp_path_factory.mktemp("hidden"), free_port()
     live = ["--listen", f"127.0.0.1:{port}", "--store", str(folder / "events.sqlite")]
     for bundle_id, ids in _BUNDLES.items():
-        publish_small_bundle(folder / "bundles", bundle_id, ids=sorted(ids))
+        add_new_items(publish_small_bundle(folder / "bundles", bundle_id, ids=sorted(ids)))
     target = ["--live", f"127.0.0.1:{port}"]
     with Service.start("live_service", live, folder / "live.log") as first:
         with grpc.insecure_channel(first.address) as channel:
@@ -85,12 +88,21 @@ class Clients(NamedTuple):
             pb.SetAvailabilityRequest(item_ids=[*items], availability=availability), timeout=_SOON
         )
 
+    def put(self, items: str) -> None:
+        content = pb.ItemContent(columns={"genre": pb.Cell(text="z")})
+        request = pb.UpsertItemsRequest(items=[pb.Item(item_id=item, content=content) for item in items])
+        self.catalog.UpsertItems(request, timeout=_SOON)
+
+    def personal(self) -> set[str]:
+        """The items that both services list for a user of whom something is known."""
+        return self.listed(0) & self.listed(4)
+
     def listed(self, number: int) -> set[str]:
         """The items of an answer; the methods take turns."""
         user = User(history=[HistoryItem(item_id="c")])
         match number % 5:
             case 0:
-                recommend = RecommendRequest(user=user, limit=12, keep_seen=True)
+                recommend = RecommendRequest(user=user, limit=15, keep_seen=True)
                 return {item.item_id for item in self.ranking.Recommend(recommend, timeout=_SOON).items}
             case 1:
                 popular = RecommendRequest(limit=12)
@@ -101,8 +113,14 @@ class Clients(NamedTuple):
             case 3:
                 similar = SimilarRequest(item_ids=["unknown"], limit=12)
                 return {item.item_id for item in self.ranking.Similar(similar, timeout=_SOON).items}
-        retrieve = RetrieveRequest(user=user, limit=12, keep_seen=True)
+        retrieve = RetrieveRequest(user=user, limit=15, keep_seen=True)
         return {item.item_id for item in self.retrieval.Retrieve(retrieve, timeout=_SOON).candidates}
+
+    def answer_from(self, bundle_id: str) -> bool:
+        """Whether both services answer from the bundle."""
+        recommended = self.ranking.Recommend(RecommendRequest(limit=1), timeout=_SOON)
+        retrieved = self.retrieval.Retrieve(RetrieveRequest(limit=1), timeout=_SOON)
+        return {recommended.bundle_id, retrieved.bundle_id} == {bundle_id}
 
     def all_listed(self) -> set[str]:
         """Every item of any answer."""
@@ -172,6 +190,8 @@ def test_no_hidden_item_is_shown_after_its_second(processes: Processes, live: Se
         for number in range(4)
     ]
     clients.say(_ITEMS, hidden=False)
+    clients.put(_NEW + _SOMETIMES_NEW)
+    until(lambda: clients.personal() >= set(_NEW))
     for reader in readers:
         reader.start()
     end, swap = time.monotonic() + _STORM_SECONDS, 0.0
@@ -181,7 +201,7 @@ def test_no_hidden_item_is_shown_after_its_second(processes: Processes, live: Se
             if time.monotonic() > swap:
                 publish(processes.bundles, chance.choice([*_BUNDLES]))
                 swap = time.monotonic() + 0.7
-            item = chance.choice(_ITEMS)
+            item = chance.choice(_ITEMS + 3 * (_NEW + _SOMETIMES_NEW))
             if item not in storm.hidden_since:
                 clients.say(item, hidden=True)
                 storm.hidden_since[item] = time.monotonic()
@@ -201,6 +221,27 @@ def test_no_hidden_item_is_shown_after_its_second(processes: Processes, live: Se
     until(lambda: not clients.all_listed() & hidden)
     clients.say("".join(hidden), hidden=False)
     until(lambda: clients.all_listed() >= set(_ITEMS))
+    until(lambda: clients.personal() >= {*_NEW, _SOMETIMES_NEW})
+    clients.catalog.DeleteItems(pb.DeleteItemsRequest(item_ids=[*_NEW, _SOMETIMES_NEW]), timeout=_SOON)
+    until(lambda: not clients.all_listed() & {*_NEW, _SOMETIMES_NEW})
+
+
+def test_a_new_item_outlives_bundles_and_the_live_service(processes: Processes, clients: Clients) -> None:
+    """Proves that it is listed after a swap, while the live service is away, and in a process that starts again."""
+    bundles = [*_BUNDLES]
+    with Service.start("live_service", processes.live, processes.logs / "live.log"):
+        clients.put("y")
+        until(lambda: "y" in clients.personal())
+        for bundle_id in bundles:
+            publish(processes.bundles, bundle_id)
+            until(functools.partial(clients.answer_from, bundle_id))
+            assert "y" in clients.personal()
+    assert "y" in clients.personal()
+    with Service.start("live_service", processes.live, processes.logs / "live.log"):
+        clients.put("z")
+        until(lambda: {*"yz"} <= clients.personal())
+        clients.catalog.DeleteItems(pb.DeleteItemsRequest(item_ids=["y", "z"]), timeout=_SOON)
+        until(lambda: not clients.personal() & {"y", "z"})
 
 
 def test_the_last_state_stays_while_the_live_service_is_away(processes: Processes, clients: Clients) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
@@ -11,7 +12,7 @@ from shortlist.live.v1 import event_service_pb2 as pb
 from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
 
 
-def record(live: EventServiceStub, user_id: str, items: str, now: float | None = None) -> int:
+def record(live: EventServiceStub, user_id: str, items: Sequence[str], now: float | None = None) -> int:
     """Records a view of each item, one second after the other; returns the position."""
     now = time.time() - len(items) if now is None else now
     events = [

@@ -160,6 +160,26 @@ def broken_ranker() -> bytes:
     return _model(nodes, {"candidate_vectors": ["users", "candidates", "width"]}, ["users", "candidates", 2], weights)
 
 
+def ranker_of_genres() -> bytes:
+    """A ranker of a bundle that describes new items: it adds ten for the genre "y" to the retrieval score."""
+    weights = [
+        numpy_helper.from_array(np.array([[0], [0], [10], [0]], dtype=np.float32), "y"),
+        numpy_helper.from_array(np.array([-1]), "last"),
+    ]
+    nodes = [
+        helper.make_node("Unsqueeze", ["candidate_scores", "last"], ["score"]),
+        helper.make_node("MatMul", ["candidate_features", "y"], ["ten"]),
+        helper.make_node("Add", ["score", "ten"], ["like"]),
+        helper.make_node("Concat", ["like", "like"], ["output"], axis=-1),
+    ]
+    by_candidate: list[str | int] = ["users", "candidates"]
+    inputs: Mapping[str, Sequence[str | int]] = {
+        "candidate_features": [*by_candidate, 4],
+        "candidate_scores": by_candidate,
+    }
+    return _model(nodes, inputs, [*by_candidate, 2], weights)
+
+
 def ranker_of_early_hours() -> bytes:
     """A ranker that fails when the hour of one request is three deviations late, or more."""
     weights = [

@@ -345,6 +345,8 @@ class RowsQuery(_message.Message):
     LIMIT_FIELD_NUMBER: _builtins.int
     USER_FEATURES_FIELD_NUMBER: _builtins.int
     QUERY_VECTOR_FIELD_NUMBER: _builtins.int
+    FINDS_LIVE_ITEMS_FIELD_NUMBER: _builtins.int
+    EXCLUDED_ITEM_IDS_FIELD_NUMBER: _builtins.int
     history_rows: _builtins.bytes
     """uint32: items of the history, oldest first. At least one, unless there are user features or there is a query vector."""
     history_values: _builtins.bytes
@@ -365,6 +367,12 @@ class RowsQuery(_message.Message):
     """float32: the vector to search with, in place of the encoding of a user. It has as many components as the bundle's
     vectors, and one that is not 0.
     """
+    finds_live_items: _builtins.bool
+    """Whether items may be found that the bundle does not have, because they were put since."""
+    @_builtins.property
+    def excluded_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Such items that may not be found, at most 15,000."""
+
     def __init__(
         self,
         *,
@@ -375,10 +383,12 @@ class RowsQuery(_message.Message):
         limit: _builtins.int = ...,
         user_features: _builtins.bytes = ...,
         query_vector: _builtins.bytes = ...,
+        finds_live_items: _builtins.bool = ...,
+        excluded_item_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded_rows", b"excluded_rows", "history_events", b"history_events", "history_rows", b"history_rows", "history_values", b"history_values", "limit", b"limit", "query_vector", b"query_vector", "user_features", b"user_features"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["excluded_item_ids", b"excluded_item_ids", "excluded_rows", b"excluded_rows", "finds_live_items", b"finds_live_items", "history_events", b"history_events", "history_rows", b"history_rows", "history_values", b"history_values", "limit", b"limit", "query_vector", b"query_vector", "user_features", b"user_features"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -396,6 +406,7 @@ class RowsCandidates(_message.Message):
     SCORES_FIELD_NUMBER: _builtins.int
     USER_VECTOR_FIELD_NUMBER: _builtins.int
     SOURCES_FIELD_NUMBER: _builtins.int
+    LIVE_ITEM_IDS_FIELD_NUMBER: _builtins.int
     rows: _builtins.bytes
     """uint32: the candidates."""
     scores: _builtins.bytes
@@ -406,6 +417,10 @@ class RowsCandidates(_message.Message):
     """
     sources: _builtins.bytes
     """uint8: where each candidate comes from, as numbers of shortlist.type.v1.Source."""
+    @_builtins.property
+    def live_item_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Items that the bundle does not have. In this list, the rows behind those of the bundle mean them, in this order."""
+
     def __init__(
         self,
         *,
@@ -413,10 +428,11 @@ class RowsCandidates(_message.Message):
         scores: _builtins.bytes = ...,
         user_vector: _builtins.bytes = ...,
         sources: _builtins.bytes = ...,
+        live_item_ids: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["rows", b"rows", "scores", b"scores", "sources", b"sources", "user_vector", b"user_vector"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["live_item_ids", b"live_item_ids", "rows", b"rows", "scores", b"scores", "sources", b"sources", "user_vector", b"user_vector"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -18,6 +18,7 @@ from shortlist.catalog import follower as module
 from shortlist.catalog.followed import FollowedLoader
 from shortlist.catalog.follower import CatalogFollower
 from shortlist.errors import StoreError
+from shortlist.inference.live_items import Description
 from shortlist.live.v1 import catalog_service_pb2 as pb
 from shortlist.live.v1.catalog_service_pb2_grpc import CatalogServiceServicer, add_CatalogServiceServicer_to_server
 from shortlist.observability import metrics
@@ -31,7 +32,7 @@ Follow = Callable[[str], CatalogFollower]
 class Scripted(CatalogServiceServicer):
     """Tells what its script has for each call, and then nothing until the call ends; keeps the requests."""
 
-    def __init__(self, *calls: list[pb.WatchChangesResponse]) -> None:
+    def __init__(self, *calls: list[pb.WatchChangesResponse] | str) -> None:
         self._calls, self.requests = iter(calls), list[pb.WatchChangesRequest]()
         self.ended = threading.Event()
 
@@ -53,8 +54,13 @@ class Scripted(CatalogServiceServicer):
         self, request: pb.WatchChangesRequest, context: grpc.ServicerContext
     ) -> Iterator[pb.WatchChangesResponse]:
         self.requests.append(request)
-        yield from next(self._calls, [])
-        self.ended.wait()
+        messages = next(self._calls, [])
+        if isinstance(messages, str):
+            # The client tries a call again that was UNAVAILABLE.
+            context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, messages)
+        yield from messages
+        while context.is_active() and not self.ended.wait(0.02):
+            pass
 
 
 @contextlib.contextmanager
@@ -122,6 +128,24 @@ def test_a_state_that_breaks_off_is_asked_for_again(
         follower.wait()
         assert hidden(follower, small_bundle) == "c"
         assert [one.from_position for one in script.requests[:2]] == [0, 0]
+
+
+def test_live_items_arrive_later_when_the_live_service_refuses_them(follow: Follow, small_bundle: Bundle) -> None:
+    """Proves that a bundle that is loaded meanwhile gets items that were put before, hidden ones hidden."""
+    content = pb.ItemContent(columns={"title": pb.Cell(text="new")})
+    whole = told("x", 9, begins=True)
+    whole.items.extend(
+        [pb.Item(item_id="m", content=content), pb.Item(item_id="n", content=content, availability=_HIDDEN)]
+    )
+    script = Scripted([told("", 7, begins=True)], "refuse", [whole])
+    with serving(script) as address:
+        follower = follow(address)
+        follower.wait()
+        described = Description(vector=np.ones(4, dtype=np.float32), features=np.ones(1, dtype=np.float32))
+        live_items = follower.live_items(small_bundle.items, lambda _: described)
+        until(lambda: live_items.ids == {"m", "n"})
+        assert [one.from_position for one in script.requests] == [0, 0, 0]
+        assert live_items.hidden.among(live_items.rows_of(["m", "n"])).tolist() == [False, True]
 
 
 def test_a_service_begins_without_the_live_service_and_says_so(

@@ -10,6 +10,7 @@ from shortlist.bundle import Bundle, Manifest
 from shortlist.bundle.history import EMPTY_HISTORY, History
 from shortlist.errors import InvalidRequest
 from shortlist.inference.candidates import Candidates, Source
+from shortlist.inference.live_items import Description, LiveItems
 from shortlist.inference.retrieval import RetrievalQuery, Retrieved
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from shortlist.wire.rows_codec import (
@@ -175,6 +176,53 @@ def test_candidates_that_do_not_fit_are_refused(manifest: Manifest, what: str) -
     damage(response.candidates[0])
     with pytest.raises(ValueError, match=reason):
         decode_candidates(response, manifest, [_QUERY])
+
+
+def test_live_items_come_back_in_the_rows_of_the_other_process(small_bundle: Bundle, manifest: Manifest) -> None:
+    """Proves it for found and excluded ones, and that one which the other process does not know is dropped."""
+    mine, its = _live(small_bundle, "mno"), _live(small_bundle, "om")
+    query = replace(_QUERY, excluded=np.array([1, 3, 7, 13, 14]), finds_live=True)
+    (asked,) = decode_queries(encode_queries(manifest, [query], mine).queries, manifest, its)
+    assert (asked.excluded.tolist(), asked.finds_live) == ([1, 3, 7, 12], True)
+    found = replace(_found(), candidates=replace(_found().candidates, rows=np.array([12, 2, 13])))
+    (back,) = decode_candidates(encode_candidates([found], its), manifest, [_QUERY], mine)
+    assert back.candidates.rows.tolist() == [14, 2, 12]
+    (lagging,) = decode_candidates(encode_candidates([found], its), manifest, [_QUERY], _live(small_bundle, "m"))
+    assert lagging.candidates.rows.tolist() == [2, 12]
+    assert lagging.candidates.scores.tolist() == [1.5, -0.5]
+
+
+def _live(bundle: Bundle, ids: str) -> LiveItems:
+    described = Description(vector=np.ones(4, dtype=np.float32), features=np.ones(1, dtype=np.float32))
+    live = LiveItems(bundle.items, lambda _: described)
+    live.queue(dict.fromkeys(ids, b""), 1)
+    for item_id, queued in live.next_queued().items():
+        live.put(item_id, live.described(queued), position=queued.position, is_hidden=False)
+    return live
+
+
+_BROKEN_LIVE: dict[str, tuple[Callable[[pb.RowsCandidates], object], str]] = {
+    "a row without an id": (lambda message: setattr(message, "rows", _rows(12, 2, 13)), "has no id of"),
+    "an id twice": (lambda message: message.live_item_ids.append("m"), "a row twice"),
+    "an excluded one": (lambda message: message.live_item_ids.__setitem__(0, "n"), "a row that the query excludes"),
+}
+
+
+@pytest.mark.parametrize("what", _BROKEN_LIVE)
+def test_live_items_that_do_not_fit_are_refused(small_bundle: Bundle, manifest: Manifest, what: str) -> None:
+    """Proves that the refusal says why; and so does that of live items that nobody asked for."""
+    damage, reason = _BROKEN_LIVE[what]
+    live = _live(small_bundle, "mn")
+    response = encode_candidates([_found()])
+    message = response.candidates[0]
+    message.live_item_ids.append("m")
+    message.rows = _rows(12, 2, 9) if what != "an id twice" else _rows(12, 2, 13)
+    damage(message)
+    query = replace(_QUERY, excluded=np.array([1, 3, 7, 13]))
+    with pytest.raises(ValueError, match=reason):
+        decode_candidates(response, manifest, [query], live)
+    with pytest.raises(ValueError, match="none were asked for"):
+        decode_candidates(response, manifest, [query])
 
 
 def test_as_many_lists_come_back_as_were_asked_for(manifest: Manifest) -> None:

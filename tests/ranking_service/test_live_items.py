@@ -1,0 +1,211 @@
+"""An item that is put is in the lists of both services, ranked by its features, until it is hidden or deleted."""
+
+# grpc's classes are generic for the type checker only.
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+import grpc
+import numpy as np
+import pytest
+
+from shortlist.bundle import Bundle
+from shortlist.live.v1 import catalog_service_pb2 as pb
+from shortlist.live.v1.catalog_service_pb2_grpc import CatalogServiceStub
+from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
+from shortlist.live_histories.client import LiveClient
+from shortlist.observability import metrics
+from shortlist.ranking.v1.ranking_service_pb2 import RecommendRequest, RecommendResponse, SimilarRequest
+from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
+from shortlist.retrieval.v1.retrieval_service_pb2 import RetrieveRequest
+from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
+from shortlist.security.settings import ClientSecurity
+from shortlist.type.v1.user_pb2 import HistoryItem, User
+from tests.support.in_process import live_address, ranking_stub, retrieval_address, retrieval_servicer
+from tests.support.live import record
+from tests.support.small_bundle import BUNDLE_ID, add_new_items, publish_small_bundle, ranker_of_genres
+from tests.support.waiting import until
+
+_SOON = 10.0
+_USER = User(history=[HistoryItem(item_id="a")])
+
+
+class Services(NamedTuple):
+    """A live service, and both services, each of which follows it by itself."""
+
+    catalog: CatalogServiceStub
+    events: EventServiceStub
+    ranking: RankingServiceStub
+    retrieval: RetrievalServiceStub
+    of_ranking: LiveClient
+    of_retrieval: LiveClient
+    bundles: Path
+
+    def put(self, item_id: str, genre: str, *vector: float) -> None:
+        content = pb.ItemContent(columns={"genre": pb.Cell(text=genre), "unknown": pb.Cell(number=1)})
+        if vector:
+            content.vector.CopyFrom(pb.ItemVector(bundle_id=BUNDLE_ID, values=vector))
+        request = pb.UpsertItemsRequest(items=[pb.Item(item_id=item_id, content=content)])
+        [status] = self.catalog.UpsertItems(request, timeout=_SOON).statuses
+        assert status.outcome == pb.ITEM_OUTCOME_STORED
+
+    def delete(self, item_id: str) -> None:
+        self.catalog.DeleteItems(pb.DeleteItemsRequest(item_ids=[item_id]), timeout=_SOON)
+
+    def hide(self, item_id: str, *, hidden: bool = True) -> None:
+        availability = pb.Availability(hidden=hidden)
+        request = pb.SetAvailabilityRequest(item_ids=[item_id], availability=availability)
+        self.catalog.SetAvailability(request, timeout=_SOON)
+
+    def recommend(self, user: User = _USER, *, exclude: str = "", keep_seen: bool = False) -> RecommendResponse:
+        excluded = [exclude] if exclude else []
+        request = RecommendRequest(user=user, limit=5, exclude_item_ids=excluded, keep_seen=keep_seen)
+        return self.ranking.Recommend(request, timeout=_SOON)
+
+    def recommended(self, user: User = _USER, *, exclude: str = "", keep_seen: bool = False) -> list[str]:
+        return [item.item_id for item in self.recommend(user, exclude=exclude, keep_seen=keep_seen).items]
+
+    def retrieved(self, user: User = _USER, exclude: str = "") -> list[str]:
+        request = RetrieveRequest(user=user, limit=5, exclude_item_ids=[exclude] if exclude else [])
+        return [one.item_id for one in self.retrieval.Retrieve(request, timeout=_SOON).candidates]
+
+    def both(self, item_id: str) -> set[bool]:
+        """Whether the item is in the lists of each service."""
+        return {item_id in self.recommended(), item_id in self.retrieved()}
+
+
+@pytest.fixture(scope="module")
+def services(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Services]:
+    """All of them on real sockets, with one item that was put before they loaded their bundle."""
+    folder = tmp_path_factory.mktemp("live")
+    bundles = folder / "bundles"
+    add_new_items(publish_small_bundle(bundles, ranker=ranker_of_genres()))
+    with live_address(folder / "events.sqlite") as address, grpc.insecure_channel(address) as channel:
+        catalog, events = CatalogServiceStub(channel), EventServiceStub(channel)
+        before = pb.Item(item_id="before", content=pb.ItemContent(columns={"genre": pb.Cell(text="x")}))
+        catalog.UpsertItems(pb.UpsertItemsRequest(items=[before]))
+        clients = [LiveClient(address, ClientSecurity()) for _ in range(2)]
+        for client in clients:
+            client.follower.start()
+            client.follower.wait()
+        servicer = retrieval_servicer(bundles, clients[0])
+        with (
+            retrieval_address(servicer) as of_retrieval,
+            grpc.insecure_channel(of_retrieval) as its_channel,
+            ranking_stub(bundles, servicer, clients[1]) as ranking,
+        ):
+            yield Services(catalog, events, ranking, RetrievalServiceStub(its_channel), clients[1], clients[0], bundles)
+        for client in clients:
+            client.close()
+
+
+def test_an_item_is_found_and_ranked_by_its_own_features(services: Services) -> None:
+    """Proves that the index's best gives way to it, with the exact retrieval score and the ranker's own score."""
+    services.put("late-y", "y", 3, 0, 0, 0)
+    until(lambda: services.both("late-y") == {True})
+    first = services.recommend().items[0]
+    assert first.item_id == "late-y"
+    assert first.retrieval_score == pytest.approx(3.0, abs=1e-5)
+    like = 13.0
+    assert first.objective_scores[0] == pytest.approx(1 / (1 + np.exp(-like)), abs=1e-6)
+    assert services.retrieved()[0] == "late-y"
+    services.delete("late-y")
+
+
+def test_an_item_has_the_vector_of_its_columns(services: Services) -> None:
+    """Proves it for the item that was put before the bundle was loaded, and for one that was put since."""
+    services.put("since", "x")
+    until(lambda: services.both("since") == {True})
+    found = {item.item_id: item.retrieval_score for item in services.recommend(User(user_id="fan")).items}
+    user = Bundle.open(services.bundles / BUNDLE_ID).items.vectors[[0, 3]].sum(axis=0)
+    assert found["before"] == found["since"] == pytest.approx(float(user[0]), abs=1e-5)
+    services.delete("since")
+
+
+def test_an_item_is_hidden_deleted_and_put_again(services: Services) -> None:
+    """Proves that each counts in both services, and that content which is put while it is hidden does not show it."""
+    services.put("shy", "x", 4, 0, 0, 0)
+    until(lambda: services.both("shy") == {True})
+    services.hide("shy")
+    until(lambda: services.both("shy") == {False})
+    services.put("shy", "x", 5, 0, 0, 0)
+    services.hide("shy", hidden=False)
+    until(lambda: services.both("shy") == {True})
+    assert next(item for item in services.recommend().items if item.item_id == "shy").retrieval_score == 5
+    services.delete("shy")
+    until(lambda: services.both("shy") == {False})
+    services.put("shy", "x", 6, 0, 0, 0)
+    until(lambda: services.both("shy") == {True})
+    services.delete("shy")
+
+
+def test_an_item_that_is_seen_or_excluded_is_left_out(services: Services) -> None:
+    """Proves it for a recorded event, for an interaction of the call, and for an excluded id."""
+    services.put("seen", "x", 7, 0, 0, 0)
+    fan = User(user_id="fan")
+    until(lambda: "seen" in services.recommended(fan) and "seen" in services.retrieved(fan))
+    assert "seen" not in services.recommended(fan, exclude="seen")
+    assert "seen" not in services.retrieved(fan, exclude="seen")
+    of_call = User(history=[HistoryItem(item_id="a"), HistoryItem(item_id="seen")])
+    assert "seen" not in services.recommended(of_call)
+    assert "seen" in services.recommended(of_call, keep_seen=True)
+    position = record(services.events, "fan", ["seen"])
+    assert position
+    until(lambda: "seen" not in services.recommended(fan))
+    assert "seen" not in services.retrieved(fan)
+    services.delete("seen")
+
+
+def test_an_item_that_ranking_does_not_know_yet_is_dropped(services: Services) -> None:
+    """Proves that it is counted, and that the rest of the list is answered."""
+    lag = pb.Item(item_id="lag", content=pb.ItemContent(columns={"genre": pb.Cell(text="x")}))
+    lag.content.vector.CopyFrom(pb.ItemVector(bundle_id=BUNDLE_ID, values=[8, 0, 0, 0]))
+    message = pb.WatchChangesResponse(items=[lag], store_id=services.of_retrieval.follower.catalog.place[0])
+    message.position, message.is_current = services.of_retrieval.follower.catalog.place[1], True
+    services.of_retrieval.follower.catalog.take(message)
+    before = metrics.LIVE_ITEMS_LAGGING._value.get()
+    until(lambda: services.retrieved()[0] == "lag")
+    answer = services.recommend()
+    assert not answer.degraded
+    assert len(answer.items) == 4
+    assert metrics.LIVE_ITEMS_LAGGING._value.get() == before + 1
+    services.of_retrieval.follower.catalog.take(
+        pb.WatchChangesResponse(
+            items=[pb.Item(item_id="lag", deleted=True)],
+            store_id=message.store_id,
+            position=message.position,
+            is_current=True,
+        )
+    )
+
+
+def test_similar_items_are_those_of_the_bundle(services: Services) -> None:
+    """Proves that a live item among the nearest ones does no harm to the tables."""
+    services.put("near", "x", 9, 0, 0, 0)
+    until(lambda: services.both("near") == {True})
+    answer = services.ranking.Similar(SimilarRequest(item_ids=["a"], limit=5), timeout=_SOON)
+    assert len(answer.items) == 5
+    assert not answer.degraded
+    services.delete("near")
+
+
+def test_another_bundle_has_the_same_items_in_other_rows(services: Services, tmp_path: Path) -> None:
+    """Proves that a bundle that is loaded later gets what was put before, but for the items that it has itself."""
+    ids = sorted([*"abcdefghijk", "later"])
+    other = publish_small_bundle(tmp_path, "20260101T000000-0002", ids=ids)
+    add_new_items(other)
+    for item_id in ("l", "later"):
+        services.put(item_id, "y")
+    until(lambda: "later" in services.retrieved(User(history=[HistoryItem(item_id="b")])))
+    bundle = Bundle.open(other)
+    live_items = services.of_ranking.live_items(bundle)
+    assert live_items is not None
+    assert {"before", "l"} <= live_items.ids
+    assert "later" not in live_items.ids
+    services.hide("l")
+    until(lambda: bool(live_items.hidden.among(live_items.rows_of(["l"]))[0]))
+    services.hide("l", hidden=False)
+    for item_id in ("l", "later"):
+        services.delete(item_id)
