@@ -128,7 +128,10 @@ def _tries(wheel: Path, directory: Path) -> Iterator[str]:
         yield f"python -m {service} loads a bundle and answers a first query"
     _run([python, "-m", "live_service", "--help"], directory)
     yield "python -m live_service --help"
-    refused = _done([python, "-m", "trainer", "--help"], directory)
+    _run([python, "-m", "trainer", "fit", "--help"], directory)
+    recipe = ROOT / "trainer" / "recipes" / "movielens.toml"
+    fit = [python, "-m", "trainer", "fit", "--recipe", str(recipe), "--data", str(directory), "--out", str(bundles)]
+    refused = _done(fit, directory)
     if "Traceback" in refused.stderr or "shortlist[train]" not in refused.stderr:
         raise Unusable(f"python -m trainer does not ask for its extra: {refused.stderr}")
     yield "python -m trainer asks for shortlist[train]"
