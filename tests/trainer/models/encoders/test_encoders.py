@@ -56,7 +56,6 @@ def test_an_encoder_has_a_section_and_a_training(name: str) -> None:
     """Proves that each registered encoder declares a section of its own and names a training that exists."""
     kind = ENCODERS[name]
     assert "config" in vars(kind)
-    assert kind.config.__module__ == kind.__module__
     assert kind.config().name == name
     assert kind.trained_by in TRAININGS
 
