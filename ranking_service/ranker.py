@@ -1,27 +1,23 @@
 """The ranking network at serving time."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from shortlist.bundle.bundle import RANKER, Bundle
 from shortlist.inference.candidates import Candidates
+from shortlist.inference.live_items import LiveItems
 from shortlist.inference.model_inputs import CandidateLists, UserInputs, item_item_features, latest_first, ranker_inputs
 from shortlist.inference.onnx_session import OnnxSession
 from shortlist.inference.users import ResolvedUser
 from shortlist.observability import metrics
 
-if TYPE_CHECKING:
-    # It logs, and the peers of the benchmark have no library for logs.
-    from shortlist.inference.live_items import LiveItems
-
 
 class OnnxRanker:
     """Scores the candidates of several users in one run of the model."""
 
-    def __init__(self, bundle: Bundle, live_items: "LiveItems | None" = None) -> None:
+    def __init__(self, bundle: Bundle, live_items: LiveItems | None = None) -> None:
         self._items, self._live_items = bundle.items, live_items
         self._length = bundle.manifest.ranker_history
         self._session = OnnxSession(bundle.directory / RANKER)

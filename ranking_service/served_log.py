@@ -14,7 +14,7 @@ from google.protobuf.proto import serialize_length_prefixed
 
 from shortlist.live_histories.stage import Live
 from shortlist.observability import metrics
-from shortlist.observability.logs import Throttled
+from shortlist.observability.throttled import Throttled
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
 from shortlist.ranking.v1.served_answer_pb2 import ServedAnswer, ServedRank, ServedRecommend
 from shortlist.served.segment_writer import Bounds, SegmentWriter

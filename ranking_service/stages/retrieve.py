@@ -17,7 +17,7 @@ from shortlist.inference.popular import popular_rows
 from shortlist.inference.retrieval import RetrievalQuery, Retrieved
 from shortlist.inference.user_encoder import UserEncoder
 from shortlist.observability import tracing
-from shortlist.observability.logs import Throttled
+from shortlist.observability.throttled import Throttled
 
 # A warning for each call would flood the log.
 _THROTTLED = Throttled(logging.getLogger(__name__))

@@ -17,7 +17,7 @@ from shortlist.degraded import Degraded
 from shortlist.inference.candidates import NO_CANDIDATES, Candidates
 from shortlist.inference.live_items import LiveItems
 from shortlist.observability import tracing
-from shortlist.observability.logs import Throttled
+from shortlist.observability.throttled import Throttled
 
 # A warning for each call would flood the log.
 _THROTTLED = Throttled(logging.getLogger(__name__))

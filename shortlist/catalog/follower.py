@@ -15,7 +15,7 @@ from shortlist.inference.live_items import Describe, LiveItems
 from shortlist.live.v1 import catalog_service_pb2 as pb
 from shortlist.live.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from shortlist.observability import metrics
-from shortlist.observability.logs import Throttled
+from shortlist.observability.throttled import Throttled
 from shortlist.security.settings import ClientSecurity
 
 _LOG = logging.getLogger(__name__)

@@ -18,7 +18,7 @@ from shortlist.inference.candidates import Candidates
 from shortlist.inference.hidden_rows import HiddenRows
 from shortlist.inference.selection import best_first
 from shortlist.observability import metrics
-from shortlist.observability.logs import Throttled
+from shortlist.observability.throttled import Throttled
 
 _THROTTLED = Throttled(logging.getLogger(__name__))
 _FIRST_CAPACITY = 1024

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,11 +9,8 @@ from numpy.typing import NDArray
 from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.history import EMPTY_HISTORY, History
 from shortlist.bundle.ids import rows_of
+from shortlist.inference.live_items import LiveItems
 from shortlist.inference.rows import union_of
-
-if TYPE_CHECKING:
-    # It logs, and the peers of the benchmark have no library for logs.
-    from shortlist.inference.live_items import LiveItems
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -117,7 +113,7 @@ def excluded_rows(
 
 
 def excluded_live_rows(
-    bundle: Bundle, live_items: "LiveItems", user: UserQuery, exclude: Sequence[str], *, keep_seen: bool
+    bundle: Bundle, live_items: LiveItems, user: UserQuery, exclude: Sequence[str], *, keep_seen: bool
 ) -> NDArray[np.int64]:
     """The rows, ascending, of live items that may not be in the answer, as :func:`excluded_rows` gives the others."""
     places = {name: place + 1 for place, name in enumerate(bundle.manifest.event_names)}

@@ -8,7 +8,7 @@ import grpc
 from shortlist.client.channels import Channels
 from shortlist.live.v1 import event_service_pb2 as pb
 from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
-from shortlist.observability.logs import Throttled
+from shortlist.observability.throttled import Throttled
 from shortlist.user_hash import user_hash
 
 _THROTTLED = Throttled(logging.getLogger(__name__))

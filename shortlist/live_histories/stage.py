@@ -12,7 +12,7 @@ from shortlist.errors import DeadlineExceeded
 from shortlist.inference.users import NO_INTERACTIONS, IdHistory, UserQuery
 from shortlist.live_histories.client import Cut, LiveClient, LiveFailed
 from shortlist.observability import tracing
-from shortlist.observability.logs import Throttled
+from shortlist.observability.throttled import Throttled
 from shortlist.serving.coalescing import Coalescer
 from shortlist.wire.request_check import RequestCheck
 

@@ -15,7 +15,7 @@ import grpc
 
 from shortlist.errors import Overloaded
 from shortlist.observability import metrics
-from shortlist.observability.logs import Throttled
+from shortlist.observability.throttled import Throttled
 from shortlist.serving.crowds import Crowds
 from shortlist.serving.incoming import Incoming, ReceivingPool
 from shortlist.serving.pools import CallingThread, answered_in

@@ -11,7 +11,7 @@ from typing import Any
 import grpc
 
 from shortlist.observability import metrics
-from shortlist.observability.logs import Throttled
+from shortlist.observability.throttled import Throttled
 from shortlist.security.authorisation import AllowList, forbidden
 from shortlist.security.names import names_in
 from shortlist.serving.incoming import DONE, Incoming

@@ -52,7 +52,7 @@ class GruConfig(RankerConfig):
 
 @dataclass(frozen=True, kw_only=True)
 class NtnMlpConfig(RankerConfig):
-    """[ranker] name = "ntn_mlp"., the default. Its tensor has `slices`."""
+    """[ranker] name = "ntn_mlp", the default. Its tensor has `slices`."""
 
     name: str = "ntn_mlp"
     slices: Annotated[int, Meta(ge=1, le=1024)] = 8

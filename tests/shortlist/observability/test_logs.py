@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 import trustme
 
-from shortlist.observability.logs import Throttled
+from shortlist.observability.throttled import Throttled
 
 # A server that logs its calls, and one call. Arguments: json or text; certificates of both ends and their authority.
 CALL = """

@@ -36,7 +36,7 @@ def known_items(seed: int) -> tuple[RankerFeatures, Tensor]:
 
 
 def mixture(recipe: RankerConfig, objectives: tuple[str, ...]) -> MixtureOfExperts:
-    """Of a fresh ranker."""
+    """The mixture of a fresh ranker."""
     torch.manual_seed(0)
     towers = build_ranker(recipe, spec_of(objectives)).towers
     assert isinstance(towers, MixtureOfExperts)
