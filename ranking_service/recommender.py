@@ -45,7 +45,7 @@ class Recommender:
         live_items = live.live_items(bundle) if live else None
         self._resolver = Resolver(bundle, live_items)
         self._hidden = _hidden_rows(bundle, live, live_items)
-        self.ids_of = bundle.items.ids_of if live_items is None else live_items.ids_of
+        self.id_bytes_of = bundle.items.id_bytes_of if live_items is None else live_items.id_bytes_of
         """From rows ``[n]`` to ids."""
         self._retriever = RetrieveStage(bundle, retrieval, self.encoder, self._hidden, live_items)
         self._scorer = ScoreStage(bundle, live_items)

@@ -17,8 +17,12 @@ from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceServicer
 from shortlist.serving.deadlines import deadline_of
 from shortlist.serving.served_bundles import ServedBundles
 from shortlist.serving.served_messages import bundle_message, failure_message
+from shortlist.wire.item_messages import ItemMessages, Numbers
 from shortlist.wire.messages import read_context, read_history, read_user
 from shortlist.wire.request_check import RequestCheck
+
+# All answers have their items in the same field.
+_ITEMS = ItemMessages(pb.ScoredItem.DESCRIPTOR, pb.RecommendResponse.ITEMS_FIELD_NUMBER)
 
 
 class RankingServicer(RankingServiceServicer):
@@ -185,22 +189,18 @@ def _check_similar(request: pb.SimilarRequest) -> None:
 def _add_items(
     response: pb.RecommendResponse | pb.RankResponse | pb.SimilarResponse, recommender: Recommender, ranked: Ranked
 ) -> None:
-    # In place: a list of messages given to the constructor is copied message by message.
-    add, items = response.items.add, ranked.items
-    columns = zip(
-        recommender.ids_of(items.rows),
-        ranked.scores.tolist(),
-        ranked.predictions.tolist(),
-        ranked.is_scored.tolist(),
-        items.scores.tolist(),
-        items.sources.tolist(),
-        strict=True,
-    )
-    for item_id, score, predictions, is_scored, retrieval_score, source in columns:
-        add(
-            item_id=item_id,
-            score=score,
-            objective_scores=predictions if is_scored else (),
-            retrieval_score=retrieval_score,
-            source=source,
-        )
+    ids = recommender.id_bytes_of(ranked.items.rows)
+    response.MergeFromString(_ITEMS.written(ids, _numbers(ranked)))
+
+
+def _numbers(ranked: Ranked) -> list[bytes]:
+    """The numbers of each item, with predictions where it was scored."""
+    items = ranked.items
+    columns: dict[str, Numbers] = {"score": ranked.scores, "retrieval_score": items.scores, "source": items.sources}
+    if not ranked.is_scored.any():
+        return _ITEMS.numbers(**columns)
+    predicted = _ITEMS.numbers(**columns, objective_scores=ranked.predictions)
+    if ranked.is_scored.all():
+        return predicted
+    pairs = zip(ranked.is_scored.tolist(), predicted, _ITEMS.numbers(**columns), strict=True)
+    return [with_predictions if is_scored else without for is_scored, with_predictions, without in pairs]

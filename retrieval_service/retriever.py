@@ -38,7 +38,7 @@ class Retriever:
         self.live_items = live.live_items(bundle) if live else None
         """The items of the live catalogue that the bundle does not have."""
         self._hidden = _hidden_rows(bundle, live, self.live_items)
-        self.ids_of = bundle.items.ids_of if self.live_items is None else self.live_items.ids_of
+        self.id_bytes_of = bundle.items.id_bytes_of if self.live_items is None else self.live_items.id_bytes_of
         """From rows ``[n]`` to ids."""
         self.encoder = UserEncoder(bundle)
         index = FaissIndex(bundle)

@@ -13,9 +13,12 @@ from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceSe
 from shortlist.serving.deadlines import deadline_of, require_wanted
 from shortlist.serving.served_bundles import ServedBundles
 from shortlist.serving.served_messages import bundle_message, failure_message
+from shortlist.wire.item_messages import ItemMessages
 from shortlist.wire.messages import read_user
 from shortlist.wire.request_check import RequestCheck
 from shortlist.wire.rows_codec import decode_queries, encode_candidates
+
+_CANDIDATES = ItemMessages(pb.Candidate.DESCRIPTOR, pb.RetrieveResponse.CANDIDATES_FIELD_NUMBER)
 
 
 class RetrievalServicer(RetrievalServiceServicer):
@@ -134,17 +137,15 @@ def _fill(response: pb.RetrieveResponse, retriever: Retriever, request: pb.Retri
             pb.DegradedReason.Value(f"DEGRADED_REASON_{answer.degraded.name}"),
         )
     add = _add_columns if request.view == pb.CANDIDATE_VIEW_COLUMNS else _add_items
-    add(response, retriever.ids_of(candidates.rows), candidates)
+    add(response, retriever.id_bytes_of(candidates.rows), candidates)
 
 
-def _add_columns(response: pb.RetrieveResponse, ids: Sequence[str], candidates: Candidates) -> None:
-    response.columns.item_ids.extend(ids)
+def _add_columns(response: pb.RetrieveResponse, ids: Sequence[bytes], candidates: Candidates) -> None:
+    response.columns.item_ids.extend([item_id.decode() for item_id in ids])
     response.columns.scores.extend(candidates.scores.tolist())
     response.columns.sources.extend(candidates.sources.tolist())
 
 
-def _add_items(response: pb.RetrieveResponse, ids: Sequence[str], candidates: Candidates) -> None:
-    # In place: a list of messages given to the constructor is copied message by message.
-    add = response.candidates.add
-    for item_id, score, source in zip(ids, candidates.scores.tolist(), candidates.sources.tolist(), strict=True):
-        add(item_id=item_id, score=score, source=source)
+def _add_items(response: pb.RetrieveResponse, ids: Sequence[bytes], candidates: Candidates) -> None:
+    numbers = _CANDIDATES.numbers(score=candidates.scores, source=candidates.sources)
+    response.MergeFromString(_CANDIDATES.written(ids, numbers))

@@ -79,8 +79,11 @@ def announced(line: str) -> str:
 
 
 def descendants(pid: int) -> list[int]:
-    """All processes that descend from a process, parents first."""
-    children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    """All processes that descend from a process, parents first. One that has ended has none."""
+    try:
+        children = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+    except (FileNotFoundError, ProcessLookupError):
+        return []
     return [found for child in children for found in (child, *descendants(child))]
 
 

@@ -61,7 +61,12 @@ class ItemTables:
 
     def ids_of(self, rows: NDArray[np.int64]) -> list[str]:
         """The ids of rows ``[n]``."""
-        return [item_id.decode() for item_id in self.ids[rows].tolist()]
+        return [item_id.decode() for item_id in self.id_bytes_of(rows)]
+
+    def id_bytes_of(self, rows: NDArray[np.int64]) -> list[bytes]:
+        """The ids of rows ``[n]`` as messages hold them, in UTF-8."""
+        ids: list[bytes] = self.ids[rows].tolist()
+        return ids
 
 
 @dataclass(frozen=True, kw_only=True)

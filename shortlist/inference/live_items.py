@@ -145,14 +145,14 @@ class LiveItems:
         """The id of a live row."""
         return self._ids[row - self._start]
 
-    def ids_of(self, rows: NDArray[np.int64]) -> list[str]:
-        """The ids of rows ``[n]`` of the bundle and of live items."""
+    def id_bytes_of(self, rows: NDArray[np.int64]) -> list[bytes]:
+        """The ids of rows ``[n]`` of the bundle and of live items as messages hold them, in UTF-8."""
         live = self.are_live(rows)
         if not live.any():
-            return self._items.ids_of(rows)
-        found = self._items.ids_of(np.where(live, 0, rows))
+            return self._items.id_bytes_of(rows)
+        found = self._items.id_bytes_of(np.where(live, 0, rows))
         for place in np.flatnonzero(live).tolist():
-            found[place] = self.id_of(int(rows[place]))
+            found[place] = self.id_of(int(rows[place])).encode()
         return found
 
     def split(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[str]]:

@@ -31,7 +31,8 @@ def live(small_bundle: Bundle) -> LiveItems:
 
 def found(live: LiveItems, vector: list[float], count: int = 20) -> list[str]:
     nothing = Candidates.from_fallback(np.zeros(0, dtype=np.int64))
-    return live.ids_of(live.merged(nothing, np.array(vector, dtype=np.float32), count).rows)
+    merged = live.merged(nothing, np.array(vector, dtype=np.float32), count)
+    return [item_id.decode() for item_id in live.id_bytes_of(merged.rows)]
 
 
 def put(live: LiveItems, contents: Mapping[str, bytes], position: int, hidden: Set[str] = frozenset()) -> None:
@@ -49,7 +50,7 @@ def test_a_row_is_one_item_for_ever(live: LiveItems, small_bundle: Bundle) -> No
     put(live, {f"n{number}": b"1 1" for number in range(3000)}, 2)
     put(live, {"m": b"2 5"}, 3)
     assert live.rows_of(["m", "n2999"]).tolist() == [12, 3012]
-    assert live.ids_of(np.array([3, 12, 3012])) == ["d", "m", "n2999"]
+    assert live.id_bytes_of(np.array([3, 12, 3012])) == [b"d", b"m", b"n2999"]
     assert live.vectors_of(np.array([12])).tolist() == [[0, 0, 5, 0]]
     assert live.features_of(np.array([12, 13])).tolist() == [[5], [1]]
     assert len(live) == 3001
@@ -118,7 +119,7 @@ def test_the_best_of_both_are_found(live: LiveItems, small_bundle: Bundle) -> No
     for count in (1, 7, 30, 52):
         best = Candidates.from_model(order[:count], of_bundle[order[:count]])
         merged = live.merged(best, vector, count)
-        ids = live.ids_of(merged.rows)
+        ids = [item_id.decode() for item_id in live.id_bytes_of(merged.rows)]
         assert ids == sorted(scores, key=lambda item_id: -scores[item_id])[:count]
         assert merged.scores.tolist() == pytest.approx([scores[item_id] for item_id in ids])
 
