@@ -1,4 +1,4 @@
-"""``python -m bench.live``: acknowledgements, intake, the next answer, kills, hidden items, and what all that costs.
+"""``python -m bench.live``: acknowledgements, intake, the next answer, kills, items, and what all that costs.
 
 Starts the services over the planted bundle, and a live service over a new file. Writes ``build/bench/live.json``, and
 prints a table with the asked figures beside the measured ones. The cost of live histories compares two ranking services
@@ -26,7 +26,7 @@ from bench.harness.planted_bundle import planted_bundle
 from bench.harness.processes import write_json
 from bench.harness.requests import recommend_requests, user_ids
 from bench.live.events import Figures, event, record
-from bench.live.hidden import hidden_figures, hidden_rows
+from bench.live.items import item_figures, item_rows
 from bench.live.kills import killed
 from bench.live.next_answers import next_answers
 from bench.live.recording import acknowledgements, intake
@@ -46,7 +46,7 @@ def main() -> None:
         "--answers", type=int, default=10_000, help="events whose next answer is read (default: 10,000)"
     )
     parser.add_argument("--kills", type=int, default=50, help="kills of the live service (default: 50)")
-    parser.add_argument("--hides", type=int, default=500, help="hidden items that are waited for (default: 500)")
+    parser.add_argument("--changes", type=int, default=500, help="items hidden, and put, and waited for (default: 500)")
     parser.add_argument("--rounds", type=int, default=8, help="rounds of the comparison (default: 8)")
     parser.add_argument("--seconds", type=float, default=3.0, help="seconds of each load (default: 3)")
     options = parser.parse_args()
@@ -58,7 +58,7 @@ def main() -> None:
         figures |= _cost(live, targets, options.rounds, options.seconds)
     figures |= next_answers(bundle, _FOLDER, options.answers)
     figures |= killed(str(_FOLDER / "killed.sqlite"), options.kills, _FOLDER / "killed.log")
-    figures |= hidden_figures(_FOLDER, options.hides, options.rounds, options.seconds)
+    figures |= item_figures(_FOLDER, options.changes, options.rounds, options.seconds)
     write_json(BUILD / "live.json", {"machine": machine(), **figures})
     _print(figures)
 
@@ -145,7 +145,7 @@ def _rows(figures: Figures) -> list[tuple[str, str, str]]:
             "0, 0",
             f"{figures['missing']:.0f}, {figures['double']:.0f}",
         ),
-        *hidden_rows(figures),
+        *item_rows(figures),
     ]
 
 
