@@ -45,8 +45,8 @@ class Recommender:
         live_items = live.live_items(bundle) if live else None
         self._resolver = Resolver(bundle, live_items)
         self._hidden = _hidden_rows(bundle, live, live_items)
-        self.id_bytes_of = bundle.items.id_bytes_of if live_items is None else live_items.id_bytes_of
-        """From rows ``[n]`` to ids."""
+        tables = bundle.items if live_items is None else live_items
+        self.id_bytes_of, self._vectors_of = tables.id_bytes_of, tables.vectors_of
         self._retriever = RetrieveStage(bundle, retrieval, self.encoder, self._hidden, live_items)
         self._scorer = ScoreStage(bundle, live_items)
         self._similar = SimilarStage(bundle, self._retriever, self._hidden)
@@ -158,7 +158,7 @@ class Recommender:
         if vector is None:
             candidates = Candidates.from_fallback(self._popularity.most_popular_first(rows))
             return Found(retrieved=Retrieved(candidates=candidates, vector=None))
-        candidates = Candidates.from_model(rows, self.bundle.items.vectors[rows] @ vector)
+        candidates = Candidates.from_model(rows, self._vectors_of(rows) @ vector)
         if not len(request.user.history):
             candidates = candidates.take(best_first(candidates.scores, len(rows)))
         return Found(retrieved=Retrieved(candidates=candidates, vector=vector))

@@ -66,7 +66,7 @@ class Resolver:
         """
         options = self._options.read(query.objective_weights, query.context)
         user = resolve_user(self._bundle, live.of(query.user))
-        known, unknown = known_rows(self._bundle, query.item_ids)
+        known, unknown = known_rows(self._bundle, query.item_ids, self._live_items)
         rows = np.array(list(dict.fromkeys(known.tolist())), dtype=np.int64)
         request = Request(
             query=query,

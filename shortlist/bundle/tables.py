@@ -59,6 +59,10 @@ class ItemTables:
         """The id of a row, as text."""
         return bytes(self.ids[row]).decode()
 
+    def vectors_of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
+        """The vectors ``[n, dimension]`` of rows ``[n]``."""
+        return self.vectors[rows]
+
     def ids_of(self, rows: NDArray[np.int64]) -> list[str]:
         """The ids of rows ``[n]``."""
         return [item_id.decode() for item_id in self.id_bytes_of(rows)]

@@ -177,8 +177,13 @@ class LiveItems:
         return found
 
     def vectors_of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
-        """The vectors ``[n, D]`` of live rows."""
-        return self._vectors.take(rows - self._start, axis=0)
+        """The vectors ``[n, D]`` of rows ``[n]`` of the bundle and of live items."""
+        live = self.are_live(rows)
+        if not live.any():
+            return self._items.vectors_of(rows)
+        vectors = self._items.vectors_of(np.where(live, 0, rows))
+        vectors[live] = self._vectors.take(rows[live] - self._start, axis=0)
+        return vectors
 
     def features_of(self, rows: NDArray[np.int64]) -> NDArray[np.float32]:
         """The features ``[n, F]`` of live rows."""

@@ -41,5 +41,8 @@ class PopularityRanks:
         self._ranks[items.popular] = np.arange(len(items.popular), dtype=np.int32)
 
     def most_popular_first(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The rows ``[n]`` by falling popularity."""
-        return rows[np.argsort(self._ranks[rows])]
+        """The rows ``[n]`` by falling popularity. Rows behind the bundle's are of new items, and come last."""
+        of_bundle = rows < len(self._ranks)
+        ranks = np.full(len(rows), len(self._ranks))
+        ranks[of_bundle] = self._ranks[rows[of_bundle]]
+        return rows[np.argsort(ranks, kind="stable")]

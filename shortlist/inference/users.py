@@ -126,9 +126,13 @@ def excluded_live_rows(
     return excluded[excluded >= 0]
 
 
-def known_rows(bundle: Bundle, item_ids: Sequence[str]) -> tuple[NDArray[np.int64], int]:
-    """The rows of the ids that the bundle has, and how many ids it does not have."""
+def known_rows(
+    bundle: Bundle, item_ids: Sequence[str], live_items: LiveItems | None = None
+) -> tuple[NDArray[np.int64], int]:
+    """The rows of the ids that the bundle has, or the live items, and how many ids neither has."""
     rows = rows_of(bundle.items.ids, item_ids)
+    if live_items:
+        rows = np.where(rows < 0, live_items.rows_of(item_ids), rows)
     known = rows[rows >= 0]
     return known, len(rows) - len(known)
 

@@ -17,7 +17,7 @@ from shortlist.live.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
 from shortlist.live_histories.client import LiveClient
 from shortlist.observability import metrics
-from shortlist.ranking.v1.ranking_service_pb2 import RecommendRequest, RecommendResponse, SimilarRequest
+from shortlist.ranking.v1.ranking_service_pb2 import RankRequest, RecommendRequest, RecommendResponse, SimilarRequest
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
 from shortlist.retrieval.v1.retrieval_service_pb2 import RetrieveRequest
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
@@ -112,6 +112,26 @@ def test_an_item_is_found_and_ranked_by_its_own_features(services: Services) -> 
     assert first.objective_scores[0] == pytest.approx(1 / (1 + np.exp(-like)), abs=1e-6)
     assert services.retrieved()[0] == "late-y"
     services.delete("late-y")
+
+
+def test_a_caller_may_have_it_ranked(services: Services) -> None:
+    """Proves that Rank scores it as Recommend does, with its retrieval score, and puts it last for nobody's user."""
+    services.put("mine", "y", 3, 0, 0, 0)
+    until(lambda: services.both("mine") == {True})
+    [recommended] = [item for item in services.recommend().items if item.item_id == "mine"]
+    asked = RankRequest(user=_USER, item_ids=["b", "mine", "mine", "c", "nothing"], limit=5)
+    answer = services.ranking.Rank(asked, timeout=_SOON)
+    assert (answer.found_count, answer.unknown_item_count, answer.hidden_item_count) == (3, 1, 0)
+    assert answer.items[0].item_id == "mine"
+    assert answer.items[0].retrieval_score == pytest.approx(recommended.retrieval_score, abs=1e-6)
+    assert answer.items[0].objective_scores[0] == pytest.approx(recommended.objective_scores[0], abs=1e-6)
+    of_nobody = services.ranking.Rank(RankRequest(item_ids=["mine", "b", "c"], limit=5), timeout=_SOON)
+    assert of_nobody.items[-1].item_id == "mine"
+    services.hide("mine")
+    until(lambda: services.both("mine") == {False})
+    answer = services.ranking.Rank(asked, timeout=_SOON)
+    assert (answer.found_count, answer.unknown_item_count, answer.hidden_item_count) == (2, 1, 1)
+    services.delete("mine")
 
 
 def test_an_item_has_the_vector_of_its_columns(services: Services) -> None:
