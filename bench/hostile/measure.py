@@ -105,8 +105,7 @@ def measure(
         "p99_ms": float(np.percentile(run.calls[:, 1], 99)),
         "verdicts": [asdict(verdict) for verdict in found],
         "attacks": by_attack(run),
-        "before": {name: asdict(state) for name, state in run.before.items()},
-        "after": {name: asdict(state) for name, state in run.after.items()},
+        "states": [{name: asdict(state) for name, state in seen.items()} for seen in run.states],
     }
 
 
@@ -134,20 +133,17 @@ def _run(
     prober = ["bench.hostile.prober", str(folder / "checks.npy"), *(f"{name}={port}" for name, port in ports.items())]
     attacking = LineProcess("bench.hostile.attacker", str(folder / "targets.json"))
     with attacking as attacker, _recorder(client, folder), _recorder(prober, folder):
-        # The same pause as before the second look, for memory follows the load late.
-        time.sleep(4 * calm)
-        before = _states(setting, calm)
-        attacks = list(_attacks(setting, versions, attacker, names, seconds))
-        time.sleep(4 * calm)
-        after = _states(setting, calm)
+        attacks, states = list[Attack](), [_states(setting, calm)]
+        for of_round in _rounds(setting, versions, attacker, names, seconds):
+            attacks += of_round
+            states.append(_states(setting, calm))
     codes = {name: one.service.process.poll() for name, one in setting.instances.items()}
     return Recorded(
         calls=np.load(folder / "calls.npy"),
         checks=np.load(folder / "checks.npy"),
         ports=list(ports),
         attacks=attacks,
-        before=before,
-        after=after,
+        states=states,
         exits={name: code for name, code in codes.items() if code is not None},
     )
 
@@ -167,23 +163,25 @@ def _recorder(command: Sequence[str], folder: Path) -> Iterator[None]:
             process.wait(60)
 
 
-def _attacks(
+def _rounds(
     setting: Setting, versions: Versions, attacker: LineProcess, names: Sequence[str], seconds: float
-) -> Iterator[Attack]:
-    """Carries out every attack in turn, as often as there is time for, and yields each once it is over."""
+) -> Iterator[list[Attack]]:
+    """Carries out every attack in turn, as often as there is time for, and yields each round once it is over."""
     rounds = max(1, round(seconds / (len(names) * _ON_SECONDS * (1 + _OFF_SHARE))))
     each = seconds / (rounds * len(names) * (1 + _OFF_SHARE))
     with Progress(console=Console(stderr=True)) as progress:
         task = progress.add_task("", total=rounds * len(names))
         for turn in range(rounds):
+            attacks = list[Attack]()
             for name in names:
                 progress.update(task, description=f"round {turn + 1} of {rounds}: {name:<20}")
                 begin = time.time()
                 counts = _attack(setting, versions, attacker, name, each)
                 silenced = _silenced(setting) if name == _STOPPED else ""
-                yield Attack(name=name, begin=begin, end=time.time(), counts=counts, silenced=silenced)
+                attacks.append(Attack(name=name, begin=begin, end=time.time(), counts=counts, silenced=silenced))
                 progress.advance(task)
                 time.sleep(each * _OFF_SHARE)
+            yield attacks
 
 
 def _attack(
@@ -213,7 +211,8 @@ def _publish_unusable(setting: Setting, versions: Versions, seconds: float) -> M
 
 
 def _states(setting: Setting, seconds: float) -> dict[str, ProcessState]:
-    """The median state of each process that lives, over some seconds."""
+    """The median state of each process that lives, over some seconds after a pause: memory follows the load late."""
+    time.sleep(4 * seconds)
     states: dict[str, list[ProcessState]] = {name: [] for name in setting.instances}
     for _ in range(_STATES):
         for name, one in setting.instances.items():

@@ -40,15 +40,15 @@ class Recorded:
     """A whole run.
 
     ``calls`` and ``checks`` are the rows that the honest client and the prober write; ``ports`` names the prober's
-    ports. ``before`` and ``after`` have the state of each process that lives; ``exits`` the exit codes of the others.
+    ports. ``states`` are those of each process that lives, before any attack and after each round of them. ``exits``
+    are the exit codes of the others.
     """
 
     calls: Rows
     checks: Rows
     ports: Sequence[str]
     attacks: Sequence[Attack]
-    before: Mapping[str, ProcessState]
-    after: Mapping[str, ProcessState]
+    states: Sequence[Mapping[str, ProcessState]]
     exits: Mapping[str, int]
 
 
@@ -143,24 +143,29 @@ def _health(run: Recorded) -> list[Verdict]:
 
 def _states(run: Recorded) -> list[Verdict]:
     found = []
-    for name, before in run.before.items():
-        after = run.after.get(name)
-        if after is None:
-            continue
-        memory = [(getattr(before, kind), getattr(after, kind)) for kind in ("anonymous_mb", "resident_mb")]
+    for name in run.states[-1]:
+        states = [state[name] for state in run.states]
+        before, after = states[0], states[-1]
         found += [
-            Verdict(
-                promise=f"memory back to within 5 %: {name}",
-                figure="; ".join(
-                    f"{kind} {first:.0f} → {last:.0f} MB"
-                    for kind, (first, last) in zip(("anonymous", "resident"), memory, strict=True)
-                ),
-                holds=all(last <= MOST_GROWTH * first for first, last in memory),
-            ),
+            _memory(f"memory back to within 5 %: {name}", states),
+            *([_memory(f"memory after the later rounds within 5 %: {name}", states[1:])] if len(states) > 2 else []),
             _back(f"threads back: {name}", before.threads, after.threads, _MORE_THREADS),
             _back(f"descriptors back: {name}", before.descriptors, after.descriptors, _MORE_DESCRIPTORS),
         ]
     return found
+
+
+def _memory(promise: str, states: Sequence[ProcessState]) -> Verdict:
+    """The first attack of a kind leaves some memory behind, where a leak would add as much in every round."""
+    series = {
+        "anonymous": [state.anonymous_mb for state in states],
+        "resident": [state.resident_mb for state in states],
+    }
+    return Verdict(
+        promise=promise,
+        figure="; ".join(f"{kind} {' → '.join(f'{one:.0f}' for one in seen)} MB" for kind, seen in series.items()),
+        holds=all(seen[-1] <= MOST_GROWTH * seen[0] for seen in series.values()),
+    )
 
 
 def _back(promise: str, before: int, after: int, slack: int) -> Verdict:

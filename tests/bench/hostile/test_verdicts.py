@@ -32,8 +32,7 @@ def _run() -> Recorded:
         checks=checks,
         ports=["ranking", "retrieval-2, probes"],
         attacks=[stop, burst],
-        before={"ranking": _state()},
-        after={"ranking": _state()},
+        states=[{"ranking": _state()}, {"ranking": _state()}],
         exits={},
     )
 
@@ -51,7 +50,7 @@ def _with_check(run: Recorded, at: float, port: int, milliseconds: float) -> Rec
 
 
 def _with_state(run: Recorded, **changes: float) -> Recorded:
-    return replace(run, after={"ranking": _state(**changes)})
+    return replace(run, states=[*run.states[:-1], {"ranking": _state(**changes)}])
 
 
 def _broken(run: Recorded) -> list[Verdict]:
@@ -89,6 +88,16 @@ def test_a_promise_can_be_broken(breaks: Callable[[Recorded], Recorded], promise
     """Proves that a run with one fault breaks the promise about it, and no other."""
     (broken,) = _broken(breaks(_run()))
     assert broken.promise.startswith(promise)
+
+
+def test_growth_in_later_rounds_is_told_from_that_of_the_first() -> None:
+    """Proves that memory which only the first round left breaks one promise, and a leak in every round both."""
+    sizes = [{"ranking": _state(anonymous_mb=size)} for size in (100, 106, 106)]
+    (broken,) = _broken(replace(_run(), states=sizes))
+    assert broken.promise.startswith("memory back")
+    assert broken.figure.startswith("anonymous 100 → 106 → 106 MB")
+    sizes[-1] = {"ranking": _state(anonymous_mb=112)}
+    assert len(_broken(replace(_run(), states=sizes))) == 2
 
 
 def test_what_an_attack_may_do_breaks_no_promise() -> None:
