@@ -49,7 +49,7 @@ class Recommender:
         self.id_bytes_of, self._vectors_of = tables.id_bytes_of, tables.vectors_of
         self._retriever = RetrieveStage(bundle, retrieval, self.encoder, self._hidden, live_items)
         self._scorer = ScoreStage(bundle, live_items)
-        self._similar = SimilarStage(bundle, self._retriever, self._hidden)
+        self._similar = SimilarStage(bundle, self._retriever, self._hidden, live_items)
         self._coalescer = Coalescer(self._retrieve_to_answer if live is None else self._live_to_answer)
 
     @property

@@ -38,7 +38,8 @@ class Retriever:
         self.live_items = live.live_items(bundle) if live else None
         """The items of the live catalogue that the bundle does not have."""
         self._hidden = _hidden_rows(bundle, live, self.live_items)
-        self.id_bytes_of = bundle.items.id_bytes_of if self.live_items is None else self.live_items.id_bytes_of
+        self._items = bundle.items if self.live_items is None else self.live_items
+        self.id_bytes_of = self._items.id_bytes_of
         """From rows ``[n]`` to ids."""
         self.encoder = UserEncoder(bundle)
         index = FaissIndex(bundle)
@@ -97,13 +98,14 @@ class Retriever:
         return replace(in_rows, excluded=union_of(in_rows.excluded, excluded), finds_live=True)
 
     def _resolve_similar(self, query: IdQuery) -> tuple[RetrievalQuery, Unknown]:
-        items, unknown = known_rows(self.bundle, query.similar_to)
-        excluded, unknown_excluded = known_rows(self.bundle, query.exclude)
+        items, unknown = known_rows(self.bundle, query.similar_to, self.live_items)
+        excluded, unknown_excluded = known_rows(self.bundle, query.exclude, self.live_items)
         in_rows = RetrievalQuery(
             history=EMPTY_HISTORY,
             excluded=union_of(items, excluded),
             limit=query.limit,
-            vector=mean_direction(self.bundle.items, items) if len(items) else None,
+            vector=mean_direction(self._items, items) if len(items) else None,
+            finds_live=bool(self.live_items),
         )
         return in_rows, Unknown(items=unknown + unknown_excluded)
 

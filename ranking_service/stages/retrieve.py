@@ -70,7 +70,7 @@ class RetrieveStage:
         query.timeline.enter(Degraded.RETRIEVAL_TIMEOUT)
         try:
             with tracing.span("retrieve"):
-                [result] = self._client.retrieve(self._bundle, [in_rows], _seconds([query]))
+                [result] = self._client.retrieve(self._bundle, [in_rows], _seconds([query]), self._live_items)
         except RetrievalFailed as failure:
             _THROTTLED.warning("retrieval failed: %s", failure)
             none = Retrieved(candidates=NO_CANDIDATES, vector=in_rows.vector)

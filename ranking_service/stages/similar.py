@@ -13,6 +13,7 @@ from shortlist.bundle.history import EMPTY_HISTORY
 from shortlist.degraded import Degraded
 from shortlist.inference.candidates import Candidates
 from shortlist.inference.hidden_rows import HiddenRows
+from shortlist.inference.live_items import LiveItems
 from shortlist.inference.popular import popular_rows
 from shortlist.inference.retrieval import RetrievalQuery
 from shortlist.inference.rows import union_of
@@ -36,10 +37,17 @@ class _Basket:
 
 
 class SimilarStage:
-    """Answers calls for similar items from one bundle, without the ``hidden`` ones."""
+    """Answers calls for similar items from one bundle and its live items, without the ``hidden`` ones."""
 
-    def __init__(self, bundle: Bundle, retriever: RetrieveStage, hidden: HiddenRows | None) -> None:
-        self._bundle, self._retriever, self._hidden = bundle, retriever, hidden
+    def __init__(
+        self,
+        bundle: Bundle,
+        retriever: RetrieveStage,
+        hidden: HiddenRows | None = None,
+        live_items: LiveItems | None = None,
+    ) -> None:
+        self._bundle, self._retriever, self._hidden, self._live_items = bundle, retriever, hidden, live_items
+        self._items = bundle.items if live_items is None else live_items
 
     def answer(self, query: SimilarQuery) -> Answer:
         """Resolve → retrieve the nearest → fuse with the tables → fill with popular items.
@@ -48,7 +56,7 @@ class SimilarStage:
             InvalidRequest: the event is none of the bundle's liked events.
         """
         basket, unknown = self._resolve(query)
-        direction = mean_direction(self._bundle.items, basket.rows)
+        direction = mean_direction(self._items, basket.rows)
         nearest, degraded = self._nearest(query, basket, direction)
         found = similar_items(
             self._bundle.items,
@@ -59,13 +67,14 @@ class SimilarStage:
             liked=bool(query.event),
             limit=query.limit,
             hidden=self._hidden,
+            live=self._live_items,
         )
         return Answer(ranked=self._filled(query, basket, found.items, found.scores), unknown=unknown, degraded=degraded)
 
     def _resolve(self, query: SimilarQuery) -> tuple[_Basket, Unknown]:
         self._check_event(query.event)
-        rows, unknown = known_rows(self._bundle, query.item_ids)
-        excluded, unknown_excluded = known_rows(self._bundle, query.exclude)
+        rows, unknown = known_rows(self._bundle, query.item_ids, self._live_items)
+        excluded, unknown_excluded = known_rows(self._bundle, query.exclude, self._live_items)
         basket = _Basket(rows=union_of(rows), excluded=union_of(rows, excluded))
         return basket, Unknown(items=unknown + unknown_excluded)
 
@@ -89,6 +98,7 @@ class SimilarStage:
                 excluded=basket.excluded,
                 limit=min(max(query.limit, _NEAREST), MAX_LIMIT),
                 vector=direction,
+                finds_live=bool(self._live_items),
             ),
         )
         candidates = found.retrieved.candidates

@@ -14,6 +14,7 @@ from shortlist.bundle.item_item_table import ItemItemTable
 from shortlist.bundle.tables import ItemTables
 from shortlist.inference.candidates import Candidates
 from shortlist.inference.hidden_rows import HiddenRows
+from shortlist.inference.live_items import LiveItems
 from shortlist.inference.rows import is_among, union_of
 from shortlist.inference.selection import best_first
 from shortlist.inference.user_encoder import are_usable
@@ -34,9 +35,9 @@ class SimilarItems:
     scores: NDArray[np.float32]
 
 
-def mean_direction(items: ItemTables, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
+def mean_direction(items: ItemTables | LiveItems, rows: NDArray[np.int64]) -> NDArray[np.float32] | None:
     """The mean ``[D]`` of the items' directions; None where nothing is known of them, or they cancel out."""
-    vectors = items.vectors[rows]
+    vectors = items.vectors_of(rows)
     vectors = vectors[are_usable(vectors)]
     if not len(vectors):
         return None
@@ -55,26 +56,26 @@ def similar_items(
     liked: bool,
     limit: int,
     hidden: HiddenRows | None = None,
+    live: LiveItems | None = None,
 ) -> SimilarItems:
     """The best ``limit`` items for a basket ``[n]`` of distinct rows, or fewer.
 
     Candidates are the ``nearest`` rows of the index, and the neighbours of the basket in both tables. ``direction``
     ``[D]`` is the basket's mean direction; without it, nearness does not count. ``excluded`` are rows, ascending, that
     may not be found, beside those that no list may hold and ``hidden`` ones. ``liked`` asks for items that people then
-    like, not only interact with.
+    like, not only interact with. Rows of ``live`` items are in no table.
     """
-    tables = items.item_item
+    tables, of_bundle = items.item_item, basket[basket < len(items.ids)]
     columns = (LIKED_AFTER, LIKED) if liked else (FOLLOWS, HAD)
     followers = [
-        _neighbours(table, basket, column, excluded, items.listed, hidden)
+        _neighbours(table, of_bundle, column, excluded, items.listed, hidden)
         for table, column in zip((tables.cooccurrence, tables.slim), columns, strict=True)
     ]
     nearest = nearest[~is_among(nearest, excluded)]
     nearest = nearest if hidden is None else hidden.shown(nearest)
     rows = union_of(nearest, *(found for found, _ in followers))
-    nearness = (
-        np.zeros(len(rows), dtype=np.float32) if direction is None else items.vectors.take(rows, axis=0) @ direction
-    )
+    vectors_of = items.vectors_of if live is None else live.vectors_of
+    nearness = np.zeros(len(rows), dtype=np.float32) if direction is None else vectors_of(rows) @ direction
     # The nearest come first, so that equal weights of a table are in the order of nearness.
     order = best_first(nearness, len(rows))
     fused = np.zeros(len(rows))

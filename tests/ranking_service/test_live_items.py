@@ -19,7 +19,7 @@ from shortlist.live_histories.client import LiveClient
 from shortlist.observability import metrics
 from shortlist.ranking.v1.ranking_service_pb2 import RankRequest, RecommendRequest, RecommendResponse, SimilarRequest
 from shortlist.ranking.v1.ranking_service_pb2_grpc import RankingServiceStub
-from shortlist.retrieval.v1.retrieval_service_pb2 import RetrieveRequest
+from shortlist.retrieval.v1.retrieval_service_pb2 import RetrieveRequest, SimilarTo
 from shortlist.retrieval.v1.retrieval_service_pb2_grpc import RetrievalServiceStub
 from shortlist.security.settings import ClientSecurity
 from shortlist.type.v1.user_pb2 import HistoryItem, User
@@ -201,14 +201,25 @@ def test_an_item_that_ranking_does_not_know_yet_is_dropped(services: Services) -
     )
 
 
-def test_similar_items_are_those_of_the_bundle(services: Services) -> None:
-    """Proves that a live item among the nearest ones does no harm to the tables."""
+def test_it_is_similar_to_items_near_it(services: Services) -> None:
+    """Proves that both services find it by its vector, and that it asks for others itself, alone and in a basket."""
     services.put("near", "x", 9, 0, 0, 0)
-    until(lambda: services.both("near") == {True})
-    answer = services.ranking.Similar(SimilarRequest(item_ids=["a"], limit=5), timeout=_SOON)
-    assert len(answer.items) == 5
-    assert not answer.degraded
-    services.delete("near")
+    services.put("twin", "x", 8, 0, 0, 0)
+    until(lambda: services.both("near") == services.both("twin") == {True})
+    for asked in (["a"], ["near"], ["near", "a"]):
+        expected = {"near", "twin"} - {*asked}
+        answer = services.ranking.Similar(SimilarRequest(item_ids=asked, limit=5), timeout=_SOON)
+        assert (answer.found_count, answer.unknown_item_count, answer.degraded) == (5, 0, False)
+        assert expected <= {item.item_id for item in answer.items}
+        request = RetrieveRequest(similar_to=SimilarTo(item_ids=asked), limit=5)
+        retrieved = services.retrieval.Retrieve(request, timeout=_SOON)
+        assert retrieved.unknown_item_count == 0
+        assert expected <= {one.item_id for one in retrieved.candidates}
+        assert not {*asked} & {one.item_id for one in [*answer.items, *retrieved.candidates]}
+    without = SimilarRequest(item_ids=["near"], exclude_item_ids=["twin"], limit=5)
+    assert "twin" not in {item.item_id for item in services.ranking.Similar(without, timeout=_SOON).items}
+    for item_id in ("near", "twin"):
+        services.delete(item_id)
 
 
 def test_another_bundle_has_the_same_items_in_other_rows(services: Services, tmp_path: Path) -> None:
