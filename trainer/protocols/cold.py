@@ -26,11 +26,14 @@ def cold_items(dataset: Dataset, recipe: DataRecipe, data: Path) -> Task:
         DataError: an item is in several parts.
     """
     parts = given_parts(dataset, recipe, data)
+    _refuse_warm(recipe, recipe.interactions.item, dataset.item_ids, _items_of(dataset, parts).sum(axis=0))
+    return cold_items_by(dataset, parts)
+
+
+def cold_items_by(dataset: Dataset, parts: NDArray[np.int64]) -> Task:
+    """The same, by the part ``[N]`` of each event; all events of an item are in one part."""
     ordered, counts = by_part(dataset, parts)
-    in_part = np.stack(
-        [np.bincount(dataset.item_rows[parts == part], minlength=len(dataset.item_ids)) > 0 for part in range(3)]
-    )
-    _refuse_warm(recipe, recipe.interactions.item, dataset.item_ids, in_part.sum(axis=0))
+    in_part = _items_of(dataset, parts)
     validation, test = (_questions_about(ordered, counts, part, in_part[part]) for part in (VALIDATION, TEST))
     return _task(ordered, counts, validation, test, "recall@100")
 
@@ -45,6 +48,13 @@ def cold_users(dataset: Dataset, recipe: DataRecipe, data: Path) -> Task:
     _refuse_warm(recipe, recipe.interactions.user, dataset.user_ids, (counts > 0).sum(axis=1))
     validation, test = (_questions_about(ordered, counts, part, None) for part in (VALIDATION, TEST))
     return _task(ordered, counts, validation, test, "recall@20")
+
+
+def _items_of(dataset: Dataset, parts: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Whether a part has events of an item, ``[3, items]``."""
+    return np.stack(
+        [np.bincount(dataset.item_rows[parts == part], minlength=len(dataset.item_ids)) > 0 for part in range(3)]
+    )
 
 
 def _refuse_warm(recipe: DataRecipe, column: str, ids: Ids, parts: NDArray[np.int64]) -> None:
