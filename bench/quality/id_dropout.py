@@ -1,8 +1,8 @@
 """``python -m bench.quality.id_dropout DATA``: the cost of a share of dropped item ids, and its gain for new items.
 
 Trains the recipe's encoder with each share. Prints two figures of the validation, means over the seeds. One is for the
-next liked item. The other one is for new items: a tenth of the items, drawn at random, without any event to learn from,
-and only these are ranked. The tests of both are never ranked. Differences are to no dropout, over the questions.
+next liked item. The other one ranks new items alone: a tenth of all, drawn at random, without an event to learn from.
+The tests of both are never ranked. Differences are to no dropout, over the questions.
 """
 
 import argparse
