@@ -15,8 +15,10 @@ DEPLOY = Path(__file__).parents[1]
 ROOT = DEPLOY.parent
 OVERLAYS = tuple(sorted(path.parent for path in DEPLOY.glob("overlays/*/kustomization.yaml")))
 COMPONENTS = tuple(sorted(path.parent for path in DEPLOY.glob("components/*/kustomization.yaml")))
+_TRAINING = ("live-training", "served-log")
 ALTERNATIVES: Mapping[str, Mapping[str, str]] = {
     "prod-postgresql": {"  - ../../components/live\n": "  - ../../components/live-postgresql\n"},
+    "prod-training": {f"  # - ../../components/{name}\n": f"  - ../../components/{name}\n" for name in _TRAINING},
 }
 """Other choices that the prod overlay offers: a name, and the lines to replace."""
 NAMES = (*(overlay.name for overlay in OVERLAYS), *ALTERNATIVES)

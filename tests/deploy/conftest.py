@@ -27,6 +27,12 @@ def with_database() -> list[Manifest]:
     return _built("prod-postgresql")
 
 
+@pytest.fixture(scope="session")
+def with_training() -> list[Manifest]:
+    """The resources of the prod overlay whose trainer learns from the live service."""
+    return _built("prod-training")
+
+
 @pytest.fixture
 def help_of(capsys: pytest.CaptureFixture[str]) -> Callable[[str, Sequence[str]], str]:
     """A function that returns the ``--help`` of a module's ``main`` as one line."""

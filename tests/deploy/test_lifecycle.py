@@ -1,5 +1,6 @@
 """The start, the replacement and the end of pods."""
 
+import tomllib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from tests.support.manifests import (
     Workload,
     deployments,
     environment,
+    megabytes,
     of_kind,
     selects,
     services,
@@ -20,6 +22,7 @@ from tests.support.manifests import (
     with_bundles,
 )
 from trainer.__main__ import EXIT_BAD_INPUT, EXIT_NOT_PUBLISHED
+from trainer.recipe import InteractionsConfig, Recipe
 
 # A margin after the last call, to join threads and end the sidecar.
 _MARGIN_SECONDS = 10
@@ -156,7 +159,7 @@ def test_the_trainer_publishes_to_the_pods_source(manifests: list[Manifest]) -> 
 def test_the_trainer_compares_with_the_served_bundle(manifests: list[Manifest]) -> None:
     """The served bundle arrives before the fit; a worse new bundle ends the job, which is not retried."""
     for trainer in (one for one in trainers(manifests) if one.manifest["kind"] == "CronJob"):
-        served, fit = trainer.pod["initContainers"]
+        served, *_, fit = trainer.pod["initContainers"]
         directory = fit["command"][fit["command"].index("--out") + 1]
         pulled = ["shortlist", "bundles", "pull", "$(BUNDLE_SOURCE)", "--to", directory, "--or-none"]
         assert served["command"] == pulled
@@ -169,6 +172,53 @@ def test_the_trainer_compares_with_the_served_bundle(manifests: list[Manifest]) 
             "publish": [_EXIT_USAGE, EXIT_OLDER],
         }
         assert {one["operator"] for one in final} == {"In"}
+
+
+def test_the_trainer_learns_from_the_live_service(with_training: list[Manifest]) -> None:
+    """Events and forgotten users are read before the fit, which has them and the claim in one folder."""
+    (trainer,) = trainers(with_training)
+    served, collect, forgotten, fit = trainer.pod["initContainers"]
+    assert served["name"] == "served"
+    arguments = fit["command"]
+    tables, listed = (arguments[arguments.index(flag) + 1] for flag in ("--data", "--forgotten"))
+    assert collect["command"] == ["python", "-m", "trainer", "collect", "--out", tables]
+    assert forgotten["command"][:3] == ["shortlist", "events", "forgotten"]
+    assert forgotten["command"][-2:] == ["--out", listed]
+    assert str(Path(listed).parent) == tables
+    volumes = [volume_at(trainer, container, tables) for container in (collect, forgotten, fit)]
+    assert volumes[0] == volumes[1] == volumes[2]
+    recipe = _toml((DEPLOY / "components" / "live-training" / "README.md").read_text())
+    assert recipe.items is not None
+    folder = str((Path(tables) / recipe.items.file).parent)
+    assert volume_at(trainer, fit, folder)["persistentVolumeClaim"] == {"claimName": "interactions", "readOnly": True}
+    assert recipe.interactions == InteractionsConfig(event="event", positive_events=("buy",))
+    (ranking,) = (one for one in services(with_training) if one.name == "ranking")
+    targets = {environment(one, with_training)["SHORTLIST_LIVE"] for one in (collect, forgotten, ranking.service)}
+    assert len(targets) == 1
+
+
+def test_the_trainer_reads_the_answers_that_ranking_writes(with_training: list[Manifest]) -> None:
+    """Both have the same claim, the trainer read-only, and the log fits into it."""
+    (ranking,) = (one for one in services(with_training) if one.name == "ranking")
+    (trainer,) = trainers(with_training)
+    (collect,) = (one for one in trainer.containers if one["name"] == "collect")
+    variables = environment(ranking.service, with_training)
+    claims = [
+        volume_at(workload, container, environment(container, with_training)["SHORTLIST_SERVED_LOG"])
+        for workload, container in ((ranking, ranking.service), (trainer, collect))
+    ]
+    (name,) = {one["persistentVolumeClaim"]["claimName"] for one in claims}
+    assert claims[1]["persistentVolumeClaim"]["readOnly"]
+    (claim,) = (one for one in of_kind(with_training, "PersistentVolumeClaim") if one["metadata"]["name"] == name)
+    assert claim["spec"]["accessModes"] == ["ReadWriteMany"]
+    megabytes_of_log = float(variables["SHORTLIST_SERVED_LOG_GIGABYTES"]) * 1000
+    assert megabytes_of_log < megabytes(claim["spec"]["resources"]["requests"]["storage"])
+    # See the component's comment: 14 bytes of memory for each of the log.
+    assert megabytes_of_log * 14 < megabytes(collect["resources"]["limits"]["memory"])
+
+
+def _toml(readme: str) -> Recipe:
+    return Recipe.of(tomllib.loads(readme.partition("```toml\n")[2].partition("```")[0]))
 
 
 def _source_claim(workload: Workload, container: Mapping[str, Any], manifests: list[Manifest]) -> str:

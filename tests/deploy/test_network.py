@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from deploy.check.kustomize import Manifest
-from tests.support.manifests import Workload, listened_ports, of_kind, selects, services, workloads
+from tests.support.manifests import Workload, listened_ports, of_kind, selects, services, trainers, workloads
 
 # The destinations outside our manifests that pods may reach.
 _OUTSIDE = {53: "DNS", 5432: "PostgreSQL"}
@@ -51,7 +51,7 @@ def test_ranking_reaches_the_others_and_callers_reach_ranking(production: list[M
 
 
 def test_services_and_clients_alone_reach_live(production: list[Manifest]) -> None:
-    """The trainer does not, and live calls nobody, or its database."""
+    """The trainer does where it learns from live, and live calls nobody, or its database."""
     live = _one(production, "live")
     assert _open(production, live, "egress") == ({53, 5432} if live.manifest["kind"] == "Deployment" else set())
     callers = [
@@ -62,16 +62,25 @@ def test_services_and_clients_alone_reach_live(production: list[Manifest]) -> No
         for peer in rule["from"]
         if {"port": listened_ports(live, production)["grpc"]} in rule["ports"]
     ]
+    training = [{"podSelector": {"matchLabels": {"app.kubernetes.io/name": "trainer"}}}]
     assert callers == [
         {"podSelector": {"matchExpressions": [_SERVING]}},
         {"namespaceSelector": {"matchLabels": {"shortlist-client": "true"}}},
+        *(training if _learns_from_live(production) else []),
     ]
 
 
-def test_the_trainer_reaches_nobody(production: list[Manifest]) -> None:
-    """The pod that holds everybody's interactions has no way out."""
-    (trainer,) = (one for one in workloads(production) if one.manifest["kind"] == "CronJob")
-    assert _open(production, trainer, "egress") == _open(production, trainer, "ingress") == set()
+def test_the_trainer_reaches_nobody_but_live(production: list[Manifest]) -> None:
+    """The pod that holds everybody's interactions has no way out, and one within only where it learns from live."""
+    (trainer,) = trainers(production)
+    live = listened_ports(_one(production, "live"), production)["grpc"]
+    assert _open(production, trainer, "egress") == ({live, 53} if _learns_from_live(production) else set())
+    assert _open(production, trainer, "ingress") == set()
+
+
+def _learns_from_live(manifests: Sequence[Manifest]) -> bool:
+    (trainer,) = trainers(manifests)
+    return any("collect" in container["command"] for container in trainer.containers)
 
 
 def _specs(manifests: Sequence[Manifest]) -> Iterator[Any]:

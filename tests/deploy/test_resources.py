@@ -50,5 +50,5 @@ def test_production_has_disk_for_bundles_of_a_million_items(production: list[Man
 def _that_compute(manifests: list[Manifest]) -> list[Mapping[str, Any]]:
     every = (*with_bundles(manifests), *trainers(manifests))
     found = [one for workload in every for one in workload.containers if one["command"][1] == "-m"]
-    assert len(found) == 3
+    assert {one["name"] for one in found} - {"collect"} == {"service", "trainer"}
     return found

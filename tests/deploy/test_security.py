@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from deploy.check.kustomize import DEPLOY, Manifest
+from deploy.check.kustomize import DEPLOY, Manifest, build_overlay
 from shortlist.live.v1 import catalog_service_pb2, event_service_pb2
 from shortlist.ranking.v1 import ranking_service_pb2
 from shortlist.retrieval.v1 import retrieval_service_pb2
 from shortlist.security.rules import read_rules
 from shortlist.security.settings import ClientSecurity, ServerSecurity
-from tests.support.manifests import config, environment, of_kind, services, workloads
+from tests.support.manifests import config, environment, of_kind, services, trainers, volume_at, workloads
 
 _VOLUMES = {"name", "configMap", "emptyDir", "persistentVolumeClaim", "secret"}
 _SECRET_NAMES = re.compile(r"PASSWORD|SECRET|TOKEN|KEY|CREDENTIAL")
@@ -97,6 +97,28 @@ def test_production_speaks_mutual_tls(production: list[Manifest]) -> None:
         assert {path.parent for path in paths.values()} <= mounted
 
 
+def test_the_trainer_shows_live_the_certificate_that_it_admits(with_training: list[Manifest]) -> None:
+    """Each container that calls live has it, and no other one; the README names it as the allow list does."""
+    (trainer,) = trainers(with_training)
+    callers = [one for one in trainer.containers if "SHORTLIST_LIVE" in environment(one, with_training)]
+    assert [one["name"] for one in callers] == ["collect", "forgotten"]
+    for container in callers:
+        variables = environment(container, with_training)
+        paths = [Path(variables[f"SHORTLIST_LIVE_{name}"]) for name in ("CA", "CERT", "KEY")]
+        (folder,) = {str(path.parent) for path in paths}
+        assert volume_at(trainer, container, folder)["secret"]["secretName"] == "trainer-tls"
+    mounted = [one["name"] for one in trainer.containers for mount in one["volumeMounts"] if mount["name"] == "tls"]
+    assert mounted == ["collect", "forgotten"]
+    readme = (DEPLOY / "components" / "mtls" / "README.md").read_text()
+    assert "| `trainer-tls`, with [live-training](../live-training) alone | `trainer.shortlist.svc` |" in readme
+
+
+def test_a_trainer_that_calls_nobody_has_no_certificate() -> None:
+    """The job of the plain overlay would wait for a secret that nobody makes."""
+    (trainer,) = trainers(build_overlay("prod"))
+    assert "trainer-tls" not in str(trainer.pod)
+
+
 @pytest.mark.parametrize("service", _DESCRIPTORS)
 def test_an_allow_list_names_existing_methods(service: str, production: list[Manifest], tmp_path: Path) -> None:
     """Each service can read its list, which grants only methods of that service."""
@@ -124,12 +146,14 @@ def test_each_kind_of_call_of_the_live_service_is_a_right_of_its_own() -> None:
     events, catalog = "shortlist.live.v1.EventService", "shortlist.live.v1.CatalogService"
     reading = {f"{events}/GetHistories", f"{events}/GetForgotten", f"{catalog}/WatchChanges"}
     assert rules.pop("ranking.shortlist.svc") == rules.pop("retrieval.shortlist.svc") == reading
+    training = {f"{events}/ListEvents", f"{events}/GetForgotten"}
+    assert rules.pop("trainer.shortlist.svc") == training
     hiding = {f"{catalog}/SetAvailability", f"{catalog}/ListItems"}
     putting = {f"{catalog}/UpsertItems", f"{catalog}/DeleteItems", f"{catalog}/ListItems"}
-    single = [{f"{events}/{method}"} for method in ("ForgetUser", "ListEvents", "RecordEvents")]
+    single = [{f"{events}/{method}"} for method in ("ForgetUser", "RecordEvents")]
     assert sorted(rules.values(), key=sorted) == [putting, hiding, *single]
     methods = {f"{one.full_name}/{method}" for one in _DESCRIPTORS["live"] for method in one.methods_by_name}
-    assert set().union(reading, *rules.values()) == methods
+    assert set().union(reading, training, *rules.values()) == methods
 
 
 def test_production_is_the_production_profile(

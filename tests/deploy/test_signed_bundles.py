@@ -37,7 +37,7 @@ def test_the_trainer_alone_has_the_private_key(production: list[Manifest]) -> No
         if mount["name"] == "bundle-private-key"
     ]
     assert holders == [("trainer", "trainer")]
-    _, fit = trainer.pod["initContainers"]
+    fit = trainer.pod["initContainers"][-1]
     key = Path(fit["command"][fit["command"].index("--sign-key") + 1])
     assert volume_at(trainer, fit, str(key.parent))["secret"]["secretName"] == "bundle-private-key"
     assert key.name == "private.pem"
