@@ -95,6 +95,8 @@ class Retriever:
         if not self.live_items:
             return in_rows
         excluded = excluded_live_rows(self.bundle, self.live_items, user, query.exclude, keep_seen=query.keep_seen)
+        if not len(excluded):
+            return replace(in_rows, finds_live=True)
         return replace(in_rows, excluded=union_of(in_rows.excluded, excluded), finds_live=True)
 
     def _resolve_similar(self, query: IdQuery) -> tuple[RetrievalQuery, Unknown]:

@@ -36,7 +36,7 @@ class Resolver:
             its = excluded_live_rows(
                 self._bundle, self._live_items, live.of(query.user), query.exclude, keep_seen=query.keep_seen
             )
-            excluded = union_of(excluded, its)
+            excluded = union_of(excluded, its) if len(its) else excluded
         count = query.candidate_count or self._bundle.manifest.candidate_count
         return Request(
             query=query,

@@ -59,6 +59,7 @@ class LiveItems:
         self._items, self._describe = items, describe
         self._start = len(items.ids)
         self._ids: list[str] = []
+        self._id_bytes: list[bytes] = []
         self._rows: dict[str, int] = {}
         self.hidden.live = self._rows
         # The position of the catalogue with which each item last came.
@@ -119,6 +120,7 @@ class LiveItems:
             self.hidden.change_row(self._start + at, hidden=is_hidden)
             # Last, so that no reader sees a row without its arrays, or one that should be hidden.
             self._ids.append(item_id)
+            self._id_bytes.append(item_id.encode())
             self._rows[item_id] = self._start + at
             self._count += 1
 
@@ -147,12 +149,12 @@ class LiveItems:
 
     def id_bytes_of(self, rows: NDArray[np.int64]) -> list[bytes]:
         """The ids of rows ``[n]`` of the bundle and of live items as messages hold them, in UTF-8."""
-        live = self.are_live(rows)
-        if not live.any():
+        live = np.flatnonzero(self.are_live(rows))
+        if not len(live):
             return self._items.id_bytes_of(rows)
-        found = self._items.id_bytes_of(np.where(live, 0, rows))
-        for place in np.flatnonzero(live).tolist():
-            found[place] = self.id_of(int(rows[place])).encode()
+        found = self._items.id_bytes_of(np.minimum(rows, self._start - 1))
+        for place, row in zip(live.tolist(), (rows[live] - self._start).tolist(), strict=True):
+            found[place] = self._id_bytes[row]
         return found
 
     def split(self, rows: NDArray[np.int64]) -> tuple[NDArray[np.int64], list[str]]:

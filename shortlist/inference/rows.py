@@ -4,6 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.int32] | NDArray[np.int64] | NDArray[np.uint32]
+NO_ROWS = np.zeros(0, dtype=np.int64)
 
 
 def is_among(rows: Rows, ascending: Rows) -> NDArray[np.bool_]:

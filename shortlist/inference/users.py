@@ -10,7 +10,7 @@ from shortlist.bundle.bundle import Bundle
 from shortlist.bundle.history import EMPTY_HISTORY, History
 from shortlist.bundle.ids import rows_of
 from shortlist.inference.live_items import LiveItems
-from shortlist.inference.rows import union_of
+from shortlist.inference.rows import NO_ROWS, union_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,9 +116,12 @@ def excluded_live_rows(
     bundle: Bundle, live_items: LiveItems, user: UserQuery, exclude: Sequence[str], *, keep_seen: bool
 ) -> NDArray[np.int64]:
     """The rows, ascending, of live items that may not be in the answer, as :func:`excluded_rows` gives the others."""
+    histories = [] if keep_seen else [history for history in (user.history, user.recorded) if history]
+    if not (exclude or histories):
+        return NO_ROWS
     places = {name: place + 1 for place, name in enumerate(bundle.manifest.event_names)}
     found = [live_items.rows_of(exclude)]
-    for history in () if keep_seen else (user.history, user.recorded):
+    for history in histories:
         rows = live_items.rows_of(history.item_ids)
         events = np.array([places.get(event, 0) for event in history.events], dtype=np.int64)
         found.append(rows[bundle.seen_events.among(events)])
