@@ -152,9 +152,12 @@ class Retriever:
     ) -> None:
         """Merges the live items into the candidates of the queries that may find them."""
         assert self.live_items is not None
-        for query, place, target, count in zip(queries, places, targets, counts, strict=True):
-            if query.finds_live:
-                found[place] = self.live_items.merged(found[place], target, count)
+        finding = [number for number, query in enumerate(queries) if query.finds_live]
+        if finding:
+            of_index = [found[places[number]] for number in finding]
+            merged = self.live_items.merged(of_index, targets[finding], [counts[number] for number in finding])
+            for number, candidates in zip(finding, merged, strict=True):
+                found[places[number]] = candidates
 
     def _filter(self, queries: Sequence[RetrievalQuery], found: Sequence[Candidates]) -> list[Candidates]:
         """The candidates that are not excluded and have a vector, cut to the limit."""

@@ -25,6 +25,8 @@ _FIRST_CAPACITY = 1024
 _DESCRIBED_AT_ONCE = 50
 # A scan of so many takes as long as a search of a large index. Beyond, a new bundle is due.
 MOST_LIVE_ITEMS = 50_000
+# Far above the error of an inner product in 32 bits, relative to the score or the vector.
+_ROUNDING = 1e-3
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -191,21 +193,31 @@ class LiveItems:
         """The features ``[n, F]`` of live rows."""
         return self._features.take(rows - self._start, axis=0)
 
-    def merged(self, found: Candidates, vector: NDArray[np.float32], count: int) -> Candidates:
-        """The ``count`` best of the candidates of an index, best first, and of the live items that are not hidden.
+    def merged(
+        self, found: Sequence[Candidates], vectors: NDArray[np.float32], counts: Sequence[int]
+    ) -> list[Candidates]:
+        """For each query, the ``counts[i]`` best of its candidates of an index, best first, and of the live items.
 
-        All live items are compared with the vector ``[D]``.
+        All live items that are not hidden are compared with its vector of ``[queries, D]``.
         """
-        scores = self._vectors[: self._count] @ vector
+        likely = self._vectors[: self._count] @ vectors.T
+        lines = np.ascontiguousarray(likely.T)
+        return [self._merged(*one) for one in zip(found, vectors, lines, counts, strict=True)]
+
+    def _merged(
+        self, found: Candidates, vector: NDArray[np.float32], likely: NDArray[np.float32], count: int
+    ) -> Candidates:
         # Mostly few live items are among the best, and only these are looked at.
         least = found.scores[-1] if len(found) >= count else -np.inf
-        better = np.flatnonzero(scores > least)
-        # A vector of zeros is of an item that no model can choose.
-        better = better[scores[better] != 0]
-        rows = self.hidden.shown(better + self._start)
+        slack = _ROUNDING * max(abs(least), float(np.linalg.norm(vector))) if len(found) else 0.0
+        rows = self.hidden.shown(np.flatnonzero(likely > least - slack) + self._start)
         if not len(rows):
             return found
-        both = found.then(Candidates.from_model(rows, scores[rows - self._start]))
+        # The product of matrices rounds a query's scores by the rest of its batch; these depend on the query alone.
+        scores = np.einsum("nd,d->n", self._vectors.take(rows - self._start, axis=0), vector)
+        # A vector of zeros is of an item that no model can choose.
+        better = (scores > least) & (scores != 0)
+        both = found.then(Candidates.from_model(rows[better], scores[better]))
         return both.take(best_first(both.scores, count))
 
     def _grow(self, capacity: int) -> None:

@@ -1,6 +1,7 @@
 """The live items of a bundle: their rows, their hiding, and the search among them."""
 
 from collections.abc import Mapping, Set
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -31,7 +32,7 @@ def live(small_bundle: Bundle) -> LiveItems:
 
 def found(live: LiveItems, vector: list[float], count: int = 20) -> list[str]:
     nothing = Candidates.from_fallback(np.zeros(0, dtype=np.int64))
-    merged = live.merged(nothing, np.array(vector, dtype=np.float32), count)
+    [merged] = live.merged([nothing], np.array([vector], dtype=np.float32), [count])
     return [item_id.decode() for item_id in live.id_bytes_of(merged.rows)]
 
 
@@ -118,10 +119,33 @@ def test_the_best_of_both_are_found(live: LiveItems, small_bundle: Bundle) -> No
     order = np.argsort(-of_bundle)
     for count in (1, 7, 30, 52):
         best = Candidates.from_model(order[:count], of_bundle[order[:count]])
-        merged = live.merged(best, vector, count)
+        [merged] = live.merged([best], vector[None, :], [count])
         ids = [item_id.decode() for item_id in live.id_bytes_of(merged.rows)]
         assert ids == sorted(scores, key=lambda item_id: -scores[item_id])[:count]
         assert merged.scores.tolist() == pytest.approx([scores[item_id] for item_id in ids])
+
+
+def test_a_query_is_answered_alike_alone_and_in_a_batch(small_bundle: Bundle) -> None:
+    """Proves it bit for bit, for lists that the live items fill and for lists of which they are a part."""
+    random = np.random.default_rng(4)
+    vectors = random.normal(size=(308, 64)).astype(np.float32)
+    queries, contents = vectors[:8], {f"{number:03}": vector.tobytes() for number, vector in enumerate(vectors[8:])}
+    features = np.zeros(small_bundle.items.features.shape[1], dtype=np.float32)
+
+    def describe(content: bytes) -> Description:
+        return Description(vector=np.frombuffer(content, dtype=np.float32), features=features)
+
+    live = LiveItems(replace(small_bundle.items, vectors=np.zeros((12, 64), dtype=np.float32)), describe)
+    put(live, contents, 1)
+    best = [
+        Candidates.from_model(np.arange(count), np.linspace(9, -1, count, dtype=np.float32))
+        for count in (0, 1, 5, 12, 12, 12, 12, 12)
+    ]
+    counts = [20, 1, 30, 12, 5, 12, 300, 12]
+    for place, merged in enumerate(live.merged(best, queries, counts)):
+        [alone] = live.merged(best[place : place + 1], queries[place : place + 1], counts[place : place + 1])
+        assert merged.rows.tolist() == alone.rows.tolist()
+        assert merged.scores.tobytes() == alone.scores.tobytes()
 
 
 def test_another_process_has_its_own_rows(live: LiveItems, small_bundle: Bundle) -> None:
