@@ -144,6 +144,21 @@ def test_an_item_has_the_vector_of_its_columns(services: Services) -> None:
     services.delete("since")
 
 
+def test_an_item_with_huge_numbers_harms_no_list(services: Services) -> None:
+    """Proves that no list has it, that a ranked list with it has scores, and that an item put later is found."""
+    before = metrics.LIVE_ITEMS_REFUSED["unreadable"]._value.get()
+    services.put("huge", "y", 1e38, 0, 0, 0)
+    services.put("usual", "y", 3, 0, 0, 0)
+    until(lambda: services.both("usual") == {True})
+    assert services.both("huge") == {False}
+    assert not services.recommend().degraded
+    asked = RankRequest(user=_USER, item_ids=["huge", "usual"], limit=5)
+    assert [item.item_id for item in services.ranking.Rank(asked, timeout=_SOON).items] == ["usual", "huge"]
+    assert metrics.LIVE_ITEMS_REFUSED["unreadable"]._value.get() > before
+    for item_id in ("huge", "usual"):
+        services.delete(item_id)
+
+
 def test_an_item_is_hidden_deleted_and_put_again(services: Services) -> None:
     """Proves that each counts in both services, and that content which is put while it is hidden does not show it."""
     services.put("shy", "x", 4, 0, 0, 0)

@@ -66,12 +66,15 @@ def publish_small_bundle(
     return root / bundle_id
 
 
-def add_new_items(directory: Path, encoder: bytes | None = None) -> None:
-    """Lets a published bundle describe new items, by another item encoder where one is given.
+_GENRES = ItemColumns(categorical=(CategoricalColumn(name="genre", values=("x", "y", "z")),))
 
-    Their column "genre" has the values "x", "y" and "z", which are the first three axes of their vectors.
+
+def add_new_items(directory: Path, encoder: bytes | None = None, columns: ItemColumns = _GENRES) -> None:
+    """Lets a published bundle describe new items, by another item encoder or other ``columns`` where given.
+
+    The columns have three features, which are the first three axes of the items' vectors. By default they are those of
+    the column "genre", with the values "x", "y" and "z".
     """
-    columns = ItemColumns(categorical=(CategoricalColumn(name="genre", values=("x", "y", "z")),))
     columns.save(directory)
     np.save(directory / "unseen_features.npy", np.full(1, -0.5, dtype=np.float32))
     np.save(directory / "item_features.npy", np.zeros((ITEMS, 4), dtype=np.float32))
