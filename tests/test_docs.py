@@ -70,7 +70,7 @@ def test_every_command_names_a_module_and_a_target(page: Path) -> None:
 
 
 def test_every_grpcurl_request_of_the_readme_fits_the_contract() -> None:
-    """Proves that each request parses as its method's message, unknown fields refused."""
+    """Proves that each request parses as its method's message, unknown fields refused, and has the limit it needs."""
     requests = _GRPCURL.findall((_ROOT / "README.md").read_text())
     assert len(requests) == 7
     modules = (ranking_service_pb2, event_service_pb2, catalog_service_pb2)
@@ -78,6 +78,8 @@ def test_every_grpcurl_request_of_the_readme_fits_the_contract() -> None:
     for request, service, method in requests:
         message: Message = getattr(services[service], f"{method}Request")()
         json_format.Parse(_DATE.sub("2026-01-01T00:00:00Z", request), message)
+        # A request without a limit parses, and the service refuses it.
+        assert not hasattr(message, "limit") or message.limit, request
 
 
 def test_the_readme_calls_the_client_as_it_is() -> None:
