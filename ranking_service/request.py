@@ -19,6 +19,7 @@ class Request:
     """A ``query`` in rows of the bundle.
 
     ``excluded`` are rows, ascending, that may not be in the answer; ``candidate_count`` is how many to retrieve.
+    ``live_count`` is how many live items were known when ``excluded`` was made.
     ``deadline`` is in the seconds of ``time.monotonic``. ``live`` is the live history that ``user`` has. ``span`` is
     the trace that the request came in, which another request's thread links to.
     """
@@ -31,6 +32,7 @@ class Request:
     options: RankingOptions
     unknown: Unknown
     deadline: float
+    live_count: int = 0
     live: Live = NOTHING_LIVE
     timeline: Timeline = field(default_factory=Timeline)
     span: SpanContext | None = field(default_factory=tracing.capture)

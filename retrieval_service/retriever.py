@@ -94,12 +94,15 @@ class Retriever:
         """The query, which may find live items that are not excluded."""
         if not self.live_items:
             return in_rows
+        # First, since items may come meanwhile.
+        known = len(self.live_items)
         excluded = excluded_live_rows(self.bundle, self.live_items, user, query.exclude, keep_seen=query.keep_seen)
         if not len(excluded):
-            return replace(in_rows, finds_live=True)
-        return replace(in_rows, excluded=union_of(in_rows.excluded, excluded), finds_live=True)
+            return replace(in_rows, live_count=known)
+        return replace(in_rows, excluded=union_of(in_rows.excluded, excluded), live_count=known)
 
     def _resolve_similar(self, query: IdQuery) -> tuple[RetrievalQuery, Unknown]:
+        known = len(self.live_items) if self.live_items else 0
         items, unknown = known_rows(self.bundle, query.similar_to, self.live_items)
         excluded, unknown_excluded = known_rows(self.bundle, query.exclude, self.live_items)
         in_rows = RetrievalQuery(
@@ -107,7 +110,7 @@ class Retriever:
             excluded=union_of(items, excluded),
             limit=query.limit,
             vector=mean_direction(self._items, items) if len(items) else None,
-            finds_live=bool(self.live_items),
+            live_count=known,
         )
         return in_rows, Unknown(items=unknown + unknown_excluded)
 
@@ -152,7 +155,7 @@ class Retriever:
     ) -> None:
         """Merges the live items into the candidates of the queries that may find them."""
         assert self.live_items is not None
-        finding = [number for number, query in enumerate(queries) if query.finds_live]
+        finding = [number for number, query in enumerate(queries) if query.live_count]
         if finding:
             of_index = [found[places[number]] for number in finding]
             merged = self.live_items.merged(of_index, targets[finding], [counts[number] for number in finding])
@@ -162,9 +165,13 @@ class Retriever:
     def _filter(self, queries: Sequence[RetrievalQuery], found: Sequence[Candidates]) -> list[Candidates]:
         """The candidates that are not excluded and have a vector, cut to the limit."""
         return [
-            self._with_vectors(candidates.keep(~is_among(candidates.rows, query.excluded))).first(query.limit)
+            self._with_vectors(candidates.keep(self._may_be_found(query, candidates.rows))).first(query.limit)
             for query, candidates in zip(queries, found, strict=True)
         ]
+
+    def _may_be_found(self, query: RetrievalQuery, rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """Which of the rows ``[n]`` were known when the excluded ones were, and are not among them, ``[n]``."""
+        return ~is_among(rows, query.excluded) & (rows < len(self.bundle.items.ids) + query.live_count)
 
     def _with_vectors(self, candidates: Candidates) -> Candidates:
         """Leaves out items whose vector is zero. They have score 0 for every user, so no model has chosen them."""

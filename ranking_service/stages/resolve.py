@@ -30,6 +30,8 @@ class Resolver:
             InvalidRequest: the bundle has no such objective, other bounds, or another kind of context value.
         """
         options = self._options.read(query.objective_weights, query.context)
+        # First, since items may come meanwhile.
+        live_count = len(self._live_items) if self._live_items else 0
         user = resolve_user(self._bundle, live.of(query.user))
         excluded, unknown = excluded_rows(self._bundle, user, query.exclude, keep_seen=query.keep_seen)
         if self._live_items:
@@ -47,6 +49,7 @@ class Resolver:
             options=options,
             unknown=user.unknown + Unknown(items=unknown, context=options.unknown_context),
             deadline=query.deadline,
+            live_count=live_count,
             live=live,
             timeline=query.timeline,
         )

@@ -88,7 +88,7 @@ class RetrieveStage:
             excluded=request.excluded,
             limit=request.candidate_count,
             user_features=self._encoder.features_of(request.user),
-            finds_live=bool(self._live_items),
+            live_count=request.live_count,
         )
 
 

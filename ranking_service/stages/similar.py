@@ -30,10 +30,14 @@ _MOST_LISTED_CHARS = 100
 
 @dataclass(frozen=True, kw_only=True)
 class _Basket:
-    """The given items: distinct ``rows`` ``[n]``, and the rows, ascending, that may not be in the answer."""
+    """The given items: distinct ``rows`` ``[n]``, and the rows, ascending, that may not be in the answer.
+
+    ``live_count`` is how many live items were known before.
+    """
 
     rows: NDArray[np.int64]
     excluded: NDArray[np.int64]
+    live_count: int
 
 
 class SimilarStage:
@@ -73,9 +77,11 @@ class SimilarStage:
 
     def _resolve(self, query: SimilarQuery) -> tuple[_Basket, Unknown]:
         self._check_event(query.event)
+        # First, since items may come meanwhile.
+        live_count = len(self._live_items) if self._live_items else 0
         rows, unknown = known_rows(self._bundle, query.item_ids, self._live_items)
         excluded, unknown_excluded = known_rows(self._bundle, query.exclude, self._live_items)
-        basket = _Basket(rows=union_of(rows), excluded=union_of(rows, excluded))
+        basket = _Basket(rows=union_of(rows), excluded=union_of(rows, excluded), live_count=live_count)
         return basket, Unknown(items=unknown + unknown_excluded)
 
     def _check_event(self, event: str) -> None:
@@ -98,7 +104,7 @@ class SimilarStage:
                 excluded=basket.excluded,
                 limit=min(max(query.limit, _NEAREST), MAX_LIMIT),
                 vector=direction,
-                finds_live=bool(self._live_items),
+                live_count=basket.live_count,
             ),
         )
         candidates = found.retrieved.candidates

@@ -16,8 +16,8 @@ class RetrievalQuery:
     The query vector is ``vector`` ``[D]`` when it is given, else the encoding of ``history`` and ``user_features``
     ``[U]``. The features are None for a user that the bundle does not describe, and where the encoder reads none. A
     query with neither vector, history nor features gets popular items. ``excluded`` are rows, ascending, that may not
-    be found; ``limit`` is how many candidates to find. ``finds_live`` lets live items be
-    found, which the bundle does not have.
+    be found; ``limit`` is how many candidates to find. ``live_count`` is how many live
+    items were known before ``excluded`` was made. Only these may be found, for a later one may be excluded by its id.
     """
 
     history: History
@@ -25,7 +25,7 @@ class RetrievalQuery:
     limit: int
     user_features: NDArray[np.float32] | None = None
     vector: NDArray[np.float32] | None = None
-    finds_live: bool = False
+    live_count: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)

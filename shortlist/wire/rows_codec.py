@@ -45,7 +45,7 @@ def encode_queries(
             limit=query.limit,
             user_features=_pack(query.user_features, FLOATS),
             query_vector=_pack(query.vector, FLOATS),
-            finds_live_items=query.finds_live,
+            finds_live_items=query.live_count > 0,
             excluded_item_ids=ids,
         )
     return request
@@ -106,9 +106,11 @@ def decode_candidates(
 def _with_live(query: RetrievalQuery, message: pb.RowsQuery, live: LiveItems | None) -> RetrievalQuery:
     if not (live and message.finds_live_items):
         return query
+    # First, since items may come meanwhile.
+    known = len(live)
     excluded = live.rows_of(message.excluded_item_ids)
     excluded = union_of(query.excluded, excluded[excluded >= 0])
-    return replace(query, excluded=excluded, finds_live=True)
+    return replace(query, excluded=excluded, live_count=known)
 
 
 def _decode_query(message: pb.RowsQuery, check: RequestCheck, manifest: Manifest) -> RetrievalQuery:
@@ -181,7 +183,7 @@ def _decode_candidates(
     )
     vector = np.frombuffer(message.user_vector, dtype=FLOATS).astype(np.float32, copy=False)
     if message.live_item_ids:
-        candidates = _found_live(candidates, message.live_item_ids, manifest, live)
+        candidates = _found_live(candidates, message.live_item_ids, manifest, query, live)
     else:
         _check_bundle_rows(candidates, manifest)
     _check_candidates(candidates, query)
@@ -204,13 +206,15 @@ def _check_lengths(message: pb.RowsCandidates, manifest: Manifest, query: Retrie
         raise ValueError(f"the answer's user vector has {size} bytes; the bundle has {manifest.dimension} numbers")
 
 
-def _found_live(candidates: Candidates, ids: Sequence[str], manifest: Manifest, live: LiveItems | None) -> Candidates:
+def _found_live(
+    candidates: Candidates, ids: Sequence[str], manifest: Manifest, query: RetrievalQuery, live: LiveItems | None
+) -> Candidates:
     if live is None:
         raise ValueError("the answer names live items, and none were asked for")
     if (candidates.rows >= manifest.item_count + len(ids)).any():
         raise ValueError("the answer names a live item that it has no id of")
     rows = live.from_wire(candidates.rows, ids)
-    known = rows >= 0
+    known = (rows >= 0) & (rows < manifest.item_count + query.live_count)
     metrics.LIVE_ITEMS_LAGGING.inc(len(rows) - int(np.count_nonzero(known)))
     return replace(candidates, rows=rows).keep(known)
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -11,7 +12,10 @@ import grpc
 import numpy as np
 import pytest
 
+from retrieval_service.retriever import Retriever
 from shortlist.bundle import Bundle
+from shortlist.bundle.history import EMPTY_HISTORY
+from shortlist.inference.retrieval import RetrievalQuery
 from shortlist.live.v1 import catalog_service_pb2 as pb
 from shortlist.live.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
@@ -214,6 +218,32 @@ def test_an_item_that_ranking_does_not_know_yet_is_dropped(services: Services) -
             is_current=True,
         )
     )
+
+
+def test_an_item_that_comes_after_the_exclusions_is_left_out(services: Services) -> None:
+    """Proves it for a search with the number of items that were known, since a later one may be excluded by its id."""
+    services.put("early", "x", 8, 0, 0, 0)
+    until(lambda: services.both("early") == {True})
+    retriever = Retriever(Bundle.open(services.bundles / BUNDLE_ID), services.of_retrieval)
+    live_items = retriever.live_items
+    assert live_items is not None
+    known = len(live_items)
+    services.put("meanwhile", "x", 9, 0, 0, 0)
+    until(lambda: len(live_items) == known + 1)
+    asked = RetrievalQuery(
+        history=EMPTY_HISTORY,
+        excluded=np.zeros(0, dtype=np.int64),
+        limit=3,
+        vector=np.eye(4, dtype=np.float32)[0],
+        live_count=known,
+    )
+    found = [
+        retriever.id_bytes_of(one.candidates.rows)[0]
+        for one in retriever.retrieve_rows([asked, replace(asked, live_count=known + 1)])
+    ]
+    assert found == [b"early", b"meanwhile"]
+    for item_id in ("early", "meanwhile"):
+        services.delete(item_id)
 
 
 def test_it_is_similar_to_items_near_it(services: Services) -> None:

@@ -179,15 +179,18 @@ def test_candidates_that_do_not_fit_are_refused(manifest: Manifest, what: str) -
 
 
 def test_live_items_come_back_in_the_rows_of_the_other_process(small_bundle: Bundle, manifest: Manifest) -> None:
-    """Proves it for found and excluded ones, and that one which the other process does not know is dropped."""
+    """Proves it for found and excluded ones. The other process drops those that it does not know, or knows too late."""
     mine, its = _live(small_bundle, "mno"), _live(small_bundle, "om")
-    query = replace(_QUERY, excluded=np.array([1, 3, 7, 13, 14]), finds_live=True)
+    query = replace(_QUERY, excluded=np.array([1, 3, 7, 13, 14]), live_count=3)
     (asked,) = decode_queries(encode_queries(manifest, [query], mine).queries, manifest, its)
-    assert (asked.excluded.tolist(), asked.finds_live) == ([1, 3, 7, 12], True)
+    assert (asked.excluded.tolist(), asked.live_count) == ([1, 3, 7, 12], 2)
     found = replace(_found(), candidates=replace(_found().candidates, rows=np.array([12, 2, 13])))
-    (back,) = decode_candidates(encode_candidates([found], its), manifest, [_QUERY], mine)
+    asking = replace(_QUERY, live_count=3)
+    (back,) = decode_candidates(encode_candidates([found], its), manifest, [asking], mine)
     assert back.candidates.rows.tolist() == [14, 2, 12]
-    (lagging,) = decode_candidates(encode_candidates([found], its), manifest, [_QUERY], _live(small_bundle, "m"))
+    (earlier,) = decode_candidates(encode_candidates([found], its), manifest, [replace(asking, live_count=2)], mine)
+    assert earlier.candidates.rows.tolist() == [2, 12]
+    (lagging,) = decode_candidates(encode_candidates([found], its), manifest, [asking], _live(small_bundle, "m"))
     assert lagging.candidates.rows.tolist() == [2, 12]
     assert lagging.candidates.scores.tolist() == [1.5, -0.5]
 
@@ -218,7 +221,7 @@ def test_live_items_that_do_not_fit_are_refused(small_bundle: Bundle, manifest: 
     message.live_item_ids.append("m")
     message.rows = _rows(12, 2, 9) if what != "an id twice" else _rows(12, 2, 13)
     damage(message)
-    query = replace(_QUERY, excluded=np.array([1, 3, 7, 13]))
+    query = replace(_QUERY, excluded=np.array([1, 3, 7, 13]), live_count=2)
     with pytest.raises(ValueError, match=reason):
         decode_candidates(response, manifest, [query], live)
     with pytest.raises(ValueError, match="none were asked for"):
