@@ -74,7 +74,8 @@ def main() -> None:
 def _tables(data: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
     events = pl.read_parquet(data / "interactions.parquet")
     tags, cited = pl.read_parquet(data / "item_tags.parquet"), pl.read_parquet(data / "citations.parquet")
-    return events, described(tags, cited)
+    as_texts = pl.col("user_id", "item_id").cast(pl.String)
+    return events.with_columns(as_texts), described(tags, cited).with_columns(pl.col("item_id").cast(pl.String))
 
 
 def _export(events: pl.DataFrame, items: pl.DataFrame) -> float:
