@@ -108,7 +108,7 @@ def print_grpcurl(console: Console, retrieval: str, ranking: str, live: str) -> 
     newcomer = ", ".join(f'{{"item_id": "{item_id}", "value": 5}}' for item_id in NEWCOMER[:2])
     lines = [
         f"{grpcurl} {ranking} list",
-        f"{grpcurl} {ranking} describe {recommend}",
+        f"{grpcurl} {ranking} describe {recommend.replace('/', '.')}",
         f'{grpcurl} -d \'{{"user": {{"user_id": "{KNOWN_USER}"}}, "limit": 5}}\' {ranking} {recommend}',
         f'{grpcurl} -d \'{{"user": {{"history": [{newcomer}]}}, "limit": 5}}\' {ranking} {recommend}',
         f'{grpcurl} -d \'{{"similar_to": {{"item_ids": ["50"]}}, "limit": 5}}\' {retrieval} {retrieve}',

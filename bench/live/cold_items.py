@@ -88,7 +88,7 @@ def _export(events: pl.DataFrame, items: pl.DataFrame) -> float:
     dataset = load(_written("known", events.filter(pl.col("cold_split") == "train"), items), known)
     if (dataset.item_ids != task.dataset.item_ids).any():
         raise SystemExit("the rows of the items are not those of the trained model")
-    rows = item_tables(dataset, len(dataset.times), known.statistics, encoded.vectors)
+    rows = item_tables(dataset, len(dataset.times), known.statistics, encoded.vectors, encoded.inputs)
     ranker = build_ranker(
         known.ranker, RankerDataSpec.of(FeatureLayout.of(dataset), rows, Objectives.of(known, dataset))
     )

@@ -106,7 +106,8 @@ class CatalogFollower:
                 self._watch()
             except (grpc.RpcError, ValueError) as error:
                 # A channel that is closed raises ValueError.
-                if not self._stopped.is_set():
+                # A call that brought something ends with its connection, whose age is bounded. The next one follows on.
+                if not self._stopped.is_set() and self._heard == before:
                     _THROTTLED.warning("the catalogue is not followed: %s", self._described(error))
             self.catalog.drop_incomplete()
             pause = _FIRST_PAUSE_SECONDS if self._heard > before else min(pause * 2, _LONGEST_PAUSE_SECONDS)

@@ -55,7 +55,11 @@ def _add_record(events: Commands) -> None:
     record.add_argument("--recommendation", default="", metavar="ID", help="the list that the user acted on")
     record.add_argument("--retracts", default="", metavar="ID", help="the event that this one takes back")
     record.add_argument(
-        "--file", default="", metavar="FILE", help=f"lines of JSON with {', '.join(_FIELDS)}; - is standard input"
+        "--file",
+        default="",
+        metavar="FILE",
+        help=f"lines of JSON with {', '.join(_FIELDS)}; - is standard input. A line without an event_id gets a new one "
+        "each time, so that it counts again when the file is sent again",
     )
 
 

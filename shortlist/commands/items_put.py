@@ -137,7 +137,7 @@ def _header(row: list[str], id_column: str) -> list[str]:
 
 def _line(number: int, cells: dict[str, Any], id_column: str) -> _Line:
     if cells.get(id_column) is None:
-        return _Line(number, None, f"has no {id_column!r}")
+        return _Line(number, None, f"has no {id_column!r}; name the field of the ids with --id")
     item = Item(item_id=cells.pop(id_column), columns=cells)
     try:
         size = put_message(item, "item").content.ByteSize()

@@ -65,8 +65,8 @@ class _Categories:
         if isinstance(value, int | float) and _is_number(value) and float(value).is_integer():
             return [str(int(value))]
         if self._separator is None:
-            raise Unfit("holds one text, or a whole number; give any other number as the item table's text of it")
-        return _texts(value, "holds a list of texts")
+            raise Unfit("has to be one text, or a whole number; give any other number as the item table's text of it")
+        return _texts(value, "has to be a list of texts")
 
 
 class _Number:
@@ -78,7 +78,7 @@ class _Number:
         if isinstance(value, str) and _NUMBER.fullmatch(stripped(value)):
             value = float(value)
         if not _is_number(value):
-            raise Unfit("holds one number")
+            raise Unfit("has to be one number")
         numbers = _narrow([value])
         if self._scale is None:
             return numbers[:0]
@@ -100,9 +100,9 @@ class _Text:
 
     def _words(self, value: ItemValue) -> Sequence[str]:
         if self._is_list:
-            return _texts(value, "holds a list of words, as the item table has it")
+            return _texts(value, "has to be a list of words, as the item table has it")
         if not isinstance(value, str):
-            raise Unfit("holds one text, as the item table has it")
+            raise Unfit("has to be one text, as the item table has it")
         return words_of(value)
 
 
@@ -112,9 +112,9 @@ class _Vector:
 
     def __call__(self, value: ItemValue) -> Features:
         if isinstance(value, str) or not isinstance(value, Sequence) or not all(map(_is_number, value)):
-            raise Unfit(f"holds a list of {self._length} numbers")
+            raise Unfit(f"has to be a list of {self._length} numbers")
         if self._length and len(value) != self._length:
-            raise Unfit(f"holds a list of {self._length} numbers, not of {len(value)}")
+            raise Unfit(f"has to be a list of {self._length} numbers, not of {len(value)}")
         return _narrow(value)[: self._length]
 
 

@@ -22,6 +22,7 @@ from shortlist.inference.live_items import Description
 from shortlist.live.v1 import catalog_service_pb2 as pb
 from shortlist.live.v1.catalog_service_pb2_grpc import CatalogServiceServicer, add_CatalogServiceServicer_to_server
 from shortlist.observability import metrics
+from shortlist.observability.throttled import Throttled
 from shortlist.security.settings import ClientSecurity
 from tests.support.waiting import until
 
@@ -35,6 +36,8 @@ class Scripted(CatalogServiceServicer):
     def __init__(self, *calls: list[pb.WatchChangesResponse] | str) -> None:
         self._calls, self.requests = iter(calls), list[pb.WatchChangesRequest]()
         self.ended = threading.Event()
+        # Whether each call ends with its connection, after its messages.
+        self.ages = False
 
     def SetAvailability(  # noqa: N802
         self, request: pb.SetAvailabilityRequest, context: grpc.ServicerContext
@@ -59,6 +62,8 @@ class Scripted(CatalogServiceServicer):
             # The client tries a call again that was UNAVAILABLE.
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, messages)
         yield from messages
+        if self.ages:
+            context.abort(grpc.StatusCode.UNAVAILABLE, "max connection age")
         while context.is_active() and not self.ended.wait(0.02):
             pass
 
@@ -161,6 +166,20 @@ def test_a_service_begins_without_the_live_service_and_says_so(
     assert not hidden(follower, small_bundle)
     [sample] = next(iter(metrics.CATALOG_SILENCE_SECONDS.collect())).samples
     assert sample.value >= 0.3
+
+
+def test_a_connection_that_ends_of_age_is_no_news(
+    follow: Follow, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Proves that the next call follows on silently, where the one before has brought something."""
+    monkeypatch.setattr(module, "_THROTTLED", Throttled(logging.getLogger(module.__name__)))
+    script = Scripted([told("a", 1, begins=True)], [told("b", 2)], [told("c", 3)])
+    script.ages = True
+    with serving(script) as target, caplog.at_level(logging.WARNING):
+        follow(target)
+        until(lambda: len(script.requests) >= 3)
+        assert [one.from_position for one in script.requests[:3]] == [0, 1, 2]
+        assert "not followed" not in caplog.text
 
 
 def test_a_bundle_that_cannot_be_loaded_ends_the_following() -> None:
