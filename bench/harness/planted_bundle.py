@@ -9,20 +9,15 @@ import torch
 from torch import nn
 
 from bench.harness.planted import BUNDLES, CANDIDATES, DIMENSION, HISTORY, ITEMS, USERS, Planted, genre_of
+from bench.harness.untrained_ranker import with_untrained_ranker
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.errors import BundleError
 from trainer.data import Dataset, load
 from trainer.export.bundle import export_bundle
-from trainer.features.click_rates import ClickRates
-from trainer.features.layout import FeatureLayout
-from trainer.features.statistics import item_tables
 from trainer.models.encoders.encoded import Encoded
 from trainer.models.encoders.transformer import TransformerEncoder
 from trainer.models.pipeline import TrainedPipeline
-from trainer.models.rankers import RankerDataSpec, SharedBackbone
-from trainer.models.rankers.id_embeddings import IdEmbeddingLayer
-from trainer.models.rankers.objectives import Objectives
-from trainer.models.registry import build_ranker
+from trainer.models.rankers import SharedBackbone
 from trainer.recipe import ItemsConfig, Recipe
 from trainer.recipe.encoders import TransformerConfig
 from trainer.recipe.rankers import NtnMlpConfig
@@ -76,22 +71,12 @@ def _model(planted: Planted, dataset: Dataset) -> TrainedPipeline:
         _average(block)
     _identity(encoder.out, 1 / DIMENSION**0.5)
     encoded = Encoded.of(encoder.eval(), HISTORY)
-    items = item_tables(dataset, len(dataset.times), RECIPE.statistics, encoded.vectors)
-    spec = RankerDataSpec.of(FeatureLayout.of(dataset), items, Objectives.of(RECIPE, dataset))
-    ranker = build_ranker(RECIPE.ranker, spec)
-    assert isinstance(ranker.towers, SharedBackbone)
-    nn.init.normal_(ranker.towers.out.weight, std=0.1)
-    nn.init.normal_(ranker.linear.weight, std=0.1)
-    nothing = IdEmbeddingLayer(len(items.ids), len(dataset.user_ids), 0).tables()
-    return TrainedPipeline(
-        click_rates=ClickRates.none(len(dataset.item_ids), len(dataset.user_ids)),
-        seen_events=dataset.seen_events,
-        recipe=RECIPE,
-        encoded=encoded,
-        items=items,
-        ranker=ranker.eval(),
-        id_embeddings=nothing,
-    )
+    model = with_untrained_ranker(encoded, dataset, RECIPE)
+    towers, linear = model.ranker.towers, model.ranker.linear
+    assert isinstance(towers, SharedBackbone)
+    nn.init.normal_(towers.out.weight, std=0.1)
+    nn.init.normal_(linear.weight, std=0.1)
+    return model
 
 
 def _average(block: nn.Module) -> None:

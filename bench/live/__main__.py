@@ -9,22 +9,21 @@ from four workers, while bundles swap. ``bench.live.stores`` compares SQLite wit
 import argparse
 import contextlib
 import shutil
-import statistics
 from collections.abc import Iterator
 from pathlib import Path
 
 import grpc
 import numpy as np
 from rich.console import Console
-from rich.progress import track
 from rich.table import Table
 
-from bench.harness.load import Target, generators
+from bench.harness.load import Target
 from bench.harness.machine import machine
 from bench.harness.planted import BUILD
 from bench.harness.planted_bundle import planted_bundle
 from bench.harness.processes import write_json
 from bench.harness.requests import recommend_requests, user_ids
+from bench.live.comparison import compared
 from bench.live.events import Figures, event, record
 from bench.live.items import item_figures, item_rows
 from bench.live.kills import killed
@@ -36,7 +35,6 @@ from testbed.services import Service, start_both
 
 _FOLDER = BUILD / "live"
 _METHOD = "/shortlist.ranking.v1.RankingService/Recommend"
-_IN_FLIGHT = (1, 16)
 
 
 def main() -> None:
@@ -95,20 +93,7 @@ def _cost(live: EventServiceStub, targets: dict[str, Target], rounds: int, secon
     items = bundle.items.ids_of(bundle.items.popular[:3].astype(np.int64))
     for user in users[::2]:
         record(live, [event(f"{user}-{item}", user, item) for item in items])
-    measured: dict[str, list[float]] = {}
-    with generators(targets, _FOLDER) as loaded:
-        for in_flight in _IN_FLIGHT:
-            for name in targets:
-                loaded.load(name, in_flight, 1.0)
-        for number in track(range(rounds), "rounds", console=Console(stderr=True)):
-            for in_flight in _IN_FLIGHT:
-                for name in [*targets] if number % 2 == 0 else [*targets][::-1]:
-                    load = loaded.load(name, in_flight, seconds)
-                    if load.failed:
-                        raise SystemExit(f"{load.failed} of {load.calls} calls failed; see the logs in {_FOLDER}")
-                    measured.setdefault(f"{name}_p50_ms_at_{in_flight}", []).append(load.p50_ms)
-                    measured.setdefault(f"{name}_cpu_us_at_{in_flight}", []).append(load.cpu_us)
-    return {name: statistics.median(values) for name, values in measured.items()}
+    return compared(targets, _FOLDER, rounds, seconds, "rounds")
 
 
 def _print(figures: Figures) -> None:

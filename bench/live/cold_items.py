@@ -1,8 +1,8 @@
 """``python -m bench.live.cold_items``: the recall of new items through the services, beside the same model's offline.
 
 Trains the recipe ``cold-items`` on CiteULike-a, as the protocol of that name does, and exports it. Then it puts the
-articles of the test under new ids, hides all articles that the bundle has, and asks for each user's list. Writes
-``build/bench/live_cold_items.json``.
+articles of the test under new ids, hides all articles that the bundle has, and asks for each user's list. Texts longer
+than an item may have are cut, and counted. Writes ``build/bench/live_cold_items.json``.
 """
 
 import argparse
@@ -21,6 +21,7 @@ from bench.datasets.cold_items import described
 from bench.harness.machine import machine
 from bench.harness.planted import BUILD
 from bench.harness.processes import write_json
+from bench.harness.untrained_ranker import with_untrained_ranker
 from shortlist.bundle import Bundle, BundleStore
 from shortlist.limits import MAX_ITEMS, MAX_TEXT_BYTES
 from shortlist.live.v1 import catalog_service_pb2 as pb
@@ -33,15 +34,7 @@ from trainer.analysis.measurement import lists_of_test
 from trainer.data import load
 from trainer.evaluation.metrics import figures
 from trainer.export.bundle import export_bundle
-from trainer.features.click_rates import ClickRates
-from trainer.features.layout import FeatureLayout
-from trainer.features.statistics import item_tables
 from trainer.models.encoders.encoded import Encoded
-from trainer.models.pipeline import TrainedPipeline
-from trainer.models.rankers import RankerDataSpec
-from trainer.models.rankers.id_embeddings import IdEmbeddingLayer
-from trainer.models.rankers.objectives import Objectives
-from trainer.models.registry import build_ranker
 from trainer.progress import Reporter
 from trainer.protocols.cold import cold_items
 from trainer.recipe import Recipe, SplitConfig
@@ -64,10 +57,12 @@ def main() -> None:
     events, items = _tables(options.data)
     offline = _export(events, items)
     tested = events.filter(pl.col("cold_split") == "test")
-    served = _served(tested, items)
-    write_json(BUILD / "live_cold_items.json", {"machine": machine(), "offline": offline, "served": served})
+    served, cut = _served(tested, items), _longer(tested, items)
+    figures_found = {"offline": offline, "served": served, "cut_texts": cut}
+    write_json(BUILD / "live_cold_items.json", {"machine": machine(), **figures_found})
     Console().print(
-        f"recall@{_DEPTH} of {tested['item_id'].n_unique():,} new items: {served:.4f} served, {offline:.4f} offline"
+        f"recall@{_DEPTH} of {tested['item_id'].n_unique():,} new items: {served:.4f} served, {offline:.4f} offline; "
+        f"{cut} texts were cut"
     )
 
 
@@ -88,19 +83,7 @@ def _export(events: pl.DataFrame, items: pl.DataFrame) -> float:
     dataset = load(_written("known", events.filter(pl.col("cold_split") == "train"), items), known)
     if (dataset.item_ids != task.dataset.item_ids).any():
         raise SystemExit("the rows of the items are not those of the trained model")
-    rows = item_tables(dataset, len(dataset.times), known.statistics, encoded.vectors, encoded.inputs)
-    ranker = build_ranker(
-        known.ranker, RankerDataSpec.of(FeatureLayout.of(dataset), rows, Objectives.of(known, dataset))
-    )
-    model = TrainedPipeline(
-        click_rates=ClickRates.none(len(dataset.item_ids), len(dataset.user_ids)),
-        seen_events=dataset.seen_events,
-        recipe=known,
-        encoded=encoded,
-        items=rows,
-        ranker=ranker.eval(),
-        id_embeddings=IdEmbeddingLayer(len(rows.ids), len(dataset.user_ids), 0).tables(),
-    )
+    model = with_untrained_ranker(encoded, dataset, known)
     export_bundle(model, dataset, {}, _FOLDER / "bundles")
     return figures(lists_of_test(encoded.scores, task), [f"recall@{_DEPTH}"])[f"recall@{_DEPTH}"]
 
@@ -148,6 +131,12 @@ def _change(catalog: CatalogServiceStub, new: Sequence[str], items: pl.DataFrame
         request = pb.SetAvailabilityRequest(item_ids=known[start : start + MAX_ITEMS])
         request.availability.hidden = True
         catalog.SetAvailability(request, timeout=_CALL_SECONDS)
+
+
+def _longer(tested: pl.DataFrame, items: pl.DataFrame) -> int:
+    """How many texts of new items are longer than an item may have."""
+    rows = items.filter(pl.col("item_id").is_in(tested["item_id"].unique().to_list()))
+    return int(sum((rows[name].str.len_bytes() > MAX_TEXT_BYTES).sum() for name in ("tags", "linked_tags")))
 
 
 def _item(row: dict[str, object]) -> pb.Item:

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import contextlib
-import statistics
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -15,9 +14,11 @@ from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import track
 
-from bench.harness.load import Target, generators
+from bench.harness.load import Target
 from bench.harness.planted_bundle import planted_bundle
 from bench.harness.requests import retrieve_requests, user_ids
+from bench.live.comparison import compared
+from bench.live.events import Figures
 from shortlist.bundle import Bundle
 from shortlist.limits import MAX_ITEMS, MAX_LIMIT
 from shortlist.live.v1 import catalog_service_pb2 as pb
@@ -29,9 +30,8 @@ from testbed.services import Running, Service, start_both
 
 _METHOD = "/shortlist.retrieval.v1.RetrievalService/Retrieve"
 _CALL_SECONDS, _SECOND, _MOST_SECONDS = 10.0, 1.0, 60.0
-_TOMBSTONES, _NEW_ITEMS, _IN_FLIGHT = 0.01, 10_000, (1, 16)
+_TOMBSTONES, _NEW_ITEMS = 0.01, 10_000
 _FOUND, _SHOWN_LISTS = 500, 1000
-Figures = dict[str, float]
 
 
 def item_figures(folder: Path, changes: int, rounds: int, seconds: float) -> Figures:
@@ -57,7 +57,7 @@ def item_figures(folder: Path, changes: int, rounds: int, seconds: float) -> Fig
             name: Target(address=one.address, method=_METHOD, pids=(one.process.pid,), requests=requests)
             for name, one in (("changed", following.retrieval), ("unchanged", showing))
         }
-        return figures | _cost(folder, targets, rounds, seconds)
+        return figures | compared(targets, folder, rounds, seconds, "rounds with changed items")
 
 
 def item_rows(figures: Figures) -> list[tuple[str, str, str]]:
@@ -182,20 +182,3 @@ def _shown(ranking: RankingServiceStub, users: Sequence[str], hidden: frozenset[
         "shown": sum(map(len, lists)),
         "shown_hidden": sum(item_id in hidden for items in lists for item_id in items),
     }
-
-
-def _cost(folder: Path, targets: dict[str, Target], rounds: int, seconds: float) -> Figures:
-    measured: dict[str, list[float]] = {}
-    with generators(targets, folder) as loaded:
-        for in_flight in _IN_FLIGHT:
-            for name in targets:
-                loaded.load(name, in_flight, 1.0)
-        for number in track(range(rounds), "rounds with changed items", console=Console(stderr=True)):
-            for in_flight in _IN_FLIGHT:
-                for name in [*targets] if number % 2 == 0 else [*targets][::-1]:
-                    load = loaded.load(name, in_flight, seconds)
-                    if load.failed:
-                        raise SystemExit(f"{load.failed} of {load.calls} calls failed; see the logs in {folder}")
-                    measured.setdefault(f"{name}_p50_ms_at_{in_flight}", []).append(load.p50_ms)
-                    measured.setdefault(f"{name}_cpu_us_at_{in_flight}", []).append(load.cpu_us)
-    return {name: statistics.median(values) for name, values in measured.items()}

@@ -2,7 +2,8 @@
 
 Trains the recipe's encoder with each share. Prints two figures of the validation, means over the seeds. One is for the
 next liked item. The other one ranks new items alone: a tenth of all, drawn at random, without an event to learn from.
-The tests of both are never ranked. Differences are to no dropout, over the questions.
+The tests of both are never ranked. Differences are to no dropout, over the questions. All seeds
+share those about the next liked item, so that each counts once, with its mean.
 """
 
 import argparse
@@ -47,17 +48,11 @@ def main() -> None:
     found: dict[float, tuple[NDArray[np.float64], NDArray[np.float64]]] = {}
     for share in _SHARES:
         reporter.say(f"id_dropout {share}")
-        tasks = [
-            (PROTOCOLS["next-like"](dataset, recipe, options.data), _new_items(dataset, seed))
-            for seed in range(options.seeds)
-        ]
-        known, new = (
-            np.concatenate(
-                [_figures(pair[place], _with(recipe, share), metric, seed, reporter) for seed, pair in enumerate(tasks)]
-            )
-            for place, metric in enumerate((_NEXT, _NEW))
-        )
-        found[share] = known, new
+        tried, seeds = _with(recipe, share), range(options.seeds)
+        next_like = PROTOCOLS["next-like"](dataset, recipe, options.data)
+        known = [_figures(next_like, tried, _NEXT, seed, reporter) for seed in seeds]
+        new = [_figures(_new_items(dataset, seed), tried, _NEW, seed, reporter) for seed in seeds]
+        found[share] = np.mean(known, axis=0), np.concatenate(new)
     _print(found)
 
 
