@@ -48,7 +48,8 @@ _IN_FLIGHT, _PEAK_ROUNDS = 64, 3
 # Swaps after which memory is steady: from the second on, two bundles are loaded.
 _WARM_SWAPS = 4
 _SWAP_PATIENCE_SECONDS = 90.0
-_STATES = 10
+# A process's memory moves by a tenth with its batches, so its state is the median over half a minute.
+_STATES, _STATE_SECONDS = 60, 30.0
 _LIMIT = 20
 
 
@@ -128,7 +129,7 @@ def _prepare(setting: Setting, versions: Versions, targets: Targets, swaps: int)
 def _run(
     setting: Setting, targets: Targets, versions: Versions, names: Sequence[str], seconds: float, rate: float
 ) -> Recorded:
-    folder, ports, calm = versions.root.parent, setting.ports(), min(5.0, seconds / 10)
+    folder, ports, calm = versions.root.parent, setting.ports(), min(_STATE_SECONDS, seconds / 10)
     client = ["bench.hostile.client", targets.ranking, str(folder / "users"), str(rate), str(folder / "calls.npy")]
     prober = ["bench.hostile.prober", str(folder / "checks.npy"), *(f"{name}={port}" for name, port in ports.items())]
     attacking = LineProcess("bench.hostile.attacker", str(folder / "targets.json"))
@@ -212,7 +213,7 @@ def _publish_unusable(setting: Setting, versions: Versions, seconds: float) -> M
 
 def _states(setting: Setting, seconds: float) -> dict[str, ProcessState]:
     """The median state of each process that lives, over some seconds after a pause: memory follows the load late."""
-    time.sleep(4 * seconds)
+    time.sleep(seconds)
     states: dict[str, list[ProcessState]] = {name: [] for name in setting.instances}
     for _ in range(_STATES):
         for name, one in setting.instances.items():
