@@ -3,10 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from opentelemetry.trace import SpanContext
+
 from ranking_service.timeline import Timeline
 from shortlist.context import Context
 from shortlist.inference.users import UserQuery
 from shortlist.live_histories.stage import NOTHING_LIVE, Live
+from shortlist.observability import tracing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,7 +20,8 @@ class RecommendQuery:
     ``candidate_count`` is how many candidates to retrieve, 0 for the bundle's own number. ``objective_weights`` are
     weights by objective name, empty for the bundle's own; ``context`` has the values that describe the call.
     ``min_position`` is the position that the live history must have; 0 is any. ``live`` is the live history that the
-    caller gives; ``NOTHING_LIVE`` itself leaves it to the live service. ``timeline`` began with the call.
+    caller gives; ``NOTHING_LIVE`` itself leaves it to the live service. ``timeline`` began with the call. ``span`` is
+    the trace that the query came in, which another query's thread links to.
     """
 
     user: UserQuery
@@ -31,6 +35,7 @@ class RecommendQuery:
     min_position: int = 0
     live: Live = NOTHING_LIVE
     timeline: Timeline = field(default_factory=Timeline)
+    span: SpanContext | None = field(default_factory=tracing.capture)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,6 +53,7 @@ class RankQuery:
     context: Context = field(default_factory=dict)
     min_position: int = 0
     live: Live = NOTHING_LIVE
+    span: SpanContext | None = field(default_factory=tracing.capture)
 
 
 @dataclass(frozen=True, kw_only=True)

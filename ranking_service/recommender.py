@@ -1,12 +1,15 @@
 """The request path of ranking, stage by stage; from retrieval on for a batch of requests at once."""
 
+import itertools
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ranking_service.answer import Answer
+from ranking_service.options import RankingOptions
 from ranking_service.queries import RankQuery, RecommendQuery, SimilarQuery
 from ranking_service.request import Request
 from ranking_service.retrieval import RetrievalClient
@@ -31,6 +34,13 @@ from shortlist.live_histories.stage import NOTHING_LIVE, Live, LiveStage, check_
 from shortlist.serving.coalescing import Coalescer
 
 
+class _Asked(NamedTuple):
+    """A query whose options fit the bundle, before it is resolved."""
+
+    query: RecommendQuery
+    options: RankingOptions
+
+
 class Recommender:
     """Both stages over one bundle.
 
@@ -50,7 +60,8 @@ class Recommender:
         self._retriever = RetrieveStage(bundle, retrieval, self.encoder, self._hidden, live_items)
         self._scorer = ScoreStage(bundle, live_items)
         self._similar = SimilarStage(bundle, self._retriever, self._hidden, live_items)
-        self._coalescer = Coalescer(self._retrieve_to_answer if live is None else self._live_to_answer)
+        self._coalescer = Coalescer(self._retrieve_to_answer)
+        self._live_coalescer = Coalescer(self._live_to_answer)
 
     @property
     def is_live(self) -> bool:
@@ -66,14 +77,19 @@ class Recommender:
             CallerGone: the answer is not wanted any more when its turn comes.
         """
         self._check_position(query)
-        request = self._resolver.recommend(query, self._unasked(query))
-        may_be_live = self.is_live and query.user.user_id
-        if not (may_be_live or self._is_known(request)):
-            return self._answer(request, _unscored(self._retriever.popular(request)))
+        asked = _Asked(query, self._resolver.options(query))
+        if self.is_live and (query.user.user_id or query.user.history):
+            try:
+                return self._live_coalescer(asked, retrieval_deadline(query), is_wanted)
+            except DeadlineExceeded:
+                return self._popular(self._resolved(asked), query.timeline.blame())
+        request = self._resolved(asked)
+        if not self._is_known(request):
+            return self._popular(request)
         try:
-            return self._coalescer(request, retrieval_deadline(request), is_wanted)
+            return self._coalescer(request, retrieval_deadline(query), is_wanted)
         except DeadlineExceeded:
-            return self._answer(request, _unscored(self._retriever.popular(request, request.timeline.blame())))
+            return self._popular(request, query.timeline.blame())
 
     def rank(self, query: RankQuery) -> Answer:
         """Resolve → hide → look up the caller's candidates → score → select; by popularity when no user is known.
@@ -109,20 +125,20 @@ class Recommender:
         scored = self._scorer.score(requests, found)
         return [self._answer(request, one) for request, one in zip(requests, scored, strict=True)]
 
-    def _live_to_answer(self, requests: Sequence[Request]) -> list[Answer]:
+    def _live_to_answer(self, asked: Sequence[_Asked]) -> list[Answer]:
         """The same after the live histories, which may tell of users that the bundle does not know."""
-        for request in requests:
-            request.timeline.enter(Degraded.HISTORY_UNAVAILABLE)
-        live = self._find_live([request.query for request in requests])
-        renewed = [self._resolver.renewed(request, one) for request, one in zip(requests, live, strict=True)]
-        known = [request for request in renewed if self._is_known(request)]
-        answers = iter(self._retrieve_to_answer(known) if known else ())
-        return [
-            next(answers)
-            if self._is_known(request)
-            else self._answer(request, _unscored(self._retriever.popular(request)))
-            for request in renewed
-        ]
+        for one in asked:
+            one.query.timeline.enter(Degraded.HISTORY_UNAVAILABLE)
+        live = self._find_live([one.query for one in asked])
+        requests = [self._resolver.recommend(*one, its) for one, its in zip(asked, live, strict=True)]
+        known = [self._is_known(request) for request in requests]
+        answers = iter(self._retrieve_to_answer([*itertools.compress(requests, known)]) if any(known) else ())
+        pairs = zip(requests, known, strict=True)
+        return [next(answers) if is_known else self._popular(request) for request, is_known in pairs]
+
+    def _resolved(self, asked: _Asked) -> Request:
+        """The request before an answer of the live service."""
+        return self._resolver.recommend(*asked, self._unasked(asked.query))
 
     def _find_live(self, queries: Sequence[RecommendQuery | RankQuery]) -> list[Live]:
         """The live history of each query's user: the one that the query brings, else that of the live service."""
@@ -140,6 +156,9 @@ class Recommender:
     def _check_position(self, query: RecommendQuery | RankQuery) -> None:
         if query.live is NOTHING_LIVE:
             check_position(self._live, query.min_position)
+
+    def _popular(self, request: Request, degraded: Degraded | None = None) -> Answer:
+        return self._answer(request, _unscored(self._retriever.popular(request, degraded)))
 
     def _answer(self, request: Request, scored: Scored) -> Answer:
         return Answer(

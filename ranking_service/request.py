@@ -4,14 +4,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import NDArray
-from opentelemetry.trace import SpanContext
 
 from ranking_service.options import RankingOptions
 from ranking_service.queries import RankQuery, RecommendQuery
 from ranking_service.timeline import Timeline
 from shortlist.inference.users import ResolvedUser, Unknown
 from shortlist.live_histories.stage import NOTHING_LIVE, Live
-from shortlist.observability import tracing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -20,8 +18,7 @@ class Request:
 
     ``excluded`` are rows, ascending, that may not be in the answer; ``candidate_count`` is how many to retrieve.
     ``live_count`` is how many live items were known when ``excluded`` was made.
-    ``deadline`` is in the seconds of ``time.monotonic``. ``live`` is the live history that ``user`` has. ``span`` is
-    the trace that the request came in, which another request's thread links to.
+    ``deadline`` is in the seconds of ``time.monotonic``. ``live`` is the live history that ``user`` has.
     """
 
     query: RecommendQuery | RankQuery
@@ -35,4 +32,3 @@ class Request:
     live_count: int = 0
     live: Live = NOTHING_LIVE
     timeline: Timeline = field(default_factory=Timeline)
-    span: SpanContext | None = field(default_factory=tracing.capture)

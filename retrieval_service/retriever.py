@@ -1,7 +1,6 @@
 """The request path of retrieval, stage by stage, for a batch of queries at once."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,7 +18,7 @@ from shortlist.inference.retrieval import RetrievalQuery, Retrieved
 from shortlist.inference.rows import is_among, union_of
 from shortlist.inference.similar import mean_direction
 from shortlist.inference.user_encoder import UserEncoder
-from shortlist.inference.users import Unknown, UserQuery, excluded_live_rows, excluded_rows, known_rows, resolve_user
+from shortlist.inference.users import Unknown, excluded_rows, known_rows, resolve_user
 from shortlist.live_histories.client import LiveClient
 from shortlist.live_histories.stage import NOTHING_LIVE, Live, LiveStage, check_position
 from shortlist.observability import metrics
@@ -84,25 +83,23 @@ class Retriever:
     def _resolve(self, query: IdQuery, live: Live) -> tuple[RetrievalQuery, Unknown]:
         if query.similar_to:
             return self._resolve_similar(query)
-        user = resolve_user(self.bundle, live.of(query.user))
-        excluded, unknown = excluded_rows(self.bundle, user, query.exclude, keep_seen=query.keep_seen)
-        features = self.encoder.features_of(user)
-        in_rows = RetrievalQuery(history=user.history, excluded=excluded, limit=query.limit, user_features=features)
-        return self._with_live(in_rows, live.of(query.user), query), Unknown(items=unknown) + user.unknown
-
-    def _with_live(self, in_rows: RetrievalQuery, user: UserQuery, query: IdQuery) -> RetrievalQuery:
-        """The query, which may find live items that are not excluded."""
-        if not self.live_items:
-            return in_rows
         # First, since items may come meanwhile.
-        known = len(self.live_items)
-        excluded = excluded_live_rows(self.bundle, self.live_items, user, query.exclude, keep_seen=query.keep_seen)
-        if not len(excluded):
-            return replace(in_rows, live_count=known)
-        return replace(in_rows, excluded=union_of(in_rows.excluded, excluded), live_count=known)
+        live_count = len(self.live_items) if self.live_items else 0
+        user = resolve_user(self.bundle, live.of(query.user), self.live_items)
+        excluded, unknown = excluded_rows(
+            self.bundle, user, query.exclude, keep_seen=query.keep_seen, live_items=self.live_items
+        )
+        in_rows = RetrievalQuery(
+            history=user.history,
+            excluded=excluded,
+            limit=query.limit,
+            user_features=self.encoder.features_of(user),
+            live_count=live_count,
+        )
+        return in_rows, Unknown(items=unknown) + user.unknown
 
     def _resolve_similar(self, query: IdQuery) -> tuple[RetrievalQuery, Unknown]:
-        known = len(self.live_items) if self.live_items else 0
+        live_count = len(self.live_items) if self.live_items else 0
         items, unknown = known_rows(self.bundle, query.similar_to, self.live_items)
         excluded, unknown_excluded = known_rows(self.bundle, query.exclude, self.live_items)
         in_rows = RetrievalQuery(
@@ -110,7 +107,7 @@ class Retriever:
             excluded=union_of(items, excluded),
             limit=query.limit,
             vector=mean_direction(self._items, items) if len(items) else None,
-            live_count=known,
+            live_count=live_count,
         )
         return in_rows, Unknown(items=unknown + unknown_excluded)
 

@@ -1,17 +1,14 @@
 """Resolve: from the caller's ids to rows of the bundle."""
 
-from dataclasses import replace
-
 import numpy as np
 from numpy.typing import NDArray
 
-from ranking_service.options import OptionsReader
+from ranking_service.options import OptionsReader, RankingOptions
 from ranking_service.queries import RankQuery, RecommendQuery
 from ranking_service.request import Request
 from shortlist.bundle.bundle import Bundle
 from shortlist.inference.live_items import LiveItems
-from shortlist.inference.rows import union_of
-from shortlist.inference.users import Unknown, excluded_live_rows, excluded_rows, known_rows, resolve_user
+from shortlist.inference.users import Unknown, excluded_rows, known_rows, resolve_user
 from shortlist.limits import MAX_LIMIT
 from shortlist.live_histories.stage import NOTHING_LIVE, Live
 
@@ -23,22 +20,22 @@ class Resolver:
         self._bundle, self._live_items = bundle, live_items
         self._options = OptionsReader(bundle.manifest)
 
-    def recommend(self, query: RecommendQuery, live: Live = NOTHING_LIVE) -> Request:
-        """The query in rows, with the user's live history.
+    def options(self, query: RecommendQuery | RankQuery) -> RankingOptions:
+        """The options of a query.
 
         Raises:
             InvalidRequest: the bundle has no such objective, other bounds, or another kind of context value.
         """
-        options = self._options.read(query.objective_weights, query.context)
+        return self._options.read(query.objective_weights, query.context)
+
+    def recommend(self, query: RecommendQuery, options: RankingOptions, live: Live = NOTHING_LIVE) -> Request:
+        """The query in rows, with the user's live history."""
         # First, since items may come meanwhile.
         live_count = len(self._live_items) if self._live_items else 0
-        user = resolve_user(self._bundle, live.of(query.user))
-        excluded, unknown = excluded_rows(self._bundle, user, query.exclude, keep_seen=query.keep_seen)
-        if self._live_items:
-            its = excluded_live_rows(
-                self._bundle, self._live_items, live.of(query.user), query.exclude, keep_seen=query.keep_seen
-            )
-            excluded = union_of(excluded, its) if len(its) else excluded
+        user = resolve_user(self._bundle, live.of(query.user), self._live_items)
+        excluded, unknown = excluded_rows(
+            self._bundle, user, query.exclude, keep_seen=query.keep_seen, live_items=self._live_items
+        )
         count = query.candidate_count or self._bundle.manifest.candidate_count
         return Request(
             query=query,
@@ -54,20 +51,13 @@ class Resolver:
             timeline=query.timeline,
         )
 
-    def renewed(self, request: Request, live: Live) -> Request:
-        """The same request, with the user's live history."""
-        assert isinstance(request.query, RecommendQuery), "candidates of the caller are ranked at once"
-        if live.recorded or live.is_forgotten is not request.live.is_forgotten:
-            return replace(self.recommend(request.query, live), span=request.span)
-        return replace(request, live=live)
-
     def rank(self, query: RankQuery, live: Live = NOTHING_LIVE) -> tuple[Request, NDArray[np.int64]]:
         """The query in rows, with the user's live history; and the distinct rows ``[n]`` of the candidates, in order.
 
         Raises:
-            InvalidRequest: as for :meth:`recommend`.
+            InvalidRequest: as for :meth:`options`.
         """
-        options = self._options.read(query.objective_weights, query.context)
+        options = self.options(query)
         user = resolve_user(self._bundle, live.of(query.user))
         known, unknown = known_rows(self._bundle, query.item_ids, self._live_items)
         rows = np.array(list(dict.fromkeys(known.tolist())), dtype=np.int64)

@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ranking_service.queries import SimilarQuery
+from ranking_service.queries import RecommendQuery, SimilarQuery
 from ranking_service.request import Request
 from ranking_service.retrieval import RetrievalClient, RetrievalFailed
 from shortlist.bundle.bundle import Bundle
@@ -54,7 +54,7 @@ class RetrieveStage:
             request.timeline.enter(Degraded.RETRIEVAL_TIMEOUT)
         began = time.monotonic()
         try:
-            with tracing.span("retrieve", links=[request.span for request in requests]):
+            with tracing.span("retrieve", links=[request.query.span for request in requests]):
                 queries, seconds = [*map(self._query, requests)], _seconds(requests)
                 results = self._client.retrieve(self._bundle, queries, seconds, self._live_items)
         except RetrievalFailed as failure:
@@ -92,7 +92,7 @@ class RetrieveStage:
         )
 
 
-def retrieval_deadline(request: Request | SimilarQuery) -> float:
+def retrieval_deadline(request: Request | RecommendQuery | SimilarQuery) -> float:
     """The moment, in the seconds of ``time.monotonic``, until which a request may wait for its candidates."""
     now = time.monotonic()
     return now + (request.deadline - now) * (1 - _RESERVED_SHARE)

@@ -51,7 +51,7 @@ class ScoreStage:
 
     def score(self, requests: Sequence[Request], found: Sequence[Found]) -> list[Scored]:
         """The logits of each request's candidates, or none and the reason."""
-        with tracing.span("rank", links=[request.span for request in requests]):
+        with tracing.span("rank", links=[request.query.span for request in requests]):
             for request in requests:
                 request.timeline.enter(Degraded.DEADLINE)
             return self._score_by_length(requests, found)

@@ -73,7 +73,7 @@ class Catalog:
             queued = live_items.next_queued() if is_known else {}
             state = self._state
         # Without the lock, for a change of the catalogue must not wait.
-        described = {item_id: live_items.described(one) for item_id, one in queued.items()}
+        described = {item_id: live_items.described(item_id, one) for item_id, one in queued.items()}
         with self._lock:
             if state == self._state:
                 for item_id, description in described.items():

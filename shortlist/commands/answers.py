@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from shortlist.commands.answers_replay import replay
+from shortlist.commands.answers_replay import Outcome, replay
 from shortlist.commands.command import EXIT_FAILED, Commands, fail
 from shortlist.errors import ShortlistError
 from shortlist.flags import add_setting
@@ -55,6 +55,10 @@ def _replay(arguments: argparse.Namespace) -> int:
         print(f"{count:8,} {outcome.value}")
     for recommendation_id in done.unequal_ids:
         print(f"         such as {recommendation_id}")
+    if not done.counts:
+        return fail(f"the log in {arguments.served_log} has no answer yet; start a service with --served-log")
+    if done.counts[Outcome.FAILED] == done.counts.total():
+        return fail(f"{arguments.target} made no answer again; does a ranking service run there? see --target")
     if not done.compared:
         return fail("no answer could be made again")
     return EXIT_FAILED if done.unequal_ids else 0

@@ -37,12 +37,12 @@ class Outcome(Enum):
     UNEQUAL = "differ"
     DEGRADED = "were degraded, or are now: such an answer depends on the moment"
     NOT_SERVED = "are of a bundle that is not served any more"
-    FAILED = "got no answer"
+    FAILED = "got no answer from the ranking service"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Replayed:
-    """How many answers have each outcome, and the ids of some that differ."""
+    """How many answers have each outcome, none of an empty log, and the ids of some that differ."""
 
     counts: Counter[Outcome]
     unequal_ids: Sequence[str]

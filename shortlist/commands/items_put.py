@@ -99,6 +99,8 @@ def _of_json(lines: Iterable[str], id_column: str) -> Iterator[_Line]:
             if not isinstance(cells, dict):
                 raise TypeError("is no object of column names and values")
             yield _line(number, cells, id_column)
+        except json.JSONDecodeError as error:
+            yield _Line(number, None, f"is no JSON: {error.msg} at character {error.pos + 1}")
         except (ValueError, TypeError, RecursionError) as error:
             yield _Line(number, None, str(error))
 

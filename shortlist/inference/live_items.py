@@ -96,13 +96,13 @@ class LiveItems:
             del self._queued[item_id]
         return taken
 
-    def described(self, queued: Queued) -> Description:
+    def described(self, item_id: str, queued: Queued) -> Description:
         """The description of an item; zeros where the bundle cannot describe it, so that no list has it."""
         try:
             return self._describe(queued.content)
         except InvalidRequest as error:
             metrics.LIVE_ITEMS_REFUSED["unreadable"].inc()
-            _THROTTLED.warning("an item of the catalogue cannot be described, so no list has it: %s", error)
+            _THROTTLED.warning("no list has the item %.100r, which the bundle cannot describe: %s", item_id, error)
             return self._nothing
 
     def put(self, item_id: str, described: Description, *, position: int, is_hidden: bool) -> None:

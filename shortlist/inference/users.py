@@ -63,9 +63,9 @@ class ResolvedUser:
     """A user in rows of the bundle.
 
     ``history`` is the history that the models see; it is empty when none is known. ``seen`` are the rows, ascending,
-    that the ``seen_events`` make seen, in all known interactions. ``features`` ``[1, user features]`` are zeros
-    when the bundle does not describe the user. ``unknown`` counts the items and the events of the history that the
-    bundle does not have.
+    that the ``seen_events`` make seen, in all known interactions, rows of live items too. ``features`` ``[1, user
+    features]`` are zeros when the bundle does not describe the user. ``unknown`` counts the items and the events of the
+    history that the bundle does not have.
     """
 
     history: History
@@ -79,7 +79,7 @@ class ResolvedUser:
         return bool(self.features.any())
 
 
-def resolve_user(bundle: Bundle, query: UserQuery) -> ResolvedUser:
+def resolve_user(bundle: Bundle, query: UserQuery, live_items: LiveItems | None = None) -> ResolvedUser:
     """The user with the history sent in the call, else with the stored history, else with none.
 
     A history that is appended follows the stored one, of which the bundle has the order and no times. An interaction
@@ -88,45 +88,34 @@ def resolve_user(bundle: Bundle, query: UserQuery) -> ResolvedUser:
     is_known = query.user_id and not query.is_forgotten
     row = bundle.users.row_of(query.user_id) if is_known else None
     stored = EMPTY_HISTORY if row is None else bundle.users.history_of(row)
-    sent, unknown = _known(bundle, query.history)
+    sent, seen_live, unknown = _known(bundle, query.history, live_items)
     if query.recorded:
-        recorded, unknown_since = _known(bundle, query.recorded)
+        recorded, seen_since, unknown_since = _known(bundle, query.recorded, live_items)
         stored, unknown = stored.then(recorded), unknown + unknown_since
+        seen_live = union_of(seen_live, seen_since)
     replacing = sent if len(sent) else stored
     return ResolvedUser(
         history=stored.then(sent) if query.append else replacing,
-        seen=union_of(bundle.seen_events.rows_of(sent), bundle.seen_events.rows_of(stored)),
+        seen=union_of(bundle.seen_events.rows_of(sent), bundle.seen_events.rows_of(stored), seen_live),
         features=_features(bundle, row),
         unknown=unknown,
     )
 
 
 def excluded_rows(
-    bundle: Bundle, user: ResolvedUser, exclude: Sequence[str], *, keep_seen: bool
+    bundle: Bundle,
+    user: ResolvedUser,
+    exclude: Sequence[str],
+    *,
+    keep_seen: bool,
+    live_items: LiveItems | None = None,
 ) -> tuple[NDArray[np.int64], int]:
-    """The rows, ascending, that may not be in the answer, and how many ids of ``exclude`` the bundle does not have."""
+    """The rows, ascending, that may not be in the answer, and how many ids of ``exclude`` nobody knows."""
     seen = user.seen[:0] if keep_seen else user.seen
     if not exclude:
         return seen, 0
-    known, unknown = known_rows(bundle, exclude)
+    known, unknown = known_rows(bundle, exclude, live_items)
     return union_of(seen, known), unknown
-
-
-def excluded_live_rows(
-    bundle: Bundle, live_items: LiveItems, user: UserQuery, exclude: Sequence[str], *, keep_seen: bool
-) -> NDArray[np.int64]:
-    """The rows, ascending, of live items that may not be in the answer, as :func:`excluded_rows` gives the others."""
-    histories = [] if keep_seen else [history for history in (user.history, user.recorded) if history]
-    if not (exclude or histories):
-        return NO_ROWS
-    places = {name: place + 1 for place, name in enumerate(bundle.manifest.event_names)}
-    found = [live_items.rows_of(exclude)]
-    for history in histories:
-        rows = live_items.rows_of(history.item_ids)
-        events = np.array([places.get(event, 0) for event in history.events], dtype=np.int64)
-        found.append(rows[bundle.seen_events.among(events)])
-    excluded = union_of(*found)
-    return excluded[excluded >= 0]
 
 
 def known_rows(
@@ -140,19 +129,28 @@ def known_rows(
     return known, len(rows) - len(known)
 
 
-def _known(bundle: Bundle, given: IdHistory) -> tuple[History, Unknown]:
+def _known(
+    bundle: Bundle, given: IdHistory, live_items: LiveItems | None
+) -> tuple[History, NDArray[np.int64], Unknown]:
+    """The interactions that the models know, the rows of live items that the others make seen, and their number."""
     if not given:
-        return EMPTY_HISTORY, Unknown()
+        return EMPTY_HISTORY, NO_ROWS, Unknown()
     rows = rows_of(bundle.items.ids, given.item_ids)
     known = rows >= 0
     places = {name: place + 1 for place, name in enumerate(bundle.manifest.event_names)}
+    events = np.array([places.get(event, 0) for event in given.events], dtype=np.int64)
     history = History(
         rows=rows[known].astype(np.int32),
         values=np.array(given.values, dtype=np.float32)[known],
-        events=np.array([places.get(event, 0) for event in given.events], dtype=np.int64)[known],
+        events=events[known],
     )
-    events = sum(event not in places for event in given.events if event)
-    return history, Unknown(items=int(np.count_nonzero(~known)), events=events)
+    unknown = Unknown(
+        items=int(np.count_nonzero(~known)), events=sum(event not in places for event in given.events if event)
+    )
+    if not (live_items and unknown.items):
+        return history, NO_ROWS, unknown
+    live = live_items.rows_of(given.item_ids)
+    return history, np.unique(live[(live >= 0) & bundle.seen_events.among(events)]), unknown
 
 
 def _features(bundle: Bundle, row: int | None) -> NDArray[np.float32]:

@@ -8,10 +8,9 @@ import grpc
 from shortlist.client.channels import Channels
 from shortlist.live.v1 import event_service_pb2 as pb
 from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
-from shortlist.observability.throttled import Throttled
 from shortlist.user_hash import user_hash
 
-_THROTTLED = Throttled(logging.getLogger(__name__))
+_LOG = logging.getLogger(__name__)
 _POLL_SECONDS, _CALL_SECONDS = 1.0, 2.0
 
 
@@ -22,7 +21,7 @@ class ForgottenUsers:
         self._channels = channels
         self._key: bytes | None = None
         self._position, self._positions = 0, dict[bytes, int]()
-        self._closed = threading.Event()
+        self._closed, self._fails = threading.Event(), False
         threading.Thread(target=self._keep_reading, name="forgotten", daemon=True).start()
 
     def position_of(self, user_id: str, known: int) -> int | None:
@@ -45,12 +44,23 @@ class ForgottenUsers:
             try:
                 while self._read():
                     pass
+                self._note("")
             except grpc.RpcError as error:
-                _THROTTLED.warning("the list of forgotten users cannot be read: %s", error.code().name)
+                self._note(error.code().name)
             except ValueError:
                 # The connections are closed.
                 return
             self._closed.wait(_POLL_SECONDS)
+
+    def _note(self, failure: str) -> None:
+        """Logs when the list cannot be read any more, and when it can be again."""
+        if bool(failure) is self._fails:
+            return
+        self._fails = bool(failure)
+        if failure:
+            _LOG.warning("the list of forgotten users cannot be read: %s; trying it again each second", failure)
+        else:
+            _LOG.info("the list of forgotten users can be read again")
 
     def _read(self) -> bool:
         """Reads the users who were forgotten since the last time; whether there are more."""

@@ -28,6 +28,8 @@ def check(directory: Path, public_key: Path | None, load: Callable[[Bundle], obj
     configure_logs(json=False)
     code, outcome = 0, "can be served"
     try:
+        if not directory.is_dir():
+            raise BundleError(directory, f"is no bundle of {directory.parent}")
         bundle = opened(directory, public_key)
         load(bundle)
         if not bundle.manifest.new_items_refusal:

@@ -1,4 +1,4 @@
-"""A live service that is killed loses no event that it has acknowledged, and has none twice."""
+"""A live service that is killed loses no event and no item that it has acknowledged, and has no event twice."""
 
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
@@ -13,7 +13,10 @@ import grpc
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from shortlist.client import CatalogClient
+from shortlist.live.v1 import catalog_service_pb2 as catalog_pb
 from shortlist.live.v1 import event_service_pb2 as pb
+from shortlist.live.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
 from testbed.services import Service
 
@@ -33,11 +36,12 @@ class Sender(threading.Thread):
         while not self.ended.is_set():
             with grpc.insecure_channel(self.address) as channel:
                 try:
-                    self._send(EventServiceStub(channel))
+                    self._send(channel)
                 except grpc.RpcError:
                     time.sleep(0.02)
 
-    def _send(self, live: EventServiceStub) -> None:
+    def _send(self, channel: grpc.Channel) -> None:
+        live = EventServiceStub(channel)
         while not self.ended.is_set():
             events = [self._event(self.acknowledged + place) for place in range(5)]
             response = live.RecordEvents(pb.RecordEventsRequest(events=events), timeout=2)
@@ -51,10 +55,27 @@ class Sender(threading.Thread):
         return pb.Event(event_id=f"{self.user_id}-{number}", user_id=self.user_id, item_id=str(number), time=moment)
 
 
+class ItemSender(Sender):
+    """Puts the items 0, 1, 2, … five at once, each until it is acknowledged."""
+
+    def _send(self, channel: grpc.Channel) -> None:
+        catalog = CatalogServiceStub(channel)
+        while not self.ended.is_set():
+            items = [self._item(self.acknowledged + place) for place in range(5)]
+            catalog.UpsertItems(catalog_pb.UpsertItemsRequest(items=items), timeout=2)
+            self.acknowledged += 5
+
+    def _item(self, number: int) -> catalog_pb.Item:
+        cell = catalog_pb.Cell(number=number)
+        content = catalog_pb.ItemContent(columns={"number": cell})
+        return catalog_pb.Item(item_id=f"{self.user_id}-{number}", content=content)
+
+
 @pytest.fixture
-def senders() -> Iterator[list[Sender]]:
-    """Senders, which end with the test."""
-    senders = [Sender(f"user-{number}") for number in range(_USERS)]
+def senders(request: pytest.FixtureRequest) -> Iterator[list[Sender]]:
+    """Senders of events, or of a test's own kind, which end with the test."""
+    kind = getattr(request, "param", Sender)
+    senders = [kind(f"user-{number}") for number in range(_USERS)]
     yield senders
     for sender in senders:
         sender.ended.set()
@@ -73,21 +94,9 @@ def test_every_acknowledged_event_is_there_exactly_once(
     tmp_path: Path, senders: list[Sender], kind: str, kills: int, request: pytest.FixtureRequest
 ) -> None:
     """Proves it for kills at random moments, each followed by a start over the same store."""
-    chance = random.Random(5)  # noqa: S311 - moments, not secrets
     store = tmp_path / "events.sqlite" if kind == "sqlite" else request.getfixturevalue("database")
     arguments = ["--store", str(store), "--keep-days", "36500"]
-    for number in range(kills):
-        with Service.start("live_service", arguments, tmp_path / "live.log") as service:
-            for sender in senders:
-                sender.address = service.address
-                if number == 0:
-                    sender.start()
-            wait_until_acknowledged(senders, 25 * (number + 1))
-            time.sleep(chance.uniform(0, 0.2))
-            service.process.kill()
-    for sender in senders:
-        sender.ended.set()
-        sender.join()
+    kill_often(senders, arguments, kills, tmp_path)
     with (
         Service.start("live_service", arguments, tmp_path / "live.log") as service,
         grpc.insecure_channel(service.address) as channel,
@@ -99,6 +108,45 @@ def test_every_acknowledged_event_is_there_exactly_once(
         # The last call may have been recorded without an answer.
         assert len(numbers) in (sender.acknowledged, sender.acknowledged + 5)
         assert numbers == [*range(len(numbers))]
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("senders", [ItemSender], indirect=True)
+@pytest.mark.parametrize(("kind", "kills"), [("sqlite", 2), ("postgresql", 2)])
+def test_every_acknowledged_item_is_there(
+    tmp_path: Path, senders: list[Sender], kind: str, kills: int, request: pytest.FixtureRequest
+) -> None:
+    """Proves it as for events: each item with the content that was put."""
+    store = tmp_path / "events.sqlite" if kind == "sqlite" else request.getfixturevalue("database")
+    arguments = ["--store", str(store)]
+    kill_often(senders, arguments, kills, tmp_path)
+    with (
+        Service.start("live_service", arguments, tmp_path / "live.log") as service,
+        CatalogClient(service.address) as catalog,
+    ):
+        found = {item.item_id: item.content for item in catalog.items()}
+    for sender in senders:
+        assert isinstance(sender, ItemSender)
+        for number in range(sender.acknowledged):
+            item = sender._item(number)
+            assert catalog_pb.ItemContent.FromString(found[item.item_id] or b"") == item.content
+
+
+def kill_often(senders: list[Sender], arguments: list[str], kills: int, folder: Path) -> None:
+    """Kills services over one store at random moments while the senders call them."""
+    chance = random.Random(5)  # noqa: S311 - moments, not secrets
+    for number in range(kills):
+        with Service.start("live_service", arguments, folder / "live.log") as service:
+            for sender in senders:
+                sender.address = service.address
+                if number == 0:
+                    sender.start()
+            wait_until_acknowledged(senders, 25 * (number + 1))
+            time.sleep(chance.uniform(0, 0.2))
+            service.process.kill()
+    for sender in senders:
+        sender.ended.set()
+        sender.join()
 
 
 @pytest.mark.integration

@@ -146,9 +146,10 @@ def test_a_service_checks_a_bundle_without_a_port(
     assert "Traceback" not in done.stderr
 
 
-def test_a_check_of_a_missing_bundle_is_a_refusal(tmp_path: Path) -> None:
-    """Proves that an id that does not exist ends with 3 too."""
+def test_a_check_of_a_missing_bundle_is_a_refusal(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Proves that an id that does not exist ends with 3 too, and is named."""
     assert retrieval.check_retrieval(BundleSettings(directory=tmp_path), LATER) == 3
+    assert capsys.readouterr().out == f"{LATER}: is no bundle of {tmp_path}\n"
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

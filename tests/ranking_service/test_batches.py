@@ -31,7 +31,6 @@ from shortlist.inference.candidates import Candidates, Source
 from shortlist.inference.retrieval import Retrieved
 from shortlist.inference.user_encoder import UserEncoder
 from shortlist.inference.users import UserQuery
-from shortlist.live_histories.stage import NOTHING_LIVE
 from shortlist.retrieval.v1 import retrieval_service_pb2 as pb
 from tests.support.in_process import retrieval_client
 from tests.support.small_bundle import publish_small_bundle, ranker_of_early_hours
@@ -44,7 +43,8 @@ _SOON = 10.0
 def request_of_fan(small_bundle: Bundle) -> Request:
     """A request of a user with a history."""
     query = RecommendQuery(user=UserQuery(user_id="fan"), limit=3, deadline=time.monotonic() + 30)
-    return Resolver(small_bundle).recommend(query, NOTHING_LIVE)
+    resolver = Resolver(small_bundle)
+    return resolver.recommend(query, resolver.options(query))
 
 
 def _found(*sources: Source) -> Found:

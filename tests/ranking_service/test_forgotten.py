@@ -3,6 +3,7 @@
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -17,6 +18,7 @@ from shortlist.bundle import Bundle
 from shortlist.inference.users import UserQuery
 from shortlist.live.v1 import event_service_pb2 as live_pb
 from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
+from shortlist.live_histories import forgotten
 from shortlist.live_histories.client import LiveClient
 from shortlist.live_histories.stage import LiveStage
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
@@ -110,6 +112,28 @@ def test_a_bundle_that_was_trained_without_a_forgotten_user_needs_no_mask(
         found = stage.find([RecommendQuery(user=user, limit=1, deadline=deadline) for user in users])
         assert [one.is_forgotten for one in found] == [False, True, False]
         client.close()
+
+
+def test_an_absence_is_logged_once(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proves that the log tells of the end and of the return, and of no try in between."""
+    caplog.set_level(logging.INFO, forgotten.__name__)
+    monkeypatch.setattr(forgotten, "_POLL_SECONDS", 0.02)
+
+    def lines() -> list[str]:
+        return [record.getMessage() for record in caplog.records if record.name == forgotten.__name__]
+
+    with live_address(tmp_path / "events.sqlite") as address:
+        client = LiveClient(address, ClientSecurity())
+        until(lambda: client.forgotten.position_of("fan", 0) == 0)
+    until(lambda: len(lines()) == 1)
+    time.sleep(0.5)
+    assert "cannot be read: UNAVAILABLE" in "".join(lines())
+    with live_address(tmp_path / "events.sqlite", port=int(address.rpartition(":")[2])):
+        until(lambda: len(lines()) == 2)
+    client.close()
+    assert lines()[1] == "the list of forgotten users can be read again"
 
 
 def test_the_list_of_another_store_replaces_the_former_one(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 # grpc's classes are generic for the type checker only.
 from __future__ import annotations
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -11,11 +12,17 @@ from typing import NamedTuple
 import grpc
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
+from ranking_service.queries import RecommendQuery
+from ranking_service.stages.resolve import Resolver
+from retrieval_service.queries import IdQuery
 from retrieval_service.retriever import Retriever
 from shortlist.bundle import Bundle
 from shortlist.bundle.history import EMPTY_HISTORY
+from shortlist.inference.live_items import LiveItems
 from shortlist.inference.retrieval import RetrievalQuery
+from shortlist.inference.users import IdHistory, UserQuery
 from shortlist.live.v1 import catalog_service_pb2 as pb
 from shortlist.live.v1.catalog_service_pb2_grpc import CatalogServiceStub
 from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
@@ -187,6 +194,10 @@ def test_an_item_that_is_seen_or_excluded_is_left_out(services: Services) -> Non
     until(lambda: "seen" in services.recommended(fan) and "seen" in services.retrieved(fan))
     assert "seen" not in services.recommended(fan, exclude="seen")
     assert "seen" not in services.retrieved(fan, exclude="seen")
+    for item_id, unknown in (("seen", 0), ("?", 1)):
+        request = RetrieveRequest(user=fan, limit=5, exclude_item_ids=[item_id])
+        assert services.recommend(fan, exclude=item_id).unknown_item_count == unknown
+        assert services.retrieval.Retrieve(request, timeout=_SOON).unknown_item_count == unknown
     of_call = User(history=[HistoryItem(item_id="a"), HistoryItem(item_id="seen")])
     assert "seen" not in services.recommended(of_call)
     assert "seen" in services.recommended(of_call, keep_seen=True)
@@ -218,6 +229,34 @@ def test_an_item_that_ranking_does_not_know_yet_is_dropped(services: Services) -
             is_current=True,
         )
     )
+
+
+def test_items_are_counted_before_ids_are_looked_up(services: Services, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Proves it for both stages with an item that comes just after the look-up, which has missed its exclusion."""
+    services.put("early", "x", 8, 0, 0, 0)
+    until(lambda: services.both("early") == {True})
+    retriever = Retriever(Bundle.open(services.bundles / BUNDLE_ID), services.of_retrieval)
+    live_items, look_up = retriever.live_items, LiveItems.rows_of
+    assert live_items is not None
+    user, names = UserQuery(history=IdHistory(item_ids=("a",), values=(np.nan,), events=("",))), iter(("late", "later"))
+
+    def late(its: LiveItems, item_ids: Sequence[str]) -> NDArray[np.int64]:
+        rows, came = look_up(its, item_ids), len(its)
+        if its is live_items and "late" in item_ids:
+            services.put(next(names), "x", 9, 0, 0, 0)
+            until(lambda: len(its) == came + 1)
+        return rows
+
+    monkeypatch.setattr(LiveItems, "rows_of", late)
+    exclude, deadline = ("late", "later"), time.monotonic() + _SOON
+    found = retriever.retrieve(IdQuery(user=user, limit=3, exclude=exclude, deadline=deadline)).retrieved
+    assert retriever.id_bytes_of(found.candidates.rows)[0] == b"early"
+    before = len(live_items)
+    resolver, query = Resolver(retriever.bundle, live_items), RecommendQuery(user=user, limit=3, deadline=deadline)
+    asked = replace(query, exclude=exclude)
+    assert resolver.recommend(asked, resolver.options(asked)).live_count == before == len(live_items) - 1
+    for item_id in ("early", "late", "later"):
+        services.delete(item_id)
 
 
 def test_an_item_that_comes_after_the_exclusions_is_left_out(services: Services) -> None:

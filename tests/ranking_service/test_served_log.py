@@ -31,6 +31,7 @@ from shortlist.served.segments import call_of, finished_segments, read_backwards
 from shortlist.type.v1.context_pb2 import ContextValue
 from shortlist.type.v1.source_pb2 import SOURCE_MODEL
 from shortlist.type.v1.user_pb2 import HISTORY_MODE_APPEND, HISTORY_MODE_REPLACE, HistoryItem, User
+from testbed.ports import free_port
 from tests.support.answers import segment_of
 from tests.support.in_process import live_address, ranking_address, ranking_stub
 from tests.support.live import forget as forget_user
@@ -65,6 +66,8 @@ def services(small_bundles: Path, retrieval: RetrievalServicer, tmp_path: Path) 
             grpc.insecure_channel(live) as to_live,
             grpc.insecure_channel(address) as to_ranking,
         ):
+            # Before the list of forgotten users is read, everybody counts as forgotten.
+            until(lambda: client.forgotten.position_of("fan", 0) == 0)
             yield Services(EventServiceStub(to_live), RankingServiceStub(to_ranking), address, directory)
         client.close()
 
@@ -158,6 +161,19 @@ def test_a_wrong_list_is_found(services: Services, capsys: pytest.CaptureFixture
     assert _replay(services.log, services.address) == 1
     assert "1 differ" in (out := capsys.readouterr().out)
     assert "such as wrong" in out
+
+
+def test_a_replay_says_why_nothing_was_made_again(
+    services: Services, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Proves it for a log without an answer, and for an address without a service."""
+    (tmp_path / "empty").mkdir()
+    assert _replay(tmp_path / "empty", services.address) == 1
+    assert "has no answer yet" in capsys.readouterr().err
+    services.ranking.Recommend(pb.RecommendRequest(user=User(user_id="fan"), limit=1), timeout=_SOON)
+    until(lambda: len(_answers(services.log)) == 1)
+    assert _replay(services.log, f"127.0.0.1:{free_port()}") == 1
+    assert "does a ranking service run there?" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("broken", ["queue_full", "disk"])

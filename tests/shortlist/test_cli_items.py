@@ -83,6 +83,7 @@ def test_the_items_of_a_file_are_put_listed_and_deleted(
     assert reasons["4"] == "content.columns['year'] is not a finite number of 32 bits"
     assert reasons["5"].startswith("item.columns['title'] is of type dict")
     assert reasons["6"] == "has no 'item_id'; name the field of the ids with --id"
+    assert reasons["7"] == "is no JSON: Expecting value at character 1"
     assert "at most 65,536 are accepted" in reasons["9"]
     found = {item.item_id: item for item in client.items()}
     assert columns(found["7"]) == {

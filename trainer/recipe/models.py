@@ -110,7 +110,8 @@ class SequenceConfig(GradientConfig):
     histories are short or long. 0 stands for 1,500, and for fewer on small data, so that an epoch has enough steps.
     With four times the events, try twice the `learning_rate` (Malladi et al., 2022, arXiv:2205.10287).
 
-    `id_dropout` is the share of the items that a step knows by their features alone.
+    `id_dropout` is the share of the items that a step knows by their features alone, if they have any. So new items get
+    vectors from their features.
 
     A `loss` other than the softmax compares the next item with `negatives` at any size of the catalogue. Negatives are
     drawn `negatives_by` popularity, uniformly, or from the next items elsewhere in the batch. The sampled softmax
@@ -123,7 +124,7 @@ class SequenceConfig(GradientConfig):
     layers: TunedLayers = 1
     batch_events: Annotated[int, Meta(ge=0, le=1_000_000), Choices(0, 500, 1000, 3000, 6000)] = 0
     dropout: TunedDropout = 0.2
-    id_dropout: Share = 0
+    id_dropout: Share = 0.1
     loss: Literal["softmax", "bpr", "ccl", "bce"] = "softmax"
     negatives_by: Literal["popularity", "uniform", "batch"] = "popularity"
     spectral_scale: SpectralScale = 1

@@ -40,7 +40,7 @@ def put(live: LiveItems, contents: Mapping[str, bytes], position: int, hidden: S
     live.queue(contents, position)
     while queued := live.next_queued():
         for item_id, one in queued.items():
-            live.put(item_id, live.described(one), position=one.position, is_hidden=item_id in hidden)
+            live.put(item_id, live.described(item_id, one), position=one.position, is_hidden=item_id in hidden)
 
 
 def test_a_row_is_one_item_for_ever(live: LiveItems, small_bundle: Bundle) -> None:
@@ -73,7 +73,7 @@ def test_content_that_is_described_too_late_stays_away(live: LiveItems) -> None:
     live.queue({"m": b"0 1"}, 1)
     slow = live.next_queued()["m"]
     put(live, {"m": b"0 2"}, 2)
-    live.put("m", live.described(slow), position=slow.position, is_hidden=False)
+    live.put("m", live.described("m", slow), position=slow.position, is_hidden=False)
     assert live.features_of(np.array([12])).tolist() == [[2]]
 
 

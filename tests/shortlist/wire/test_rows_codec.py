@@ -200,7 +200,7 @@ def _live(bundle: Bundle, ids: str) -> LiveItems:
     live = LiveItems(bundle.items, lambda _: described)
     live.queue(dict.fromkeys(ids, b""), 1)
     for item_id, queued in live.next_queued().items():
-        live.put(item_id, live.described(queued), position=queued.position, is_hidden=False)
+        live.put(item_id, live.described(item_id, queued), position=queued.position, is_hidden=False)
     return live
 
 

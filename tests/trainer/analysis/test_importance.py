@@ -76,7 +76,7 @@ def test_what_was_planted_is_important_and_noise_is_not(
     assert next(iter(found.importance)) in {"cooccurrence", "score and place of retrieval"}
     assert max(found.importance.values()) > 0.1
     assert abs(found.importance["item: noise"]) < 0.01
-    assert found.objectives["like"].error < 0.02
+    assert found.objectives["like"].error < 0.025
 
 
 def test_every_input_is_in_one_group(fitted: TrainedPipeline) -> None:

@@ -17,32 +17,39 @@ class ItemVectors(nn.Module):
     """An embedding of the id plus a linear map of the features: ``[N, D]``.
 
     An item without an event to learn from has the features' part alone. Training also drops the ids of a share of the
-    other items, so that the features learn to stand alone (DropoutNet: Volkovs et al., 2017).
+    items with features, so that features learn to stand alone (DropoutNet: Volkovs et al., 2017).
     """
 
     def __init__(self, spec: EncoderDataSpec, width: int, id_dropout: float) -> None:
         super().__init__()
-        self._id_dropout = id_dropout
+        described = spec.item_features.any(axis=1)
+        self._id_dropout = id_dropout if described.any() else 0.0
         self.ids = embedding(spec.items, width, _STD)
         self.content = nn.Linear(spec.item_features.shape[1], width, bias=False)
         nn.init.normal_(self.content.weight, std=_STD)
         self.features_NF: Tensor
         self.learnt_N1: Tensor
+        self.described_N1: Tensor
         self.register_buffer("features_NF", torch.from_numpy(spec.item_features))
         self.register_buffer("learnt_N1", torch.from_numpy(spec.learnt.astype(np.float32))[:, None])
+        self.register_buffer("described_N1", torch.from_numpy(described)[:, None], persistent=False)
 
     def forward(self, rows: Tensor | None = None) -> Tensor:
         """All items, or those of the rows. With rows, the gradients of the ids are sparse."""
         if rows is None:
             content: Tensor = self.content(self.features_NF)
-            return self._kept(self.learnt_N1) * self.ids.weight + content
+            return self._kept(self.learnt_N1, self.described_N1) * self.ids.weight + content
         content = self.content(self.features_NF[rows])
-        return self._kept(self.learnt_N1[rows]) * F.embedding(rows, self.ids.weight, sparse=True) + content
+        return (
+            self._kept(self.learnt_N1[rows], self.described_N1[rows]) * F.embedding(rows, self.ids.weight, sparse=True)
+            + content
+        )
 
-    def _kept(self, learnt_M1: Tensor) -> Tensor:
+    def _kept(self, learnt_M1: Tensor, described_M1: Tensor) -> Tensor:
         if not self.training or self._id_dropout == 0:
             return learnt_M1
-        return learnt_M1 * (torch.rand_like(learnt_M1) >= self._id_dropout)
+        is_dropped_M1 = (torch.rand_like(learnt_M1) < self._id_dropout) & described_M1
+        return learnt_M1 * ~is_dropped_M1
 
     @torch.no_grad()
     def begin_at(self, places_ND: Tensor) -> None:

@@ -43,7 +43,8 @@ class Watcher(Reporter):
 @pytest.fixture(params=[name for name, kind in ENCODERS.items() if issubclass(kind, SequenceEncoder)])
 def encoder(request: pytest.FixtureRequest, planted: Dataset, recipe: Recipe) -> SequenceEncoder:
     """Each of those that learn step by step, untrained."""
-    built = build_encoder(encoder_config(recipe.encoder, request.param), encoder_data_spec(planted, 1000))
+    config = encoder_config(recipe.encoder, request.param, id_dropout=0.0)
+    built = build_encoder(config, encoder_data_spec(planted, 1000))
     assert isinstance(built, SequenceEncoder)
     return built
 
@@ -52,7 +53,7 @@ def encoder(request: pytest.FixtureRequest, planted: Dataset, recipe: Recipe) ->
 def few(recipe: Recipe) -> SequenceConfig:
     """A recipe whose softmax is sampled, and whose windows are more than a batch."""
     assert isinstance(recipe.encoder, SequenceConfig)
-    return replace(recipe.encoder, softmax_limit=0, negatives=8, batch_events=40, dropout=0.0)
+    return replace(recipe.encoder, softmax_limit=0, negatives=8, batch_events=40, dropout=0.0, id_dropout=0.0)
 
 
 def batches_of(planted: Dataset, recipe: SequenceConfig, reporter: Reporter) -> list[EncoderBatch]:
