@@ -69,7 +69,7 @@ class Recommender:
         return self._live is not None
 
     def recommend(self, query: RecommendQuery, is_wanted: Callable[[], bool] = lambda: True) -> Answer:
-        """Resolve → (live →) retrieve → score → hide → select; popular items when no user is known or retrieval fails.
+        """(Live →) resolve → retrieve → score → hide → select; popular items when no user is known or retrieval fails.
 
         Raises:
             InvalidRequest: the bundle has no such objective, other bounds, or another kind of context value. There is
@@ -78,7 +78,7 @@ class Recommender:
         """
         self._check_position(query)
         asked = _Asked(query, self._resolver.options(query))
-        if self.is_live and (query.user.user_id or query.user.history):
+        if self.is_live and query.user.user_id:
             try:
                 return self._live_coalescer(asked, retrieval_deadline(query), is_wanted)
             except DeadlineExceeded:

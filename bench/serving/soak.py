@@ -37,7 +37,7 @@ _RIPPLE_SECONDS = 5.0
 # Six swaps, after which memory is steady.
 _SETTLED_SECONDS = 180.0
 _MOST_GROWTH = 1.02
-# Threads for calls start on demand; gRPC and the libraries have further threads.
+# gRPC and the libraries have threads beside those for calls.
 _MOST_THREADS = ServerSettings.threads + 32
 _FAULTS = {
     "delay": {"fixed_delay": "0.05s", "percentage": {"numerator": 1}},

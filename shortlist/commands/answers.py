@@ -49,6 +49,8 @@ def _guarded(run: Callable[[argparse.Namespace], int], arguments: argparse.Names
 
 
 def _replay(arguments: argparse.Namespace) -> int:
+    if arguments.most < 1:
+        arguments.parser.error(f"--most is {arguments.most}; has to be at least 1")
     security = read_client_security(arguments.parser, arguments, "ranking")
     done = replay(Path(arguments.served_log), arguments.target, security, arguments.most)
     for outcome, count in done.counts.items():
@@ -58,7 +60,7 @@ def _replay(arguments: argparse.Namespace) -> int:
     if not done.counts:
         return fail(f"the log in {arguments.served_log} has no answer yet; start a service with --served-log")
     if done.counts[Outcome.FAILED] == done.counts.total():
-        return fail(f"{arguments.target} made no answer again; does a ranking service run there? see --target")
+        return fail(f"{arguments.target} made no answer again ({done.last_code}); see --target")
     if not done.compared:
         return fail("no answer could be made again")
     return EXIT_FAILED if done.unequal_ids else 0

@@ -42,10 +42,14 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, kw_only=True)
 class Replayed:
-    """How many answers have each outcome, none of an empty log, and the ids of some that differ."""
+    """How many answers have each outcome, none of an empty log, and the ids of some that differ.
+
+    ``last_code`` is the status of the last call that got no answer.
+    """
 
     counts: Counter[Outcome]
     unequal_ids: Sequence[str]
+    last_code: str
 
     @property
     def compared(self) -> int:
@@ -69,7 +73,8 @@ def _replay(answers: Sequence[ServedAnswer], target: str, security: ClientSecuri
     channels = Channels(target, RankingServiceStub, options, security)
     try:
         # One after the other: requests that share a run of the models share their rounding.
-        outcomes = [_outcome(channels, answer) for answer in answers]
+        codes = list[str]()
+        outcomes = [_outcome(channels, answer, codes) for answer in answers]
     finally:
         channels.close()
     unequal = [
@@ -77,16 +82,18 @@ def _replay(answers: Sequence[ServedAnswer], target: str, security: ClientSecuri
         for answer, outcome in zip(answers, outcomes, strict=True)
         if outcome is Outcome.UNEQUAL
     ]
-    return Replayed(counts=Counter(outcomes), unequal_ids=unequal[:_MOST_SHOWN])
+    last_code = codes[-1] if codes else ""
+    return Replayed(counts=Counter(outcomes), unequal_ids=unequal[:_MOST_SHOWN], last_code=last_code)
 
 
-def _outcome(channels: Channels[RankingServiceStub], answer: ServedAnswer) -> Outcome:
+def _outcome(channels: Channels[RankingServiceStub], answer: ServedAnswer, codes: list[str]) -> Outcome:
     call = call_of(answer)
     if call.response.degraded:
         return Outcome.DEGRADED
     try:
         again = _make_again(channels, call)
     except grpc.RpcError as error:
+        codes.append(error.code().name)
         return Outcome.NOT_SERVED if error.code() is grpc.StatusCode.FAILED_PRECONDITION else Outcome.FAILED
     return Outcome.DEGRADED if again.degraded else _compare(call.response, again)
 

@@ -21,7 +21,7 @@ class ForgottenUsers:
         self._channels = channels
         self._key: bytes | None = None
         self._position, self._positions = 0, dict[bytes, int]()
-        self._closed, self._fails = threading.Event(), False
+        self._closed, self._failure = threading.Event(), ""
         threading.Thread(target=self._keep_reading, name="forgotten", daemon=True).start()
 
     def position_of(self, user_id: str, known: int) -> int | None:
@@ -53,10 +53,10 @@ class ForgottenUsers:
             self._closed.wait(_POLL_SECONDS)
 
     def _note(self, failure: str) -> None:
-        """Logs when the list cannot be read any more, and when it can be again."""
-        if bool(failure) is self._fails:
+        """Logs each change: why the list cannot be read, and that it can be read again."""
+        if failure == self._failure:
             return
-        self._fails = bool(failure)
+        self._failure = failure
         if failure:
             _LOG.warning("the list of forgotten users cannot be read: %s; trying it again each second", failure)
         else:

@@ -22,6 +22,7 @@ from shortlist.degraded import Degraded
 from shortlist.errors import InvalidRequest
 from shortlist.inference.users import UserQuery
 from shortlist.live.v1.event_service_pb2_grpc import EventServiceStub
+from shortlist.live_histories import stage
 from shortlist.live_histories.client import LiveClient
 from shortlist.live_histories.stage import LiveStage
 from shortlist.ranking.v1 import ranking_service_pb2 as pb
@@ -54,6 +55,24 @@ def asked(user: User, position: int = 0) -> pb.RecommendRequest:
 
 def listed(response: pb.RecommendResponse | pb.RankResponse) -> Sequence[object]:
     return [(item.item_id, item.score, item.source) for item in response.items]
+
+
+def test_a_call_without_an_id_does_not_wait_for_live_histories(
+    small_bundles: Path, retrieval: RetrievalServicer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Proves that it is answered while another call waits for a live service that hangs."""
+    monkeypatch.setattr(stage, "_LONGEST_SECONDS", _SOON)
+    with socket.create_server(("127.0.0.1", 0)) as hung:
+        client = LiveClient(f"127.0.0.1:{hung.getsockname()[1]}", ClientSecurity())
+        with ranking_stub(small_bundles, retrieval, client) as ranking:
+            waiting = ranking.Recommend.future(asked(User(user_id="fan")), timeout=5 * _SOON)
+            for items in ("z", "ab"):
+                response = ranking.Recommend(asked(User(history=history(items))), timeout=_SOON)
+                assert response.items
+                assert not response.degraded
+            assert not waiting.done()
+            waiting.cancel()
+        client.close()
 
 
 @pytest.mark.parametrize("user_id", ["fan", "described", "unknown", "never seen"])

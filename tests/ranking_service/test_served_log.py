@@ -173,7 +173,7 @@ def test_a_replay_says_why_nothing_was_made_again(
     services.ranking.Recommend(pb.RecommendRequest(user=User(user_id="fan"), limit=1), timeout=_SOON)
     until(lambda: len(_answers(services.log)) == 1)
     assert _replay(services.log, f"127.0.0.1:{free_port()}") == 1
-    assert "does a ranking service run there?" in capsys.readouterr().err
+    assert "made no answer again (UNAVAILABLE)" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("broken", ["queue_full", "disk"])

@@ -310,7 +310,7 @@ class RecommendResponse(_message.Message):
     found_count: _builtins.int
     """How many items were found. Fewer than asked for when the catalogue has no more that may be in the answer."""
     unknown_item_count: _builtins.int
-    """How many ids of the history and the exclusions the bundle does not know."""
+    """How many ids of the history the bundle does not know, and of the exclusions neither it nor the live catalogue."""
     degraded: _builtins.bool
     """Whether the answer is less than both stages together give."""
     degraded_reason: Global___DegradedReason.ValueType
@@ -491,7 +491,7 @@ class RankResponse(_message.Message):
     found_count: _builtins.int
     """How many items were found."""
     unknown_item_count: _builtins.int
-    """How many ids of the history and the candidates the bundle does not know."""
+    """How many ids of the history the bundle does not know, and of the candidates neither it nor the live catalogue."""
     unknown_context_count: _builtins.int
     """How many names of the context the bundle does not know, and how many texts under names that it knows."""
     unknown_event_count: _builtins.int
@@ -605,7 +605,7 @@ class SimilarResponse(_message.Message):
     found_count: _builtins.int
     """How many items were found. Fewer than asked for when the catalogue has no more that may be in the answer."""
     unknown_item_count: _builtins.int
-    """How many ids of the given items and the exclusions the bundle does not know."""
+    """How many ids of the given items and the exclusions neither the bundle nor the live catalogue knows."""
     degraded: _builtins.bool
     """Whether the answer lacks the nearest items of the index. It has those of the item-item tables, then popular items."""
     degraded_reason: Global___DegradedReason.ValueType

@@ -243,7 +243,7 @@ class RetrieveResponse(_message.Message):
     found_count: _builtins.int
     """How many candidates were found. Fewer than asked for when the catalogue has no more that may be in the answer."""
     unknown_item_count: _builtins.int
-    """How many ids of the history, the query and the exclusions the bundle does not know."""
+    """How many ids of the history the bundle does not know, and of the others neither it nor the live catalogue."""
     unknown_event_count: _builtins.int
     """How many interactions of the history name an event that the bundle does not know."""
     live_position: _builtins.int

@@ -11,6 +11,7 @@ from shortlist.errors import FieldViolation, InvalidRequest
 from shortlist.inference import live_items as module
 from shortlist.inference.candidates import Candidates
 from shortlist.inference.live_items import Description, LiveItems
+from shortlist.inference.users import IdHistory, UserQuery, resolve_user
 from shortlist.observability import metrics
 
 
@@ -146,6 +147,18 @@ def test_a_query_is_answered_alike_alone_and_in_a_batch(small_bundle: Bundle) ->
         [alone] = live.merged(best[place : place + 1], queries[place : place + 1], counts[place : place + 1])
         assert merged.rows.tolist() == alone.rows.tolist()
         assert merged.scores.tobytes() == alone.scores.tobytes()
+
+
+def test_only_the_events_that_make_an_item_seen_keep_a_live_one_from_the_answer(
+    live: LiveItems, small_bundle: Bundle
+) -> None:
+    """Proves it for a view and for a purchase, where purchases alone make an item seen."""
+    put(live, {"m": b"0 1"}, 1)
+    bundle = replace(small_bundle, manifest=replace(small_bundle.manifest, seen_events=("buy",)))
+    for events, seen in ((("view",), []), (("view", "buy"), [12])):
+        given = IdHistory(item_ids=("m",) * len(events), values=(np.nan,) * len(events), events=events)
+        for query in (UserQuery(history=given), UserQuery(recorded=given)):
+            assert resolve_user(bundle, query, live).seen.tolist() == seen
 
 
 def test_another_process_has_its_own_rows(live: LiveItems, small_bundle: Bundle) -> None:
