@@ -67,8 +67,8 @@ class AdmissionPool(ReceivingPool):
 
     def __init__(self, threads: int, queue: int) -> None:
         self._busy, self._places = threads, threads + queue
-        # From the start, as many as the system gives: it may give none later, and a burst leaves no more memory behind.
-        super().__init__(threads, "call", Waiting("message", MOST_WAITING), started=threads)
+        # One thread exists from the start, for the system may give none later.
+        super().__init__(threads, "call", Waiting("message", MOST_WAITING), started=1)
         self._unread, self._crowds = Unread(self._places), Crowds[_Place]()
         self._admitted = self._queued = 0
         self._takes_turns = False

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import grpc
@@ -57,7 +57,7 @@ class Gated(RankingServiceServicer):
 
 @pytest.fixture
 def pool(request: pytest.FixtureRequest) -> Iterator[AdmissionPool]:
-    """A pool of four threads; a test may ask for another number."""
+    """A pool of four threads, one of them started; a test may ask for another number."""
     with AdmissionPool(threads=getattr(request, "param", 4), queue=4) as pool:
         yield pool
 
@@ -96,35 +96,20 @@ def _connected(target: str) -> Iterator[grpc.Channel]:
 
 
 @pytest.fixture
-def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The system gives the pool of calls one thread, as at a limit."""
-    _refuse_threads(monkeypatch, lambda name: name.startswith("call") and name != "call_0")
-
-
-@pytest.fixture
 def no_more_threads(channel: grpc.Channel, monkeypatch: pytest.MonkeyPatch) -> None:
-    """From the server's start on, the system starts no thread."""
-    # The client under test is in this process too.
-    _refuse_threads(monkeypatch, lambda name: name.startswith(("call", "watch", "probe")))
-
-
-def _refuse_threads(monkeypatch: pytest.MonkeyPatch, is_refused: Callable[[str], bool]) -> None:
+    """From the server's start on, the system starts no thread, as at a limit."""
     own = threading.Thread.start
 
-    def start(thread: threading.Thread) -> None:
-        if is_refused(thread.name):
+    def refuse(thread: threading.Thread) -> None:
+        # The client under test is in this process too.
+        if thread.name.startswith(("call", "watch", "probe")):
             raise RuntimeError("can't start new thread")
         own(thread)
 
-    monkeypatch.setattr(threading.Thread, "start", start)
+    monkeypatch.setattr(threading.Thread, "start", refuse)
 
 
-def test_all_threads_exist_from_the_start(pool: AdmissionPool) -> None:
-    """Proves that no burst adds threads, whose memory would stay."""
-    assert len(pool._threads) == 4
-
-
-@pytest.mark.usefixtures("one_thread")
+@pytest.mark.usefixtures("no_more_threads")
 def test_without_further_threads_a_call_waits_for_an_existing_one(
     channel: grpc.Channel, pool: AdmissionPool, gated: Gated
 ) -> None:
